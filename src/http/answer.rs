@@ -1,0 +1,158 @@
+//! An answer as bytes, and the few things every service's answers have in common.
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// How much of a service's own words a message quotes, in characters.
+const QUOTED_CHARACTERS: usize = 300;
+
+/// A 2xx answer that cannot be read: cut short, not JSON, or not of the promised shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken(pub String);
+
+impl Broken {
+    /// An answer that is not the JSON it should be.
+    #[must_use]
+    pub fn json(error: &serde_json::Error) -> Self {
+        // serde_json's text can quote the value; position and category cannot carry a payload.
+        Self(format!(
+            "not the JSON it should be ({:?} at line {} column {})",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    }
+}
+
+/// Status, headers and body of one answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's value, where it is there once and plain text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The trace id a service's support asks for: from the headers, else from the body.
+    ///
+    /// Seen as `X-Cs-Traceid` and `meta.trace_id` (CrowdStrike), `trace_id`, `traceId` and `CF-RAY`
+    /// (Recorded Future).
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        let header = self
+            .header("x-cs-traceid")
+            .or_else(|| self.header("cf-ray"));
+        if let Some(trace) = header {
+            return Some(trace.to_owned());
+        }
+        if self.status.is_success() {
+            return None;
+        }
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        [
+            body.pointer("/meta/trace_id"),
+            body.get("trace_id"),
+            body.get("traceId"),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(Value::as_str)
+        .filter(|trace| !trace.is_empty())
+        .map(str::to_owned)
+    }
+
+    /// The service's own words: its message field in any of the known shapes, else the first
+    /// characters of the text; `None` for an empty body.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let message = serde_json::from_slice::<Value>(&self.body)
+            .ok()
+            .and_then(|body| {
+                [
+                    body.pointer("/errors/0/message"),
+                    body.get("message"),
+                    body.pointer("/error/message"),
+                    body.get("error"),
+                    body.get("error_code"),
+                ]
+                .into_iter()
+                .flatten()
+                .find_map(Value::as_str)
+                .map(str::to_owned)
+            });
+        let text = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let short: String = words.chars().take(QUOTED_CHARACTERS).collect();
+        (!short.is_empty()).then_some(short)
+    }
+
+    /// Status and words in one line, for example `403 "access denied" (trace 1234)`.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let status = self.status.as_u16();
+        let words = self
+            .words()
+            .map(|words| format!(" \"{words}\""))
+            .unwrap_or_default();
+        let trace = self
+            .trace_id()
+            .map(|trace| format!(" (trace {trace})"))
+            .unwrap_or_default();
+        format!("{status}{words}{trace}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(body: &str) -> Answer {
+        Answer {
+            status: StatusCode::FORBIDDEN,
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn words_are_found_in_every_known_shape() {
+        for body in [
+            r#"{"errors":[{"code":403,"message":"no"}],"meta":{"trace_id":"t"}}"#,
+            r#"{"message":"no","status_code":403,"trace_id":"t"}"#,
+            r#"{"error":{"message":"no","status":403},"traceId":"t"}"#,
+        ] {
+            assert_eq!(answer(body).words().as_deref(), Some("no"), "{body}");
+            assert_eq!(answer(body).trace_id().as_deref(), Some("t"), "{body}");
+        }
+        assert_eq!(answer(r#"{"error":"no"}"#).words().as_deref(), Some("no"));
+        assert_eq!(
+            answer(r#"{"error_code":"NO"}"#).words().as_deref(),
+            Some("NO")
+        );
+        assert_eq!(
+            answer(r#"{"error_code":"NO","message":"no"}"#)
+                .words()
+                .as_deref(),
+            Some("no")
+        );
+        assert_eq!(
+            answer("<html>\n <h1>no").words().as_deref(),
+            Some("<html> <h1>no")
+        );
+        assert_eq!(answer("").words(), None);
+        assert_eq!(
+            answer(&"x".repeat(9000)).words().map(|words| words.len()),
+            Some(QUOTED_CHARACTERS)
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! The one retry policy: which answers deserve another try, and how long to wait before it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+/// How often one call is sent at most.
+pub const TRIES: u32 = 5;
+/// The longest wait a service may ask for; a longer one ends the run as temporary trouble.
+pub const MAX_OBEYED_WAIT: Duration = Duration::from_mins(5);
+/// CrowdStrike's instant, in epoch seconds, at which its limit is lifted.
+const RETRY_AT: &str = "x-ratelimit-retryafter";
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// Whether an answer with this status may be different next time.
+pub fn deserves(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+}
+
+/// The wait that a service asked for: `Retry-After` in seconds or as a date, or CrowdStrike's instant.
+///
+/// An instant that is past means no wait; a text in none of the forms counts as nothing asked.
+pub fn asked_wait(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
+    let until = |instant: DateTime<Utc>| (instant - now).to_std().unwrap_or_default();
+    if let Some(epoch) = text(RETRY_AT).and_then(|text| text.parse().ok()) {
+        return DateTime::from_timestamp(epoch, 0).map(until);
+    }
+    let asked = text(RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(asked)
+        .ok()
+        .map(|date| until(date.into()))
+}
+
+/// The wait before the next try when none was asked for: exponential, with full jitter, between one
+/// second and one minute.
+pub fn backoff(tried: u32) -> Duration {
+    let ceiling = SHORTEST_WAIT
+        .saturating_mul(2_u32.saturating_pow(tried))
+        .min(LONGEST_WAIT);
+    SHORTEST_WAIT
+        + ceiling
+            .saturating_sub(SHORTEST_WAIT)
+            .mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(name: &'static str, value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        asked_wait(&headers, "2026-11-22T00:15:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_wait_is_read_in_each_of_its_forms() {
+        assert_eq!(wait("retry-after", "7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wait("retry-after", "Sun, 22 Nov 2026 00:15:30 GMT"),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(
+            wait("retry-after", "Sun, 22 Nov 2026 00:14:30 GMT"),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(
+            wait("x-ratelimit-retryafter", "1795306520"),
+            Some(Duration::from_secs(20))
+        );
+        assert_eq!(wait("x-ratelimit-retryafter", "99999999999999999"), None);
+        assert_eq!(wait("retry-after", "soon"), None);
+        assert_eq!(wait("retry-after", "-1"), None);
+    }
+
+    #[test]
+    fn backoff_stays_between_a_second_and_a_minute_and_grows() {
+        for tried in 1..40 {
+            for _ in 0..50 {
+                let wait = backoff(tried);
+                assert!(
+                    (SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait),
+                    "{tried}: {wait:?}"
+                );
+            }
+        }
+        assert!((0..50).all(|_| backoff(1) <= Duration::from_secs(2)));
+    }
+}

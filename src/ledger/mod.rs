@@ -1,0 +1,195 @@
+//! The ledger: the one file that remembers, and the one place that knows SQL.
+//!
+//! An ordinary `SQLite` file, 0600, that the `sqlite3` tool reads, also while a run is on.
+//! What makes it ours is its `application_id`; `user_version` is the version of its schema.
+//!
+//! # Tables
+//! | table | a row is | |
+//! |---|---|---|
+//! | `tenant` | a source, account, Recorded Future token and set of organizations | with its checkpoint `read_until`: up to when the vendor has been read completely |
+//! | `outbox` | a submission that has not been delivered | `waiting`, or `quarantined` with Recorded Future's status and words |
+//! | `sighting` | a detection together with an indicator it named | in an `outbox` row, or `delivered_at`, or `dropped_at` |
+//! | `quota` | a token and a UTC day | with the number of submissions `used` |
+//! | `run` | a run | unfinished ones have no `finished_at` |
+//!
+//! # Invariants
+//! 1. A sighting is in exactly one state: it points at its row of the outbox, or it was delivered, or a
+//!    person dropped it. The table itself checks that.
+//! 2. At least one sighting points at each row of the outbox: a row is stored with its sightings and deleted
+//!    with them settled, in one transaction. The detections merged into a submission share its fate.
+//! 3. A row leaves the outbox only as delivered or dropped. Nothing else deletes one.
+//! 4. The quota grows in the same transaction that settles, so a submission is never counted twice.
+//! 5. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went back.
+//! 6. Every query about a sighting, a batch or a checkpoint names one tenant. The quota alone belongs to the token.
+//! 7. No secret is in here: accounts and tokens come as digests.
+//! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text.
+//!
+//! # Durability
+//! Each operation is one transaction, on disk when the call returns. Rollback journal rather than WAL: one file,
+//! on any file system. `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder once the journal is
+//! gone; with `FULL` alone a power cut could bring the journal back, and it would undo the last commit.
+//!
+//! A new ledger is made under another name and renamed when complete. An empty file is therefore never a young
+//! ledger: it is one that lost its content, and is refused like any other damaged one. No damaged file is ever
+//! written to, renamed or deleted.
+
+mod checkpoint;
+mod columns;
+mod error;
+mod files;
+mod lock;
+mod outbox;
+mod quota;
+mod remedy;
+mod runs;
+mod schema;
+mod settle;
+mod status;
+mod tenant;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::Advance;
+pub use error::{LedgerError, Result};
+pub use outbox::{Cursor, Entry, EntryId, Known, Pending};
+pub use quota::Forgotten;
+pub use runs::Run;
+pub use status::SourceStatus;
+pub use tenant::{TenantId, TenantKey};
+pub use view::{Filter, Held, State, View};
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+
+use error::{Fault, explain};
+use lock::Lock;
+
+/// The ledger, open for a run or a command that changes it.
+///
+/// Reading is in [`View`], which [`Ledger::view`] lends.
+#[derive(Debug)]
+pub struct Ledger {
+    // Before the lock, because fields are dropped in this order: the lock outlives the connection.
+    view: View,
+    rehearsal: bool,
+    _lock: Option<Lock>,
+}
+
+impl Ledger {
+    /// Opens the ledger at `path` for one run, creating it when there is none, and holds its lock until dropped.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] at once when another run has it; every other variant but
+    /// [`LedgerError::NotWaiting`] for a file or folder that cannot serve.
+    pub fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        let path = files::locate(path)?;
+        let lock = Lock::take(&path, now)?;
+        if files::is_absent(&path)? {
+            files::create(&path)?;
+        }
+        let (db, version) = files::connect(&path)?;
+        let view = View::new(db, path);
+        view.must_be_writable()?;
+        let ledger = Self {
+            view,
+            rehearsal: false,
+            _lock: Some(lock),
+        };
+        // Writing the version also when it is current proves now, and not after an hour of reading from a
+        // vendor, that the folder takes a journal and the disk has room.
+        ledger.atomically(|db| Ok(schema::migrate(db, version)?))?;
+        Ok(ledger)
+    }
+
+    /// A ledger without a past and without a future, for `--no-ledger`: private, deleted when dropped.
+    ///
+    /// # Errors
+    /// When the system's folder for temporary files cannot be written to.
+    pub fn temporary() -> Result<Self> {
+        let (db, path) = files::temporary()?;
+        let ledger = Self {
+            view: View::new(db, path),
+            rehearsal: false,
+            _lock: None,
+        };
+        ledger.atomically(|db| Ok(schema::migrate(db, 0)?))?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger for `--debug` and `--dry-run`: it sees everything and may write, but all that was written
+    /// is gone when it is dropped. Where there is no ledger, none is created, and the rehearsal starts from nothing.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn rehearse(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        let path = files::locate(path)?;
+        if files::is_absent(&path)? {
+            return Self::temporary();
+        }
+        let lock = Lock::take(&path, now)?;
+        let (db, version) = files::connect(&path)?;
+        let view = View::new(db, path);
+        view.must_be_writable()?;
+        // Neither the ledger nor a journal beside it is written to: the changes stay in memory, and a rehearsal
+        // that is killed leaves nothing to clean up.
+        view.read(|db| {
+            Ok(db.execute_batch("PRAGMA cache_spill = OFF; PRAGMA journal_mode = MEMORY; BEGIN")?)
+        })?;
+        let ledger = Self {
+            view,
+            rehearsal: true,
+            _lock: Some(lock),
+        };
+        ledger.atomically(|db| Ok(schema::migrate(db, version)?))?;
+        Ok(ledger)
+    }
+
+    /// Everything that can be read, as this ledger sees it.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Whether what is written here will be forgotten.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
+    /// Does `work` wholly or not at all. A savepoint, because that is a transaction of its own in a run and a part
+    /// of the one that is never committed in a rehearsal: both take the same path.
+    fn atomically<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        let db = self.view.db();
+        let tell = |fault| explain(fault, self.view.path());
+        // SQLite itself ends a transaction after some errors. Going on in a rehearsal would then write for real,
+        // and going on with one left open would write nothing.
+        if db.is_autocommit() == self.rehearsal {
+            return Err(tell(Fault::Other(
+                "an earlier error ended the transaction it was in".to_owned(),
+            )));
+        }
+        db.execute_batch("SAVEPOINT step")
+            .map_err(|error| tell(error.into()))?;
+        let done = work(db).and_then(|value| {
+            db.execute_batch("RELEASE step")?;
+            Ok(value)
+        });
+        done.map_err(|fault| {
+            let undo = if self.rehearsal {
+                "ROLLBACK TO step; RELEASE step"
+            } else {
+                "ROLLBACK"
+            };
+            // When even this fails, the check above refuses whatever comes next; the first fault is the one to tell.
+            let _undone = db.is_autocommit() || db.execute_batch(undo).is_ok();
+            tell(fault)
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! The tables, version by version.
+
+use rusqlite::Connection;
+
+/// Marks a database as a ledger of ours: `CIns` in ASCII.
+pub(super) const APPLICATION: i32 = 0x4349_6E73;
+
+/// The version this program writes.
+pub(super) const VERSION: u32 = 1;
+
+/// What leads to each version from the one before. A new version is a new entry; no entry ever changes.
+const MIGRATIONS: [(u32, &str); 1] = [(1, FIRST)];
+
+const FIRST: &str = "
+CREATE TABLE tenant (
+    id            INTEGER PRIMARY KEY,
+    source        TEXT NOT NULL,
+    account       TEXT NOT NULL, -- a digest
+    token         TEXT NOT NULL, -- a digest
+    organizations TEXT NOT NULL, -- a sorted JSON array
+    read_until    TEXT,
+    UNIQUE (source, account, token, organizations)
+) STRICT;
+
+CREATE TABLE run (
+    id          TEXT NOT NULL,
+    tenant      INTEGER NOT NULL REFERENCES tenant (id),
+    mode        TEXT NOT NULL,
+    read_from   TEXT,
+    read_until  TEXT,
+    started_at  TEXT NOT NULL,
+    finished_at TEXT,
+    exit_code   INTEGER,
+    counts      TEXT,
+    error       TEXT,
+    PRIMARY KEY (tenant, id),
+    CHECK ((finished_at IS NULL) = (exit_code IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- AUTOINCREMENT: the number of a settled row is never given to another one.
+-- The rank puts the most severe first and those of unknown severity last.
+CREATE TABLE outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant     INTEGER NOT NULL REFERENCES tenant (id),
+    run        TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    severity   INTEGER,
+    rank       INTEGER NOT NULL GENERATED ALWAYS AS (-ifnull(severity, -1)) VIRTUAL,
+    item       TEXT NOT NULL,
+    stored_at  TEXT NOT NULL,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    state      TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'quarantined')),
+    status     INTEGER,
+    words      TEXT,
+    refused_at TEXT,
+    CHECK ((state = 'quarantined') = (status IS NOT NULL)),
+    CHECK ((state = 'quarantined') = (words IS NOT NULL)),
+    CHECK ((state = 'quarantined') = (refused_at IS NOT NULL))
+) STRICT;
+CREATE INDEX outbox_order ON outbox (tenant, state, rank, id);
+
+CREATE TABLE sighting (
+    tenant       INTEGER NOT NULL REFERENCES tenant (id),
+    detection    TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    value        TEXT NOT NULL,
+    outbox       INTEGER REFERENCES outbox (id),
+    delivered_at TEXT,
+    dropped_at   TEXT,
+    PRIMARY KEY (tenant, detection, kind, value),
+    CHECK ((outbox IS NOT NULL) + (delivered_at IS NOT NULL) + (dropped_at IS NOT NULL) = 1)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sighting_outbox ON sighting (outbox) WHERE outbox IS NOT NULL;
+
+CREATE TABLE quota (
+    token TEXT NOT NULL, -- a digest
+    day   TEXT NOT NULL,
+    used  INTEGER NOT NULL,
+    PRIMARY KEY (token, day)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Brings the database from version `found` (0 for an empty one) to [`VERSION`]. The caller holds the transaction.
+pub(super) fn migrate(db: &Connection, found: u32) -> rusqlite::Result<()> {
+    for (_, change) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        db.execute_batch(change)?;
+    }
+    db.pragma_update(None, "application_id", APPLICATION)?;
+    db.pragma_update(None, "user_version", VERSION)
+}

@@ -1,0 +1,63 @@
+//! Shares what endpoint tools detect with Recorded Future's Collective Insights.
+//!
+//! A batch tool for cron. What flows through it changes its form once at each door:
+//!
+//! ```text
+//! cli ─► run ─► sources ──► Detection ──► selection ──► ledger ──► recorded_future ──► report
+//!               crowdstrike               thresholds    (outbox)   batches, halving    what happened,
+//!               carbonblack               exclusions                                   as numbers that
+//!                                         unique                                       add up
+//! ```
+//!
+//! Vendor JSON becomes a [`Detection`](detection::Detection) (ours, vendor-free, validated), a
+//! [`Submission`](submission::Submission) (one Collective Insights item), and is settled: delivered, in
+//! quarantine, or waiting.
+//!
+//! | module | what it is for | what it does not know |
+//! |---|---|---|
+//! | [`cli`] | the command line and one validated `Settings` | HTTP, JSON |
+//! | [`run`] | the recipe of one run | vendor fields, SQL, status codes |
+//! | [`indicator`], [`mitre`], [`detection`], [`submission`] | the domain | where things come from and go |
+//! | [`sources`] | one folder a vendor: sign-in, pages, mapping | each other, Recorded Future, the ledger |
+//! | [`selection`] | pure decisions, and a number for each that does not go on | I/O |
+//! | [`recorded_future`] | what is sent, the client, what an answer means | the vendors |
+//! | [`http`] | the one client: retries, waits, limits | what payloads mean |
+//! | [`ledger`] | the one place that knows SQL | HTTP |
+//! | [`manage`] | the commands that look at and tend the ledger | HTTP |
+//! | [`report`] | the one place that prints | decisions |
+//! | [`failure`] | what went wrong, why, what to do, and the exit code | |
+//! | [`logging`] | the log, and what may be shown at all | |
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::print_stdout,
+        clippy::print_stderr,
+        clippy::as_conversions,
+        reason = "a test that cannot go on should stop where it is"
+    )
+)]
+
+pub mod cli;
+pub mod clock;
+pub mod detection;
+pub mod failure;
+pub mod http;
+pub mod indicator;
+pub mod ledger;
+pub mod logging;
+pub mod manage;
+pub mod mitre;
+pub mod recorded_future;
+pub mod report;
+pub mod run;
+pub mod selection;
+pub mod sources;
+pub mod submission;
+
+mod start;
+
+pub use start::main;

@@ -1,0 +1,118 @@
+//! What may be shown: secrets are replaced and control characters spelled out before any text reaches
+//! a log, a terminal or a document, whoever made it (a service may echo a token in its error).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::{PoisonError, RwLock};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::form_urlencoded;
+
+/// Every secret this process knows, in each spelling it could appear in.
+static SECRETS: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
+
+/// What stands in a secret's place.
+const MASK: &str = "[secret]";
+/// Shorter texts are no secrets of the services and would tear holes into ordinary words.
+const SHORTEST_SECRET: usize = 6;
+
+/// Remembers a secret, so that it is never shown.
+pub fn remember(secret: &SecretString) {
+    let plain = secret.expose_secret().trim();
+    if plain.len() < SHORTEST_SECRET {
+        return;
+    }
+    let form: String = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+    let percent = form.replace('+', "%20");
+    let escaped = plain.escape_default().to_string();
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    for spelling in [plain.to_owned(), form, percent, escaped] {
+        if !secrets
+            .iter()
+            .any(|known| known.expose_secret() == spelling)
+        {
+            secrets.push(SecretString::from(spelling));
+        }
+    }
+    // The longest first: one secret can be a part of another.
+    secrets.sort_by_key(|known| std::cmp::Reverse(known.expose_secret().len()));
+}
+
+/// The text without secrets and with control characters spelled out: safe to show on one line.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    printable(&without_secrets(text)).into_owned()
+}
+
+fn without_secrets(text: &str) -> Cow<'_, str> {
+    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    secrets.iter().fold(Cow::Borrowed(text), |text, secret| {
+        if text.contains(secret.expose_secret()) {
+            Cow::Owned(text.replace(secret.expose_secret(), MASK))
+        } else {
+            text
+        }
+    })
+}
+
+/// Spells out what a terminal or a log would act upon: control characters, line and paragraph
+/// separators, and the characters that turn the direction of writing.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if acts(char) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "{}", char.escape_unicode());
+        } else {
+            shown.push(char);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn acts(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_in_each_spelling() {
+        remember(&SecretString::from("p@ss word/42"));
+        for shown in [
+            "key p@ss word/42!",
+            "key p%40ss+word%2F42!",
+            "key p%40ss%20word%2F42!",
+        ] {
+            assert_eq!(safe(shown), "key [secret]!", "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_secret_within_another_does_not_uncover_it() {
+        remember(&SecretString::from("inner-secret"));
+        remember(&SecretString::from("inner-secret-and-more"));
+        assert_eq!(safe("x inner-secret-and-more x"), "x [secret] x");
+    }
+
+    #[test]
+    fn short_texts_are_no_secrets() {
+        remember(&SecretString::from("a"));
+        assert_eq!(safe("a banana"), "a banana");
+    }
+
+    #[test]
+    fn nothing_acts_on_the_terminal() {
+        assert_eq!(
+            safe("a\u{1b}[31mb\r\nc\u{202e}d\u{9b}e"),
+            "a\\u{1b}[31mb\\u{d}\\u{a}c\\u{202e}d\\u{9b}e"
+        );
+        assert_eq!(safe("näive 漢字"), "näive 漢字");
+    }
+}

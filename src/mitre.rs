@@ -1,0 +1,114 @@
+//! MITRE ATT&CK codes: the only ones Recorded Future takes.
+
+use std::fmt;
+
+/// A technique (`T1059`, `T1059.001`) or a tactic (`TA0002`).
+///
+/// CrowdStrike's own `CST....` and `CSTA....` codes are not MITRE's and cannot be made into one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MitreCode(Box<str>);
+
+impl MitreCode {
+    /// Reads a code in any case; `None` when the text is not exactly one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().to_ascii_uppercase();
+        let (stem, sub) = match text.split_once('.') {
+            Some((stem, sub)) => (stem, Some(sub)),
+            None => (text.as_str(), None),
+        };
+        let tactic = stem
+            .strip_prefix("TA")
+            .is_some_and(|number| digits(number, 4));
+        let technique = stem
+            .strip_prefix('T')
+            .is_some_and(|number| digits(number, 4));
+        let fits = match sub {
+            None => tactic || technique,
+            Some(sub) => technique && digits(sub, 3),
+        };
+        fits.then(|| Self(text.into()))
+    }
+
+    /// Reads the technique inside a Carbon Black TTP such as `MITRE_T1204_002_MALICIOUS_FILE`
+    /// (seen in recorded Alerts v7 answers); other TTPs give `None`.
+    #[must_use]
+    pub fn from_ttp(ttp: &str) -> Option<Self> {
+        let mut words = ttp.trim().split('_');
+        if words.next() != Some("MITRE") {
+            return None;
+        }
+        let stem = words.next()?;
+        match words.next().filter(|sub| digits(sub, 3)) {
+            Some(sub) => Self::parse(&format!("{stem}.{sub}")),
+            None => Self::parse(stem),
+        }
+    }
+
+    /// The code, upper case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MitreCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn digits(text: &str, count: usize) -> bool {
+    text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Option<String> {
+        MitreCode::parse(text).map(|code| code.to_string())
+    }
+
+    #[test]
+    fn techniques_and_tactics_are_read() {
+        assert_eq!(code("T1059").as_deref(), Some("T1059"));
+        assert_eq!(code(" t1059.001 ").as_deref(), Some("T1059.001"));
+        assert_eq!(code("TA0002").as_deref(), Some("TA0002"));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "",
+            "CST0007",
+            "CSTA0004",
+            "T105",
+            "T10599",
+            "TA0002.001",
+            "T1059.1",
+            "T1059.",
+            "T1059.0010",
+            "TA002",
+            "T１０５９",
+        ] {
+            assert_eq!(code(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ttps_hold_techniques() {
+        let ttp = |text| MitreCode::from_ttp(text).map(|code| code.to_string());
+        assert_eq!(
+            ttp("MITRE_T1204_002_MALICIOUS_FILE").as_deref(),
+            Some("T1204.002")
+        );
+        assert_eq!(
+            ttp("MITRE_T1059_CMD_LINE_OR_SCRIPT_INTER").as_deref(),
+            Some("T1059")
+        );
+        assert_eq!(ttp("RUN_MALWARE_APP"), None);
+        assert_eq!(ttp("MITRE_"), None);
+        assert_eq!(ttp(""), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! Recorded Future's Collective Insights API: what is sent, the client, and what an answer means.
+
+mod halving;
+mod item;
+mod verdict;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
+
+pub use self::halving::Halving;
+pub use self::item::item;
+use self::item::{Options, Request};
+pub use self::verdict::{Processed, Receipt, Refused, Verdict};
+use crate::failure::{Failure, Kind};
+use crate::http::{Call, Http, Reply};
+
+const PATH: &str = "collective-insights/detections";
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
+
+/// What is needed to submit.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The API's address, without a path.
+    pub base: Url,
+    /// The API key.
+    pub token: SecretString,
+    /// The organizations that are to see the detections; empty for all of the key's user.
+    pub organization_ids: Vec<String>,
+}
+
+/// Submits batches, one after the other.
+#[derive(Debug)]
+pub struct Client<'a> {
+    http: &'a Http,
+    settings: &'a Settings,
+    url: Url,
+    headers: HeaderMap,
+    debug: bool,
+}
+
+impl<'a> Client<'a> {
+    /// A client; with `debug`, Recorded Future validates what is sent and saves nothing.
+    ///
+    /// # Errors
+    /// When the address or the token cannot be part of a request.
+    pub fn new(http: &'a Http, settings: &'a Settings, debug: bool) -> Result<Self, Failure> {
+        let url = settings.base.join(PATH).map_err(|error| {
+            Failure::new(
+                Kind::Configuration,
+                format!("{} is no usable base URL: {error}", settings.base),
+                "Check --rf-api-url (RF_API_URL).",
+            )
+        })?;
+        let mut token = HeaderValue::try_from(settings.token.expose_secret()).map_err(|_| {
+            Failure::new(
+                Kind::Configuration,
+                "the Recorded Future API key holds characters that no header can carry",
+                "Check --rf-api-key (RF_API_KEY) for stray characters such as line breaks.",
+            )
+        })?;
+        token.set_sensitive(true);
+        let json = HeaderValue::from_static("application/json");
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, json.clone()),
+            (ACCEPT, json),
+            (TOKEN_HEADER, token),
+        ]);
+        Ok(Self {
+            http,
+            settings,
+            url,
+            headers,
+            debug,
+        })
+    }
+
+    /// Sends one batch and says what became of it.
+    pub async fn submit(&self, items: &[&RawValue]) -> Verdict {
+        let request = Request {
+            options: Options {
+                debug: self.debug,
+                summary: true,
+            },
+            organization_ids: &self.settings.organization_ids,
+            data: items,
+        };
+        let body = match serde_json::to_vec(&request) {
+            Ok(body) => body,
+            Err(error) => {
+                return Verdict::Fatal(Failure::new(
+                    Kind::Unexpected,
+                    format!("a batch could not be written as JSON: {error}"),
+                    "Report this.",
+                ));
+            }
+        };
+        let call = Call {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            body,
+        };
+        match self.http.send(&call, verdict::receipt).await {
+            Ok(Reply::Success(receipt)) => verdict::of_receipt(receipt, self.debug),
+            Ok(Reply::Refused(answer)) => verdict::of_answer(&answer, call.host()),
+            Err(trouble) => verdict::of_trouble(trouble),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A run's report as one JSON document, schema version 1.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Counts, Report};
+use crate::cli::Mode;
+use crate::logging::redaction;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u8,
+    tool_version: &'static str,
+    run_id: &'a str,
+    source: &'static str,
+    window: Option<Span>,
+    mode: &'static str,
+    counts: &'a Counts,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<&'a [Box<RawValue>]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Error>,
+}
+
+#[derive(Serialize)]
+struct Span {
+    start: String,
+    end: String,
+}
+
+#[derive(Serialize)]
+struct Error {
+    kind: &'static str,
+    message: String,
+    hint: String,
+}
+
+/// The document, on one line.
+pub(super) fn document(report: &Report) -> String {
+    let instant = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let document = Document {
+        schema_version: 1,
+        tool_version: env!("CARGO_PKG_VERSION"),
+        run_id: &report.run_id,
+        source: report.labels.name,
+        window: report.window.map(|window| Span {
+            start: instant(window.start),
+            end: instant(window.end),
+        }),
+        mode: report.mode.name(),
+        counts: &report.counts,
+        exit_code: report.exit_code(),
+        notes: report
+            .notes
+            .iter()
+            .map(|note| redaction::safe(note))
+            .collect(),
+        items: (report.mode == Mode::DryRun).then_some(&report.items),
+        error: report.failures().first().map(|failure| Error {
+            kind: failure.kind.name(),
+            message: redaction::safe(&failure.to_string()),
+            hint: redaction::safe(&failure.hint),
+        }),
+    };
+    // Texts, numbers and ready-made JSON: there is nothing in it that could not be written.
+    serde_json::to_string(&document).map_or_else(
+        |error| format!("{{\"error\":\"{error}\"}}\n"),
+        |text| text + "\n",
+    )
+}

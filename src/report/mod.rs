@@ -1,0 +1,226 @@
+//! What a run did, as numbers that add up: collected here, printed by [`print`](fn@print).
+
+mod json;
+mod text;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::cli::{Mode, OutputArgs};
+use crate::detection::{Labels, Window};
+use crate::failure::{Failure, Kind};
+use crate::logging::redaction;
+use crate::selection::Tally;
+
+/// The numbers of a run. On every path, faults included:
+///
+/// - `alerts_fetched` = below threshold + unreadable + without indicator + those that name indicators;
+/// - `carried_in + indicators_found` = unsupported + invalid + private + excluded + repeated +
+///   `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
+/// - `submitted` = `processed` + `unprocessed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Alerts handed out by the vendor, each counted once.
+    pub alerts_fetched: u64,
+    /// Alerts below a threshold, or without the score where one is set.
+    pub alerts_below_threshold: u64,
+    /// Alerts that cannot be read.
+    pub alerts_unreadable: u64,
+    /// Alerts that name no indicator.
+    pub alerts_without_indicator: u64,
+    /// Mentions of indicators in the other alerts.
+    pub indicators_found: u64,
+    /// Of a type that Recorded Future does not take.
+    pub indicators_unsupported: u64,
+    /// Not what they are said to be.
+    pub indicators_invalid: u64,
+    /// Of the inner network.
+    pub indicators_private: u64,
+    /// Covered by the exclusion file.
+    pub indicators_excluded: u64,
+    /// Another mention of an indicator that stands already.
+    pub indicators_repeated: u64,
+    /// Delivered by an earlier run.
+    pub already_delivered: u64,
+    /// In the outbox from earlier runs when this one began.
+    pub carried_in: u64,
+    /// Sent and accepted; in a dry run: what would be sent.
+    pub submitted: u64,
+    /// Of these, what Recorded Future says it processed.
+    pub processed: u64,
+    /// Of these, the rest.
+    pub unprocessed: u64,
+    /// Still in the outbox.
+    pub waiting: u64,
+    /// Refused by Recorded Future in this run.
+    pub quarantined: u64,
+}
+
+impl Counts {
+    /// Takes over the numbers of a selection.
+    pub fn take(&mut self, tally: &Tally) {
+        self.alerts_fetched = tally.alerts_fetched;
+        self.alerts_below_threshold = tally.alerts_below_threshold;
+        self.alerts_unreadable = tally.alerts_unreadable;
+        self.alerts_without_indicator = tally.alerts_without_indicator;
+        self.indicators_found = tally.indicators_found;
+        self.indicators_unsupported = tally.indicators_unsupported;
+        self.indicators_invalid = tally.indicators_invalid;
+        self.indicators_private = tally.indicators_private;
+        self.indicators_excluded = tally.indicators_excluded;
+        self.indicators_repeated = tally.indicators_repeated;
+        self.already_delivered = tally.already_delivered;
+    }
+
+    /// Whether every mention found or carried in is in exactly one place.
+    #[must_use]
+    pub const fn add_up(&self) -> bool {
+        let places = self.indicators_unsupported
+            + self.indicators_invalid
+            + self.indicators_private
+            + self.indicators_excluded
+            + self.indicators_repeated
+            + self.already_delivered
+            + self.processed
+            + self.unprocessed
+            + self.quarantined
+            + self.waiting;
+        self.carried_in + self.indicators_found == places
+            && self.submitted == self.processed + self.unprocessed
+    }
+}
+
+/// Everything there is to say about a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The run's id.
+    pub run_id: String,
+    /// The vendor.
+    pub labels: Labels,
+    /// What was done with what was selected.
+    pub mode: Mode,
+    /// The span of time that was asked for, once it is known.
+    pub window: Option<Window>,
+    /// The numbers.
+    pub counts: Counts,
+    /// Plain lines for the summary.
+    pub notes: Vec<String>,
+    /// The items of a dry run.
+    pub items: Vec<Box<RawValue>>,
+    failures: Vec<Failure>,
+}
+
+impl Report {
+    /// A report of a run that has done nothing yet.
+    #[must_use]
+    pub fn new(run_id: &str, labels: Labels, mode: Mode) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            labels,
+            mode,
+            window: None,
+            counts: Counts::default(),
+            notes: Vec::new(),
+            items: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Adds a plain line to the summary; it is logged too.
+    pub fn note(&mut self, note: String) {
+        tracing::info!("{note}");
+        self.notes.push(note);
+    }
+
+    /// Adds a failure; the one that most needs a person leads.
+    pub fn fail(&mut self, failure: Failure) {
+        tracing::error!("{failure}; what to do: {}", failure.hint);
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
+        self.failures.sort_by_key(|failure| urgency(failure.kind));
+    }
+
+    /// The failures, the most urgent first.
+    #[must_use]
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// How the run ended, as an exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.failures
+            .first()
+            .map_or(0, |failure| failure.kind.exit_code())
+    }
+}
+
+/// A signal was a person's wish; what needs a person comes before what needs only time.
+const fn urgency(kind: Kind) -> u8 {
+    match kind {
+        Kind::Interrupted(_) => 0,
+        Kind::Ledger | Kind::Locked => 1,
+        Kind::Credentials | Kind::Configuration => 2,
+        Kind::Unexpected => 3,
+        Kind::Partial => 4,
+        Kind::Temporary => 5,
+    }
+}
+
+/// Prints a run's report where it belongs (summary to stdout and the log, failures to stderr) and gives
+/// the process's exit code.
+#[must_use]
+pub fn print(report: &Report, output: OutputArgs) -> ExitCode {
+    // Without a window the run ended before it began, and has no numbers to tell.
+    let summary = if report.window.is_some() {
+        text::summary(report)
+    } else {
+        String::new()
+    };
+    for line in summary.lines() {
+        tracing::info!("{line}");
+    }
+    if !report.counts.add_up() {
+        tracing::error!("the numbers of this run do not add up: {:?}", report.counts);
+    }
+    if output.json {
+        out(&json::document(report));
+    } else if !output.quiet || !report.failures.is_empty() {
+        out(&summary);
+        out(&text::items(report));
+    }
+    for failure in &report.failures {
+        err(&text::failure(failure));
+    }
+    ExitCode::from(report.exit_code())
+}
+
+/// Prints a failure that came before there was a run to report.
+#[must_use]
+pub fn print_failure(failure: &Failure) -> ExitCode {
+    tracing::error!("{failure}; what to do: {}", failure.hint);
+    err(&text::failure(failure));
+    failure.exit_code()
+}
+
+/// Writes to stdout. A reader that went away (`| head`) is no failure of the run.
+pub fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+fn err(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// One line, safe for a terminal: without secrets and control characters.
+#[must_use]
+pub fn line(text: &str) -> String {
+    redaction::safe(text)
+}

@@ -1,0 +1,214 @@
+//! The ledger as one run sees it: its own tenant, its own id, and failures in plain words.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::window::Choice;
+use crate::cli::{LedgerChoice, Mode, Settings};
+use crate::clock::Clock;
+use crate::detection::Window;
+use crate::failure::{Failure, Kind};
+use crate::indicator::Indicator;
+use crate::ledger::{Advance, Entry, EntryId, Known, Ledger, Pending, TenantId, TenantKey};
+use crate::recorded_future;
+use crate::report::Report;
+use crate::selection::Past;
+use crate::submission::Submission;
+
+/// The ledger of a run.
+pub(super) struct Books<'a> {
+    settings: &'a Settings,
+    clock: Clock,
+    run_id: String,
+    ledger: Ledger,
+    tenant: TenantId,
+    token: String,
+}
+
+impl<'a> Books<'a> {
+    /// Opens the ledger that the settings name: for real, as a rehearsal, or without a memory.
+    pub fn open(settings: &'a Settings, run_id: &str, clock: Clock) -> Result<Self, Failure> {
+        let now = clock.now();
+        let ledger = match (&settings.ledger, settings.mode) {
+            (LedgerChoice::None, _) => Ledger::temporary(),
+            (LedgerChoice::File(path), Mode::Live) => Ledger::open(path, now),
+            (LedgerChoice::File(path), Mode::Debug | Mode::DryRun) => Ledger::rehearse(path, now),
+        }?;
+        let token = digest("token", settings.recorded_future.token.expose_secret());
+        let tenant = ledger.tenant(&TenantKey {
+            source: settings.source.labels().name.to_owned(),
+            account: digest("account", &settings.source.account()),
+            token: token.clone(),
+            organizations: settings.recorded_future.organization_ids.clone(),
+        })?;
+        Ok(Self {
+            settings,
+            clock,
+            run_id: run_id.to_owned(),
+            ledger,
+            tenant,
+            token,
+        })
+    }
+
+    pub fn checkpoint(&self) -> Result<Option<DateTime<Utc>>, Failure> {
+        Ok(self.ledger.checkpoint(self.tenant)?)
+    }
+
+    pub fn begin(&self, window: Window) -> Result<(), Failure> {
+        let span = Some((window.start, window.end));
+        Ok(self.ledger.begin_run(
+            self.tenant,
+            &self.run_id,
+            self.settings.mode.name(),
+            span,
+            self.clock.now(),
+        )?)
+    }
+
+    pub fn waiting(&self) -> Result<u64, Failure> {
+        Ok(self.ledger.waiting(self.tenant)?)
+    }
+
+    /// What earlier runs did with a detection's indicator.
+    pub fn past(&self, detection: &str, indicator: &Indicator) -> Result<Past, Failure> {
+        Ok(
+            match self.ledger.known(self.tenant, detection, indicator)? {
+                Known::New => Past::New,
+                Known::Delivered if self.settings.resend => Past::New,
+                Known::Delivered => Past::Delivered,
+                Known::Waiting | Known::Quarantined | Known::Dropped => Past::Held,
+            },
+        )
+    }
+
+    /// Puts submissions into the outbox, all or none.
+    pub fn store(&self, submissions: &[Submission]) -> Result<(), Failure> {
+        let labels = self.settings.source.labels();
+        let entries = submissions
+            .iter()
+            .map(|submission| {
+                let item = recorded_future::item(submission, labels)?;
+                let detections = std::iter::once(&submission.detection_id)
+                    .chain(&submission.repeats)
+                    .cloned()
+                    .collect();
+                Ok(Entry {
+                    indicator: submission.indicator.clone(),
+                    severity: submission.severity,
+                    item: item.get().to_owned(),
+                    detections,
+                })
+            })
+            .collect::<serde_json::Result<Vec<Entry>>>()
+            .map_err(|error| unwritable(&error))?;
+        self.ledger.store(
+            self.tenant,
+            &self.run_id,
+            &entries,
+            self.settings.resend,
+            self.clock.now(),
+        )?;
+        Ok(())
+    }
+
+    /// The next submissions to send, the most severe first.
+    pub fn batch(&self, limit: usize) -> Result<Vec<(Pending, Box<RawValue>)>, Failure> {
+        let pending = self.ledger.batch(self.tenant, limit, None)?;
+        pending
+            .into_iter()
+            .map(|pending| {
+                let item = RawValue::from_string(pending.item.clone())
+                    .map_err(|error| unwritable(&error))?;
+                Ok((pending, item))
+            })
+            .collect()
+    }
+
+    pub fn delivered(&self, ids: &[EntryId]) -> Result<(), Failure> {
+        Ok(self
+            .ledger
+            .settle_delivered(self.tenant, &self.token, ids, self.clock.now())?)
+    }
+
+    pub fn quarantine(&self, id: EntryId, status: u16, words: &str) -> Result<(), Failure> {
+        Ok(self
+            .ledger
+            .quarantine(self.tenant, id, status, words, self.clock.now())?)
+    }
+
+    /// How many more submissions the UTC day holds; `None` for any number.
+    pub fn room_today(&self) -> Result<Option<u64>, Failure> {
+        let Some(limit) = self.settings.daily_limit else {
+            return Ok(None);
+        };
+        let used = self
+            .ledger
+            .used(&self.token, self.clock.now().date_naive())?;
+        Ok(Some(limit.saturating_sub(used)))
+    }
+
+    /// Moves the checkpoint over what was read and stored.
+    pub fn advance(
+        &self,
+        choice: &Choice,
+        known_until: DateTime<Utc>,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let checkpoint = self.checkpoint()?;
+        let read_from = match checkpoint {
+            None if !choice.may_found_checkpoint => return Ok(()),
+            Some(checkpoint) if choice.gap_accepted => checkpoint,
+            _ => choice.window.start,
+        };
+        match self.ledger.advance(self.tenant, read_from, known_until, self.clock.now())? {
+            Advance::Moved | Advance::Unchanged | Advance::WouldLeaveGap => {}
+            Advance::ClockWentBack => report.note(
+                "this machine's clock is behind an earlier run's; what was read is sent, but the next run reads it again".into(),
+            ),
+        }
+        Ok(())
+    }
+
+    /// Records how the run ended, and forgets what is too old to matter.
+    pub fn finish(&self, report: &Report) -> Result<(), Failure> {
+        let counts = serde_json::to_string(&report.counts).map_err(|error| unwritable(&error))?;
+        let error = report
+            .failures()
+            .first()
+            .map(|failure| crate::logging::redaction::safe(&failure.to_string()));
+        let now = self.clock.now();
+        self.ledger.finish_run(
+            self.tenant,
+            &self.run_id,
+            report.exit_code().into(),
+            &counts,
+            error.as_deref(),
+            now,
+        )?;
+        self.ledger.forget(now)?;
+        Ok(())
+    }
+}
+
+fn unwritable(error: &serde_json::Error) -> Failure {
+    Failure::new(
+        Kind::Unexpected,
+        format!("what is to be sent or stored is no JSON: {error}"),
+        "Report this.",
+    )
+}
+
+/// A digest that stands for a name or a secret in the ledger: SHA-256, in hex.
+fn digest(purpose: &str, text: &str) -> String {
+    let hash = Sha256::digest(format!("collective-insights {purpose} {text}"));
+    hash.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

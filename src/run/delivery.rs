@@ -1,0 +1,246 @@
+//! Delivering the outbox: batch by batch, one after the other, each settled only on a verified verdict.
+
+use serde_json::value::RawValue;
+
+use super::books::Books;
+use crate::cli::{LedgerChoice, Mode, Settings};
+use crate::failure::{Failure, Kind};
+use crate::indicator;
+use crate::ledger::Pending;
+use crate::recorded_future::{Client, Halving, Processed, Receipt, Refused, Verdict};
+use crate::report::{Counts, Report};
+
+/// So many refused one by one, and none ever accepted, is no matter of single items any more.
+const REFUSED_IN_A_ROW: u64 = 20;
+
+type Item = (Pending, Box<RawValue>);
+
+/// Delivers what is in the outbox, as far as it goes in this run.
+pub(super) struct Delivery<'a> {
+    settings: &'a Settings,
+    client: &'a Client<'a>,
+    books: &'a Books<'a>,
+    batch_size: usize,
+    /// Why nothing more is sent in this run.
+    ended: bool,
+}
+
+impl<'a> Delivery<'a> {
+    pub fn new(settings: &'a Settings, client: &'a Client<'a>, books: &'a Books<'a>) -> Self {
+        Self {
+            settings,
+            client,
+            books,
+            batch_size: settings.batch_size,
+            ended: false,
+        }
+    }
+
+    /// Sends what waits. What goes wrong with Recorded Future is told in the report and ends sending for
+    /// this run; what was not accepted keeps waiting.
+    ///
+    /// # Errors
+    /// The ledger's alone.
+    pub async fn deliver(&mut self, report: &mut Report) -> Result<(), Failure> {
+        if self.settings.mode == Mode::DryRun {
+            return Ok(());
+        }
+        while !self.ended {
+            let room = self.books.room_today()?.map_or(usize::MAX, |room| {
+                usize::try_from(room).unwrap_or(usize::MAX)
+            });
+            let batch = self.books.batch(self.batch_size.min(room.max(1)))?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if room == 0 {
+                self.end(report, quota_used_up(self.settings));
+                return Ok(());
+            }
+            self.send(batch, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one batch, narrowing it down where something in it is refused.
+    async fn send(&mut self, batch: Vec<Item>, report: &mut Report) -> Result<(), Failure> {
+        let mut halving = Halving::new(batch);
+        while let Some(part) = halving.next_part() {
+            let items: Vec<&RawValue> = part.iter().map(|(_, item)| item.as_ref()).collect();
+            match self.client.submit(&items).await {
+                Verdict::Delivered(receipt) => self.settle(&part, &receipt, report)?,
+                Verdict::Halve(refused) => {
+                    if refused.too_large() && part.len() > 1 {
+                        self.batch_size = self.batch_size.min(part.len().div_ceil(2));
+                        tracing::info!(
+                            "a batch of {} is too large: at most {} from now on",
+                            part.len(),
+                            self.batch_size
+                        );
+                    }
+                    if let Some((pending, _)) = halving.refuse(part) {
+                        self.quarantine(&pending, &refused, report)?;
+                    }
+                }
+                Verdict::TryAgain(failure)
+                | Verdict::StopForToday(failure)
+                | Verdict::Fatal(failure) => {
+                    self.end(report, failure);
+                }
+            }
+            if self.ended {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, part: &[Item], receipt: &Receipt, report: &mut Report) -> Result<(), Failure> {
+        let ids: Vec<_> = part.iter().map(|(pending, _)| pending.id).collect();
+        self.books.delivered(&ids)?;
+        let processed = reconcile(part, receipt, report);
+        let sent = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        let counts = &mut report.counts;
+        counts.submitted += sent;
+        counts.processed += processed;
+        counts.unprocessed += sent - processed;
+        tracing::info!("sent a batch of {sent}; {processed} processed");
+        Ok(())
+    }
+
+    fn quarantine(
+        &mut self,
+        pending: &Pending,
+        refused: &Refused,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        self.books
+            .quarantine(pending.id, refused.status, &refused.words)?;
+        report.counts.quarantined += 1;
+        tracing::warn!(
+            "Recorded Future refused a submission, now in quarantine: {} ({})",
+            refused.words,
+            pending.item
+        );
+        if report.counts.submitted == 0 && report.counts.quarantined >= REFUSED_IN_A_ROW {
+            self.end(report, everything_refused(refused));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, report: &mut Report, failure: Failure) {
+        self.ended = true;
+        report.fail(failure);
+    }
+
+    /// Takes stock at the run's end: what still waits, and what a person has to look at.
+    ///
+    /// # Errors
+    /// The ledger's alone; the numbers then are those that the run itself counted.
+    pub fn conclude(&self, report: &mut Report) -> Result<(), Failure> {
+        if self.settings.mode == Mode::DryRun {
+            return self.show(report);
+        }
+        if report.counts.quarantined > 0 {
+            report.fail(in_quarantine(self.settings, report.counts.quarantined));
+        }
+        let waiting = self.books.waiting();
+        let counts = &mut report.counts;
+        counts.waiting = match &waiting {
+            Ok(waiting) => *waiting,
+            Err(_) => unsettled(counts),
+        };
+        waiting.map(|_| ())
+    }
+
+    fn show(&self, report: &mut Report) -> Result<(), Failure> {
+        report.items = self
+            .books
+            .batch(usize::MAX)?
+            .into_iter()
+            .map(|(_, item)| item)
+            .collect();
+        report.counts.submitted = u64::try_from(report.items.len()).unwrap_or(u64::MAX);
+        report.counts.unprocessed = report.counts.submitted;
+        Ok(())
+    }
+}
+
+/// Compares what was processed with what was sent, kind by kind. A difference is a warning with its
+/// numbers, not a failure: the service may know an indicator already.
+fn reconcile(part: &[Item], receipt: &Receipt, report: &mut Report) -> u64 {
+    let mut sent = Processed::default();
+    for (pending, _) in part {
+        sent.add(pending.kind);
+    }
+    let Some(processed) = receipt.processed else {
+        report.note(format!("Recorded Future accepted {} submissions without saying how many it processed; they count as processed", part.len()));
+        return u64::try_from(part.len()).unwrap_or(u64::MAX);
+    };
+    let mut sum = 0;
+    for kind in indicator::Kind::ALL {
+        let (sent, processed) = (sent.of(kind), processed.of(kind));
+        if sent != processed {
+            let kind = kind.as_str();
+            tracing::warn!(
+                "of {sent} submissions of kind {kind}, Recorded Future says it processed {processed}"
+            );
+        }
+        sum += processed.min(sent);
+    }
+    sum
+}
+
+/// What was found or carried in and has no other place: by the run's own count.
+const fn unsettled(counts: &Counts) -> u64 {
+    let settled = counts.indicators_unsupported
+        + counts.indicators_invalid
+        + counts.indicators_private
+        + counts.indicators_excluded
+        + counts.indicators_repeated
+        + counts.already_delivered
+        + counts.processed
+        + counts.unprocessed
+        + counts.quarantined;
+    (counts.carried_in + counts.indicators_found).saturating_sub(settled)
+}
+
+fn quota_used_up(settings: &Settings) -> Failure {
+    let limit = settings.daily_limit.unwrap_or_default();
+    Failure::new(
+        Kind::Temporary,
+        format!(
+            "today's {limit} submissions are used up; the rest waits, the most severe were sent first"
+        ),
+        "Nothing needs to be done: the next run after midnight UTC goes on. --daily-limit changes the limit.",
+    )
+}
+
+fn everything_refused(refused: &Refused) -> Failure {
+    Failure::new(
+        Kind::Configuration,
+        format!(
+            "Recorded Future refuses every submission, the last with {}",
+            refused.words
+        ),
+        "Check --organization-id first. Sending has stopped and everything else waits; once it is mended, `collective-insights outbox retry` brings back what is in quarantine.",
+    )
+}
+
+fn in_quarantine(settings: &Settings, count: u64) -> Failure {
+    let hint = match settings.ledger {
+        LedgerChoice::File(_) => {
+            "See why with `collective-insights outbox list --quarantined`, then `outbox retry` or `outbox drop`; show the words to Recorded Future's support."
+        }
+        LedgerChoice::None => {
+            "The log has the words and the items; without a ledger they are not kept."
+        }
+    };
+    Failure::new(
+        Kind::Partial,
+        format!(
+            "{count} submissions were refused by Recorded Future one by one; all others were not held up"
+        ),
+        hint,
+    )
+}

@@ -1,0 +1,113 @@
+//! The recipe of one run: read what is excluded, deliver what waits, read the vendor, store what was
+//! selected, deliver it, and say what happened.
+
+mod books;
+mod delivery;
+mod reading;
+mod window;
+
+use self::books::Books;
+use self::delivery::Delivery;
+use crate::cli::{Mode, Settings};
+use crate::clock::Clock;
+use crate::failure::{Failure, Kind};
+use crate::http::{Http, Stop};
+use crate::recorded_future::Client;
+use crate::report::Report;
+use crate::selection::exclusions::Exclusions;
+
+/// Performs one run. Whatever happens, the report says it.
+pub async fn run(settings: &Settings, run_id: &str, clock: Clock, stop: Stop) -> Report {
+    let mut report = Report::new(run_id, settings.source.labels(), settings.mode);
+    if let Err(failure) = prepare_and_perform(settings, clock, stop, &mut report).await {
+        report.fail(failure);
+    }
+    report
+}
+
+/// Everything that can be wrong on this machine is found before any request.
+async fn prepare_and_perform(
+    settings: &Settings,
+    clock: Clock,
+    stop: Stop,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let exclusions = read_exclusions(settings)?;
+    let http = Http::new(clock, settings.deadline, stop)?;
+    let client = Client::new(
+        &http,
+        &settings.recorded_future,
+        settings.mode == Mode::Debug,
+    )?;
+    let books = Books::open(settings, &report.run_id, clock)?;
+    let now = clock.now_to_the_millisecond();
+    let choice = window::choose(
+        settings.span,
+        books.checkpoint()?,
+        settings.max_catch_up,
+        now,
+    )?;
+    report.window = Some(choice.window);
+    if let Some(note) = &choice.note {
+        report.note(note.clone());
+    }
+    books.begin(choice.window)?;
+    report.counts.carried_in = books.waiting()?;
+
+    let mut delivery = Delivery::new(settings, &client, &books);
+    let performed = perform(
+        settings,
+        &http,
+        &choice,
+        exclusions,
+        &books,
+        &mut delivery,
+        report,
+    )
+    .await;
+    let concluded = delivery.conclude(report);
+    let failure = [performed, concluded].into_iter().find_map(Result::err);
+    if let Some(failure) = &failure {
+        report.fail(failure.clone());
+    }
+    books.finish(report)
+}
+
+async fn perform(
+    settings: &Settings,
+    http: &Http,
+    choice: &window::Choice,
+    exclusions: Exclusions,
+    books: &Books<'_>,
+    delivery: &mut Delivery<'_>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    delivery.deliver(report).await?;
+    let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
+    books.store(&read.submissions)?;
+    books.advance(choice, read.known_until, report)?;
+    delivery.deliver(report).await
+}
+
+fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
+    let Some(path) = &settings.exclusion_file else {
+        return Ok(Exclusions::default());
+    };
+    let exclusions = Exclusions::read(path).map_err(|error| {
+        let failure = Failure::new(
+            Kind::Configuration,
+            error.to_string(),
+            "Correct the line or the file's name; exclusions.example.txt shows every form. Nothing was asked or sent.",
+        );
+        match std::error::Error::source(&error) {
+            Some(source) => failure.because(source.to_string()),
+            None => failure,
+        }
+    })?;
+    tracing::info!(
+        "{} exclusions read from {}",
+        exclusions.len(),
+        path.display()
+    );
+    Ok(exclusions)
+}

@@ -1,0 +1,96 @@
+//! Reading the vendor to the window's end, or as far as it goes.
+
+use chrono::{DateTime, Utc};
+
+use super::books::Books;
+use crate::cli::Settings;
+use crate::detection::Window;
+use crate::failure::Failure;
+use crate::http::Http;
+use crate::report::Report;
+use crate::selection::exclusions::Exclusions;
+use crate::selection::{Selection, Tally};
+use crate::sources::Page;
+use crate::submission::Submission;
+
+/// What was read and selected.
+pub(super) struct Read {
+    /// The unique new submissions, the earliest first.
+    pub submissions: Vec<Submission>,
+    /// Every alert of the window before this instant was read.
+    pub known_until: DateTime<Utc>,
+}
+
+/// Reads the window's pages into a selection. A vendor's failure in the midst of it goes to the report;
+/// what was read before it is kept.
+///
+/// # Errors
+/// The ledger's alone.
+pub(super) async fn read(
+    settings: &Settings,
+    http: &Http,
+    window: Window,
+    exclusions: Exclusions,
+    books: &Books<'_>,
+    report: &mut Report,
+) -> Result<Read, Failure> {
+    let mut reader = settings.source.reader(http, window);
+    let mut selection = Selection::new(settings.thresholds, exclusions);
+    let mut known_until = window.start;
+    let mut flawed = false;
+    loop {
+        match reader.next_page().await {
+            Ok(None) => break,
+            Ok(Some(page)) => {
+                flawed |= page.flaw.is_some();
+                // A page that the vendor itself calls incomplete makes nothing behind it certain.
+                if !flawed {
+                    known_until = page.known_until;
+                }
+                take(page, &mut selection, books, report)?;
+            }
+            Err(failure) => {
+                report.fail(failure);
+                break;
+            }
+        }
+    }
+    let (submissions, tally) = selection.finish();
+    report.counts.take(&tally);
+    tell(report, &tally);
+    Ok(Read {
+        submissions,
+        known_until,
+    })
+}
+
+fn take(
+    page: Page,
+    selection: &mut Selection,
+    books: &Books<'_>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let of_total = page
+        .total
+        .map(|total| format!(" of {total}"))
+        .unwrap_or_default();
+    for reading in page.readings {
+        selection.take(reading, |detection, indicator| {
+            books.past(detection, indicator)
+        })?;
+    }
+    if let Some(flaw) = page.flaw {
+        report.fail(flaw);
+    }
+    tracing::info!("read {}{of_total} alerts", selection.tally().alerts_fetched);
+    Ok(())
+}
+
+fn tell(report: &mut Report, tally: &Tally) {
+    if tally.alerts_unreadable > 0 {
+        report.note(format!(
+            "{} alerts cannot be read and are left out; the log names them",
+            tally.alerts_unreadable
+        ));
+    }
+}

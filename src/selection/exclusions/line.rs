@@ -1,0 +1,266 @@
+//! One line of the list of exclusions.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::indicator::{MAX_BYTES, address, domain, hash, url};
+
+/// What one line covers, in the spelling of [`crate::indicator`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    Hash(String),
+    Name(String),
+    /// A name and all below it.
+    Subtree(String),
+    Address(IpAddr),
+    Network(IpNet),
+    Url(String),
+}
+
+/// The line is neither a rule nor a comment nor blank.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The rule on a line, or none on a blank line or a comment.
+pub(super) fn read(line: &str) -> Result<Option<Rule>, Malformed> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let column = first_column(line).ok_or(Malformed)?;
+    let column = column.trim();
+    // A spreadsheet puts a comment into quotes when it contains a comma.
+    if column.starts_with('#') {
+        return Ok(None);
+    }
+    if column.len() > MAX_BYTES {
+        return Err(Malformed);
+    }
+    rule(column).map(Some).ok_or(Malformed)
+}
+
+fn rule(text: &str) -> Option<Rule> {
+    if is_url(text) {
+        return url::normalise(text).map(|location| Rule::Url(location.text));
+    }
+    if let Some(name) = text.strip_prefix('.') {
+        return domain::normalise(name).map(Rule::Subtree);
+    }
+    if let Some((address, prefix)) = text.split_once('/') {
+        return network(address, prefix).map(Rule::Network);
+    }
+    hash::normalise_any(text)
+        .map(Rule::Hash)
+        .or_else(|| address::normalise(text).map(Rule::Address))
+        .or_else(|| domain::normalise(text).map(Rule::Name))
+}
+
+/// Bits beyond the prefix do no harm: `10.1.2.3/8` is the network that `10.1.2.3` lies in.
+fn network(address: &str, prefix: &str) -> Option<IpNet> {
+    const MAPPED_PREFIX: u8 = 96;
+    // `parse` alone would let a plus sign pass.
+    if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let prefix = prefix.parse().ok()?;
+    let network = match (address.parse().ok()?, address::normalise(address)?) {
+        // Indicators that are IPv4 dressed as IPv6 are undressed, so the network has to be.
+        (IpAddr::V6(_), IpAddr::V4(address)) if prefix >= MAPPED_PREFIX => {
+            Ipv4Net::new(address, prefix - MAPPED_PREFIX).ok()?.into()
+        }
+        (address, _) => IpNet::new(address, prefix).ok()?,
+    };
+    Some(network.trunc())
+}
+
+fn first_column(line: &str) -> Option<Cow<'_, str>> {
+    if let Some(rest) = line.strip_prefix('"') {
+        return quoted(rest).map(Cow::Owned);
+    }
+    let column = if is_url(line) {
+        line.split(|char: char| is_separator(char) || char.is_whitespace())
+            .next()
+    } else {
+        line.split(|char| is_separator(char) || char == '#').next()
+    };
+    column.map(Cow::Borrowed)
+}
+
+/// The content of a quoted column, up to its closing quote; `""` stands for a quote in it.
+fn quoted(mut rest: &str) -> Option<String> {
+    let mut content = String::new();
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        content.push_str(part);
+        let Some(escaped) = after.strip_prefix('"') else {
+            return ends_column(after).then_some(content);
+        };
+        content.push('"');
+        rest = escaped;
+    }
+}
+
+fn ends_column(after: &str) -> bool {
+    let after = after.trim_start_matches(|char: char| char.is_whitespace() && char != '\t');
+    after.is_empty() || after.starts_with(|char| is_separator(char) || char == '#')
+}
+
+fn is_separator(char: char) -> bool {
+    matches!(char, ',' | ';' | '\t')
+}
+
+fn is_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Rule {
+        Rule::Url(text.to_owned())
+    }
+
+    fn name(text: &str) -> Rule {
+        Rule::Name(text.to_owned())
+    }
+
+    #[test]
+    fn blank_lines_and_comments_are_no_rules() {
+        for line in [
+            "",
+            "  \t",
+            "#",
+            "  # example.com",
+            "\"# a comment, quoted\"",
+            "\"#\";",
+        ] {
+            assert_eq!(read(line), Ok(None), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_column_counts() {
+        for line in [
+            "example.com,x",
+            "example.com ; x",
+            "example.com\tx",
+            "example.com,,,",
+            "example.com,\"x # y\"",
+            "\"example.com\"",
+            "\" example.com \",x",
+            "\"example.com\" ;x",
+            "\"example.com\"\tx",
+            "\"example.com\" \t x",
+            "\"example.com\" # x",
+            "\"example.com\"#x",
+            "example.com#x,y",
+        ] {
+            assert_eq!(read(line), Ok(Some(name("example.com"))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_ends_at_a_separator_unless_quoted() {
+        for line in [
+            "http://a.com/b",
+            "http://a.com/b,c",
+            "http://a.com/b;c",
+            "http://a.com/b\tc",
+            "http://a.com/b c",
+            "http://a.com/b #c",
+            "HTTP://a.com/b\u{a0}c",
+        ] {
+            assert_eq!(read(line), Ok(Some(url("http://a.com/b"))), "{line:?}");
+        }
+        assert_eq!(read("http://a.com/b#c"), Ok(Some(url("http://a.com/b#c"))));
+        assert_eq!(
+            read("\"http://a.com/b,c;d e#f\",x"),
+            Ok(Some(url("http://a.com/b,c;d%20e#f")))
+        );
+        assert_eq!(
+            read("\"http://a.com/\"\"b\"\"\""),
+            Ok(Some(url("http://a.com/%22b%22")))
+        );
+    }
+
+    #[test]
+    fn networks_have_a_prefix_in_range() {
+        for line in [
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/-1",
+            "10.0.0.0/8/8",
+            "10.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "2001:db8::/129",
+            "/8",
+            "example.com/8",
+            "::ffff:10.0.0.0/129",
+            "10.0.0.0 / 8",
+            "10.0.0.0-10.0.0.9",
+        ] {
+            assert_eq!(read(line), Err(Malformed), "{line:?}");
+        }
+        for (line, network) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("8.8.8.8/32", "8.8.8.8/32"),
+            ("2001:DB8::1/32", "2001:db8::/32"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3/96", "0.0.0.0/0"),
+            ("::ffff:10.1.2.3/80", "::/80"),
+        ] {
+            let network = network.parse().unwrap();
+            assert_eq!(read(line), Ok(Some(Rule::Network(network))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        for line in [
+            "indicator",
+            "sha256;name",
+            "com",
+            ".com",
+            ".",
+            "..example.com",
+            "*.example.com",
+            ".10.0.0.1",
+            "example.com www.example.com",
+            "example.com:80",
+            "example[.]com",
+            "hxxp://example.com/",
+            "ftp://example.com/",
+            "http://",
+            "http://exa_mple.c_m/",
+            "44d88612fea8a8f36de82e1278abb02",
+            "[2001:db8::1]",
+            "fe80::1%eth0",
+            ",example.com",
+            "\"\"",
+            "\"",
+            "\"example.com",
+            "\"example.com\"x",
+            "\"example.com\" x",
+            "'example.com'",
+        ] {
+            assert_eq!(read(line), Err(Malformed), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_monstrous_line_is_refused_unread() {
+        let line = format!("http://a.com/{}", "b/../".repeat(MAX_BYTES / 5));
+        assert_eq!(read(&line), Err(Malformed));
+        assert_eq!(
+            read(&line.replace("b/../", "")),
+            Ok(Some(url("http://a.com/")))
+        );
+    }
+}

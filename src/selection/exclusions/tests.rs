@@ -1,0 +1,235 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::indicator::Claim;
+
+const SHA256: &str = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
+const SHA1: &str = "3395856ce81f2b7382dee72602f798b642f14140";
+const MD5: &str = "44d88612fea8a8f36de82e1278abb02f";
+
+fn parse(bytes: impl AsRef<[u8]>) -> Result<Exclusions, ExclusionError> {
+    Exclusions::parse(Path::new("list.txt"), bytes.as_ref())
+}
+
+fn list(text: &str) -> Exclusions {
+    parse(text).unwrap()
+}
+
+fn covers(list: &Exclusions, claim: Claim, text: &str) -> bool {
+    list.covers(&Indicator::parse(claim, text).unwrap())
+}
+
+fn message(bytes: impl AsRef<[u8]>) -> String {
+    parse(bytes).unwrap_err().to_string()
+}
+
+#[test]
+fn an_empty_list_covers_nothing() {
+    for list in [
+        Exclusions::default(),
+        list(""),
+        list("\u{feff}"),
+        list("\n \t\r\n\r# only\n  # comments\n"),
+    ] {
+        assert!(list.is_empty());
+        assert_eq!(list.len(), 0);
+        assert!(!covers(&list, Claim::Domain, "example.com"));
+        assert!(!covers(&list, Claim::Url, "http://8.8.8.8/"));
+    }
+}
+
+#[test]
+fn hashes_cover_themselves() {
+    let list = list(&format!("{SHA256}\n{}\n", MD5.to_uppercase()));
+    assert!(covers(&list, Claim::Sha256, SHA256));
+    assert!(covers(&list, Claim::Md5, MD5));
+    assert!(!covers(&list, Claim::Sha1, SHA1));
+}
+
+#[test]
+fn a_name_covers_itself_and_urls_on_it() {
+    let list = list("Example.COM.\n");
+    assert!(covers(&list, Claim::Domain, "example.com"));
+    assert!(covers(&list, Claim::Url, "https://user@EXAMPLE.com:8443/x"));
+    assert!(!covers(&list, Claim::Domain, "www.example.com"));
+    assert!(!covers(&list, Claim::Url, "https://www.example.com/"));
+    assert!(!covers(&list, Claim::Domain, "notexample.com"));
+}
+
+#[test]
+fn a_dot_in_front_covers_all_below_as_well() {
+    let list = list(".example.com\n");
+    for name in ["example.com", "www.example.com", "a.b.c.example.com"] {
+        assert!(covers(&list, Claim::Domain, name));
+        assert!(covers(&list, Claim::Url, &format!("http://{name}/")));
+    }
+    for name in ["notexample.com", "example.com.net", "xexample.com"] {
+        assert!(!covers(&list, Claim::Domain, name));
+    }
+}
+
+#[test]
+fn addresses_and_networks_cover_urls_on_them() {
+    let list = list("8.8.8.8\n9.9.9.77/24\n2606:4700::/32\n::ffff:1.1.1.0/120\n::ffff:1.0.0.1\n");
+    for address in [
+        "8.8.8.8",
+        "::ffff:8.8.8.8",
+        "9.9.9.0",
+        "9.9.9.255",
+        "1.1.1.1",
+        "1.0.0.1",
+    ] {
+        assert!(covers(&list, Claim::Address, address), "{address}");
+    }
+    assert!(covers(&list, Claim::Address, "2606:4700::1111"));
+    assert!(covers(&list, Claim::Url, "http://8.8.8.8/x"));
+    assert!(covers(&list, Claim::Url, "http://[2606:4700::1111]:81/x"));
+    for address in ["8.8.8.9", "9.9.10.0", "1.1.2.0", "2606:4701::1"] {
+        assert!(!covers(&list, Claim::Address, address), "{address}");
+    }
+}
+
+#[test]
+fn a_url_covers_itself_alone() {
+    let list = list("HTTPS://me:secret@Example.com:443/a#b # not this\n");
+    assert!(covers(&list, Claim::Url, "https://example.com/a#b"));
+    assert!(!covers(&list, Claim::Url, "https://example.com/a"));
+    assert!(!covers(&list, Claim::Url, "http://example.com/a#b"));
+    assert!(!covers(&list, Claim::Domain, "example.com"));
+}
+
+#[test]
+fn inner_names_and_addresses_may_be_listed() {
+    let list = list(
+        ".corp.example\nhost.local\n.internal\nlocalhost\n10.0.0.0/8\nfd00::/8\n127.0.0.1\n\
+         http://intranet/wiki\n",
+    );
+    assert_eq!(list.len(), 8);
+}
+
+#[test]
+fn comments_line_ends_and_a_byte_order_mark_do_not_matter() {
+    let list = list(&format!(
+        "\u{feff}# header\r\n\r\n  {SHA256}  # remark\r{MD5}#remark\n\r\texample.com\t\n8.8.8.8"
+    ));
+    assert_eq!(list.len(), 4);
+    assert!(covers(&list, Claim::Sha256, SHA256));
+    assert!(covers(&list, Claim::Md5, MD5));
+    assert!(covers(&list, Claim::Domain, "example.com"));
+    assert!(covers(&list, Claim::Address, "8.8.8.8"));
+}
+
+#[test]
+fn the_same_rule_counts_once() {
+    assert_eq!(
+        list("example.com\nEXAMPLE.com.\n10.0.0.1/8\n10.0.0.0/8\n").len(),
+        2
+    );
+}
+
+#[test]
+fn a_line_that_is_not_understood_is_named() {
+    assert_eq!(
+        message("example.com\r\n\r\nindicator,owner\n"),
+        "list.txt:3: \"indicator,owner\" is not a hash, domain, address, network or http(s) URL; \
+         put # before a header or a remark"
+    );
+    assert!(message("a.com\rb.com\r\rnonsense\n").starts_with("list.txt:4: \"nonsense\""));
+}
+
+#[test]
+fn a_line_is_quoted_safely_and_in_part() {
+    let Err(ExclusionError::Line { text, line, .. }) = parse("\n\x1b[31mred\u{202e}\0") else {
+        panic!("a line of control characters passed");
+    };
+    assert_eq!((line, text.as_str()), (2, r"\u{1b}[31mred\u{202e}\0"));
+    let Err(ExclusionError::Line { text, .. }) = parse("ü".repeat(100_000)) else {
+        panic!("a line of one long word passed");
+    };
+    assert_eq!(text.chars().count(), 80);
+}
+
+#[test]
+fn other_encodings_are_named_with_their_line() {
+    assert_eq!(
+        message(b"example.com\nb\xfccher.example\n"),
+        "list.txt:2: not UTF-8 text; save the file as UTF-8"
+    );
+    assert!(message(b"a.com\r\n\xff").starts_with("list.txt:2:"));
+    assert!(message(b"a.com\r\xff").starts_with("list.txt:2:"));
+    assert!(message(b"\xff\xfea\0.\0").starts_with("list.txt:1:"));
+}
+
+#[test]
+fn a_missing_file_and_a_directory_are_unreadable() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in [root.to_owned(), root.join("no-such-list.txt")] {
+        let error = Exclusions::read(&path).unwrap_err();
+        assert!(error.to_string().contains(&*path.to_string_lossy()));
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(matches!(error, ExclusionError::Unreadable { .. }));
+    }
+}
+
+#[test]
+fn the_example_is_understood() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("exclusions.example.txt");
+    let list = Exclusions::read(&path).unwrap();
+    for (claim, text) in [
+        (Claim::Sha256, SHA256),
+        (Claim::Sha1, SHA1),
+        (Claim::Md5, MD5),
+        (Claim::Domain, "example.com"),
+        (Claim::Domain, "www.example.org"),
+        (Claim::Url, "https://www.example.org/any/page"),
+        (Claim::Url, "https://www.example.com/manual#chapter-2"),
+        (Claim::Url, "https://www.example.net/map?at=52.5,13.4"),
+    ] {
+        assert!(covers(&list, claim, text), "{text}");
+    }
+    assert!(!covers(&list, Claim::Domain, "www.example.com"));
+    assert_eq!(list.len(), 18);
+}
+
+#[test]
+fn debug_tells_the_count_only() {
+    assert_eq!(
+        format!("{:?}", list("example.com\n8.8.8.8")),
+        "Exclusions(2)"
+    );
+}
+
+fn claims() -> [Claim; 6] {
+    use Claim::{Address, Domain, Md5, Sha1, Sha256, Url};
+    [Sha256, Sha1, Md5, Domain, Address, Url]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_bytes_are_a_list_or_an_error(bytes in any::<Vec<u8>>()) {
+        let _ = parse(bytes);
+    }
+
+    #[test]
+    fn any_line_is_a_rule_or_an_error(text in "[\"#,;\t\r\n]?\\PC{0,30}[\"#,;\t\r\n]\\PC{0,10}") {
+        let _ = parse(text);
+    }
+
+    #[test]
+    fn what_is_listed_is_covered(text in crate::indicator::tests::near_misses()) {
+        for claim in claims() {
+            let Ok(indicator) = Indicator::parse(claim, &text) else { continue };
+            let value = indicator.value();
+            prop_assert!(list(&format!("\"{value}\",remark")).covers(&indicator), "{value}");
+            if !value.contains([',', ';']) {
+                prop_assert!(list(&format!("{value} # remark")).covers(&indicator), "{value}");
+            }
+        }
+    }
+}

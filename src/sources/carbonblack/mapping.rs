@@ -1,0 +1,88 @@
+//! From a Carbon Black alert to a [`Detection`].
+
+use std::collections::BTreeSet;
+
+use super::IndicatorChoice;
+use super::wire::Alert;
+use crate::detection::{Detection, Finding, Reading, Scores};
+use crate::indicator::{Claim, Indicator};
+use crate::mitre::MitreCode;
+
+/// Reads one alert: it is wanted when it blocked a file or hit an IOC, and then the chosen hashes are
+/// its indicators.
+pub(super) fn reading(alert: Alert, choice: IndicatorChoice) -> Reading {
+    let scores = Scores {
+        severity: alert.severity,
+        confidence: None,
+    };
+    // An empty text was read as none: the API sends `""` for fields that do not apply.
+    let wanted =
+        alert.blocked_sha256.is_some() || alert.blocked_md5.is_some() || alert.ioc_hit.is_some();
+    let findings = if wanted {
+        findings(&alert, choice)
+    } else {
+        Vec::new()
+    };
+    if findings.is_empty() {
+        return Reading::WithoutIndicator(scores);
+    }
+    let mitre_codes = mitre_codes(&alert);
+    // When it was detected; `backend_timestamp` can be days later, when a sensor was offline.
+    let observed_at = alert.detection_timestamp.or(alert.backend_timestamp);
+    match (alert.id, observed_at) {
+        (Some(id), Some(observed_at)) => Reading::Detection(Box::new(Detection {
+            id,
+            observed_at,
+            name: alert.reason,
+            incident_name: None,
+            scores,
+            mitre_codes,
+            findings,
+        })),
+        (None, _) => Reading::Unreadable {
+            id: None,
+            why: "it has no id",
+        },
+        (id, None) => Reading::Unreadable {
+            id,
+            why: "it has neither a readable detection_timestamp nor backend_timestamp",
+        },
+    }
+}
+
+fn findings(alert: &Alert, choice: IndicatorChoice) -> Vec<Finding> {
+    let process = alert
+        .process_sha256
+        .as_deref()
+        .map(|value| ("process_sha256", Claim::Sha256, value));
+    let blocked = alert
+        .blocked_sha256
+        .as_deref()
+        .map(|value| ("blocked_sha256", Claim::Sha256, value))
+        .or(alert
+            .blocked_md5
+            .as_deref()
+            .map(|value| ("blocked_md5", Claim::Md5, value)));
+    let chosen = match choice {
+        IndicatorChoice::Process => [process, None],
+        IndicatorChoice::Blocked => [blocked, None],
+        IndicatorChoice::Both => [process, blocked],
+    };
+    chosen
+        .into_iter()
+        .flatten()
+        .map(|(field, claim, value)| Finding {
+            field,
+            outcome: Indicator::parse(claim, value),
+        })
+        .collect()
+}
+
+fn mitre_codes(alert: &Alert) -> BTreeSet<MitreCode> {
+    let attack = [&alert.attack_tactic, &alert.attack_technique];
+    attack
+        .into_iter()
+        .filter_map(|code| MitreCode::parse(code.as_deref()?))
+        .chain(alert.ttps.iter().filter_map(|ttp| MitreCode::from_ttp(ttp)))
+        .collect()
+}

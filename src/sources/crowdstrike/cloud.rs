@@ -1,0 +1,118 @@
+//! Falcon's clouds and where their API is.
+
+use reqwest::Url;
+
+/// One of CrowdStrike's clouds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "kebab-case")]
+pub enum Cloud {
+    /// The first commercial cloud, and the default.
+    #[value(name = "us-1")]
+    Us1,
+    /// The second commercial cloud.
+    #[value(name = "us-2")]
+    Us2,
+    /// The third commercial cloud.
+    #[value(name = "us-3")]
+    Us3,
+    /// The European cloud.
+    #[value(name = "eu-1")]
+    Eu1,
+    /// The first government cloud.
+    #[value(name = "us-gov-1")]
+    UsGov1,
+    /// The second government cloud.
+    #[value(name = "us-gov-2")]
+    UsGov2,
+}
+
+impl Cloud {
+    const ALL: [Self; 6] = [
+        Self::Us1,
+        Self::Us2,
+        Self::Us3,
+        Self::Eu1,
+        Self::UsGov1,
+        Self::UsGov2,
+    ];
+
+    /// Its name on the command line and in `X-Cs-Region`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Us1 => "us-1",
+            Self::Us2 => "us-2",
+            Self::Us3 => "us-3",
+            Self::Eu1 => "eu-1",
+            Self::UsGov1 => "us-gov-1",
+            Self::UsGov2 => "us-gov-2",
+        }
+    }
+
+    /// The host of its API.
+    #[must_use]
+    pub const fn host(self) -> &'static str {
+        match self {
+            Self::Us1 => "api.crowdstrike.com",
+            Self::Us2 => "api.us-2.crowdstrike.com",
+            Self::Us3 => "api.us-3.crowdstrike.com",
+            Self::Eu1 => "api.eu-1.crowdstrike.com",
+            Self::UsGov1 => "api.laggar.gcw.crowdstrike.com",
+            Self::UsGov2 => "api.us-gov-2.crowdstrike.mil",
+        }
+    }
+
+    /// The cloud that a sign-in's `X-Cs-Region` names.
+    #[must_use]
+    pub fn from_region(region: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
+    }
+
+    /// The cloud that a redirected sign-in's `Location` points to: exactly one of the known hosts over
+    /// HTTPS, or `None`. The secret goes nowhere else.
+    #[must_use]
+    pub fn from_location(location: &str) -> Option<Self> {
+        let url = Url::parse(location).ok()?;
+        let plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty();
+        let host = url.host_str().filter(|_| plain)?;
+        Self::ALL.into_iter().find(|cloud| cloud.host() == host)
+    }
+
+    /// Whether a sign-in elsewhere can lead here. The government clouds cannot be discovered.
+    #[must_use]
+    pub const fn is_discoverable(self) -> bool {
+        !matches!(self, Self::UsGov1 | Self::UsGov2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_leads_only_to_known_hosts() {
+        assert_eq!(
+            Cloud::from_location("https://api.us-2.crowdstrike.com/oauth2/token"),
+            Some(Cloud::Us2)
+        );
+        for location in [
+            "http://api.us-2.crowdstrike.com/oauth2/token",
+            "https://api.us-2.crowdstrike.com.evil.example/oauth2/token",
+            "https://api.us-2.crowdstrike.com:8443/oauth2/token",
+            "https://x@api.us-2.crowdstrike.com/oauth2/token",
+            "https://evil.example/?https://api.us-2.crowdstrike.com",
+            "/oauth2/token",
+            "",
+        ] {
+            assert_eq!(Cloud::from_location(location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn regions_are_read_in_any_case() {
+        assert_eq!(Cloud::from_region(" US-2 "), Some(Cloud::Us2));
+        assert_eq!(Cloud::from_region("mars-1"), None);
+    }
+}

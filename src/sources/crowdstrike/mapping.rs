@@ -1,0 +1,111 @@
+//! From a Falcon alert to a [`Detection`].
+
+use std::collections::BTreeSet;
+
+use super::wire::Alert;
+use crate::detection::{Detection, Finding, Reading, Scores};
+use crate::indicator::{Claim, Indicator, Refusal};
+use crate::mitre::MitreCode;
+use crate::sources::lenient::Slot;
+
+/// Reads one alert.
+pub(super) fn reading(alert: Alert) -> Reading {
+    let scores = Scores {
+        severity: alert.severity,
+        confidence: alert.confidence,
+    };
+    let findings = findings(&alert);
+    if findings.is_empty() {
+        return Reading::WithoutIndicator(scores);
+    }
+    let mitre_codes = mitre_codes(&alert);
+    // When the behaviour happened; `created_timestamp` is when the alert reached the store.
+    let observed_at = alert.timestamp.or(alert.created_timestamp);
+    match (alert.composite_id.or(alert.id), observed_at) {
+        (Some(id), Some(observed_at)) => Reading::Detection(Box::new(Detection {
+            id,
+            observed_at,
+            name: alert
+                .description
+                .or_else(|| alert.display_name.clone())
+                .or_else(|| alert.name.clone()),
+            incident_name: alert.display_name.or(alert.name),
+            scores,
+            mitre_codes,
+            findings,
+        })),
+        (None, _) => Reading::Unreadable {
+            id: None,
+            why: "it has no composite_id",
+        },
+        (id, None) => Reading::Unreadable {
+            id,
+            why: "it has neither a readable timestamp nor created_timestamp",
+        },
+    }
+}
+
+fn findings(alert: &Alert) -> Vec<Finding> {
+    let contexts = alert.ioc_context.iter().filter_map(|slot| match slot {
+        Slot::Read(context) => Some((
+            "ioc_context.ioc_value",
+            context.ioc_type.as_deref(),
+            context.ioc_value.as_deref(),
+        )),
+        Slot::Strange => None,
+    });
+    std::iter::once((
+        "ioc_value",
+        alert.ioc_type.as_deref(),
+        alert.ioc_value.as_deref(),
+    ))
+    .chain(contexts)
+    .filter_map(|(field, ioc_type, value)| Some((field, ioc_type, value?)))
+    .flat_map(|(field, ioc_type, value)| read_value(field, ioc_type.unwrap_or_default(), value))
+    .collect()
+}
+
+/// One `ioc_value` can hold several values, split by commas: hashes, domains and addresses do, and a
+/// comma inside a URL is part of it.
+fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Finding> {
+    let outcome = |claim, text: &str| Finding {
+        field,
+        outcome: Indicator::parse(claim, text),
+    };
+    match claim(ioc_type) {
+        None => vec![Finding {
+            field,
+            outcome: Err(Refusal::Unsupported),
+        }],
+        Some(Claim::Url) => vec![outcome(Claim::Url, value)],
+        Some(claim) => value
+            .split(',')
+            .filter(|part| !part.trim().is_empty())
+            .map(|part| outcome(claim, part))
+            .collect(),
+    }
+}
+
+fn claim(ioc_type: &str) -> Option<Claim> {
+    match ioc_type.to_ascii_lowercase().as_str() {
+        "hash_sha256" | "sha256" => Some(Claim::Sha256),
+        "hash_sha1" | "sha1" => Some(Claim::Sha1),
+        "hash_md5" | "md5" => Some(Claim::Md5),
+        "domain" => Some(Claim::Domain),
+        "ipv4" | "ipv6" | "ip" => Some(Claim::Address),
+        "url" => Some(Claim::Url),
+        _ => None,
+    }
+}
+
+fn mitre_codes(alert: &Alert) -> BTreeSet<MitreCode> {
+    let listed = alert.mitre_attack.iter().filter_map(|slot| match slot {
+        Slot::Read(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
+        Slot::Strange => None,
+    });
+    std::iter::once([&alert.tactic_id, &alert.technique_id])
+        .chain(listed)
+        .flatten()
+        .filter_map(|code| MitreCode::parse(code.as_deref()?))
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! Falcon's refusals, in plain words: what happened, why, and what to do.
+
+use crate::failure::{Failure, Kind};
+use crate::http::Answer;
+
+const API_CLIENTS: &str = "Falcon console > Support and resources > API clients and keys";
+
+/// A sign-in that was refused.
+pub(super) fn sign_in(answer: &Answer, host: &str) -> Failure {
+    let message = format!(
+        "CrowdStrike refused the sign-in at {host}: {}",
+        answer.in_short()
+    );
+    let credentials = |hint: String| Failure::new(Kind::Credentials, message.clone(), hint);
+    let words = answer.words().unwrap_or_default();
+    match answer.status.as_u16() {
+        // The same text stands for an address that is not allowed and for a missing scope.
+        403 if words.contains("authorization failed") => credentials(
+            "Put this machine's public address on the API client's or account's allow-list of IP addresses, or ask for it to be lifted.".into(),
+        )
+        .because("the address this request came from is not on the allow-list"),
+        401 | 403 => credentials(format!(
+            "Check --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) against {API_CLIENTS}; the secret is shown once, when the client is made. Check --cloud too: a client of another cloud is unknown here."
+        ))
+        .because("the client id or the client secret is wrong, or the API client was deleted"),
+        400 => credentials(
+            "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the id of a child of this account.".into(),
+        )
+        .because("this cloud does not know the account, or the request's member CID"),
+        300..=399 => moved(answer, host),
+        _ => other(answer, message),
+    }
+}
+
+/// A query for alerts that was refused.
+pub(super) fn alerts(answer: &Answer, host: &str) -> Failure {
+    let message = format!(
+        "CrowdStrike refused the query for alerts at {host}: {}",
+        answer.in_short()
+    );
+    match answer.status.as_u16() {
+        401 => Failure::new(
+            Kind::Credentials,
+            message,
+            format!("The API client may have been changed or deleted a moment ago: check it under {API_CLIENTS}, then run again."),
+        )
+        .because("the access token was refused, also after a new sign-in"),
+        403 => Failure::new(
+            Kind::Credentials,
+            message,
+            format!("Give the API client the scope Alerts: READ ({API_CLIENTS}), and check that this machine's address is on the allow-list."),
+        )
+        .because("the API client lacks the scope Alerts: READ, or the address is not allowed"),
+        404 => Failure::new(
+            Kind::Configuration,
+            message,
+            "Check --cloud or --base-url (CS_BASE_URL): it must be the API's address, without a path, for example https://api.crowdstrike.com.",
+        )
+        .because("there is no Alerts API at this address"),
+        300..=399 => moved(answer, host),
+        _ => other(answer, message),
+    }
+}
+
+/// A redirect that is not followed.
+fn moved(answer: &Answer, host: &str) -> Failure {
+    let cloud = answer
+        .header("location")
+        .and_then(super::cloud::Cloud::from_location);
+    let hint = cloud.map_or_else(
+        || "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),
+        |cloud| {
+            format!(
+                "The account lives in another cloud: use --cloud {} and no --base-url.",
+                cloud.name()
+            )
+        },
+    );
+    Failure::new(
+        Kind::Configuration,
+        format!("{host} sends us elsewhere ({})", answer.status.as_u16()),
+        hint,
+    )
+    .because("redirects are not followed, since they would carry the secret along")
+}
+
+fn other(answer: &Answer, message: String) -> Failure {
+    match answer.status.as_u16() {
+        429 => Failure::new(
+            Kind::Temporary,
+            message,
+            "Another program may be using up the account's 6,000 requests a minute; run again later.",
+        )
+        .because("the rate limit did not clear"),
+        500..=599 => Failure::new(Kind::Temporary, message, "The service has trouble; run again later. Its support asks for the trace id."),
+        _ => Failure::new(
+            Kind::Unexpected,
+            message,
+            "Run again with --debug and show the log to whoever maintains this tool; CrowdStrike's support asks for the trace id.",
+        ),
+    }
+}

@@ -1,0 +1,152 @@
+//! What Falcon answers, as far as it is needed. Every field is optional whatever the published schema
+//! says: recorded alerts lack most of them, and `resources` and `errors` come as list, `null` or not
+//! at all.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::http::{Answer, Broken};
+use crate::sources::lenient::{self, Slot, WithElements};
+
+/// The body of a query for alerts.
+#[derive(Debug, Serialize)]
+pub(super) struct Query<'a> {
+    /// FQL.
+    pub filter: &'a str,
+    /// Alerts a page, at most 1000.
+    pub limit: u32,
+    /// The immutable field to sort by.
+    pub sort: &'a str,
+    /// The token of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<&'a str>,
+}
+
+/// A page of alerts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AlertPage {
+    #[serde(deserialize_with = "lenient::elements")]
+    pub resources: Vec<Slot<Alert>>,
+    #[serde(deserialize_with = "lenient::list")]
+    pub errors: Vec<Slot<ApiError>>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub meta: Meta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Meta {
+    #[serde(deserialize_with = "lenient::object")]
+    pub pagination: Pagination,
+    #[serde(deserialize_with = "lenient::text")]
+    pub trace_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pagination {
+    #[serde(deserialize_with = "lenient::count")]
+    pub total: Option<u64>,
+    /// Absent, `null` and `""` all mean the last page.
+    #[serde(deserialize_with = "lenient::text")]
+    pub after: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ApiError {
+    #[serde(deserialize_with = "lenient::count")]
+    pub code: Option<u64>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub message: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Alert {
+    #[serde(deserialize_with = "lenient::text")]
+    pub composite_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub id: Option<String>,
+    #[serde(deserialize_with = "lenient::instant")]
+    pub created_timestamp: Option<DateTime<Utc>>,
+    #[serde(deserialize_with = "lenient::instant")]
+    pub timestamp: Option<DateTime<Utc>>,
+    #[serde(deserialize_with = "lenient::score")]
+    pub severity: Option<u8>,
+    #[serde(deserialize_with = "lenient::score")]
+    pub confidence: Option<u8>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub description: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub display_name: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub name: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub ioc_type: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub ioc_value: Option<String>,
+    #[serde(deserialize_with = "lenient::list")]
+    pub ioc_context: Vec<Slot<IocContext>>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub tactic_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub technique_id: Option<String>,
+    #[serde(deserialize_with = "lenient::list")]
+    pub mitre_attack: Vec<Slot<Mitre>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct IocContext {
+    #[serde(deserialize_with = "lenient::text")]
+    pub ioc_type: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub ioc_value: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Mitre {
+    #[serde(deserialize_with = "lenient::text")]
+    pub tactic_id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub technique_id: Option<String>,
+}
+
+/// The answer to a sign-in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Token {
+    #[serde(deserialize_with = "lenient::text")]
+    pub access_token: Option<String>,
+    /// Seconds.
+    #[serde(deserialize_with = "lenient::count")]
+    pub expires_in: Option<u64>,
+}
+
+impl WithElements<Alert> for AlertPage {
+    fn set_elements(&mut self, elements: Vec<Slot<Alert>>) {
+        self.resources = elements;
+    }
+}
+
+/// Reads a page of alerts.
+///
+/// # Errors
+/// When it is no JSON, or says neither that there are alerts nor that there are none.
+pub(super) fn alert_page(answer: &Answer) -> Result<AlertPage, Broken> {
+    let page: AlertPage = lenient::page(&answer.body, "resources")?;
+    let says_nothing = page.resources.is_empty()
+        && page.errors.is_empty()
+        && page.meta.pagination.total.is_none()
+        && page.meta.trace_id.is_none();
+    if says_nothing {
+        Err(Broken(
+            "it holds neither alerts, nor errors, nor a total".into(),
+        ))
+    } else {
+        Ok(page)
+    }
+}

@@ -1,0 +1,263 @@
+//! How vendor JSON is read: any field may be missing, null, or of another type than promised, and one
+//! alert that cannot be read must not sink its page.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use chrono::{DateTime, Utc};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
+
+use crate::http::Broken;
+
+/// A list's element that is read when it is an object, and passed over when it is anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Slot<T> {
+    /// An object of the wanted form.
+    Read(T),
+    /// Something else.
+    Strange,
+}
+
+/// Decodes a page. Where a single element breaks the decoding (a key twice, a number beyond all
+/// ranges), the page is read again element by element, and only that one is [`Slot::Strange`].
+///
+/// `list` names the key whose value is the list of elements. The first of the two passes reads
+/// everything that real services send.
+///
+/// # Errors
+/// When the bytes are not JSON at all, or not an object.
+pub(super) fn page<P, T>(bytes: &[u8], list: &str) -> Result<P, Broken>
+where
+    P: DeserializeOwned + WithElements<T>,
+    T: DeserializeOwned,
+{
+    let error = match serde_json::from_slice(bytes) {
+        Ok(Slot::Read(page)) => return Ok(page),
+        Ok(Slot::Strange) => return Err(Broken("not a JSON object".into())),
+        Err(error) => error,
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let mut keys: std::collections::BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(&text).map_err(|_| Broken::json(&error))?;
+    let elements: Vec<Box<RawValue>> = match keys.remove(list) {
+        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| Broken::json(&error))?,
+        None => return Err(Broken::json(&error)),
+    };
+    let rest = serde_json::to_string(&keys).map_err(|error| Broken::json(&error))?;
+    let mut page: P = serde_json::from_str(&rest).map_err(|error| Broken::json(&error))?;
+    let slots = elements
+        .iter()
+        .map(|raw| serde_json::from_str(raw.get()).unwrap_or(Slot::Strange));
+    page.set_elements(slots.collect());
+    Ok(page)
+}
+
+/// A page whose elements can be put in after the rest was read.
+pub(super) trait WithElements<T> {
+    /// Puts the elements in.
+    fn set_elements(&mut self, elements: Vec<Slot<T>>);
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Slot<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(SlotReader(PhantomData)))
+    }
+}
+
+/// A text: a string, or a number or truth value spelled out; a list's texts joined by commas.
+/// Anything else, and white space alone, is `None`.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    deserializer.deserialize_any(Any(TextReader))
+}
+
+/// An instant: RFC 3339 with 0 to 9 fractional digits, made UTC. Anything else is `None`.
+pub(super) fn instant<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
+    Ok(text(deserializer)?
+        .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
+        .map(|time| time.to_utc()))
+}
+
+/// A score: a number, or a text that is one, cut to whole and to 255 at most. Anything else is `None`.
+pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    let number = text(deserializer)?.and_then(|text| {
+        let whole = text.split('.').next().unwrap_or_default();
+        whole.parse::<u64>().ok()
+    });
+    Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
+}
+
+/// A count: a number, or a text that is one. Anything else is `None`.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(text(deserializer)?.and_then(|text| text.parse().ok()))
+}
+
+/// A list; anything else is empty.
+pub(super) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(Any(ListReader(PhantomData)))
+}
+
+/// The list a page is about: a list, or `null`; anything else breaks the page, because taking it for
+/// empty would lose what it holds.
+pub(super) fn elements<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A list of texts; elements that are none are left out, anything else is empty.
+pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let found: Vec<Text> = list(deserializer)?;
+    Ok(found.into_iter().filter_map(|text| text.0).collect())
+}
+
+/// An object; anything else is its default.
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(match Slot::deserialize(deserializer)? {
+        Slot::Read(value) => value,
+        Slot::Strange => T::default(),
+    })
+}
+
+struct Text(Option<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer).map(Text)
+    }
+}
+
+/// What a reader makes of each of the forms a JSON value can have.
+trait Reads<'de>: Sized {
+    type Value;
+    fn nothing(self) -> Self::Value;
+    fn scalar(self, text: impl fmt::Display) -> Self::Value {
+        let _ = text;
+        self.nothing()
+    }
+    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.nothing())
+    }
+    fn map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self.nothing())
+    }
+}
+
+struct SlotReader<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Reads<'de> for SlotReader<T> {
+    type Value = Slot<T>;
+
+    fn nothing(self) -> Slot<T> {
+        Slot::Strange
+    }
+
+    fn map<A: MapAccess<'de>>(self, map: A) -> Result<Slot<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Slot::Read)
+    }
+}
+
+struct TextReader;
+
+impl<'de> Reads<'de> for TextReader {
+    type Value = Option<String>;
+
+    fn nothing(self) -> Option<String> {
+        None
+    }
+
+    fn scalar(self, text: impl fmt::Display) -> Option<String> {
+        let mut text = text.to_string();
+        let kept = text.trim_end().len();
+        text.truncate(kept);
+        let leading = text.len() - text.trim_start().len();
+        text.drain(..leading);
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<String>, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(element) = seq.next_element::<Text>()? {
+            texts.extend(element.0);
+        }
+        Ok((!texts.is_empty()).then(|| texts.join(",")))
+    }
+}
+
+struct ListReader<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Reads<'de> for ListReader<T> {
+    type Value = Vec<T>;
+
+    fn nothing(self) -> Vec<T> {
+        Vec::new()
+    }
+
+    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            list.push(element);
+        }
+        Ok(list)
+    }
+}
+
+/// Hands every form of a JSON value to a reader; refuses none.
+struct Any<R>(R);
+
+impl<'de, R: Reads<'de>> Visitor<'de> for Any<R> {
+    type Value = R::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<R::Value, E> {
+        Ok(self.0.scalar(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<R::Value, E> {
+        Ok(self.0.scalar(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<R::Value, E> {
+        Ok(self.0.scalar(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<R::Value, E> {
+        Ok(self.0.scalar(value))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<R::Value, E> {
+        Ok(self.0.scalar(value))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<R::Value, E> {
+        Ok(self.0.nothing())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<R::Value, A::Error> {
+        self.0.seq(seq)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<R::Value, A::Error> {
+        self.0.map(map)
+    }
+}

@@ -1,0 +1,96 @@
+//! The vendors: each folder signs in, pages and maps one vendor's alerts to [`Detection`]s.
+//!
+//! A further vendor is one more folder with the same outline (`mod.rs` settings and reader, `wire.rs`
+//! what it answers, `mapping.rs` alert to detection, `refusal.rs` its errors in plain words), one
+//! variant here and one subcommand in `cli`.
+//!
+//! [`Detection`]: crate::detection::Detection
+
+pub mod carbonblack;
+pub mod crowdstrike;
+mod lenient;
+mod seen;
+
+use chrono::{DateTime, Utc};
+
+use crate::detection::{Labels, Reading, Window};
+use crate::failure::Failure;
+use crate::http::Http;
+
+/// One page of alerts, read.
+#[derive(Debug)]
+pub struct Page {
+    /// The alerts not seen before in this run.
+    pub readings: Vec<Reading>,
+    /// Every alert of the window before this instant (UTC) has been handed out with this page or
+    /// earlier ones.
+    pub known_until: DateTime<Utc>,
+    /// What the vendor said was wrong with this page although it sent alerts.
+    pub flaw: Option<Failure>,
+    /// How many alerts the vendor says the window holds.
+    pub total: Option<u64>,
+}
+
+/// Which vendor to read, and how.
+#[derive(Debug, Clone)]
+pub enum SourceSettings {
+    /// CrowdStrike Falcon.
+    CrowdStrike(crowdstrike::Settings),
+    /// Carbon Black Cloud.
+    CarbonBlack(carbonblack::Settings),
+}
+
+impl SourceSettings {
+    /// How this source is named.
+    #[must_use]
+    pub const fn labels(&self) -> Labels {
+        match self {
+            Self::CrowdStrike(_) => crowdstrike::LABELS,
+            Self::CarbonBlack(_) => carbonblack::LABELS,
+        }
+    }
+
+    /// The vendor's name for the customer whose alerts are read: part of the tenant.
+    #[must_use]
+    pub fn account(&self) -> String {
+        match self {
+            Self::CrowdStrike(settings) => settings.account(),
+            Self::CarbonBlack(settings) => settings.account(),
+        }
+    }
+
+    /// A reader of the window's alerts, oldest first. Nothing is asked yet.
+    #[must_use]
+    pub fn reader(&self, http: &Http, window: Window) -> Reader {
+        match self {
+            Self::CrowdStrike(settings) => {
+                Reader::CrowdStrike(Box::new(crowdstrike::Reader::new(settings, http, window)))
+            }
+            Self::CarbonBlack(settings) => {
+                Reader::CarbonBlack(Box::new(carbonblack::Reader::new(settings, http, window)))
+            }
+        }
+    }
+}
+
+/// Reads a window page by page.
+#[derive(Debug)]
+pub enum Reader {
+    /// CrowdStrike Falcon.
+    CrowdStrike(Box<crowdstrike::Reader>),
+    /// Carbon Black Cloud.
+    CarbonBlack(Box<carbonblack::Reader>),
+}
+
+impl Reader {
+    /// The next page; `None` when the window has been read to its end.
+    ///
+    /// # Errors
+    /// What kept the window from being read further; pages handed out before stay good.
+    pub async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
+        match self {
+            Self::CrowdStrike(reader) => reader.next_page().await,
+            Self::CarbonBlack(reader) => reader.next_page().await,
+        }
+    }
+}

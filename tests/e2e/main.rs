@@ -1,0 +1,4 @@
+//! End-to-end tests: the real binary against the sandbox, over real HTTP on loopback.
+
+mod first_light;
+mod support;

@@ -1,0 +1,156 @@
+//! CrowdStrike Falcon: sign-in and pages of alerts.
+
+mod page;
+mod sign_in;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::exchange::Answer;
+use crate::fql::{Field, Fields, Literal};
+use crate::shelf::Keys;
+use crate::time::parse_rfc3339;
+use crate::world::FalconWorld;
+
+pub(crate) use page::alerts;
+pub(crate) use sign_in::sign_in;
+
+/// What a search needs to know of a Falcon alert.
+#[derive(Debug, Clone, Default)]
+pub struct FalconKeys {
+    product: Option<Box<str>>,
+    kind: Option<Box<str>>,
+    composite_id: Option<Box<str>>,
+    created: Option<DateTime<Utc>>,
+    timestamp: Option<DateTime<Utc>>,
+    updated: Option<DateTime<Utc>>,
+    severity: Option<f64>,
+    confidence: Option<f64>,
+}
+
+impl Keys for FalconKeys {
+    fn read(alert: &Value) -> Option<Self> {
+        let alert = alert.as_object()?;
+        let text = |key: &str| alert.get(key)?.as_str().map(Box::from);
+        let date = |key: &str| parse_rfc3339(alert.get(key)?.as_str()?);
+        let number = |key: &str| alert.get(key)?.as_f64();
+        Some(Self {
+            product: text("product"),
+            kind: text("type"),
+            composite_id: text("composite_id"),
+            created: date("created_timestamp"),
+            timestamp: date("timestamp"),
+            updated: date("updated_timestamp"),
+            severity: number("severity"),
+            confidence: number("confidence"),
+        })
+    }
+
+    fn id(&self) -> Option<&str> {
+        self.composite_id.as_deref()
+    }
+}
+
+impl Fields for FalconKeys {
+    fn field(&self, field: Field) -> Option<Literal<'_>> {
+        fn text(value: &Option<Box<str>>) -> Option<Literal<'_>> {
+            value
+                .as_deref()
+                .map(|text| Literal::Text(Cow::Borrowed(text)))
+        }
+        match field {
+            Field::Product => text(&self.product),
+            Field::Type => text(&self.kind),
+            Field::CompositeId => text(&self.composite_id),
+            Field::Created => self.created.map(Literal::Date),
+            Field::Timestamp => self.timestamp.map(Literal::Date),
+            Field::Updated => self.updated.map(Literal::Date),
+            Field::Severity => self.severity.map(Literal::Number),
+            Field::Confidence => self.confidence.map(Literal::Number),
+        }
+    }
+}
+
+/// The tokens given out, and the last search.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    tokens: HashMap<String, sign_in::Token>,
+    after: HashMap<String, page::After>,
+    last_search: Option<page::Search>,
+}
+
+/// Indices into the shelf, in order.
+type Order = Arc<Vec<usize>>;
+
+/// 32 hex digits that nobody can foresee. The standard library's hash keys are the one source of
+/// randomness that needs no further crate.
+fn random_hex() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}
+
+fn trace_id() -> String {
+    let hex = random_hex();
+    let part = |from: usize, to: usize| &hex[from..to];
+    [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ]
+    .join("-")
+}
+
+/// An error in the vendor's shape. What the sandbox has against the request goes into a header of its own,
+/// as the service would not say it.
+fn refused(world: &FalconWorld, code: u16, from: &str, message: &str, reason: &str) -> Answer {
+    let trace = trace_id();
+    let body = json!({
+        "meta": {"query_time": 1.76e-7, "powered_by": from, "trace_id": trace},
+        "errors": [{"code": code, "message": message}],
+    });
+    let answer = Answer::json(code, body.to_string());
+    let reason: String = reason
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
+        .collect();
+    with_headers(answer, world, &trace).header("X-Sandbox-Reason", reason)
+}
+
+const GATEWAY: &str = "crowdstrike-api-gateway";
+const ALERTS: &str = "detectsapi";
+const ACCOUNTS: &str = "csam";
+
+fn with_headers(answer: Answer, world: &FalconWorld, trace: &str) -> Answer {
+    answer
+        .header("X-Cs-Traceid", trace)
+        .header("X-Ratelimit-Limit", world.rate_limit.0.to_string())
+        .header("X-Ratelimit-Remaining", world.rate_limit.1.to_string())
+}
+
+/// The gateway's answer for a path it does not know.
+pub(crate) fn not_found() -> Answer {
+    let trace = trace_id();
+    let body = json!({
+        "meta": {"query_time": 1.64e-7, "powered_by": GATEWAY, "trace_id": trace},
+        "errors": [{"code": 404, "message": "404: Page Not Found"}],
+    });
+    Answer::json(404, body.to_string()).header("X-Cs-Traceid", trace)
+}
+
+/// A method other than POST.
+fn wrong_method(world: &FalconWorld) -> Answer {
+    refused(
+        world,
+        405,
+        GATEWAY,
+        "405: Method Not Allowed",
+        "only POST is served",
+    )
+}

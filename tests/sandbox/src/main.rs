@@ -1,0 +1,104 @@
+//! The sandbox by itself, for a demo or a look around: `sandbox --falcon 5000 --carbonblack 5000`.
+
+use std::time::Duration;
+
+use sandbox::seed::Recipe;
+use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
+
+const USAGE: &str = "\
+usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size]
+
+  --port N          listen on that port of 127.0.0.1 (default: any free one)
+  --falcon N        made CrowdStrike Falcon alerts over the last 24 hours (default: 1000)
+  --carbonblack N   made Carbon Black alerts over the last 24 hours (default: 1000)
+  --latency-ms N    wait that long before each answer (default: 0)
+  --full-size       alerts of about 3.7 KB, as the real ones";
+
+struct Options {
+    port: u16,
+    falcon: usize,
+    carbon_black: usize,
+    latency: Duration,
+    full_size: bool,
+}
+
+fn main() {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}\n\n{USAGE}");
+            std::process::exit(2);
+        }
+    };
+    let world = world(&options);
+    match Sandbox::start_on(options.port, world) {
+        Ok(sandbox) => {
+            print_environment(&sandbox);
+            sandbox.serve_forever();
+        }
+        Err(error) => {
+            eprintln!("cannot listen on port {}: {error}", options.port);
+            std::process::exit(1);
+        }
+    }
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options {
+        port: 0,
+        falcon: 1000,
+        carbon_black: 1000,
+        latency: Duration::ZERO,
+        full_size: false,
+    };
+    while let Some(flag) = args.next() {
+        let mut number = || -> Result<u64, String> {
+            let value = args
+                .next()
+                .ok_or_else(|| format!("{flag} needs a number"))?;
+            value
+                .parse()
+                .map_err(|_| format!("{flag}: {value:?} is no number"))
+        };
+        let too_large = |_| "that number is too large".to_owned();
+        match flag.as_str() {
+            "--port" => options.port = number()?.try_into().map_err(too_large)?,
+            "--falcon" => options.falcon = number()?.try_into().map_err(too_large)?,
+            "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
+            "--latency-ms" => options.latency = Duration::from_millis(number()?),
+            "--full-size" => options.full_size = true,
+            _ => return Err(format!("{flag:?} is no known flag")),
+        }
+    }
+    Ok(options)
+}
+
+fn world(options: &Options) -> World {
+    let now = chrono::Utc::now();
+    let recipe = |count| Recipe {
+        full_size: options.full_size,
+        ..Recipe::new(count, now)
+    };
+    World::default()
+        .latency(options.latency)
+        .seed_falcon(&recipe(options.falcon))
+        .seed_carbon_black(&recipe(options.carbon_black))
+}
+
+fn print_environment(sandbox: &Sandbox) {
+    let url = sandbox.url();
+    println!("# The sandbox listens on {url}. Paste this into the shell that runs the tool:");
+    for (key, value) in [
+        ("CS_BASE_URL", url.as_str()),
+        ("CS_CLIENT_ID", CLIENT_ID),
+        ("CS_CLIENT_SECRET", CLIENT_SECRET),
+        ("CB_HOSTNAME", url.as_str()),
+        ("CB_ORG_ID", CB_ORG),
+        ("CB_API_ID", CB_API_ID),
+        ("CB_SECRET", CB_SECRET),
+        ("RF_API_URL", url.as_str()),
+        ("RF_API_KEY", RF_TOKEN),
+    ] {
+        println!("export {key}='{value}'");
+    }
+}

@@ -1,0 +1,248 @@
+//! Made data: the same every time, of the right size, and varied enough for every counter.
+
+mod common;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::*;
+use sandbox::seed::{Recipe, carbon_black_alerts, falcon_alerts, samples};
+use sandbox::time::{is_millis_zulu, parse_zulu};
+use sandbox::{Sandbox, World};
+use serde_json::{Value, json};
+
+fn end() -> DateTime<Utc> {
+    parse_zulu("2026-11-22T00:00:00Z").expect("an instant")
+}
+
+fn mean_size(alerts: &[Value]) -> usize {
+    alerts
+        .iter()
+        .map(|alert| alert.to_string().len())
+        .sum::<usize>()
+        / alerts.len()
+}
+
+fn share(alerts: &[Value], wanted: impl Fn(&Value) -> bool) -> f64 {
+    alerts.iter().filter(|alert| wanted(alert)).count() as f64 / alerts.len() as f64
+}
+
+#[test]
+fn a_recipe_is_deterministic() {
+    let recipe = Recipe::new(200, end());
+    assert_eq!(falcon_alerts(&recipe), falcon_alerts(&recipe));
+    assert_eq!(carbon_black_alerts(&recipe), carbon_black_alerts(&recipe));
+    assert_ne!(
+        falcon_alerts(&recipe),
+        falcon_alerts(&Recipe {
+            seed: 2,
+            ..recipe.clone()
+        })
+    );
+    assert!(falcon_alerts(&Recipe { count: 0, ..recipe }).is_empty());
+}
+
+#[test]
+fn sizes_are_as_said() {
+    let lean = Recipe::new(500, end());
+    let full = lean.clone().full_size();
+    for alerts in [falcon_alerts(&full), carbon_black_alerts(&full)] {
+        let size = mean_size(&alerts);
+        assert!((3400..4000).contains(&size), "{size}");
+    }
+    for alerts in [falcon_alerts(&lean), carbon_black_alerts(&lean)] {
+        let size = mean_size(&alerts);
+        assert!((400..1100).contains(&size), "{size}");
+    }
+}
+
+#[test]
+fn alerts_lie_in_their_window_and_carry_their_share() {
+    let recipe = Recipe::new(4000, end());
+    let (falcon, carbon_black) = (falcon_alerts(&recipe), carbon_black_alerts(&recipe));
+    for (alerts, key) in [
+        (&falcon, "created_timestamp"),
+        (&carbon_black, "backend_timestamp"),
+    ] {
+        let instants = alerts
+            .iter()
+            .map(|alert| parse_zulu(alert[key].as_str().unwrap_or_default()).expect("an instant"));
+        let instants: Vec<_> = instants.collect();
+        assert!(instants.is_sorted());
+        assert!(recipe.start <= instants[0] && instants[3999] < recipe.end);
+        assert!(
+            instants.windows(2).any(|two| two[0] == two[1]),
+            "some share an instant"
+        );
+    }
+    assert!(
+        carbon_black
+            .iter()
+            .all(|alert| is_millis_zulu(alert["detection_timestamp"].as_str().unwrap_or_default()))
+    );
+    let listed = |alert: &Value| {
+        alert["ioc_context"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty())
+    };
+    let with = share(&falcon, |alert| {
+        alert["ioc_type"].is_string() || listed(alert)
+    });
+    assert!((0.24..0.34).contains(&with), "{with}");
+    let present =
+        |alert: &Value, key: &str| alert[key].as_str().is_some_and(|text| !text.is_empty());
+    let with = share(&carbon_black, |alert| {
+        ["blocked_sha256", "blocked_md5", "ioc_hit"]
+            .iter()
+            .any(|key| present(alert, key))
+    });
+    assert!((0.22..0.34).contains(&with), "{with}");
+}
+
+#[test]
+fn every_counter_has_something_to_count() {
+    let recipe = Recipe::new(8000, end());
+    let falcon = falcon_alerts(&recipe);
+    let some = |alerts: &[Value], what: &str, wanted: &dyn Fn(&Value) -> bool| {
+        assert!(alerts.iter().any(wanted), "{what}");
+    };
+    let ioc = |alert: &Value| alert["ioc_value"].as_str().unwrap_or_default().to_owned();
+    for kind in [
+        "hash_sha256",
+        "hash_md5",
+        "hash_sha1",
+        "domain",
+        "ipv4",
+        "ipv6",
+        "url",
+        "registry_key",
+        "filename",
+        "behavior",
+    ] {
+        some(&falcon, kind, &|alert| alert["ioc_type"] == kind);
+    }
+    some(&falcon, "a private address", &|alert| {
+        ioc(alert).starts_with("10.")
+    });
+    some(&falcon, "several in one value", &|alert| {
+        alert["ioc_type"] == "hash_sha256" && ioc(alert).contains(',')
+    });
+    some(&falcon, "a hash of a wrong length", &|alert| {
+        ioc(alert).len() == 28
+    });
+    some(&falcon, "an empty value", &|alert| alert["ioc_value"] == "");
+    some(&falcon, "only in the list", &|alert| {
+        alert.get("ioc_type").is_none() && alert["ioc_context"][0].is_object()
+    });
+    some(&falcon, "no severity", &|alert| {
+        alert.get("severity").is_none()
+    });
+    some(&falcon, "no confidence", &|alert| {
+        alert["product"] == "epp" && alert.get("confidence").is_none()
+    });
+    some(&falcon, "CrowdStrike's own codes", &|alert| {
+        alert["technique_id"] == "CST0007"
+    });
+    let carbon_black = carbon_black_alerts(&recipe);
+    some(&carbon_black, "an empty hash", &|alert| {
+        alert["process_sha256"] == ""
+    });
+    some(&carbon_black, "a malformed hash", &|alert| {
+        alert["process_sha256"] == "not a hash"
+    });
+    some(&carbon_black, "null", &|alert| {
+        alert.get("ioc_hit").is_some_and(Value::is_null)
+    });
+    some(&carbon_black, "a query text", &|alert| {
+        alert["ioc_hit"]
+            .as_str()
+            .is_some_and(|hit| hit.contains(" OR "))
+    });
+    for kind in [
+        "CB_ANALYTICS",
+        "HOST_BASED_FIREWALL",
+        "INTRUSION_DETECTION_SYSTEM",
+        "DEVICE_CONTROL",
+        "CONTAINER_RUNTIME",
+        "A_TYPE_YET_TO_COME",
+    ] {
+        some(&carbon_black, kind, &|alert| alert["type"] == kind);
+    }
+}
+
+#[test]
+fn a_seeded_world_serves_what_the_lists_say() {
+    let recipe = Recipe::new(130, end()).full_size();
+    let sandbox = Sandbox::start(
+        World::default()
+            .seed_falcon(&recipe)
+            .seed_carbon_black(&recipe),
+    );
+    let query = json!({"sort": "created_timestamp|asc", "limit": 1000});
+    let page = falcon(&sandbox, &sign_in(&sandbox), &query);
+    let mut made = falcon_alerts(&recipe);
+    let by_place = |alert: &Value| {
+        (
+            parse_zulu(alert["created_timestamp"].as_str().unwrap_or_default()),
+            alert["composite_id"].to_string(),
+        )
+    };
+    made.sort_by_key(by_place);
+    assert_eq!(page.json()["resources"], Value::Array(made.clone()));
+    let served: usize = made.iter().map(|alert| alert.to_string().len()).sum();
+    assert!(
+        page.body.len() < served + made.len() + 400,
+        "no key is there twice"
+    );
+
+    let body = json!({
+        "rows": 1000, "sort": [{"field": "backend_timestamp", "order": "ASC"}],
+        "time_range": {"start": "2026-11-21T00:00:00.000Z", "end": "2026-11-22T00:00:00.000Z"},
+    });
+    assert_eq!(
+        carbon_black(&sandbox, &body).json()["results"],
+        Value::Array(carbon_black_alerts(&recipe))
+    );
+}
+
+#[test]
+fn recorded_samples_are_read_from_a_folder() {
+    let dir = std::env::temp_dir().join(format!("sandbox-samples-{}", std::process::id()));
+    let (start, end) = (end() - TimeDelta::hours(1), end());
+    assert!(samples(&dir, start, end).is_none());
+    for (path, text) in [
+        (
+            "crowdstrike/alert_one.json",
+            r#"{"_note": 1, "composite_id": "a", "created_timestamp": "x", "timestamp": "kept"}"#,
+        ),
+        (
+            "crowdstrike/sgnl_combined_page1.json",
+            r#"{"resources": [{"composite_id": "a"}, {"composite_id": "b"}]}"#,
+        ),
+        ("crowdstrike/error_404.json", r#"{"composite_id": "c"}"#),
+        ("carbonblack/alert_v7_one.json", r#"{"id": "1"}"#),
+        (
+            "carbonblack/alert_v7_search_response.json",
+            r#"{"results": [{"id": "2"}]}"#,
+        ),
+        (
+            "carbonblack/alert_v7_grouped.json",
+            r#"{"results": [{"id": "3"}]}"#,
+        ),
+    ] {
+        let path = dir.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    let (falcon, carbon_black) = samples(&dir, start, end).expect("the folder is there");
+    std::fs::remove_dir_all(&dir).expect("the folder goes");
+    let first = json!({"composite_id": "a", "created_timestamp": "2026-11-21T23:00:00Z", "timestamp": "kept"});
+    let second = json!({"composite_id": "b", "created_timestamp": "2026-11-21T23:30:00Z"});
+    assert_eq!(falcon, [first, second]);
+    let at = |id: &str, at: &str| json!({"id": id, "backend_timestamp": at});
+    assert_eq!(
+        carbon_black,
+        [
+            at("1", "2026-11-21T23:00:00.000Z"),
+            at("2", "2026-11-21T23:30:00.000Z")
+        ]
+    );
+}
