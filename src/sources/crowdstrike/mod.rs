@@ -171,7 +171,7 @@ impl Reader {
     }
 
     fn take(&mut self, page: AlertPage) -> Result<Page, Failure> {
-        let flaw = flaw(&page);
+        let mut flaw = flaw(&page);
         if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
             return Err(flaw);
         }
@@ -187,8 +187,10 @@ impl Reader {
                 self.known_until = self.window.end;
             }
             Some(token) if self.tokens.is_new(&token) => self.after = Some(token),
+            // This page is as good as any; only the way on from it is lost.
             Some(_) => {
-                return Err(Failure::new(
+                self.finished = true;
+                flaw = Some(Failure::new(
                     Kind::Unexpected,
                     "CrowdStrike sent the same page token twice",
                     "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
@@ -251,9 +253,10 @@ fn flaw(page: &AlertPage) -> Option<Failure> {
     let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
     let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
     let kind = match code {
+        _ if !page.resources.is_empty() => Kind::Partial,
         401 | 403 => Kind::Credentials,
         429 | 500..=599 => Kind::Temporary,
-        _ => Kind::Partial,
+        _ => Kind::Unexpected,
     };
     Some(Failure::new(kind, words, hint))
 }
