@@ -8,6 +8,8 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod carbonblack_mapping;
+mod crowdstrike_mapping;
 mod paging;
 mod support;
 mod unreadable;
