@@ -10,6 +10,9 @@
 
 mod carbonblack_mapping;
 mod crowdstrike_mapping;
+mod indicators;
 mod paging;
 mod support;
+mod thresholds;
+mod uniqueness;
 mod unreadable;
