@@ -1,4 +1,18 @@
 //! End-to-end tests: the real binary against the sandbox, over real HTTP on loopback.
 
-mod first_light;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should stop where it is"
+)]
+
+mod carbonblack_mapping;
+mod crowdstrike_mapping;
+mod indicators;
+mod paging;
 mod support;
+mod thresholds;
+mod uniqueness;
+mod unreadable;

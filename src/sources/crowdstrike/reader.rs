@@ -105,7 +105,7 @@ impl Reader {
     }
 
     fn take(&mut self, mut slice: Slice, page: AlertPage) -> Result<Page, Failure> {
-        let flaw = flaw(&page);
+        let mut flaw = flaw(&page);
         if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
             return Err(flaw);
         }
@@ -132,8 +132,9 @@ impl Reader {
                 slice.after = Some(token);
                 self.go_on(slice);
             }
+            // This page is as good as any; only the way on from it is lost.
             Some(_) => {
-                return Err(Failure::new(
+                flaw = Some(Failure::new(
                     Kind::Unexpected,
                     "CrowdStrike sent the same page token twice",
                     "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
@@ -214,9 +215,10 @@ fn flaw(page: &AlertPage) -> Option<Failure> {
     let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
     let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
     let kind = match code {
+        _ if !page.resources.is_empty() => Kind::Partial,
         401 | 403 => Kind::Credentials,
         429 | 500..=599 => Kind::Temporary,
-        _ => Kind::Partial,
+        _ => Kind::Unexpected,
     };
     Some(Failure::new(kind, words, hint))
 }

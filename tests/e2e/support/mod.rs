@@ -2,6 +2,8 @@
 //! it, and alerts made by hand.
 
 pub mod alerts;
+pub mod vendor;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
