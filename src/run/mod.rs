@@ -56,6 +56,8 @@ async fn prepare_and_perform(
     }
     books.begin(choice.window)?;
     step();
+    books.found(&choice)?;
+    step();
     report.counts.carried_in = books.waiting()?;
 
     let mut delivery = Delivery::new(settings, &client, &books);
