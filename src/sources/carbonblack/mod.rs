@@ -109,7 +109,7 @@ impl Reader {
         let call = self.call(rows)?;
         let reply = self
             .http
-            .send(&call, wire::alert_page)
+            .send(&call, |answer| wire::alert_page(answer, self.next_row))
             .await
             .map_err(|trouble| {
                 let mut failure = trouble.into_failure();

@@ -150,7 +150,9 @@ impl Reader {
             sort: SORT,
             after: self.after.as_deref(),
         };
-        self.session.post(PATH, &query, wire::alert_page).await
+        let first = self.after.is_none();
+        let read = |answer: &Answer| wire::alert_page(answer, first);
+        self.session.post(PATH, &query, read).await
     }
 
     /// How long a page token lives is not documented. When a later page is refused for it, the pages
@@ -171,7 +173,7 @@ impl Reader {
     }
 
     fn take(&mut self, page: AlertPage) -> Result<Page, Failure> {
-        let flaw = flaw(&page);
+        let mut flaw = flaw(&page);
         if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
             return Err(flaw);
         }
@@ -187,8 +189,10 @@ impl Reader {
                 self.known_until = self.window.end;
             }
             Some(token) if self.tokens.is_new(&token) => self.after = Some(token),
+            // Its alerts are as good as any; what follows them nobody knows.
             Some(_) => {
-                return Err(Failure::new(
+                self.finished = true;
+                flaw = Some(Failure::new(
                     Kind::Unexpected,
                     "CrowdStrike sent the same page token twice",
                     "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
