@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::books::Books;
+use super::steps::step;
 use crate::cli::Settings;
 use crate::detection::Window;
 use crate::failure::Failure;
@@ -48,6 +49,7 @@ pub(super) async fn read(
                     known_until = page.known_until;
                 }
                 take(page, &mut selection, books, report)?;
+                step();
             }
             Err(failure) => {
                 report.fail(failure);

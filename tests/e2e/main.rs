@@ -10,8 +10,13 @@
 
 mod carbonblack_mapping;
 mod crowdstrike_mapping;
+mod halving;
 mod indicators;
+mod kill;
 mod paging;
+
+mod oracle;
+mod retries;
 mod support;
 mod thresholds;
 mod uniqueness;

@@ -161,7 +161,7 @@ impl Desk {
         let call = self.call(span, rows)?;
         let reply = self
             .http
-            .send(&call, wire::alert_page)
+            .send(&call, |answer| wire::alert_page(answer, rows.start))
             .await
             .map_err(|trouble| {
                 let mut failure = trouble.into_failure();

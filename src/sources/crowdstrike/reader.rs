@@ -197,7 +197,10 @@ async fn ask(session: Arc<Session>, slice: Slice, thresholds: Thresholds) -> Ans
         sort: SORT,
         after: slice.after.as_deref(),
     };
-    let reply = session.post(PATH, &query, wire::alert_page).await;
+    let first = slice.after.is_none();
+    let reply = session
+        .post(PATH, &query, |answer| wire::alert_page(answer, first))
+        .await;
     (slice, reply)
 }
 
