@@ -118,6 +118,7 @@ impl Stage {
         let recipe = |count| Recipe {
             start: now - TimeDelta::minutes(24 * 60 - 10),
             distinct: 60,
+            seed: 3,
             ..Recipe::new(count, now)
         };
         let world = World::default()
