@@ -13,9 +13,9 @@ mod crowdstrike_mapping;
 mod halving;
 mod indicators;
 mod kill;
-mod paging;
-
 mod oracle;
+mod paging;
+mod readme;
 mod retries;
 mod support;
 mod thresholds;

@@ -65,26 +65,40 @@ impl Slice {
         (self.reached() > self.start).then(|| Self::new(self.reached(), self.end))
     }
 
-    /// What is to be asked next: the slice itself with its token, or its rest cut into equal spans of
-    /// time, no more than `lanes` and no more than there are pages left.
+    /// What is to be asked next: the slice itself with its token, or its rest cut into slices of about
+    /// equal numbers, no more than `lanes` and no more than there are pages left.
     pub fn cut(self, lanes: usize, page_size: u64) -> Vec<Self> {
-        let pages = self.total.saturating_sub(self.received).div_ceil(page_size);
-        let parts = u64::try_from(lanes).unwrap_or(u64::MAX).min(pages);
+        let left = self.total.saturating_sub(self.received);
+        let parts = u64::try_from(lanes)
+            .unwrap_or(u64::MAX)
+            .min(left.div_ceil(page_size));
         match self.rest() {
-            Some(rest) if parts > 1 => rest.in_parts(parts),
+            Some(rest) if parts > 1 => rest.in_parts(parts, self.guess(left)),
             _ => vec![self],
         }
     }
 
-    fn in_parts(&self, parts: u64) -> Vec<Self> {
-        let span = self.end - self.start;
+    /// The span that so many more alerts take, if they come as densely as those received.
+    fn guess(&self, left: u64) -> TimeDelta {
+        share(self.reached() - self.start, left, self.received)
+    }
+
+    /// Equal spans of time over what the alerts are guessed to take; where that is far less than the
+    /// whole, the last part is the remainder, in which hardly any are expected.
+    fn in_parts(&self, parts: u64, guess: TimeDelta) -> Vec<Self> {
+        let whole = self.end - self.start;
+        let (span, shares) = if guess < whole / 2 {
+            (guess, parts - 1)
+        } else {
+            (whole, parts)
+        };
         let mut starts = vec![self.start];
         for part in 1..parts {
-            let share = TimeDelta::nanoseconds(share(span, part, parts));
-            let start = (self.start + share)
+            let start = self.start + share(span, part, shares);
+            let start = start
                 .duration_trunc(TimeDelta::milliseconds(1))
                 .unwrap_or(self.start);
-            if starts.last().is_some_and(|last| start > *last) {
+            if start < self.end && starts.last().is_some_and(|last| start > *last) {
                 starts.push(start);
             }
         }
@@ -97,11 +111,14 @@ impl Slice {
     }
 }
 
-/// A part of so many parts of a span, in nanoseconds. A window is a year at most, which fits.
-fn share(span: TimeDelta, part: u64, parts: u64) -> i64 {
-    let nanoseconds = i128::from(span.num_nanoseconds().unwrap_or(i64::MAX));
-    let share = nanoseconds * i128::from(part) / i128::from(parts.max(1));
-    i64::try_from(share).unwrap_or(i64::MAX)
+/// So many of so many parts of a span; no more than a span can be.
+fn share(span: TimeDelta, part: u64, parts: u64) -> TimeDelta {
+    let milliseconds =
+        i128::from(span.num_milliseconds()) * i128::from(part) / i128::from(parts.max(1));
+    i64::try_from(milliseconds)
+        .ok()
+        .and_then(TimeDelta::try_milliseconds)
+        .unwrap_or(TimeDelta::MAX)
 }
 
 #[cfg(test)]
@@ -150,6 +167,18 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn a_dense_beginning_is_cut_where_the_alerts_are() {
+        let day = 86_400_000_000_000;
+        let parts = slice(0, day, 1_000_000_000, 8000).cut(8, 1000);
+        assert_eq!(parts.len(), 7);
+        assert_eq!(
+            parts[0].end,
+            at(1_000_000_000 + 7_000_000_000 / 6 / 1_000_000 * 1_000_000)
+        );
+        assert_eq!(parts[6].start, at(8_000_000_000));
     }
 
     proptest! {
