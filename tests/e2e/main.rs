@@ -8,9 +8,14 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod addresses;
+mod batches;
 mod carbonblack_mapping;
+mod command_line;
 mod crowdstrike_mapping;
+mod exclusions;
 mod indicators;
+mod modes;
 mod paging;
 mod support;
 mod thresholds;
