@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url, redirect};
 
-pub use self::answer::{Answer, Broken};
+pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
 pub use self::stop::Stop;
 pub use self::trouble::Trouble;
