@@ -2,6 +2,7 @@
 //! it, and alerts made by hand.
 
 pub mod alerts;
+pub mod canary;
 pub mod failing;
 pub mod vendor;
 pub mod views;
