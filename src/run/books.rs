@@ -152,6 +152,17 @@ impl<'a> Books<'a> {
         Ok(Some(limit.saturating_sub(used)))
     }
 
+    /// Begins the checkpoint's history where this run begins to read: a first run that is killed must not
+    /// take its window along, because without a checkpoint the next one looks back its own hours only.
+    pub fn found(&self, choice: &Choice) -> Result<(), Failure> {
+        if choice.may_found_checkpoint && self.checkpoint()?.is_none() {
+            let start = choice.window.start;
+            self.ledger
+                .advance(self.tenant, start, start, self.clock.now())?;
+        }
+        Ok(())
+    }
+
     /// Moves the checkpoint over what was read and stored.
     pub fn advance(
         &self,

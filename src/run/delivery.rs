@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::books::Books;
+use super::steps::step;
 use crate::cli::{LedgerChoice, Mode, Settings};
 use crate::failure::{Failure, Kind};
 use crate::indicator;
@@ -67,7 +68,9 @@ impl<'a> Delivery<'a> {
         let mut halving = Halving::new(batch);
         while let Some(part) = halving.next_part() {
             let items: Vec<&RawValue> = part.iter().map(|(_, item)| item.as_ref()).collect();
-            match self.client.submit(&items).await {
+            let verdict = self.client.submit(&items).await;
+            step();
+            match verdict {
                 Verdict::Delivered(receipt) => self.settle(&part, &receipt, report)?,
                 Verdict::Halve(refused) => {
                     if refused.too_large() && part.len() > 1 {
@@ -88,6 +91,7 @@ impl<'a> Delivery<'a> {
                     self.end(report, failure);
                 }
             }
+            step();
             if self.ended {
                 break;
             }

@@ -4,10 +4,12 @@
 mod books;
 mod delivery;
 mod reading;
+mod steps;
 mod window;
 
 use self::books::Books;
 use self::delivery::Delivery;
+use self::steps::step;
 use crate::cli::{Mode, Settings};
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
@@ -40,6 +42,7 @@ async fn prepare_and_perform(
         settings.mode == Mode::Debug,
     )?;
     let books = Books::open(settings, &report.run_id, clock)?;
+    step();
     let now = clock.now_to_the_millisecond();
     let choice = window::choose(
         settings.span,
@@ -52,6 +55,9 @@ async fn prepare_and_perform(
         report.note(note.clone());
     }
     books.begin(choice.window)?;
+    step();
+    books.found(&choice)?;
+    step();
     report.counts.carried_in = books.waiting()?;
 
     let mut delivery = Delivery::new(settings, &client, &books);
@@ -70,7 +76,10 @@ async fn prepare_and_perform(
     if let Some(failure) = &failure {
         report.fail(failure.clone());
     }
-    books.finish(report)
+    step();
+    books.finish(report)?;
+    step();
+    Ok(())
 }
 
 async fn perform(
@@ -84,8 +93,11 @@ async fn perform(
 ) -> Result<(), Failure> {
     delivery.deliver(report).await?;
     let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
+    step();
     books.store(&read.submissions)?;
+    step();
     books.advance(choice, read.known_until, report)?;
+    step();
     delivery.deliver(report).await
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::books::Books;
+use super::steps::step;
 use crate::cli::Settings;
 use crate::detection::Window;
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ pub(super) async fn read(
     books: &Books<'_>,
     report: &mut Report,
 ) -> Result<Read, Failure> {
-    let mut reader = settings.source.reader(http, window);
+    let mut reader = settings.source.reader(http, window, settings.concurrency);
     let mut selection = Selection::new(settings.thresholds, exclusions);
     let mut known_until = window.start;
     let mut flawed = false;
@@ -48,6 +49,7 @@ pub(super) async fn read(
                     known_until = page.known_until;
                 }
                 take(page, &mut selection, books, report)?;
+                step();
             }
             Err(failure) => {
                 report.fail(failure);

@@ -84,14 +84,19 @@ impl WithElements<Alert> for AlertPage {
     }
 }
 
-/// Reads a page of alerts.
+/// Reads a page of alerts that begins with the row `first`, counted from 1.
 ///
 /// # Errors
-/// When it is no JSON, or says neither that there are alerts nor that there are none.
-pub(super) fn alert_page(answer: &Answer) -> Result<AlertPage, Broken> {
+/// When it is no JSON, says neither that there are alerts nor that there are none, or says that there
+/// are and holds none: taken for empty, it would lose them.
+pub(super) fn alert_page(answer: &Answer, first: u32) -> Result<AlertPage, Broken> {
     let page: AlertPage = lenient::page(&answer.body, "results")?;
-    if page.results.is_empty() && page.num_found.is_none() {
-        return Err(Broken("it holds neither alerts nor their number".into()));
+    match page.num_found {
+        _ if !page.results.is_empty() => Ok(page),
+        None => Err(Broken("it holds neither alerts nor their number".into())),
+        Some(found) if found >= u64::from(first) => Err(Broken(format!(
+            "it holds no alerts from row {first} on and says that there are {found}"
+        ))),
+        Some(_) => Ok(page),
     }
-    Ok(page)
 }

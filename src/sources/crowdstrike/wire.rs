@@ -132,21 +132,27 @@ impl WithElements<Alert> for AlertPage {
     }
 }
 
-/// Reads a page of alerts.
+/// Reads a page of alerts, the `first` of its query or a later one.
 ///
 /// # Errors
-/// When it is no JSON, or says neither that there are alerts nor that there are none.
-pub(super) fn alert_page(answer: &Answer) -> Result<AlertPage, Broken> {
+/// When it is no JSON, says neither that there are alerts nor that there are none, or says that there
+/// are and begins with none: taken for empty, it would lose them.
+pub(super) fn alert_page(answer: &Answer, first: bool) -> Result<AlertPage, Broken> {
     let page: AlertPage = lenient::page(&answer.body, "resources")?;
     let says_nothing = page.resources.is_empty()
         && page.errors.is_empty()
         && page.meta.pagination.total.is_none()
         && page.meta.trace_id.is_none();
     if says_nothing {
-        Err(Broken(
+        return Err(Broken(
             "it holds neither alerts, nor errors, nor a total".into(),
-        ))
-    } else {
-        Ok(page)
+        ));
+    }
+    let none = first && page.resources.is_empty() && page.errors.is_empty();
+    match page.meta.pagination.total {
+        Some(total @ 1..) if none => Err(Broken(format!(
+            "it holds no alerts and says that there are {total}"
+        ))),
+        _ => Ok(page),
     }
 }

@@ -4,11 +4,13 @@
 pub mod alerts;
 pub mod canary;
 pub mod failing;
+pub mod judge;
+pub mod process;
 pub mod vendor;
 pub mod views;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 use serde_json::Value;
@@ -111,12 +113,7 @@ impl Stage {
 impl Ran {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Self::from(command.output().unwrap())
     }
 
     /// The run, which must have ended with this exit code.
@@ -175,6 +172,17 @@ impl Ran {
             self.stdout
         );
         self
+    }
+}
+
+impl From<Output> for Ran {
+    /// A process that a signal ended has the code -1.
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
     }
 }
 

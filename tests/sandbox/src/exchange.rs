@@ -136,6 +136,7 @@ impl Shared {
             tokio::time::sleep(latency).await;
         }
         let fault = service.map_or(Fault::None, |service| lock(&self.script).next(service));
+        flight.fault(fault.clone());
         let answer = self.answer(&head, &body, &flight, &fault).await?;
         Ok(self.send(answer, &head.headers, flight, &fault))
     }

@@ -126,6 +126,11 @@ impl Script {
             .unwrap_or(Fault::None)
     }
 
+    pub(crate) fn end(&mut self, service: Service) {
+        self.queues.remove(&service);
+        self.always.remove(&service);
+    }
+
     pub(crate) fn left(&self, service: Service) -> usize {
         self.queues.get(&service).map_or(0, VecDeque::len)
     }

@@ -104,6 +104,11 @@ impl Sandbox {
         lock(&self.shared.script).always(service, fault);
     }
 
+    /// Forgets all faults of a service: from here on it is well.
+    pub fn end_faults(&self, service: Service) {
+        lock(&self.shared.script).end(service);
+    }
+
     /// How many scripted faults of a service have not been taken yet.
     pub fn faults_left(&self, service: Service) -> usize {
         lock(&self.shared.script).left(service)

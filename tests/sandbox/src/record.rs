@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::faults::Service;
+use crate::faults::{Fault, Service};
 
 /// One request, as it came, and what became of it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Asked {
     pub bytes_out: u64,
     /// Whether the whole answer was sent.
     pub complete: bool,
+    /// What was scripted to go wrong with it.
+    pub fault: Fault,
     /// When its head had come.
     pub started: Instant,
     /// `None` while it is under way.
@@ -120,6 +122,7 @@ impl Record {
             status: None,
             bytes_out: 0,
             complete: false,
+            fault: Fault::None,
             started: Instant::now(),
             ended: None,
         });
@@ -144,6 +147,10 @@ pub(crate) struct Flight {
 impl Flight {
     pub(crate) fn body(&self, body: Bytes) {
         self.record.open().requests[self.index].body = body;
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.record.open().requests[self.index].fault = fault;
     }
 
     /// Writes down the status, and the alerts that count as handed out once all is sent.
