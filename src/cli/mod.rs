@@ -66,18 +66,22 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
 }
 
 fn without_stray_words(mut error: clap::Error) -> clap::Error {
-    let stray = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(text)) => {
-            error.kind() == ErrorKind::UnknownArgument && !text.starts_with('-')
+    let unshown =
+        |word: &str| ContextValue::String(format!("({word}; not shown, it may be a secret)"));
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(text)))
+            if !text.starts_with('-') =>
+        {
+            error.insert(ContextKind::InvalidArg, unshown("a word without its flag"));
+            error.remove(ContextKind::SuggestedArg);
         }
-        _ => false,
-    };
-    if stray {
-        error.insert(
-            ContextKind::InvalidArg,
-            ContextValue::String("(a word without its flag; not shown, it may be a secret)".into()),
-        );
-        error.remove(ContextKind::SuggestedArg);
+        (ErrorKind::InvalidSubcommand, _) => {
+            error.insert(
+                ContextKind::InvalidSubcommand,
+                unshown("a word that is no command"),
+            );
+        }
+        _ => {}
     }
     error
 }

@@ -18,7 +18,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Url, redirect};
 use tokio::sync::Semaphore;
 
-pub use self::answer::{Answer, Broken};
+pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
 pub use self::stop::Stop;
 use self::throttle::{Throttle, Turn};

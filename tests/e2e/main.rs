@@ -8,15 +8,26 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod addresses;
+mod batches;
 mod carbonblack_mapping;
+mod command_line;
+mod crowdstrike_hints;
 mod crowdstrike_mapping;
+mod exclusions;
 mod halving;
+mod hints;
+mod hostile;
 mod indicators;
 mod kill;
+mod log;
+mod modes;
 mod oracle;
 mod paging;
 mod readme;
 mod retries;
+mod samples;
+mod secrets;
 mod support;
 mod thresholds;
 mod uniqueness;

@@ -128,6 +128,23 @@ fn hours_reach_back_from_now() {
 }
 
 #[test]
+fn the_window_moves_with_the_clock() {
+    for vendor in Vendor::BOTH {
+        let stage = Stage::new(vendor.world(&[vendor.alert(0, at(0))]));
+        let ran = stage.run_at(
+            "2026-11-21T00:14:59Z",
+            &format!("{} --json", vendor.command()),
+        );
+        assert_eq!(ran.ended(0).count("alerts_fetched"), 0, "{vendor:?}");
+        let ran = stage.run_at(
+            "2026-11-21T00:15:01Z",
+            &format!("{} --json", vendor.command()),
+        );
+        assert_eq!(ran.ended(0).count("alerts_fetched"), 1, "{vendor:?}");
+    }
+}
+
+#[test]
 fn equal_timestamps_lie_across_every_page_edge() {
     for vendor in Vendor::BOTH {
         // Seven share each instant: 7 divides neither 1000 nor 10,000.

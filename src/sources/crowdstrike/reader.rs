@@ -11,7 +11,7 @@ use super::wire::{self, Alert, AlertPage, Query};
 use super::{Settings, mapping, refusal};
 use crate::detection::{Reading, Window};
 use crate::failure::{Failure, Kind};
-use crate::http::{Answer, Http, Reply};
+use crate::http::{Answer, Http, Reply, trace_in_short, words_in_short};
 use crate::selection::Thresholds;
 use crate::sources::Page;
 use crate::sources::lanes::Lanes;
@@ -240,11 +240,11 @@ fn flaw(page: &AlertPage) -> Option<Failure> {
     let (code, message) = match first {
         Slot::Read(error) => (
             error.code.unwrap_or_default(),
-            error.message.clone().unwrap_or_default(),
+            words_in_short(error.message.as_deref().unwrap_or_default()),
         ),
         Slot::Strange => (0, String::new()),
     };
-    let trace = page.meta.trace_id.as_deref().unwrap_or("none");
+    let trace = trace_in_short(page.meta.trace_id.as_deref().unwrap_or("none"));
     let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
     let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
     let kind = match code {
