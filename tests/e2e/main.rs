@@ -3,7 +3,11 @@
 mod first_light;
 mod halving;
 mod kill;
-
+mod machine;
+mod nights;
 mod oracle;
+mod paging;
 mod retries;
 mod support;
+mod tenants;
+mod tending;
