@@ -24,7 +24,7 @@ fn stage(n: u64) -> Stage {
 
 /// A run that hangs in its first submission.
 fn hanging(stage: &Stage) -> Running {
-    let hang = Fault::HangThenClose(Duration::from_secs(60));
+    let hang = Fault::HangThenClose(Duration::from_mins(1));
     stage.sandbox.script(Service::RecordedFuture, vec![hang]);
     let running = Running::start(&mut stage.command(RUN));
     until_asked(&stage.sandbox, Service::RecordedFuture, 1);
@@ -119,6 +119,9 @@ fn used_ledger(stage: &Stage) -> Vec<u8> {
     std::fs::read(stage.path("collective-insights.db")).unwrap()
 }
 
+/// Does something to the ledger at a path that held these bytes.
+type Damage<'a> = Box<dyn Fn(&Path, Vec<u8>) + 'a>;
+
 #[test]
 fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
     let foreign = |path: &Path| {
@@ -126,7 +129,6 @@ fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
         db.execute_batch("CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')")
             .unwrap();
     };
-    type Damage<'a> = Box<dyn Fn(&Path, Vec<u8>) + 'a>;
     let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
     let kinds: [(&str, &str, Damage<'_>); 6] = [
         ("empty", "mv ", Box::new(|path, _| write(path, b""))),
