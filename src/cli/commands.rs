@@ -158,6 +158,14 @@ pub struct SourceArgs {
     /// Minutes the whole run may take: 1 to 1440
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440), help_heading = "Delivery")]
     pub deadline: u32,
+    /// Pages to ask the vendor for side by side: 1 to 32 [default: 8 for crowdstrike, 4 for carbonblack]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=32),
+        help_heading = "Source"
+    )]
+    pub concurrency: Option<u8>,
     /// Send again what was delivered before
     #[arg(long, help_heading = "Delivery")]
     pub resend: bool,

@@ -82,6 +82,8 @@ pub struct Settings {
     pub daily_limit: Option<u64>,
     /// How long the run may take.
     pub deadline: Duration,
+    /// Pages asked for side by side: 1 to 32.
+    pub concurrency: usize,
     /// Send again what was delivered.
     pub resend: bool,
     /// What is done with what was selected.
@@ -174,6 +176,7 @@ impl Settings {
         token: SecretString,
         args: &SourceArgs,
     ) -> Result<Self, Failure> {
+        let usual_concurrency = source.usual_concurrency();
         let plain = token.expose_secret();
         if plain.len() != 32
             || !plain
@@ -217,6 +220,7 @@ impl Settings {
             batch_size: usize::try_from(args.batch_size).unwrap_or(usize::MAX),
             daily_limit: (args.daily_limit > 0).then(|| args.daily_limit.into()),
             deadline: Duration::from_secs(u64::from(args.deadline) * 60),
+            concurrency: args.concurrency.map_or(usual_concurrency, usize::from),
             resend: args.resend,
             mode: args.mode(),
             ledger: if args.no_ledger {

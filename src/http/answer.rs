@@ -34,6 +34,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Vec<u8>,
+    /// The right to be in memory, given back with the answer.
+    pub(super) room: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 impl Answer {
@@ -96,6 +98,12 @@ impl Answer {
         (!short.is_empty()).then_some(short)
     }
 
+    /// Lets the next answer into memory before this one is dropped: a refusal is small, and may be held
+    /// for the length of a wait.
+    pub(super) fn leave_room(&mut self) {
+        self.room.take();
+    }
+
     /// Status and words in one line, for example `403 "access denied" (trace 1234)`.
     #[must_use]
     pub fn in_short(&self) -> String {
@@ -121,6 +129,7 @@ mod tests {
             status: StatusCode::FORBIDDEN,
             headers: HeaderMap::new(),
             body: body.as_bytes().to_vec(),
+            room: None,
         }
     }
 

@@ -7,16 +7,20 @@
 mod answer;
 mod retry;
 mod stop;
+mod throttle;
 mod trouble;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url, redirect};
+use tokio::sync::Semaphore;
 
 pub use self::answer::{Answer, Broken};
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
 pub use self::stop::Stop;
+use self::throttle::{Throttle, Turn};
 pub use self::trouble::Trouble;
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
@@ -27,6 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer that is read into memory, in bytes: many times the largest real page.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+/// How many answers are read into memory at the same time, however many requests are under way: what
+/// bounds the memory of a run.
+const ANSWERS_IN_MEMORY: usize = 2;
 
 /// One request, ready to be sent any number of times.
 #[derive(Debug, Clone)]
@@ -65,6 +72,8 @@ pub struct Http {
     clock: Clock,
     deadline: tokio::time::Instant,
     stop: Stop,
+    throttle: Arc<Throttle>,
+    room: Arc<Semaphore>,
 }
 
 impl Http {
@@ -98,7 +107,18 @@ impl Http {
             clock,
             deadline: tokio::time::Instant::now() + deadline,
             stop,
+            throttle: Throttle::new(1),
+            room: Arc::new(Semaphore::new(ANSWERS_IN_MEMORY)),
         })
+    }
+
+    /// The same client for another service, with at most so many requests to it side by side.
+    #[must_use]
+    pub fn side_by_side(&self, most: usize) -> Self {
+        Self {
+            throttle: Throttle::new(most),
+            ..self.clone()
+        }
     }
 
     /// Sends a call, tries again what deserves it, and reads a successful answer with `read`.
@@ -113,22 +133,34 @@ impl Http {
     ) -> Result<Reply<T>, Trouble> {
         let mut tried = 1;
         loop {
-            let (fault, asked) = match self.attempt(call, tried).await {
+            let (turn, result) = self.attempt(call, tried).await?;
+            let (fault, asked) = match result {
                 Ok(answer) if answer.status.is_success() => match read(&answer) {
-                    Ok(value) => return Ok(Reply::Success(value)),
-                    Err(broken) => (
+                    Ok(value) => {
+                        turn.went_well(
+                            answer
+                                .header("x-ratelimit-remaining")
+                                .and_then(|left| left.parse().ok()),
+                        );
+                        return Ok(Reply::Success(value));
+                    }
+                    Err(Broken(detail)) => (
                         Fault::Trouble(Trouble::Broken {
                             host: call.host().into(),
-                            detail: broken.0,
+                            detail,
                         }),
                         None,
                     ),
                 },
-                Ok(answer) if retry::deserves(answer.status) => {
+                Ok(mut answer) if retry::deserves(answer.status) => {
+                    answer.leave_room();
                     let asked = retry::asked_wait(&answer.headers, self.clock.now());
                     (Fault::Answer(answer), asked)
                 }
-                Ok(answer) => return Ok(Reply::Refused(answer)),
+                Ok(mut answer) => {
+                    answer.leave_room();
+                    return Ok(Reply::Refused(answer));
+                }
                 Err(trouble) if trouble.is_passing() => (Fault::Trouble(trouble), None),
                 Err(trouble) => return Err(trouble),
             };
@@ -151,43 +183,59 @@ impl Http {
                 tried + 1,
                 wait.as_secs_f64()
             );
+            if fault.asks_to_slow_down() {
+                turn.slow_down(self.clock.scaled(wait));
+            }
+            drop(turn);
             self.wait(wait, call).await?;
             tried += 1;
         }
     }
 
-    /// One try, bounded by the deadline and by a signal's grace.
-    async fn attempt(&self, call: &Call, tried: u32) -> Result<Answer, Trouble> {
-        if let Some(signal) = self.stop.asked() {
-            return Err(Trouble::Interrupted(signal));
-        }
+    /// One try when its turn has come, bounded by the deadline and by a signal's grace.
+    ///
+    /// # Errors
+    /// When the run's time is over before the turn comes.
+    async fn attempt(
+        &self,
+        call: &Call,
+        tried: u32,
+    ) -> Result<(Turn, Result<Answer, Trouble>), Trouble> {
+        let late = || Trouble::Deadline {
+            host: call.host().into(),
+        };
+        let turn = tokio::select! {
+            biased;
+            signal = self.stop.signalled() => return Err(Trouble::Interrupted(signal)),
+            () = tokio::time::sleep_until(self.deadline) => return Err(late()),
+            turn = self.throttle.turn() => turn,
+        };
         let started = Instant::now();
         let result = tokio::select! {
             biased;
             result = self.exchange(call) => result,
-            () = tokio::time::sleep_until(self.deadline) => Err(Trouble::Deadline { host: call.host().into() }),
+            () = tokio::time::sleep_until(self.deadline) => Err(late()),
             signal = self.stop.grace_over() => Err(Trouble::Interrupted(signal)),
         };
-        let milliseconds = started.elapsed().as_millis();
-        match &result {
+        Self::log(call, tried, started.elapsed(), &result);
+        Ok((turn, result))
+    }
+
+    /// Each request at debug level: never a body, never a header that could be a secret.
+    fn log(call: &Call, tried: u32, took: Duration, result: &Result<Answer, Trouble>) {
+        let (method, url, took) = (&call.method, &call.url, took.as_millis());
+        match result {
             Ok(answer) => tracing::debug!(
-                "{} {} -> {} in {milliseconds} ms, {} bytes, try {tried}, trace {}, rate limit left {}",
-                call.method,
-                call.url,
+                "{method} {url} -> {} in {took} ms, {} bytes, try {tried}, trace {}, rate limit left {}",
                 answer.status.as_u16(),
                 answer.body.len(),
                 answer.trace_id().unwrap_or_else(|| "none".into()),
                 answer.header("x-ratelimit-remaining").unwrap_or("not told"),
             ),
             Err(trouble) => {
-                tracing::debug!(
-                    "{} {} -> {trouble} after {milliseconds} ms, try {tried}",
-                    call.method,
-                    call.url
-                );
+                tracing::debug!("{method} {url} -> {trouble} after {took} ms, try {tried}");
             }
         }
-        result
     }
 
     async fn exchange(&self, call: &Call) -> Result<Answer, Trouble> {
@@ -202,7 +250,13 @@ impl Http {
             .map_err(|error| Trouble::from_client(host, &error))?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
+        // Waiting here leaves the body with the network; it takes no memory until its turn comes.
+        let room = Arc::clone(&self.room).acquire_owned().await.ok();
+        let announced = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or(0);
+        let mut body = Vec::with_capacity(announced.min(MAX_ANSWER_BYTES / 16));
         while let Some(chunk) = response
             .chunk()
             .await
@@ -220,6 +274,7 @@ impl Http {
             status,
             headers,
             body,
+            room,
         })
     }
 
@@ -242,6 +297,12 @@ impl Http {
 enum Fault {
     Answer(Answer),
     Trouble(Trouble),
+}
+
+impl Fault {
+    fn asks_to_slow_down(&self) -> bool {
+        matches!(self, Self::Answer(answer) if answer.status.as_u16() == 429)
+    }
 }
 
 impl std::fmt::Display for Fault {

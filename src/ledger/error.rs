@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 
 use super::EntryId;
 
@@ -114,8 +115,11 @@ fn explain_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
     );
+    let short = error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ);
     match error.sqlite_error_code() {
-        _ if foreign => LedgerError::Damaged { path, detail },
+        _ if foreign || short => LedgerError::Damaged { path, detail },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             LedgerError::Damaged { path, detail }
         }

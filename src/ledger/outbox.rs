@@ -160,7 +160,8 @@ impl Ledger {
     }
 
     /// The next entries to send: the most severe first, then those stored first. `after` skips what was handed out
-    /// before and is waiting still, so that a run does not take the same entry twice.
+    /// before and is waiting still, so that a run does not take the same entry twice; what is stored meanwhile and is
+    /// more severe than the cursor comes only to a walk begun anew.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -97,6 +97,8 @@ pub(super) fn receipt(answer: &Answer) -> Result<Receipt, Broken> {
         .and_then(serde_json::Value::as_bool);
     let processed = result
         .and_then(|result| result.pointer("/summary/processed"))
+        // A list would be read by its places.
+        .filter(|processed| processed.is_object())
         .and_then(|processed| {
             #[derive(Deserialize)]
             struct Counts {

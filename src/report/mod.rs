@@ -135,6 +135,12 @@ impl Report {
         self.notes.push(note);
     }
 
+    /// Adds a line to the summary that a person should look at; it is logged as a warning.
+    pub fn warn(&mut self, note: String) {
+        tracing::warn!("{note}");
+        self.notes.push(note);
+    }
+
     /// Adds a failure; the one that most needs a person leads.
     pub fn fail(&mut self, failure: Failure) {
         tracing::error!("{failure}; what to do: {}", failure.hint);

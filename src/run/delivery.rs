@@ -180,7 +180,7 @@ fn reconcile(part: &[Item], receipt: &Receipt, report: &mut Report) -> u64 {
         sent.add(pending.kind);
     }
     let Some(processed) = receipt.processed else {
-        report.note(format!("Recorded Future accepted {} submissions without saying how many it processed; they count as processed", part.len()));
+        report.warn(format!("Recorded Future accepted {} submissions without saying how many it processed; they count as processed", part.len()));
         return u64::try_from(part.len()).unwrap_or(u64::MAX);
     };
     let mut sum = 0;

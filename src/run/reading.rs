@@ -35,7 +35,7 @@ pub(super) async fn read(
     books: &Books<'_>,
     report: &mut Report,
 ) -> Result<Read, Failure> {
-    let mut reader = settings.source.reader(http, window);
+    let mut reader = settings.source.reader(http, window, settings.concurrency);
     let mut selection = Selection::new(settings.thresholds, exclusions);
     let mut known_until = window.start;
     let mut flawed = false;

@@ -8,7 +8,9 @@
 
 pub mod carbonblack;
 pub mod crowdstrike;
+mod lanes;
 mod lenient;
+mod progress;
 mod seen;
 
 use chrono::{DateTime, Utc};
@@ -59,16 +61,32 @@ impl SourceSettings {
         }
     }
 
-    /// A reader of the window's alerts, oldest first. Nothing is asked yet.
+    /// How many pages are asked for side by side where nothing else is said: what each vendor's rate
+    /// limit bears easily.
     #[must_use]
-    pub fn reader(&self, http: &Http, window: Window) -> Reader {
+    pub const fn usual_concurrency(&self) -> usize {
         match self {
-            Self::CrowdStrike(settings) => {
-                Reader::CrowdStrike(Box::new(crowdstrike::Reader::new(settings, http, window)))
-            }
-            Self::CarbonBlack(settings) => {
-                Reader::CarbonBlack(Box::new(carbonblack::Reader::new(settings, http, window)))
-            }
+            Self::CrowdStrike(_) => 8,
+            Self::CarbonBlack(_) => 4,
+        }
+    }
+
+    /// A reader of the window's alerts that asks for so many pages side by side. Nothing is asked yet.
+    #[must_use]
+    pub fn reader(&self, http: &Http, window: Window, concurrency: usize) -> Reader {
+        match self {
+            Self::CrowdStrike(settings) => Reader::CrowdStrike(Box::new(crowdstrike::Reader::new(
+                settings,
+                http,
+                window,
+                concurrency,
+            ))),
+            Self::CarbonBlack(settings) => Reader::CarbonBlack(Box::new(carbonblack::Reader::new(
+                settings,
+                http,
+                window,
+                concurrency,
+            ))),
         }
     }
 }

@@ -10,13 +10,20 @@
 )]
 
 mod broken_off;
-mod first_light;
+mod carbonblack_mapping;
+mod crowdstrike_mapping;
 mod halving;
+mod indicators;
 mod kill;
 mod machine;
 mod nights;
 mod oracle;
+mod paging;
+mod readme;
 mod retries;
 mod support;
 mod tenants;
 mod tending;
+mod thresholds;
+mod uniqueness;
+mod unreadable;

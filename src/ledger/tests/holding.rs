@@ -129,6 +129,30 @@ fn a_rehearsal_sees_everything_and_leaves_nothing() {
 }
 
 #[test]
+fn a_rehearsal_whose_transaction_was_ended_goes_no_further() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.db");
+    drop(open(&path));
+    let rehearsal = Ledger::rehearse(&path, at(0)).unwrap();
+    let tenant = tenant(&rehearsal);
+    // As SQLite does itself after an error of the disk.
+    rehearsal.view().db().execute_batch("ROLLBACK").unwrap();
+    let refused = rehearsal.begin_run(tenant, "run", "debug", None, at(0));
+    assert!(
+        matches!(refused, Err(LedgerError::Other { .. })),
+        "{refused:?}"
+    );
+    drop(rehearsal);
+    assert!(
+        open(&path)
+            .view()
+            .status(at(0).date_naive())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
 fn a_full_disk_is_told_and_undoes_only_the_step() {
     let folder = TempDir::new().unwrap();
     for rehearsal in [false, true] {

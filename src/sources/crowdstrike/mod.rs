@@ -5,25 +5,20 @@
 
 mod cloud;
 mod mapping;
+mod reader;
 mod refusal;
 mod session;
+mod slice;
 mod wire;
 
-use std::fmt::Write as _;
-
-use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::cloud::Cloud;
-use self::session::Session;
-use self::wire::{Alert, AlertPage, Query};
-use super::Page;
-use super::lenient::Slot;
-use super::seen::Seen;
-use crate::detection::{Labels, Reading, Window};
+pub use self::reader::Reader;
+use crate::detection::Labels;
 use crate::failure::{Failure, Kind};
-use crate::http::{Answer, Http, Reply, Trouble};
+use crate::http::Trouble;
 use crate::selection::Thresholds;
 
 /// How CrowdStrike is named.
@@ -33,12 +28,6 @@ pub const LABELS: Labels = Labels {
     source_type: "crowdstrike:falcon",
     incident_type: "crowdstrike-falcon-alert",
 };
-
-const PATH: &str = "alerts/combined/alerts/v1";
-/// Alerts a page: the most the service gives.
-const PAGE_SIZE: u32 = 1000;
-/// Immutable, so that no alert changes its place while pages are read.
-const SORT: &str = "created_timestamp|asc";
 
 /// Where Falcon's API is.
 #[derive(Debug, Clone)]
@@ -94,193 +83,6 @@ pub fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
             "Report this; --base-url helps meanwhile.",
         )
     })
-}
-
-/// Reads a window of Falcon's alerts, oldest first.
-#[derive(Debug)]
-pub struct Reader {
-    session: Session,
-    thresholds: Thresholds,
-    window: Window,
-    /// Where the current round of pages begins: the window's start, or later after a restart.
-    round_start: DateTime<Utc>,
-    after: Option<String>,
-    /// Everything before this has been handed out.
-    known_until: DateTime<Utc>,
-    alerts: Seen,
-    tokens: Seen,
-    finished: bool,
-}
-
-impl Reader {
-    /// A reader that has asked nothing yet.
-    pub(super) fn new(settings: &Settings, http: &Http, window: Window) -> Self {
-        Self {
-            session: Session::new(http, settings),
-            thresholds: settings.thresholds,
-            window,
-            round_start: window.start,
-            after: None,
-            known_until: window.start,
-            alerts: Seen::default(),
-            tokens: Seen::default(),
-            finished: false,
-        }
-    }
-
-    /// The next page; `None` at the window's end.
-    pub(super) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
-        if self.finished {
-            return Ok(None);
-        }
-        let page = loop {
-            match self.ask().await? {
-                Reply::Success(page) => break page,
-                Reply::Refused(answer) => self.restart(&answer)?,
-            }
-        };
-        self.take(page).map(Some)
-    }
-
-    async fn ask(&mut self) -> Result<Reply<AlertPage>, Failure> {
-        let filter = filter(self.round_start, self.window.end, self.thresholds);
-        let query = Query {
-            filter: &filter,
-            limit: PAGE_SIZE,
-            sort: SORT,
-            after: self.after.as_deref(),
-        };
-        let first = self.after.is_none();
-        let read = |answer: &Answer| wire::alert_page(answer, first);
-        self.session.post(PATH, &query, read).await
-    }
-
-    /// How long a page token lives is not documented. When a later page is refused for it, the pages
-    /// begin again at the last instant seen, and what was read already is recognised.
-    fn restart(&mut self, answer: &Answer) -> Result<(), Failure> {
-        let token_refused =
-            self.after.is_some() && matches!(answer.status.as_u16(), 400 | 404 | 410);
-        if !token_refused || self.known_until <= self.round_start {
-            return Err(refusal::alerts(answer, self.session.host()));
-        }
-        tracing::info!(
-            "CrowdStrike no longer takes the page token: reading on from {}",
-            self.known_until
-        );
-        self.round_start = self.known_until;
-        self.after = None;
-        Ok(())
-    }
-
-    fn take(&mut self, page: AlertPage) -> Result<Page, Failure> {
-        let mut flaw = flaw(&page);
-        if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
-            return Err(flaw);
-        }
-        let next = page
-            .meta
-            .pagination
-            .after
-            .filter(|_| !page.resources.is_empty());
-        let readings = self.readings(page.resources);
-        match next {
-            None => {
-                self.finished = true;
-                self.known_until = self.window.end;
-            }
-            Some(token) if self.tokens.is_new(&token) => self.after = Some(token),
-            // Its alerts are as good as any; what follows them nobody knows.
-            Some(_) => {
-                self.finished = true;
-                flaw = Some(Failure::new(
-                    Kind::Unexpected,
-                    "CrowdStrike sent the same page token twice",
-                    "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
-                ));
-            }
-        }
-        Ok(Page {
-            readings,
-            known_until: self.known_until,
-            flaw,
-            total: page.meta.pagination.total,
-        })
-    }
-
-    /// The alerts of a page that are of this window and new to this run.
-    fn readings(&mut self, slots: Vec<Slot<Alert>>) -> Vec<Reading> {
-        let mut readings = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let alert = match slot {
-                Slot::Read(alert) => alert,
-                Slot::Strange => {
-                    readings.push(Reading::Unreadable {
-                        id: None,
-                        why: "it is not a JSON object that can be read",
-                    });
-                    continue;
-                }
-            };
-            if let Some(created) = alert.created_timestamp {
-                // `<` may act as `<=`, as `>` was seen to act as `>=`: the end is the next window's.
-                if created >= self.window.end {
-                    continue;
-                }
-                self.known_until = self.known_until.max(created);
-            }
-            let known = alert
-                .composite_id
-                .as_deref()
-                .or(alert.id.as_deref())
-                .is_some_and(|id| !self.alerts.is_new(id));
-            if !known {
-                readings.push(mapping::reading(alert));
-            }
-        }
-        readings
-    }
-}
-
-/// What the service says is wrong with a page that it answered with 200.
-fn flaw(page: &AlertPage) -> Option<Failure> {
-    let first = page.errors.first()?;
-    let (code, message) = match first {
-        Slot::Read(error) => (
-            error.code.unwrap_or_default(),
-            error.message.clone().unwrap_or_default(),
-        ),
-        Slot::Strange => (0, String::new()),
-    };
-    let trace = page.meta.trace_id.as_deref().unwrap_or("none");
-    let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
-    let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
-    let kind = match code {
-        401 | 403 => Kind::Credentials,
-        429 | 500..=599 => Kind::Temporary,
-        _ => Kind::Partial,
-    };
-    Some(Failure::new(kind, words, hint))
-}
-
-/// The window and the thresholds in Falcon's query language. The window is on `created_timestamp`,
-/// which is written once; `timestamp` would lose what hosts upload late.
-fn filter(start: DateTime<Utc>, end: DateTime<Utc>, thresholds: Thresholds) -> String {
-    let instant = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-    let mut filter = format!(
-        "product:'epp'+created_timestamp:>='{}'+created_timestamp:<'{}'",
-        instant(start),
-        instant(end)
-    );
-    for (field, least) in [
-        ("severity", thresholds.severity),
-        ("confidence", thresholds.confidence),
-    ] {
-        if least > 0 {
-            // Writing to a String cannot fail.
-            let _ = write!(filter, "+{field}:>={least}");
-        }
-    }
-    filter
 }
 
 fn trouble(trouble: Trouble) -> Failure {

@@ -6,6 +6,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::cloud::Cloud;
@@ -19,14 +20,21 @@ const USUAL_LIFETIME: Duration = Duration::from_secs(1799);
 /// How long before its end a token is renewed.
 const RENEW_EARLY: Duration = Duration::from_mins(2);
 
-/// A signed-in client of one Falcon cloud.
+/// A signed-in client of one Falcon cloud, shared by the requests that go side by side.
 #[derive(Debug)]
 pub(super) struct Session {
     http: Http,
     settings: Settings,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     base: Url,
     may_move: bool,
     token: Option<Token>,
+    /// Counts sign-ins, so that several requests whose token was refused lead to one new sign-in.
+    sign_ins: u64,
 }
 
 #[derive(Debug)]
@@ -35,28 +43,35 @@ struct Token {
     renew_at: Instant,
 }
 
+/// What a request needs of the session: where to, with which token, and of which sign-in that is.
+struct Pass {
+    base: Url,
+    header: HeaderValue,
+    sign_in: u64,
+}
+
 impl Session {
     /// A session that signs in when it is first used.
     pub fn new(http: &Http, settings: &Settings) -> Self {
         let may_move = matches!(settings.address, Address::Discover(_));
+        let base = settings.address.base().clone();
+        let state = Mutex::new(State {
+            base,
+            may_move,
+            token: None,
+            sign_ins: 0,
+        });
         Self {
             http: http.clone(),
             settings: settings.clone(),
-            base: settings.address.base().clone(),
-            may_move,
-            token: None,
+            state,
         }
-    }
-
-    /// The host that is talked to.
-    pub fn host(&self) -> &str {
-        self.base.host_str().unwrap_or("CrowdStrike")
     }
 
     /// Posts JSON to a path and reads the answer. A 401 leads to one new sign-in and one repeat, no
     /// more: with a bad token the limit is 15 requests a minute.
     pub async fn post<T>(
-        &mut self,
+        &self,
         path: &str,
         body: &impl Serialize,
         read: impl Fn(&Answer) -> Result<T, Broken>,
@@ -68,76 +83,91 @@ impl Session {
                 "Report this.",
             )
         })?;
-        let mut renewed = false;
+        let mut refused = None;
         loop {
-            let authorization = self.authorization().await?;
+            let pass = self.pass(refused).await?;
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-                (AUTHORIZATION, authorization),
+                (AUTHORIZATION, pass.header),
             ];
-            let call = self.call(path, headers, body.clone())?;
+            let call = call(&pass.base, path, headers, body.clone())?;
             match self.http.send(&call, &read).await.map_err(super::trouble)? {
-                Reply::Refused(answer) if answer.status.as_u16() == 401 && !renewed => {
+                Reply::Refused(answer) if answer.status.as_u16() == 401 && refused.is_none() => {
                     tracing::info!(
                         "CrowdStrike no longer takes the access token: signing in again"
                     );
-                    self.token = None;
-                    renewed = true;
+                    refused = Some(pass.sign_in);
                 }
                 reply => return Ok(reply),
             }
         }
     }
 
-    async fn authorization(&mut self) -> Result<HeaderValue, Failure> {
-        match &self.token {
-            Some(token) if Instant::now() < token.renew_at => Ok(token.header.clone()),
-            _ => {
-                let token = self.sign_in().await?;
-                let header = token.header.clone();
-                self.token = Some(token);
-                Ok(header)
-            }
+    /// A pass with a good token, not of the sign-in that was refused.
+    async fn pass(&self, refused: Option<u64>) -> Result<Pass, Failure> {
+        // Held while signing in: whoever comes meanwhile waits for that one sign-in.
+        let mut state = self.state.lock().await;
+        if refused == Some(state.sign_ins) {
+            state.token = None;
         }
+        let header = match &state.token {
+            Some(token) if Instant::now() < token.renew_at => token.header.clone(),
+            _ => {
+                let token = self.sign_in(&mut state).await?;
+                let header = token.header.clone();
+                state.token = Some(token);
+                state.sign_ins += 1;
+                header
+            }
+        };
+        Ok(Pass {
+            base: state.base.clone(),
+            header,
+            sign_in: state.sign_ins,
+        })
     }
 
     /// Signs in, and moves to the account's own cloud where that may be discovered: once.
-    async fn sign_in(&mut self) -> Result<Token, Failure> {
-        let answer = match self.request_token().await? {
-            Reply::Refused(answer) => {
-                match self.other_cloud(answer.header("location").and_then(Cloud::from_location)) {
-                    Some(cloud) if answer.status.as_u16() == 308 => {
-                        self.move_to(cloud)?;
-                        self.request_token().await?
-                    }
-                    _ => Reply::Refused(answer),
-                }
-            }
-            reply @ Reply::Success(_) => reply,
-        };
-        match answer {
+    async fn sign_in(&self, state: &mut State) -> Result<Token, Failure> {
+        let mut reply = self.request_token(&state.base).await?;
+        if let Reply::Refused(answer) = &reply
+            && answer.status.as_u16() == 308
+            && let Some(cloud) =
+                state.other_cloud(answer.header("location").and_then(Cloud::from_location))
+        {
+            state.move_to(cloud)?;
+            reply = self.request_token(&state.base).await?;
+        }
+        match reply {
             Reply::Success((token, region)) => {
-                if let Some(cloud) = self.other_cloud(region) {
-                    self.move_to(cloud)?;
+                if let Some(cloud) = state.other_cloud(region) {
+                    state.move_to(cloud)?;
                 }
                 Ok(token)
             }
-            Reply::Refused(answer) => Err(refusal::sign_in(&answer, self.host())),
+            Reply::Refused(answer) => Err(refusal::sign_in(
+                &answer,
+                state.base.host_str().unwrap_or("CrowdStrike"),
+            )),
         }
     }
 
-    async fn request_token(&self) -> Result<Reply<(Token, Option<Cloud>)>, Failure> {
+    fn sign_in_form(&self) -> Vec<u8> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("client_id", self.settings.client_id.expose_secret());
         form.append_pair("client_secret", self.settings.client_secret.expose_secret());
         if let Some(member) = &self.settings.member_cid {
             form.append_pair("member_cid", member);
         }
+        form.finish().into_bytes()
+    }
+
+    async fn request_token(&self, base: &Url) -> Result<Reply<(Token, Option<Cloud>)>, Failure> {
         let headers = [(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         )];
-        let call = self.call("oauth2/token", headers, form.finish().into_bytes())?;
+        let call = call(base, "oauth2/token", headers, self.sign_in_form())?;
         self.http
             .send(&call, |answer| {
                 let region = answer.header("x-cs-region").and_then(Cloud::from_region);
@@ -146,10 +176,13 @@ impl Session {
             .await
             .map_err(super::trouble)
     }
+}
 
+impl State {
     fn other_cloud(&self, cloud: Option<Cloud>) -> Option<Cloud> {
-        cloud
-            .filter(|cloud| self.may_move && cloud.is_discoverable() && self.host() != cloud.host())
+        cloud.filter(|cloud| {
+            self.may_move && cloud.is_discoverable() && self.base.host_str() != Some(cloud.host())
+        })
     }
 
     fn move_to(&mut self, cloud: Cloud) -> Result<(), Failure> {
@@ -161,27 +194,27 @@ impl Session {
         self.may_move = false;
         Ok(())
     }
+}
 
-    fn call(
-        &self,
-        path: &str,
-        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
-        body: Vec<u8>,
-    ) -> Result<Call, Failure> {
-        let url = self.base.join(path).map_err(|error| {
-            Failure::new(
-                Kind::Configuration,
-                format!("{} is no usable base URL: {error}", self.base),
-                "Check --base-url (CS_BASE_URL).",
-            )
-        })?;
-        Ok(Call {
-            method: Method::POST,
-            url,
-            headers: HeaderMap::from_iter(headers),
-            body,
-        })
-    }
+fn call(
+    base: &Url,
+    path: &str,
+    headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    body: Vec<u8>,
+) -> Result<Call, Failure> {
+    let url = base.join(path).map_err(|error| {
+        Failure::new(
+            Kind::Configuration,
+            format!("{base} is no usable base URL: {error}"),
+            "Check --base-url (CS_BASE_URL).",
+        )
+    })?;
+    Ok(Call {
+        method: Method::POST,
+        url,
+        headers: HeaderMap::from_iter(headers),
+        body,
+    })
 }
 
 /// A success without a token is broken, not a sign-in.

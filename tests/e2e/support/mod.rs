@@ -4,6 +4,8 @@
 pub mod alerts;
 pub mod judge;
 pub mod process;
+pub mod vendor;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

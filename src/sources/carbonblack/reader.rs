@@ -1,0 +1,242 @@
+//! Reading a window of Carbon Black's alerts: rounds of at most 10,000 rows, pages side by side.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::ExposeSecret;
+
+use super::round::{LAST_ROW, Round, Rows};
+use super::wire::{self, Alert, AlertPage, Exclusions, Search, Sort, TimeRange};
+use super::{IndicatorChoice, Settings, mapping, refusal};
+use crate::detection::{Reading, Window};
+use crate::failure::{Failure, Kind};
+use crate::http::{Call, Http, Reply};
+use crate::sources::Page;
+use crate::sources::lanes::Lanes;
+use crate::sources::lenient::Slot;
+use crate::sources::seen::Seen;
+
+const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
+
+type Answered = (Rows, Result<AlertPage, Failure>);
+
+/// Reads a window of Carbon Black's alerts.
+#[derive(Debug)]
+pub struct Reader {
+    desk: Arc<Desk>,
+    window: Window,
+    indicator: IndicatorChoice,
+    lanes: Lanes<Rows, Answered>,
+    round: Round,
+    alerts: Seen,
+    total: Option<u64>,
+}
+
+impl Reader {
+    /// A reader that has asked nothing yet.
+    pub(in crate::sources) fn new(
+        settings: &Settings,
+        http: &Http,
+        window: Window,
+        concurrency: usize,
+    ) -> Self {
+        let (round, first) = Round::new(window.start);
+        let mut lanes = Lanes::new(concurrency);
+        lanes.push(first);
+        Self {
+            desk: Arc::new(Desk {
+                http: http.side_by_side(concurrency),
+                settings: settings.clone(),
+            }),
+            window,
+            indicator: settings.indicator,
+            lanes,
+            round,
+            alerts: Seen::default(),
+            total: None,
+        }
+    }
+
+    /// The next page of any round; `None` at the window's end.
+    pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
+        loop {
+            let span = Window {
+                start: self.round.start,
+                end: self.window.end,
+            };
+            let desk = &self.desk;
+            let answered = self
+                .lanes
+                .next(|rows| ask(Arc::clone(desk), span, rows))
+                .await?;
+            match answered {
+                Some((rows, page)) => return Ok(Some(self.take(rows, page?))),
+                None if self.round.leaves_rows() => self.begin_next_round()?,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Past row 10,000 the service answers 500: the rows begin again at the last instant seen,
+    /// inclusive, and what was read already is recognised. (One millisecond more, as the vendor's own
+    /// tools do, would lose alerts that share the instant.)
+    fn begin_next_round(&mut self) -> Result<(), Failure> {
+        let known_until = self.round.known_until();
+        if known_until <= self.round.start {
+            return Err(refusal::crowded_instant(&instant(known_until), LAST_ROW));
+        }
+        let (round, first) = Round::new(known_until);
+        self.round = round;
+        self.lanes.push(first);
+        Ok(())
+    }
+
+    fn take(&mut self, rows: Rows, page: AlertPage) -> Page {
+        let got = u32::try_from(page.results.len()).unwrap_or(u32::MAX);
+        // The first number counts the whole window; those of later rounds count what is left of it.
+        self.total = self.total.or(page.num_found);
+        let (readings, latest) = self.readings(page.results);
+        for rows in self.round.take(rows, got, latest, page.num_found) {
+            self.lanes.push(rows);
+        }
+        let finished = self.lanes.is_empty() && !self.round.leaves_rows();
+        let known_until = if finished {
+            self.window.end
+        } else {
+            self.round.known_until()
+        };
+        Page {
+            readings,
+            known_until,
+            flaw: None,
+            total: self.total,
+        }
+    }
+
+    /// The alerts of a page that are of this window and new to this run, and the latest instant at
+    /// which one became searchable.
+    fn readings(&mut self, slots: Vec<Slot<Alert>>) -> (Vec<Reading>, Option<DateTime<Utc>>) {
+        let mut readings = Vec::with_capacity(slots.len());
+        let mut latest = None;
+        for slot in slots {
+            let Slot::Read(alert) = slot else {
+                readings.push(Reading::Unreadable {
+                    id: None,
+                    why: "it is not a JSON object that can be read",
+                });
+                continue;
+            };
+            if let Some(searchable) = alert.backend_timestamp {
+                // The service's end is taken to be inclusive; ours is the next window's.
+                if searchable >= self.window.end {
+                    continue;
+                }
+                latest = latest.max(Some(searchable));
+            }
+            if alert.id.as_deref().is_none_or(|id| self.alerts.is_new(id)) {
+                readings.push(mapping::reading(alert, self.indicator));
+            }
+        }
+        (readings, latest)
+    }
+}
+
+/// What every search needs.
+#[derive(Debug)]
+struct Desk {
+    http: Http,
+    settings: Settings,
+}
+
+/// Asks for a page of rows.
+async fn ask(desk: Arc<Desk>, span: Window, rows: Rows) -> Answered {
+    let page = desk.search(span, rows).await;
+    (rows, page)
+}
+
+impl Desk {
+    async fn search(&self, span: Window, rows: Rows) -> Result<AlertPage, Failure> {
+        let call = self.call(span, rows)?;
+        let reply = self
+            .http
+            .send(&call, |answer| wire::alert_page(answer, rows.start))
+            .await
+            .map_err(|trouble| {
+                let mut failure = trouble.into_failure();
+                failure.message = format!("Carbon Black Cloud: {}", failure.message);
+                failure
+            })?;
+        match reply {
+            Reply::Success(page) => Ok(page),
+            Reply::Refused(answer) => Err(refusal::search(&answer, call.host())),
+        }
+    }
+
+    fn call(&self, span: Window, rows: Rows) -> Result<Call, Failure> {
+        let search = Search {
+            time_range: TimeRange {
+                start: instant(span.start),
+                end: instant(span.end),
+            },
+            start: rows.start,
+            rows: rows.count,
+            sort: [Sort {
+                field: "backend_timestamp",
+                order: "ASC",
+            }],
+            exclusions: Exclusions {
+                r#type: ["DEVICE_CONTROL", "CONTAINER_RUNTIME"],
+            },
+        };
+        let body = serde_json::to_vec(&search).map_err(|error| {
+            Failure::new(
+                Kind::Unexpected,
+                format!("a search could not be written as JSON: {error}"),
+                "Report this.",
+            )
+        })?;
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (TOKEN_HEADER, self.token()?),
+        ];
+        Ok(Call {
+            method: Method::POST,
+            url: self.url(),
+            headers: HeaderMap::from_iter(headers),
+            body,
+        })
+    }
+
+    fn url(&self) -> Url {
+        let mut url = self.settings.base.clone();
+        url.set_path(&format!(
+            "api/alerts/v7/orgs/{}/alerts/_search",
+            self.settings.org_key
+        ));
+        url
+    }
+
+    /// The secret comes first; swapped, it is a 401.
+    fn token(&self) -> Result<HeaderValue, Failure> {
+        let (secret, id) = (
+            self.settings.secret.expose_secret(),
+            self.settings.api_id.expose_secret(),
+        );
+        let mut token = HeaderValue::try_from(format!("{secret}/{id}")).map_err(|_| {
+            Failure::new(
+                Kind::Configuration,
+                "the Carbon Black API secret or id holds characters that no header can carry",
+                "Check --secret (CB_SECRET) and --api-id (CB_API_ID) for stray characters such as line breaks.",
+            )
+        })?;
+        token.set_sensitive(true);
+        Ok(token)
+    }
+}
+
+/// The form the service documents: UTC with milliseconds.
+fn instant(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,188 @@
+//! A round of rows: what can be asked for from one start, up to the last row the service gives, in pages
+//! that may come in any order.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+/// Rows a page.
+const PAGE_ROWS: u32 = 1000;
+/// The last row the service gives; past it, it answers 500.
+pub(super) const LAST_ROW: u32 = 10_000;
+
+/// Rows to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rows {
+    /// The first, counted from 1.
+    pub start: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// The rows from one instant on, as far as they have been read.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// The first instant of the round, inclusive.
+    pub start: DateTime<Utc>,
+    /// The rows that were asked for or will be: up to this one.
+    planned: u32,
+    /// How many rows the service says there are.
+    found: u64,
+    /// Pages read: by their first row, the row after their last and the latest instant in them.
+    read: BTreeMap<u32, (u32, Option<DateTime<Utc>>)>,
+}
+
+impl Round {
+    /// A round of which nothing is known, and its first page.
+    pub fn new(start: DateTime<Utc>) -> (Self, Rows) {
+        let round = Self {
+            start,
+            planned: PAGE_ROWS,
+            found: 0,
+            read: BTreeMap::new(),
+        };
+        (
+            round,
+            Rows {
+                start: 1,
+                count: PAGE_ROWS,
+            },
+        )
+    }
+
+    /// A page came with so many rows; gives what is to be asked for because of it.
+    pub fn take(
+        &mut self,
+        asked: Rows,
+        got: u32,
+        latest: Option<DateTime<Utc>>,
+        found: Option<u64>,
+    ) -> Vec<Rows> {
+        let next = asked.start.saturating_add(got);
+        self.read.insert(asked.start, (next, latest));
+        self.found = self.found.max(found.unwrap_or(0));
+        let last = u32::try_from(self.found).unwrap_or(u32::MAX).min(LAST_ROW);
+        let mut more = Vec::new();
+        // A page may be shorter than asked for without being the last; one without rows is the end.
+        if got > 0 && got < asked.count && (next <= last || found.is_none()) {
+            more.push(Rows {
+                start: next,
+                count: asked.count - got,
+            });
+        }
+        // Without a number the next page is asked for as long as pages are full.
+        let last = if found.is_none() && got == asked.count {
+            LAST_ROW.min(self.planned + PAGE_ROWS)
+        } else {
+            last
+        };
+        while self.planned < last {
+            let start = self.planned + 1;
+            let count = PAGE_ROWS.min(LAST_ROW - self.planned);
+            more.push(Rows { start, count });
+            self.planned += count;
+        }
+        more
+    }
+
+    /// Every alert of the round before this instant has been read: it stops at the first page missing.
+    pub fn known_until(&self) -> DateTime<Utc> {
+        let mut row = 1;
+        let mut known = self.start;
+        while let Some((next, latest)) = self.read.get(&row).filter(|(next, _)| *next > row) {
+            known = latest.map_or(known, |latest| latest.max(known));
+            row = *next;
+        }
+        known
+    }
+
+    /// Whether there are rows that this round cannot give.
+    pub fn leaves_rows(&self) -> bool {
+        self.found > u64::from(LAST_ROW)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn rows(start: u32, count: u32) -> Rows {
+        Rows { start, count }
+    }
+
+    #[test]
+    fn a_window_of_one_page_asks_for_no_more() {
+        for found in [0, 1, 999, 1000] {
+            let (mut round, first) = Round::new(at(0));
+            assert_eq!(
+                round.take(first, u32::try_from(found).unwrap(), None, Some(found)),
+                []
+            );
+        }
+    }
+
+    #[test]
+    fn the_number_found_tells_all_further_pages_at_once() {
+        let (mut round, first) = Round::new(at(0));
+        assert_eq!(
+            round.take(first, 1000, Some(at(5)), Some(2001)),
+            [rows(1001, 1000), rows(2001, 1000)]
+        );
+        assert_eq!(round.known_until(), at(5));
+        assert_eq!(round.take(rows(2001, 1000), 1, Some(at(9)), Some(2001)), []);
+        assert_eq!(round.known_until(), at(5));
+        assert_eq!(
+            round.take(rows(1001, 1000), 1000, Some(at(8)), Some(2001)),
+            []
+        );
+        assert_eq!(round.known_until(), at(9));
+        assert!(!round.leaves_rows());
+    }
+
+    #[test]
+    fn rows_beyond_the_last_are_left_to_another_round() {
+        let (mut round, first) = Round::new(at(0));
+        let more = round.take(first, 1000, None, Some(10_001));
+        assert_eq!(more.last(), Some(&rows(9001, 1000)));
+        assert!(round.leaves_rows());
+    }
+
+    #[test]
+    fn a_short_page_is_read_on() {
+        let (mut round, first) = Round::new(at(0));
+        assert_eq!(round.take(first, 400, None, Some(1000)), [rows(401, 600)]);
+        assert_eq!(round.take(rows(401, 600), 0, None, Some(1000)), []);
+    }
+
+    #[test]
+    fn alerts_that_come_while_reading_are_read_too() {
+        let (mut round, first) = Round::new(at(0));
+        assert_eq!(
+            round.take(first, 1000, None, Some(1500)),
+            [rows(1001, 1000)]
+        );
+        assert_eq!(
+            round.take(rows(1001, 1000), 1000, None, Some(2100)),
+            [rows(2001, 1000)]
+        );
+    }
+
+    #[test]
+    fn without_a_number_full_pages_are_followed_by_more() {
+        let (mut round, first) = Round::new(at(0));
+        assert_eq!(round.take(first, 1000, None, None), [rows(1001, 1000)]);
+        assert_eq!(
+            round.take(rows(1001, 1000), 1000, None, None),
+            [rows(2001, 1000)]
+        );
+        assert_eq!(
+            round.take(rows(2001, 1000), 3, None, None),
+            [rows(2004, 997)]
+        );
+        assert_eq!(round.take(rows(2004, 997), 0, None, None), []);
+    }
+}

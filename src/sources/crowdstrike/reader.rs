@@ -1,0 +1,248 @@
+//! Reading a window of Falcon's alerts: page after page within a slice of time, slices side by side.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::session::Session;
+use super::slice::Slice;
+use super::wire::{self, Alert, AlertPage, Query};
+use super::{Settings, mapping, refusal};
+use crate::detection::{Reading, Window};
+use crate::failure::{Failure, Kind};
+use crate::http::{Answer, Http, Reply};
+use crate::selection::Thresholds;
+use crate::sources::Page;
+use crate::sources::lanes::Lanes;
+use crate::sources::lenient::Slot;
+use crate::sources::progress::Progress;
+use crate::sources::seen::Seen;
+
+const PATH: &str = "alerts/combined/alerts/v1";
+/// Alerts a page: the most the service gives.
+const PAGE_SIZE: u32 = 1000;
+/// Immutable, so that no alert changes its place while pages are read.
+const SORT: &str = "created_timestamp|asc";
+
+type Answered = (Slice, Result<Reply<AlertPage>, Failure>);
+
+/// Reads a window of Falcon's alerts.
+#[derive(Debug)]
+pub struct Reader {
+    session: Arc<Session>,
+    host: String,
+    thresholds: Thresholds,
+    window: Window,
+    lanes: Lanes<Slice, Answered>,
+    progress: Progress,
+    alerts: Seen,
+    total: Option<u64>,
+}
+
+impl Reader {
+    /// A reader that has asked nothing yet.
+    pub(in crate::sources) fn new(
+        settings: &Settings,
+        http: &Http,
+        window: Window,
+        concurrency: usize,
+    ) -> Self {
+        let mut lanes = Lanes::new(concurrency);
+        lanes.push(Slice::new(window.start, window.end));
+        Self {
+            session: Arc::new(Session::new(&http.side_by_side(concurrency), settings)),
+            host: settings
+                .address
+                .base()
+                .host_str()
+                .unwrap_or("CrowdStrike")
+                .to_owned(),
+            thresholds: settings.thresholds,
+            window,
+            lanes,
+            progress: Progress::new(window),
+            alerts: Seen::default(),
+            total: None,
+        }
+    }
+
+    /// The next page of any slice; `None` when all have been read.
+    pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
+        loop {
+            let (session, thresholds) = (&self.session, self.thresholds);
+            let answered = self
+                .lanes
+                .next(|slice| ask(Arc::clone(session), slice, thresholds))
+                .await?;
+            let Some((slice, reply)) = answered else {
+                return Ok(None);
+            };
+            match reply? {
+                Reply::Success(page) => return self.take(slice, page).map(Some),
+                Reply::Refused(answer) => self.restart(&slice, &answer)?,
+            }
+        }
+    }
+
+    /// How long a page token lives is not documented. When a later page is refused for it, the slice
+    /// begins again at the last instant seen, and what was read already is recognised.
+    fn restart(&mut self, slice: &Slice, answer: &Answer) -> Result<(), Failure> {
+        let token_refused =
+            slice.after.is_some() && matches!(answer.status.as_u16(), 400 | 404 | 410);
+        match slice.rest() {
+            Some(rest) if token_refused => {
+                tracing::info!(
+                    "CrowdStrike no longer takes a page token: reading on from {}",
+                    rest.start
+                );
+                self.progress.cut(rest.start);
+                self.lanes.push(rest);
+                Ok(())
+            }
+            _ => Err(refusal::alerts(answer, &self.host)),
+        }
+    }
+
+    fn take(&mut self, mut slice: Slice, page: AlertPage) -> Result<Page, Failure> {
+        let mut flaw = flaw(&page);
+        if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
+            return Err(flaw);
+        }
+        let next = page
+            .meta
+            .pagination
+            .after
+            .filter(|_| !page.resources.is_empty());
+        slice.count(page.resources.len(), page.meta.pagination.total);
+        // The first page's total counts the whole window; those of slices count what is in them.
+        self.total = self.total.or(page.meta.pagination.total);
+        let readings = self.readings(&mut slice, page.resources);
+        self.progress.reached(
+            slice.start,
+            if next.is_some() {
+                slice.reached()
+            } else {
+                slice.end
+            },
+        );
+        match next {
+            None => {}
+            Some(token) if slice.tokens.is_new(&token) => {
+                slice.after = Some(token);
+                self.go_on(slice);
+            }
+            // This page is as good as any; only the way on from it is lost.
+            Some(_) => {
+                flaw = Some(Failure::new(
+                    Kind::Unexpected,
+                    "CrowdStrike sent the same page token twice",
+                    "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
+                ));
+            }
+        }
+        Ok(Page {
+            readings,
+            known_until: self.progress.known_until(),
+            flaw,
+            total: self.total,
+        })
+    }
+
+    /// Reads a slice on: by itself, or in as many parts as there are idle lanes.
+    fn go_on(&mut self, slice: Slice) {
+        for slice in slice.cut(self.lanes.idle(), u64::from(PAGE_SIZE)) {
+            self.progress.cut(slice.start);
+            self.lanes.push(slice);
+        }
+    }
+
+    /// The alerts of a page that are of this window and new to this run.
+    fn readings(&mut self, slice: &mut Slice, slots: Vec<Slot<Alert>>) -> Vec<Reading> {
+        let mut readings = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let Slot::Read(alert) = slot else {
+                readings.push(Reading::Unreadable {
+                    id: None,
+                    why: "it is not a JSON object that can be read",
+                });
+                continue;
+            };
+            if let Some(created) = alert.created_timestamp {
+                // `<` may act as `<=`, as `>` was seen to act as `>=`: the end is the next window's.
+                if created >= self.window.end {
+                    continue;
+                }
+                slice.saw(created);
+            }
+            let known = alert
+                .composite_id
+                .as_deref()
+                .or(alert.id.as_deref())
+                .is_some_and(|id| !self.alerts.is_new(id));
+            if !known {
+                readings.push(mapping::reading(alert));
+            }
+        }
+        readings
+    }
+}
+
+/// Asks for a slice's next page.
+async fn ask(session: Arc<Session>, slice: Slice, thresholds: Thresholds) -> Answered {
+    let filter = filter(slice.start, slice.end, thresholds);
+    let query = Query {
+        filter: &filter,
+        limit: PAGE_SIZE,
+        sort: SORT,
+        after: slice.after.as_deref(),
+    };
+    let first = slice.after.is_none();
+    let reply = session
+        .post(PATH, &query, |answer| wire::alert_page(answer, first))
+        .await;
+    (slice, reply)
+}
+
+/// What the service says is wrong with a page that it answered with 200.
+fn flaw(page: &AlertPage) -> Option<Failure> {
+    let first = page.errors.first()?;
+    let (code, message) = match first {
+        Slot::Read(error) => (
+            error.code.unwrap_or_default(),
+            error.message.clone().unwrap_or_default(),
+        ),
+        Slot::Strange => (0, String::new()),
+    };
+    let trace = page.meta.trace_id.as_deref().unwrap_or("none");
+    let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
+    let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
+    let kind = match code {
+        _ if !page.resources.is_empty() => Kind::Partial,
+        401 | 403 => Kind::Credentials,
+        429 | 500..=599 => Kind::Temporary,
+        _ => Kind::Unexpected,
+    };
+    Some(Failure::new(kind, words, hint))
+}
+
+/// The window and the thresholds in Falcon's query language. The window is on `created_timestamp`,
+/// which is written once; `timestamp` would lose what hosts upload late.
+fn filter(start: DateTime<Utc>, end: DateTime<Utc>, thresholds: Thresholds) -> String {
+    let instant = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let mut filter = format!(
+        "product:'epp'+created_timestamp:>='{}'+created_timestamp:<'{}'",
+        instant(start),
+        instant(end)
+    );
+    for (field, least) in [
+        ("severity", thresholds.severity),
+        ("confidence", thresholds.confidence),
+    ] {
+        if least > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(filter, "+{field}:>={least}");
+        }
+    }
+    filter
+}

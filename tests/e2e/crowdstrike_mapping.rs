@@ -1,0 +1,232 @@
+//! From a Falcon alert to the item that Recorded Future gets, field by field.
+
+use serde_json::{Value, json};
+
+use crate::support::Stage;
+use crate::support::alerts::{HAPPENED, falcon, sha256, with, without};
+
+/// The one item that comes of an alert.
+#[track_caller]
+fn item(alert: Value) -> Value {
+    let stage = Stage::falcon(&[alert]);
+    stage.run("crowdstrike").ended(0);
+    stage.only_item()
+}
+
+fn alert() -> Value {
+    falcon("cid:ind:1", "hash_sha256", &sha256(1))
+}
+
+#[test]
+fn an_alert_arrives_as_the_contract_says() {
+    assert_eq!(
+        item(alert()),
+        json!({
+            "timestamp": "2026-11-21T08:00:00.123Z",
+            "ioc": {
+                "type": "hash",
+                "value": sha256(1),
+                "source_type": "crowdstrike:falcon",
+                "field": "ioc_value",
+            },
+            "detection": {"type": "correlation", "id": "cid:ind:1", "name": "A file was written."},
+            "incident": {"id": "cid:ind:1", "name": "FileWritten", "type": "crowdstrike-falcon-alert"},
+            "mitre_codes": ["T1204", "TA0002"],
+        })
+    );
+}
+
+#[test]
+fn absent_values_leave_no_key_behind() {
+    let bare = [
+        "description",
+        "display_name",
+        "severity",
+        "confidence",
+        "ioc_context",
+        "tactic_id",
+        "technique_id",
+    ];
+    let bare = bare.iter().fold(alert(), |alert, key| without(alert, key));
+    assert_eq!(
+        item(bare),
+        json!({
+            "timestamp": HAPPENED,
+            "ioc": {"type": "hash", "value": sha256(1), "source_type": "crowdstrike:falcon", "field": "ioc_value"},
+            "detection": {"type": "correlation", "id": "cid:ind:1"},
+            "incident": {"id": "cid:ind:1", "type": "crowdstrike-falcon-alert"},
+        })
+    );
+}
+
+#[test]
+fn the_identity_is_opaque() {
+    for id in [
+        "a:b|c:d",
+        "with blanks and ümlauts",
+        "\"quoted\" \\ 'also'",
+        "17",
+    ] {
+        let item = item(with(alert(), "composite_id", json!(id)));
+        assert_eq!(item["detection"]["id"], id);
+        assert_eq!(item["incident"]["id"], id);
+    }
+}
+
+#[test]
+fn the_name_falls_back_from_description_over_title_to_name() {
+    let named = with(alert(), "name", json!("WrittenByRule"));
+    let no_text = without(named.clone(), "description");
+    let no_title = without(no_text.clone(), "display_name");
+    for (alert, name, incident) in [
+        (named.clone(), "A file was written.", "FileWritten"),
+        (no_text, "FileWritten", "FileWritten"),
+        (no_title, "WrittenByRule", "WrittenByRule"),
+        (
+            without(named.clone(), "display_name"),
+            "A file was written.",
+            "WrittenByRule",
+        ),
+        (
+            with(named.clone(), "description", json!("")),
+            "FileWritten",
+            "FileWritten",
+        ),
+        (
+            with(named, "description", Value::Null),
+            "FileWritten",
+            "FileWritten",
+        ),
+    ] {
+        let item = item(alert);
+        assert_eq!(item["detection"]["name"], name);
+        assert_eq!(item["incident"]["name"], incident);
+    }
+}
+
+#[test]
+fn the_time_is_when_it_happened_in_milliseconds() {
+    for (written, sent) in [
+        ("2026-11-21T08:00:00Z", "2026-11-21T08:00:00.000Z"),
+        ("2026-11-21T08:00:00.1Z", "2026-11-21T08:00:00.100Z"),
+        ("2026-11-21T08:00:00.123456789Z", "2026-11-21T08:00:00.123Z"),
+        ("2026-11-21T08:00:00.999999999Z", "2026-11-21T08:00:00.999Z"),
+        ("2026-11-21T10:00:00.5+02:00", "2026-11-21T08:00:00.500Z"),
+        // Long before it was uploaded: the window is on when it was created.
+        ("2026-10-01T08:00:00Z", "2026-10-01T08:00:00.000Z"),
+    ] {
+        assert_eq!(
+            item(with(alert(), "timestamp", json!(written)))["timestamp"],
+            sent,
+            "{written}"
+        );
+    }
+    for nothing in [
+        Value::Null,
+        json!(""),
+        json!("yesterday"),
+        json!("2026-11-21 08:00"),
+        json!(1_795_248_000),
+    ] {
+        let item = item(with(alert(), "timestamp", nothing.clone()));
+        assert_eq!(item["timestamp"], "2026-11-21T08:01:00.123Z", "{nothing}");
+    }
+}
+
+#[test]
+fn only_mitres_own_codes_are_sent_without_repeats() {
+    let listed = json!([
+        {"tactic_id": "TA0005", "technique_id": "T1059.001"},
+        {"tactic_id": "CSTA0004", "technique_id": "CST0007"},
+        {"tactic_id": "TA0002", "technique_id": null},
+        {"technique_id": "t1055"},
+        "T1000", null, 17, {},
+    ]);
+    let alert = with(
+        with(alert(), "mitre_attack", listed),
+        "technique_id",
+        json!("CST0007"),
+    );
+    assert_eq!(
+        item(alert)["mitre_codes"],
+        json!(["T1055", "T1059.001", "TA0002", "TA0005"])
+    );
+}
+
+#[test]
+fn the_hashes_of_the_triggering_process_are_no_indicators() {
+    let alert = with(
+        with(alert(), "sha256", json!(sha256(8))),
+        "md5",
+        json!("0".repeat(32)),
+    );
+    assert_eq!(item(alert)["ioc"]["value"], sha256(1));
+}
+
+#[test]
+fn indicators_of_the_context_are_sent_too() {
+    let context = json!([
+        {"ioc_type": "hash_sha256", "ioc_value": sha256(2), "sha256": sha256(8), "md5": null},
+        {"ioc_type": "domain", "ioc_value": "context.example.com"},
+        {"ioc_type": "domain"},
+        {"ioc_value": null, "ioc_type": null},
+        "no object", null, 3,
+    ]);
+    let both = with(alert(), "ioc_context", context);
+    let alone = without(without(both.clone(), "ioc_type"), "ioc_value");
+    for (alert, mut wanted) in [(both, vec![format!("hash {}", sha256(1))]), (alone, vec![])] {
+        let stage = Stage::falcon(&[alert]);
+        stage.run("crowdstrike").ended(0);
+        wanted.extend([
+            "domain context.example.com".to_owned(),
+            format!("hash {}", sha256(2)),
+        ]);
+        wanted.sort();
+        assert_eq!(stage.stored_indicators(), wanted);
+        let from_context = stage
+            .items()
+            .into_iter()
+            .filter(|item| item["ioc"]["field"] == "ioc_context.ioc_value");
+        assert_eq!(from_context.count(), 2);
+    }
+}
+
+#[test]
+fn an_alert_without_an_indicator_is_the_normal_case() {
+    let bare = without(without(alert(), "ioc_type"), "ioc_value");
+    let stage = Stage::falcon(&[
+        bare.clone(),
+        with(
+            with(bare.clone(), "composite_id", json!("2")),
+            "ioc_type",
+            json!("domain"),
+        ),
+        with(
+            with(bare, "composite_id", json!("3")),
+            "ioc_value",
+            json!(" , ,"),
+        ),
+    ]);
+    let ran = stage.run("crowdstrike --json").ended(0);
+    // A value without a type is an indicator of no known kind.
+    ran.counts(&[
+        ("alerts_fetched", 3),
+        ("alerts_without_indicator", 2),
+        ("indicators_found", 1),
+        ("indicators_unsupported", 1),
+    ]);
+}
+
+#[test]
+fn only_product_epp_is_asked_for() {
+    let stage = Stage::falcon(&[
+        with(alert(), "product", json!("xdr")),
+        with(
+            falcon("2", "domain", "a.example.com"),
+            "product",
+            json!("epp"),
+        ),
+    ]);
+    stage.run("crowdstrike").ended(0);
+    assert_eq!(stage.stored_indicators(), ["domain a.example.com"]);
+}

@@ -1,0 +1,308 @@
+//! Every alert of a window is read, and read once: at page edges, at Carbon Black's 10,000 rows, among
+//! equal timestamps, and when a page token is refused on the way.
+
+use chrono::{DateTime, Utc};
+use sandbox::world::Nothing;
+use sandbox::{Fault, Service, World};
+use serde_json::{Value, json};
+
+use crate::support::alerts::{falcon, sha256};
+use crate::support::vendor::{EXACTLY, Vendor, at};
+use crate::support::{Ran, Stage};
+
+/// Alerts with an indicator each, one a second.
+fn one_a_second(vendor: Vendor, count: u64) -> Vec<Value> {
+    let seconds = (0..count).map(|number| vendor.alert(number, at(number * 1000)));
+    seconds.collect()
+}
+
+/// Alerts without an indicator, arrived at these instants.
+fn plain(vendor: Vendor, instants: impl IntoIterator<Item = DateTime<Utc>>) -> Vec<Value> {
+    let numbered = (0..).zip(instants);
+    numbered
+        .map(|(number, instant)| vendor.plain_alert(number, instant))
+        .collect()
+}
+
+/// Runs the exact day, and checks that each of the alerts was delivered exactly once.
+#[track_caller]
+fn read_once(vendor: Vendor, stage: &Stage, count: u64) -> Ran {
+    read_once_with("", vendor, stage, count)
+}
+
+/// One page after the other, so that the number of requests is certain.
+fn read_once_in_one_lane(vendor: Vendor, stage: &Stage, count: u64) -> Ran {
+    read_once_with("--concurrency 1", vendor, stage, count)
+}
+
+fn read_once_with(flags: &str, vendor: Vendor, stage: &Stage, count: u64) -> Ran {
+    let ran = stage
+        .run(&format!("{} --json {EXACTLY} {flags}", vendor.command()))
+        .ended(0);
+    ran.counts(&[
+        ("alerts_fetched", count),
+        ("indicators_found", count),
+        ("submitted", count),
+        ("processed", count),
+    ]);
+    let wanted: Vec<String> = (0..count).map(sha256).collect();
+    assert_eq!(stage.stored_values(), wanted, "{vendor:?}");
+    ran
+}
+
+fn page_edge(count: u64, pages: usize) {
+    for vendor in Vendor::BOTH {
+        let alerts = one_a_second(vendor, count);
+        read_once(vendor, &Stage::new(vendor.world(&alerts)), count);
+        let stage = Stage::new(vendor.world(&alerts));
+        read_once_in_one_lane(vendor, &stage, count);
+        assert_eq!(stage.asked(vendor.service()), pages, "{vendor:?}");
+    }
+}
+
+#[test]
+fn no_alert_at_all() {
+    page_edge(0, 1);
+}
+
+#[test]
+fn one_alert() {
+    page_edge(1, 1);
+}
+
+#[test]
+fn the_last_alert_of_a_full_page() {
+    page_edge(1000, 1);
+}
+
+#[test]
+fn the_first_alert_of_a_second_page() {
+    page_edge(1001, 2);
+}
+
+#[test]
+fn the_first_alert_of_a_fourth_page() {
+    page_edge(3001, 4);
+}
+
+#[test]
+fn one_alert_more_than_ten_thousand() {
+    page_edge(10_001, 11);
+}
+
+#[test]
+fn a_hundred_and_one_alerts() {
+    page_edge(101, 1);
+}
+
+#[test]
+fn the_window_holds_its_start_and_not_its_end() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    for vendor in Vendor::BOTH {
+        let outside = [
+            vendor.alert(9, at(0) - chrono::TimeDelta::milliseconds(1)),
+            vendor.alert(8, at(DAY)),
+        ];
+        let inside = [vendor.alert(0, at(0)), vendor.alert(1, at(DAY - 1))];
+        let stage = Stage::new(vendor.world(&[outside, inside].concat()));
+        read_once(vendor, &stage, 2);
+    }
+}
+
+#[test]
+fn hours_reach_back_from_now() {
+    for vendor in Vendor::BOTH {
+        // 20 and 30 hours before the staged now.
+        let (within, before) = (at(4 * 3_600_000), at(0) - chrono::TimeDelta::hours(6));
+        let world = || vendor.world(&[vendor.alert(0, within), vendor.alert(1, before)]);
+        for (hours, found) in [("", 1), (" --hours 19", 0), (" --hours 31", 2)] {
+            let stage = Stage::new(world());
+            let ran = stage.run(&format!("{}{hours} --json", vendor.command()));
+            assert_eq!(
+                ran.ended(0).count("alerts_fetched"),
+                found,
+                "{vendor:?}{hours}"
+            );
+        }
+    }
+}
+
+#[test]
+fn equal_timestamps_lie_across_every_page_edge() {
+    for vendor in Vendor::BOTH {
+        // Seven share each instant: 7 divides neither 1000 nor 10,000.
+        let alerts: Vec<Value> = (0..2500)
+            .map(|number| vendor.alert(number, at(number / 7 * 1000)))
+            .collect();
+        read_once(vendor, &Stage::new(vendor.world(&alerts)), 2500);
+    }
+}
+
+#[test]
+fn equal_timestamps_lie_across_row_ten_thousand() {
+    let vendor = Vendor::CarbonBlack;
+    // Each set of equal ones: (how many stand before row 10,001, how many from it on).
+    for (before, after) in [(1, 1), (30, 30), (1, 1500), (1500, 1)] {
+        let tied = 10_000 - before..10_000 + after;
+        let instants = (0..12_000).map(|number| {
+            let shared = if tied.contains(&number) {
+                tied.start
+            } else {
+                number
+            };
+            at(shared * 1000)
+        });
+        let stage = Stage::new(vendor.world(&plain(vendor, instants)));
+        let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(0);
+        ran.counts(&[
+            ("alerts_fetched", 12_000),
+            ("alerts_without_indicator", 12_000),
+        ]);
+    }
+}
+
+#[test]
+fn twenty_five_thousand_alerts_take_three_rounds_of_rows() {
+    let vendor = Vendor::CarbonBlack;
+    let instants = (0..25_000).map(|number| at(number / 3 * 1000));
+    let stage = Stage::new(vendor.world(&plain(vendor, instants)));
+    let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(0);
+    ran.counts(&[
+        ("alerts_fetched", 25_000),
+        ("alerts_without_indicator", 25_000),
+    ]);
+}
+
+#[test]
+fn more_than_ten_thousand_at_one_instant_are_told() {
+    let vendor = Vendor::CarbonBlack;
+    let crowded = at(5000);
+    let alerts = [
+        vec![vendor.alert(0, at(1000))],
+        plain(vendor, std::iter::repeat_n(crowded, 10_002)),
+        vec![vendor.alert(1, at(9000))],
+    ];
+    let stage = Stage::new(vendor.world(&alerts.concat()));
+    let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(3);
+    ran.says(&["10000", "2026-11-21T00:15:05.000Z", "--since"]);
+    ran.adds_up();
+    assert_eq!(ran.json()["error"]["kind"], "partial");
+    assert_eq!(
+        stage.stored_values(),
+        [sha256(0)],
+        "what was read before it is kept"
+    );
+}
+
+#[test]
+fn ten_thousand_at_the_last_instant_are_no_trouble() {
+    let vendor = Vendor::CarbonBlack;
+    let stage = Stage::new(vendor.world(&plain(vendor, std::iter::repeat_n(at(5000), 10_000))));
+    let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(0);
+    assert_eq!(ran.count("alerts_fetched"), 10_000);
+}
+
+#[test]
+fn the_last_page_is_known_by_any_form_of_no_token() {
+    let alerts = plain(
+        Vendor::CrowdStrike,
+        (0..1001).map(|number| at(number * 1000)),
+    );
+    for nothing in [Nothing::Absent, Nothing::Null, Nothing::Empty] {
+        for after_on_last_page in [false, true] {
+            let world = World::default().falcon_alerts(&alerts).with(|world| {
+                world.falcon.last_after = nothing;
+                world.falcon.no_errors = nothing;
+                world.falcon.no_resources = nothing;
+                world.falcon.after_on_last_page = after_on_last_page;
+            });
+            let stage = Stage::new(world);
+            let ran = stage.run(&format!("crowdstrike --json {EXACTLY}")).ended(0);
+            assert_eq!(ran.count("alerts_fetched"), 1001, "{nothing:?}");
+            let pages = 2 + usize::from(after_on_last_page);
+            assert_eq!(stage.asked(Service::FalconAlerts), pages, "{nothing:?}");
+        }
+    }
+}
+
+#[test]
+fn an_end_that_the_service_takes_loosely_is_checked_again() {
+    // `>` was seen to act as `>=`.
+    let vendor = Vendor::CrowdStrike;
+    let world = vendor.world(&one_a_second(vendor, 3));
+    let stage = Stage::new(world.with(|world| world.falcon.loose_greater = true));
+    read_once(vendor, &stage, 3);
+}
+
+/// A page of one Falcon alert, with the token of a next one.
+fn page(number: u64, after: &str) -> Fault {
+    let alert = falcon(&format!("id:{number}"), "hash_sha256", &sha256(number));
+    let page = json!({
+        "errors": [],
+        "meta": {"pagination": {"total": 9, "limit": 1000, "after": after}, "trace_id": "made"},
+        "resources": [alert],
+    });
+    Fault::status(200, page.to_string())
+}
+
+#[test]
+fn the_same_token_twice_ends_the_reading_with_an_error() {
+    let stage = Stage::new(World::default());
+    let faults = vec![page(1, "again"), page(2, "again"), page(3, "again")];
+    stage.sandbox.script(Service::FalconAlerts, faults);
+    let ran = stage.run("crowdstrike --json").ended(1);
+    ran.says(&["same page token twice"]);
+    ran.adds_up();
+    assert_eq!(stage.asked(Service::FalconAlerts), 2);
+    assert_eq!(stage.stored_values(), [sha256(1), sha256(2)]);
+}
+
+#[test]
+fn a_refused_page_token_leads_to_a_new_beginning_without_loss_or_repeats() {
+    let vendor = Vendor::CrowdStrike;
+    // Three share each instant, so an instant lies across the page edge.
+    let alerts: Vec<Value> = (0..3500)
+        .map(|number| vendor.alert(number, at(number / 3 * 1000)))
+        .collect();
+    for refused in [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]] {
+        let stage = Stage::new(vendor.world(&alerts));
+        let faults = (1..=6).map(|request| match refused.contains(&request) {
+            true => Fault::ExpireAfter,
+            false => Fault::None,
+        });
+        stage
+            .sandbox
+            .script(Service::FalconAlerts, faults.collect());
+        read_once(vendor, &stage, 3500);
+        let handed_out = vendor.handed_out(&stage.sandbox).len();
+        assert!(handed_out > 3500, "the rounds overlap: {handed_out}");
+    }
+}
+
+#[test]
+fn a_page_token_that_is_always_refused_ends_the_run() {
+    let vendor = Vendor::CrowdStrike;
+    let alerts = plain(vendor, std::iter::repeat_n(at(5000), 1500));
+    let stage = Stage::new(vendor.world(&alerts));
+    stage
+        .sandbox
+        .always(Service::FalconAlerts, Some(Fault::ExpireAfter));
+    let ran = stage.run(&format!("crowdstrike --json {EXACTLY}")).ended(1);
+    ran.says(&["invalid pagination token"]);
+}
+
+#[test]
+fn an_access_token_that_expires_on_the_way_is_renewed() {
+    let vendor = Vendor::CrowdStrike;
+    let stage = Stage::new(vendor.world(&one_a_second(vendor, 2500)));
+    let faults = vec![
+        Fault::None,
+        Fault::ExpireTokens,
+        Fault::None,
+        Fault::ExpireTokens,
+    ];
+    stage.sandbox.script(Service::FalconAlerts, faults);
+    read_once_in_one_lane(vendor, &stage, 2500);
+    assert_eq!(stage.asked(Service::FalconToken), 3);
+    assert_eq!(stage.sandbox.faults_left(Service::FalconAlerts), 0);
+}
