@@ -61,5 +61,7 @@ pub mod sources;
 pub mod submission;
 
 mod start;
+#[cfg(test)]
+mod statuses;
 
 pub use start::main;

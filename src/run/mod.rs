@@ -71,7 +71,7 @@ async fn prepare_and_perform(
         report,
     )
     .await;
-    let concluded = delivery.conclude(report);
+    let concluded = delivery.conclude(report, performed.is_ok());
     let failure = [performed, concluded].into_iter().find_map(Result::err);
     if let Some(failure) = &failure {
         report.fail(failure.clone());
