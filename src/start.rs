@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::{self, Command, LogArgs, Parsed, Settings, SourceArgs};
+use crate::cli::{self, Command, InForce, Origin, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind, Signal};
 use crate::http::Stop;
-use crate::logging::{self, LogSettings};
+use crate::logging;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
 use crate::{check, manage, run};
@@ -46,12 +46,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(parsed: &Parsed) -> ExitCode {
     let clock = Clock::from_environment();
     match &parsed.cli.command {
-        Command::Crowdstrike(args) => source(crowdstrike::LABELS, &args.common, clock, || {
-            Settings::crowdstrike(args)
-        }),
-        Command::Carbonblack(args) => source(carbonblack::LABELS, &args.common, clock, || {
-            Settings::carbonblack(args)
-        }),
+        Command::Crowdstrike(args) => {
+            source(crowdstrike::LABELS, parsed, &args.common, clock, || {
+                Settings::crowdstrike(args)
+            })
+        }
+        Command::Carbonblack(args) => {
+            source(carbonblack::LABELS, parsed, &args.common, clock, || {
+                Settings::carbonblack(args)
+            })
+        }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
         Command::Outbox(args) => manage::outbox(args, clock),
@@ -61,14 +65,18 @@ fn dispatch(parsed: &Parsed) -> ExitCode {
 /// One run of one source.
 fn source(
     labels: Labels,
+    parsed: &Parsed,
     args: &SourceArgs,
     clock: Clock,
     settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
-    let report = start_log(&args.log, args.debug, &run_id, clock)
+    let report = start_log(args, &run_id, clock)
         .and_then(|()| settings())
-        .and_then(|settings| perform(&settings, &run_id, clock))
+        .and_then(|settings| {
+            tell_settings(&parsed.in_force(&settings.looked_up));
+            perform(&settings, &run_id, clock)
+        })
         .unwrap_or_else(|failure| {
             let mut report = Report::new(&run_id, labels, args.mode());
             report.fail(failure);
@@ -77,15 +85,21 @@ fn source(
     report::print(&report, args.output)
 }
 
-fn start_log(args: &LogArgs, debug: bool, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let settings = LogSettings {
-        file: &args.log_file,
-        level: args.level(debug),
-        to_stderr: debug,
-    };
-    logging::start(&settings, run_id, clock)?;
+fn start_log(args: &SourceArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
+    logging::start(&args.log.settings(args.debug), run_id, clock)?;
     tracing::info!("collective-insights {} begins", env!("CARGO_PKG_VERSION"));
     Ok(())
+}
+
+/// The settings in force, secrets masked: what is not set is left out.
+fn tell_settings(in_force: &[InForce]) {
+    let set = in_force
+        .iter()
+        .filter(|setting| setting.origin != Origin::Nowhere);
+    let told: Vec<String> = set
+        .map(|setting| format!("{} {} ({})", setting.flag, setting.value, setting.origin))
+        .collect();
+    tracing::info!("settings: {}", told.join(", "));
 }
 
 fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::settings::Mode;
 use super::values::{self, LogLevel};
+use crate::logging::{Format, LogSettings};
 use crate::sources::carbonblack::IndicatorChoice;
 use crate::sources::crowdstrike::Cloud;
 
@@ -239,16 +240,52 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_file: PathBuf,
+    /// Begin a new log file beyond this size: bytes, or with KiB, MiB, GiB
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "10MiB",
+        value_parser = values::size,
+        help_heading = "Log and output"
+    )]
+    pub log_max_size: u64,
+    /// Older log files to keep: 1 to 99
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u8).range(1..=99),
+        help_heading = "Log and output"
+    )]
+    pub log_keep: u8,
+    /// How a log line looks: text or json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text",
+        ignore_case = true,
+        hide_possible_values = true,
+        help_heading = "Log and output"
+    )]
+    pub log_format: Format,
 }
 
 impl LogArgs {
-    /// The finest level to write.
+    /// What the log is to be.
     #[must_use]
-    pub const fn level(&self, debug: bool) -> tracing::Level {
-        if debug {
-            tracing::Level::DEBUG
-        } else {
-            self.log_level.level()
+    pub fn settings(&self, debug: bool) -> LogSettings<'_> {
+        LogSettings {
+            file: Some(&self.log_file),
+            max_size: self.log_max_size,
+            keep: self.log_keep,
+            format: self.log_format,
+            level: if debug {
+                tracing::Level::DEBUG
+            } else {
+                self.log_level.level()
+            },
+            to_stderr: debug,
         }
     }
 }
