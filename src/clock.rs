@@ -40,6 +40,16 @@ impl Clock {
         }
     }
 
+    /// The machine's clock, with waits between tries that are over at once.
+    #[cfg(test)]
+    pub(crate) fn without_waits() -> Self {
+        Self {
+            started_at: Utc::now(),
+            started: Instant::now(),
+            wait_divisor: u32::MAX,
+        }
+    }
+
     /// Now, in UTC.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {

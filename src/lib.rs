@@ -23,6 +23,7 @@
 //! | [`recorded_future`] | what is sent, the client, what an answer means | the vendors |
 //! | [`http`] | the one client: retries, waits, limits | what payloads mean |
 //! | [`ledger`] | the one place that knows SQL | HTTP |
+//! | [`check`] | is everything in place for a run? | |
 //! | [`manage`] | the commands that look at and tend the ledger | HTTP |
 //! | [`report`] | the one place that prints | decisions |
 //! | [`failure`] | what went wrong, why, what to do, and the exit code | |
@@ -41,6 +42,7 @@
     )
 )]
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod detection;
@@ -59,5 +61,7 @@ pub mod sources;
 pub mod submission;
 
 mod start;
+#[cfg(test)]
+mod statuses;
 
 pub use start::main;

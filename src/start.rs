@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::{self, Command, LogArgs, Settings, SourceArgs};
+use crate::cli::{self, Command, LogArgs, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind, Signal};
@@ -16,13 +16,13 @@ use crate::http::Stop;
 use crate::logging::{self, LogSettings};
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{manage, run};
+use crate::{check, manage, run};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::parse(arguments) {
-        Ok(cli) => cli,
+    let parsed = match cli::parse(arguments) {
+        Ok(parsed) => parsed,
         Err(message) => {
             // Help goes to stdout, a refusal to stderr; nothing can be said where neither takes it.
             let _ = message.print();
@@ -39,21 +39,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(cli.command)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed)))
         .unwrap_or(ExitCode::from(Kind::Unexpected.exit_code()))
 }
 
-fn dispatch(command: Command) -> ExitCode {
+fn dispatch(parsed: &Parsed) -> ExitCode {
     let clock = Clock::from_environment();
-    match command {
+    match &parsed.cli.command {
         Command::Crowdstrike(args) => source(crowdstrike::LABELS, &args.common, clock, || {
-            Settings::crowdstrike(&args)
+            Settings::crowdstrike(args)
         }),
         Command::Carbonblack(args) => source(carbonblack::LABELS, &args.common, clock, || {
-            Settings::carbonblack(&args)
+            Settings::carbonblack(args)
         }),
-        Command::Status(args) => manage::status(&args, clock),
-        Command::Outbox(args) => manage::outbox(&args, clock),
+        Command::Check(args) => check::check(args, parsed, clock),
+        Command::Status(args) => manage::status(args, clock),
+        Command::Outbox(args) => manage::outbox(args, clock),
     }
 }
 
@@ -88,6 +89,14 @@ fn start_log(args: &LogArgs, debug: bool, run_id: &str, clock: Clock) -> Result<
 }
 
 fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {
+    in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
+}
+
+/// Does asynchronous work that a signal can ask to end.
+///
+/// # Errors
+/// When the system refuses what a runtime needs.
+pub(crate) fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
     let unavailable = |error: std::io::Error| {
         Failure::new(
             Kind::Unexpected,
@@ -103,7 +112,7 @@ fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Fa
     runtime.block_on(async {
         let (sender, stop) = Stop::new();
         watch_signals(sender).map_err(unavailable)?;
-        Ok(run::run(settings, run_id, clock, stop).await)
+        Ok(work(stop).await)
     })
 }
 

@@ -41,6 +41,8 @@ pub enum Command {
     /// Share Carbon Black Cloud's alerts
     #[command(after_help = EXIT_CODES)]
     Carbonblack(Box<CarbonblackArgs>),
+    /// Check settings, files, ledger and services, and name the remedy
+    Check(CheckArgs),
     /// Show what the ledger knows: last runs, what waits, what was refused
     Status(StatusArgs),
     /// Look at, send again, save or drop what has not been delivered
@@ -260,6 +262,32 @@ pub struct OutputArgs {
     /// Nothing on stdout when all is well
     #[arg(short, long, conflicts_with = "json", help_heading = "Log and output")]
     pub quiet: bool,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// What to check; without it, every source that is configured by variables.
+    #[command(subcommand)]
+    pub source: Option<CheckSource>,
+    /// Ask no service: settings, files and ledger only
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Show every setting with its value and where it came from, and check nothing
+    #[arg(long, global = true)]
+    pub show_config: bool,
+    /// One JSON document instead of text
+    #[arg(id = "check_json", long = "json")]
+    pub json: bool,
+}
+
+/// The source to check.
+#[derive(Debug, Subcommand)]
+pub enum CheckSource {
+    /// Check CrowdStrike Falcon, with the options of `crowdstrike`
+    Crowdstrike(Box<CrowdstrikeArgs>),
+    /// Check Carbon Black Cloud, with the options of `carbonblack`
+    Carbonblack(Box<CarbonblackArgs>),
 }
 
 /// Options of `status`.

@@ -6,18 +6,22 @@
     reason = "these comments are the program's help, read in a terminal"
 )]
 mod commands;
+mod in_force;
 mod legacy;
+mod lookup;
 mod settings;
 mod values;
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use self::commands::{
-    Cli, Command, LogArgs, OutboxAction, OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
+    CarbonblackArgs, CheckArgs, CheckSource, Cli, Command, CrowdstrikeArgs, LogArgs, OutboxAction,
+    OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
 };
+pub use self::lookup::{InForce, Origin};
 pub use self::settings::{LedgerChoice, Mode, Settings, Span};
 
 /// The command line's definition, for those who make something of it.
@@ -26,16 +30,38 @@ pub fn definition() -> clap::Command {
     Cli::command()
 }
 
+/// A command line that was read.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What it says.
+    pub cli: Cli,
+    matches: ArgMatches,
+}
+
+impl Parsed {
+    /// Every option of the innermost command with its value and where that came from, fit to be shown.
+    /// `looked_up` takes precedence: those may come from elsewhere.
+    #[must_use]
+    pub fn in_force(&self, looked_up: &[InForce]) -> Vec<InForce> {
+        in_force::options(&definition(), &self.matches, looked_up)
+    }
+}
+
 /// Reads the arguments, the older scripts' flags among them.
 ///
 /// # Errors
 /// With clap's message where they cannot be read, and for `--help` and `--version`. A stray word is
 /// not repeated in it: it may be a secret whose flag was forgotten.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     let arguments = legacy::translate(arguments);
     definition()
         .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .and_then(|matches| {
+            Ok(Parsed {
+                cli: Cli::from_arg_matches(&matches)?,
+                matches,
+            })
+        })
         .map_err(without_stray_words)
 }
 

@@ -58,7 +58,8 @@ pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(
     Ok(())
 }
 
-fn open(path: &Path) -> std::io::Result<File> {
+/// Opens a log file for appending, made with mode 0600 where it is not there.
+pub(crate) fn open(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]

@@ -166,7 +166,7 @@ impl Report {
 }
 
 /// A signal was a person's wish; what needs a person comes before what needs only time.
-const fn urgency(kind: Kind) -> u8 {
+pub(crate) const fn urgency(kind: Kind) -> u8 {
     match kind {
         Kind::Interrupted(_) => 0,
         Kind::Ledger | Kind::Locked => 1,

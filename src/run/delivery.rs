@@ -137,11 +137,13 @@ impl<'a> Delivery<'a> {
         report.fail(failure);
     }
 
-    /// Takes stock at the run's end: what still waits, and what a person has to look at.
+    /// Takes stock at the run's end: what still waits, and what a person has to look at. Where the ledger
+    /// failed (`ledger_held` is false) it may not know all that was selected, and the run's own count of
+    /// what is still to be sent stands.
     ///
     /// # Errors
     /// The ledger's alone; the numbers then are those that the run itself counted.
-    pub fn conclude(&self, report: &mut Report) -> Result<(), Failure> {
+    pub fn conclude(&self, report: &mut Report, ledger_held: bool) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
             return self.show(report);
         }
@@ -151,8 +153,8 @@ impl<'a> Delivery<'a> {
         let waiting = self.books.waiting();
         let counts = &mut report.counts;
         counts.waiting = match &waiting {
-            Ok(waiting) => *waiting,
-            Err(_) => unsettled(counts),
+            Ok(waiting) if ledger_held => *waiting,
+            Ok(_) | Err(_) => unsettled(counts),
         };
         waiting.map(|_| ())
     }

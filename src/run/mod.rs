@@ -71,7 +71,7 @@ async fn prepare_and_perform(
         report,
     )
     .await;
-    let concluded = delivery.conclude(report);
+    let concluded = delivery.conclude(report, performed.is_ok());
     let failure = [performed, concluded].into_iter().find_map(Result::err);
     if let Some(failure) = &failure {
         report.fail(failure.clone());
@@ -101,7 +101,11 @@ async fn perform(
     delivery.deliver(report).await
 }
 
-fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
+/// Reads the exclusion file that the settings name.
+///
+/// # Errors
+/// With the file and the line that cannot be read.
+pub fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
     let Some(path) = &settings.exclusion_file else {
         return Ok(Exclusions::default());
     };

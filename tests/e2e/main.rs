@@ -5,11 +5,13 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test that cannot go on should stop where it is"
+    clippy::print_stderr,
+    reason = "a test that cannot go on should stop where it is, and one that is skipped says so"
 )]
 
 mod addresses;
 mod batches;
+mod broken_off;
 mod carbonblack_mapping;
 mod command_line;
 mod crowdstrike_hints;
@@ -21,7 +23,9 @@ mod hostile;
 mod indicators;
 mod kill;
 mod log;
+mod machine;
 mod modes;
+mod nights;
 mod oracle;
 mod paging;
 mod readme;
@@ -29,6 +33,8 @@ mod retries;
 mod samples;
 mod secrets;
 mod support;
+mod tenants;
+mod tending;
 mod thresholds;
 mod uniqueness;
 mod unreadable;

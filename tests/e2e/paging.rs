@@ -312,9 +312,12 @@ fn a_refused_page_token_leads_to_a_new_beginning_without_loss_or_repeats() {
         .collect();
     for refused in [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]] {
         let stage = Stage::new(vendor.world(&alerts));
-        let faults = (1..=6).map(|request| match refused.contains(&request) {
-            true => Fault::ExpireAfter,
-            false => Fault::None,
+        let faults = (1..=6).map(|request| {
+            if refused.contains(&request) {
+                Fault::ExpireAfter
+            } else {
+                Fault::None
+            }
         });
         stage
             .sandbox

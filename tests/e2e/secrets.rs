@@ -242,7 +242,7 @@ fn the_spellings_are_right() {
     stage.write("leak.txt", format!("x{}", spellings(RF_TOKEN)[5]));
     let ran = stage.run("crowdstrike").ended(0);
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        nothing_shows(&stage, &ran, &[])
+        nothing_shows(&stage, &ran, &[]);
     }));
     assert!(found.is_err(), "a planted secret is found");
 }

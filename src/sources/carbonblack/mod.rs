@@ -12,6 +12,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 pub use self::reader::Reader;
+pub(super) use self::reader::probe;
 use crate::detection::Labels;
 
 /// How Carbon Black Cloud is named.

@@ -204,6 +204,36 @@ async fn ask(session: Arc<Session>, slice: Slice, thresholds: Thresholds) -> Ans
     (slice, reply)
 }
 
+/// Asks for two alerts (the service's own words ask for more than one) to see whether a run would be
+/// let in.
+pub(in crate::sources) async fn probe(
+    settings: &Settings,
+    http: &Http,
+    window: Window,
+) -> Result<Option<u64>, Failure> {
+    let session = Session::new(http, settings);
+    let filter = filter(window.start, window.end, settings.thresholds);
+    let query = Query {
+        filter: &filter,
+        limit: 2,
+        sort: SORT,
+        after: None,
+    };
+    match session
+        .post(PATH, &query, |answer| wire::alert_page(answer, true))
+        .await?
+    {
+        Reply::Success(page) => match flaw(&page) {
+            Some(flaw) => Err(flaw),
+            None => Ok(page.meta.pagination.total),
+        },
+        Reply::Refused(answer) => Err(refusal::alerts(
+            &answer,
+            settings.address.base().host_str().unwrap_or("CrowdStrike"),
+        )),
+    }
+}
+
 /// What the service says is wrong with a page that it answered with 200.
 fn flaw(page: &AlertPage) -> Option<Failure> {
     let first = page.errors.first()?;

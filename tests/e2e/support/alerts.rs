@@ -59,3 +59,18 @@ pub fn without(mut alert: Value, field: &str) -> Value {
     alert.as_object_mut().unwrap().remove(field);
     alert
 }
+
+/// A Falcon alert that was created, and happened, at that time.
+pub fn at(number: u64, created: &str) -> Value {
+    let alert = falcon(&format!("id{number}"), "hash_sha256", &sha256(number));
+    with(
+        with(alert, "created_timestamp", json!(created)),
+        "timestamp",
+        json!(created),
+    )
+}
+
+/// The values of several such alerts.
+pub fn hashes(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
+    numbers.into_iter().map(sha256).collect()
+}

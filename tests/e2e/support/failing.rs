@@ -53,6 +53,6 @@ pub fn told(stage: Stage, arguments: &str, code: i32, words: &[&str]) -> Stage {
         let text = error[part].as_str().unwrap();
         assert!(log.contains(text), "no {text:?} in {log}");
     }
-    assert_eq!(stage.items(), [] as [Value; 0]);
+    assert!(stage.items().is_empty());
     stage
 }

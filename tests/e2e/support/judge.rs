@@ -185,7 +185,7 @@ impl Oracle {
                     verdict.quarantined += 1;
                 }
                 Some("waiting") => verdict.waiting += 1,
-                state => panic!("{pair:?} is lost: the ledger says {state:?}"),
+                other => panic!("{pair:?} is lost: the ledger says {other:?}"),
             }
         }
         let foreign = ledger.keys().find(|pair| !self.wanted.contains_key(*pair));
