@@ -110,6 +110,9 @@ fn select(
     selection.finish()
 }
 
+/// When an indicator was seen first, the codes of all its detections, and their highest severity.
+type Standing<'a> = (DateTime<Utc>, BTreeSet<&'a MitreCode>, Option<u8>);
+
 proptest! {
     #[test]
     fn the_numbers_add_up_whatever_was_read(
@@ -169,7 +172,7 @@ proptest! {
     ) {
         let readings: Vec<Reading> = detections.iter().cloned().map(|one| Reading::Detection(Box::new(one))).collect();
         let (submissions, _) = select(&readings, Thresholds::default(), "", |_, _| Past::New);
-        let mut wanted: BTreeMap<&Indicator, (DateTime<Utc>, BTreeSet<&MitreCode>, Option<u8>)> = BTreeMap::new();
+        let mut wanted: BTreeMap<&Indicator, Standing> = BTreeMap::new();
         for detection in &detections {
             for indicator in detection.findings.iter().filter_map(|finding| finding.outcome.as_ref().ok()) {
                 let entry = wanted.entry(indicator).or_insert((detection.observed_at, BTreeSet::new(), None));

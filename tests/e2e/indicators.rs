@@ -194,9 +194,12 @@ const INNER: [&str; 27] = [
 #[test]
 fn addresses_of_inner_networks_are_never_sent() {
     all_refused("ip", &INNER, "private");
-    let urls = INNER.map(|inner| match inner.contains(':') {
-        true => format!("http://[{inner}]/x"),
-        false => format!("http://{inner}:8080/x"),
+    let urls = INNER.map(|inner| {
+        if inner.contains(':') {
+            format!("http://[{inner}]/x")
+        } else {
+            format!("http://{inner}:8080/x")
+        }
     });
     all_refused("url", &urls.each_ref().map(String::as_str), "private");
 }

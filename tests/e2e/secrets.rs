@@ -79,8 +79,8 @@ fn services_that_repeat_what_they_were_asked_with() {
 
 #[test]
 fn the_access_token_when_a_service_repeats_it() {
-    let stage = Stage::new(world());
     const TOKEN: &str = "4cc3ss+t0ken/th4t=is~made";
+    let stage = Stage::new(world());
     let sign_in = Fault::status(
         201,
         json!({"access_token": TOKEN, "expires_in": 1799}).to_string(),
