@@ -38,5 +38,6 @@ mod support;
 mod tenants;
 mod tending;
 mod thresholds;
+mod tokens;
 mod uniqueness;
 mod unreadable;
