@@ -134,7 +134,7 @@ async fn read(http: &Http, source: SourceSettings) -> String {
         start: "2026-11-21T00:15:00Z".parse().unwrap(),
         end: "2026-11-22T00:15:00Z".parse().unwrap(),
     };
-    match source.reader(http, window).next_page().await {
+    match source.reader(http, window, 1).next_page().await {
         Ok(_) => "alerts".into(),
         Err(failure) => failure.kind.name().into(),
     }
