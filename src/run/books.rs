@@ -159,6 +159,7 @@ impl<'a> Books<'a> {
 
     /// Begins the checkpoint's history where this run begins to read: a first run that is killed must not
     /// take its window along, because without a checkpoint the next one looks back its own hours only.
+    /// It comes before the run is recorded, so that there is no run without a checkpoint.
     pub fn found(&self, choice: &Choice) -> Result<(), Failure> {
         if choice.may_found_checkpoint && self.checkpoint()?.is_none() {
             let start = choice.window.start;

@@ -56,9 +56,9 @@ async fn prepare_and_perform(
     if let Some(note) = &choice.note {
         report.note(note.clone());
     }
-    books.begin(choice.window)?;
-    step();
     books.found(&choice)?;
+    step();
+    books.begin(choice.window)?;
     step();
     report.counts.carried_in = books.waiting()?;
     let elsewhere = books.waiting_elsewhere()?;
