@@ -16,7 +16,7 @@ use crate::http::Stop;
 use crate::logging::{self, LogSettings};
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{manage, run};
+use crate::{generate, manage, run};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
@@ -53,7 +53,9 @@ fn dispatch(command: Command) -> ExitCode {
             Settings::carbonblack(&args)
         }),
         Command::Status(args) => manage::status(&args, clock),
+        Command::History(args) => manage::history(&args, clock),
         Command::Outbox(args) => manage::outbox(&args, clock),
+        Command::Generate(args) => generate::generate(&args),
     }
 }
 
