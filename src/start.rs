@@ -16,7 +16,7 @@ use crate::http::Stop;
 use crate::logging;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{check, manage, run};
+use crate::{check, generate, manage, run};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
@@ -58,7 +58,9 @@ fn dispatch(parsed: &Parsed) -> ExitCode {
         }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
+        Command::History(args) => manage::history(args, clock),
         Command::Outbox(args) => manage::outbox(args, clock),
+        Command::Generate(args) => generate::generate(args),
     }
 }
 

@@ -100,7 +100,8 @@ fn one_source_is_checked_where_one_is_named_or_configured() {
 
 #[test]
 fn each_permission_that_is_missing_is_named_with_its_remedy() {
-    let cases: [(&str, fn(&mut World), &str); 3] = [
+    type Case = (&'static str, fn(&mut World), &'static str);
+    let cases: [Case; 3] = [
         (
             "crowdstrike --json",
             |world| world.falcon.accounts[0].alerts_read = false,
