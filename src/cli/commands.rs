@@ -215,7 +215,9 @@ pub struct SourceArgs {
     /// From 1 to 1440. What is not done by then is left to the next run.
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440), help_heading = "Delivery")]
     pub deadline: u32,
-    /// Pages to ask the vendor for side by side: 1 to 32 [default: 8 for crowdstrike, 4 for carbonblack]
+    /// Pages asked for side by side [default: 8 or 4]
+    ///
+    /// 8 for CrowdStrike, 4 for Carbon Black; 1 to 32. Fewer go side by side after a service asked to slow down.
     #[arg(
         long,
         value_name = "N",
@@ -305,7 +307,9 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_file: PathBuf,
-    /// Begin a new log file beyond this size: bytes, or with KiB, MiB, GiB
+    /// Begin a new log beyond this size
+    ///
+    /// A number of bytes, or of KiB, MiB or GiB; 1KiB at least.
     #[arg(
         long,
         value_name = "SIZE",
@@ -314,7 +318,9 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_max_size: u64,
-    /// Older log files to keep: 1 to 99
+    /// Older logs to keep
+    ///
+    /// 1 to 99. The youngest has the number 1.
     #[arg(
         long,
         value_name = "N",
@@ -323,7 +329,7 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_keep: u8,
-    /// How a log line looks: text or json
+    /// How a log line looks, text or json
     #[arg(
         long,
         value_name = "FORMAT",
