@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
 use super::generate::GenerateArgs;
-use super::settings::Mode;
+use super::mode::Mode;
 use super::texts;
 use super::values::{self, LogLevel};
 use crate::logging::{Format, LogSettings};
