@@ -23,7 +23,9 @@
 //! | [`recorded_future`] | what is sent, the client, what an answer means | the vendors |
 //! | [`http`] | the one client: retries, waits, limits | what payloads mean |
 //! | [`ledger`] | the one place that knows SQL | HTTP |
+//! | [`check`] | is everything in place for a run? | |
 //! | [`manage`] | the commands that look at and tend the ledger | HTTP |
+//! | [`generate`] | what is made from the command line's definition: completions, man pages, schedules | services, the ledger |
 //! | [`report`] | the one place that prints | decisions |
 //! | [`failure`] | what went wrong, why, what to do, and the exit code | |
 //! | [`logging`] | the log, and what may be shown at all | |
@@ -41,10 +43,12 @@
     )
 )]
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod detection;
 pub mod failure;
+pub mod generate;
 pub mod http;
 pub mod indicator;
 pub mod ledger;

@@ -8,21 +8,21 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::{self, Command, LogArgs, Settings, SourceArgs};
+use crate::cli::{self, Command, InForce, Origin, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind, Signal};
 use crate::http::Stop;
-use crate::logging::{self, LogSettings};
+use crate::logging;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{manage, run};
+use crate::{check, generate, manage, run};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match cli::parse(arguments) {
-        Ok(cli) => cli,
+    let parsed = match cli::parse(arguments) {
+        Ok(parsed) => parsed,
         Err(message) => {
             // Help goes to stdout, a refusal to stderr; nothing can be said where neither takes it.
             let _ = message.print();
@@ -39,35 +39,46 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(cli.command)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed)))
         .unwrap_or(ExitCode::from(Kind::Unexpected.exit_code()))
 }
 
-fn dispatch(command: Command) -> ExitCode {
+fn dispatch(parsed: &Parsed) -> ExitCode {
     let clock = Clock::from_environment();
-    match command {
-        Command::Crowdstrike(args) => source(crowdstrike::LABELS, &args.common, clock, || {
-            Settings::crowdstrike(&args)
-        }),
-        Command::Carbonblack(args) => source(carbonblack::LABELS, &args.common, clock, || {
-            Settings::carbonblack(&args)
-        }),
-        Command::Status(args) => manage::status(&args, clock),
-        Command::Outbox(args) => manage::outbox(&args, clock),
+    match &parsed.cli.command {
+        Command::Crowdstrike(args) => {
+            source(crowdstrike::LABELS, parsed, &args.common, clock, || {
+                Settings::crowdstrike(args)
+            })
+        }
+        Command::Carbonblack(args) => {
+            source(carbonblack::LABELS, parsed, &args.common, clock, || {
+                Settings::carbonblack(args)
+            })
+        }
+        Command::Check(args) => check::check(args, parsed, clock),
+        Command::Status(args) => manage::status(args, clock),
+        Command::History(args) => manage::history(args, clock),
+        Command::Outbox(args) => manage::outbox(args, clock),
+        Command::Generate(args) => generate::generate(args),
     }
 }
 
 /// One run of one source.
 fn source(
     labels: Labels,
+    parsed: &Parsed,
     args: &SourceArgs,
     clock: Clock,
     settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
-    let report = start_log(&args.log, args.debug, &run_id, clock)
+    let report = start_log(args, &run_id, clock)
         .and_then(|()| settings())
-        .and_then(|settings| perform(&settings, &run_id, clock))
+        .and_then(|settings| {
+            tell_settings(&parsed.in_force(&settings.looked_up));
+            perform(&settings, &run_id, clock)
+        })
         .unwrap_or_else(|failure| {
             let mut report = Report::new(&run_id, labels, args.mode());
             report.fail(failure);
@@ -76,18 +87,32 @@ fn source(
     report::print(&report, args.output)
 }
 
-fn start_log(args: &LogArgs, debug: bool, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let settings = LogSettings {
-        file: &args.log_file,
-        level: args.level(debug),
-        to_stderr: debug,
-    };
-    logging::start(&settings, run_id, clock)?;
+fn start_log(args: &SourceArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
+    logging::start(&args.log.settings(args.debug), run_id, clock)?;
     tracing::info!("collective-insights {} begins", env!("CARGO_PKG_VERSION"));
     Ok(())
 }
 
+/// The settings in force, secrets masked: what is not set is left out.
+fn tell_settings(in_force: &[InForce]) {
+    let set = in_force
+        .iter()
+        .filter(|setting| setting.origin != Origin::Nowhere);
+    let told: Vec<String> = set
+        .map(|setting| format!("{} {} ({})", setting.flag, setting.value, setting.origin))
+        .collect();
+    tracing::info!("settings: {}", told.join(", "));
+}
+
 fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {
+    in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
+}
+
+/// Does asynchronous work that a signal can ask to end.
+///
+/// # Errors
+/// When the system refuses what a runtime needs.
+pub(crate) fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
     let unavailable = |error: std::io::Error| {
         Failure::new(
             Kind::Unexpected,
@@ -103,7 +128,7 @@ fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Fa
     runtime.block_on(async {
         let (sender, stop) = Stop::new();
         watch_signals(sender).map_err(unavailable)?;
-        Ok(run::run(settings, run_id, clock, stop).await)
+        Ok(work(stop).await)
     })
 }
 

@@ -6,24 +6,63 @@
     reason = "these comments are the program's help, read in a terminal"
 )]
 mod commands;
+#[allow(
+    clippy::doc_markdown,
+    reason = "these comments are the program's help, read in a terminal"
+)]
+mod generate;
+mod in_force;
 mod legacy;
+mod lookup;
 mod settings;
+mod texts;
 mod values;
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use self::commands::{
-    Cli, Command, LogArgs, OutboxAction, OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
+    CarbonblackArgs, CheckArgs, CheckSource, Cli, Command, CrowdstrikeArgs, HistoryArgs, LogArgs,
+    OutboxAction, OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
 };
+pub use self::generate::{GenerateArgs, Generated};
+pub use self::lookup::{InForce, Origin};
 pub use self::settings::{LedgerChoice, Mode, Settings, Span};
 
 /// The command line's definition, for those who make something of it.
 #[must_use]
 pub fn definition() -> clap::Command {
-    Cli::command()
+    with_exit_codes(Cli::command())
+}
+
+/// Adds the exit codes to `--help` of a command and its subcommands; `-h` has to stay one screen.
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    let text = match command.get_after_long_help() {
+        Some(examples) => format!("{examples}\n\n{}", texts::EXIT_CODES),
+        None => texts::EXIT_CODES.to_owned(),
+    };
+    command
+        .after_long_help(text)
+        .mut_subcommands(with_exit_codes)
+}
+
+/// A command line that was read.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What it says.
+    pub cli: Cli,
+    matches: ArgMatches,
+}
+
+impl Parsed {
+    /// Every option of the innermost command with its value and where that came from, fit to be shown.
+    /// `looked_up` takes precedence: those may come from elsewhere.
+    #[must_use]
+    pub fn in_force(&self, looked_up: &[InForce]) -> Vec<InForce> {
+        in_force::options(&definition(), &self.matches, looked_up)
+    }
 }
 
 /// Reads the arguments, the older scripts' flags among them.
@@ -31,27 +70,36 @@ pub fn definition() -> clap::Command {
 /// # Errors
 /// With clap's message where they cannot be read, and for `--help` and `--version`. A stray word is
 /// not repeated in it: it may be a secret whose flag was forgotten.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     let arguments = legacy::translate(arguments);
     definition()
         .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .and_then(|matches| {
+            Ok(Parsed {
+                cli: Cli::from_arg_matches(&matches)?,
+                matches,
+            })
+        })
         .map_err(without_stray_words)
 }
 
 fn without_stray_words(mut error: clap::Error) -> clap::Error {
-    let stray = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(text)) => {
-            error.kind() == ErrorKind::UnknownArgument && !text.starts_with('-')
+    let unshown =
+        |word: &str| ContextValue::String(format!("({word}; not shown, it may be a secret)"));
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(text)))
+            if !text.starts_with('-') =>
+        {
+            error.insert(ContextKind::InvalidArg, unshown("a word without its flag"));
+            error.remove(ContextKind::SuggestedArg);
         }
-        _ => false,
-    };
-    if stray {
-        error.insert(
-            ContextKind::InvalidArg,
-            ContextValue::String("(a word without its flag; not shown, it may be a secret)".into()),
-        );
-        error.remove(ContextKind::SuggestedArg);
+        (ErrorKind::InvalidSubcommand, _) => {
+            error.insert(
+                ContextKind::InvalidSubcommand,
+                unshown("a word that is no command"),
+            );
+        }
+        _ => {}
     }
     error
 }

@@ -9,11 +9,14 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::commands::{CarbonblackArgs, CrowdstrikeArgs, SourceArgs};
+use super::lookup::{self, InForce, Lookup, given};
 use crate::failure::{Failure, Kind};
-use crate::logging::redaction;
 use crate::recorded_future;
 use crate::selection::Thresholds;
 use crate::sources::{SourceSettings, carbonblack, crowdstrike};
+
+/// Recorded Future's address where no other is given.
+const RF_API: &str = "https://api.recordedfuture.com";
 
 /// What a run does with what it selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub struct Settings {
     pub mode: Mode,
     /// The memory between runs.
     pub ledger: LedgerChoice,
+    /// What was looked up outside the command line too, fit to be shown.
+    pub looked_up: Vec<InForce>,
 }
 
 impl Settings {
@@ -98,31 +103,12 @@ impl Settings {
     /// # Errors
     /// A failure that names every missing setting, or the first that is wrong.
     pub fn crowdstrike(args: &CrowdstrikeArgs) -> Result<Self, Failure> {
-        let mut wanted = Wanted::default();
-        let client_id = wanted.secret(args.client_id.as_ref(), "--client-id", "CS_CLIENT_ID");
-        let client_secret = wanted.secret(
-            args.client_secret.as_ref(),
-            "--client-secret",
-            "CS_CLIENT_SECRET",
-        );
-        let token = wanted.secret(
-            args.common.rf_api_key.as_ref(),
-            "--rf-api-key",
-            "RF_API_KEY",
-        );
-        wanted.check()?;
-        let thresholds = Thresholds {
-            severity: args.min_severity,
-            confidence: args.min_confidence,
-        };
-        let source = SourceSettings::CrowdStrike(crowdstrike::Settings {
-            client_id,
-            client_secret,
-            member_cid: given(args.member_cid.as_deref()).map(str::to_owned),
-            address: falcon_address(args)?,
-            thresholds,
-        });
-        Self::with(source, thresholds, token, &args.common)
+        let mut lookup = Lookup::default();
+        let (source, receiver) = look_up_crowdstrike(args, &mut lookup)?;
+        lookup.check()?;
+        let thresholds = source.thresholds;
+        let source = SourceSettings::CrowdStrike(source);
+        Self::with(source, thresholds, receiver, lookup, &args.common)
     }
 
     /// Reads Carbon Black's settings.
@@ -130,17 +116,9 @@ impl Settings {
     /// # Errors
     /// A failure that names every missing setting, or the first that is wrong.
     pub fn carbonblack(args: &CarbonblackArgs) -> Result<Self, Failure> {
-        let mut wanted = Wanted::default();
-        let org_key = wanted.text(args.org_id.as_deref(), "--org-id", "CB_ORG_ID");
-        let hostname = wanted.text(args.hostname.as_deref(), "--hostname", "CB_HOSTNAME");
-        let secret = wanted.secret(args.secret.as_ref(), "--secret", "CB_SECRET");
-        let api_id = wanted.secret(args.api_id.as_ref(), "--api-id", "CB_API_ID");
-        let token = wanted.secret(
-            args.common.rf_api_key.as_ref(),
-            "--rf-api-key",
-            "RF_API_KEY",
-        );
-        wanted.check()?;
+        let mut lookup = Lookup::default();
+        let (org_key, hostname, secret, api_id, receiver) = look_up_carbonblack(args, &mut lookup)?;
+        lookup.check()?;
         if !org_key
             .chars()
             .all(|char| char.is_ascii_alphanumeric() || char == '-' || char == '_')
@@ -160,54 +138,54 @@ impl Settings {
             "--hostname (CB_HOSTNAME)",
             "defense-prod05.conferdeploy.net",
         )?;
+        let indicator = args.indicator;
         let source = SourceSettings::CarbonBlack(carbonblack::Settings {
             base,
             org_key,
             secret,
             api_id,
-            indicator: args.indicator,
+            indicator,
         });
-        Self::with(source, Thresholds::default(), token, &args.common)
+        Self::with(
+            source,
+            Thresholds::default(),
+            receiver,
+            lookup,
+            &args.common,
+        )
+    }
+
+    /// What CrowdStrike's settings would be and where they come from, also where some are missing.
+    ///
+    /// # Errors
+    /// When a value cannot be read.
+    pub fn survey_crowdstrike(args: &CrowdstrikeArgs) -> Result<Vec<InForce>, Failure> {
+        let mut lookup = Lookup::default();
+        look_up_crowdstrike(args, &mut lookup)?;
+        Ok(lookup.into_found())
+    }
+
+    /// What Carbon Black's settings would be and where they come from, also where some are missing.
+    ///
+    /// # Errors
+    /// When a value cannot be read.
+    pub fn survey_carbonblack(args: &CarbonblackArgs) -> Result<Vec<InForce>, Failure> {
+        let mut lookup = Lookup::default();
+        look_up_carbonblack(args, &mut lookup)?;
+        Ok(lookup.into_found())
     }
 
     fn with(
         source: SourceSettings,
         thresholds: Thresholds,
-        token: SecretString,
+        receiver: Receiver,
+        lookup: Lookup,
         args: &SourceArgs,
     ) -> Result<Self, Failure> {
         let usual_concurrency = source.usual_concurrency();
-        let plain = token.expose_secret();
-        if plain.len() != 32
-            || !plain
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        {
-            tracing::warn!(
-                "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; it is tried as it is"
-            );
-        }
-        let url = text(args.rf_api_url.as_deref(), "RF_API_URL")
-            .unwrap_or_else(|| "https://api.recordedfuture.com".into());
-        let mut organization_ids: Vec<String> = args
-            .organization_id
-            .iter()
-            .filter_map(|id| given(Some(id)))
-            .map(str::to_owned)
-            .collect();
-        organization_ids.sort();
-        organization_ids.dedup();
         Ok(Self {
             source,
-            recorded_future: recorded_future::Settings {
-                base: base_url(
-                    &url,
-                    "--rf-api-url (RF_API_URL)",
-                    "https://api.recordedfuture.com",
-                )?,
-                token,
-                organization_ids,
-            },
+            recorded_future: receiver.settings(&args.organization_id)?,
             thresholds,
             span: args
                 .since
@@ -228,94 +206,115 @@ impl Settings {
             } else {
                 LedgerChoice::File(args.ledger.ledger.clone())
             },
+            looked_up: lookup.into_found(),
         })
     }
 }
 
-fn falcon_address(args: &CrowdstrikeArgs) -> Result<crowdstrike::Address, Failure> {
-    let by_hand = given(args.base_url.as_deref()).map(str::to_owned);
-    let by_variable = || text(None, "CS_BASE_URL").filter(|_| args.cloud.is_none());
-    if let Some(url) = by_hand.or_else(by_variable) {
-        return base_url(
-            &url,
-            "--base-url (CS_BASE_URL)",
-            "https://api.us-2.crowdstrike.com",
-        )
-        .map(crowdstrike::Address::Fixed);
-    }
-    match args.cloud {
-        Some(cloud) => crowdstrike::cloud_base(cloud).map(crowdstrike::Address::Fixed),
-        None => {
-            crowdstrike::cloud_base(crowdstrike::Cloud::Us1).map(crowdstrike::Address::Discover)
-        }
-    }
+fn look_up_crowdstrike(
+    args: &CrowdstrikeArgs,
+    lookup: &mut Lookup,
+) -> Result<(crowdstrike::Settings, Receiver), Failure> {
+    let settings = crowdstrike::Settings {
+        client_id: lookup.secret(&lookup::CS_CLIENT_ID, args.client_id.as_ref())?,
+        client_secret: lookup.secret(&lookup::CS_CLIENT_SECRET, args.client_secret.as_ref())?,
+        member_cid: given(args.member_cid.as_deref()).map(str::to_owned),
+        address: falcon_address(args, lookup)?,
+        thresholds: Thresholds {
+            severity: args.min_severity,
+            confidence: args.min_confidence,
+        },
+    };
+    Ok((settings, Receiver::look_up(lookup, &args.common)?))
 }
 
-/// Collects required settings, so that all missing ones are named at once.
-#[derive(Default)]
-struct Wanted {
-    missing: Vec<String>,
-    secrets_as_arguments: Vec<&'static str>,
+type CarbonBlack = (String, String, SecretString, SecretString, Receiver);
+
+fn look_up_carbonblack(
+    args: &CarbonblackArgs,
+    lookup: &mut Lookup,
+) -> Result<CarbonBlack, Failure> {
+    let org_key = lookup.required(&lookup::CB_ORG_ID, args.org_id.as_deref())?;
+    let hostname = lookup.required(&lookup::CB_HOSTNAME, args.hostname.as_deref())?;
+    let secret = lookup.secret(&lookup::CB_SECRET, args.secret.as_ref())?;
+    let api_id = lookup.secret(&lookup::CB_API_ID, args.api_id.as_ref())?;
+    Ok((
+        org_key,
+        hostname,
+        secret,
+        api_id,
+        Receiver::look_up(lookup, &args.common)?,
+    ))
 }
 
-impl Wanted {
-    fn text(
-        &mut self,
-        argument: Option<&str>,
-        flag: &'static str,
-        variable: &'static str,
-    ) -> String {
-        text(argument, variable).unwrap_or_else(|| {
-            self.missing.push(format!("{flag} ({variable})"));
-            String::new()
-        })
+/// Who receives what is sent, as it was looked up.
+struct Receiver {
+    token: SecretString,
+    url: String,
+}
+
+impl Receiver {
+    fn look_up(lookup: &mut Lookup, args: &SourceArgs) -> Result<Self, Failure> {
+        let token = lookup.secret(&lookup::RF_API_KEY, args.rf_api_key.as_ref())?;
+        let url = lookup.defaulted(&lookup::RF_API_URL, args.rf_api_url.as_deref(), RF_API)?;
+        Ok(Self { token, url })
     }
 
-    fn secret(
-        &mut self,
-        argument: Option<&SecretString>,
-        flag: &'static str,
-        variable: &'static str,
-    ) -> SecretString {
-        let argument = argument.map(ExposeSecret::expose_secret);
-        if given(argument).is_some() {
-            self.secrets_as_arguments.push(flag);
-        }
-        let secret = SecretString::from(self.text(argument, flag, variable));
-        redaction::remember(&secret);
-        secret
-    }
-
-    fn check(self) -> Result<(), Failure> {
-        if !self.secrets_as_arguments.is_empty() {
+    fn settings(self, organizations: &[String]) -> Result<recorded_future::Settings, Failure> {
+        let plain = self.token.expose_secret();
+        if plain.len() != 32
+            || !plain
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        {
             tracing::warn!(
-                "given on the command line, where other users of this machine can see it: {}; the environment variables are safer",
-                self.secrets_as_arguments.join(", ")
+                "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; it is tried as it is"
             );
         }
-        if self.missing.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Kind::Configuration,
-            format!("missing: {}", self.missing.join(", ")),
-            "Set each as its flag or as the environment variable in brackets; an empty value counts as missing.",
-        ))
+        let mut organization_ids: Vec<String> = organizations
+            .iter()
+            .filter_map(|id| given(Some(id)))
+            .map(str::to_owned)
+            .collect();
+        organization_ids.sort();
+        organization_ids.dedup();
+        let base = base_url(&self.url, "--rf-api-url (RF_API_URL)", RF_API)?;
+        Ok(recorded_future::Settings {
+            base,
+            token: self.token,
+            organization_ids,
+        })
     }
 }
 
-/// An argument, else the variable; what is empty or white space counts as missing.
-fn text(argument: Option<&str>, variable: &str) -> Option<String> {
-    let from_variable = || {
-        std::env::var(variable)
-            .ok()
-            .and_then(|value| given(Some(&value)).map(str::to_owned))
+fn falcon_address(
+    args: &CrowdstrikeArgs,
+    lookup: &mut Lookup,
+) -> Result<crowdstrike::Address, Failure> {
+    let cloud = args.cloud.map(crowdstrike::Cloud::name);
+    // What is said on the command line counts, whatever the variables say.
+    let by_hand = match cloud {
+        Some(_) => None,
+        None => lookup.optional(&lookup::CS_BASE_URL, args.base_url.as_deref())?,
     };
-    given(argument).map(str::to_owned).or_else(from_variable)
-}
-
-fn given(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
+    if let Some(url) = by_hand {
+        let example = "https://api.us-2.crowdstrike.com";
+        return base_url(&url, "--base-url (CS_BASE_URL)", example)
+            .map(crowdstrike::Address::Fixed);
+    }
+    match lookup.optional(&lookup::CS_CLOUD, cloud)? {
+        // The vendor's own tools take this for discovery.
+        Some(name) if !name.eq_ignore_ascii_case("autodiscover") => {
+            let cloud = crowdstrike::Cloud::from_any_spelling(&name).ok_or_else(|| {
+                wrong(
+                    "FALCON_CLOUD",
+                    "it is none of us-1, us-2, us-3, eu-1, us-gov-1, us-gov-2",
+                )
+            })?;
+            crowdstrike::cloud_base(cloud).map(crowdstrike::Address::Fixed)
+        }
+        _ => crowdstrike::cloud_base(crowdstrike::Cloud::Us1).map(crowdstrike::Address::Discover),
+    }
 }
 
 /// A service's address: https (http for loopback only), a host, no path, no user name or password.

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 /// How much of a service's own words a message quotes, in characters.
 const QUOTED_CHARACTERS: usize = 300;
+/// How much of a trace id: those seen have 16 to 36 characters.
+const TRACE_CHARACTERS: usize = 100;
 
 /// A 2xx answer that cannot be read: cut short, not JSON, or not of the promised shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer for a test.
+    #[cfg(test)]
+    pub(crate) fn made(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            room: None,
+        }
+    }
+
     /// A header's value, where it is there once and plain text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -55,7 +68,7 @@ impl Answer {
             .header("x-cs-traceid")
             .or_else(|| self.header("cf-ray"));
         if let Some(trace) = header {
-            return Some(trace.to_owned());
+            return Some(trace_in_short(trace));
         }
         if self.status.is_success() {
             return None;
@@ -70,7 +83,7 @@ impl Answer {
         .flatten()
         .find_map(Value::as_str)
         .filter(|trace| !trace.is_empty())
-        .map(str::to_owned)
+        .map(trace_in_short)
     }
 
     /// The service's own words: its message field in any of the known shapes, else the first
@@ -93,8 +106,7 @@ impl Answer {
                 .map(str::to_owned)
             });
         let text = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
-        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let short: String = words.chars().take(QUOTED_CHARACTERS).collect();
+        let short = words_in_short(&text);
         (!short.is_empty()).then_some(short)
     }
 
@@ -120,17 +132,25 @@ impl Answer {
     }
 }
 
+/// The beginning of a service's words, on one line.
+#[must_use]
+pub fn words_in_short(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().take(QUOTED_CHARACTERS).collect()
+}
+
+/// A trace id, or the beginning of what is too long to be one.
+#[must_use]
+pub fn trace_in_short(text: &str) -> String {
+    text.chars().take(TRACE_CHARACTERS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answer(body: &str) -> Answer {
-        Answer {
-            status: StatusCode::FORBIDDEN,
-            headers: HeaderMap::new(),
-            body: body.as_bytes().to_vec(),
-            room: None,
-        }
+        Answer::made(403, body)
     }
 
     #[test]

@@ -13,11 +13,12 @@ mod trouble;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url, redirect};
 use tokio::sync::Semaphore;
 
-pub use self::answer::{Answer, Broken};
+pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
 pub use self::stop::Stop;
 use self::throttle::{Throttle, Turn};
@@ -74,6 +75,7 @@ pub struct Http {
     stop: Stop,
     throttle: Arc<Throttle>,
     room: Arc<Semaphore>,
+    tries: u32,
 }
 
 impl Http {
@@ -109,6 +111,7 @@ impl Http {
             stop,
             throttle: Throttle::new(1),
             room: Arc::new(Semaphore::new(ANSWERS_IN_MEMORY)),
+            tries: TRIES,
         })
     }
 
@@ -119,6 +122,39 @@ impl Http {
             throttle: Throttle::new(most),
             ..self.clone()
         }
+    }
+
+    /// The same client that tries everything once: for a person who waits for the answer.
+    #[must_use]
+    pub fn trying_once(&self) -> Self {
+        Self {
+            tries: 1,
+            ..self.clone()
+        }
+    }
+
+    /// Whether anything answers at an address, TLS included, and what time it says it is (UTC).
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, Trouble> {
+        let call = Call {
+            method: Method::GET,
+            url: url.clone(),
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        };
+        let date = |answer: &Answer| {
+            answer
+                .header("date")
+                .and_then(|date| httpdate::parse_http_date(date).ok())
+        };
+        let reply = self.send(&call, |answer| Ok(date(answer))).await?;
+        Ok(match reply {
+            Reply::Success(time) => time,
+            Reply::Refused(answer) => date(&answer),
+        }
+        .map(DateTime::from))
     }
 
     /// Sends a call, tries again what deserves it, and reads a successful answer with `read`.
@@ -170,7 +206,7 @@ impl Http {
                     wait,
                 });
             }
-            if tried >= TRIES {
+            if tried >= self.tries {
                 return match fault {
                     Fault::Answer(answer) => Ok(Reply::Refused(answer)),
                     Fault::Trouble(trouble) => Err(trouble),

@@ -44,6 +44,20 @@ pub fn safe(text: &str) -> String {
     printable(&without_secrets(text)).into_owned()
 }
 
+/// JSON without secrets and with what [`safe`] spells out written as JSON's own escapes: safe to show,
+/// and the same values to whoever reads it.
+#[must_use]
+pub fn safe_json(json: &str) -> String {
+    spelled_out(&without_secrets(json), |shown, char| {
+        let mut units = [0; 2];
+        for unit in char.encode_utf16(&mut units) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    })
+    .into_owned()
+}
+
 fn without_secrets(text: &str) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     secrets.iter().fold(Cow::Borrowed(text), |text, secret| {
@@ -55,17 +69,23 @@ fn without_secrets(text: &str) -> Cow<'_, str> {
     })
 }
 
+fn printable(text: &str) -> Cow<'_, str> {
+    spelled_out(text, |shown, char| {
+        // Writing to a String cannot fail.
+        let _ = write!(shown, "{}", char.escape_unicode());
+    })
+}
+
 /// Spells out what a terminal or a log would act upon: control characters, line and paragraph
 /// separators, and the characters that turn the direction of writing.
-fn printable(text: &str) -> Cow<'_, str> {
+fn spelled_out(text: &str, spell: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if !text.contains(acts) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for char in text.chars() {
         if acts(char) {
-            // Writing to a String cannot fail.
-            let _ = write!(shown, "{}", char.escape_unicode());
+            spell(&mut shown, char);
         } else {
             shown.push(char);
         }
@@ -114,5 +134,14 @@ mod tests {
             "a\\u{1b}[31mb\\u{d}\\u{a}c\\u{202e}d\\u{9b}e"
         );
         assert_eq!(safe("näive 漢字"), "näive 漢字");
+    }
+    #[test]
+    fn json_stays_json() {
+        remember(&SecretString::from("jsons-secret"));
+        let text = "a\u{1b}\u{7f}b\u{202e}c\u{9b}\u{2028} \"jsons-secret\" 漢字";
+        let shown = safe_json(&serde_json::to_string(text).unwrap());
+        assert!(!shown.contains(acts), "{shown}");
+        let read: String = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, text.replace("jsons-secret", MASK));
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::{OutboxAction, OutboxArgs, WhichArgs};
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 use crate::ledger::{Filter, Held, Ledger, State};
+use crate::logging::redaction;
 use crate::report::{self, line};
 
 /// Lists, retries, exports or drops what has not been delivered.
@@ -97,6 +98,10 @@ fn export(which: &WhichArgs) -> Result<String, Failure> {
         Some(view) => view.export(&filter(which))?,
         None => Vec::new(),
     };
+    let items: Vec<String> = items
+        .iter()
+        .map(|item| redaction::safe_json(item))
+        .collect();
     Ok(format!("[{}]\n", items.join(",\n")))
 }
 

@@ -76,6 +76,12 @@ impl<'a> Client<'a> {
         })
     }
 
+    /// The service's address as it is set.
+    #[must_use]
+    pub const fn base(&self) -> &Url {
+        &self.settings.base
+    }
+
     /// Sends one batch and says what became of it.
     pub async fn submit(&self, items: &[&RawValue]) -> Verdict {
         let request = Request {

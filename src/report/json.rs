@@ -69,6 +69,6 @@ pub(super) fn document(report: &Report) -> String {
     // Texts, numbers and ready-made JSON: there is nothing in it that could not be written.
     serde_json::to_string(&document).map_or_else(
         |error| format!("{{\"error\":\"{error}\"}}\n"),
-        |text| text + "\n",
+        |text| redaction::safe_json(&text) + "\n",
     )
 }

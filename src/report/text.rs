@@ -7,6 +7,7 @@ use chrono::SecondsFormat;
 use super::{Report, line};
 use crate::cli::Mode;
 use crate::failure::Failure;
+use crate::logging::redaction;
 
 /// The summary, a few lines.
 pub(super) fn summary(report: &Report) -> String {
@@ -99,7 +100,7 @@ fn last_line(report: &Report) -> String {
 /// The items of a dry run, one a line as the JSON that would be sent.
 pub(super) fn items(report: &Report) -> String {
     report.items.iter().fold(String::new(), |mut text, item| {
-        let _ = writeln!(text, "{}", line(item.get()));
+        let _ = writeln!(text, "{}", redaction::safe_json(item.get()));
         text
     })
 }

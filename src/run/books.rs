@@ -74,6 +74,11 @@ impl<'a> Books<'a> {
         Ok(self.ledger.waiting(self.tenant)?)
     }
 
+    /// How many submissions of this account wait under another key or for other organizations.
+    pub fn waiting_elsewhere(&self) -> Result<u64, Failure> {
+        Ok(self.ledger.waiting_elsewhere(self.tenant)?)
+    }
+
     /// What earlier runs did with a detection's indicator.
     pub fn past(&self, detection: &str, indicator: &Indicator) -> Result<Past, Failure> {
         Ok(

@@ -4,6 +4,8 @@
 
 pub mod exclusions;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -81,7 +83,7 @@ impl Selection {
                 self.tally.alerts_unreadable += 1;
                 tracing::warn!(
                     "an alert cannot be read and is left out: {why} (id {})",
-                    id.as_deref().unwrap_or("none")
+                    in_short(id.as_deref().unwrap_or("none"))
                 );
             }
             Reading::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
@@ -159,6 +161,14 @@ impl Selection {
             Refusal::Invalid => self.tally.found(|tally| &mut tally.indicators_invalid),
             Refusal::Private => self.tally.found(|tally| &mut tally.indicators_private),
         }
-        tracing::debug!("not sent, {refusal}: {field} of {}", detection.id);
+        tracing::debug!(
+            "not sent, {refusal}: {field} of {}",
+            in_short(&detection.id)
+        );
     }
+}
+
+/// An identity for the log: those seen have about a hundred characters.
+fn in_short(id: &str) -> String {
+    id.chars().take(200).collect()
 }

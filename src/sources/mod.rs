@@ -12,8 +12,11 @@ mod lanes;
 mod lenient;
 mod progress;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
+use reqwest::Url;
 
 use crate::detection::{Labels, Reading, Window};
 use crate::failure::Failure;
@@ -68,6 +71,27 @@ impl SourceSettings {
         match self {
             Self::CrowdStrike(_) => 8,
             Self::CarbonBlack(_) => 4,
+        }
+    }
+
+    /// The service's address as it is set.
+    #[must_use]
+    pub const fn base(&self) -> &Url {
+        match self {
+            Self::CrowdStrike(settings) => settings.address.base(),
+            Self::CarbonBlack(settings) => &settings.base,
+        }
+    }
+
+    /// Signs in and asks for the fewest alerts there can be, to see whether a run would be let in. Gives
+    /// how many alerts the window holds, where the service says.
+    ///
+    /// # Errors
+    /// The very failure that a run would meet.
+    pub async fn probe(&self, http: &Http, window: Window) -> Result<Option<u64>, Failure> {
+        match self {
+            Self::CrowdStrike(settings) => crowdstrike::probe(settings, http, window).await,
+            Self::CarbonBlack(settings) => carbonblack::probe(settings, http, window).await,
         }
     }
 

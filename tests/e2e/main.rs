@@ -9,21 +9,37 @@
     reason = "a test that cannot go on should stop where it is, and one that is skipped says so"
 )]
 
+mod addresses;
+mod batches;
 mod broken_off;
 mod carbonblack_mapping;
+mod check;
+mod command_line;
+mod crowdstrike_hints;
 mod crowdstrike_mapping;
+mod exclusions;
+mod generate;
 mod halving;
+mod hints;
+mod history;
+mod hostile;
 mod indicators;
 mod kill;
+mod log;
 mod machine;
+mod modes;
 mod nights;
 mod oracle;
+mod origins;
 mod paging;
 mod readme;
 mod retries;
+mod samples;
+mod secrets;
 mod support;
 mod tenants;
 mod tending;
 mod thresholds;
+mod tokens;
 mod uniqueness;
 mod unreadable;

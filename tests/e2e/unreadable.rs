@@ -178,7 +178,7 @@ fn fields_of_another_type_than_promised_are_as_good_as_absent() {
             ];
             let odd_one = fields
                 .iter()
-                .fold(vendor.alert(1, at(1000_000)), |alert, key| {
+                .fold(vendor.alert(1, at(1_000_000)), |alert, key| {
                     with(alert, key, odd.clone())
                 });
             let stage = Stage::new(vendor.world(&[odd_one]));

@@ -4,12 +4,15 @@ mod mapping;
 mod reader;
 mod refusal;
 mod round;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use reqwest::Url;
 use secrecy::SecretString;
 
 pub use self::reader::Reader;
+pub(super) use self::reader::probe;
 use crate::detection::Labels;
 
 /// How Carbon Black Cloud is named.

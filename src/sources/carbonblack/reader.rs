@@ -143,6 +143,22 @@ impl Reader {
     }
 }
 
+/// Asks for one alert to see whether a run would be let in.
+pub(in crate::sources) async fn probe(
+    settings: &Settings,
+    http: &Http,
+    window: Window,
+) -> Result<Option<u64>, Failure> {
+    let desk = Desk {
+        http: http.clone(),
+        settings: settings.clone(),
+    };
+    Ok(desk
+        .search(window, Rows { start: 1, count: 1 })
+        .await?
+        .num_found)
+}
+
 /// What every search needs.
 #[derive(Debug)]
 struct Desk {

@@ -70,6 +70,15 @@ impl Cloud {
             .find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
     }
 
+    /// The cloud that a person or another tool names: with hyphens, without, or with underscores.
+    #[must_use]
+    pub fn from_any_spelling(name: &str) -> Option<Self> {
+        let bare = |name: &str| name.trim().to_ascii_lowercase().replace(['-', '_'], "");
+        Self::ALL
+            .into_iter()
+            .find(|cloud| bare(cloud.name()) == bare(name))
+    }
+
     /// The cloud that a redirected sign-in's `Location` points to: exactly one of the known hosts over
     /// HTTPS, or `None`. The secret goes nowhere else.
     #[must_use]

@@ -9,6 +9,8 @@ mod reader;
 mod refusal;
 mod session;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use reqwest::Url;
@@ -16,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::cloud::Cloud;
 pub use self::reader::Reader;
+pub(super) use self::reader::probe;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind};
 use crate::http::Trouble;

@@ -11,7 +11,7 @@ use super::wire::{self, Alert, AlertPage, Query};
 use super::{Settings, mapping, refusal};
 use crate::detection::{Reading, Window};
 use crate::failure::{Failure, Kind};
-use crate::http::{Answer, Http, Reply};
+use crate::http::{Answer, Http, Reply, trace_in_short, words_in_short};
 use crate::selection::Thresholds;
 use crate::sources::Page;
 use crate::sources::lanes::Lanes;
@@ -204,17 +204,47 @@ async fn ask(session: Arc<Session>, slice: Slice, thresholds: Thresholds) -> Ans
     (slice, reply)
 }
 
+/// Asks for two alerts (the service's own words ask for more than one) to see whether a run would be
+/// let in.
+pub(in crate::sources) async fn probe(
+    settings: &Settings,
+    http: &Http,
+    window: Window,
+) -> Result<Option<u64>, Failure> {
+    let session = Session::new(http, settings);
+    let filter = filter(window.start, window.end, settings.thresholds);
+    let query = Query {
+        filter: &filter,
+        limit: 2,
+        sort: SORT,
+        after: None,
+    };
+    match session
+        .post(PATH, &query, |answer| wire::alert_page(answer, true))
+        .await?
+    {
+        Reply::Success(page) => match flaw(&page) {
+            Some(flaw) => Err(flaw),
+            None => Ok(page.meta.pagination.total),
+        },
+        Reply::Refused(answer) => Err(refusal::alerts(
+            &answer,
+            settings.address.base().host_str().unwrap_or("CrowdStrike"),
+        )),
+    }
+}
+
 /// What the service says is wrong with a page that it answered with 200.
 fn flaw(page: &AlertPage) -> Option<Failure> {
     let first = page.errors.first()?;
     let (code, message) = match first {
         Slot::Read(error) => (
             error.code.unwrap_or_default(),
-            error.message.clone().unwrap_or_default(),
+            words_in_short(error.message.as_deref().unwrap_or_default()),
         ),
         Slot::Strange => (0, String::new()),
     };
-    let trace = page.meta.trace_id.as_deref().unwrap_or("none");
+    let trace = trace_in_short(page.meta.trace_id.as_deref().unwrap_or("none"));
     let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
     let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
     let kind = match code {

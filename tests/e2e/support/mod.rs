@@ -2,6 +2,8 @@
 //! it, and alerts made by hand.
 
 pub mod alerts;
+pub mod canary;
+pub mod failing;
 pub mod judge;
 pub mod process;
 pub mod vendor;

@@ -1,6 +1,7 @@
 //! Recorded Future: `POST /collective-insights/detections`
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -23,8 +24,8 @@ pub(crate) fn not_found() -> Answer {
 
 fn refused(status: u16, message: &str) -> Answer {
     // Any text will do for an id of ours; it has only to be there, to be logged.
-    let trace =
-        format!("sandbox-{:?}", Instant::now()).replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    static REFUSALS: AtomicU64 = AtomicU64::new(1);
+    let trace = format!("sandbox-{}", REFUSALS.fetch_add(1, Ordering::Relaxed));
     Answer::json(
         status,
         json!({"message": message, "status_code": status, "trace_id": trace}).to_string(),

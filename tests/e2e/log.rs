@@ -1,0 +1,97 @@
+//! The log file: whose it is, how its lines look, and how much it holds.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::Stage;
+use crate::support::failing::world;
+
+#[test]
+fn the_log_is_for_its_owner_alone() {
+    let stage = Stage::new(world());
+    stage.run("crowdstrike --log-file secret.log").ended(0);
+    let mode = std::fs::metadata(stage.path("secret.log"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn every_line_of_the_log_has_its_time_level_and_run() {
+    let stage = Stage::new(world());
+    stage.run("crowdstrike --debug").ended(0);
+    stage.run("carbonblack").ended(0);
+    let log = stage.log();
+    let mut runs: Vec<&str> = Vec::new();
+    for line in log.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert!(
+            words[0].starts_with("2026-11-22T00:15:0") && words[0].ends_with('Z'),
+            "{line}"
+        );
+        assert!(
+            ["DEBUG", "INFO", "WARNING", "ERROR"].contains(&words[1]),
+            "{line}"
+        );
+        let run = words[2].strip_prefix("run=").unwrap();
+        assert!(
+            run.len() == 12 && run.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{line}"
+        );
+        runs.push(run);
+    }
+    runs.dedup();
+    assert_eq!(
+        runs.len(),
+        2,
+        "each run has its own id, on each of its lines"
+    );
+}
+
+#[test]
+fn the_levels_hold_back_what_is_finer() {
+    let finest = |level: &str| {
+        let stage =
+            Stage::new(world().with(|world| world.recorded_future.accounts[0].token = "x".into()));
+        stage.run(&format!("crowdstrike -l {level}")).ended(4);
+        let log = stage.log();
+        ["DEBUG", "INFO", "WARNING", "ERROR"].map(|level| log.contains(&format!(" {level} ")))
+    };
+    assert_eq!(finest("debug"), [true, true, false, true]);
+    assert_eq!(finest("INFO"), [false, true, false, true]);
+    assert_eq!(finest("Warning"), [false, false, false, true]);
+    assert_eq!(finest("error"), [false, false, false, true]);
+    assert_eq!(finest("CRITICAL"), [false, false, false, true]);
+}
+
+#[test]
+fn a_large_log_is_begun_anew_and_the_older_ones_are_kept() {
+    let stage = Stage::new(world());
+    for _ in 0..4 {
+        stage
+            .run("crowdstrike --log-max-size 1KiB --log-keep 2")
+            .ended(0);
+    }
+    let size = |name: &str| std::fs::metadata(stage.path(name)).unwrap().len();
+    assert!(size("collective-insights.log.1") > 0 && size("collective-insights.log.2") > 0);
+    assert!(!stage.path("collective-insights.log.3").exists());
+    let mode = std::fs::metadata(stage.path("collective-insights.log"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_json_log_is_one_object_a_line() {
+    let stage = Stage::new(world());
+    stage.run("crowdstrike --log-format json -l debug").ended(0);
+    let log = stage.log();
+    assert!(log.lines().count() > 5);
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["time", "level", "run", "message"] {
+            assert!(line[key].is_string(), "{line}");
+        }
+    }
+}
