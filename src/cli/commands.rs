@@ -74,10 +74,10 @@ pub struct CrowdstrikeArgs {
     /// API client secret [env: CS_CLIENT_SECRET]
     #[arg(long, value_name = "SECRET", value_parser = values::secret, help_heading = "Source")]
     pub client_secret: Option<SecretString>,
-    /// The account's cloud [default: us-1]
+    /// The account's cloud, if not found by itself
     ///
-    /// One of us-1, us-2, us-3, eu-1, us-gov-1 and us-gov-2. The default finds an account of another commercial
-    /// cloud by itself, because us-1 names the cloud where it lives.
+    /// One of us-1, us-2, us-3, eu-1, us-gov-1 and us-gov-2. Government accounts must name theirs.
+    /// [default: us-1, and from there to where the account lives]
     #[arg(
         long,
         value_name = "CLOUD",
@@ -162,17 +162,17 @@ pub struct SourceArgs {
     pub rf_api_key: Option<SecretString>,
     /// Recorded Future's address [env: RF_API_URL]
     ///
-    /// By default https://api.recordedfuture.com.
+    /// [default: https://api.recordedfuture.com]
     #[arg(long, value_name = "URL", help_heading = "Delivery")]
     pub rf_api_url: Option<String>,
     /// An organization to see it; repeatable
     ///
-    /// By default all organizations of the API key's user see what is sent.
+    /// [default: all of the key's user]
     #[arg(long, value_name = "ID", help_heading = "Delivery")]
     pub organization_id: Vec<String>,
     /// Read the last N hours
     ///
-    /// From 1 to 8760. A run that comes after a missed one also reads what was missed, as far as --max-catch-up.
+    /// From 1 to 8760. A run that comes after missed ones also reads what they missed.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8760), conflicts_with = "since", help_heading = "Selection")]
     pub hours: u32,
     /// Read from this time on, instead of --hours
@@ -182,7 +182,7 @@ pub struct SourceArgs {
     pub since: Option<DateTime<Utc>>,
     /// Read up to this time [default: now]
     ///
-    /// Together with --since, in the same form.
+    /// In the same form as the beginning, without which it says nothing.
     #[arg(long, value_name = "TIME", value_parser = values::instant, requires = "since", help_heading = "Selection")]
     pub until: Option<DateTime<Utc>>,
     /// How far a late run looks back
@@ -381,7 +381,7 @@ pub struct CheckArgs {
     /// Ask no service: settings, files and ledger only
     #[arg(long, global = true)]
     pub offline: bool,
-    /// Show every setting with its value and where it came from, and check nothing
+    /// Show each setting and where it came from; check nothing
     #[arg(long, global = true)]
     pub show_config: bool,
     /// One JSON document instead of text
@@ -393,8 +393,10 @@ pub struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub enum CheckSource {
     /// Check CrowdStrike Falcon, with the options of `crowdstrike`
+    #[command(disable_help_flag = true)]
     Crowdstrike(Box<CrowdstrikeArgs>),
     /// Check Carbon Black Cloud, with the options of `carbonblack`
+    #[command(disable_help_flag = true)]
     Carbonblack(Box<CarbonblackArgs>),
 }
 
