@@ -6,7 +6,7 @@ mod text;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::cli::{Mode, OutputArgs};
@@ -21,7 +21,8 @@ use crate::selection::Tally;
 /// - `carried_in + indicators_found` = unsupported + invalid + private + excluded + repeated +
 ///   `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
 /// - `submitted` = `processed` + `unprocessed`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Alerts handed out by the vendor, each counted once.
     pub alerts_fetched: u64,
