@@ -248,9 +248,11 @@ fn ten_thousand_at_the_last_instant_are_no_trouble() {
 
 #[test]
 fn an_end_that_the_service_takes_loosely_is_checked_again() {
-    // `>` was seen to act as `>=`.
+    // `>` was seen to act as `>=`, so `<` may well act as `<=`.
     let vendor = Vendor::CrowdStrike;
-    let world = vendor.world(&one_a_second(vendor, 3));
-    let stage = Stage::new(world.with(|world| world.falcon.loose_greater = true));
-    read_once(vendor, &stage, 3);
+    let (inside, at_the_end) = (at(1000), at(24 * 60 * 60 * 1000));
+    let late = vendor.alert(1, at_the_end);
+    let world = vendor.world(&[vendor.alert(0, inside)]);
+    let world = vendor.raw(world, &late.to_string(), &vendor.alert(1, inside));
+    read_once(vendor, &Stage::new(world), 1);
 }
