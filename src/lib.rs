@@ -62,6 +62,7 @@ pub mod selection;
 pub mod sources;
 pub mod submission;
 
+mod runtime;
 mod start;
 #[cfg(test)]
 mod statuses;

@@ -1,22 +1,17 @@
-//! From arguments to an exit code: reads the command line, starts the log and the signals, and runs the
-//! command.
+//! From arguments to an exit code: reads the command line, starts the log, and runs the command.
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-
 use crate::cli::{self, Command, InForce, Origin, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
-use crate::failure::{Failure, Kind, Signal};
-use crate::http::Stop;
+use crate::failure::{Failure, Kind};
 use crate::logging;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{check, generate, manage, run};
+use crate::{check, generate, manage, run, runtime};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
@@ -105,46 +100,5 @@ fn tell_settings(in_force: &[InForce]) {
 }
 
 fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {
-    in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
-}
-
-/// Does asynchronous work that a signal can ask to end.
-///
-/// # Errors
-/// When the system refuses what a runtime needs.
-pub(crate) fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
-    let unavailable = |error: std::io::Error| {
-        Failure::new(
-            Kind::Unexpected,
-            "the system refuses what a run needs",
-            "Check the limits of this user (ulimit -a).",
-        )
-        .because(error.to_string())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(unavailable)?;
-    runtime.block_on(async {
-        let (sender, stop) = Stop::new();
-        watch_signals(sender).map_err(unavailable)?;
-        Ok(work(stop).await)
-    })
-}
-
-/// Passes the first signal on. The run ends by itself within seconds; a second one changes nothing.
-fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-        };
-        tracing::warn!("a signal asks the run to end");
-        // Nobody listens any more when the run is over.
-        let _ = sender.send(Some(signal));
-        std::future::pending::<()>().await;
-    });
-    Ok(())
+    runtime::in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
 use super::generate::GenerateArgs;
-use super::settings::Mode;
+use super::mode::Mode;
 use super::texts;
 use super::values::{self, LogLevel};
 use crate::logging::{Format, LogSettings};
@@ -215,9 +215,9 @@ pub struct SourceArgs {
     /// From 1 to 1440. What is not done by then is left to the next run.
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440), help_heading = "Delivery")]
     pub deadline: u32,
-    /// Pages asked for side by side
+    /// Pages asked for side by side [default: 8 or 4]
     ///
-    /// From 1 to 32. [default: 8 for crowdstrike, 4 for carbonblack]
+    /// 8 for CrowdStrike, 4 for Carbon Black; 1 to 32. Fewer go side by side after a service asked to slow down.
     #[arg(
         long,
         value_name = "N",
@@ -307,9 +307,9 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_file: PathBuf,
-    /// New log beyond this size
+    /// Begin a new log beyond this size
     ///
-    /// In bytes, or with KiB, MiB or GiB behind the number.
+    /// A number of bytes, or of KiB, MiB or GiB; 1KiB at least.
     #[arg(
         long,
         value_name = "SIZE",
@@ -320,7 +320,7 @@ pub struct LogArgs {
     pub log_max_size: u64,
     /// Older logs to keep
     ///
-    /// From 1 to 99.
+    /// 1 to 99. The youngest has the number 1.
     #[arg(
         long,
         value_name = "N",
@@ -329,7 +329,7 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_keep: u8,
-    /// A line's form: text or json
+    /// How a log line looks, text or json
     #[arg(
         long,
         value_name = "FORMAT",

@@ -14,6 +14,7 @@ mod generate;
 mod in_force;
 mod legacy;
 mod lookup;
+mod mode;
 mod settings;
 mod texts;
 mod values;
@@ -29,7 +30,8 @@ pub use self::commands::{
 };
 pub use self::generate::{GenerateArgs, Generated};
 pub use self::lookup::{InForce, Origin};
-pub use self::settings::{LedgerChoice, Mode, Settings, Span};
+pub use self::mode::Mode;
+pub use self::settings::{LedgerChoice, Settings, Span};
 
 /// The command line's definition, for those who make something of it.
 #[must_use]
