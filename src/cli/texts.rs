@@ -17,12 +17,12 @@ pub(super) const CROWDSTRIKE: &str = "\
 Examples:
   Show what the last 24 hours would send, and send nothing:
     collective-insights crowdstrike --dry-run
-  Every night, from medium severity on, without what is known to be good:
-    collective-insights crowdstrike --min-severity medium \\
-        --exclusion-file known-good.txt
-  Exactly one week:
-    collective-insights crowdstrike --since 2026-11-01T00:00:00Z \\
-        --until 2026-11-08T00:00:00Z
+  Without what is known to be good:
+    collective-insights crowdstrike --exclusion-file known-good.txt
+  From medium severity on:
+    collective-insights crowdstrike --min-severity medium
+  Everything from a certain moment on:
+    collective-insights crowdstrike --since 2026-11-01T00:00:00Z
   Have Recorded Future check everything, and save nothing:
     collective-insights crowdstrike --debug";
 
@@ -30,12 +30,12 @@ pub(super) const CARBONBLACK: &str = "\
 Examples:
   Show what the last 24 hours would send, and send nothing:
     collective-insights carbonblack --dry-run
-  Every night, with the blocked files' hashes, without what is known to be good:
-    collective-insights carbonblack --indicator blocked \\
-        --exclusion-file known-good.txt
-  Exactly one week:
-    collective-insights carbonblack --since 2026-11-01T00:00:00Z \\
-        --until 2026-11-08T00:00:00Z
+  Without what is known to be good:
+    collective-insights carbonblack --exclusion-file known-good.txt
+  With the hashes of what was blocked:
+    collective-insights carbonblack --indicator blocked
+  Everything from a certain moment on:
+    collective-insights carbonblack --since 2026-11-01T00:00:00Z
   Have Recorded Future check everything, and save nothing:
     collective-insights carbonblack --debug";
 

@@ -154,10 +154,12 @@ mod tests {
     #[test]
     fn nothing_is_left_of_the_template() {
         let text = as_text(USUAL_PLACE);
-        assert!(
-            !text.contains('@') || !text.lines().any(|line| line.matches('@').count() > 1),
-            "{text}"
-        );
+        // A group of system calls (`@privileged`) has one in front, a place in the template one on each side.
+        let left = text.split_whitespace().find(|word| {
+            let mut parts = word.split('@').skip(1);
+            parts.next().is_some() && parts.next().is_some()
+        });
+        assert_eq!(left, None);
         assert!(!text.contains("ATTENTION"), "{text}");
         assert!(as_text("/home/me/bin/it").contains("ATTENTION"));
     }

@@ -432,6 +432,48 @@ fn systemd_units_name_what_the_program_defines() {
 }
 
 #[test]
+fn a_run_reads_the_credentials_that_a_unit_loads() {
+    let stage = Stage::new(
+        World::default()
+            .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
+            .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
+    );
+    let url = stage.sandbox.url();
+    generate_in(stage.folder(), "systemd --dir units").ended(0);
+    for source in ["crowdstrike", "carbonblack"] {
+        let unit = stage.path(&format!("units/collective-insights-{source}.service"));
+        let credentials = stage.path(source);
+        std::fs::create_dir(&credentials).unwrap();
+        for line in std::fs::read_to_string(unit).unwrap().lines() {
+            let Some(loaded) = line.strip_prefix("LoadCredential=") else {
+                continue;
+            };
+            let (name, _) = loaded.split_once(':').unwrap();
+            let secret = match name {
+                "rf_api_key" => RF_TOKEN,
+                "cs_client_id" => CLIENT_ID,
+                "cs_client_secret" => CLIENT_SECRET,
+                "cb_secret" => CB_SECRET,
+                "cb_api_id" => CB_API_ID,
+                other => panic!("{other}"),
+            };
+            std::fs::write(credentials.join(name), format!("{secret}\n")).unwrap();
+        }
+        let mut run = bare_command(stage.folder());
+        run.arg(source).envs([
+            ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap()),
+            ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
+            ("RF_API_URL", &url),
+            ("CS_BASE_URL", &url),
+            ("CB_HOSTNAME", &url),
+            ("CB_ORG_ID", CB_ORG),
+        ]);
+        Ran::of(&mut run).ended(0);
+    }
+    assert_eq!(stage.stored_values(), [sha256(1), sha256(2)]);
+}
+
+#[test]
 fn units_changed_by_hand_are_not_replaced() {
     let folder = TempDir::new().unwrap();
     let unit = folder.path().join("collective-insights-carbonblack.timer");

@@ -194,7 +194,7 @@ mod tests {
             vec![seen("http://a\u{1b}[2Jb/\n\u{202e}cod")],
         ));
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
-        assert_eq!(text.lines().count(), 7, "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
     }
 
     #[test]
