@@ -14,6 +14,7 @@ use crate::detection::Labels;
 use crate::failure::{Failure, Kind, Signal};
 use crate::http::Stop;
 use crate::logging::{self, LogSettings};
+use crate::report::progress::Progress;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
 use crate::{check, manage, run};
@@ -32,26 +33,31 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     // A panic's message may quote anything: it is shown only as safe text, and never as a backtrace.
-    std::panic::set_hook(Box::new(|panic| {
+    let progress = Progress::default();
+    let shown = progress.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        shown.clear();
         let _ = report::print_failure(&Failure::new(
             Kind::Unexpected,
             format!("the program met a fault of its own: {panic}"),
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed, &progress)))
         .unwrap_or(ExitCode::from(Kind::Unexpected.exit_code()))
 }
 
-fn dispatch(parsed: &Parsed) -> ExitCode {
+fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     let clock = Clock::from_environment();
     match &parsed.cli.command {
-        Command::Crowdstrike(args) => source(crowdstrike::LABELS, &args.common, clock, || {
-            Settings::crowdstrike(args)
-        }),
-        Command::Carbonblack(args) => source(carbonblack::LABELS, &args.common, clock, || {
-            Settings::carbonblack(args)
-        }),
+        Command::Crowdstrike(args) => {
+            let settings = || Settings::crowdstrike(args);
+            source(crowdstrike::LABELS, &args.common, clock, progress, settings)
+        }
+        Command::Carbonblack(args) => {
+            let settings = || Settings::carbonblack(args);
+            source(carbonblack::LABELS, &args.common, clock, progress, settings)
+        }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
         Command::Outbox(args) => manage::outbox(args, clock),
@@ -63,17 +69,22 @@ fn source(
     labels: Labels,
     args: &SourceArgs,
     clock: Clock,
+    progress: &Progress,
     settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
     let report = start_log(&args.log, args.debug, &run_id, clock)
         .and_then(|()| settings())
-        .and_then(|settings| perform(&settings, &run_id, clock))
+        .and_then(|settings| {
+            progress.show(args.output, args.debug);
+            perform(&settings, &run_id, clock, progress)
+        })
         .unwrap_or_else(|failure| {
             let mut report = Report::new(&run_id, labels, args.mode());
             report.fail(failure);
             report
         });
+    progress.clear();
     report::print(&report, args.output)
 }
 
@@ -88,8 +99,13 @@ fn start_log(args: &LogArgs, debug: bool, run_id: &str, clock: Clock) -> Result<
     Ok(())
 }
 
-fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {
-    in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
+fn perform(
+    settings: &Settings,
+    run_id: &str,
+    clock: Clock,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    in_runtime(async |stop| run::run(settings, run_id, clock, stop, progress).await)
 }
 
 /// Does asynchronous work that a signal can ask to end.

@@ -12,7 +12,7 @@ use crate::cli::{
 };
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
-use crate::report;
+use crate::report::{self, Paint};
 
 /// What came of one check.
 #[derive(Debug)]
@@ -155,5 +155,6 @@ fn examine(
             }
         }
     }
-    Ok(print::findings(&sections, json))
+    let paint = Paint::new(args.color(), &std::io::stdout());
+    Ok(print::findings(&sections, json, paint))
 }
