@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind};
 use crate::logging;
+use crate::report::progress::Progress;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
 use crate::{check, generate, manage, run, runtime};
@@ -27,29 +28,44 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     // A panic's message may quote anything: it is shown only as safe text, and never as a backtrace.
-    std::panic::set_hook(Box::new(|panic| {
+    let progress = Progress::default();
+    let shown = progress.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        shown.clear();
         let _ = report::print_failure(&Failure::new(
             Kind::Unexpected,
             format!("the program met a fault of its own: {panic}"),
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed, &progress)))
         .unwrap_or(ExitCode::from(Kind::Unexpected.exit_code()))
 }
 
-fn dispatch(parsed: &Parsed) -> ExitCode {
+fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     let clock = Clock::from_environment();
     match &parsed.cli.command {
         Command::Crowdstrike(args) => {
-            source(crowdstrike::LABELS, parsed, &args.common, clock, || {
-                Settings::crowdstrike(args)
-            })
+            let settings = || Settings::crowdstrike(args);
+            source(
+                crowdstrike::LABELS,
+                parsed,
+                &args.common,
+                clock,
+                progress,
+                settings,
+            )
         }
         Command::Carbonblack(args) => {
-            source(carbonblack::LABELS, parsed, &args.common, clock, || {
-                Settings::carbonblack(args)
-            })
+            let settings = || Settings::carbonblack(args);
+            source(
+                carbonblack::LABELS,
+                parsed,
+                &args.common,
+                clock,
+                progress,
+                settings,
+            )
         }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
@@ -65,6 +81,7 @@ fn source(
     parsed: &Parsed,
     args: &SourceArgs,
     clock: Clock,
+    progress: &Progress,
     settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
@@ -72,13 +89,15 @@ fn source(
         .and_then(|()| settings())
         .and_then(|settings| {
             tell_settings(&parsed.in_force(&settings.looked_up));
-            perform(&settings, &run_id, clock)
+            progress.show(args.output, args.debug);
+            perform(&settings, &run_id, clock, progress)
         })
         .unwrap_or_else(|failure| {
             let mut report = Report::new(&run_id, labels, args.mode());
             report.fail(failure);
             report
         });
+    progress.clear();
     report::print(&report, args.output)
 }
 
@@ -99,6 +118,11 @@ fn tell_settings(in_force: &[InForce]) {
     tracing::info!("settings: {}", told.join(", "));
 }
 
-fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {
-    runtime::in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
+fn perform(
+    settings: &Settings,
+    run_id: &str,
+    clock: Clock,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    runtime::in_runtime(async |stop| run::run(settings, run_id, clock, stop, progress).await)
 }

@@ -13,7 +13,7 @@ use crate::cli::{
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 use crate::logging::{self, Format, LogSettings};
-use crate::report;
+use crate::report::{self, Paint};
 
 /// What came of one check.
 #[derive(Debug)]
@@ -174,5 +174,6 @@ fn examine(
             }
         }
     }
-    Ok(print::findings(&sections, json))
+    let paint = Paint::new(args.color(), &std::io::stdout());
+    Ok(print::findings(&sections, json, paint))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand};
 use secrecy::SecretString;
 
 use super::generate::GenerateArgs;
@@ -367,9 +367,19 @@ pub struct OutputArgs {
     /// One JSON document instead of text
     #[arg(long, help_heading = "Log and output")]
     pub json: bool,
-    /// Nothing on stdout when all is well
+    /// Nothing on stdout when all is well, and no progress
     #[arg(short, long, conflicts_with = "json", help_heading = "Log and output")]
     pub quiet: bool,
+    /// Colours: auto is on a terminal and without NO_COLOR
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        ignore_case = true,
+        help_heading = "Log and output"
+    )]
+    pub color: ColorChoice,
 }
 
 /// Options of `check`.
@@ -387,6 +397,32 @@ pub struct CheckArgs {
     /// One JSON document instead of text
     #[arg(id = "check_json", long = "json")]
     pub json: bool,
+    /// Colours: auto is on a terminal and without NO_COLOR
+    #[arg(
+        id = "check_color",
+        long = "color",
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        ignore_case = true
+    )]
+    pub color: ColorChoice,
+}
+
+impl CheckArgs {
+    /// When colours are used: what is said after the source counts before what is said ahead of it.
+    #[must_use]
+    pub fn color(&self) -> ColorChoice {
+        let source = match &self.source {
+            Some(CheckSource::Crowdstrike(args)) => args.common.output.color,
+            Some(CheckSource::Carbonblack(args)) => args.common.output.color,
+            None => ColorChoice::Auto,
+        };
+        match source {
+            ColorChoice::Auto => self.color,
+            ColorChoice::Always | ColorChoice::Never => source,
+        }
+    }
 }
 
 /// The source to check.

@@ -17,14 +17,24 @@ use crate::http::{Http, Stop};
 use crate::logging;
 use crate::recorded_future::Client;
 use crate::report::Report;
+use crate::report::progress::{Progress, Work};
 use crate::selection::exclusions::Exclusions;
 
 /// Performs one run. Whatever happens, the report says it.
-pub async fn run(settings: &Settings, run_id: &str, clock: Clock, stop: Stop) -> Report {
+pub async fn run(
+    settings: &Settings,
+    run_id: &str,
+    clock: Clock,
+    stop: Stop,
+    progress: &Progress,
+) -> Report {
+    let heartbeat = tokio::spawn(progress.clone().tell_the_log(clock));
     let mut report = Report::new(run_id, settings.source.labels(), settings.mode);
+    report.progress = progress.clone();
     if let Err(failure) = prepare_and_perform(settings, clock, stop, &mut report).await {
         report.fail(failure);
     }
+    heartbeat.abort();
     report
 }
 
@@ -37,6 +47,7 @@ async fn prepare_and_perform(
 ) -> Result<(), Failure> {
     let exclusions = read_exclusions(settings)?;
     let http = Http::new(clock, settings.deadline, stop)?;
+    report.progress.follow(http.waits());
     let client = Client::new(
         &http,
         &settings.recorded_future,
@@ -102,6 +113,9 @@ async fn perform(
     delivery.deliver(report).await?;
     let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
     step();
+    report.progress.set(Work::Storing {
+        submissions: u64::try_from(read.submissions.len()).unwrap_or(u64::MAX),
+    });
     books.store(&read.submissions)?;
     step();
     books.advance(choice, read.known_until, report)?;
