@@ -95,7 +95,7 @@ fn to_look_and_to_rehearse_leave_version_1_as_it_is() {
     let before = std::fs::read(&path).unwrap();
     let refused = View::open(&path).map(|_| ()).unwrap_err().to_string();
     assert!(
-        refused.contains("version 1; the next run brings it up to 2"),
+        refused.contains("still has version 1; the next run brings it up to 2"),
         "{refused}"
     );
     let rehearsal = Ledger::rehearse(&path, at(0)).unwrap();
