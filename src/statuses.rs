@@ -35,7 +35,8 @@ FalconToken
   400-401  1 x credentials
   402  1 x unexpected
   403  1 x credentials
-  404-428  1 x unexpected
+  404  1 x configuration
+  405-428  1 x unexpected
   429  5 x temporary
   430-499  1 x unexpected
   500  5 x temporary
@@ -97,9 +98,9 @@ RecordedFuture
   429  5 x try again, temporary
   430-499  1 x fatal, unexpected
   500  5 x try again, temporary
-  501  1 x fatal, unexpected
+  501  1 x try again, temporary
   502-504  5 x try again, temporary
-  505-599  1 x fatal, unexpected
+  505-599  1 x try again, temporary
 ";
 
 const SERVICES: [Service; 4] = [
