@@ -81,9 +81,7 @@ RecordedFuture
   100  5 x try again, temporary
   101  1 x fatal, unexpected
   102-199  5 x try again, temporary
-  200-203  1 x delivered
-  204  5 x try again, temporary
-  205-299  1 x delivered
+  200-299  1 x delivered
   300-399  1 x fatal, configuration
   400  1 x halve
   401  1 x fatal, credentials
