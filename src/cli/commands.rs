@@ -370,13 +370,16 @@ pub struct OutputArgs {
     /// Nothing on stdout when all is well, and no progress
     #[arg(short, long, conflicts_with = "json", help_heading = "Log and output")]
     pub quiet: bool,
-    /// Colours: auto is on a terminal and without NO_COLOR
+    /// Colours: auto, always or never
+    ///
+    /// With auto, on a terminal and without NO_COLOR.
     #[arg(
         long,
         value_name = "WHEN",
         value_enum,
         default_value = "auto",
         ignore_case = true,
+        hide_possible_values = true,
         help_heading = "Log and output"
     )]
     pub color: ColorChoice,
@@ -397,14 +400,17 @@ pub struct CheckArgs {
     /// One JSON document instead of text
     #[arg(id = "check_json", long = "json")]
     pub json: bool,
-    /// Colours: auto is on a terminal and without NO_COLOR
+    /// Colours: auto, always or never
+    ///
+    /// With auto, on a terminal and without NO_COLOR.
     #[arg(
         id = "check_color",
         long = "color",
         value_name = "WHEN",
         value_enum,
         default_value = "auto",
-        ignore_case = true
+        ignore_case = true,
+        hide_possible_values = true
     )]
     pub color: ColorChoice,
 }
