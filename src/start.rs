@@ -12,7 +12,7 @@ use crate::cli::{self, Command, LogArgs, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind, Signal};
-use crate::http::Stop;
+use crate::http::{self, Stop};
 use crate::logging::{self, LogSettings};
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
@@ -21,6 +21,7 @@ use crate::{check, manage, run};
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    http::remember_passwords();
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {
