@@ -8,15 +8,15 @@ use crate::cli::{self, Command, InForce, Origin, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
 use crate::failure::{Failure, Kind};
-use crate::logging;
 use crate::report::progress::Progress;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{check, generate, manage, run, runtime};
+use crate::{check, generate, http, logging, manage, run, runtime};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    http::remember_passwords();
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {

@@ -17,7 +17,7 @@ use sandbox::{
 use crate::clock::Clock;
 use crate::detection::Window;
 use crate::failure::Failure;
-use crate::http::{Http, Stop};
+use crate::http::{self, Http, Stop};
 use crate::recorded_future::{self, Client, Verdict};
 use crate::selection::Thresholds;
 use crate::sources::crowdstrike::Address;
@@ -198,7 +198,18 @@ async fn informational(http: &Http, service: Service, code: u16) -> String {
 #[tokio::test]
 async fn every_status_has_its_verdict() {
     let (_signals, stop) = Stop::new();
-    let http = Http::new(Clock::without_waits(), Duration::from_mins(10), stop).unwrap();
+    let network = http::Options {
+        ca_cert: None,
+        connect_timeout: Duration::from_secs(10),
+        timeout: Duration::from_mins(2),
+    };
+    let http = Http::new(
+        &network,
+        Clock::without_waits(),
+        Duration::from_mins(10),
+        stop,
+    )
+    .unwrap();
     let mut told = String::new();
     for service in SERVICES {
         writeln!(told, "{service:?}").unwrap();

@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 use crate::logging;
 use crate::run;
 
-/// Checks what is on this machine; gives the settings where they are good.
+/// Checks what is on this machine; gives the settings where services can be asked with them.
 pub(super) fn check(subject: &Subject<'_>, clock: Clock) -> (Vec<Finding>, Option<Settings>) {
     let log = &subject.common().log.log_file;
     match subject.settings() {
@@ -23,13 +23,16 @@ pub(super) fn check(subject: &Subject<'_>, clock: Clock) -> (Vec<Finding>, Optio
             None,
         ),
         Ok(settings) => {
+            let network = settings.network.examine();
+            let can_ask = network.is_ok();
             let findings = vec![
                 Finding::new("settings", Ok(origins(&settings.looked_up))),
+                Finding::new("TLS and proxy", network),
                 Finding::new("exclusions", exclusions(&settings)),
                 Finding::new("ledger", ledger(&settings, clock)),
                 Finding::new("log", log_file(log)),
             ];
-            (findings, Some(settings))
+            (findings, can_ask.then_some(settings))
         }
     }
 }

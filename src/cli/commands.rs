@@ -225,6 +225,9 @@ pub struct SourceArgs {
         help_heading = "Source"
     )]
     pub concurrency: Option<u8>,
+    /// The network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Send again what was delivered before
     #[arg(long, help_heading = "Delivery")]
     pub resend: bool,
@@ -269,6 +272,20 @@ impl SourceArgs {
             (false, false) => Mode::Live,
         }
     }
+}
+
+/// The network.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// PEM file of certificates to trust beside the system's, such as an inspecting proxy's
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub ca_cert: Option<PathBuf>,
+    /// Seconds a connection may take to be made: 1 to 300
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), help_heading = "Network")]
+    pub connect_timeout: u16,
+    /// Seconds a request may take, its whole answer included: 1 to 3600
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), help_heading = "Network")]
+    pub timeout: u16,
 }
 
 /// Where the ledger is.

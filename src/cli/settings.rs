@@ -12,6 +12,7 @@ use super::commands::{CarbonblackArgs, CrowdstrikeArgs, SourceArgs};
 use super::lookup::{self, InForce, Lookup, given};
 use super::mode::Mode;
 use crate::failure::{Failure, Kind};
+use crate::http;
 use crate::recorded_future;
 use crate::selection::Thresholds;
 use crate::sources::{SourceSettings, carbonblack, crowdstrike};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub daily_limit: Option<u64>,
     /// How long the run may take.
     pub deadline: Duration,
+    /// How the network is met.
+    pub network: http::Options,
     /// Pages asked for side by side: 1 to 32.
     pub concurrency: usize,
     /// Send again what was delivered.
@@ -176,6 +179,11 @@ impl Settings {
             batch_size: usize::try_from(args.batch_size).unwrap_or(usize::MAX),
             daily_limit: (args.daily_limit > 0).then(|| args.daily_limit.into()),
             deadline: Duration::from_secs(u64::from(args.deadline) * 60),
+            network: http::Options {
+                ca_cert: args.network.ca_cert.clone(),
+                connect_timeout: Duration::from_secs(args.network.connect_timeout.into()),
+                timeout: Duration::from_secs(args.network.timeout.into()),
+            },
             concurrency: args.concurrency.map_or(usual_concurrency, usize::from),
             resend: args.resend,
             mode: args.mode(),

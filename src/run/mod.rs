@@ -46,7 +46,7 @@ async fn prepare_and_perform(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let exclusions = read_exclusions(settings)?;
-    let http = Http::new(clock, settings.deadline, stop)?;
+    let http = Http::new(&settings.network, clock, settings.deadline, stop)?;
     report.progress.follow(http.waits());
     let client = Client::new(
         &http,

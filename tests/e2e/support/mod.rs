@@ -4,8 +4,10 @@
 pub mod alerts;
 pub mod canary;
 pub mod failing;
+pub mod internet;
 pub mod judge;
 pub mod process;
+pub mod tls;
 pub mod vendor;
 pub mod views;
 
