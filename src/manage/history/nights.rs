@@ -48,7 +48,7 @@ impl Night {
             night.runs += 1;
             // A run that was killed left no numbers, only what it had settled by then.
             let Some(counts) = counts(run) else { continue };
-            night.fetched += counts.alerts_fetched;
+            night.fetched += counts.tally.alerts_fetched;
             night.sent += counts.submitted;
             night.processed += counts.processed;
             night.quarantined += counts.quarantined;

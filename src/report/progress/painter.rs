@@ -144,19 +144,16 @@ impl Picture {
     }
 
     fn put(&self, bar: &ProgressBar, styles: &Styles, wide: bool) {
-        match self.part.filter(|_| wide) {
-            Some((done, all)) => {
-                bar.set_style(styles.with_bar.clone());
-                bar.set_length(all);
-                bar.set_position(done);
-                bar.set_prefix(self.label);
-                bar.set_message(self.words.clone());
-            }
-            None => {
-                bar.set_style(styles.words_alone.clone());
-                let colon = if self.label.is_empty() { "" } else { ": " };
-                bar.set_message(format!("{}{colon}{}", self.label, self.words));
-            }
+        if let Some((done, all)) = self.part.filter(|_| wide) {
+            bar.set_style(styles.with_bar.clone());
+            bar.set_length(all);
+            bar.set_position(done);
+            bar.set_prefix(self.label);
+            bar.set_message(self.words.clone());
+        } else {
+            bar.set_style(styles.words_alone.clone());
+            let colon = if self.label.is_empty() { "" } else { ": " };
+            bar.set_message(format!("{}{colon}{}", self.label, self.words));
         }
     }
 }
