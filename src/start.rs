@@ -1,22 +1,17 @@
-//! From arguments to an exit code: reads the command line, starts the log and the signals, and runs the
-//! command.
+//! From arguments to an exit code: reads the command line, starts the log, and runs the command.
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-
-use crate::cli::{self, Command, LogArgs, Parsed, Settings, SourceArgs};
+use crate::cli::{self, Command, InForce, Origin, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
-use crate::failure::{Failure, Kind, Signal};
-use crate::http::{self, Stop};
-use crate::logging::{self, LogSettings};
+use crate::failure::{Failure, Kind};
+use crate::report::progress::Progress;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{check, manage, run};
+use crate::{check, generate, http, logging, manage, run, runtime};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
@@ -33,103 +28,101 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     // A panic's message may quote anything: it is shown only as safe text, and never as a backtrace.
-    std::panic::set_hook(Box::new(|panic| {
+    let progress = Progress::default();
+    let shown = progress.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        shown.clear();
         let _ = report::print_failure(&Failure::new(
             Kind::Unexpected,
             format!("the program met a fault of its own: {panic}"),
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed, &progress)))
         .unwrap_or(ExitCode::from(Kind::Unexpected.exit_code()))
 }
 
-fn dispatch(parsed: &Parsed) -> ExitCode {
+fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     let clock = Clock::from_environment();
     match &parsed.cli.command {
-        Command::Crowdstrike(args) => source(crowdstrike::LABELS, &args.common, clock, || {
-            Settings::crowdstrike(args)
-        }),
-        Command::Carbonblack(args) => source(carbonblack::LABELS, &args.common, clock, || {
-            Settings::carbonblack(args)
-        }),
+        Command::Crowdstrike(args) => {
+            let settings = || Settings::crowdstrike(args);
+            source(
+                crowdstrike::LABELS,
+                parsed,
+                &args.common,
+                clock,
+                progress,
+                settings,
+            )
+        }
+        Command::Carbonblack(args) => {
+            let settings = || Settings::carbonblack(args);
+            source(
+                carbonblack::LABELS,
+                parsed,
+                &args.common,
+                clock,
+                progress,
+                settings,
+            )
+        }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
+        Command::History(args) => manage::history(args, clock),
         Command::Outbox(args) => manage::outbox(args, clock),
+        Command::Generate(args) => generate::generate(args),
     }
 }
 
 /// One run of one source.
 fn source(
     labels: Labels,
+    parsed: &Parsed,
     args: &SourceArgs,
     clock: Clock,
+    progress: &Progress,
     settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
-    let report = start_log(&args.log, args.debug, &run_id, clock)
+    let report = start_log(args, &run_id, clock)
         .and_then(|()| settings())
-        .and_then(|settings| perform(&settings, &run_id, clock))
+        .and_then(|settings| {
+            tell_settings(&parsed.in_force(&settings.looked_up));
+            progress.show(args.output, args.debug);
+            perform(&settings, &run_id, clock, progress)
+        })
         .unwrap_or_else(|failure| {
             let mut report = Report::new(&run_id, labels, args.mode());
             report.fail(failure);
             report
         });
+    progress.clear();
     report::print(&report, args.output)
 }
 
-fn start_log(args: &LogArgs, debug: bool, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let settings = LogSettings {
-        file: &args.log_file,
-        level: args.level(debug),
-        to_stderr: debug,
-    };
-    logging::start(&settings, run_id, clock)?;
+fn start_log(args: &SourceArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
+    logging::start(&args.log.settings(args.debug), run_id, clock)?;
     tracing::info!("collective-insights {} begins", env!("CARGO_PKG_VERSION"));
     Ok(())
 }
 
-fn perform(settings: &Settings, run_id: &str, clock: Clock) -> Result<Report, Failure> {
-    in_runtime(async |stop| run::run(settings, run_id, clock, stop).await)
+/// The settings in force, secrets masked: what is not set is left out.
+fn tell_settings(in_force: &[InForce]) {
+    let set = in_force
+        .iter()
+        .filter(|setting| setting.origin != Origin::Nowhere);
+    let told: Vec<String> = set
+        .map(|setting| format!("{} {} ({})", setting.flag, setting.value, setting.origin))
+        .collect();
+    tracing::info!("settings: {}", told.join(", "));
 }
 
-/// Does asynchronous work that a signal can ask to end.
-///
-/// # Errors
-/// When the system refuses what a runtime needs.
-pub(crate) fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
-    let unavailable = |error: std::io::Error| {
-        Failure::new(
-            Kind::Unexpected,
-            "the system refuses what a run needs",
-            "Check the limits of this user (ulimit -a).",
-        )
-        .because(error.to_string())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(unavailable)?;
-    runtime.block_on(async {
-        let (sender, stop) = Stop::new();
-        watch_signals(sender).map_err(unavailable)?;
-        Ok(work(stop).await)
-    })
-}
-
-/// Passes the first signal on. The run ends by itself within seconds; a second one changes nothing.
-fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-        };
-        tracing::warn!("a signal asks the run to end");
-        // Nobody listens any more when the run is over.
-        let _ = sender.send(Some(signal));
-        std::future::pending::<()>().await;
-    });
-    Ok(())
+fn perform(
+    settings: &Settings,
+    run_id: &str,
+    clock: Clock,
+    progress: &Progress,
+) -> Result<Report, Failure> {
+    runtime::in_runtime(async |stop| run::run(settings, run_id, clock, stop, progress).await)
 }

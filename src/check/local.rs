@@ -8,6 +8,7 @@ use crate::cli::{InForce, LedgerChoice, Origin, Settings};
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 use crate::ledger::Ledger;
+use crate::logging;
 use crate::run;
 
 /// Checks what is on this machine; gives the settings where services can be asked with them.
@@ -96,13 +97,7 @@ fn try_folder(path: &Path) -> Result<(), Failure> {
 
 fn log_file(path: &Path) -> Result<String, Failure> {
     let there = path.exists();
-    crate::logging::open(path).map_err(|error| {
-        Failure::new(
-            Kind::Configuration,
-            format!("the log file {} cannot be written: {error}", path.display()),
-            "Run in a folder you may write to, or name another file with --log-file.",
-        )
-    })?;
+    logging::open(path).map_err(|error| logging::unwritable(path, &error))?;
     if !there {
         // It was made by this check alone; a run makes it again.
         let _ = std::fs::remove_file(path);

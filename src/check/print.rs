@@ -8,10 +8,10 @@ use serde_json::json;
 use super::{Finding, Section};
 use crate::cli::InForce;
 use crate::failure::Failure;
-use crate::report::{self, line};
+use crate::report::{self, Paint, line};
 
 /// Prints the findings; the exit code is that of the most urgent failure.
-pub(super) fn findings(sections: &[Section], json: bool) -> ExitCode {
+pub(super) fn findings(sections: &[Section], json: bool, paint: Paint) -> ExitCode {
     let failures = || {
         sections
             .iter()
@@ -35,6 +35,7 @@ pub(super) fn findings(sections: &[Section], json: bool) -> ExitCode {
             json!({"schema_version": 1, "checks": checks, "exit_code": code})
         ));
     } else {
+        let as_text = |section| as_text(section, paint);
         report::out(&sections.iter().map(as_text).collect::<String>());
         report::out(&match failures().count() {
             0 => "All is in place.\n".to_owned(),
@@ -45,15 +46,16 @@ pub(super) fn findings(sections: &[Section], json: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn as_text(section: &Section) -> String {
+fn as_text(section: &Section, paint: Paint) -> String {
     let mut text = format!("{}\n", section.title);
     for Finding { check, result } in &section.findings {
         // Writing to a String cannot fail.
         let _ = match result {
-            Ok(found) => writeln!(text, "  ✓ {check}: {}", line(found)),
+            Ok(found) => writeln!(text, "  {} {check}: {}", paint.green("✓"), line(found)),
             Err(failure) => writeln!(
                 text,
-                "  ✗ {check}: {}\n      what to do: {}",
+                "  {} {check}: {}\n      what to do: {}",
+                paint.red("✗"),
                 why(failure),
                 line(&failure.hint)
             ),

@@ -34,7 +34,7 @@ pub(super) fn check(ready: &[Settings], json: bool, clock: Clock) -> Result<Vec<
             "One submission goes to Recorded Future: the EICAR test file's hash, with debug: true. It is checked there and not saved.\n",
         );
     }
-    crate::start::in_runtime(async |stop: Stop| {
+    crate::runtime::in_runtime(async |stop: Stop| {
         // Only a source that is named can have options of its own, and then it is the only one.
         let http = Http::new(&first.network, clock, PATIENCE, stop)?.trying_once();
         let mut sections = Vec::new();

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::commands::{CarbonblackArgs, CrowdstrikeArgs, SourceArgs};
 use super::lookup::{self, InForce, Lookup, given};
+use super::mode::Mode;
 use crate::failure::{Failure, Kind};
 use crate::http;
 use crate::recorded_future;
@@ -18,29 +19,6 @@ use crate::sources::{SourceSettings, carbonblack, crowdstrike};
 
 /// Recorded Future's address where no other is given.
 const RF_API: &str = "https://api.recordedfuture.com";
-
-/// What a run does with what it selected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It is sent and saved.
-    Live,
-    /// It is sent with `options.debug`: Recorded Future checks it and saves nothing.
-    Debug,
-    /// It is shown.
-    DryRun,
-}
-
-impl Mode {
-    /// The mode's name in the JSON document and the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Debug => "debug",
-            Self::DryRun => "dry-run",
-        }
-    }
-}
 
 /// Which span of time was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod stop;
 mod throttle;
 mod trouble;
 mod trust;
+mod waits;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
 pub use self::stop::Stop;
 use self::throttle::{Throttle, Turn};
 pub use self::trouble::Trouble;
+pub use self::waits::Waits;
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 
@@ -133,6 +135,7 @@ pub struct Http {
     deadline: tokio::time::Instant,
     stop: Stop,
     throttle: Arc<Throttle>,
+    waits: Waits,
     room: Arc<Semaphore>,
     proxies: Arc<Proxies>,
     tries: u32,
@@ -179,10 +182,17 @@ impl Http {
             deadline: tokio::time::Instant::now() + deadline,
             stop,
             throttle: Throttle::new(1),
+            waits: Waits::default(),
             room: Arc::new(Semaphore::new(ANSWERS_IN_MEMORY)),
             proxies: Arc::new(proxies),
             tries: TRIES,
         })
+    }
+
+    /// Whom this client and all made from it wait for at any moment.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.waits.clone()
     }
 
     /// The same client for another service, with at most so many requests to it side by side.
@@ -320,7 +330,7 @@ impl Http {
             biased;
             signal = self.stop.signalled() => return Err(Trouble::Interrupted(signal)),
             () = tokio::time::sleep_until(self.deadline) => return Err(late()),
-            turn = self.throttle.turn() => turn,
+            turn = self.turn(call) => turn,
         };
         let started = Instant::now();
         let result = tokio::select! {
@@ -331,6 +341,15 @@ impl Http {
         };
         Self::log(call, tried, started.elapsed(), &result);
         Ok((turn, result))
+    }
+
+    /// Waits until this request may begin; the pause that all requests make is noted.
+    async fn turn(&self, call: &Call) -> Turn {
+        let _waiting = self
+            .throttle
+            .resumes_at()
+            .map(|until| self.waits.begin(call.host(), until));
+        self.throttle.turn().await
     }
 
     /// Each request at debug level: never a body, never a header that could be a secret.
@@ -402,13 +421,15 @@ impl Http {
     /// Waits between tries, unless the deadline comes first or a signal asks to end.
     async fn wait(&self, wait: Duration, call: &Call) -> Result<(), Trouble> {
         let wait = self.clock.scaled(wait);
-        if tokio::time::Instant::now() + wait >= self.deadline {
+        let until = tokio::time::Instant::now() + wait;
+        if until >= self.deadline {
             return Err(Trouble::Deadline {
                 host: call.host().into(),
             });
         }
+        let _waiting = self.waits.begin(call.host(), until);
         tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
+            () = tokio::time::sleep_until(until) => Ok(()),
             signal = self.stop.signalled() => Err(Trouble::Interrupted(signal)),
         }
     }

@@ -83,6 +83,11 @@ impl Throttle {
         }
     }
 
+    /// Until when all requests pause, where they do.
+    pub fn resumes_at(&self) -> Option<Instant> {
+        Some(self.state().resume_at).filter(|until| *until > Instant::now())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,8 +153,11 @@ mod tests {
         drop(round);
         assert_eq!(limit(&throttle), 4);
         let before = Instant::now();
+        let resumes_at = before + Duration::from_secs(7);
+        assert_eq!(throttle.resumes_at(), Some(resumes_at));
         let turn = throttle.turn().await;
         assert!(before.elapsed() >= Duration::from_secs(7));
+        assert_eq!(throttle.resumes_at(), None);
         turn.slow_down(Duration::ZERO);
         assert_eq!(limit(&throttle), 2);
     }

@@ -1,14 +1,18 @@
 //! What a run did, as numbers that add up: collected here, printed by [`print`](fn@print).
 
 mod json;
+mod paint;
+pub mod progress;
 mod text;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::paint::Paint;
+use self::progress::Progress;
 use crate::cli::{Mode, OutputArgs};
 use crate::detection::{Labels, Window};
 use crate::failure::{Failure, Kind};
@@ -21,7 +25,8 @@ use crate::selection::Tally;
 /// - `carried_in + indicators_found` = unsupported + invalid + private + excluded + repeated +
 ///   `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
 /// - `submitted` = `processed` + `unprocessed`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Alerts handed out by the vendor, each counted once.
     pub alerts_fetched: u64,
@@ -106,6 +111,8 @@ pub struct Report {
     pub window: Option<Window>,
     /// The numbers.
     pub counts: Counts,
+    /// How far it is, while it is on.
+    pub progress: Progress,
     /// Plain lines for the summary.
     pub notes: Vec<String>,
     /// The items of a dry run.
@@ -123,6 +130,7 @@ impl Report {
             mode,
             window: None,
             counts: Counts::default(),
+            progress: Progress::default(),
             notes: Vec::new(),
             items: Vec::new(),
             failures: Vec::new(),

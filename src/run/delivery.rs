@@ -9,6 +9,7 @@ use crate::failure::{Failure, Kind};
 use crate::indicator;
 use crate::ledger::Pending;
 use crate::recorded_future::{Client, Halving, Processed, Receipt, Refused, Verdict};
+use crate::report::progress::Work;
 use crate::report::{Counts, Report};
 
 /// So many refused one by one, and none ever accepted, is no matter of single items any more.
@@ -22,6 +23,10 @@ pub(super) struct Delivery<'a> {
     client: &'a Client<'a>,
     books: &'a Books<'a>,
     batch_size: usize,
+    /// Batches that were accepted.
+    batches: u64,
+    /// What was sent in this run and what is still to be sent.
+    all: u64,
     /// Why nothing more is sent in this run.
     ended: bool,
 }
@@ -33,6 +38,8 @@ impl<'a> Delivery<'a> {
             client,
             books,
             batch_size: settings.batch_size,
+            batches: 0,
+            all: 0,
             ended: false,
         }
     }
@@ -46,6 +53,8 @@ impl<'a> Delivery<'a> {
         if self.settings.mode == Mode::DryRun {
             return Ok(());
         }
+        let settled = report.counts.submitted + report.counts.quarantined;
+        self.all = settled + self.books.waiting()?;
         while !self.ended {
             let room = self.books.room_today()?.map_or(usize::MAX, |room| {
                 usize::try_from(room).unwrap_or(usize::MAX)
@@ -58,6 +67,7 @@ impl<'a> Delivery<'a> {
                 self.end(report, quota_used_up(self.settings));
                 return Ok(());
             }
+            self.tell(report);
             self.send(batch, report).await?;
         }
         Ok(())
@@ -99,7 +109,12 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    fn settle(&self, part: &[Item], receipt: &Receipt, report: &mut Report) -> Result<(), Failure> {
+    fn settle(
+        &mut self,
+        part: &[Item],
+        receipt: &Receipt,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
         let ids: Vec<_> = part.iter().map(|(pending, _)| pending.id).collect();
         self.books.delivered(&ids)?;
         let processed = reconcile(part, receipt, report);
@@ -108,7 +123,9 @@ impl<'a> Delivery<'a> {
         counts.submitted += sent;
         counts.processed += processed;
         counts.unprocessed += sent - processed;
-        tracing::info!("sent a batch of {sent}; {processed} processed");
+        tracing::debug!("sent a batch of {sent}; {processed} processed");
+        self.batches += 1;
+        self.tell(report);
         Ok(())
     }
 
@@ -121,6 +138,7 @@ impl<'a> Delivery<'a> {
         self.books
             .quarantine(pending.id, refused.status, &refused.words)?;
         report.counts.quarantined += 1;
+        self.tell(report);
         tracing::warn!(
             "Recorded Future refused a submission, now in quarantine: {} ({})",
             refused.words,
@@ -130,6 +148,15 @@ impl<'a> Delivery<'a> {
             self.end(report, everything_refused(refused));
         }
         Ok(())
+    }
+
+    fn tell(&self, report: &Report) {
+        report.progress.set(Work::Sending {
+            batches: self.batches,
+            sent: report.counts.submitted,
+            refused: report.counts.quarantined,
+            all: self.all,
+        });
     }
 
     fn end(&mut self, report: &mut Report, failure: Failure) {

@@ -14,16 +14,27 @@ use crate::cli::{Mode, Settings};
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 use crate::http::{Http, Stop};
+use crate::logging;
 use crate::recorded_future::Client;
 use crate::report::Report;
+use crate::report::progress::{Progress, Work};
 use crate::selection::exclusions::Exclusions;
 
 /// Performs one run. Whatever happens, the report says it.
-pub async fn run(settings: &Settings, run_id: &str, clock: Clock, stop: Stop) -> Report {
+pub async fn run(
+    settings: &Settings,
+    run_id: &str,
+    clock: Clock,
+    stop: Stop,
+    progress: &Progress,
+) -> Report {
+    let heartbeat = tokio::spawn(progress.clone().tell_the_log(clock));
     let mut report = Report::new(run_id, settings.source.labels(), settings.mode);
+    report.progress = progress.clone();
     if let Err(failure) = prepare_and_perform(settings, clock, stop, &mut report).await {
         report.fail(failure);
     }
+    heartbeat.abort();
     report
 }
 
@@ -36,12 +47,14 @@ async fn prepare_and_perform(
 ) -> Result<(), Failure> {
     let exclusions = read_exclusions(settings)?;
     let http = Http::new(&settings.network, clock, settings.deadline, stop)?;
+    report.progress.follow(http.waits());
     let client = Client::new(
         &http,
         &settings.recorded_future,
         settings.mode == Mode::Debug,
     )?;
     let books = Books::open(settings, &report.run_id, clock)?;
+    logging::may_rotate();
     step();
     let now = clock.now_to_the_millisecond();
     let choice = window::choose(
@@ -54,11 +67,17 @@ async fn prepare_and_perform(
     if let Some(note) = &choice.note {
         report.note(note.clone());
     }
-    books.begin(choice.window)?;
-    step();
     books.found(&choice)?;
     step();
+    books.begin(choice.window)?;
+    step();
     report.counts.carried_in = books.waiting()?;
+    let elsewhere = books.waiting_elsewhere()?;
+    if elsewhere > 0 {
+        report.warn(format!(
+            "{elsewhere} submissions of this account wait under another Recorded Future key or for other organizations, and only a run with those sends them; `collective-insights status` shows them"
+        ));
+    }
 
     let mut delivery = Delivery::new(settings, &client, &books);
     let performed = perform(
@@ -94,6 +113,9 @@ async fn perform(
     delivery.deliver(report).await?;
     let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
     step();
+    report.progress.set(Work::Storing {
+        submissions: u64::try_from(read.submissions.len()).unwrap_or(u64::MAX),
+    });
     books.store(&read.submissions)?;
     step();
     books.advance(choice, read.known_until, report)?;

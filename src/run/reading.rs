@@ -9,6 +9,7 @@ use crate::detection::Window;
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::report::Report;
+use crate::report::progress::Work;
 use crate::selection::exclusions::Exclusions;
 use crate::selection::{Selection, Tally};
 use crate::sources::Page;
@@ -39,10 +40,18 @@ pub(super) async fn read(
     let mut selection = Selection::new(settings.thresholds, exclusions);
     let mut known_until = window.start;
     let mut flawed = false;
+    let (mut pages, mut total) = (0, None);
     loop {
+        report.progress.set(Work::Reading {
+            pages,
+            alerts: selection.tally().alerts_fetched,
+            total,
+        });
         match reader.next_page().await {
             Ok(None) => break,
             Ok(Some(page)) => {
+                pages += 1;
+                total = page.total;
                 flawed |= page.flaw.is_some();
                 // A page that the vendor itself calls incomplete makes nothing behind it certain.
                 if !flawed {
@@ -84,7 +93,7 @@ fn take(
     if let Some(flaw) = page.flaw {
         report.fail(flaw);
     }
-    tracing::info!("read {}{of_total} alerts", selection.tally().alerts_fetched);
+    tracing::debug!("read {}{of_total} alerts", selection.tally().alerts_fetched);
     Ok(())
 }
 

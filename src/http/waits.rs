@@ -1,0 +1,84 @@
+//! Whom the run waits for at this moment: noted by the requests, read by whoever shows it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The waits that are on, of all services of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Waits(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    begun: u64,
+    on: BTreeMap<u64, (String, Instant)>,
+}
+
+/// A wait; it is over when this is dropped, however that comes about.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    waits: Waits,
+    number: u64,
+}
+
+impl Waits {
+    /// Notes that a host is waited for.
+    pub(super) fn begin(&self, host: &str, until: tokio::time::Instant) -> Waiting {
+        let mut state = self.state();
+        state.begun += 1;
+        let number = state.begun;
+        state.on.insert(number, (host.to_owned(), until.into_std()));
+        Waiting {
+            waits: self.clone(),
+            number,
+        }
+    }
+
+    /// The host that is waited for the longest from now on, and how long.
+    #[must_use]
+    pub fn longest(&self) -> Option<(String, Duration)> {
+        let state = self.state();
+        let (host, until) = state.on.values().max_by_key(|(_, until)| *until)?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| (host.clone(), left))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.waits.state().on.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_that_is_on_is_told() {
+        let now = tokio::time::Instant::now();
+        let minutes = |count| Duration::from_mins(count);
+        let host = |waits: &Waits| waits.longest().map(|(host, _)| host);
+        let waits = Waits::default();
+        assert_eq!(host(&waits), None);
+        let _first = waits.begin("first", now + minutes(10));
+        let second = waits.begin("second", now + minutes(20));
+        let _third = waits.begin("third", now + minutes(5));
+        let (longest, left) = waits.longest().unwrap();
+        assert_eq!(longest, "second");
+        assert!(left > minutes(10) && left <= minutes(20), "{left:?}");
+        drop(second);
+        assert_eq!(host(&waits).as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn a_wait_whose_time_has_come_is_not_told() {
+        let waits = Waits::default();
+        let _waiting = waits.begin("host", tokio::time::Instant::now());
+        assert_eq!(waits.longest(), None);
+    }
+}
