@@ -96,14 +96,17 @@ fn set(names: [&'static str; 2]) -> Result<Option<(&'static str, String)>, Failu
 }
 
 /// The proxy as `host:port`, if it is one that can be used.
+///
+/// A password with a / or an @ as it is would make a host of its other half, to be looked up and logged.
 fn usable(name: &str, value: &str) -> Result<String, Failure> {
-    let proxy = intercept(value).ok_or_else(|| unusable(name, "it is no URL of a proxy"))?;
-    match proxy.uri().scheme_str() {
-        Some("http" | "https") => Ok(proxy
-            .uri()
-            .authority()
-            .map(ToString::to_string)
-            .unwrap_or_default()),
+    let place = value.split_once("://").map_or(value, |(_, place)| place);
+    let place = place.strip_suffix('/').unwrap_or(place);
+    let is_place = !place.contains(['/', '?', '#', '\\']) && place.matches('@').count() <= 1;
+    let proxy = intercept(value)
+        .filter(|_| is_place)
+        .ok_or_else(|| unusable(name, "it is no URL of a proxy"))?;
+    match (proxy.uri().scheme_str(), proxy.uri().authority()) {
+        (Some("http" | "https"), Some(place)) => Ok(place.to_string()),
         _ => Err(unusable(name, "proxies that speak SOCKS are not supported")),
     }
 }

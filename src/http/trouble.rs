@@ -153,7 +153,7 @@ impl Trouble {
             ),
             Self::Connect { .. } => (
                 Kind::Temporary,
-                "Check that the proxy in HTTPS_PROXY is the right one, runs, and lets this host pass (NO_PROXY names hosts that are reached without it); then run again, nothing is lost by waiting.",
+                "Check that the proxy in HTTPS_PROXY is the right one, runs, takes the user name and password given there, and lets this host pass (NO_PROXY names hosts that are reached without it); then run again, nothing is lost by waiting.",
             ),
             Self::Certificate(refused) => (Kind::Configuration, refused.hint()),
             Self::ProxyCredentials { .. } => (

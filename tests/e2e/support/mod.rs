@@ -7,6 +7,7 @@ pub mod failing;
 pub mod internet;
 pub mod judge;
 pub mod process;
+pub mod real_proxy;
 pub mod tls;
 pub mod vendor;
 pub mod views;
