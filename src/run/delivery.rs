@@ -109,7 +109,12 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, part: &[Item], receipt: &Receipt, report: &mut Report) -> Result<(), Failure> {
+    fn settle(
+        &mut self,
+        part: &[Item],
+        receipt: &Receipt,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
         let ids: Vec<_> = part.iter().map(|(pending, _)| pending.id).collect();
         self.books.delivered(&ids)?;
         let processed = reconcile(part, receipt, report);

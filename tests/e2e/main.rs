@@ -28,6 +28,7 @@ mod modes;
 mod nights;
 mod oracle;
 mod paging;
+mod progress;
 mod readme;
 mod retries;
 mod samples;

@@ -6,6 +6,7 @@ pub mod canary;
 pub mod failing;
 pub mod judge;
 pub mod process;
+pub mod terminal;
 pub mod vendor;
 pub mod views;
 
