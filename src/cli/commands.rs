@@ -277,14 +277,20 @@ impl SourceArgs {
 /// The network.
 #[derive(Debug, Args)]
 pub struct NetworkArgs {
-    /// PEM file of certificates to trust beside the system's, such as an inspecting proxy's
-    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    /// Certificates to trust beside the system's
+    ///
+    /// A PEM file, for example with an inspecting proxy's certificate.
+    #[arg(long, value_name = "FILE", help_heading = "Delivery")]
     pub ca_cert: Option<PathBuf>,
-    /// Seconds a connection may take to be made: 1 to 300
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), help_heading = "Network")]
+    /// Seconds to connect
+    ///
+    /// From 1 to 300.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), hide_short_help = true, help_heading = "Delivery")]
     pub connect_timeout: u16,
-    /// Seconds a request may take, its whole answer included: 1 to 3600
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), help_heading = "Network")]
+    /// Seconds a request may take
+    ///
+    /// Its whole answer included; from 1 to 3600.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true, help_heading = "Delivery")]
     pub timeout: u16,
 }
 
@@ -332,7 +338,7 @@ pub struct LogArgs {
         value_name = "SIZE",
         default_value = "10MiB",
         value_parser = values::size,
-        help_heading = "Log and output"
+        hide_short_help = true, help_heading = "Log and output"
     )]
     pub log_max_size: u64,
     /// Older logs to keep
@@ -343,7 +349,7 @@ pub struct LogArgs {
         value_name = "N",
         default_value_t = 5,
         value_parser = clap::value_parser!(u8).range(1..=99),
-        help_heading = "Log and output"
+        hide_short_help = true, help_heading = "Log and output"
     )]
     pub log_keep: u8,
     /// How a log line looks, text or json

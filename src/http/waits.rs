@@ -16,14 +16,14 @@ struct State {
 
 /// A wait; it is over when this is dropped, however that comes about.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     waits: Waits,
     number: u64,
 }
 
 impl Waits {
     /// Notes that a host is waited for.
-    pub(super) fn begin(&self, host: &str, until: tokio::time::Instant) -> Waiting {
+    pub(crate) fn begin(&self, host: &str, until: tokio::time::Instant) -> Waiting {
         let mut state = self.state();
         state.begun += 1;
         let number = state.begun;

@@ -171,3 +171,36 @@ fn in_quarantine(refused: u64) -> String {
 fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_gets_what_is_known() {
+        let reading = |total| Work::Reading {
+            pages: 12,
+            alerts: 12_000,
+            total,
+        };
+        let sending = |refused| Work::Sending {
+            batches: 3,
+            sent: 3000,
+            refused,
+            all: 5000,
+        };
+        for (work, words) in [
+            (Work::Short, None),
+            (reading(Some(20_000)), Some("read 12000 of 20000 alerts")),
+            (reading(None), Some("read 12000 alerts")),
+            (
+                Work::Storing { submissions: 9 },
+                Some("storing 9 submissions"),
+            ),
+            (sending(0), Some("sent 3000 of 5000 submissions")),
+            (sending(2), Some("sent 3000 of 5000 submissions, 2 refused")),
+        ] {
+            assert_eq!(work.in_words().as_deref(), words);
+        }
+    }
+}

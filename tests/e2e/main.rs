@@ -33,6 +33,7 @@ mod nights;
 mod oracle;
 mod origins;
 mod paging;
+mod progress;
 mod proxies;
 mod readme;
 mod regions;

@@ -52,13 +52,15 @@ struct About {
 fn help(command: &str) -> BTreeMap<String, About> {
     let folder = tempfile::tempdir().unwrap();
     let mut run = bare_command(folder.path());
-    let text = Ran::of(run.args(command.split(' ')).arg("-h"))
+    let text = Ran::of(run.args(command.split(' ')).arg("--help"))
         .ended(0)
         .stdout;
     let mut options: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
         let words = line.trim();
-        if line.starts_with(' ') && words.starts_with('-') && !words.starts_with("- ") {
+        // Long help stands further in than the options' names.
+        let indent = line.len() - line.trim_start().len();
+        if (1..10).contains(&indent) && words.starts_with('-') {
             let names: Vec<&str> = words
                 .split_whitespace()
                 .take_while(|word| word.starts_with('-'))

@@ -2,19 +2,23 @@
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use console::Term;
 use indicatif::style::TemplateError;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::{Paint, Progress, Work, counted, in_quarantine};
 
 /// How long one picture stands.
 const FRAME: Duration = Duration::from_millis(100);
-/// How wide a terminal has to be for the bar beside the words.
+/// How wide the bar is, and how wide a terminal has to be for it.
+const BAR: u16 = 20;
 const WIDE_ENOUGH_FOR_A_BAR: u16 = 70;
+/// The spinner and the blank behind it.
+const SPINNER: u16 = 2;
 
 /// A line that is being drawn.
 #[derive(Debug)]
@@ -27,24 +31,19 @@ impl Painter {
     /// Begins to draw; `None` where the system gives no thread for it, which is no reason not to run.
     pub fn start(
         progress: Progress,
-        terminal: impl TermLike + 'static,
+        terminal: impl TermLike + Clone + 'static,
         paint: Paint,
     ) -> Option<Self> {
         let (going, ended) = mpsc::channel::<()>();
         let draw = move || {
-            let Ok(styles) = Styles::new(paint) else {
+            let line = Line::default();
+            let Ok(style) = line.style(paint) else {
                 return;
             };
-            let width = terminal.width();
-            let target = ProgressDrawTarget::term_like(Box::new(terminal));
-            let bar = ProgressBar::with_draw_target(None, target);
-            let mut drawn = None;
+            let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+            let bar = ProgressBar::with_draw_target(None, target).with_style(style);
             loop {
-                let picture = Picture::of(&progress);
-                if drawn.as_ref() != Some(&picture) {
-                    picture.put(&bar, &styles, width >= WIDE_ENOUGH_FOR_A_BAR);
-                    drawn = Some(picture);
-                }
+                line.set(Picture::of(&progress).line(terminal.width(), paint));
                 bar.tick();
                 if ended.recv_timeout(FRAME) != Err(RecvTimeoutError::Timeout) {
                     break;
@@ -84,21 +83,17 @@ impl Picture {
         let work = progress.work();
         if let Some(wait) = progress.wait() {
             let words = work.in_words().map(|words| format!("; {words}"));
-            return Self {
-                label: "",
-                part: None,
-                words: format!("Waiting {wait}{}", words.unwrap_or_default()),
-            };
+            return Self::words(format!("Waiting {wait}{}", words.unwrap_or_default()));
         }
         let seconds = progress.0.begun.elapsed().as_secs();
         let time = format!("{}:{:02}", seconds / 60, seconds % 60);
         match work {
-            Work::Short => Self::words("Working", time),
+            Work::Short => Self::words(format!("Working, {time}")),
             Work::Reading {
                 pages: 0,
                 total: None,
                 ..
-            } => Self::words("Reading alerts", time),
+            } => Self::words(format!("Reading alerts, {time}")),
             Work::Reading {
                 pages,
                 alerts,
@@ -116,7 +111,7 @@ impl Picture {
                 }
             }
             Work::Storing { submissions } => {
-                Self::words("Storing", format!("{submissions} submissions, {time}"))
+                Self::words(format!("Storing {submissions} submissions, {time}"))
             }
             Work::Sending {
                 batches,
@@ -135,52 +130,69 @@ impl Picture {
         }
     }
 
-    fn words(label: &'static str, words: String) -> Self {
+    fn words(words: String) -> Self {
         Self {
-            label,
+            label: "",
             part: None,
             words,
         }
     }
 
-    fn put(&self, bar: &ProgressBar, styles: &Styles, wide: bool) {
-        if let Some((done, all)) = self.part.filter(|_| wide) {
-            bar.set_style(styles.with_bar.clone());
-            bar.set_length(all);
-            bar.set_position(done);
-            bar.set_prefix(self.label);
-            bar.set_message(self.words.clone());
-        } else {
-            bar.set_style(styles.words_alone.clone());
-            let colon = if self.label.is_empty() { "" } else { ": " };
-            bar.set_message(format!("{}{colon}{}", self.label, self.words));
+    /// The line, no wider than it may be. It is ASCII, for every locale.
+    fn line(&self, width: u16, paint: Paint) -> String {
+        if let Some((done, all)) = self.part
+            && width >= WIDE_ENOUGH_FOR_A_BAR
+        {
+            let head = format!("{} [", self.label);
+            let left = usize::from(width - SPINNER - BAR).saturating_sub(head.len() + 2);
+            let words: String = self.words.chars().take(left).collect();
+            return format!("{head}{}] {words}", paint.cyan(&bar(done, all)));
         }
+        let colon = if self.label.is_empty() { "" } else { ": " };
+        let line = format!("{}{colon}{}", self.label, self.words);
+        let left = usize::from(width.saturating_sub(SPINNER));
+        line.chars().take(left).collect()
     }
 }
 
-/// The two forms of the line. They are ASCII, for every locale.
-struct Styles {
-    with_bar: ProgressStyle,
-    words_alone: ProgressStyle,
+/// `=====>        `
+fn bar(done: u64, all: u64) -> String {
+    let columns = u128::from(BAR);
+    let full = u128::from(done) * columns / u128::from(all.max(1));
+    (0..columns).fold(String::new(), |mut bar, column| {
+        bar.push(match column {
+            _ if column < full => '=',
+            _ if column == full && done > 0 => '>',
+            _ => ' ',
+        });
+        bar
+    })
 }
 
-impl Styles {
-    fn new(paint: Paint) -> Result<Self, TemplateError> {
-        let (spinner, bar) = (paint.cyan("{spinner}"), paint.cyan("{bar:24}"));
-        let style = |template: &str| {
-            ProgressStyle::with_template(template)
-                .map(|style| style.tick_chars("|/-\\ ").progress_chars("=> "))
+/// What is behind the spinner. It is put in as a whole, so that no picture is drawn half new, half old.
+#[derive(Debug, Clone, Default)]
+struct Line(Arc<Mutex<String>>);
+
+impl Line {
+    fn set(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    fn style(&self, paint: Paint) -> Result<ProgressStyle, TemplateError> {
+        let line = Arc::clone(&self.0);
+        let write = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // Writing to a String cannot fail.
+            let _ = out.write_str(&line.lock().unwrap_or_else(PoisonError::into_inner));
         };
-        Ok(Self {
-            with_bar: style(&format!("{spinner} {{prefix}} [{bar}] {{wide_msg}}"))?,
-            words_alone: style(&format!("{spinner} {{wide_msg}}"))?,
-        })
+        let template = format!("{} {{line}}", paint.cyan("{spinner}"));
+        let style = ProgressStyle::with_template(&template)?;
+        Ok(style.tick_chars("|/-\\ ").with_key("line", write))
     }
 }
 
 /// A terminal whose last columns are left free: what a person types then (the `^C` of Ctrl-C) stands in
 /// the same line, and is wiped with it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Margin(Term);
 
 impl Margin {
@@ -226,5 +238,177 @@ impl TermLike for Margin {
 
     fn flush(&self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Waits;
+    use std::time::Instant;
+
+    /// A terminal of one line that remembers what stands in it, and all that ever stood in it.
+    #[derive(Debug, Clone, Default)]
+    struct Recorder {
+        line: Arc<Mutex<String>>,
+        all: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Recorder {
+        fn line(&self) -> String {
+            self.line.lock().unwrap().trim_end().to_owned()
+        }
+
+        fn drawn(&self) -> usize {
+            self.all.lock().unwrap().len()
+        }
+
+        fn until(&self, what: &str) {
+            let begun = Instant::now();
+            let shown = |line: &String| line.contains(what);
+            while !self.all.lock().unwrap().iter().any(shown) {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{}", self.line());
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    impl TermLike for Recorder {
+        fn width(&self) -> u16 {
+            75
+        }
+
+        fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
+            assert_eq!(lines, 0);
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
+            assert_eq!(lines, 0);
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            unreachable!()
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            unreachable!()
+        }
+
+        fn write_line(&self, _: &str) -> io::Result<()> {
+            unreachable!()
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.line.lock().unwrap().push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.line.lock().unwrap().clear();
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            self.all.lock().unwrap().push(self.line());
+            Ok(())
+        }
+    }
+
+    const HALF: Work = Work::Reading {
+        pages: 100,
+        alerts: 100_000,
+        total: Some(200_000),
+    };
+
+    fn drawing() -> (Progress, Recorder) {
+        let (progress, terminal) = (Progress::default(), Recorder::default());
+        let plain = Paint::new(clap::ColorChoice::Never, &io::stderr());
+        *progress.painter() = Painter::start(progress.clone(), terminal.clone(), plain);
+        (progress, terminal)
+    }
+
+    #[test]
+    fn what_the_run_left_is_drawn_and_wiped() {
+        let (progress, terminal) = drawing();
+        terminal.until("| Working, 0:0");
+        progress.set(HALF);
+        terminal.until("Reading alerts [==========>         ] 100000 of 200000, 100 pages, 0:0");
+        progress.clear();
+        assert_eq!(terminal.line(), "");
+        let drawn = terminal.drawn();
+        progress.set(Work::Short);
+        progress.clear();
+        thread::sleep(FRAME * 2);
+        assert_eq!(terminal.drawn(), drawn, "nothing is drawn any more");
+    }
+
+    #[test]
+    fn a_panicking_thread_leaves_a_clean_line() {
+        struct Hook(Progress);
+        impl Drop for Hook {
+            fn drop(&mut self) {
+                assert!(thread::panicking());
+                self.0.clear();
+            }
+        }
+        let (progress, terminal) = drawing();
+        terminal.until("Working");
+        let panicked = thread::spawn(move || {
+            let _hook = Hook(progress);
+            panic!("made");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(terminal.line(), "");
+    }
+
+    #[test]
+    fn a_wait_takes_the_place_of_the_bar() {
+        let (progress, terminal) = drawing();
+        let waits = Waits::default();
+        progress.follow(waits.clone());
+        progress.set(HALF);
+        let until = tokio::time::Instant::now() + Duration::from_secs(250);
+        let waiting = waits.begin("api.us-2.crowdstrike.com", until);
+        terminal.until("s for api.us-2.crowdstrike.com; read 100000 of 200000 alerts");
+        drop(waiting);
+        terminal.until("Reading alerts [");
+        progress.clear();
+        let all = terminal.all.lock().unwrap().clone();
+        assert!(all.iter().any(|line| line.contains(" Waiting 2")));
+    }
+
+    #[test]
+    fn every_picture_fits() {
+        let plain = Paint::new(clap::ColorChoice::Never, &io::stderr());
+        let painted = Paint::new(clap::ColorChoice::Always, &io::stderr());
+        let progress = Progress::default();
+        let huge = Some(u64::MAX);
+        for total in [None, Some(0), Some(1), huge] {
+            progress.set(Work::Reading {
+                pages: u64::MAX,
+                alerts: u64::MAX,
+                total,
+            });
+            let picture = Picture::of(&progress);
+            for width in 1..200 {
+                let line = picture.line(width, plain);
+                let fits = usize::from(width.saturating_sub(SPINNER));
+                assert!(line.len() <= fits, "{width}: {line:?}");
+                let coloured = picture.line(width, painted);
+                assert_eq!(console::strip_ansi_codes(&coloured), line);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bar_is_always_as_wide() {
+        assert_eq!(bar(0, 0), " ".repeat(20));
+        assert_eq!(bar(0, 9), " ".repeat(20));
+        assert_eq!(bar(1, 1_000_000), format!(">{}", " ".repeat(19)));
+        assert_eq!(bar(1, 2), format!("{}>{}", "=".repeat(10), " ".repeat(9)));
+        assert_eq!(bar(9, 9), "=".repeat(20));
+        assert_eq!(bar(u64::MAX, 1), "=".repeat(20));
     }
 }

@@ -8,6 +8,7 @@ pub mod internet;
 pub mod judge;
 pub mod process;
 pub mod real_proxy;
+pub mod terminal;
 pub mod tls;
 pub mod vendor;
 pub mod views;
