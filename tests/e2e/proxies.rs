@@ -204,6 +204,25 @@ fn a_407_in_a_services_place_is_the_proxys() {
 }
 
 #[test]
+fn a_proxy_that_repeats_its_password_is_not_quoted_with_it() {
+    for said in [AWKWARD, AWKWARD_IN_A_URL, AWKWARD_AS_SENT] {
+        for code in [400, 403, 503] {
+            let internet = Internet::new(world());
+            let sandbox = &internet.stage.sandbox;
+            let echo = Fault::status(code, format!("I was told {said}!"));
+            sandbox.always(Service::FalconToken, Some(echo));
+            let mut command = internet.stage.command("crowdstrike --debug");
+            let port = sandbox.port();
+            let url = format!("http://batch:{AWKWARD_IN_A_URL}@127.0.0.1:{port}");
+            let ran = Ran::of(command.env("HTTP_PROXY", url));
+            assert_ne!(ran.code, 0);
+            ran.says(&["I was told ", "[secret]!"]);
+            nothing_shows(&internet.stage, &ran, &[AWKWARD, AWKWARD_AS_SENT]);
+        }
+    }
+}
+
+#[test]
 fn hosts_in_no_proxy_are_reached_without_it() {
     for (host, name, value, through) in [
         ("127.0.0.1", "NO_PROXY", "127.0.0.1", false),
@@ -251,7 +270,7 @@ fn a_proxy_that_cannot_be_used_ends_the_run_before_it_begins() {
         ("HTTPS_PROXY", "w0rd-never-seen:1#p@127.0.0.1:1", "no URL"),
         ("HTTPS_PROXY", "w0rd-never-seen:1?p@127.0.0.1:1", "no URL"),
         ("HTTPS_PROXY", "not a url", "no URL"),
-        ("HTTPS_PROXY", "https://", "no URL"),
+        ("HTTPS_PROXY", "http:///", "no URL"),
         ("https_proxy", "ftp://127.0.0.1:1", "no URL"),
         (
             "HTTPS_PROXY",
