@@ -32,6 +32,7 @@ mod readme;
 mod retries;
 mod samples;
 mod secrets;
+mod side_by_side;
 mod support;
 mod tenants;
 mod tending;
