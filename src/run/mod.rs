@@ -94,7 +94,7 @@ async fn perform(
     delivery.deliver(report).await?;
     let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
     step();
-    books.store(&read.submissions)?;
+    books.store(read.submissions)?;
     step();
     books.advance(choice, read.known_until, report)?;
     step();
