@@ -74,6 +74,14 @@ pub enum Reading {
     },
 }
 
+impl Reading {
+    /// What reads as no alert at all.
+    pub const STRANGE: Self = Self::Unreadable {
+        id: None,
+        why: "it is not a JSON object that can be read",
+    };
+}
+
 /// The span of time a run reads: `[start, end)`, UTC, whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {

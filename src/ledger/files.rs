@@ -12,6 +12,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::{Fault, LedgerError, Result, explain, explain_io};
 use super::schema;
 
+/// No lock within the process: a connection never leaves its thread.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// How long to wait for a person's `sqlite3` to let go.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -128,7 +131,7 @@ fn draw_up(draft: &Path) -> Result<()> {
         .open(draft)
         .map_err(|error| explain_io(&error, draft))?;
     let make = || -> rusqlite::Result<()> {
-        let db = Connection::open_with_flags(draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let db = Connection::open_with_flags(draft, FLAGS)?;
         settle_in(&db)?;
         db.execute_batch("BEGIN")?;
         schema::migrate(&db, 0)?;
@@ -150,8 +153,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
     let path = PathBuf::from("(temporary)");
     let open = || -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let db = Connection::open_with_flags("", flags)?;
+        let db = Connection::open_with_flags("", FLAGS | OpenFlags::SQLITE_OPEN_CREATE)?;
         settle_in(&db)?;
         Ok(db)
     };
@@ -169,7 +171,7 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, u32)> {
     }
     let open = || -> rusqlite::Result<(Connection, i32, i32)> {
         // Not read-only even for a view: a run that was killed may have left a journal to be played back first.
-        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let db = Connection::open_with_flags(path, FLAGS)?;
         settle_in(&db)?;
         let application = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -270,7 +272,7 @@ fn settle_in(db: &Connection) -> rusqlite::Result<()> {
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;
-         PRAGMA cache_size = -65536;",
+         PRAGMA cache_size = -4096;",
     )
 }
 

@@ -70,7 +70,7 @@ pub use view::{Filter, Held, State, View};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use error::{Fault, explain};
 use lock::Lock;
@@ -84,6 +84,12 @@ pub struct Ledger {
     view: View,
     rehearsal: bool,
     _lock: Option<Lock>,
+}
+
+/// The ledger, read as of one moment.
+#[derive(Debug)]
+pub struct AtOnce<'a> {
+    _reading: Option<Transaction<'a>>,
 }
 
 impl Ledger {
@@ -165,6 +171,24 @@ impl Ledger {
     #[must_use]
     pub fn is_rehearsal(&self) -> bool {
         self.rehearsal
+    }
+
+    /// While this is held, everything is read as of one moment. Many questions in it are several times as fast as
+    /// each by itself, because `SQLite` locks the file once. Nothing can be written until it is dropped.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn at_once(&self) -> Result<AtOnce<'_>> {
+        if self.rehearsal {
+            // It is all one transaction anyway.
+            return Ok(AtOnce { _reading: None });
+        }
+        match self.view.db().unchecked_transaction() {
+            Ok(reading) => Ok(AtOnce {
+                _reading: Some(reading),
+            }),
+            Err(error) => Err(explain(error.into(), self.view.path())),
+        }
     }
 
     /// Does `work` wholly or not at all. A savepoint, because that is a transaction of its own in a run and a part

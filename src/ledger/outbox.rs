@@ -1,5 +1,7 @@
 //! What is fetched and not yet delivered: how it comes in, and in which order it goes out.
 
+use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -104,6 +106,22 @@ impl Ledger {
         resend: bool,
         now: DateTime<Utc>,
     ) -> Result<u64> {
+        let entries = entries.iter().map(Ok::<_, Infallible>);
+        self.store_each(tenant, run, entries, resend, now)
+    }
+
+    /// As [`Ledger::store`], for entries that are made one by one, so that they need not all be in memory.
+    ///
+    /// # Errors
+    /// As [`Ledger::store`], and when one of them cannot be made; then none is stored.
+    pub fn store_each<E: fmt::Display>(
+        &self,
+        tenant: TenantId,
+        run: &str,
+        entries: impl IntoIterator<Item = Result<impl Borrow<Entry>, E>>,
+        resend: bool,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
         self.atomically(|db| {
             let mut insert = db.prepare_cached(
                 "INSERT INTO outbox (tenant, run, kind, value, severity, item, stored_at)
@@ -116,6 +134,8 @@ impl Ledger {
             )?;
             let mut stored = 0;
             for entry in entries {
+                let entry = entry.map_err(|error| Fault::Other(error.to_string()))?;
+                let entry = entry.borrow();
                 if entry.detections.is_empty() {
                     return Err(Fault::Other("an entry stands for no detection".to_owned()));
                 }
@@ -132,31 +152,13 @@ impl Ledger {
         })
     }
 
-    /// What is known about a detection with an indicator.
+    /// What is known about a detection with an indicator. Many are best asked about [at once](Ledger::at_once).
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn known(&self, tenant: TenantId, detection: &str, indicator: &Indicator) -> Result<Known> {
         self.view
             .read(|db| Ok(known(db, tenant, detection, indicator)?))
-    }
-
-    /// What is known about many, in their order. Several times as fast as asking for each, because `SQLite` locks
-    /// the file once.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn known_all<'a>(
-        &self,
-        tenant: TenantId,
-        pairs: impl IntoIterator<Item = (&'a str, &'a Indicator)>,
-    ) -> Result<Vec<Known>> {
-        let pairs = pairs.into_iter();
-        self.atomically(|db| {
-            Ok(pairs
-                .map(|(detection, indicator)| known(db, tenant, detection, indicator))
-                .collect::<rusqlite::Result<_>>()?)
-        })
     }
 
     /// The next entries to send: the most severe first, then those stored first. `after` skips what was handed out

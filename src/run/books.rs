@@ -1,5 +1,6 @@
 //! The ledger as one run sees it: its own tenant, its own id, and failures in plain words.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -10,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::window::Choice;
 use crate::cli::{LedgerChoice, Mode, Settings};
 use crate::clock::Clock;
-use crate::detection::Window;
+use crate::detection::{Labels, Window};
 use crate::failure::{Failure, Kind};
 use crate::indicator::Indicator;
-use crate::ledger::{Advance, Entry, EntryId, Known, Ledger, Pending, TenantId, TenantKey};
+use crate::ledger::{Advance, AtOnce, Entry, EntryId, Known, Ledger, Pending, TenantId, TenantKey};
 use crate::recorded_future;
 use crate::report::Report;
 use crate::selection::Past;
@@ -79,6 +80,11 @@ impl<'a> Books<'a> {
         Ok(self.ledger.waiting_elsewhere(self.tenant)?)
     }
 
+    /// While this is held, many questions about the past are fast, and nothing can be stored.
+    pub fn at_once(&self) -> Result<AtOnce<'_>, Failure> {
+        Ok(self.ledger.at_once()?)
+    }
+
     /// What earlier runs did with a detection's indicator.
     pub fn past(&self, detection: &str, indicator: &Indicator) -> Result<Past, Failure> {
         Ok(
@@ -92,29 +98,19 @@ impl<'a> Books<'a> {
     }
 
     /// Puts submissions into the outbox, all or none.
-    pub fn store(&self, submissions: &[Submission]) -> Result<(), Failure> {
+    pub fn store(&self, mut submissions: Vec<Submission>) -> Result<(), Failure> {
         let labels = self.settings.source.labels();
+        // In the order in which they will be sent: what is settled together then lies together in the file,
+        // and settling a batch writes a third of the pages.
+        submissions.sort_by_key(|submission| Reverse(submission.severity));
+        // One after the other: with all that they repeat, they take more memory than anything else.
         let entries = submissions
-            .iter()
-            .map(|submission| {
-                let item = recorded_future::item(submission, labels)?;
-                let detections = std::iter::once(&submission.detection_id)
-                    .chain(&submission.repeats)
-                    .cloned()
-                    .collect();
-                Ok(Entry {
-                    indicator: submission.indicator.clone(),
-                    severity: submission.severity,
-                    item: item.get().to_owned(),
-                    detections,
-                })
-            })
-            .collect::<serde_json::Result<Vec<Entry>>>()
-            .map_err(|error| unwritable(&error))?;
-        self.ledger.store(
+            .into_iter()
+            .map(|submission| entry(submission, labels));
+        self.ledger.store_each(
             self.tenant,
             &self.run_id,
-            &entries,
+            entries,
             self.settings.resend,
             self.clock.now(),
         )?;
@@ -210,6 +206,19 @@ impl<'a> Books<'a> {
         self.ledger.forget(now)?;
         Ok(())
     }
+}
+
+/// A submission as the ledger keeps it.
+fn entry(submission: Submission, labels: Labels) -> serde_json::Result<Entry> {
+    let item: Box<str> = recorded_future::item(&submission, labels)?.into();
+    Ok(Entry {
+        indicator: submission.indicator,
+        severity: submission.severity,
+        item: item.into(),
+        detections: std::iter::once(submission.detection_id)
+            .chain(submission.repeats)
+            .collect(),
+    })
 }
 
 fn unwritable(error: &serde_json::Error) -> Failure {

@@ -85,11 +85,13 @@ fn take(
         .total
         .map(|total| format!(" of {total}"))
         .unwrap_or_default();
+    let at_once = books.at_once()?;
     for reading in page.readings {
         selection.take(reading, |detection, indicator| {
             books.past(detection, indicator)
         })?;
     }
+    drop(at_once);
     if let Some(flaw) = page.flaw {
         report.fail(flaw);
     }

@@ -35,7 +35,13 @@ where
     P: DeserializeOwned + WithElements<T>,
     T: DeserializeOwned,
 {
-    let error = match serde_json::from_slice(bytes) {
+    // Checked as a whole, text is read faster than string by string. Bytes that are no text may still be a
+    // page whose needed parts are.
+    let decoded = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    let error = match decoded {
         Ok(Slot::Read(page)) => return Ok(page),
         Ok(Slot::Strange) => return Err(Broken("not a JSON object".into())),
         Err(error) => error,
@@ -71,30 +77,39 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Slot<T> {
 /// A text: a string, or a number or truth value spelled out; a list's texts joined by commas.
 /// Anything else, and white space alone, is `None`.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    deserializer.deserialize_any(Any(TextReader))
+    made_of_text(deserializer, |text| Some(text.to_owned()))
+}
+
+/// What `make` makes of a text as [`text`] reads it, without a copy of it.
+fn made_of_text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    make: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, D::Error> {
+    deserializer.deserialize_any(Any(TextReader(make)))
 }
 
 /// An instant: RFC 3339 with 0 to 9 fractional digits, made UTC. Anything else is `None`.
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
-    Ok(text(deserializer)?
-        .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
-        .map(|time| time.to_utc()))
+    made_of_text(deserializer, |text| {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        Some(time.to_utc())
+    })
 }
 
 /// A score: a number, or a text that is one, cut to whole and to 255 at most. Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    let number = text(deserializer)?.and_then(|text| {
+    made_of_text(deserializer, |text| {
         let whole = text.split('.').next().unwrap_or_default();
-        whole.parse::<u64>().ok()
-    });
-    Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
+        let number: u64 = whole.parse().ok()?;
+        Some(u8::try_from(number).unwrap_or(u8::MAX))
+    })
 }
 
 /// A count: a number, or a text that is one. Anything else is `None`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(text(deserializer)?.and_then(|text| text.parse().ok()))
+    made_of_text(deserializer, |text| text.parse().ok())
 }
 
 /// A list; anything else is empty.
@@ -146,7 +161,7 @@ impl<'de> Deserialize<'de> for Text {
 trait Reads<'de>: Sized {
     type Value;
     fn nothing(self) -> Self::Value;
-    fn scalar(self, text: impl fmt::Display) -> Self::Value {
+    fn scalar(self, text: &str) -> Self::Value {
         let _ = text;
         self.nothing()
     }
@@ -174,30 +189,32 @@ impl<'de, T: Deserialize<'de>> Reads<'de> for SlotReader<T> {
     }
 }
 
-struct TextReader;
+struct TextReader<F>(F);
 
-impl<'de> Reads<'de> for TextReader {
-    type Value = Option<String>;
+impl<'de, T, F: FnOnce(&str) -> Option<T>> Reads<'de> for TextReader<F> {
+    type Value = Option<T>;
 
-    fn nothing(self) -> Option<String> {
+    fn nothing(self) -> Option<T> {
         None
     }
 
-    fn scalar(self, text: impl fmt::Display) -> Option<String> {
-        let mut text = text.to_string();
-        let kept = text.trim_end().len();
-        text.truncate(kept);
-        let leading = text.len() - text.trim_start().len();
-        text.drain(..leading);
-        (!text.is_empty()).then_some(text)
+    fn scalar(self, text: &str) -> Option<T> {
+        match text.trim() {
+            "" => None,
+            text => (self.0)(text),
+        }
     }
 
-    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<String>, A::Error> {
+    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<T>, A::Error> {
         let mut texts = Vec::new();
         while let Some(element) = seq.next_element::<Text>()? {
             texts.extend(element.0);
         }
-        Ok((!texts.is_empty()).then(|| texts.join(",")))
+        Ok(if texts.is_empty() {
+            None
+        } else {
+            (self.0)(&texts.join(","))
+        })
     }
 }
 
@@ -230,19 +247,19 @@ impl<'de, R: Reads<'de>> Visitor<'de> for Any<R> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<R::Value, E> {
-        Ok(self.0.scalar(value))
+        Ok(self.0.scalar(if value { "true" } else { "false" }))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<R::Value, E> {
-        Ok(self.0.scalar(value))
+        Ok(self.0.scalar(&value.to_string()))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<R::Value, E> {
-        Ok(self.0.scalar(value))
+        Ok(self.0.scalar(&value.to_string()))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<R::Value, E> {
-        Ok(self.0.scalar(value))
+        Ok(self.0.scalar(&value.to_string()))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<R::Value, E> {

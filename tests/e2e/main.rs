@@ -40,6 +40,7 @@ mod regions;
 mod retries;
 mod samples;
 mod secrets;
+mod side_by_side;
 mod support;
 mod tenants;
 mod tending;

@@ -7,6 +7,15 @@ use super::wire::Alert;
 use crate::detection::{Detection, Finding, Reading, Scores};
 use crate::indicator::{Claim, Indicator};
 use crate::mitre::MitreCode;
+use crate::sources::lenient::Slot;
+
+/// Reads one element of a page.
+pub(super) fn of_slot(slot: Slot<Alert>, choice: IndicatorChoice) -> Reading {
+    match slot {
+        Slot::Read(alert) => reading(alert, choice),
+        Slot::Strange => Reading::STRANGE,
+    }
+}
 
 /// Reads one alert: it is wanted when it blocked a file or hit an IOC, and then the chosen hashes are
 /// its indicators.

@@ -13,7 +13,8 @@ use secrecy::SecretString;
 
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
-use crate::detection::Labels;
+use crate::detection::{Labels, Reading};
+use crate::http::Broken;
 
 /// How Carbon Black Cloud is named.
 pub const LABELS: Labels = Labels {
@@ -56,4 +57,14 @@ impl Settings {
     pub(super) fn account(&self) -> String {
         self.org_key.clone()
     }
+}
+
+/// Reads the alerts of a page by itself, as a run does but for telling repeats.
+///
+/// # Errors
+/// When the bytes are no page.
+pub fn read_page(bytes: &[u8], choice: IndicatorChoice) -> Result<Vec<Reading>, Broken> {
+    let page = wire::decode(bytes)?;
+    let slots = page.results.into_iter();
+    Ok(slots.map(|slot| mapping::of_slot(slot, choice)).collect())
 }

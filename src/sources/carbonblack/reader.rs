@@ -122,10 +122,7 @@ impl Reader {
         let mut latest = None;
         for slot in slots {
             let Slot::Read(alert) = slot else {
-                readings.push(Reading::Unreadable {
-                    id: None,
-                    why: "it is not a JSON object that can be read",
-                });
+                readings.push(Reading::STRANGE);
                 continue;
             };
             if let Some(searchable) = alert.backend_timestamp {

@@ -84,13 +84,21 @@ impl WithElements<Alert> for AlertPage {
     }
 }
 
+/// Decodes a page of alerts, whatever it says.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, Broken> {
+    lenient::page(bytes, "results")
+}
+
 /// Reads a page of alerts that begins with the row `first`, counted from 1.
 ///
 /// # Errors
 /// When it is no JSON, says neither that there are alerts nor that there are none, or says that there
 /// are and holds none: taken for empty, it would lose them.
 pub(super) fn alert_page(answer: &Answer, first: u32) -> Result<AlertPage, Broken> {
-    let page: AlertPage = lenient::page(&answer.body, "results")?;
+    let page = decode(&answer.body)?;
     match page.num_found {
         _ if !page.results.is_empty() => Ok(page),
         None => Err(Broken("it holds neither alerts nor their number".into())),

@@ -8,6 +8,14 @@ use crate::indicator::{Claim, Indicator, Refusal};
 use crate::mitre::MitreCode;
 use crate::sources::lenient::Slot;
 
+/// Reads one element of a page.
+pub(super) fn of_slot(slot: Slot<Alert>) -> Reading {
+    match slot {
+        Slot::Read(alert) => reading(alert),
+        Slot::Strange => Reading::STRANGE,
+    }
+}
+
 /// Reads one alert.
 pub(super) fn reading(alert: Alert) -> Reading {
     let scores = Scores {

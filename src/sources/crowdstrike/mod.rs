@@ -19,9 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::cloud::Cloud;
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
-use crate::detection::Labels;
+use crate::detection::{Labels, Reading};
 use crate::failure::{Failure, Kind};
-use crate::http::Trouble;
+use crate::http::{Broken, Trouble};
 use crate::selection::Thresholds;
 
 /// How CrowdStrike is named.
@@ -72,6 +72,15 @@ impl Settings {
         let member = self.member_cid.as_deref().unwrap_or_default();
         format!("{}/{member}", self.client_id.expose_secret())
     }
+}
+
+/// Reads the alerts of a page by itself, as a run does but for telling repeats.
+///
+/// # Errors
+/// When the bytes are no page.
+pub fn read_page(bytes: &[u8]) -> Result<Vec<Reading>, Broken> {
+    let page = wire::decode(bytes)?;
+    Ok(page.resources.into_iter().map(mapping::of_slot).collect())
 }
 
 /// The base URL of a cloud.

@@ -162,10 +162,7 @@ impl Reader {
         let mut readings = Vec::with_capacity(slots.len());
         for slot in slots {
             let Slot::Read(alert) = slot else {
-                readings.push(Reading::Unreadable {
-                    id: None,
-                    why: "it is not a JSON object that can be read",
-                });
+                readings.push(Reading::STRANGE);
                 continue;
             };
             if let Some(created) = alert.created_timestamp {

@@ -132,13 +132,21 @@ impl WithElements<Alert> for AlertPage {
     }
 }
 
+/// Decodes a page of alerts, whatever it says.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, Broken> {
+    lenient::page(bytes, "resources")
+}
+
 /// Reads a page of alerts, the `first` of its query or a later one.
 ///
 /// # Errors
 /// When it is no JSON, says neither that there are alerts nor that there are none, or says that there
 /// are and begins with none: taken for empty, it would lose them.
 pub(super) fn alert_page(answer: &Answer, first: bool) -> Result<AlertPage, Broken> {
-    let page: AlertPage = lenient::page(&answer.body, "resources")?;
+    let page = decode(&answer.body)?;
     let says_nothing = page.resources.is_empty()
         && page.errors.is_empty()
         && page.meta.pagination.total.is_none()

@@ -126,6 +126,7 @@ fn page(world: &CarbonBlackWorld, memory: &mut Memory, query: Query) -> Answer {
     if query.start > LAST_ROW || end > LAST_ROW {
         return refused(500, "INTERNAL_SERVER_ERROR", "an internal error occurred");
     }
+    let end = end.min(begin.saturating_add(world.largest_page));
     let shelf = world.alerts.alerts();
     let shown = found.get(begin..end).unwrap_or_default();
     let (texts, ids) = join(shown.iter().map(|&at| &shelf[at]));

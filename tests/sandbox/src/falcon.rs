@@ -4,7 +4,7 @@ mod page;
 mod sign_in;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -76,12 +76,12 @@ impl Fields for FalconKeys {
     }
 }
 
-/// The tokens given out, and the last search.
+/// The tokens given out, and the latest searches.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     tokens: HashMap<String, sign_in::Token>,
     after: HashMap<String, page::After>,
-    last_search: Option<page::Search>,
+    searches: VecDeque<page::Search>,
 }
 
 /// Indices into the shelf, in order.

@@ -6,13 +6,14 @@ use sandbox::seed::Recipe;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
-usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size]
+usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size] [--no-gzip]
 
   --port N          listen on that port of 127.0.0.1 (default: any free one)
   --falcon N        made CrowdStrike Falcon alerts over the last 24 hours (default: 1000)
   --carbonblack N   made Carbon Black alerts over the last 24 hours (default: 1000)
   --latency-ms N    wait that long before each answer (default: 0)
-  --full-size       alerts of about 3.7 KB, as the real ones";
+  --full-size       alerts of about 3.7 KB, as the real ones
+  --no-gzip         never compress: it costs the sandbox more than all else it does";
 
 struct Options {
     port: u16,
@@ -20,6 +21,7 @@ struct Options {
     carbon_black: usize,
     latency: Duration,
     full_size: bool,
+    gzip: bool,
 }
 
 fn main() {
@@ -50,6 +52,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         carbon_black: 1000,
         latency: Duration::ZERO,
         full_size: false,
+        gzip: true,
     };
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u64, String> {
@@ -67,6 +70,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
             "--full-size" => options.full_size = true,
+            "--no-gzip" => options.gzip = false,
             _ => return Err(format!("{flag:?} is no known flag")),
         }
     }
@@ -81,6 +85,7 @@ fn world(options: &Options) -> World {
     };
     World::default()
         .latency(options.latency)
+        .with(|world| world.gzip = options.gzip)
         .seed_falcon(&recipe(options.falcon))
         .seed_carbon_black(&recipe(options.carbon_black))
 }

@@ -101,6 +101,8 @@ pub struct FalconWorld {
     pub page_error: Option<PageError>,
     /// Whether `>` on dates acts as `>=`, as seen in the wild.
     pub loose_greater: bool,
+    /// The most alerts in a page, whatever is asked for.
+    pub largest_page: usize,
     pub(crate) sign_in_epoch: u64,
     pub(crate) after_epoch: u64,
 }
@@ -127,6 +129,8 @@ pub struct CarbonBlackWorld {
     pub alerts: Shelf<CarbonBlackKeys>,
     /// Whether `num_available` is present.
     pub num_available: bool,
+    /// The most rows in an answer, whatever is asked for.
+    pub largest_page: usize,
 }
 
 /// A Recorded Future API token.
@@ -184,6 +188,7 @@ impl Default for FalconWorld {
             no_resources: Nothing::Empty,
             page_error: None,
             loose_greater: false,
+            largest_page: usize::MAX,
             sign_in_epoch: 0,
             after_epoch: 0,
         }
@@ -226,6 +231,7 @@ impl Default for CarbonBlackWorld {
             }],
             alerts: Shelf::default(),
             num_available: true,
+            largest_page: usize::MAX,
         }
     }
 }

@@ -38,7 +38,11 @@ pub(super) struct After {
     place: (Option<FalconKeys>, usize),
 }
 
-/// The last search, remembered: its next page is most often what is asked next.
+/// So many searches are remembered: a client asks for as many slices side by side, and then for their
+/// next pages.
+const REMEMBERED: usize = 40;
+
+/// A search, remembered for its next page.
 #[derive(Debug)]
 pub(super) struct Search {
     filter: Option<String>,
@@ -89,6 +93,7 @@ fn page(world: &FalconWorld, memory: &mut Memory, body: &[u8]) -> Result<Answer,
         None => 0,
     };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let limit = limit.min(world.largest_page);
     let end = found.len().min(begin.saturating_add(limit));
     let shown = &found[begin..end];
     let more = end < found.len() || (world.after_on_last_page && !shown.is_empty());
@@ -175,11 +180,12 @@ fn search(
     filter: Option<&Filter>,
 ) -> Order {
     let (revision, loose) = (world.alerts.revision(), world.loose_greater);
-    if let Some(last) = &memory.last_search {
-        let same = last.filter == query.filter && last.sort == query.sort;
-        if same && last.revision == revision && last.loose == loose {
-            return Arc::clone(&last.found);
-        }
+    let known = memory.searches.iter().find(|known| {
+        let same = known.filter == query.filter && known.sort == query.sort;
+        same && known.revision == revision && known.loose == loose
+    });
+    if let Some(known) = known {
+        return Arc::clone(&known.found);
     }
     let shelf = world.alerts.alerts();
     let matches = |alert: &Alert<FalconKeys>| match (&alert.keys, filter) {
@@ -192,7 +198,8 @@ fn search(
     });
     let found = Arc::new(found);
     let (filter, sort) = (query.filter.clone(), query.sort.clone());
-    memory.last_search = Some(Search {
+    memory.searches.truncate(REMEMBERED - 1);
+    memory.searches.push_front(Search {
         filter,
         sort,
         revision,
