@@ -92,6 +92,25 @@ fn an_expired_page_token_leads_to_a_new_round_without_loss_or_repeats() {
 }
 
 #[test]
+fn a_window_that_ends_before_its_promised_number_is_read_on_by_the_next_run() {
+    let stage = stage(&[at(2, "2026-11-21T09:00:00Z")]);
+    let page = |resources: &[Value], after: &str| {
+        let pagination = json!({"total": 2, "after": after});
+        let page = json!({"resources": resources, "meta": {"pagination": pagination}});
+        Fault::status(200, page.to_string())
+    };
+    let pages = vec![
+        page(&[at(1, "2026-11-21T08:00:00Z")], "more"),
+        page(&[], ""),
+    ];
+    stage.sandbox.script(Service::FalconAlerts, pages);
+    stage.run_at("2026-11-22T00:15:00Z", RUN).ended(0);
+    assert_eq!(stage.stored_values(), hashes([1]));
+    stage.run_at("2026-11-25T00:15:00Z", RUN).ended(0);
+    assert_eq!(stage.stored_values(), hashes([1, 2]));
+}
+
+#[test]
 fn a_page_token_that_comes_twice_ends_the_reading_and_keeps_its_alerts() {
     let stage = stage(&[at(3, "2026-11-21T10:00:00Z")]);
     let page = |number: u64, time: &str| {

@@ -118,13 +118,11 @@ impl Reader {
         // The first page's total counts the whole window; those of slices count what is in them.
         self.total = self.total.or(page.meta.pagination.total);
         let readings = self.readings(&mut slice, page.resources);
+        // What the service counts and has not handed out may lie behind the last alert that came.
+        let is_read = next.is_none() && !slice.is_short();
         self.progress.reached(
             slice.start,
-            if next.is_some() {
-                slice.reached()
-            } else {
-                slice.end
-            },
+            if is_read { slice.end } else { slice.reached() },
         );
         match next {
             None => slice.warn_if_short(),

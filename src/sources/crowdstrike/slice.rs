@@ -44,9 +44,14 @@ impl Slice {
         self.total = total.unwrap_or(0);
     }
 
+    /// Whether the service promised more alerts than have come.
+    pub fn is_short(&self) -> bool {
+        self.received < self.total
+    }
+
     /// The service gives no further page: a person should know where it had promised more alerts.
     pub fn warn_if_short(&self) {
-        if self.received < self.total {
+        if self.is_short() {
             tracing::warn!(
                 "CrowdStrike counts {} alerts from {} to {} and handed out {}",
                 self.total,
