@@ -136,6 +136,11 @@ impl<'a> Books<'a> {
             .settle_delivered(self.tenant, &self.token, ids, self.clock.now())?)
     }
 
+    /// Notes that these were sent and are waiting still.
+    pub fn tried(&self, ids: &[EntryId]) -> Result<(), Failure> {
+        Ok(self.ledger.tried(self.tenant, ids)?)
+    }
+
     pub fn quarantine(&self, id: EntryId, status: u16, words: &str) -> Result<(), Failure> {
         Ok(self
             .ledger

@@ -7,7 +7,7 @@ use super::steps::step;
 use crate::cli::{LedgerChoice, Mode, Settings};
 use crate::failure::{Failure, Kind};
 use crate::indicator;
-use crate::ledger::Pending;
+use crate::ledger::{EntryId, Pending};
 use crate::recorded_future::{Client, Halving, Processed, Receipt, Refused, Verdict};
 use crate::report::Report;
 use crate::report::progress::Work;
@@ -99,6 +99,7 @@ impl<'a> Delivery<'a> {
                 | Verdict::StopForToday(failure)
                 | Verdict::Fatal(failure) => {
                     self.end(report, failure);
+                    self.books.tried(&ids(&part))?;
                 }
             }
             step();
@@ -115,8 +116,7 @@ impl<'a> Delivery<'a> {
         receipt: &Receipt,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let ids: Vec<_> = part.iter().map(|(pending, _)| pending.id).collect();
-        self.books.delivered(&ids)?;
+        self.books.delivered(&ids(part))?;
         let processed = reconcile(part, receipt, report);
         let sent = u64::try_from(part.len()).unwrap_or(u64::MAX);
         let counts = &mut report.counts;
@@ -197,6 +197,10 @@ impl<'a> Delivery<'a> {
         report.counts.unprocessed = report.counts.submitted;
         Ok(())
     }
+}
+
+fn ids(part: &[Item]) -> Vec<EntryId> {
+    part.iter().map(|(pending, _)| pending.id).collect()
 }
 
 /// Compares what was processed with what was sent, kind by kind. A difference is a warning with its

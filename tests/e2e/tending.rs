@@ -191,3 +191,25 @@ fn drop_asks_and_what_it_drops_is_never_sent() {
     ran.adds_up();
     assert_eq!(stage.stored_values(), hashes([0]));
 }
+
+#[test]
+fn tries_without_success_are_counted() {
+    let stage = stage();
+    let tries = || -> Vec<u64> {
+        let list = stage.run("outbox list --json").ended(0).json();
+        let entries = list["entries"].as_array().unwrap();
+        entries
+            .iter()
+            .map(|entry| entry["tries"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(tries(), [1, 1, 0], "refused, met by a 401, never sent");
+    stage
+        .sandbox
+        .always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    let again = "crowdstrike --organization-id uhash:a";
+    stage.run_at(LATER, again).ended(5);
+    assert_eq!(tries(), [1, 2, 1]);
+    stage.run_at(LATER, &format!("{again} --debug")).ended(5);
+    assert_eq!(tries(), [1, 2, 1], "a rehearsal leaves no trace");
+}
