@@ -23,11 +23,14 @@ pub fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
         .enable_all()
         .build()
         .map_err(unavailable)?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let (sender, stop) = Stop::new();
         watch_signals(sender).map_err(unavailable)?;
         Ok(work(stop).await)
-    })
+    });
+    // The look-up of a host's name cannot be broken off: waiting for it, a run would outlast its signal.
+    runtime.shutdown_background();
+    done
 }
 
 /// Passes the first signal on. The run ends by itself within seconds; a second one changes nothing.
@@ -45,4 +48,24 @@ fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
         std::future::pending::<()>().await;
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_looked_up_for_long_does_not_hold_the_end_up() {
+        let begun = Instant::now();
+        // As the system's look-up of a host's name, which nothing can break off.
+        let look_up = || std::thread::sleep(Duration::from_secs(20));
+        in_runtime(async |_| {
+            drop(tokio::task::spawn_blocking(look_up));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        })
+        .unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
 }
