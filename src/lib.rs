@@ -25,6 +25,7 @@
 //! | [`ledger`] | the one place that knows SQL | HTTP |
 //! | [`check`] | is everything in place for a run? | |
 //! | [`manage`] | the commands that look at and tend the ledger | HTTP |
+//! | [`generate`] | what is made from the command line's definition: completions, man pages, schedules | services, the ledger |
 //! | [`report`] | the one place that prints | decisions |
 //! | [`failure`] | what went wrong, why, what to do, and the exit code | |
 //! | [`logging`] | the log, and what may be shown at all | |
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod clock;
 pub mod detection;
 pub mod failure;
+pub mod generate;
 pub mod http;
 pub mod indicator;
 pub mod ledger;
@@ -60,6 +62,7 @@ pub mod selection;
 pub mod sources;
 pub mod submission;
 
+mod runtime;
 mod start;
 #[cfg(test)]
 mod statuses;

@@ -1,27 +1,22 @@
-//! From arguments to an exit code: reads the command line, starts the log and the signals, and runs the
-//! command.
+//! From arguments to an exit code: reads the command line, starts the log, and runs the command.
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-
-use crate::cli::{self, Command, LogArgs, Parsed, Settings, SourceArgs};
+use crate::cli::{self, Command, InForce, Origin, Parsed, Settings, SourceArgs};
 use crate::clock::Clock;
 use crate::detection::Labels;
-use crate::failure::{Failure, Kind, Signal};
-use crate::http::Stop;
-use crate::logging::{self, LogSettings};
+use crate::failure::{Failure, Kind};
 use crate::report::progress::Progress;
 use crate::report::{self, Report};
 use crate::sources::{carbonblack, crowdstrike};
-use crate::{check, manage, run};
+use crate::{check, generate, http, logging, manage, run, runtime};
 
 /// Runs the program with these arguments, the program's name first.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    http::remember_passwords();
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {
@@ -52,30 +47,48 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     match &parsed.cli.command {
         Command::Crowdstrike(args) => {
             let settings = || Settings::crowdstrike(args);
-            source(crowdstrike::LABELS, &args.common, clock, progress, settings)
+            source(
+                crowdstrike::LABELS,
+                parsed,
+                &args.common,
+                clock,
+                progress,
+                settings,
+            )
         }
         Command::Carbonblack(args) => {
             let settings = || Settings::carbonblack(args);
-            source(carbonblack::LABELS, &args.common, clock, progress, settings)
+            source(
+                carbonblack::LABELS,
+                parsed,
+                &args.common,
+                clock,
+                progress,
+                settings,
+            )
         }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
+        Command::History(args) => manage::history(args, clock),
         Command::Outbox(args) => manage::outbox(args, clock),
+        Command::Generate(args) => generate::generate(args),
     }
 }
 
 /// One run of one source.
 fn source(
     labels: Labels,
+    parsed: &Parsed,
     args: &SourceArgs,
     clock: Clock,
     progress: &Progress,
     settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
-    let report = start_log(&args.log, args.debug, &run_id, clock)
+    let report = start_log(args, &run_id, clock)
         .and_then(|()| settings())
         .and_then(|settings| {
+            tell_settings(&parsed.in_force(&settings.looked_up));
             progress.show(args.output, args.debug);
             perform(&settings, &run_id, clock, progress)
         })
@@ -88,15 +101,21 @@ fn source(
     report::print(&report, args.output)
 }
 
-fn start_log(args: &LogArgs, debug: bool, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let settings = LogSettings {
-        file: &args.log_file,
-        level: args.level(debug),
-        to_stderr: debug,
-    };
-    logging::start(&settings, run_id, clock)?;
+fn start_log(args: &SourceArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
+    logging::start(&args.log.settings(args.debug), run_id, clock)?;
     tracing::info!("collective-insights {} begins", env!("CARGO_PKG_VERSION"));
     Ok(())
+}
+
+/// The settings in force, secrets masked: what is not set is left out.
+fn tell_settings(in_force: &[InForce]) {
+    let set = in_force
+        .iter()
+        .filter(|setting| setting.origin != Origin::Nowhere);
+    let told: Vec<String> = set
+        .map(|setting| format!("{} {} ({})", setting.flag, setting.value, setting.origin))
+        .collect();
+    tracing::info!("settings: {}", told.join(", "));
 }
 
 fn perform(
@@ -105,46 +124,5 @@ fn perform(
     clock: Clock,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    in_runtime(async |stop| run::run(settings, run_id, clock, stop, progress).await)
-}
-
-/// Does asynchronous work that a signal can ask to end.
-///
-/// # Errors
-/// When the system refuses what a runtime needs.
-pub(crate) fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
-    let unavailable = |error: std::io::Error| {
-        Failure::new(
-            Kind::Unexpected,
-            "the system refuses what a run needs",
-            "Check the limits of this user (ulimit -a).",
-        )
-        .because(error.to_string())
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(unavailable)?;
-    runtime.block_on(async {
-        let (sender, stop) = Stop::new();
-        watch_signals(sender).map_err(unavailable)?;
-        Ok(work(stop).await)
-    })
-}
-
-/// Passes the first signal on. The run ends by itself within seconds; a second one changes nothing.
-fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-        };
-        tracing::warn!("a signal asks the run to end");
-        // Nobody listens any more when the run is over.
-        let _ = sender.send(Some(signal));
-        std::future::pending::<()>().await;
-    });
-    Ok(())
+    runtime::in_runtime(async |stop| run::run(settings, run_id, clock, stop, progress).await)
 }

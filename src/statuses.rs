@@ -17,7 +17,7 @@ use sandbox::{
 use crate::clock::Clock;
 use crate::detection::Window;
 use crate::failure::Failure;
-use crate::http::{Http, Stop};
+use crate::http::{self, Http, Stop};
 use crate::recorded_future::{self, Client, Verdict};
 use crate::selection::Thresholds;
 use crate::sources::crowdstrike::Address;
@@ -35,7 +35,8 @@ FalconToken
   400-401  1 x credentials
   402  1 x unexpected
   403  1 x credentials
-  404-428  1 x unexpected
+  404  1 x configuration
+  405-428  1 x unexpected
   429  5 x temporary
   430-499  1 x unexpected
   500  5 x temporary
@@ -80,9 +81,7 @@ RecordedFuture
   100  5 x try again, temporary
   101  1 x fatal, unexpected
   102-199  5 x try again, temporary
-  200-203  1 x delivered
-  204  5 x try again, temporary
-  205-299  1 x delivered
+  200-299  1 x delivered
   300-399  1 x fatal, configuration
   400  1 x halve
   401  1 x fatal, credentials
@@ -97,9 +96,9 @@ RecordedFuture
   429  5 x try again, temporary
   430-499  1 x fatal, unexpected
   500  5 x try again, temporary
-  501  1 x fatal, unexpected
+  501  1 x try again, temporary
   502-504  5 x try again, temporary
-  505-599  1 x fatal, unexpected
+  505-599  1 x try again, temporary
 ";
 
 const SERVICES: [Service; 4] = [
@@ -199,7 +198,18 @@ async fn informational(http: &Http, service: Service, code: u16) -> String {
 #[tokio::test]
 async fn every_status_has_its_verdict() {
     let (_signals, stop) = Stop::new();
-    let http = Http::new(Clock::without_waits(), Duration::from_mins(10), stop).unwrap();
+    let network = http::Options {
+        ca_cert: None,
+        connect_timeout: Duration::from_secs(10),
+        timeout: Duration::from_mins(2),
+    };
+    let http = Http::new(
+        &network,
+        Clock::without_waits(),
+        Duration::from_mins(10),
+        stop,
+    )
+    .unwrap();
     let mut told = String::new();
     for service in SERVICES {
         writeln!(told, "{service:?}").unwrap();

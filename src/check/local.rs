@@ -8,9 +8,10 @@ use crate::cli::{InForce, LedgerChoice, Origin, Settings};
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 use crate::ledger::Ledger;
+use crate::logging;
 use crate::run;
 
-/// Checks what is on this machine; gives the settings where they are good.
+/// Checks what is on this machine; gives the settings where services can be asked with them.
 pub(super) fn check(subject: &Subject<'_>, clock: Clock) -> (Vec<Finding>, Option<Settings>) {
     let log = &subject.common().log.log_file;
     match subject.settings() {
@@ -22,13 +23,16 @@ pub(super) fn check(subject: &Subject<'_>, clock: Clock) -> (Vec<Finding>, Optio
             None,
         ),
         Ok(settings) => {
+            let network = settings.network.examine();
+            let can_ask = network.is_ok();
             let findings = vec![
                 Finding::new("settings", Ok(origins(&settings.looked_up))),
+                Finding::new("TLS and proxy", network),
                 Finding::new("exclusions", exclusions(&settings)),
                 Finding::new("ledger", ledger(&settings, clock)),
                 Finding::new("log", log_file(log)),
             ];
-            (findings, Some(settings))
+            (findings, can_ask.then_some(settings))
         }
     }
 }
@@ -93,13 +97,7 @@ fn try_folder(path: &Path) -> Result<(), Failure> {
 
 fn log_file(path: &Path) -> Result<String, Failure> {
     let there = path.exists();
-    crate::logging::open(path).map_err(|error| {
-        Failure::new(
-            Kind::Configuration,
-            format!("the log file {} cannot be written: {error}", path.display()),
-            "Run in a folder you may write to, or name another file with --log-file.",
-        )
-    })?;
+    logging::open(path).map_err(|error| logging::unwritable(path, &error))?;
     if !there {
         // It was made by this check alone; a run makes it again.
         let _ = std::fs::remove_file(path);

@@ -12,6 +12,7 @@ use crate::cli::{
 };
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
+use crate::logging::{self, Format, LogSettings};
 use crate::report::{self, Paint};
 
 /// What came of one check.
@@ -75,7 +76,26 @@ impl Subject<'_> {
 /// Checks one source, or every one that is configured.
 #[must_use]
 pub fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
-    let result = match &args.source {
+    // Warnings (a secret that others can read, say) belong to what a check shows.
+    let warnings = LogSettings {
+        file: None,
+        max_size: u64::MAX,
+        keep: 1,
+        format: Format::Text,
+        level: tracing::Level::WARN,
+        to_stderr: true,
+    };
+    let result = logging::start(&warnings, "check", clock)
+        .and_then(|()| subject_by_subject(args, parsed, clock));
+    result.unwrap_or_else(|failure| report::print_failure(&failure))
+}
+
+fn subject_by_subject(
+    args: &CheckArgs,
+    parsed: &Parsed,
+    clock: Clock,
+) -> Result<ExitCode, Failure> {
+    match &args.source {
         Some(CheckSource::Crowdstrike(source)) => {
             let json = args.json || source.common.output.json;
             examine(args, json, &[(Subject::CrowdStrike(source), parsed)], clock)
@@ -85,8 +105,7 @@ pub fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
             examine(args, json, &[(Subject::CarbonBlack(source), parsed)], clock)
         }
         None => examine_configured(args, clock),
-    };
-    result.unwrap_or_else(|failure| report::print_failure(&failure))
+    }
 }
 
 /// Both sources as they would run without any argument; those that are not configured are left out.

@@ -26,13 +26,17 @@ const EICAR_SHA256: &str = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c453
 
 /// Checks the vendors of these settings, and Recorded Future once.
 pub(super) fn check(ready: &[Settings], json: bool, clock: Clock) -> Result<Vec<Section>, Failure> {
+    let Some(first) = ready.first() else {
+        return Ok(Vec::new());
+    };
     if !json {
         report::out(
             "One submission goes to Recorded Future: the EICAR test file's hash, with debug: true. It is checked there and not saved.\n",
         );
     }
-    crate::start::in_runtime(async |stop: Stop| {
-        let http = Http::new(clock, PATIENCE, stop)?.trying_once();
+    crate::runtime::in_runtime(async |stop: Stop| {
+        // Only a source that is named can have options of its own, and then it is the only one.
+        let http = Http::new(&first.network, clock, PATIENCE, stop)?.trying_once();
         let mut sections = Vec::new();
         for settings in ready {
             let title = settings.source.labels().title;
@@ -41,12 +45,10 @@ pub(super) fn check(ready: &[Settings], json: bool, clock: Clock) -> Result<Vec<
                 findings: vendor(settings, &http, clock).await,
             });
         }
-        if let Some(settings) = ready.first() {
-            sections.push(Section {
-                title: "Recorded Future",
-                findings: receiver(settings, &http, clock).await,
-            });
-        }
+        sections.push(Section {
+            title: "Recorded Future",
+            findings: receiver(first, &http, clock).await,
+        });
         Ok(sections)
     })?
 }
@@ -98,9 +100,13 @@ async fn reach(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
             } else {
                 "without TLS (loopback)"
             };
+            let way = http
+                .proxy(url)
+                .map(|proxy| format!(" through the proxy {proxy}"))
+                .unwrap_or_default();
             let mut findings = vec![Finding::new(
                 "network",
-                Ok(format!("{host} answers, {tls}")),
+                Ok(format!("{host} answers{way}, {tls}")),
             )];
             findings.extend(time.map(|time| Finding::new("clock", difference(time, clock.now()))));
             findings
@@ -111,7 +117,8 @@ async fn reach(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
 /// Where on the way to a service it ended.
 fn stage(trouble: &Trouble) -> &'static str {
     match trouble {
-        Trouble::Certificate { .. } => "TLS",
+        Trouble::Certificate(_) => "TLS",
+        Trouble::ProxyCredentials { .. } => "proxy",
         Trouble::Connect { detail, .. } if detail.contains("dns") || detail.contains("lookup") => {
             "DNS"
         }

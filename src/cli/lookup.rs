@@ -283,6 +283,7 @@ fn from_file(names: &Names) -> Result<Option<(String, Origin)>, Failure> {
     if let Some(path) = std::env::var_os(&variable).filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         let value = read_secret(&path, names)?;
+        warn_if_open(&path, names);
         return Ok(
             given(Some(&value)).map(|value| (value.to_owned(), Origin::File(variable, path)))
         );
@@ -316,11 +317,11 @@ fn read_secret(path: &Path, names: &Names) -> Result<String, Failure> {
         )
     };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    warn_if_open(path, names);
     String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))
 }
 
-/// Files that anybody on the machine may read keep no secret.
+/// Files that anybody on the machine may read keep no secret. (systemd looks after its credentials: it lets
+/// the service's user in by an access list, which looks like rights of a group.)
 fn warn_if_open(path: &Path, names: &Names) {
     use std::os::unix::fs::PermissionsExt as _;
     const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;

@@ -6,10 +6,17 @@
     reason = "these comments are the program's help, read in a terminal"
 )]
 mod commands;
+#[allow(
+    clippy::doc_markdown,
+    reason = "these comments are the program's help, read in a terminal"
+)]
+mod generate;
 mod in_force;
 mod legacy;
 mod lookup;
+mod mode;
 mod settings;
+mod texts;
 mod values;
 
 use std::ffi::OsString;
@@ -18,16 +25,29 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 pub use self::commands::{
-    CarbonblackArgs, CheckArgs, CheckSource, Cli, Command, CrowdstrikeArgs, LogArgs, OutboxAction,
-    OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
+    CarbonblackArgs, CheckArgs, CheckSource, Cli, Command, CrowdstrikeArgs, HistoryArgs, LogArgs,
+    OutboxAction, OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
 };
+pub use self::generate::{GenerateArgs, Generated};
 pub use self::lookup::{InForce, Origin};
-pub use self::settings::{LedgerChoice, Mode, Settings, Span};
+pub use self::mode::Mode;
+pub use self::settings::{LedgerChoice, Settings, Span};
 
 /// The command line's definition, for those who make something of it.
 #[must_use]
 pub fn definition() -> clap::Command {
-    Cli::command()
+    with_exit_codes(Cli::command())
+}
+
+/// Adds the exit codes to `--help` of a command and its subcommands; `-h` has to stay one screen.
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    let text = match command.get_after_long_help() {
+        Some(examples) => format!("{examples}\n\n{}", texts::EXIT_CODES),
+        None => texts::EXIT_CODES.to_owned(),
+    };
+    command
+        .after_long_help(text)
+        .mut_subcommands(with_exit_codes)
 }
 
 /// A command line that was read.

@@ -10,36 +10,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::commands::{CarbonblackArgs, CrowdstrikeArgs, SourceArgs};
 use super::lookup::{self, InForce, Lookup, given};
+use super::mode::Mode;
 use crate::failure::{Failure, Kind};
+use crate::http;
 use crate::recorded_future;
 use crate::selection::Thresholds;
 use crate::sources::{SourceSettings, carbonblack, crowdstrike};
 
 /// Recorded Future's address where no other is given.
 const RF_API: &str = "https://api.recordedfuture.com";
-
-/// What a run does with what it selected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It is sent and saved.
-    Live,
-    /// It is sent with `options.debug`: Recorded Future checks it and saves nothing.
-    Debug,
-    /// It is shown.
-    DryRun,
-}
-
-impl Mode {
-    /// The mode's name in the JSON document and the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Debug => "debug",
-            Self::DryRun => "dry-run",
-        }
-    }
-}
 
 /// Which span of time was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +64,8 @@ pub struct Settings {
     pub daily_limit: Option<u64>,
     /// How long the run may take.
     pub deadline: Duration,
+    /// How the network is met.
+    pub network: http::Options,
     /// Pages asked for side by side: 1 to 32.
     pub concurrency: usize,
     /// Send again what was delivered.
@@ -198,6 +179,11 @@ impl Settings {
             batch_size: usize::try_from(args.batch_size).unwrap_or(usize::MAX),
             daily_limit: (args.daily_limit > 0).then(|| args.daily_limit.into()),
             deadline: Duration::from_secs(u64::from(args.deadline) * 60),
+            network: http::Options {
+                ca_cert: args.network.ca_cert.clone(),
+                connect_timeout: Duration::from_secs(args.network.connect_timeout.into()),
+                timeout: Duration::from_secs(args.network.timeout.into()),
+            },
             concurrency: args.concurrency.map_or(usual_concurrency, usize::from),
             resend: args.resend,
             mode: args.mode(),

@@ -58,6 +58,28 @@ pub(super) fn severity(text: &str) -> Result<u8, String> {
     }
 }
 
+/// A size in bytes, at least one KiB.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    const SMALLEST: u64 = 1024;
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = text
+        .get(digits.len()..)
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let factor: Option<u64> = match unit.as_str() {
+        "" | "b" => Some(1),
+        "k" | "kib" => Some(1 << 10),
+        "m" | "mib" => Some(1 << 20),
+        "g" | "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor));
+    bytes.filter(|bytes| *bytes >= SMALLEST).ok_or_else(|| {
+        "a size is a number of bytes, or of KiB, MiB or GiB, and at least 1KiB; for example 10MiB".into()
+    })
+}
+
 /// An instant.
 pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
@@ -70,6 +92,32 @@ pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("1024", 1024),
+            ("4KiB", 4096),
+            ("10 MiB", 10 << 20),
+            ("1g", 1 << 30),
+            ("2M", 2 << 20),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "1023",
+            "MiB",
+            "-1",
+            "10MB",
+            "1.5MiB",
+            "99999999999999999999",
+            "99999999999GiB",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn severities_are_numbers_or_bands() {

@@ -41,6 +41,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer for a test.
+    #[cfg(test)]
+    pub(crate) fn made(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            room: None,
+        }
+    }
+
     /// A header's value, where it is there once and plain text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -139,12 +150,7 @@ mod tests {
     use super::*;
 
     fn answer(body: &str) -> Answer {
-        Answer {
-            status: StatusCode::FORBIDDEN,
-            headers: HeaderMap::new(),
-            body: body.as_bytes().to_vec(),
-            room: None,
-        }
+        Answer::made(403, body)
     }
 
     #[test]

@@ -5,21 +5,28 @@
 //! empty, and is tried again like any other passing fault.
 
 mod answer;
+mod certificate;
+mod proxy;
 mod retry;
 mod stop;
 mod throttle;
 mod trouble;
+mod trust;
 mod waits;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
-use reqwest::{Method, Url, redirect};
+use reqwest::{Method, StatusCode, Url, redirect};
 use tokio::sync::Semaphore;
 
 pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
+pub use self::certificate::{Reason, Refused};
+use self::proxy::Proxies;
+pub use self::proxy::remember_passwords;
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
 pub use self::stop::Stop;
 use self::throttle::{Throttle, Turn};
@@ -28,15 +35,67 @@ pub use self::waits::Waits;
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one try of a request may take, its answer's last byte included.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer that is read into memory, in bytes: many times the largest real page.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
 /// How many answers are read into memory at the same time, however many requests are under way: what
 /// bounds the memory of a run.
 const ANSWERS_IN_MEMORY: usize = 2;
+
+/// How the network is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A PEM file of certificates that are trusted beside the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long one try of a request may take, its answer's last byte included.
+    pub timeout: Duration,
+}
+
+impl Options {
+    /// Whether a client can be built on this, and whom and what it would go by.
+    ///
+    /// # Errors
+    /// When certificates cannot be loaded, or the environment's proxy cannot be used.
+    pub fn examine(&self) -> Result<String, Failure> {
+        let (_, proxy) = Proxies::from_environment()?;
+        let (_, certificates) = self.tls()?;
+        Ok(match proxy {
+            Some(proxy) => format!("{certificates}; {proxy}"),
+            None => format!("{certificates}; no proxy"),
+        })
+    }
+
+    /// TLS, and a word on whose certificates are trusted.
+    fn tls(&self) -> Result<(rustls::ClientConfig, String), Failure> {
+        let (trusted_too, word) = match &self.ca_cert {
+            Some(path) => {
+                let certificates = trust::read(path)?;
+                let word = format!(
+                    "trusted are the system's certificates and {} in {}",
+                    certificates.len(),
+                    path.display()
+                );
+                (certificates, word)
+            }
+            None => (
+                Vec::new(),
+                "trusted are the system's certificates".to_owned(),
+            ),
+        };
+        let tls = trust::tls(trusted_too).map_err(|error| unbuilt(&error))?;
+        Ok((tls, word))
+    }
+}
+
+fn unbuilt(error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::new(
+        Kind::Configuration,
+        "the HTTPS client could not be set up",
+        "Check that the system's certificates are installed (package ca-certificates).",
+    )
+    .because(trouble::chain(error))
+}
 
 /// One request, ready to be sent any number of times.
 #[derive(Debug, Clone)]
@@ -78,35 +137,45 @@ pub struct Http {
     throttle: Arc<Throttle>,
     waits: Waits,
     room: Arc<Semaphore>,
+    proxies: Arc<Proxies>,
     tries: u32,
 }
 
 impl Http {
-    /// Builds the client: system certificates, proxies from the environment, gzip, no automatic
-    /// redirects (they would resend secrets anywhere).
+    /// Builds the client: system certificates and those of the options, proxies from the environment,
+    /// HTTP/2 where it is offered, gzip, no automatic redirects (they would resend secrets anywhere).
     ///
     /// `deadline` bounds the whole run, counted from now.
     ///
     /// # Errors
-    /// When the machine's certificates cannot be loaded.
-    pub fn new(clock: Clock, deadline: Duration, stop: Stop) -> Result<Self, Failure> {
+    /// When certificates cannot be loaded, or the environment's proxy cannot be used.
+    pub fn new(
+        options: &Options,
+        clock: Clock,
+        deadline: Duration,
+        stop: Stop,
+    ) -> Result<Self, Failure> {
+        let (proxies, proxy) = Proxies::from_environment()?;
+        let (tls, certificates) = options.tls()?;
+        tracing::debug!("{certificates}");
+        if let Some(proxy) = proxy {
+            tracing::info!("{proxy}");
+        }
         let client = reqwest::Client::builder()
-            .user_agent(format!("collective-insights/{} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::OS))
+            .tls_backend_preconfigured(tls)
+            .user_agent(format!(
+                "collective-insights/{} ({})",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::OS
+            ))
             .redirect(redirect::Policy::none())
             // The policy of this module is the only one: nothing is repeated behind its back.
             .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout)
             .gzip(true)
             .build()
-            .map_err(|error| {
-                Failure::new(
-                    Kind::Configuration,
-                    "the HTTPS client could not be set up",
-                    "Check that the system's certificates are installed (package ca-certificates) and that HTTPS_PROXY, where set, is a URL.",
-                )
-                .because(trouble::chain(&error))
-            })?;
+            .map_err(|error| unbuilt(&error))?;
         Ok(Self {
             client,
             clock,
@@ -115,6 +184,7 @@ impl Http {
             throttle: Throttle::new(1),
             waits: Waits::default(),
             room: Arc::new(Semaphore::new(ANSWERS_IN_MEMORY)),
+            proxies: Arc::new(proxies),
             tries: TRIES,
         })
     }
@@ -141,6 +211,12 @@ impl Http {
             tries: 1,
             ..self.clone()
         }
+    }
+
+    /// The proxy on the way to an address, as `host:port`.
+    #[must_use]
+    pub fn proxy(&self, url: &Url) -> Option<String> {
+        self.proxies.on_the_way_to(url)
     }
 
     /// Whether anything answers at an address, TLS included, and what time it says it is (UTC).
@@ -302,8 +378,17 @@ impl Http {
             .body(call.body.clone())
             .send()
             .await
-            .map_err(|error| Trouble::from_client(host, &error))?;
+            .map_err(|error| Trouble::from_client(host, self.proxy(&call.url), &error))?;
         let status = response.status();
+        // No service answers 407; over HTTPS the client meets it before there is an answer.
+        if let Some(proxy) = self.proxy(&call.url)
+            && status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(Trouble::ProxyCredentials {
+                host: host.into(),
+                proxy,
+            });
+        }
         let headers = std::mem::take(response.headers_mut());
         // Waiting here leaves the body with the network; it takes no memory until its turn comes.
         let room = Arc::clone(&self.room).acquire_owned().await.ok();
@@ -315,7 +400,7 @@ impl Http {
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|error| Trouble::from_client(host, &error))?
+            .map_err(|error| Trouble::from_client(host, None, &error))?
         {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(Trouble::TooLarge {

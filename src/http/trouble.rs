@@ -5,26 +5,37 @@ use std::time::Duration;
 
 use thiserror::Error as ThisError;
 
+use super::certificate::Refused;
 use crate::failure::{Failure, Kind, Signal};
+
+/// How the client's tunnel words a proxy's 407; its type is not public.
+const PROXY_WANTS_CREDENTIALS: &str = "proxy authorization required";
 
 /// Why a call got no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 pub enum Trouble {
     /// No connection: refused, no such name, no route, no network.
-    #[error("could not connect to {host} ({detail})")]
+    #[error("could not connect to {host}{} ({detail})", on_the_way(.proxy.as_deref()))]
     Connect {
         /// The host that was called.
         host: String,
+        /// The proxy on the way to it.
+        proxy: Option<String>,
         /// The chain of reasons.
         detail: String,
     },
     /// The certificate was not accepted: final.
-    #[error("the certificate of {host} was not accepted ({detail})")]
-    Certificate {
+    #[error("the certificate of {} was not accepted: {_0}", _0.host)]
+    Certificate(Refused),
+    /// The proxy on the way does not know us: final.
+    #[error(
+        "the proxy {proxy} on the way to {host} wants a user name and a password, or another one (407)"
+    )]
+    ProxyCredentials {
         /// The host that was called.
         host: String,
-        /// The chain of reasons.
-        detail: String,
+        /// The proxy.
+        proxy: String,
     },
     /// A time limit of one try passed.
     #[error("{host} did not answer in time ({detail})")]
@@ -87,15 +98,25 @@ pub enum Trouble {
 
 impl Trouble {
     /// Reads the client's error. The URL is taken off it: a proxy's URL can hold a password.
-    pub(super) fn from_client(host: &str, error: &reqwest::Error) -> Self {
+    pub(super) fn from_client(host: &str, proxy: Option<String>, error: &reqwest::Error) -> Self {
+        if let Some(refused) = Refused::find(error, host) {
+            return Self::Certificate(refused);
+        }
         let host = host.to_owned();
         let detail = chain(error);
-        if is_certificate(error) {
-            Self::Certificate { host, detail }
-        } else if error.is_builder() {
+        if error.is_builder() {
             Self::Unsendable { host, detail }
         } else if error.is_connect() {
-            Self::Connect { host, detail }
+            match proxy {
+                Some(proxy) if detail.contains(PROXY_WANTS_CREDENTIALS) => {
+                    Self::ProxyCredentials { host, proxy }
+                }
+                proxy => Self::Connect {
+                    host,
+                    proxy,
+                    detail,
+                },
+            }
         } else if error.is_timeout() {
             Self::Timeout { host, detail }
         } else {
@@ -111,7 +132,8 @@ impl Trouble {
             | Self::Timeout { .. }
             | Self::Lost { .. }
             | Self::Broken { .. } => true,
-            Self::Certificate { .. }
+            Self::Certificate(_)
+            | Self::ProxyCredentials { .. }
             | Self::TooLarge { .. }
             | Self::Unsendable { .. }
             | Self::LongWait { .. }
@@ -125,15 +147,24 @@ impl Trouble {
     pub fn into_failure(self) -> Failure {
         let message = self.to_string();
         let (kind, hint) = match &self {
-            Self::Connect { .. } => (
+            Self::Connect { proxy: None, .. } => (
                 Kind::Temporary,
                 "Check the host name, the network, DNS, the firewall and HTTPS_PROXY; then run again, nothing is lost by waiting.",
             ),
-            Self::Certificate { .. } => (
-                Kind::Configuration,
-                "An inspecting proxy or a wrong host shows a certificate this machine does not trust: add the issuer to the system's certificates, or correct the host.",
+            Self::Connect { .. } => (
+                Kind::Temporary,
+                "Check that the proxy in HTTPS_PROXY is the right one, runs, takes the user name and password given there, and lets this host pass (NO_PROXY names hosts that are reached without it); then run again, nothing is lost by waiting.",
             ),
-            Self::Timeout { .. } | Self::Lost { .. } => (
+            Self::Certificate(refused) => (Kind::Configuration, refused.hint()),
+            Self::ProxyCredentials { .. } => (
+                Kind::Credentials,
+                "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, with the special characters of both percent-encoded (@ is %40), or have this machine let through without.",
+            ),
+            Self::Timeout { .. } => (
+                Kind::Temporary,
+                "Run again later, or give each request more time with --timeout <SECONDS>; if it stays, look at the network between here and the service.",
+            ),
+            Self::Lost { .. } => (
                 Kind::Temporary,
                 "Run again later; if it stays, look at the network between here and the service.",
             ),
@@ -187,23 +218,8 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-fn is_certificate(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if matches!(
-            error.downcast_ref(),
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-        ) {
-            return true;
-        }
-        // An I/O error leaves out of its sources the very error it wraps, and is itself wrapped in others.
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    false
+fn on_the_way(proxy: Option<&str>) -> String {
+    proxy
+        .map(|proxy| format!(" through the proxy {proxy}"))
+        .unwrap_or_default()
 }

@@ -42,6 +42,16 @@ pub enum LedgerError {
         /// The newest version known here.
         known: u32,
     },
+    /// Written by an older release, and not brought up to date by a run yet: to look changes nothing.
+    #[error("the ledger {} still has version {found}; the next run brings it up to {known}", path.display())]
+    Older {
+        /// The ledger.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that a run makes of it.
+        known: u32,
+    },
     /// The file or its folder cannot be written to.
     #[error("the ledger {} cannot be written: {reason}", path.display())]
     Unwritable {

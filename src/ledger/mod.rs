@@ -11,6 +11,7 @@
 //! | `sighting` | a detection together with an indicator it named | in an `outbox` row, or `delivered_at`, or `dropped_at` |
 //! | `quota` | a token and a UTC day | with the number of submissions `used` |
 //! | `run` | a run | unfinished ones have no `finished_at` |
+//! | `technique` | a tenant, a UTC day and a MITRE technique | with the number of `submissions` delivered that named it (since version 2) |
 //!
 //! # Invariants
 //! 1. A sighting is in exactly one state: it points at its row of the outbox, or it was delivered, or a
@@ -20,9 +21,13 @@
 //! 3. A row leaves the outbox only as delivered or dropped. Nothing else deletes one.
 //! 4. The quota grows in the same transaction that settles, so a submission is never counted twice.
 //! 5. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went back.
-//! 6. Every query about a sighting, a batch or a checkpoint names one tenant. The quota alone belongs to the token.
+//! 6. Every question of a run about a sighting, a batch or a checkpoint names one tenant; only a person's look at the
+//!    whole ledger, through a [`View`], spans them. The quota alone belongs to the token.
 //! 7. No secret is in here: accounts and tokens come as digests.
 //! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text.
+//! 9. A technique's number grows in the same transaction that settles as delivered: once for each delivery of a
+//!    submission, so a `resend` counts again. It is read from the item, the JSON that was sent; an item without a list
+//!    of `mitre_codes` adds nothing and is settled like any other. What a ledger of version 1 delivered has no number.
 //!
 //! # Durability
 //! Each operation is one transaction, on disk when the call returns. Rollback journal rather than WAL: one file,
@@ -37,6 +42,7 @@ mod checkpoint;
 mod columns;
 mod error;
 mod files;
+mod history;
 mod lock;
 mod outbox;
 mod quota;
@@ -53,8 +59,9 @@ mod tests;
 
 pub use checkpoint::Advance;
 pub use error::{LedgerError, Result};
+pub use history::{Seen, Technique};
 pub use outbox::{Cursor, Entry, EntryId, Known, Pending};
-pub use quota::Forgotten;
+pub use quota::{Forgotten, RUNS_KEPT, SIGHTINGS_KEPT};
 pub use runs::Run;
 pub use status::SourceStatus;
 pub use tenant::{TenantId, TenantKey};

@@ -203,6 +203,22 @@ impl Ledger {
         self.view.read(|db| Ok(count(db, tenant, "waiting")?))
     }
 
+    /// How many entries of the same account wait under another token or for other organizations: no run of this
+    /// tenant sends them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn waiting_elsewhere(&self, tenant: TenantId) -> Result<u64> {
+        self.view.read(|db| {
+            let mut select = db.prepare_cached(
+                "SELECT count(*) FROM outbox JOIN tenant AS other ON other.id = outbox.tenant
+                 JOIN tenant AS this ON this.source = other.source AND this.account = other.account
+                 WHERE this.id = ?1 AND other.id <> ?1 AND state = 'waiting'",
+            )?;
+            Ok(select.query_row([tenant.0], |row| Ok(row.get::<_, Count>(0)?.0))?)
+        })
+    }
+
     /// How many entries are in quarantine.
     ///
     /// # Errors

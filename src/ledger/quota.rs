@@ -7,9 +7,9 @@ use super::columns::{Count, Time, number};
 use super::{Ledger, Result};
 
 /// For how long a delivered or dropped sighting and a day's quota are kept.
-const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
-/// For how long a run is kept: a year can be compared with the one before.
-const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
+pub const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
+/// For how long a run and the number of a technique are kept: a year can be compared with the one before.
+pub const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// How many rows were forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Forgotten {
     pub runs: usize,
     /// Days of quota.
     pub days: usize,
+    /// Days of a technique.
+    pub techniques: usize,
 }
 
 impl Ledger {
@@ -40,8 +42,8 @@ impl Ledger {
         self.atomically(|db| Ok(add_used(db, token, count, now)?))
     }
 
-    /// Deletes what was settled 90 days ago, quota days as old, and runs from 400 days ago. Nothing that is in the
-    /// outbox is ever forgotten.
+    /// Deletes what was settled 90 days ago, quota days as old, and runs and techniques from 400 days ago. Nothing
+    /// that is in the outbox is ever forgotten.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -53,7 +55,8 @@ impl Ledger {
             )
         };
         let (settled, begun) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
-        let day = settled.0.date_naive().to_string();
+        let day = |time: &Time| time.0.date_naive().to_string();
+        let (quota_day, technique_day) = (day(&settled), day(&begun));
         self.atomically(|db| {
             Ok(Forgotten {
                 sightings: db.execute(
@@ -61,7 +64,8 @@ impl Ledger {
                     [settled],
                 )?,
                 runs: db.execute("DELETE FROM run WHERE started_at < ?1", [begun])?,
-                days: db.execute("DELETE FROM quota WHERE day < ?1", [day])?,
+                days: db.execute("DELETE FROM quota WHERE day < ?1", [quota_day])?,
+                techniques: db.execute("DELETE FROM technique WHERE day < ?1", [technique_day])?,
             })
         })
     }

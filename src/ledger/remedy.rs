@@ -19,6 +19,9 @@ impl From<LedgerError> for Failure {
             LedgerError::Newer { .. } => {
                 (Kind::Ledger, "Install the newer release again, or name another file with --ledger; this one was left as it is.".to_owned())
             }
+            LedgerError::Older { .. } => {
+                (Kind::Ledger, "Nothing is wrong with it: run a source, or wait for tonight's run, and look again.".to_owned())
+            }
             LedgerError::Unwritable { path, .. } => {
                 let path = path.display();
                 (Kind::Ledger, format!(

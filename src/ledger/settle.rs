@@ -5,13 +5,14 @@ use rusqlite::params;
 
 use super::columns::Time;
 use super::error::Fault;
+use super::history::count_techniques;
 use super::quota::add_used;
 use super::view::{Filter, MATCHES, State};
 use super::{EntryId, Ledger, Result, TenantId};
 
 impl Ledger {
     /// Settles what Recorded Future confirmed: the detections behind the entries are delivered, the entries leave the
-    /// outbox, and the token's quota of the day grows by their number. All or nothing.
+    /// outbox, their techniques are counted, and the token's quota of the day grows by their number. All or nothing.
     ///
     /// # Errors
     /// [`LedgerError::NotWaiting`](super::LedgerError::NotWaiting) when one of them is not waiting for this tenant: a
@@ -33,6 +34,7 @@ impl Ledger {
             let mut used = 0;
             for id in ids {
                 mark.execute(params![id.0, Time(now)])?;
+                count_techniques(db, tenant, *id, now)?;
                 if remove.execute([id.0, tenant.0])? == 0 {
                     return Err(Fault::NotWaiting(*id));
                 }

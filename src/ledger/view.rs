@@ -134,13 +134,10 @@ impl View {
         let (db, version) = files::connect(&path)?;
         let view = Self::new(db, path);
         if version < schema::VERSION {
-            let detail = format!(
-                "it has version {version}; the next run brings it up to {}",
-                schema::VERSION
-            );
-            return Err(LedgerError::Other {
+            return Err(LedgerError::Older {
                 path: view.path,
-                detail,
+                found: version,
+                known: schema::VERSION,
             });
         }
         view.read(|db| Ok(db.pragma_update(None, "query_only", true)?))?;

@@ -3,27 +3,46 @@
 //! Only this program's own events are written. The libraries below it log headers and bodies at their
 //! finer levels, which is no place for other people's secrets.
 
+mod file;
 pub mod redaction;
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::SecondsFormat;
+use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+pub use self::file::{may_rotate, open};
+
+use self::file::LogFile;
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Time, level, run id and message, for people.
+    Text,
+    /// A JSON object with the same, for machines.
+    Json,
+}
 
 /// Where the log goes and how much of it.
 #[derive(Debug, Clone)]
 pub struct LogSettings<'a> {
-    /// The file; made with mode 0600 where it is not there, else appended to.
-    pub file: &'a Path,
+    /// The file; made with mode 0600 where it is not there, else appended to. `None` for no file.
+    pub file: Option<&'a Path>,
+    /// Bytes, beyond which the file is rotated.
+    pub max_size: u64,
+    /// How many rotated files are kept.
+    pub keep: u8,
+    /// How a line looks.
+    pub format: Format,
     /// The finest level that is written.
     pub level: Level,
     /// Whether the lines also go to stderr.
@@ -35,18 +54,13 @@ pub struct LogSettings<'a> {
 /// # Errors
 /// When the file cannot be opened for writing.
 pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let file = open(settings.file).map_err(|error| {
-        Failure::new(
-            Kind::Configuration,
-            format!(
-                "the log file {} cannot be written: {error}",
-                settings.file.display()
-            ),
-            "Run in a folder you may write to, or name another file with --log-file.",
-        )
-    })?;
+    let open = |path: &Path| {
+        LogFile::new(path, settings.max_size, settings.keep)
+            .map_err(|error| unwritable(path, &error))
+    };
     let log = Log {
-        file,
+        file: settings.file.map(open).transpose()?,
+        format: settings.format,
         level: settings.level,
         to_stderr: settings.to_stderr,
         run_id: run_id.to_owned(),
@@ -58,17 +72,19 @@ pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(
     Ok(())
 }
 
-/// Opens a log file for appending, made with mode 0600 where it is not there.
-pub(crate) fn open(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+/// The failure of a log file that cannot be opened.
+#[must_use]
+pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Kind::Configuration,
+        format!("the log file {} cannot be written: {error}", path.display()),
+        "Run in a folder you may write to, or name another file with --log-file.",
+    )
 }
 
 struct Log {
-    file: File,
+    file: Option<LogFile>,
+    format: Format,
     level: Level,
     to_stderr: bool,
     run_id: String,
@@ -84,33 +100,41 @@ impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let time = self
-            .clock
-            .now()
-            .to_rfc3339_opts(SecondsFormat::Millis, true);
-        let level = match *event.metadata().level() {
-            Level::WARN => "WARNING",
-            Level::ERROR => "ERROR",
-            Level::INFO => "INFO",
-            _ => "DEBUG",
-        };
-        let line = format!(
-            "{time} {level:<7} run={} {}\n",
-            self.run_id,
-            redaction::safe(&text.0)
-        );
+        let line = self.line(*event.metadata().level(), &redaction::safe(&text.0));
         if self.to_stderr {
             // Nothing can be said about a stderr that takes nothing.
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
-        // One write a line: concurrent writers of an appended file do not mix theirs in.
-        if let Err(error) = (&self.file).write_all(line.as_bytes())
+        if let Some(Err(error)) = self.file.as_ref().map(|file| file.write(&line))
             && !self.told_that_it_failed.swap(true, Ordering::Relaxed)
         {
             let _ = writeln!(
                 std::io::stderr(),
                 "the log cannot be written ({error}); the run goes on without it"
             );
+        }
+    }
+}
+
+impl Log {
+    fn line(&self, level: Level, message: &str) -> String {
+        let time = self
+            .clock
+            .now()
+            .to_rfc3339_opts(SecondsFormat::Millis, true);
+        let level = match level {
+            Level::WARN => "WARNING",
+            Level::ERROR => "ERROR",
+            Level::INFO => "INFO",
+            _ => "DEBUG",
+        };
+        match self.format {
+            Format::Text => format!("{time} {level:<7} run={} {message}\n", self.run_id),
+            Format::Json => {
+                let line =
+                    json!({"time": time, "level": level, "run": self.run_id, "message": message});
+                format!("{line}\n")
+            }
         }
     }
 }

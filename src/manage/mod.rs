@@ -1,5 +1,6 @@
 //! The commands that look at the ledger and tend what has not been delivered. They ask no service.
 
+mod history;
 mod outbox;
 mod status;
 
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub use self::history::history;
 pub use self::outbox::outbox;
 pub use self::status::status;
 use crate::failure::Failure;

@@ -89,6 +89,13 @@ impl Processed {
 /// # Errors
 /// When the body is not a JSON object.
 pub(super) fn receipt(answer: &Answer) -> Result<Receipt, Broken> {
+    // It has no body by definition, and says all the same that the batch was taken.
+    if answer.status.as_u16() == 204 {
+        return Ok(Receipt {
+            debug: None,
+            processed: None,
+        });
+    }
     let body: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&answer.body).map_err(|error| Broken::json(&error))?;
     let result = body.get("result");
@@ -172,7 +179,7 @@ pub(super) fn of_answer(answer: &Answer, host: &str) -> Verdict {
             Failure::new(Kind::Temporary, message, "Nothing needs to be done: what waits is sent by the next run after midnight UTC.")
                 .because("the day's quota of submissions is used up"),
         ),
-        429 | 500 | 502 | 503 | 504 => Verdict::TryAgain(Failure::new(
+        429 | 500..=599 => Verdict::TryAgain(Failure::new(
             Kind::Temporary,
             message,
             "Run again later. Recorded Future's support asks for the trace id.",

@@ -1,5 +1,6 @@
 //! What a run did, as numbers that add up: collected here, printed by [`print`](fn@print).
 
+mod counts;
 mod json;
 mod paint;
 pub mod progress;
@@ -8,94 +9,15 @@ mod text;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub use self::counts::Counts;
 pub use self::paint::Paint;
 use self::progress::Progress;
 use crate::cli::{Mode, OutputArgs};
 use crate::detection::{Labels, Window};
 use crate::failure::{Failure, Kind};
 use crate::logging::redaction;
-use crate::selection::Tally;
-
-/// The numbers of a run. On every path, faults included:
-///
-/// - `alerts_fetched` = below threshold + unreadable + without indicator + those that name indicators;
-/// - `carried_in + indicators_found` = unsupported + invalid + private + excluded + repeated +
-///   `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
-/// - `submitted` = `processed` + `unprocessed`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Alerts handed out by the vendor, each counted once.
-    pub alerts_fetched: u64,
-    /// Alerts below a threshold, or without the score where one is set.
-    pub alerts_below_threshold: u64,
-    /// Alerts that cannot be read.
-    pub alerts_unreadable: u64,
-    /// Alerts that name no indicator.
-    pub alerts_without_indicator: u64,
-    /// Mentions of indicators in the other alerts.
-    pub indicators_found: u64,
-    /// Of a type that Recorded Future does not take.
-    pub indicators_unsupported: u64,
-    /// Not what they are said to be.
-    pub indicators_invalid: u64,
-    /// Of the inner network.
-    pub indicators_private: u64,
-    /// Covered by the exclusion file.
-    pub indicators_excluded: u64,
-    /// Another mention of an indicator that stands already.
-    pub indicators_repeated: u64,
-    /// Delivered by an earlier run.
-    pub already_delivered: u64,
-    /// In the outbox from earlier runs when this one began.
-    pub carried_in: u64,
-    /// Sent and accepted; in a dry run: what would be sent.
-    pub submitted: u64,
-    /// Of these, what Recorded Future says it processed.
-    pub processed: u64,
-    /// Of these, the rest.
-    pub unprocessed: u64,
-    /// Still in the outbox.
-    pub waiting: u64,
-    /// Refused by Recorded Future in this run.
-    pub quarantined: u64,
-}
-
-impl Counts {
-    /// Takes over the numbers of a selection.
-    pub fn take(&mut self, tally: &Tally) {
-        self.alerts_fetched = tally.alerts_fetched;
-        self.alerts_below_threshold = tally.alerts_below_threshold;
-        self.alerts_unreadable = tally.alerts_unreadable;
-        self.alerts_without_indicator = tally.alerts_without_indicator;
-        self.indicators_found = tally.indicators_found;
-        self.indicators_unsupported = tally.indicators_unsupported;
-        self.indicators_invalid = tally.indicators_invalid;
-        self.indicators_private = tally.indicators_private;
-        self.indicators_excluded = tally.indicators_excluded;
-        self.indicators_repeated = tally.indicators_repeated;
-        self.already_delivered = tally.already_delivered;
-    }
-
-    /// Whether every mention found or carried in is in exactly one place.
-    #[must_use]
-    pub const fn add_up(&self) -> bool {
-        let places = self.indicators_unsupported
-            + self.indicators_invalid
-            + self.indicators_private
-            + self.indicators_excluded
-            + self.indicators_repeated
-            + self.already_delivered
-            + self.processed
-            + self.unprocessed
-            + self.quarantined
-            + self.waiting;
-        self.carried_in + self.indicators_found == places
-            && self.submitted == self.processed + self.unprocessed
-    }
-}
 
 /// Everything there is to say about a run.
 #[derive(Debug)]

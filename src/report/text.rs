@@ -11,7 +11,7 @@ use crate::logging::redaction;
 
 /// The summary, a few lines.
 pub(super) fn summary(report: &Report) -> String {
-    let counts = &report.counts;
+    let (counts, tally) = (&report.counts, &report.counts.tally);
     let mut text = String::new();
     let span = report.window.map_or_else(String::new, |window| {
         let instant =
@@ -27,10 +27,10 @@ pub(super) fn summary(report: &Report) -> String {
     let _ = writeln!(
         text,
         "Alerts:      {} fetched; of these {} below threshold, {} unreadable, {} without an indicator",
-        counts.alerts_fetched,
-        counts.alerts_below_threshold,
-        counts.alerts_unreadable,
-        counts.alerts_without_indicator
+        tally.alerts_fetched,
+        tally.alerts_below_threshold,
+        tally.alerts_unreadable,
+        tally.alerts_without_indicator
     );
     let carried = if counts.carried_in > 0 {
         format!(", and {} waited from before", counts.carried_in)
@@ -40,7 +40,7 @@ pub(super) fn summary(report: &Report) -> String {
     let _ = writeln!(
         text,
         "Indicators:  {} found{carried}; {}",
-        counts.indicators_found,
+        tally.indicators_found,
         places(report)
     );
     let _ = writeln!(text, "{}", last_line(report));
@@ -52,16 +52,16 @@ pub(super) fn summary(report: &Report) -> String {
 
 /// Where the indicators went; what never happened on a quiet night is left out.
 fn places(report: &Report) -> String {
-    let counts = &report.counts;
+    let (counts, tally) = (&report.counts, &report.counts.tally);
     let always = [
-        (counts.indicators_unsupported, "unsupported"),
-        (counts.indicators_invalid, "invalid"),
-        (counts.indicators_private, "private"),
-        (counts.indicators_excluded, "excluded"),
-        (counts.indicators_repeated, "repeated"),
+        (tally.indicators_unsupported, "unsupported"),
+        (tally.indicators_invalid, "invalid"),
+        (tally.indicators_private, "private"),
+        (tally.indicators_excluded, "excluded"),
+        (tally.indicators_repeated, "repeated"),
     ];
     let rare = [
-        (counts.already_delivered, "already delivered"),
+        (tally.already_delivered, "already delivered"),
         (counts.waiting, "waiting in the outbox"),
         (counts.quarantined, "in quarantine"),
     ];

@@ -74,6 +74,11 @@ impl<'a> Books<'a> {
         Ok(self.ledger.waiting(self.tenant)?)
     }
 
+    /// How many submissions of this account wait under another key or for other organizations.
+    pub fn waiting_elsewhere(&self) -> Result<u64, Failure> {
+        Ok(self.ledger.waiting_elsewhere(self.tenant)?)
+    }
+
     /// What earlier runs did with a detection's indicator.
     pub fn past(&self, detection: &str, indicator: &Indicator) -> Result<Past, Failure> {
         Ok(
@@ -154,6 +159,7 @@ impl<'a> Books<'a> {
 
     /// Begins the checkpoint's history where this run begins to read: a first run that is killed must not
     /// take its window along, because without a checkpoint the next one looks back its own hours only.
+    /// It comes before the run is recorded, so that there is no run without a checkpoint.
     pub fn found(&self, choice: &Choice) -> Result<(), Failure> {
         if choice.may_found_checkpoint && self.checkpoint()?.is_none() {
             let start = choice.window.start;

@@ -9,8 +9,8 @@ use crate::failure::{Failure, Kind};
 use crate::indicator;
 use crate::ledger::Pending;
 use crate::recorded_future::{Client, Halving, Processed, Receipt, Refused, Verdict};
+use crate::report::Report;
 use crate::report::progress::Work;
-use crate::report::{Counts, Report};
 
 /// So many refused one by one, and none ever accepted, is no matter of single items any more.
 const REFUSED_IN_A_ROW: u64 = 20;
@@ -181,7 +181,7 @@ impl<'a> Delivery<'a> {
         let counts = &mut report.counts;
         counts.waiting = match &waiting {
             Ok(waiting) if ledger_held => *waiting,
-            Ok(_) | Err(_) => unsettled(counts),
+            Ok(_) | Err(_) => counts.unsettled(),
         };
         waiting.map(|_| ())
     }
@@ -222,20 +222,6 @@ fn reconcile(part: &[Item], receipt: &Receipt, report: &mut Report) -> u64 {
         sum += processed.min(sent);
     }
     sum
-}
-
-/// What was found or carried in and has no other place: by the run's own count.
-const fn unsettled(counts: &Counts) -> u64 {
-    let settled = counts.indicators_unsupported
-        + counts.indicators_invalid
-        + counts.indicators_private
-        + counts.indicators_excluded
-        + counts.indicators_repeated
-        + counts.already_delivered
-        + counts.processed
-        + counts.unprocessed
-        + counts.quarantined;
-    (counts.carried_in + counts.indicators_found).saturating_sub(settled)
 }
 
 fn quota_used_up(settings: &Settings) -> Failure {

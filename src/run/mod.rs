@@ -14,6 +14,7 @@ use crate::cli::{Mode, Settings};
 use crate::clock::Clock;
 use crate::failure::{Failure, Kind};
 use crate::http::{Http, Stop};
+use crate::logging;
 use crate::recorded_future::Client;
 use crate::report::Report;
 use crate::report::progress::{Progress, Work};
@@ -45,7 +46,7 @@ async fn prepare_and_perform(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let exclusions = read_exclusions(settings)?;
-    let http = Http::new(clock, settings.deadline, stop)?;
+    let http = Http::new(&settings.network, clock, settings.deadline, stop)?;
     report.progress.follow(http.waits());
     let client = Client::new(
         &http,
@@ -53,6 +54,7 @@ async fn prepare_and_perform(
         settings.mode == Mode::Debug,
     )?;
     let books = Books::open(settings, &report.run_id, clock)?;
+    logging::may_rotate();
     step();
     let now = clock.now_to_the_millisecond();
     let choice = window::choose(
@@ -65,11 +67,17 @@ async fn prepare_and_perform(
     if let Some(note) = &choice.note {
         report.note(note.clone());
     }
-    books.begin(choice.window)?;
-    step();
     books.found(&choice)?;
     step();
+    books.begin(choice.window)?;
+    step();
     report.counts.carried_in = books.waiting()?;
+    let elsewhere = books.waiting_elsewhere()?;
+    if elsewhere > 0 {
+        report.warn(format!(
+            "{elsewhere} submissions of this account wait under another Recorded Future key or for other organizations, and only a run with those sends them; `collective-insights status` shows them"
+        ));
+    }
 
     let mut delivery = Delivery::new(settings, &client, &books);
     let performed = perform(

@@ -67,8 +67,8 @@ pub(super) async fn read(
         }
     }
     let (submissions, tally) = selection.finish();
-    report.counts.take(&tally);
     tell(report, &tally);
+    report.counts.tally = tally;
     Ok(Read {
         submissions,
         known_until,

@@ -4,6 +4,8 @@
 
 pub mod exclusions;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

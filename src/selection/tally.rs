@@ -1,7 +1,10 @@
 //! The numbers of a selection. Every mention of an indicator is counted once, in one place.
 
+use serde::{Deserialize, Serialize};
+
 /// How many alerts and mentions of indicators went where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Alerts handed out by the vendor, each counted once.
     pub alerts_fetched: u64,
@@ -25,7 +28,8 @@ pub struct Tally {
     pub indicators_repeated: u64,
     /// Mentions that an earlier run delivered.
     pub already_delivered: u64,
-    /// Unique indicators: each becomes one submission.
+    /// Unique indicators: each becomes one submission. (Told as what becomes of them.)
+    #[serde(skip)]
     pub selected: u64,
 }
 
@@ -34,5 +38,16 @@ impl Tally {
     pub(super) fn found(&mut self, place: impl FnOnce(&mut Self) -> &mut u64) {
         self.indicators_found += 1;
         *place(self) += 1;
+    }
+
+    /// Mentions that do not become a submission.
+    #[must_use]
+    pub const fn not_selected(&self) -> u64 {
+        self.indicators_unsupported
+            + self.indicators_invalid
+            + self.indicators_private
+            + self.indicators_excluded
+            + self.indicators_repeated
+            + self.already_delivered
     }
 }

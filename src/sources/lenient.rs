@@ -261,3 +261,6 @@ impl<'de, R: Reads<'de>> Visitor<'de> for Any<R> {
         self.0.map(map)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ mod lanes;
 mod lenient;
 mod progress;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use reqwest::Url;

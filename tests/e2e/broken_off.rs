@@ -108,3 +108,55 @@ fn a_page_token_that_comes_twice_ends_the_reading_and_keeps_its_alerts() {
     stage.run_at("2026-11-25T00:15:00Z", RUN).ended(0);
     assert_eq!(stage.stored_values(), hashes([1, 2, 3]));
 }
+
+#[test]
+fn pages_read_side_by_side_share_one_new_sign_in_and_lose_nothing_to_faults() {
+    let alerts: Vec<Value> = (0..3500)
+        .map(|number| {
+            at(
+                number,
+                &format!(
+                    "2026-11-21T{:02}:{:02}:00Z",
+                    number / 600 + 2,
+                    number / 10 % 60
+                ),
+            )
+        })
+        .collect();
+    let faults = [
+        vec![Fault::None, Fault::ExpireTokens],
+        vec![
+            Fault::None,
+            Fault::retry_after(429, "3"),
+            Fault::retry_after(429, "2"),
+        ],
+        vec![
+            Fault::None,
+            Fault::Truncate,
+            Fault::Garbage,
+            Fault::None,
+            Fault::ResetAfter,
+        ],
+        vec![
+            Fault::None,
+            Fault::None,
+            Fault::ExpireAfter,
+            Fault::None,
+            Fault::ExpireAfter,
+        ],
+    ];
+    for script in faults {
+        let stage = stage(&alerts);
+        stage.sandbox.script(Service::FalconAlerts, script.clone());
+        let ran = stage.run("crowdstrike --json --daily-limit 0").ended(0);
+        assert_eq!(ran.adds_up().count("alerts_fetched"), 3500, "{script:?}");
+        assert_eq!(stage.stored_values(), hashes(0..3500), "{script:?}");
+        let sign_ins = stage.sandbox.requests_to(Service::FalconToken).len();
+        let expected = if script.contains(&Fault::ExpireTokens) {
+            2
+        } else {
+            1
+        };
+        assert_eq!(sign_ins, expected, "{script:?}");
+    }
+}

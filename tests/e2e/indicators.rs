@@ -1,5 +1,7 @@
 //! What is an indicator, in which spelling, and what is never sent.
 
+use serde_json::Value;
+
 use crate::support::Stage;
 use crate::support::alerts::{falcon, sha256};
 
@@ -31,13 +33,35 @@ fn accepted(ioc_type: &str, ioc_value: &str, wanted: &[&str]) {
 
 #[track_caller]
 fn refused(ioc_type: &str, ioc_value: &str, place: &str) {
-    let (stored, refused) = sent(ioc_type, ioc_value);
-    assert_eq!(stored, [""; 0], "{ioc_type} {ioc_value}");
-    assert_eq!(
-        refused,
-        [(format!("indicators_{place}"), 1)],
-        "{ioc_type} {ioc_value}"
-    );
+    all_refused(ioc_type, &[ioc_value], place);
+}
+
+/// Each of the values in an alert of its own, all of them in one run; the log tells each one's fate.
+#[track_caller]
+fn all_refused(ioc_type: &str, values: &[&str], place: &str) {
+    let numbered = values.iter().enumerate();
+    let alerts: Vec<Value> = numbered
+        .map(|(number, value)| falcon(&format!("id-{number}."), ioc_type, value))
+        .collect();
+    let stage = Stage::falcon(&alerts);
+    let ran = stage.run("crowdstrike --json -l DEBUG").ended(0);
+    let fate = match place {
+        "unsupported" => "not a hash, domain, address or URL",
+        "invalid" => "not a well-formed indicator of its kind",
+        _ => "a name or address of a private network",
+    };
+    let log = stage.log();
+    for (number, value) in values.iter().enumerate() {
+        let words = format!("not sent, {fate}: ioc_value of id-{number}.");
+        let short: String = value.chars().take(100).collect();
+        assert!(
+            log.contains(&words),
+            "{ioc_type} {short} is not {place}: {log}"
+        );
+    }
+    assert_eq!(stage.stored_indicators(), [""; 0]);
+    let count = u64::try_from(values.len()).unwrap();
+    assert_eq!(ran.adds_up().count(&format!("indicators_{place}")), count);
 }
 
 #[test]
@@ -80,25 +104,29 @@ fn domains() {
         "under_score.example.com",
         &["domain under_score.example.com"],
     );
-    for invalid in [
-        "example",
-        "exa mple.com",
-        "a..example.com",
-        "-a.example.com",
-        "https://example.com/",
-        "8.8.8.8",
-    ] {
-        refused("domain", invalid, "invalid");
-    }
-    for inner in [
-        "printer.local",
-        "dc01.corp",
-        "nas.home.arpa",
-        "host.internal",
-        "a.localhost",
-    ] {
-        refused("domain", inner, "private");
-    }
+    all_refused(
+        "domain",
+        &[
+            "example",
+            "exa mple.com",
+            "a..example.com",
+            "-a.example.com",
+            "https://example.com/",
+            "8.8.8.8",
+        ],
+        "invalid",
+    );
+    all_refused(
+        "domain",
+        &[
+            "printer.local",
+            "dc01.corp",
+            "nas.home.arpa",
+            "host.internal",
+            "a.localhost",
+        ],
+        "private",
+    );
 }
 
 #[test]
@@ -113,67 +141,87 @@ fn addresses() {
     );
     accepted("ipv6", "2606:4700::ABCD", &["ip 2606:4700::abcd"]);
     accepted("ipv6", "::ffff:8.8.4.4", &["ip 8.8.4.4"]);
-    for invalid in [
-        "8.8.4",
-        "8.8.4.256",
-        "8.8.4.4/32",
-        "8.8.4.4:80",
-        "08.8.4.4",
-        "example.com",
-        "2606::4700::1",
-    ] {
-        refused("ip", invalid, "invalid");
-    }
+    all_refused(
+        "ip",
+        &[
+            "8.8.4",
+            "8.8.4.256",
+            "8.8.4.4/32",
+            "8.8.4.4:80",
+            "08.8.4.4",
+            "example.com",
+            "2606::4700::1",
+        ],
+        "invalid",
+    );
 }
+
+/// One of each range that means something on an inner network only.
+const INNER: [&str; 27] = [
+    // Private, loopback, link-local, this network.
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "127.0.0.1",
+    "169.254.1.1",
+    "0.0.0.0",
+    // Between a provider and its customers; documentation.
+    "100.64.0.1",
+    "100.127.255.255",
+    "192.0.2.1",
+    "198.51.100.7",
+    "203.0.113.9",
+    // Benchmarks, multicast, reserved, broadcast.
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    // The same in IPv6, and IPv4 dressed up as it.
+    "::1",
+    "::",
+    "fe80::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "ff02::1",
+    "2001:db8::1",
+    "3fff::1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::a00:1",
+    "2002:a00:1::",
+];
 
 #[test]
 fn addresses_of_inner_networks_are_never_sent() {
-    for inner in [
-        "10.0.0.1",
-        "172.16.0.1",
-        "172.31.255.255",
-        "192.168.1.1", // private
-        "127.0.0.1",
-        "169.254.1.1",
-        "0.0.0.0", // loopback, link-local, this network
-        "100.64.0.1",
-        "100.127.255.255", // between a provider and its customers
-        "192.0.2.1",
-        "198.51.100.7",
-        "203.0.113.9", // documentation
-        "198.18.0.1",
-        "224.0.0.1",
-        "240.0.0.1",
-        "255.255.255.255", // benchmarks, multicast, reserved
-        "::1",
-        "::",
-        "fe80::1",
-        "fc00::1",
-        "fd12:3456::1",
-        "ff02::1",
-        "2001:db8::1", // the same in IPv6
-        "::ffff:10.0.0.1",
-        "64:ff9b::a00:1",
-        "2002:a00:1::", // dressed up
-    ] {
-        refused("ip", inner, "private");
-        let url = if inner.contains(':') {
+    all_refused("ip", &INNER, "private");
+    let urls = INNER.map(|inner| {
+        if inner.contains(':') {
             format!("http://[{inner}]/x")
         } else {
             format!("http://{inner}:8080/x")
-        };
-        refused("url", &url, "private");
-    }
-    for outer in [
-        "9.255.255.255",
+        }
+    });
+    all_refused("url", &urls.each_ref().map(String::as_str), "private");
+}
+
+#[test]
+fn addresses_just_outside_of_inner_networks_are_sent() {
+    let outer = [
+        "100.128.0.0",
+        "100.63.255.255",
         "11.0.0.0",
         "172.15.255.255",
         "172.32.0.0",
-        "100.63.255.255",
-        "100.128.0.0",
-    ] {
-        accepted("ip", outer, &[&format!("ip {outer}")]);
-    }
+        "9.255.255.255",
+    ];
+    accepted(
+        "ip",
+        &outer.join(","),
+        &outer
+            .map(|outer| format!("ip {outer}"))
+            .each_ref()
+            .map(String::as_str),
+    );
 }
 
 #[test]
@@ -189,23 +237,27 @@ fn urls() {
         &["url http://example.com/"],
     );
     accepted("url", "http://8.8.4.4/x", &["url http://8.8.4.4/x"]);
-    for invalid in [
-        "example.com/path",
-        "ftp://example.com/",
-        "javascript:alert(1)",
-        "http://",
-        "file:///etc/hosts",
-    ] {
-        refused("url", invalid, "invalid");
-    }
-    for inner in [
-        "http://intranet/",
-        "https://wiki.corp/x",
-        "http://localhost:8080/",
-        "http://printer.local/",
-    ] {
-        refused("url", inner, "private");
-    }
+    all_refused(
+        "url",
+        &[
+            "example.com/path",
+            "ftp://example.com/",
+            "javascript:alert(1)",
+            "http://",
+            "file:///etc/hosts",
+        ],
+        "invalid",
+    );
+    all_refused(
+        "url",
+        &[
+            "http://intranet/",
+            "https://wiki.corp/x",
+            "http://localhost:8080/",
+            "http://printer.local/",
+        ],
+        "private",
+    );
 }
 
 #[test]
@@ -219,8 +271,7 @@ fn what_recorded_future_does_not_take_is_counted() {
         "vulnerability",
         "hash",
     ] {
-        refused(kind, "anything, at all", "unsupported");
-        refused(kind, &sha256(1), "unsupported");
+        all_refused(kind, &["anything, at all", &sha256(1)], "unsupported");
     }
 }
 

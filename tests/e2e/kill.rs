@@ -92,12 +92,14 @@ fn killed_at_any_step_a_run_loses_nothing() {
 /// Kills runs of the first night at random instants, once or twice each.
 fn killed_at_random(instants: u32) {
     let mut random = fastrand::Rng::with_seed(20_261_122);
-    let length = {
+    // The shorter of two: a machine that was busy for a moment would put most instants behind the end.
+    let length = (0..2).map(|_| {
         let rehearsal = Killed::new(Vendor::Falcon);
         let begun = Instant::now();
         Ran::of(&mut rehearsal.command(1)).ended(0);
         begun.elapsed()
-    };
+    });
+    let length = length.min().unwrap();
     let (mut left, mut hit) = (instants, 0);
     while left > 0 {
         let vendor = VENDORS[usize::from(left % 2 == 0)];

@@ -63,3 +63,35 @@ fn the_levels_hold_back_what_is_finer() {
     assert_eq!(finest("error"), [false, false, false, true]);
     assert_eq!(finest("CRITICAL"), [false, false, false, true]);
 }
+
+#[test]
+fn a_large_log_is_begun_anew_and_the_older_ones_are_kept() {
+    let stage = Stage::new(world());
+    for _ in 0..4 {
+        stage
+            .run("crowdstrike --log-max-size 1KiB --log-keep 2")
+            .ended(0);
+    }
+    let size = |name: &str| std::fs::metadata(stage.path(name)).unwrap().len();
+    assert!(size("collective-insights.log.1") > 0 && size("collective-insights.log.2") > 0);
+    assert!(!stage.path("collective-insights.log.3").exists());
+    let mode = std::fs::metadata(stage.path("collective-insights.log"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_json_log_is_one_object_a_line() {
+    let stage = Stage::new(world());
+    stage.run("crowdstrike --log-format json -l debug").ended(0);
+    let log = stage.log();
+    assert!(log.lines().count() > 5);
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["time", "level", "run", "message"] {
+            assert!(line[key].is_string(), "{line}");
+        }
+    }
+}

@@ -52,7 +52,7 @@ struct About {
 fn help(command: &str) -> BTreeMap<String, About> {
     let folder = tempfile::tempdir().unwrap();
     let mut run = bare_command(folder.path());
-    let text = Ran::of(run.args(command.split(' ')).arg("--help"))
+    let text = Ran::of(run.args(command.split(' ')).arg("-h"))
         .ended(0)
         .stdout;
     let mut options: Vec<(String, String)> = Vec::new();

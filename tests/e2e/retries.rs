@@ -184,7 +184,7 @@ fn what_is_not_to_be_tried_again_is_asked_once() {
         (Service::RecordedFuture, "carbonblack", 401, 4),
         (Service::RecordedFuture, "carbonblack", 403, 4),
         (Service::RecordedFuture, "carbonblack", 404, 2),
-        (Service::RecordedFuture, "carbonblack", 501, 1),
+        (Service::RecordedFuture, "carbonblack", 501, 5),
     ] {
         let stage = stage();
         stage.sandbox.always(service, Some(Fault::status(code, "")));

@@ -55,7 +55,7 @@ fn services_that_repeat_what_they_were_asked_with() {
         (Service::RecordedFuture, "carbonblack", &[RF_TOKEN]),
     ] {
         for body in echoes(known) {
-            for code in [200, 308, 400, 401, 403, 404, 422, 429, 500] {
+            for code in [200, 308, 403, 422, 500] {
                 let stage = Stage::new(world());
                 let headers = vec![
                     ("X-Cs-Traceid".into(), known[0].into()),
@@ -79,8 +79,8 @@ fn services_that_repeat_what_they_were_asked_with() {
 
 #[test]
 fn the_access_token_when_a_service_repeats_it() {
-    let stage = Stage::new(world());
     const TOKEN: &str = "4cc3ss+t0ken/th4t=is~made";
+    let stage = Stage::new(world());
     let sign_in = Fault::status(
         201,
         json!({"access_token": TOKEN, "expires_in": 1799}).to_string(),

@@ -186,14 +186,14 @@ fn a_newer_version_and_impossible_ones() {
             .pragma_update(None, "user_version", version)
             .unwrap();
     };
-    set(2);
+    set(3);
     for error in errors(&case) {
         assert!(
             matches!(
                 error,
                 LedgerError::Newer {
-                    found: 2,
-                    known: 1,
+                    found: 3,
+                    known: 2,
                     ..
                 }
             ),

@@ -1,12 +1,14 @@
 //! The promises of the ledger, one by one, and then in any order.
 
 mod damaged;
+mod history;
 mod holding;
 mod model;
 mod reading_on;
 mod settling;
 mod storing;
 mod timing;
+mod upgrading;
 
 use std::path::Path;
 

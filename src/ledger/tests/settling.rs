@@ -192,7 +192,8 @@ fn only_what_is_settled_is_forgotten_and_only_when_old() {
         Forgotten {
             sightings: 2,
             runs: 0,
-            days: 1
+            days: 1,
+            techniques: 0
         }
     );
     assert_eq!(
@@ -200,7 +201,8 @@ fn only_what_is_settled_is_forgotten_and_only_when_old() {
         Forgotten {
             sightings: 0,
             runs: 1,
-            days: 0
+            days: 0,
+            techniques: 0
         }
     );
     assert_eq!(

@@ -4,6 +4,8 @@ mod mapping;
 mod reader;
 mod refusal;
 mod round;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use reqwest::Url;

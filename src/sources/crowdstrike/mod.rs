@@ -9,6 +9,8 @@ mod reader;
 mod refusal;
 mod session;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use reqwest::Url;

@@ -127,7 +127,7 @@ impl Reader {
             },
         );
         match next {
-            None => {}
+            None => slice.warn_if_short(),
             Some(token) if slice.tokens.is_new(&token) => {
                 slice.after = Some(token);
                 self.go_on(slice);

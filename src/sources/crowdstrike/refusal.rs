@@ -27,6 +27,7 @@ pub(super) fn sign_in(answer: &Answer, host: &str) -> Failure {
             "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the id of a child of this account.".into(),
         )
         .because("this cloud does not know the account, or the request's member CID"),
+        404 => no_api(message),
         300..=399 => moved(answer, host),
         _ => other(answer, message),
     }
@@ -51,15 +52,20 @@ pub(super) fn alerts(answer: &Answer, host: &str) -> Failure {
             format!("Give the API client the scope Alerts: READ ({API_CLIENTS}), and check that this machine's address is on the allow-list."),
         )
         .because("the API client lacks the scope Alerts: READ, or the address is not allowed"),
-        404 => Failure::new(
-            Kind::Configuration,
-            message,
-            "Check --cloud or --base-url (CS_BASE_URL): it must be the API's address, without a path, for example https://api.crowdstrike.com.",
-        )
-        .because("there is no Alerts API at this address"),
+        404 => no_api(message),
         300..=399 => moved(answer, host),
         _ => other(answer, message),
     }
+}
+
+/// Something else answers at this address.
+fn no_api(message: String) -> Failure {
+    Failure::new(
+        Kind::Configuration,
+        message,
+        "Check --cloud or --base-url (CS_BASE_URL): it must be the API's address, without a path, for example https://api.crowdstrike.com.",
+    )
+    .because("there is no CrowdStrike API at this address")
 }
 
 /// A redirect that is not followed.

@@ -44,6 +44,19 @@ impl Slice {
         self.total = total.unwrap_or(0);
     }
 
+    /// The service gives no further page: a person should know where it had promised more alerts.
+    pub fn warn_if_short(&self) {
+        if self.received < self.total {
+            tracing::warn!(
+                "CrowdStrike counts {} alerts from {} to {} and handed out {}",
+                self.total,
+                self.start,
+                self.end,
+                self.received
+            );
+        }
+    }
+
     /// An alert of this creation came.
     pub fn saw(&mut self, created: DateTime<Utc>) {
         self.in_order &= created >= self.latest;

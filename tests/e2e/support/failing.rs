@@ -1,7 +1,6 @@
 //! Runs that must fail, and say what to do.
 
 use sandbox::{Fault, Service, World};
-use serde_json::Value;
 
 use super::Stage;
 use super::alerts::{carbonblack, falcon, sha256};

@@ -4,9 +4,12 @@
 pub mod alerts;
 pub mod canary;
 pub mod failing;
+pub mod internet;
 pub mod judge;
 pub mod process;
+pub mod real_proxy;
 pub mod terminal;
+pub mod tls;
 pub mod vendor;
 pub mod views;
 

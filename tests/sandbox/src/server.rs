@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
 use std::{io, sync::mpsc as reply};
 
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -82,11 +82,17 @@ impl Server {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    reserve(address)?.listen(BACKLOG)
+}
+
+/// Takes a port without listening: connections to it are refused, and no other sandbox gets it meanwhile,
+/// which would answer in this one's place.
+fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     // The port has connections in TIME_WAIT when it is taken again.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
 async fn serve(
@@ -96,17 +102,24 @@ async fn serve(
     mut inbox: mpsc::UnboundedReceiver<Order>,
 ) {
     let mut listener = Some(listener);
+    let mut reserved = None;
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             order = inbox.recv() => match order {
                 Some(Order::Pause(done)) => {
-                    listener = None;
+                    if listener.take().is_some() {
+                        reserved = reserve(address).ok();
+                    }
                     end(&mut connections, &shared.record).await;
                     let _ = done.send(());
                 }
                 Some(Order::Resume(done)) => {
-                    let again = if listener.is_some() { Ok(()) } else { listen(address).map(|new| listener = Some(new)) };
+                    let again = match (&listener, reserved.take()) {
+                        (Some(_), _) => Ok(()),
+                        (None, Some(socket)) => socket.listen(BACKLOG).map(|new| listener = Some(new)),
+                        (None, None) => listen(address).map(|new| listener = Some(new)),
+                    };
                     let _ = done.send(again);
                 }
                 Some(Order::Stop) | None => break,
@@ -132,7 +145,7 @@ async fn connection(stream: TcpStream, shared: Shared) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| shared.clone().handle(request));
     // An error here is a client that went away, or one of our own hang-ups.
-    let _ = http1::Builder::new()
+    let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -1,5 +1,7 @@
 //! Whether the ledger holds what the model holds.
 
+use std::collections::BTreeSet;
+
 use super::super::super::*;
 use super::oracle::{Fate, Oracle, Row, SOURCES};
 use super::{DETECTIONS, INDICATORS, TENANTS, TOKEN, domain};
@@ -17,6 +19,7 @@ impl Oracle {
         }
         self.compare_rows(ledger);
         self.compare_sightings(ledger);
+        self.compare_techniques(ledger);
         for (day, used) in &self.used {
             assert_eq!(ledger.used(TOKEN, *day).unwrap(), *used);
         }
@@ -125,6 +128,36 @@ impl Oracle {
                 (EntryId(*id), row.refused.is_some(), row)
             );
         }
+    }
+
+    fn compare_techniques(&self, ledger: &Ledger) {
+        let select = "SELECT tenant, day, code, submissions FROM technique";
+        let mut select = ledger.view().db().prepare(select).unwrap();
+        let found: BTreeSet<(i64, String, String, u64)> = select
+            .query_map([], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get::<_, columns::Count>(3)?.0,
+                ))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let expected = self
+            .techniques
+            .iter()
+            .map(|((tenant, day, code), count)| {
+                (
+                    self.tenants[*tenant].0,
+                    day.to_string(),
+                    code.clone(),
+                    *count,
+                )
+            })
+            .collect();
+        assert_eq!(found, expected);
     }
 
     /// The first two invariants, read from the table itself.

@@ -36,6 +36,8 @@ pub(super) struct Oracle {
     pub(super) rows: BTreeMap<i64, Row>,
     pub(super) fates: BTreeMap<Pair, Fate>,
     pub(super) used: BTreeMap<NaiveDate, u64>,
+    /// By tenant, day and code.
+    pub(super) techniques: BTreeMap<(usize, NaiveDate, String), u64>,
     pub(super) checkpoints: [Option<DateTime<Utc>>; TENANTS],
     pub(super) runs: Vec<(usize, DateTime<Utc>)>,
     begun: u32,
@@ -49,6 +51,7 @@ impl Oracle {
             rows: BTreeMap::new(),
             fates: BTreeMap::new(),
             used: BTreeMap::new(),
+            techniques: BTreeMap::new(),
             checkpoints: [None; TENANTS],
             runs: Vec::new(),
             begun: 0,
@@ -200,6 +203,10 @@ impl Oracle {
             return false;
         }
         for id in ids {
+            if let Some(code) = self.rows[id].severity.map(technique) {
+                let key = (tenant, now.date_naive(), code);
+                *self.techniques.entry(key).or_default() += 1;
+            }
             self.remove(*id, Fate::Delivered(now));
         }
         self.count_used(ids.len() as u64, now);
@@ -279,29 +286,42 @@ impl Oracle {
 
     fn forget(&mut self, told: Forgotten, now: DateTime<Utc>) {
         let (sightings, days, runs) = (self.fates.len(), self.used.len(), self.runs.len());
+        let techniques = self.techniques.len();
         let old = now - chrono::TimeDelta::days(90);
         self.fates.retain(|_, fate| match fate {
             Fate::Stored(_) => true,
             Fate::Delivered(when) | Fate::Dropped(when) => *when >= old,
         });
         self.used.retain(|day, _| *day >= old.date_naive());
-        self.runs
-            .retain(|(_, when)| *when >= now - chrono::TimeDelta::days(400));
+        let older = now - chrono::TimeDelta::days(400);
+        self.runs.retain(|(_, when)| *when >= older);
+        self.techniques
+            .retain(|(_, day, _), _| *day >= older.date_naive());
         let expected = Forgotten {
             sightings: sightings - self.fates.len(),
             runs: runs - self.runs.len(),
             days: days - self.used.len(),
+            techniques: techniques - self.techniques.len(),
         };
         assert_eq!(told, expected);
     }
 }
 
-/// The entry of a draft. Its item tells it from others of the same indicator.
+/// The technique that an item of this severity names.
+fn technique(severity: u8) -> String {
+    format!("T000{severity}")
+}
+
+/// The entry of a draft. Its item tells it from others of the same indicator; without a severity it is no JSON at all.
 fn real(draft: &Draft) -> Entry {
+    let item = match draft.severity.map(technique) {
+        Some(code) => format!(r#"{{"is":"{draft:?}","mitre_codes":["{code}","TA0001","{code}"]}}"#),
+        None => format!("{draft:?}"),
+    };
     Entry {
         indicator: domain(&draft.indicator.to_string()),
         severity: draft.severity,
-        item: format!("{draft:?}"),
+        item,
         detections: draft.detections.iter().map(ToString::to_string).collect(),
     }
 }

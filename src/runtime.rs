@@ -1,0 +1,48 @@
+//! The asynchronous half of the program: one thread, and the signals that ask it to end.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::failure::{Failure, Kind, Signal};
+use crate::http::Stop;
+
+/// Does asynchronous work that a signal can ask to end.
+///
+/// # Errors
+/// When the system refuses what a runtime needs.
+pub fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
+    let unavailable = |error: std::io::Error| {
+        Failure::new(
+            Kind::Unexpected,
+            "the system refuses what a run needs",
+            "Check the limits of this user (ulimit -a).",
+        )
+        .because(error.to_string())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(unavailable)?;
+    runtime.block_on(async {
+        let (sender, stop) = Stop::new();
+        watch_signals(sender).map_err(unavailable)?;
+        Ok(work(stop).await)
+    })
+}
+
+/// Passes the first signal on. The run ends by itself within seconds; a second one changes nothing.
+fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        let signal = tokio::select! {
+            _ = interrupt.recv() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
+        };
+        tracing::warn!("a signal asks the run to end");
+        // Nobody listens any more when the run is over.
+        let _ = sender.send(Some(signal));
+        std::future::pending::<()>().await;
+    });
+    Ok(())
+}
