@@ -6,6 +6,7 @@
 
 mod answer;
 mod retry;
+mod room;
 mod stop;
 mod throttle;
 mod trouble;
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url, redirect};
-use tokio::sync::Semaphore;
 
 pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
+pub use self::room::Body;
+use self::room::Room;
 pub use self::stop::Stop;
 use self::throttle::{Throttle, Turn};
 pub use self::trouble::Trouble;
@@ -32,9 +34,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer that is read into memory, in bytes: many times the largest real page.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
-/// How many answers are read into memory at the same time, however many requests are under way: what
-/// bounds the memory of a run.
-const ANSWERS_IN_MEMORY: usize = 2;
 
 /// One request, ready to be sent any number of times.
 #[derive(Debug, Clone)]
@@ -74,7 +73,7 @@ pub struct Http {
     deadline: tokio::time::Instant,
     stop: Stop,
     throttle: Arc<Throttle>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     tries: u32,
 }
 
@@ -110,7 +109,7 @@ impl Http {
             deadline: tokio::time::Instant::now() + deadline,
             stop,
             throttle: Throttle::new(1),
-            room: Arc::new(Semaphore::new(ANSWERS_IN_MEMORY)),
+            room: Room::new(),
             tries: TRIES,
         })
     }
@@ -287,12 +286,12 @@ impl Http {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         // Waiting here leaves the body with the network; it takes no memory until its turn comes.
-        let room = Arc::clone(&self.room).acquire_owned().await.ok();
+        let mut body = self.room.body().await;
         let announced = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok())
             .unwrap_or(0);
-        let mut body = Vec::with_capacity(announced.min(MAX_ANSWER_BYTES / 16));
+        body.expect(announced.min(MAX_ANSWER_BYTES / 16));
         while let Some(chunk) = response
             .chunk()
             .await
@@ -304,13 +303,12 @@ impl Http {
                     limit: MAX_ANSWER_BYTES,
                 });
             }
-            body.extend_from_slice(&chunk);
+            body.extend(&chunk);
         }
         Ok(Answer {
             status,
             headers,
             body,
-            room,
         })
     }
 
