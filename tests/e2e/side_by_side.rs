@@ -203,9 +203,12 @@ impl Scene {
     }
 
     fn judge(&self) {
-        let faults = (0..20).map(|request| match self.refused.contains(&request) {
-            true => Fault::retry_after(429, "3"),
-            false => Fault::None,
+        let faults = (0..20).map(|request| {
+            if self.refused.contains(&request) {
+                Fault::retry_after(429, "3")
+            } else {
+                Fault::None
+            }
         });
         let (counts, items) = self.play(1, Vec::new());
         assert_eq!(counts["alerts_fetched"], self.in_window(), "{self:?}");
