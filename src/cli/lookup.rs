@@ -249,9 +249,21 @@ impl Lookup {
     fn note(&mut self, names: &Names, value: String, origin: Origin) {
         self.found.push(InForce {
             flag: names.flag.to_owned(),
-            value,
+            value: without_password(value),
             origin,
         });
+    }
+}
+
+/// An address as it may be shown: a run refuses one with a user name and a password in it, and what is
+/// shown of it must not hold them either.
+fn without_password(value: String) -> String {
+    match value.rsplit_once('@') {
+        Some((before, place)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://{MASK}@{place}"),
+            None => format!("{MASK}@{place}"),
+        },
+        None => value,
     }
 }
 

@@ -5,6 +5,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::room::Body;
+use crate::logging::redaction;
 
 /// How much of a service's own words a message quotes, in characters.
 const QUOTED_CHARACTERS: usize = 300;
@@ -136,14 +137,18 @@ impl Answer {
 /// The beginning of a service's words, on one line.
 #[must_use]
 pub fn words_in_short(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = redaction::without_secrets(text);
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(QUOTED_CHARACTERS).collect()
 }
 
 /// A trace id, or the beginning of what is too long to be one.
 #[must_use]
 pub fn trace_in_short(text: &str) -> String {
-    text.chars().take(TRACE_CHARACTERS).collect()
+    redaction::without_secrets(text)
+        .chars()
+        .take(TRACE_CHARACTERS)
+        .collect()
 }
 
 #[cfg(test)]

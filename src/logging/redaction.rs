@@ -58,7 +58,9 @@ pub fn safe_json(json: &str) -> String {
     .into_owned()
 }
 
-fn without_secrets(text: &str) -> Cow<'_, str> {
+/// The text without secrets, to be cut: a part of a secret would not be recognised any more.
+#[must_use]
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     secrets.iter().fold(Cow::Borrowed(text), |text, secret| {
         if text.contains(secret.expose_secret()) {

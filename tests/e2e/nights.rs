@@ -59,6 +59,20 @@ fn three_skipped_nights_are_caught_up_with_one_plain_line() {
 }
 
 #[test]
+fn a_gap_is_given_up_only_by_a_run_that_reads() {
+    let stage = stage(&[at(1, "2026-11-10T08:00:00Z")]);
+    stage.run_at("2026-11-01T00:15:00Z", RUN).ended(0);
+    let refused = Fault::status(403, "{}");
+    stage.sandbox.always(Service::FalconAlerts, Some(refused));
+    let short = "crowdstrike --json --max-catch-up 5";
+    stage.run_at("2026-11-21T00:15:00Z", short).ended(4);
+    stage.sandbox.always(Service::FalconAlerts, None);
+    // Told how far it goes, somebody raises the limit: the gap is still known.
+    stage.run_at("2026-11-22T00:15:00Z", RUN).ended(0);
+    assert_eq!(stage.stored_values(), hashes([1]));
+}
+
+#[test]
 fn a_gap_beyond_the_limit_for_catching_up_is_told_with_the_command_that_helps() {
     let stage = stage(&[at(1, "2026-11-10T08:00:00Z"), at(2, "2026-11-21T08:00:00Z")]);
     stage.run_at("2026-11-01T00:15:00Z", RUN).ended(0);

@@ -170,6 +170,58 @@ fn a_secret_in_a_detection_is_not_shown() {
 }
 
 #[test]
+fn words_of_a_refusal_are_kept_without_the_secret_they_repeat() {
+    let stage = Stage::new(world());
+    let body = json!({"message": format!("bad request, X-RFToken: {RF_TOKEN}")});
+    stage.sandbox.always(
+        Service::RecordedFuture,
+        Some(Fault::status(422, body.to_string())),
+    );
+    let ran = stage.run("carbonblack").ended(3);
+    nothing_shows(&stage, &ran, &[]);
+    let list = stage.run("outbox list --quarantined").ended(0);
+    assert!(list.stdout.contains("X-RFToken: [secret]"));
+}
+
+#[test]
+fn words_that_are_cut_show_no_part_of_a_secret() {
+    // Long words and long trace ids are cut: a part of a secret is recognised by nobody any more.
+    let parts = [&RF_TOKEN[..24], &RF_TOKEN[..16], &RF_TOKEN[..8]];
+    for length in [276, 284, 292] {
+        let (words, trace) = ("w".repeat(length), "t".repeat(length - 200));
+        let words = format!("{words}{RF_TOKEN}");
+        let body = json!({"message": words, "trace_id": format!("{trace}{RF_TOKEN}")});
+        for code in [403, 422] {
+            let stage = Stage::new(world());
+            let fault = Fault::status(code, body.to_string());
+            stage.sandbox.always(Service::RecordedFuture, Some(fault));
+            let ran = stage.run("carbonblack --json -l DEBUG");
+            nothing_shows(&stage, &ran, &parts);
+        }
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_not_shown() {
+    let stage = Stage::new(world());
+    for (source, variable) in [
+        ("crowdstrike", "RF_API_URL"),
+        ("carbonblack", "CB_HOSTNAME"),
+    ] {
+        for password in ["pw", "a-longer-passw0rd", "with@and:and/"] {
+            for mode in ["", "--show-config", "--show-config --json"] {
+                let mut command = stage.command(&format!("check {source} --offline {mode}"));
+                let address = format!("https://somebody:{password}@service.example.com");
+                let ran = Ran::of(command.env(variable, address));
+                let shown = format!("somebody:{password}");
+                assert!(!ran.stdout.contains(&shown), "{mode}: {}", ran.stdout);
+                assert!(!ran.stderr.contains(&shown), "{mode}: {}", ran.stderr);
+            }
+        }
+    }
+}
+
+#[test]
 fn wrong_secrets_and_wrong_arguments() {
     let stage = Stage::new(world());
     let wrong = "wr0ngs3cr3tt0k3n";

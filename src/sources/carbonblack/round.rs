@@ -1,6 +1,7 @@
 //! A round of rows: what can be asked for from one start, up to the last row the service gives, in pages
 //! that may come in any order.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -60,6 +61,8 @@ impl Round {
     ) -> Vec<Rows> {
         let next = asked.start.saturating_add(got);
         self.read.insert(asked.start, (next, latest));
+        // A number smaller than the rows that came is no number.
+        let found = found.filter(|found| *found >= u64::from(next - 1));
         self.found = self.found.max(found.unwrap_or(0));
         let last = u32::try_from(self.found).unwrap_or(u32::MAX).min(LAST_ROW);
         let mut more = Vec::new();
@@ -96,9 +99,15 @@ impl Round {
         known
     }
 
-    /// Whether there are rows that this round cannot give.
+    /// Whether there are rows that this round cannot give, or may be: where it was read to the last row and
+    /// nothing tells that this was all.
     pub fn leaves_rows(&self) -> bool {
-        self.found > u64::from(LAST_ROW)
+        let to_the_last = || self.read.values().any(|(next, _)| *next > LAST_ROW);
+        match self.found.cmp(&u64::from(LAST_ROW)) {
+            Ordering::Greater => true,
+            Ordering::Equal => false,
+            Ordering::Less => to_the_last(),
+        }
     }
 }
 
@@ -169,6 +178,21 @@ mod tests {
             round.take(rows(1001, 1000), 1000, None, Some(2100)),
             [rows(2001, 1000)]
         );
+    }
+
+    #[test]
+    fn without_a_number_a_round_full_to_its_last_row_may_leave_some() {
+        for found in [None, Some(0), Some(20), Some(9999)] {
+            let (mut round, first) = Round::new(at(0));
+            let mut asked = vec![first];
+            let mut read = 0;
+            while let Some(rows) = asked.pop() {
+                read += rows.count;
+                asked.extend(round.take(rows, rows.count, Some(at(read.into())), found));
+            }
+            assert_eq!(read, LAST_ROW, "{found:?}");
+            assert!(round.leaves_rows(), "{found:?}");
+        }
     }
 
     #[test]
