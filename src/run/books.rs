@@ -219,7 +219,7 @@ fn entry(submission: Submission, labels: Labels) -> serde_json::Result<Entry> {
         severity: submission.severity,
         item: item.into(),
         detections: std::iter::once(submission.detection_id)
-            .chain(submission.repeats)
+            .chain(submission.repeats.iter())
             .collect(),
     })
 }
