@@ -54,6 +54,12 @@ impl Submission {
         (self.observed_at, &self.detection_id, self.field)
     }
 
+    /// The identities of all detections it stands for: first the one that stands, then the others.
+    pub fn detections(&self) -> impl Iterator<Item = String> {
+        let others = self.repeats.iter().filter(|id| *id != self.detection_id);
+        std::iter::once(self.detection_id.clone()).chain(others)
+    }
+
     /// Lets it stand for one more detection that names its indicator.
     pub fn add(&mut self, detection: &Detection, field: &'static str) {
         let codes = detection.mitre_codes.iter();

@@ -114,7 +114,7 @@ fn select(
 /// Submissions with the detections they repeat, in whatever order those came, apart from them.
 fn whole(submissions: &[Submission]) -> Vec<(Submission, BTreeSet<String>)> {
     let apart = |submission: &Submission| {
-        let repeats = submission.repeats.iter().collect();
+        let repeats = submission.detections().skip(1).collect();
         (
             Submission {
                 repeats: Repeats::default(),
