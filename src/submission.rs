@@ -28,7 +28,7 @@ pub struct Submission {
     /// The highest severity of them, on the vendor's scale: the most severe are sent first.
     pub severity: Option<u8>,
     /// The other detections it stands for.
-    pub repeats: BTreeSet<String>,
+    pub repeats: Repeats,
 }
 
 impl Submission {
@@ -44,7 +44,7 @@ impl Submission {
             incident_name: detection.incident_name.clone(),
             mitre_codes: detection.mitre_codes.clone(),
             severity: detection.scores.severity,
-            repeats: BTreeSet::new(),
+            repeats: Repeats::default(),
         }
     }
 
@@ -54,15 +54,94 @@ impl Submission {
         (self.observed_at, &self.detection_id, self.field)
     }
 
-    /// Merges another submission of the same indicator into this one.
-    pub fn merge(&mut self, mut other: Self) {
-        if other.precedence() < self.precedence() {
-            std::mem::swap(self, &mut other);
+    /// The identities of all detections it stands for: first the one that stands, then the others.
+    pub fn detections(&self) -> impl Iterator<Item = String> {
+        let others = self.repeats.iter().filter(|id| *id != self.detection_id);
+        std::iter::once(self.detection_id.clone()).chain(others)
+    }
+
+    /// Lets it stand for one more detection that names its indicator.
+    pub fn add(&mut self, detection: &Detection, field: &'static str) {
+        let codes = detection.mitre_codes.iter();
+        let new: Vec<_> = codes
+            .filter(|code| !self.mitre_codes.contains(*code))
+            .cloned()
+            .collect();
+        self.mitre_codes.extend(new);
+        self.severity = self.severity.max(detection.scores.severity);
+        let same = detection.id == self.detection_id;
+        if (detection.observed_at, detection.id.as_str(), field) < self.precedence() {
+            if !same {
+                self.repeats.add(&self.detection_id);
+            }
+            self.field = field;
+            self.detection_id.clone_from(&detection.id);
+            self.observed_at = detection.observed_at;
+            self.name.clone_from(&detection.name);
+            self.incident_name.clone_from(&detection.incident_name);
+        } else if !same {
+            self.repeats.add(&detection.id);
         }
-        self.mitre_codes.append(&mut other.mitre_codes);
-        self.severity = self.severity.max(other.severity);
-        self.repeats.append(&mut other.repeats);
-        self.repeats.insert(other.detection_id);
-        self.repeats.remove(&self.detection_id);
+    }
+}
+
+/// Identities of detections, packed: a run can have a hundred thousand of them, and within an account
+/// they begin alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repeats {
+    /// The first in full, and of the others what follows the beginning that they share with it.
+    text: String,
+    /// For each, how many bytes it shares with the first, and where its own text ends.
+    marks: Vec<(usize, usize)>,
+}
+
+impl Repeats {
+    fn add(&mut self, id: &str) {
+        let shared = shared(self.first(), id);
+        let own = id.get(shared..).unwrap_or_default();
+        if self.text.capacity() - self.text.len() < own.len() {
+            // Doubling would leave a third of all of them empty.
+            self.text.reserve_exact(own.len() + self.text.len() / 8);
+        }
+        self.text.push_str(own);
+        self.marks.push((shared, self.text.len()));
+    }
+
+    fn first(&self) -> &str {
+        let end = self.marks.first().map_or(0, |(_, end)| *end);
+        self.text.get(..end).unwrap_or_default()
+    }
+
+    /// Each of them; one that named the indicator several times may come as often.
+    pub fn iter(&self) -> impl Iterator<Item = String> {
+        let starts = std::iter::once(0).chain(self.marks.iter().map(|(_, end)| *end));
+        starts.zip(&self.marks).map(|(start, (shared, end))| {
+            let parts = [self.first().get(..*shared), self.text.get(start..*end)];
+            parts.into_iter().flatten().collect()
+        })
+    }
+}
+
+/// How many bytes two texts have in common at their beginning, in whole characters.
+fn shared(a: &str, b: &str) -> usize {
+    let equal = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
+    equal.map(|(char, _)| char.len_utf8()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_packed_comes_out(ids in prop::collection::vec("(cid:ind:|c|\u{e9})?.{0,9}", 0..9)) {
+            let mut repeats = Repeats::default();
+            for id in &ids {
+                repeats.add(id);
+            }
+            prop_assert_eq!(repeats.iter().collect::<Vec<_>>(), ids);
+        }
     }
 }

@@ -177,7 +177,7 @@ fn trial(settings: &Settings, clock: Clock) -> Result<Box<RawValue>, Failure> {
         incident_name: None,
         mitre_codes: std::collections::BTreeSet::new(),
         severity: None,
-        repeats: std::collections::BTreeSet::new(),
+        repeats: crate::submission::Repeats::default(),
     };
     recorded_future::item(&submission, settings.source.labels())
         .map_err(|error| wrong(error.to_string()))

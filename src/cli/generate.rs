@@ -1,5 +1,11 @@
 //! The options of `generate`.
 
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "these comments are the program's help, read in a terminal"
+)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};

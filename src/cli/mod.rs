@@ -1,21 +1,14 @@
 //! The command line: its definitions, the older scripts' flags, and one validated [`Settings`].
 
-#[allow(
-    clippy::doc_markdown,
-    rustdoc::bare_urls,
-    reason = "these comments are the program's help, read in a terminal"
-)]
 mod commands;
-#[allow(
-    clippy::doc_markdown,
-    reason = "these comments are the program's help, read in a terminal"
-)]
+mod common;
 mod generate;
 mod in_force;
 mod legacy;
 mod lookup;
 mod mode;
 mod settings;
+mod tending;
 mod texts;
 mod values;
 
@@ -24,14 +17,15 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-pub use self::commands::{
-    CarbonblackArgs, CheckArgs, CheckSource, Cli, Command, CrowdstrikeArgs, HistoryArgs, LogArgs,
-    OutboxAction, OutboxArgs, OutputArgs, SourceArgs, StatusArgs, WhichArgs,
-};
+pub use self::commands::{CarbonblackArgs, Cli, Command, CrowdstrikeArgs};
+pub use self::common::{LogArgs, OutputArgs, SourceArgs};
 pub use self::generate::{GenerateArgs, Generated};
 pub use self::lookup::{InForce, Origin};
 pub use self::mode::Mode;
 pub use self::settings::{LedgerChoice, Settings, Span};
+pub use self::tending::{
+    CheckArgs, CheckSource, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs, WhichArgs,
+};
 
 /// The command line's definition, for those who make something of it.
 #[must_use]

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::commands::{CarbonblackArgs, CrowdstrikeArgs, SourceArgs};
+use super::commands::{CarbonblackArgs, CrowdstrikeArgs};
+use super::common::SourceArgs;
 use super::lookup::{self, InForce, Lookup, given};
 use super::mode::Mode;
 use crate::failure::{Failure, Kind};

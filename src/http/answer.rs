@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::room::Body;
 use crate::logging::redaction;
 
 /// How much of a service's own words a message quotes, in characters.
@@ -37,20 +38,19 @@ pub struct Answer {
     /// The headers.
     pub headers: HeaderMap,
     /// The body, decompressed.
-    pub body: Vec<u8>,
-    /// The right to be in memory, given back with the answer.
-    pub(super) room: Option<tokio::sync::OwnedSemaphorePermit>,
+    pub body: Body,
 }
 
 impl Answer {
     /// An answer for a test.
     #[cfg(test)]
-    pub(crate) fn made(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn made(status: u16, text: impl AsRef<[u8]>) -> Self {
+        let mut body = Body::default();
+        body.extend(text.as_ref());
         Self {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
-            body: body.into(),
-            room: None,
+            body,
         }
     }
 
@@ -115,7 +115,7 @@ impl Answer {
     /// Lets the next answer into memory before this one is dropped: a refusal is small, and may be held
     /// for the length of a wait.
     pub(super) fn leave_room(&mut self) {
-        self.room.take();
+        self.body.leave_room();
     }
 
     /// Status and words in one line, for example `403 "access denied" (trace 1234)`.

@@ -8,6 +8,7 @@ mod answer;
 mod certificate;
 mod proxy;
 mod retry;
+mod room;
 mod stop;
 mod throttle;
 mod trouble;
@@ -21,13 +22,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url, redirect};
-use tokio::sync::Semaphore;
 
 pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
 pub use self::certificate::{Reason, Refused};
 use self::proxy::Proxies;
 pub use self::proxy::remember_passwords;
 pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
+pub use self::room::Body;
+use self::room::Room;
 pub use self::stop::Stop;
 use self::throttle::{Throttle, Turn};
 pub use self::trouble::Trouble;
@@ -37,9 +39,6 @@ use crate::failure::{Failure, Kind};
 
 /// The largest answer that is read into memory, in bytes: many times the largest real page.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
-/// How many answers are read into memory at the same time, however many requests are under way: what
-/// bounds the memory of a run.
-const ANSWERS_IN_MEMORY: usize = 2;
 
 /// How the network is met.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +135,7 @@ pub struct Http {
     stop: Stop,
     throttle: Arc<Throttle>,
     waits: Waits,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     proxies: Arc<Proxies>,
     tries: u32,
 }
@@ -183,7 +182,7 @@ impl Http {
             stop,
             throttle: Throttle::new(1),
             waits: Waits::default(),
-            room: Arc::new(Semaphore::new(ANSWERS_IN_MEMORY)),
+            room: Room::new(),
             proxies: Arc::new(proxies),
             tries: TRIES,
         })
@@ -391,12 +390,12 @@ impl Http {
         }
         let headers = std::mem::take(response.headers_mut());
         // Waiting here leaves the body with the network; it takes no memory until its turn comes.
-        let room = Arc::clone(&self.room).acquire_owned().await.ok();
+        let mut body = self.room.body().await;
         let announced = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok())
             .unwrap_or(0);
-        let mut body = Vec::with_capacity(announced.min(MAX_ANSWER_BYTES / 16));
+        body.expect(announced.min(MAX_ANSWER_BYTES / 16));
         while let Some(chunk) = response
             .chunk()
             .await
@@ -408,13 +407,12 @@ impl Http {
                     limit: MAX_ANSWER_BYTES,
                 });
             }
-            body.extend_from_slice(&chunk);
+            body.extend(&chunk);
         }
         Ok(Answer {
             status,
             headers,
             body,
-            room,
         })
     }
 

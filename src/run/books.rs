@@ -220,12 +220,10 @@ impl<'a> Books<'a> {
 fn entry(submission: Submission, labels: Labels) -> serde_json::Result<Entry> {
     let item: Box<str> = recorded_future::item(&submission, labels)?.into();
     Ok(Entry {
+        detections: submission.detections().collect(),
         indicator: submission.indicator,
         severity: submission.severity,
         item: item.into(),
-        detections: std::iter::once(submission.detection_id)
-            .chain(submission.repeats)
-            .collect(),
     })
 }
 

@@ -145,9 +145,7 @@ impl Selection {
                     self.tally.found(|tally| &mut tally.selected);
                 }
                 Entry::Occupied(mut place) => {
-                    place
-                        .get_mut()
-                        .merge(Submission::new(detection, indicator, finding.field));
+                    place.get_mut().add(detection, finding.field);
                     self.tally.found(|tally| &mut tally.indicators_repeated);
                 }
             },

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::indicator::Claim;
 use crate::mitre::MitreCode;
+use crate::submission::Repeats;
 
 /// Few enough that they repeat.
 const VALUES: [(Claim, &str); 6] = [
@@ -110,6 +111,21 @@ fn select(
     selection.finish()
 }
 
+/// Submissions with the detections they repeat, in whatever order those came, apart from them.
+fn whole(submissions: &[Submission]) -> Vec<(Submission, BTreeSet<String>)> {
+    let apart = |submission: &Submission| {
+        let repeats = submission.detections().skip(1).collect();
+        (
+            Submission {
+                repeats: Repeats::default(),
+                ..submission.clone()
+            },
+            repeats,
+        )
+    };
+    submissions.iter().map(apart).collect()
+}
+
 /// When an indicator was seen first, the codes of all its detections, and their highest severity.
 type Standing<'a> = (DateTime<Utc>, BTreeSet<&'a MitreCode>, Option<u8>);
 
@@ -160,10 +176,10 @@ proptest! {
         seed in any::<u8>(),
     ) {
         let past = |id: &str, indicator: &Indicator| past(seed, id, indicator);
-        prop_assert_eq!(
-            select(&readings, thresholds, "", past),
-            select(&shuffled, thresholds, "", past)
-        );
+        let (submissions, tally) = select(&readings, thresholds, "", past);
+        let (of_shuffled, tally_of_shuffled) = select(&shuffled, thresholds, "", past);
+        prop_assert_eq!(tally, tally_of_shuffled);
+        prop_assert_eq!(whole(&submissions), whole(&of_shuffled));
     }
 
     #[test]
@@ -230,6 +246,6 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
     });
     assert_eq!(submissions.len(), 1);
     assert_eq!(submissions[0].detection_id, "new");
-    assert_eq!(submissions[0].repeats, BTreeSet::from(["newer".to_owned()]));
+    assert_eq!(submissions[0].repeats.iter().collect::<Vec<_>>(), ["newer"]);
     assert_eq!((tally.already_delivered, tally.indicators_repeated), (1, 2));
 }

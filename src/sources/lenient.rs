@@ -1,6 +1,7 @@
 //! How vendor JSON is read: any field may be missing, null, or of another type than promised, and one
 //! alert that cannot be read must not sink its page.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -78,6 +79,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Slot<T> {
 /// Anything else, and white space alone, is `None`.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     made_of_text(deserializer, |text| Some(text.to_owned()))
+}
+
+/// As [`text`], without a copy where the page has it in one piece.
+pub(super) fn borrowed<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'de, str>>, D::Error> {
+    deserializer.deserialize_any(Any(BorrowedReader))
 }
 
 /// What `make` makes of a text as [`text`] reads it, without a copy of it.
@@ -165,6 +173,9 @@ trait Reads<'de>: Sized {
         let _ = text;
         self.nothing()
     }
+    fn borrowed(self, text: &'de str) -> Self::Value {
+        self.scalar(text)
+    }
     fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(self.nothing())
@@ -218,6 +229,33 @@ impl<'de, T, F: FnOnce(&str) -> Option<T>> Reads<'de> for TextReader<F> {
     }
 }
 
+struct BorrowedReader;
+
+impl<'de> Reads<'de> for BorrowedReader {
+    type Value = Option<Cow<'de, str>>;
+
+    fn nothing(self) -> Self::Value {
+        None
+    }
+
+    fn scalar(self, text: &str) -> Self::Value {
+        let text = TextReader(|text: &str| Some(text.to_owned())).scalar(text);
+        text.map(Cow::Owned)
+    }
+
+    fn borrowed(self, text: &'de str) -> Self::Value {
+        match text.trim() {
+            "" => None,
+            text => Some(Cow::Borrowed(text)),
+        }
+    }
+
+    fn seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        let text = TextReader(|text: &str| Some(text.to_owned())).seq(seq)?;
+        Ok(text.map(Cow::Owned))
+    }
+}
+
 struct ListReader<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Reads<'de> for ListReader<T> {
@@ -264,6 +302,10 @@ impl<'de, R: Reads<'de>> Visitor<'de> for Any<R> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<R::Value, E> {
         Ok(self.0.scalar(value))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<R::Value, E> {
+        Ok(self.0.borrowed(value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<R::Value, E> {

@@ -239,6 +239,23 @@ fn more_than_ten_thousand_at_one_instant_are_told() {
 }
 
 #[test]
+fn what_lies_behind_exactly_ten_thousand_at_one_instant_is_told_too() {
+    let vendor = Vendor::CarbonBlack;
+    let alerts = [
+        plain(vendor, std::iter::repeat_n(at(5000), 10_000)),
+        vec![vendor.alert(1_000_000, at(9000))],
+    ];
+    let stage = Stage::new(vendor.world(&alerts.concat()));
+    let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(3);
+    ran.says(&[
+        "10000 alerts or more",
+        "2026-11-21T00:15:05.000Z",
+        "--since",
+    ]);
+    assert_eq!(ran.count("alerts_fetched"), 10_000);
+}
+
+#[test]
 fn ten_thousand_at_the_last_instant_are_no_trouble() {
     let vendor = Vendor::CarbonBlack;
     let stage = Stage::new(vendor.world(&plain(vendor, std::iter::repeat_n(at(5000), 10_000))));

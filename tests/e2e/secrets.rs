@@ -45,6 +45,24 @@ fn every_mode_at_every_level() {
 }
 
 #[test]
+fn a_check_of_everything() {
+    for vendor in ["crowdstrike", "carbonblack"] {
+        for mode in [
+            "",
+            "--json",
+            "--offline",
+            "--show-config",
+            "--show-config --json",
+        ] {
+            let stage = Stage::new(world());
+            let ran = stage.run(&format!("check {mode} {vendor}"));
+            assert!(ran.stdout.len() > 100, "{}{}", ran.stdout, ran.stderr);
+            nothing_shows(&stage, &ran, &[]);
+        }
+    }
+}
+
+#[test]
 fn services_that_repeat_what_they_were_asked_with() {
     let falcons = [CLIENT_ID, CLIENT_SECRET];
     let carbon_blacks = [CB_SECRET, CB_API_ID];

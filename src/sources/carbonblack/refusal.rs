@@ -54,7 +54,7 @@ pub(super) fn crowded_instant(instant: &str, rows: u32) -> Failure {
     Failure::new(
         Kind::Partial,
         format!(
-            "more than {rows} alerts share the instant {instant}, and Carbon Black Cloud gives no row beyond {rows}"
+            "{rows} alerts or more share the instant {instant}, and Carbon Black Cloud gives no row beyond {rows}"
         ),
         "The alerts before and the first ones of that instant were read. Read what comes after it with --since set just behind it; ask Carbon Black's support about the rest.",
     )

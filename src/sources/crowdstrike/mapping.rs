@@ -1,6 +1,9 @@
 //! From a Falcon alert to a [`Detection`].
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 
 use super::wire::Alert;
 use crate::detection::{Detection, Finding, Reading, Scores};
@@ -8,16 +11,27 @@ use crate::indicator::{Claim, Indicator, Refusal};
 use crate::mitre::MitreCode;
 use crate::sources::lenient::Slot;
 
-/// Reads one element of a page.
-pub(super) fn of_slot(slot: Slot<Alert>) -> Reading {
-    match slot {
-        Slot::Read(alert) => reading(alert),
-        Slot::Strange => Reading::STRANGE,
-    }
+/// What is kept of one alert.
+#[derive(Debug)]
+pub(super) struct Element {
+    /// The alert's identity, by which repeats are told.
+    pub id: Option<String>,
+    /// When it reached the store.
+    pub created: Option<DateTime<Utc>>,
+    pub reading: Reading,
 }
 
 /// Reads one alert.
-pub(super) fn reading(alert: Alert) -> Reading {
+pub(super) fn element(alert: Alert<'_>) -> Element {
+    let id = alert.composite_id.as_ref().or(alert.id.as_ref());
+    Element {
+        id: id.map(|id| id.clone().into_owned()),
+        created: alert.created_timestamp,
+        reading: reading(alert),
+    }
+}
+
+fn reading(alert: Alert<'_>) -> Reading {
     let scores = Scores {
         severity: alert.severity,
         confidence: alert.confidence,
@@ -29,15 +43,17 @@ pub(super) fn reading(alert: Alert) -> Reading {
     let mitre_codes = mitre_codes(&alert);
     // When the behaviour happened; `created_timestamp` is when the alert reached the store.
     let observed_at = alert.timestamp.or(alert.created_timestamp);
-    match (alert.composite_id.or(alert.id), observed_at) {
+    let id = alert.composite_id.or(alert.id).map(Cow::into_owned);
+    let title = alert.display_name.or(alert.name);
+    match (id, observed_at) {
         (Some(id), Some(observed_at)) => Reading::Detection(Box::new(Detection {
             id,
             observed_at,
             name: alert
                 .description
-                .or_else(|| alert.display_name.clone())
-                .or_else(|| alert.name.clone()),
-            incident_name: alert.display_name.or(alert.name),
+                .or_else(|| title.clone())
+                .map(Cow::into_owned),
+            incident_name: title.map(Cow::into_owned),
             scores,
             mitre_codes,
             findings,
@@ -53,7 +69,7 @@ pub(super) fn reading(alert: Alert) -> Reading {
     }
 }
 
-fn findings(alert: &Alert) -> Vec<Finding> {
+fn findings(alert: &Alert<'_>) -> Vec<Finding> {
     let contexts = alert.ioc_context.iter().filter_map(|slot| match slot {
         Slot::Read(context) => Some((
             "ioc_context.ioc_value",
@@ -106,7 +122,7 @@ fn claim(ioc_type: &str) -> Option<Claim> {
     }
 }
 
-fn mitre_codes(alert: &Alert) -> BTreeSet<MitreCode> {
+fn mitre_codes(alert: &Alert<'_>) -> BTreeSet<MitreCode> {
     let listed = alert.mitre_attack.iter().filter_map(|slot| match slot {
         Slot::Read(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
         Slot::Strange => None,

@@ -17,12 +17,14 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::cloud::Cloud;
+use self::mapping::Element;
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
 use crate::detection::{Labels, Reading};
 use crate::failure::{Failure, Kind};
 use crate::http::{Broken, Trouble};
 use crate::selection::Thresholds;
+use crate::sources::lenient::Slot;
 
 /// How CrowdStrike is named.
 pub const LABELS: Labels = Labels {
@@ -80,7 +82,11 @@ impl Settings {
 /// When the bytes are no page.
 pub fn read_page(bytes: &[u8]) -> Result<Vec<Reading>, Broken> {
     let page = wire::decode(bytes)?;
-    Ok(page.resources.into_iter().map(mapping::of_slot).collect())
+    let reading = |slot| match slot {
+        Slot::Read(Element { reading, .. }) => reading,
+        Slot::Strange => Reading::STRANGE,
+    };
+    Ok(page.resources.into_iter().map(reading).collect())
 }
 
 /// The base URL of a cloud.

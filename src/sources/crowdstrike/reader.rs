@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::mapping::Element;
 use super::session::Session;
 use super::slice::Slice;
-use super::wire::{self, Alert, AlertPage, Query};
-use super::{Settings, mapping, refusal};
+use super::wire::{self, AlertPage, Query};
+use super::{Settings, refusal};
 use crate::detection::{Reading, Window};
 use crate::failure::{Failure, Kind};
 use crate::http::{Answer, Http, Reply, trace_in_short, words_in_short};
@@ -156,27 +157,22 @@ impl Reader {
     }
 
     /// The alerts of a page that are of this window and new to this run.
-    fn readings(&mut self, slice: &mut Slice, slots: Vec<Slot<Alert>>) -> Vec<Reading> {
+    fn readings(&mut self, slice: &mut Slice, slots: Vec<Slot<Element>>) -> Vec<Reading> {
         let mut readings = Vec::with_capacity(slots.len());
         for slot in slots {
-            let Slot::Read(alert) = slot else {
+            let Slot::Read(element) = slot else {
                 readings.push(Reading::STRANGE);
                 continue;
             };
-            if let Some(created) = alert.created_timestamp {
+            if let Some(created) = element.created {
                 // `<` may act as `<=`, as `>` was seen to act as `>=`: the end is the next window's.
                 if created >= self.window.end {
                     continue;
                 }
                 slice.saw(created);
             }
-            let known = alert
-                .composite_id
-                .as_deref()
-                .or(alert.id.as_deref())
-                .is_some_and(|id| !self.alerts.is_new(id));
-            if !known {
-                readings.push(mapping::reading(alert));
+            if element.id.is_none_or(|id| self.alerts.is_new(&id)) {
+                readings.push(element.reading);
             }
         }
         readings

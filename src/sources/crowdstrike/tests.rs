@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{mapping, wire};
+use super::wire;
 use crate::detection::Reading;
 use crate::sources::lenient::Slot;
 use crate::sources::tests::{answer_of, any_alert};
@@ -30,8 +30,8 @@ proptest! {
         prop_assert_eq!(page.resources.len(), alerts.len());
         for (slot, alert) in page.resources.into_iter().zip(&alerts) {
             prop_assert_eq!(matches!(slot, Slot::Read(_)), alert.is_object());
-            if let Slot::Read(alert) = slot
-                && let Reading::Detection(detection) = mapping::reading(alert)
+            if let Slot::Read(element) = slot
+                && let Reading::Detection(detection) = element.reading
             {
                 prop_assert!(!detection.id.is_empty() && !detection.findings.is_empty());
             }

@@ -2,9 +2,12 @@
 //! says: recorded alerts lack most of them, and `resources` and `errors` come as list, `null` or not
 //! at all.
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::mapping::{self, Element};
 use crate::http::{Answer, Broken};
 use crate::sources::lenient::{self, Slot, WithElements};
 
@@ -27,7 +30,7 @@ pub(super) struct Query<'a> {
 #[serde(default)]
 pub(super) struct AlertPage {
     #[serde(deserialize_with = "lenient::elements")]
-    pub resources: Vec<Slot<Alert>>,
+    pub resources: Vec<Slot<Element>>,
     #[serde(deserialize_with = "lenient::list")]
     pub errors: Vec<Slot<ApiError>>,
     #[serde(deserialize_with = "lenient::object")]
@@ -62,13 +65,14 @@ pub(super) struct ApiError {
     pub message: Option<String>,
 }
 
+/// An alert, as long as its page is in memory.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Alert {
-    #[serde(deserialize_with = "lenient::text")]
-    pub composite_id: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub id: Option<String>,
+pub(super) struct Alert<'a> {
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub composite_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub id: Option<Cow<'a, str>>,
     #[serde(deserialize_with = "lenient::instant")]
     pub created_timestamp: Option<DateTime<Utc>>,
     #[serde(deserialize_with = "lenient::instant")]
@@ -77,42 +81,42 @@ pub(super) struct Alert {
     pub severity: Option<u8>,
     #[serde(deserialize_with = "lenient::score")]
     pub confidence: Option<u8>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub description: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub display_name: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub name: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub ioc_type: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub ioc_value: Option<String>,
-    #[serde(deserialize_with = "lenient::list")]
-    pub ioc_context: Vec<Slot<IocContext>>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub tactic_id: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub technique_id: Option<String>,
-    #[serde(deserialize_with = "lenient::list")]
-    pub mitre_attack: Vec<Slot<Mitre>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub description: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub display_name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub name: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub ioc_type: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub ioc_value: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::list")]
+    pub ioc_context: Vec<Slot<IocContext<'a>>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub tactic_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub technique_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::list")]
+    pub mitre_attack: Vec<Slot<Mitre<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct IocContext {
-    #[serde(deserialize_with = "lenient::text")]
-    pub ioc_type: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub ioc_value: Option<String>,
+pub(super) struct IocContext<'a> {
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub ioc_type: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub ioc_value: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Mitre {
-    #[serde(deserialize_with = "lenient::text")]
-    pub tactic_id: Option<String>,
-    #[serde(deserialize_with = "lenient::text")]
-    pub technique_id: Option<String>,
+pub(super) struct Mitre<'a> {
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub tactic_id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub technique_id: Option<Cow<'a, str>>,
 }
 
 /// The answer to a sign-in.
@@ -126,8 +130,15 @@ pub(super) struct Token {
     pub expires_in: Option<u64>,
 }
 
-impl WithElements<Alert> for AlertPage {
-    fn set_elements(&mut self, elements: Vec<Slot<Alert>>) {
+/// An element is made of an alert at once: most name no indicator, and nothing of those is kept.
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Alert::deserialize(deserializer).map(mapping::element)
+    }
+}
+
+impl WithElements<Element> for AlertPage {
+    fn set_elements(&mut self, elements: Vec<Slot<Element>>) {
         self.resources = elements;
     }
 }
