@@ -5,29 +5,34 @@ use std::fmt;
 /// A technique (`T1059`, `T1059.001`) or a tactic (`TA0002`).
 ///
 /// CrowdStrike's own `CST....` and `CSTA....` codes are not MITRE's and cannot be made into one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MitreCode(Box<str>);
+///
+/// They are ordered as their texts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MitreCode {
+    tactic: bool,
+    number: u16,
+    sub: Option<u16>,
+}
 
 impl MitreCode {
     /// Reads a code in any case; `None` when the text is not exactly one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim().to_ascii_uppercase();
-        let (stem, sub) = match text.split_once('.') {
-            Some((stem, sub)) => (stem, Some(sub)),
-            None => (text.as_str(), None),
+        let rest = text.trim().strip_prefix(['T', 't'])?;
+        let (tactic, rest) = match rest.strip_prefix(['A', 'a']) {
+            Some(rest) => (true, rest),
+            None => (false, rest),
         };
-        let tactic = stem
-            .strip_prefix("TA")
-            .is_some_and(|number| digits(number, 4));
-        let technique = stem
-            .strip_prefix('T')
-            .is_some_and(|number| digits(number, 4));
-        let fits = match sub {
-            None => tactic || technique,
-            Some(sub) => technique && digits(sub, 3),
+        let (number, sub) = match rest.split_once('.') {
+            Some(_) if tactic => return None,
+            Some((number, sub)) => (number, Some(digits(sub, 3)?)),
+            None => (rest, None),
         };
-        fits.then(|| Self(text.into()))
+        Some(Self {
+            tactic,
+            number: digits(number, 4)?,
+            sub,
+        })
     }
 
     /// Reads the technique inside a Carbon Black TTP such as `MITRE_T1204_002_MALICIOUS_FILE`
@@ -39,27 +44,29 @@ impl MitreCode {
             return None;
         }
         let stem = words.next()?;
-        match words.next().filter(|sub| digits(sub, 3)) {
+        match words.next().filter(|sub| digits(sub, 3).is_some()) {
             Some(sub) => Self::parse(&format!("{stem}.{sub}")),
             None => Self::parse(stem),
         }
-    }
-
-    /// The code, upper case.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
 impl fmt::Display for MitreCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(
+            f,
+            "T{}{:04}",
+            if self.tactic { "A" } else { "" },
+            self.number
+        )?;
+        self.sub.map_or(Ok(()), |sub| write!(f, ".{sub:03}"))
     }
 }
 
-fn digits(text: &str, count: usize) -> bool {
-    text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())
+/// The number that exactly so many digits spell.
+fn digits(text: &str, count: usize) -> Option<u16> {
+    let fits = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    fits.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -94,6 +101,21 @@ mod tests {
         ] {
             assert_eq!(code(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn they_are_ordered_as_their_texts_are() {
+        let texts = [
+            "T0001",
+            "T0001.001",
+            "T0010",
+            "T1059",
+            "T1059.002",
+            "TA0002",
+        ];
+        let codes = texts.map(|text| MitreCode::parse(text).unwrap());
+        assert!(codes.is_sorted());
+        assert_eq!(codes.map(|code| code.to_string()), texts);
     }
 
     #[test]

@@ -62,12 +62,7 @@ impl Submission {
 
     /// Lets it stand for one more detection that names its indicator.
     pub fn add(&mut self, detection: &Detection, field: &'static str) {
-        let codes = detection.mitre_codes.iter();
-        let new: Vec<_> = codes
-            .filter(|code| !self.mitre_codes.contains(*code))
-            .cloned()
-            .collect();
-        self.mitre_codes.extend(new);
+        self.mitre_codes.extend(&detection.mitre_codes);
         self.severity = self.severity.max(detection.scores.severity);
         let same = detection.id == self.detection_id;
         if (detection.observed_at, detection.id.as_str(), field) < self.precedence() {

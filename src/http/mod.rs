@@ -199,6 +199,8 @@ impl Http {
     pub fn side_by_side(&self, most: usize) -> Self {
         Self {
             throttle: Throttle::new(most),
+            // Its own, which goes with it: no other service's answers are as large.
+            room: Room::new(),
             ..self.clone()
         }
     }

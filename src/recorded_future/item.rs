@@ -35,7 +35,7 @@ struct Item<'a> {
     detection: DetectionPart<'a>,
     incident: Incident<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    mitre_codes: Vec<&'a str>,
+    mitre_codes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,7 +91,7 @@ pub fn item(submission: &Submission, labels: Labels) -> serde_json::Result<Box<R
         mitre_codes: submission
             .mitre_codes
             .iter()
-            .map(crate::mitre::MitreCode::as_str)
+            .map(ToString::to_string)
             .collect(),
     };
     serde_json::value::to_raw_value(&item)

@@ -66,6 +66,8 @@ pub(super) async fn read(
             }
         }
     }
+    // What it remembers of all alerts is not needed any more, and takes memory.
+    drop(reader);
     let (submissions, tally) = selection.finish();
     tell(report, &tally);
     report.counts.tally = tally;
