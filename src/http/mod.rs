@@ -39,6 +39,8 @@ use crate::failure::{Failure, Kind};
 
 /// The largest answer that is read into memory, in bytes: many times the largest real page.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+/// How much of a refusal is read: its words are at its beginning.
+const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
 
 /// How the network is met.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -403,6 +405,9 @@ impl Http {
             .await
             .map_err(|error| Trouble::from_client(host, None, &error))?
         {
+            if !status.is_success() && body.len() + chunk.len() > MAX_REFUSAL_BYTES {
+                break;
+            }
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(Trouble::TooLarge {
                     host: host.into(),

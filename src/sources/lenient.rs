@@ -14,6 +14,10 @@ use serde_json::value::RawValue;
 
 use crate::http::Broken;
 
+/// The most elements of a list that are taken: a hundred times those of the largest page. A small answer
+/// can swell to a list of a hundred million zeros, and each takes the place of an alert.
+const MOST_ELEMENTS: usize = 100_000;
+
 /// A list's element that is read when it is an object, and passed over when it is anything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Slot<T> {
@@ -50,7 +54,7 @@ where
     let text = String::from_utf8_lossy(bytes);
     let mut keys: std::collections::BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(&text).map_err(|_| Broken::json(&error))?;
-    let elements: Vec<Box<RawValue>> = match keys.remove(list) {
+    let Elements(elements): Elements<Box<RawValue>> = match keys.remove(list) {
         Some(raw) => serde_json::from_str(raw.get()).map_err(|_| Broken::json(&error))?,
         None => return Err(Broken::json(&error)),
     };
@@ -136,7 +140,33 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    let list: Option<Elements<T>> = Option::deserialize(deserializer)?;
+    Ok(list.map_or_else(Vec::new, |Elements(list)| list))
+}
+
+/// A list of no more than [`MOST_ELEMENTS`], and nothing else.
+struct Elements<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Elements<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_seq(OnlyList(PhantomData))
+            .map(Self)
+    }
+}
+
+struct OnlyList<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyList<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<T>, A::Error> {
+        ListReader(PhantomData).seq(seq)
+    }
 }
 
 /// A list of texts; elements that are none are left out, anything else is empty.
@@ -268,6 +298,9 @@ impl<'de, T: Deserialize<'de>> Reads<'de> for ListReader<T> {
     fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
         let mut list = Vec::new();
         while let Some(element) = seq.next_element()? {
+            if list.len() == MOST_ELEMENTS {
+                return Err(A::Error::custom("a list longer than any page"));
+            }
             list.push(element);
         }
         Ok(list)

@@ -1,6 +1,7 @@
 //! What an attacker writes into a vendor's text never acts on a terminal, a log or their reader.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use sandbox::world::PageError;
 use sandbox::{Fault, Service, World};
@@ -285,4 +286,41 @@ fn huge_texts_stay_bearable() {
     );
     assert!(ran.stdout.len() + ran.stderr.len() < 5000);
     assert!(stage.log().len() < 10_000, "{}", stage.log().len());
+}
+
+/// The command with no more than so much memory, in MiB.
+fn within(mebibytes: u32, command: &Command) -> Command {
+    let mut limited = Command::new("/bin/sh");
+    limited
+        .args(["-c", "ulimit -v \"$0\"; exec \"$@\""])
+        .arg((mebibytes * 1024).to_string())
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(command.get_current_dir().unwrap());
+    limited
+}
+
+#[test]
+fn an_answer_that_swells_in_memory_is_broken() {
+    let swelling = format!("[{}0]", "0,".repeat(6_000_000));
+    let body = format!(r#"{{"resources":{swelling},"results":{swelling}}}"#);
+    for (service, vendor) in [
+        (Service::FalconAlerts, "crowdstrike"),
+        (Service::CarbonBlack, "carbonblack"),
+    ] {
+        for (status, code) in [(200, 5), (403, 4)] {
+            let stage = stage();
+            let fault = Fault::status(status, body.clone());
+            stage.sandbox.always(service, Some(fault));
+            let command = stage.command(&format!("{vendor} --json"));
+            let ran = Ran::of(&mut within(450, &command)).ended(code);
+            ran.adds_up();
+        }
+    }
 }
