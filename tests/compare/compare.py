@@ -252,9 +252,27 @@ def beside_the_peer(table, options, python, case, source, what, aim, **world):
         return ours, theirs
 
 
+def apart(work):
+    """What `work` returns, done in a process of its own.
+
+    A process begins with its parent's memory, and the kernel counts that into its peak: this script has
+    to stay smaller than what it measures.
+    """
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.write(writer, work().encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as text:
+        result = text.read()
+    os.waitpid(process, 0)
+    return result
+
+
 def case_cpu(table, options, python):
     with sandbox(falcon=20_000, gzip=options.gzip) as environment:
-        table.notes.append(ceiling(environment, 20_000))
+        table.notes.append(apart(lambda: ceiling(environment, 20_000)))
     case = "CrowdStrike, 20,000 alerts, no latency: user + system"
     beside_the_peer(table, options, python, case, "crowdstrike", "cpu", "1/20", falcon=20_000)
 
@@ -292,6 +310,9 @@ def case_memory(table, options, python):
                 },
             )
         ours, theirs = both["tool"], both["peer"]
+        floor = measure([shutil.which("true")], {}, WORK)["memory"]
+        if ours.median("memory") <= floor:
+            sys.exit(f"this script's own {floor:.1f} MB hide the tool's peak")
         peaks.append(ours.median("memory"))
         table.add(
             f"peak memory, {alerts:,} alerts",
@@ -375,8 +396,6 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     if not options.skip_build:
         build()
-    if shutil.which("true"):
-        floor = measure([shutil.which("true")], {}, WORK)["memory"]
     python = peer_python()
     table = Table()
     for name in options.only.split(","):
@@ -389,7 +408,6 @@ def main():
     )
     for note in table.notes:
         print(f"- {note}")
-    print(f"- Peaks of memory below {floor:.1f} MB could not be told from this script's own.")
 
 
 if __name__ == "__main__":
