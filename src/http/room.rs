@@ -13,8 +13,8 @@ const LARGEST_KEPT: usize = 16 * 1024 * 1024;
 
 /// Where answers are read into.
 ///
-/// The buffers stay: giving each page's 4 MB back to the system and asking for them again costs
-/// more than anything is done to them, and scatters what lives longer among the holes.
+/// The buffers stay: giving each page's 4 MB back to the system and asking for them again costs page
+/// faults, and with it the peak of memory differed from run to run.
 #[derive(Debug)]
 pub(super) struct Room {
     places: Arc<Semaphore>,

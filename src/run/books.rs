@@ -101,7 +101,7 @@ impl<'a> Books<'a> {
     pub fn store(&self, mut submissions: Vec<Submission>) -> Result<(), Failure> {
         let labels = self.settings.source.labels();
         // In the order in which they will be sent: what is settled together then lies together in the file,
-        // and settling a batch writes a third of the pages.
+        // and settling a batch touches fewer pages.
         submissions.sort_by_key(|submission| Reverse(submission.severity));
         // One after the other: with all that they repeat, they take more memory than anything else.
         let entries = submissions

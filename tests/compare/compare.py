@@ -390,7 +390,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="runs that count, of each side (default: 5)")
     parser.add_argument("--only", default=",".join(CASES), help=f"of these: {','.join(CASES)}")
-    parser.add_argument("--gzip", action="store_true", help="let the sandbox compress, which costs it most of the machine")
+    parser.add_argument("--gzip", action="store_true", help="let the sandbox compress, which takes processor time from both sides")
     parser.add_argument("--skip-build", action="store_true", help="take the release binaries as they are")
     options = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--ful
   --carbonblack N   made Carbon Black alerts over the last 24 hours (default: 1000)
   --latency-ms N    wait that long before each answer (default: 0)
   --full-size       alerts of about 3.7 KB, as the real ones
-  --no-gzip         never compress: it costs the sandbox more than all else it does";
+  --no-gzip         never compress: it takes processor time from what is measured";
 
 struct Options {
     port: u16,
