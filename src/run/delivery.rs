@@ -261,9 +261,15 @@ fn in_quarantine(settings: &Settings, count: u64) -> Failure {
     };
     Failure::new(
         Kind::Partial,
-        format!(
-            "{count} submissions were refused by Recorded Future one by one; all others were not held up"
-        ),
+        match count {
+            1 => {
+                "1 submission was refused by Recorded Future by itself; all others were not held up"
+                    .to_owned()
+            }
+            _ => format!(
+                "{count} submissions were refused by Recorded Future one by one; all others were not held up"
+            ),
+        },
         hint,
     )
 }

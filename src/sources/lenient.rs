@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{
     Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -105,8 +105,10 @@ pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
     made_of_text(deserializer, |text| {
-        let time = DateTime::parse_from_rfc3339(text).ok()?;
-        Some(time.to_utc())
+        let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+        // Beyond these years it is no instant at which anything was seen, and from 9999 on an offset can
+        // make it one that RFC 3339 cannot spell.
+        (1970..9999).contains(&time.year()).then_some(time)
     })
 }
 

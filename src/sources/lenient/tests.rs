@@ -94,6 +94,8 @@ fn instants_have_up_to_nine_digits_and_become_utc() {
         (json!("2026-11-21"), None),
         (json!("2026-11-21T08:00:00"), None),
         (json!("2026-13-21T08:00:00Z"), None),
+        (json!("9999-12-31T23:59:59-01:00"), None),
+        (json!("0001-01-01T00:00:00Z"), None),
         (json!(1_795_248_000), None),
         (json!(null), None),
         (json!({}), None),
