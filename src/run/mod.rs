@@ -53,10 +53,12 @@ async fn prepare_and_perform(
         &settings.recorded_future,
         settings.mode == Mode::Debug,
     )?;
+    let now = clock.now_to_the_millisecond();
+    // A span that cannot be leaves the ledger untouched.
+    window::check(settings.span, now)?;
     let books = Books::open(settings, &report.run_id, clock)?;
     logging::may_rotate();
     step();
-    let now = clock.now_to_the_millisecond();
     let choice = window::choose(
         settings.span,
         books.checkpoint()?,

@@ -1,7 +1,9 @@
-//! The numbered steps of a run, at each of which a test can end the process as a power cut would.
+//! The numbered steps of a run, at each of which a test can end the process as a power cut would, or let
+//! it meet a fault of its own.
 //!
-//! Builds with debug assertions read `COLLECTIVE_INSIGHTS_TEST_KILL_AT=<n>` and die by SIGKILL when the
-//! run comes to its n-th step; in a release build a step is nothing.
+//! Builds with debug assertions read two variables when the run comes to its n-th step; in a release build
+//! a step is nothing. With `COLLECTIVE_INSIGHTS_TEST_KILL_AT=<n>` they die by SIGKILL, with
+//! `COLLECTIVE_INSIGHTS_TEST_PANIC_AT=<n>` they panic with all that the environment holds in their words.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,12 +15,22 @@ pub(super) fn step() {
         return;
     }
     let this = STEPS.fetch_add(1, Ordering::Relaxed) + 1;
-    let wanted = std::env::var("COLLECTIVE_INSIGHTS_TEST_KILL_AT").ok();
-    if wanted.and_then(|text| text.parse().ok()) == Some(this) {
+    let wanted = |variable: &str| {
+        let number = std::env::var(variable)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        number == Some(this)
+    };
+    if wanted("COLLECTIVE_INSIGHTS_TEST_KILL_AT") {
         // A process cannot send itself a signal without unsafe code; its child can.
         let _ = std::process::Command::new("/bin/sh")
             .args(["-c", "kill -KILL $PPID"])
             .status();
         std::process::abort();
     }
+    assert!(
+        !wanted("COLLECTIVE_INSIGHTS_TEST_PANIC_AT"),
+        "asked for by a test: {:?}",
+        std::env::vars_os().collect::<Vec<_>>()
+    );
 }

@@ -25,6 +25,17 @@ pub(super) struct Choice {
     pub may_found_checkpoint: bool,
 }
 
+/// Whether the span that was asked for can be read at all.
+///
+/// # Errors
+/// When an exact span is empty or ends in the future.
+pub(super) fn check(span: Span, now: DateTime<Utc>) -> Result<(), Failure> {
+    match span {
+        Span::Exact { since, until } => exact(since, until, now).map(|_| ()),
+        Span::Hours(_) => Ok(()),
+    }
+}
+
 /// Chooses the window.
 ///
 /// # Errors

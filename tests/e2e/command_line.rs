@@ -331,3 +331,26 @@ fn a_request_names_only_what_it_must() {
     );
     assert_eq!(text(&body, "/sort"), "created_timestamp|asc");
 }
+
+#[test]
+fn a_span_that_cannot_be_leaves_everything_untouched() {
+    let stage = Stage::new(sandbox::World::default());
+    for (span, told) in [
+        (
+            "--since 2026-11-21T00:00:00Z --until 2026-11-20T00:00:00Z",
+            "--since is not before --until",
+        ),
+        (
+            "--since 2026-11-21T00:00:00Z --until 2026-12-01T00:00:00Z",
+            "--until is in the future",
+        ),
+        ("--since 2026-12-01T00:00:00Z", "--since is in the future"),
+    ] {
+        for source in ["crowdstrike", "carbonblack"] {
+            let ran = stage.run(&format!("{source} {span}")).ended(2);
+            assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        }
+    }
+    assert!(stage.sandbox.requests().is_empty());
+    assert!(!stage.path("collective-insights.db").exists());
+}

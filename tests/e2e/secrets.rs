@@ -316,3 +316,49 @@ fn the_spellings_are_right() {
     }));
     assert!(found.is_err(), "a planted secret is found");
 }
+
+#[test]
+fn a_fault_of_the_programs_own_whose_words_hold_everything() {
+    for step in [1, 4, 7] {
+        let stage = Stage::new(world());
+        let mut command = stage.command("crowdstrike --debug");
+        // Those of the other source are none of this run's, and it does not know them.
+        for unknown in ["CB_SECRET", "CB_API_ID"] {
+            command.env_remove(unknown);
+        }
+        command.env("COLLECTIVE_INSIGHTS_TEST_PANIC_AT", step.to_string());
+        let ran = Ran::of(&mut command).ended(1);
+        assert!(ran.stderr.contains("a fault of its own"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("CS_CLIENT_SECRET"), "{}", ran.stderr);
+        assert!(stage.log().contains("CS_CLIENT_SECRET"), "{}", stage.log());
+        nothing_shows(&stage, &ran, &[]);
+        stage.run("crowdstrike").ended(0);
+    }
+}
+
+#[test]
+fn the_commands_that_look_and_tend() {
+    let stage = Stage::new(world());
+    stage
+        .sandbox
+        .always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    stage.run("crowdstrike").ended(5);
+    for command in [
+        "status",
+        "status --json",
+        "history",
+        "history --json",
+        "outbox list",
+        "outbox list --json",
+        "outbox export",
+        "outbox retry",
+        "generate cron",
+        "generate systemd",
+        "generate exclusions",
+        "outbox drop --yes",
+    ] {
+        let ran = stage.run(command).ended(0);
+        assert!(!ran.stdout.is_empty(), "{command}");
+        nothing_shows(&stage, &ran, &[]);
+    }
+}
