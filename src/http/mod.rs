@@ -15,6 +15,7 @@ mod trouble;
 mod trust;
 mod waits;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,7 +100,7 @@ fn unbuilt(error: &(dyn std::error::Error + 'static)) -> Failure {
 }
 
 /// One request, ready to be sent any number of times.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call {
     /// The method.
     pub method: Method,
@@ -109,6 +110,19 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The body's bytes.
     pub body: Vec<u8>,
+}
+
+/// Without headers and body: a sign-in's body holds a secret.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Call({} {}, {} bytes)",
+            self.method,
+            self.url,
+            self.body.len()
+        )
+    }
 }
 
 impl Call {
