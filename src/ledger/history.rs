@@ -1,10 +1,14 @@
 //! What was delivered, looked back upon: which indicators and techniques are shared most.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::columns::{Count, Named, Time};
-use super::{EntryId, Result, TenantId, View};
+use super::{Result, TenantId, View};
 use crate::indicator::Kind;
 
 /// An indicator and how often it was seen.
@@ -77,21 +81,52 @@ impl View {
     }
 }
 
-/// Counts the techniques that an entry's item names. Tactics (`TA0002`) are left out: nearly every technique comes
-/// with one.
-pub(super) fn count_techniques(
-    db: &Connection,
-    tenant: TenantId,
-    id: EntryId,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<()> {
-    let mut count = db.prepare_cached(
-        "INSERT INTO technique (tenant, day, code, submissions)
-         SELECT DISTINCT ?2, ?3, named.value, 1
-         FROM outbox, json_each(CASE WHEN json_valid(item) THEN item ELSE '{}' END, '$.mitre_codes') AS named
-         WHERE outbox.id = ?1 AND named.type = 'text' AND named.value GLOB 'T[0-9]*'
-         ON CONFLICT DO UPDATE SET submissions = submissions + 1",
-    )?;
-    count.execute(params![id.0, tenant.0, now.date_naive().to_string()])?;
-    Ok(())
+/// How many of the items delivered together named each technique.
+///
+/// A map in memory and one statement a code: asking `SQLite` to read each item took a third of a run's
+/// processor time.
+#[derive(Debug, Default)]
+pub(super) struct Techniques(BTreeMap<String, i64>);
+
+/// What is read of an item.
+#[derive(Debug, Default, Deserialize)]
+struct Item {
+    #[serde(default)]
+    mitre_codes: Vec<Value>,
+}
+
+impl Techniques {
+    /// Counts those that an item names, each once. Tactics (`TA0002`) are left out: nearly every technique comes with
+    /// one. An item that is no JSON, or whose codes are no list, names none: it can be settled all the same.
+    pub fn add(&mut self, item: &str) {
+        let item: Item = serde_json::from_str(item).unwrap_or_default();
+        let codes: BTreeSet<&str> = item.mitre_codes.iter().filter_map(Value::as_str).collect();
+        for code in codes.into_iter().filter(|code| is_technique(code)) {
+            *self.0.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Adds the numbers to those of the day.
+    pub fn store(
+        &self,
+        db: &Connection,
+        tenant: TenantId,
+        now: DateTime<Utc>,
+    ) -> rusqlite::Result<()> {
+        let mut add = db.prepare_cached(
+            "INSERT INTO technique (tenant, day, code, submissions) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET submissions = submissions + excluded.submissions",
+        )?;
+        let day = now.date_naive().to_string();
+        for (code, submissions) in &self.0 {
+            add.execute(params![tenant.0, day, code, submissions])?;
+        }
+        Ok(())
+    }
+}
+
+/// A `T` with a digit behind it.
+fn is_technique(code: &str) -> bool {
+    code.strip_prefix('T')
+        .is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
 }

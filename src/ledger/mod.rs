@@ -191,8 +191,8 @@ impl Ledger {
         }
     }
 
-    /// Does `work` wholly or not at all. A savepoint, because that is a transaction of its own in a run and a part
-    /// of the one that is never committed in a rehearsal: both take the same path.
+    /// Does `work` wholly or not at all: as a transaction, and in a rehearsal as a part of the one that is never
+    /// committed.
     fn atomically<T>(
         &self,
         work: impl FnOnce(&Connection) -> std::result::Result<T, Fault>,
@@ -206,18 +206,23 @@ impl Ledger {
                 "an earlier error ended the transaction it was in".to_owned(),
             )));
         }
-        db.execute_batch("SAVEPOINT step")
+        // A savepoint would do for both, but SQLite copies every page it changes to a second journal for it.
+        let (begin, end, undo) = if self.rehearsal {
+            (
+                "SAVEPOINT step",
+                "RELEASE step",
+                "ROLLBACK TO step; RELEASE step",
+            )
+        } else {
+            ("BEGIN", "COMMIT", "ROLLBACK")
+        };
+        db.execute_batch(begin)
             .map_err(|error| tell(error.into()))?;
         let done = work(db).and_then(|value| {
-            db.execute_batch("RELEASE step")?;
+            db.execute_batch(end)?;
             Ok(value)
         });
         done.map_err(|fault| {
-            let undo = if self.rehearsal {
-                "ROLLBACK TO step; RELEASE step"
-            } else {
-                "ROLLBACK"
-            };
             // When even this fails, the check above refuses whatever comes next; the first fault is the one to tell.
             let _undone = db.is_autocommit() || db.execute_batch(undo).is_ok();
             tell(fault)

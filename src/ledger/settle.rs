@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::columns::Time;
 use super::error::Fault;
-use super::history::count_techniques;
+use super::history::Techniques;
 use super::quota::add_used;
 use super::view::{Filter, MATCHES, State};
 use super::{EntryId, Ledger, Result, TenantId};
@@ -29,17 +29,20 @@ impl Ledger {
                 "UPDATE sighting SET outbox = NULL, delivered_at = ?2 WHERE outbox = ?1",
             )?;
             let mut remove = db.prepare_cached(
-                "DELETE FROM outbox WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'",
+                "DELETE FROM outbox WHERE id = ?1 AND tenant = ?2 AND state = 'waiting' RETURNING item",
             )?;
             let mut used = 0;
+            let mut techniques = Techniques::default();
             for id in ids {
                 mark.execute(params![id.0, Time(now)])?;
-                count_techniques(db, tenant, *id, now)?;
-                if remove.execute([id.0, tenant.0])? == 0 {
+                let mut removed = remove.query([id.0, tenant.0])?;
+                let Some(row) = removed.next()? else {
                     return Err(Fault::NotWaiting(*id));
-                }
+                };
+                techniques.add(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
                 used += 1;
             }
+            techniques.store(db, tenant, now)?;
             Ok(add_used(db, token, used, now)?)
         })
     }
