@@ -82,39 +82,69 @@ impl Submission {
 
 /// Identities of detections, packed: a run can have a hundred thousand of them, and within an account
 /// they begin alike.
+///
+/// One after the other: how many bytes it shares with the first one at its beginning, how many follow
+/// that are its own, and these. The first shares none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repeats {
-    /// The first in full, and of the others what follows the beginning that they share with it.
-    text: String,
-    /// For each, how many bytes it shares with the first, and where its own text ends.
-    marks: Vec<(usize, usize)>,
-}
+pub struct Repeats(Vec<u8>);
 
 impl Repeats {
     fn add(&mut self, id: &str) {
-        let shared = shared(self.first(), id);
+        let shared = shared(self.parts().next().map_or("", |(_, own)| own), id);
         let own = id.get(shared..).unwrap_or_default();
-        if self.text.capacity() - self.text.len() < own.len() {
+        let needed = own.len() + 2 * LONGEST_NUMBER;
+        if self.0.capacity() - self.0.len() < needed {
             // Doubling would leave a third of all of them empty.
-            self.text.reserve_exact(own.len() + self.text.len() / 8);
+            self.0.reserve_exact(needed + self.0.len() / 8);
         }
-        self.text.push_str(own);
-        self.marks.push((shared, self.text.len()));
-    }
-
-    fn first(&self) -> &str {
-        let end = self.marks.first().map_or(0, |(_, end)| *end);
-        self.text.get(..end).unwrap_or_default()
+        push_number(&mut self.0, shared);
+        push_number(&mut self.0, own.len());
+        self.0.extend_from_slice(own.as_bytes());
     }
 
     /// Each of them; one that named the indicator several times may come as often.
     pub fn iter(&self) -> impl Iterator<Item = String> {
-        let starts = std::iter::once(0).chain(self.marks.iter().map(|(_, end)| *end));
-        starts.zip(&self.marks).map(|(start, (shared, end))| {
-            let parts = [self.first().get(..*shared), self.text.get(start..*end)];
-            parts.into_iter().flatten().collect()
+        let first = self.parts().next().map_or("", |(_, own)| own);
+        self.parts()
+            .map(|(shared, own)| [first.get(..shared).unwrap_or_default(), own].concat())
+    }
+
+    /// Of each, how many bytes it shares with the first, and its own.
+    fn parts(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let shared = take_number(&mut rest)?;
+            let length = take_number(&mut rest)?;
+            let (own, others) = rest.split_at_checked(length)?;
+            rest = others;
+            Some((shared, str::from_utf8(own).ok()?))
         })
     }
+}
+
+/// How many bytes a packed number takes at most.
+const LONGEST_NUMBER: usize = 10;
+
+/// Appends a number, seven bits a byte and the lowest first; the eighth bit says that more follow.
+fn push_number(bytes: &mut Vec<u8>, number: usize) {
+    let mut rest = number;
+    loop {
+        let [lowest, ..] = rest.to_le_bytes();
+        rest >>= 7;
+        bytes.push(if rest == 0 { lowest } else { lowest | 0x80 });
+        if rest == 0 {
+            return;
+        }
+    }
+}
+
+/// Takes the number that the bytes begin with.
+fn take_number(bytes: &mut &[u8]) -> Option<usize> {
+    let length = bytes.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    let (number, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    let groups = number.iter().rev();
+    Some(groups.fold(0, |number, group| (number << 7) | usize::from(group & 0x7f)))
 }
 
 /// How many bytes two texts have in common at their beginning, in whole characters.
@@ -131,12 +161,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_comes_out(ids in prop::collection::vec("(cid:ind:|c|\u{e9})?.{0,9}", 0..9)) {
+        fn what_was_packed_comes_out(ids in prop::collection::vec("(cid:ind:|c|\u{e9})?.{0,200}", 0..9)) {
             let mut repeats = Repeats::default();
             for id in &ids {
                 repeats.add(id);
             }
             prop_assert_eq!(repeats.iter().collect::<Vec<_>>(), ids);
+        }
+
+        #[test]
+        fn a_number_of_any_size_comes_out(number: usize, behind: Vec<u8>) {
+            let mut bytes = Vec::new();
+            push_number(&mut bytes, number);
+            prop_assert!(bytes.len() <= LONGEST_NUMBER);
+            bytes.extend(&behind);
+            let mut rest = bytes.as_slice();
+            prop_assert_eq!(take_number(&mut rest), Some(number));
+            prop_assert_eq!(rest, behind);
         }
     }
 }

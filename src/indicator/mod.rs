@@ -8,6 +8,7 @@
 //! networks, so that the exclusion list can spell an inner name by the same rule.
 
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) mod address;
 pub(crate) mod domain;
@@ -30,7 +31,8 @@ pub(crate) const MAX_BYTES: usize = 8192;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Indicator {
     kind: Kind,
-    value: Box<str>,
+    /// Shared, because a run holds each several times.
+    value: Arc<str>,
 }
 
 impl Indicator {
@@ -50,7 +52,7 @@ impl Indicator {
         }
         Ok(Self {
             kind,
-            value: value.into_boxed_str(),
+            value: value.into(),
         })
     }
 
