@@ -64,8 +64,8 @@ impl Parsed {
 /// Reads the arguments, the older scripts' flags among them.
 ///
 /// # Errors
-/// With clap's message where they cannot be read, and for `--help` and `--version`. A stray word is
-/// not repeated in it: it may be a secret whose flag was forgotten.
+/// With clap's message where they cannot be read, and for `--help` and `--version`. A stray word and a
+/// value that looks like a secret are not repeated in it: a flag was forgotten or mistaken.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     let arguments = legacy::translate(arguments);
     definition()
@@ -76,10 +76,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
                 matches,
             })
         })
-        .map_err(without_stray_words)
+        .map_err(without_secrets)
 }
 
-fn without_stray_words(mut error: clap::Error) -> clap::Error {
+fn without_secrets(mut error: clap::Error) -> clap::Error {
     let unshown =
         |word: &str| ContextValue::String(format!("({word}; not shown, it may be a secret)"));
     match (error.kind(), error.get(ContextKind::InvalidArg)) {
@@ -97,5 +97,22 @@ fn without_stray_words(mut error: clap::Error) -> clap::Error {
         }
         _ => {}
     }
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && may_be_secret(value)
+    {
+        error.insert(ContextKind::InvalidValue, unshown("a long word"));
+    }
     error
+}
+
+/// Whether a refused value could be a key: as long as the shortest of them, and no path, URL or time.
+fn may_be_secret(value: &str) -> bool {
+    const SHORTEST: usize = 10;
+    value.len() >= SHORTEST && !value.contains(['/', ':', '.']) && !is_date(value)
+}
+
+fn is_date(value: &str) -> bool {
+    value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'-')
 }

@@ -289,6 +289,41 @@ fn a_stray_word_is_not_repeated() {
 }
 
 #[test]
+fn a_secret_behind_a_wrong_flag_is_not_repeated() {
+    for secret in [RF_TOKEN, CLIENT_SECRET, CB_SECRET, CLIENT_ID, CB_API_ID] {
+        for arguments in [
+            vec!["crowdstrike", "--hours", secret],
+            vec!["carbonblack", "--since", secret],
+            vec!["crowdstrike", "--color", secret],
+            vec!["history", "--days", secret],
+            vec!["generate", "completions", secret],
+        ] {
+            let ran = bare(&arguments).ended(2);
+            ran.says(&["invalid value", "not shown"]);
+            assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+        }
+        let quiet = format!("--quiet={secret}");
+        let ran = bare(&["crowdstrike", &quiet]).ended(2);
+        assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_refused_value_that_is_no_secret_is_repeated() {
+    for (flag, value) in [
+        ("--hours", "25h"),
+        ("--hours", "1000000000"),
+        ("--since", "2026-13-01"),
+        ("--until", "2026-13-01T00:00:00Z"),
+        ("--log-max-size", "1.5 gigabytes"),
+    ] {
+        bare(&["crowdstrike", flag, value])
+            .ended(2)
+            .says(&[value, flag]);
+    }
+}
+
+#[test]
 fn an_unknown_flag_is_named() {
     let ran = bare(&["crowdstrike", "--min-severty", "60"]).ended(2);
     ran.says(&["--min-severty", "--min-severity"]);
