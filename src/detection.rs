@@ -1,11 +1,9 @@
 //! A detection: our vendor-free form of an alert. What it is, not where it came from.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 
 use crate::indicator::{Indicator, Refusal};
-use crate::mitre::MitreCode;
+use crate::mitre::MitreCodes;
 
 /// How a source is named: on the command line, in texts, and towards Recorded Future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +51,7 @@ pub struct Detection {
     /// The vendor's scores.
     pub scores: Scores,
     /// MITRE ATT&CK techniques and tactics, without repeats.
-    pub mitre_codes: BTreeSet<MitreCode>,
+    pub mitre_codes: MitreCodes,
     /// Every mention of an indicator, in the alert's order; not empty.
     pub findings: Vec<Finding>,
 }

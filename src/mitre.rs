@@ -63,6 +63,39 @@ impl fmt::Display for MitreCode {
     }
 }
 
+/// Codes in their order and without repeats.
+///
+/// A list, because an alert names one or two, for which a tree would take ten times the memory, and a run
+/// keeps them of every submission.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MitreCodes(Vec<MitreCode>);
+
+impl MitreCodes {
+    /// Adds those that are not among them.
+    pub fn add_all(&mut self, others: &Self) {
+        for code in &others.0 {
+            if let Err(place) = self.0.binary_search(code) {
+                self.0.insert(place, *code);
+            }
+        }
+    }
+
+    /// Each, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &MitreCode> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<MitreCode> for MitreCodes {
+    fn from_iter<I: IntoIterator<Item = MitreCode>>(codes: I) -> Self {
+        let mut codes: Vec<MitreCode> = codes.into_iter().collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes.shrink_to_fit();
+        Self(codes)
+    }
+}
+
 /// The number that exactly so many digits spell.
 fn digits(text: &str, count: usize) -> Option<u16> {
     let fits = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -116,6 +149,24 @@ mod tests {
         let codes = texts.map(|text| MitreCode::parse(text).unwrap());
         assert!(codes.is_sorted());
         assert_eq!(codes.map(|code| code.to_string()), texts);
+    }
+
+    #[test]
+    fn codes_are_in_order_and_without_repeats() {
+        let codes = |texts: &[&str]| -> MitreCodes {
+            texts
+                .iter()
+                .filter_map(|text| MitreCode::parse(text))
+                .collect()
+        };
+        let mut some = codes(&["T1204", "TA0002", "T1059", "T1204"]);
+        assert_eq!(some, codes(&["T1059", "T1204", "TA0002"]));
+        some.add_all(&codes(&["T1001", "T1204", "TA0001", "TA0009"]));
+        let all: Vec<String> = some.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            all,
+            ["T1001", "T1059", "T1204", "TA0001", "TA0002", "TA0009"]
+        );
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! A submission: one unique indicator with the detection that stands for it.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 
 use crate::detection::Detection;
 use crate::indicator::Indicator;
-use crate::mitre::MitreCode;
+use crate::mitre::MitreCodes;
 
 /// One item to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub struct Submission {
     /// The vendor's short title.
     pub incident_name: Option<String>,
     /// The MITRE codes of all detections it stands for.
-    pub mitre_codes: BTreeSet<MitreCode>,
+    pub mitre_codes: MitreCodes,
     /// The highest severity of them, on the vendor's scale: the most severe are sent first.
     pub severity: Option<u8>,
     /// The other detections it stands for.
@@ -62,7 +60,7 @@ impl Submission {
 
     /// Lets it stand for one more detection that names its indicator.
     pub fn add(&mut self, detection: &Detection, field: &'static str) {
-        self.mitre_codes.extend(&detection.mitre_codes);
+        self.mitre_codes.add_all(&detection.mitre_codes);
         self.severity = self.severity.max(detection.scores.severity);
         let same = detection.id == self.detection_id;
         if (detection.observed_at, detection.id.as_str(), field) < self.precedence() {

@@ -13,6 +13,7 @@ use crate::detection::Window;
 use crate::failure::{Failure, Kind};
 use crate::http::{Http, Stop, Trouble};
 use crate::indicator::{Claim, Indicator};
+use crate::mitre::MitreCodes;
 use crate::recorded_future::{self, Client, Verdict};
 use crate::report;
 use crate::submission::Submission;
@@ -175,7 +176,7 @@ fn trial(settings: &Settings, clock: Clock) -> Result<Box<RawValue>, Failure> {
         observed_at: clock.now(),
         name: Some("collective-insights check: EICAR test file, not a detection".into()),
         incident_name: None,
-        mitre_codes: std::collections::BTreeSet::new(),
+        mitre_codes: MitreCodes::default(),
         severity: None,
         repeats: crate::submission::Repeats::default(),
     };

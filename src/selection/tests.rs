@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::indicator::Claim;
-use crate::mitre::MitreCode;
+use crate::mitre::{MitreCode, MitreCodes};
 use crate::submission::Repeats;
 
 /// Few enough that they repeat.
@@ -193,7 +193,7 @@ proptest! {
             for indicator in detection.findings.iter().filter_map(|finding| finding.outcome.as_ref().ok()) {
                 let entry = wanted.entry(indicator).or_insert((detection.observed_at, BTreeSet::new(), None));
                 entry.0 = entry.0.min(detection.observed_at);
-                entry.1.extend(&detection.mitre_codes);
+                entry.1.extend(detection.mitre_codes.iter());
                 entry.2 = entry.2.max(detection.scores.severity);
             }
         }
@@ -231,7 +231,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
             name: None,
             incident_name: None,
             scores: Scores::default(),
-            mitre_codes: BTreeSet::new(),
+            mitre_codes: MitreCodes::default(),
             findings: vec![Finding {
                 field: "ioc_value",
                 outcome: Indicator::parse(Claim::Domain, "example.com"),

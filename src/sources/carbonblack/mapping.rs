@@ -1,12 +1,10 @@
 //! From a Carbon Black alert to a [`Detection`].
 
-use std::collections::BTreeSet;
-
 use super::IndicatorChoice;
 use super::wire::Alert;
 use crate::detection::{Detection, Finding, Reading, Scores};
 use crate::indicator::{Claim, Indicator};
-use crate::mitre::MitreCode;
+use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::lenient::Slot;
 
 /// Reads one element of a page.
@@ -87,7 +85,7 @@ fn findings(alert: &Alert, choice: IndicatorChoice) -> Vec<Finding> {
         .collect()
 }
 
-fn mitre_codes(alert: &Alert) -> BTreeSet<MitreCode> {
+fn mitre_codes(alert: &Alert) -> MitreCodes {
     let attack = [&alert.attack_tactic, &alert.attack_technique];
     attack
         .into_iter()

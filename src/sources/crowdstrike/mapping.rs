@@ -1,14 +1,13 @@
 //! From a Falcon alert to a [`Detection`].
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
 use super::wire::Alert;
 use crate::detection::{Detection, Finding, Reading, Scores};
 use crate::indicator::{Claim, Indicator, Refusal};
-use crate::mitre::MitreCode;
+use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::lenient::Slot;
 
 /// What is kept of one alert.
@@ -122,7 +121,7 @@ fn claim(ioc_type: &str) -> Option<Claim> {
     }
 }
 
-fn mitre_codes(alert: &Alert<'_>) -> BTreeSet<MitreCode> {
+fn mitre_codes(alert: &Alert<'_>) -> MitreCodes {
     let listed = alert.mitre_attack.iter().filter_map(|slot| match slot {
         Slot::Read(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
         Slot::Strange => None,
