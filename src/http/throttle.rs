@@ -101,6 +101,8 @@ impl Turn {
         if state.good_in_a_row >= state.limit && state.limit < self.throttle.most {
             state.limit += 1;
             state.good_in_a_row = 0;
+            // The end of this request makes room for one; this is for the other.
+            self.throttle.changed.notify_one();
         }
         let hardly_any = u64::try_from(self.throttle.most).unwrap_or(u64::MAX);
         if remaining.is_some_and(|remaining| remaining <= hardly_any) {
@@ -175,6 +177,27 @@ mod tests {
             throttle.turn().await.went_well(Some(5000));
         }
         assert_eq!(limit(&throttle), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_use_what_grew_back() {
+        let throttle = Throttle::new(4);
+        throttle.turn().await.slow_down(Duration::ZERO);
+        let round = [throttle.turn().await, throttle.turn().await];
+        for _ in 0..4 {
+            let throttle = Arc::clone(&throttle);
+            tokio::spawn(async move {
+                let _turn = throttle.turn().await;
+                std::future::pending::<()>().await;
+            });
+        }
+        tokio::task::yield_now().await;
+        for turn in round {
+            turn.went_well(None);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(limit(&throttle), 3);
+        assert_eq!(throttle.state().under_way, 3);
     }
 
     #[tokio::test(start_paused = true)]
