@@ -27,7 +27,17 @@ fn case() -> Case {
     ledger
         .begin_run(tenant, "run", "scheduled", None, at(0))
         .unwrap();
-    ledger.count_used(TOKEN, 1, at(0)).unwrap();
+    let delivered = Entry {
+        item: r#"{"mitre_codes":["T1059"]}"#.to_owned(),
+        ..entry("delivered", Some(100), &["d1"])
+    };
+    ledger
+        .store(tenant, "run", &[delivered], false, at(0))
+        .unwrap();
+    let id = first(&ledger, tenant);
+    ledger
+        .settle_delivered(tenant, TOKEN, &[id], at(0))
+        .unwrap();
     Case {
         _folder: folder,
         path,
@@ -247,7 +257,7 @@ fn a_lost_count_of_the_outbox() {
     db.execute_batch("DELETE FROM sqlite_sequence").unwrap();
     let late = [entry("late", None, &["d1"])];
     ledger.store(tenant, "run", &late, false, at(2)).unwrap();
-    assert_eq!(ids(), [EntryId(61)]);
+    assert_eq!(ids(), [EntryId(62)]);
     settle(&ids()).unwrap();
 }
 
