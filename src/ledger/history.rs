@@ -43,7 +43,7 @@ impl View {
             let mut select = db.prepare_cached(
                 "SELECT kind, value, count(*), max(delivered) AS last FROM (
                     SELECT kind, value, max(delivered_at) AS delivered
-                    FROM sighting JOIN tenant ON tenant.id = sighting.tenant
+                    FROM sighting JOIN settled ON settled.id = entry JOIN tenant ON tenant.id = sighting.tenant
                     WHERE delivered_at >= ?1 GROUP BY source, account, detection, kind, value)
                  GROUP BY kind, value ORDER BY count(*) DESC, last DESC, kind, value LIMIT ?2",
             )?;

@@ -8,17 +8,23 @@
 //! |---|---|---|
 //! | `tenant` | a source, account, Recorded Future token and set of organizations | with its checkpoint `read_until`: up to when the vendor has been read completely |
 //! | `outbox` | a submission that has not been delivered | `waiting`, or `quarantined` with Recorded Future's status and words |
-//! | `sighting` | a detection together with an indicator it named | in an `outbox` row, or `delivered_at`, or `dropped_at` |
+//! | `settled` | a submission that left the outbox, under the same number | `delivered_at`, or `dropped_at` (since version 3) |
+//! | `sighting` | a detection together with an indicator it named | in the state of its `entry`, a row of one of those two |
 //! | `quota` | a token and a UTC day | with the number of submissions `used` |
 //! | `run` | a run | unfinished ones have no `finished_at` |
 //! | `technique` | a tenant, a UTC day and a MITRE technique | with the number of `submissions` delivered that named it (since version 2) |
 //!
 //! # Invariants
-//! 1. A sighting is in exactly one state: it points at its row of the outbox, or it was delivered, or a
-//!    person dropped it. The table itself checks that.
-//! 2. At least one sighting points at each row of the outbox: a row is stored with its sightings and deleted
-//!    with them settled, in one transaction. The detections merged into a submission share its fate.
-//! 3. A row leaves the outbox only as delivered or dropped. Nothing else deletes one.
+//! 1. A sighting is in exactly one state, that of the one entry it names: in the outbox, or delivered, or dropped by a
+//!    person. An entry is in exactly one of `outbox` and `settled`: it is taken out of the one and put into the other
+//!    in one transaction, and no entry gets a number that `settled` has. No foreign key can lead to one of two tables;
+//!    a sighting whose entry is in neither is reported as damage when it is asked about.
+//! 2. At least one sighting names each row of the outbox: they are stored in one transaction, and a sighting comes to
+//!    name another entry only on a `resend`, when its own was delivered. The detections merged into a submission share
+//!    its fate.
+//! 3. A row leaves the outbox only as delivered or dropped, and its number is never given again. What was settled is
+//!    forgotten together with the sightings that name it. A number below zero stands for all that version 2 settled
+//!    at one time.
 //! 4. The quota grows in the same transaction that settles, so a submission is never counted twice.
 //! 5. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went back.
 //! 6. Every question of a run about a sighting, a batch or a checkpoint names one tenant; only a person's look at the

@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::columns::{Count, Named, Time};
+use super::columns::{Count, Named, text};
 use super::error::Fault;
 use super::{Ledger, Result, TenantId};
 use crate::indicator::{Indicator, Kind};
@@ -124,14 +124,16 @@ impl Ledger {
     ) -> Result<u64> {
         self.atomically(|db| {
             let mut insert = db.prepare_cached(
-                "INSERT INTO outbox (tenant, run, kind, value, severity, item, stored_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO outbox (id, tenant, run, kind, value, severity, item, stored_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
             let mut link = db.prepare_cached(
-                "INSERT INTO sighting (tenant, detection, kind, value, outbox) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET outbox = excluded.outbox, delivered_at = NULL
-                 WHERE ?6 AND delivered_at IS NOT NULL",
+                "INSERT INTO sighting (tenant, detection, kind, value, entry) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET entry = excluded.entry
+                 WHERE ?6 AND EXISTS (SELECT 1 FROM settled WHERE id = sighting.entry AND delivered_at IS NOT NULL)",
             )?;
+            let now = text(now);
+            let mut id = last_id(db)?;
             let mut stored = 0;
             for entry in entries {
                 let entry = entry.map_err(|error| Fault::Other(error.to_string()))?;
@@ -140,8 +142,8 @@ impl Ledger {
                     return Err(Fault::Other("an entry stands for no detection".to_owned()));
                 }
                 let (kind, value) = (entry.indicator.kind().as_str(), entry.indicator.value());
-                let columns = params![tenant.0, run, kind, value, entry.severity, entry.item, Time(now)];
-                let id = EntryId(insert.insert(columns)?);
+                id.0 += 1;
+                insert.execute(params![id.0, tenant.0, run, kind, value, entry.severity, entry.item, now])?;
                 if link_all(&mut link, tenant, id, entry, resend)? {
                     stored += 1;
                 } else {
@@ -270,9 +272,8 @@ fn known(
     indicator: &Indicator,
 ) -> rusqlite::Result<Known> {
     let mut find = db.prepare_cached(
-        "SELECT CASE WHEN delivered_at IS NOT NULL THEN 'delivered'
-                     WHEN dropped_at IS NOT NULL THEN 'dropped'
-                     ELSE (SELECT state FROM outbox WHERE id = sighting.outbox) END
+        "SELECT ifnull((SELECT iif(dropped_at IS NULL, 'delivered', 'dropped') FROM settled WHERE id = entry),
+                       (SELECT state FROM outbox WHERE id = entry))
          FROM sighting WHERE tenant = ?1 AND detection = ?2 AND kind = ?3 AND value = ?4",
     )?;
     let key = params![
@@ -292,7 +293,18 @@ fn known(
     Ok(known.optional()?.unwrap_or(Known::New))
 }
 
-/// Points the entry's sightings at its row; whether there were any to point.
+/// The highest number ever given. `AUTOINCREMENT` keeps it, but a ledger put together again from a damaged one may have
+/// lost that, and an entry with the number of a settled one could be sent but never settled.
+fn last_id(db: &Connection) -> rusqlite::Result<EntryId> {
+    let mut select = db.prepare_cached(
+        "SELECT max(0, ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'), 0),
+                       ifnull((SELECT max(id) FROM outbox), 0),
+                       ifnull((SELECT max(id) FROM settled), 0))",
+    )?;
+    select.query_row([], |row| row.get(0).map(EntryId))
+}
+
+/// Lets the entry's sightings name it; whether there were any that may.
 fn link_all(
     link: &mut CachedStatement<'_>,
     tenant: TenantId,

@@ -59,16 +59,27 @@ impl Ledger {
         let (quota_day, technique_day) = (day(&settled), day(&begun));
         self.atomically(|db| {
             Ok(Forgotten {
-                sightings: db.execute(
-                    "DELETE FROM sighting WHERE delivered_at < ?1 OR dropped_at < ?1",
-                    [settled],
-                )?,
+                sightings: forget_settled(db, &settled)?,
                 runs: db.execute("DELETE FROM run WHERE started_at < ?1", [begun])?,
                 days: db.execute("DELETE FROM quota WHERE day < ?1", [quota_day])?,
                 techniques: db.execute("DELETE FROM technique WHERE day < ?1", [technique_day])?,
             })
         })
     }
+}
+
+/// Deletes what was settled before a time, and returns how many sightings that were.
+fn forget_settled(db: &Connection, before: &Time) -> rusqlite::Result<usize> {
+    const OLD: &str = "FROM settled WHERE delivered_at < ?1 OR dropped_at < ?1";
+    let any = format!("SELECT EXISTS (SELECT 1 {OLD})");
+    // Mostly there is nothing, and to find that out the far larger table need not be read.
+    if !db.query_row(&any, [before], |row| row.get(0))? {
+        return Ok(0);
+    }
+    let sightings = format!("DELETE FROM sighting WHERE entry IN (SELECT id {OLD})");
+    let forgotten = db.execute(&sightings, [before])?;
+    db.execute(&format!("DELETE {OLD}"), [before])?;
+    Ok(forgotten)
 }
 
 /// What a token used on a day.

@@ -6,10 +6,10 @@ use rusqlite::Connection;
 pub(super) const APPLICATION: i32 = 0x4349_6E73;
 
 /// The version this program writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// What leads to each version from the one before. A new version is a new entry; no entry ever changes.
-const MIGRATIONS: [(u32, &str); 2] = [(1, FIRST), (2, TECHNIQUES)];
+const MIGRATIONS: [(u32, &str); 3] = [(1, FIRST), (2, TECHNIQUES), (3, SETTLED)];
 
 const FIRST: &str = "
 CREATE TABLE tenant (
@@ -92,6 +92,37 @@ CREATE TABLE technique (
     submissions INTEGER NOT NULL,
     PRIMARY KEY (tenant, day, code)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Sightings lie by detection, so a batch that is settled is scattered over all of them: with their state in each row,
+/// every batch rewrote nearly every page of the table. Now a sighting names its entry for good, and settling one
+/// appends a row. Version 2 forgot the number of a settled entry; one below zero, which no row of the outbox ever has,
+/// stands for all that were settled at the same time.
+const SETTLED: &str = "
+CREATE TABLE settled (
+    id           INTEGER PRIMARY KEY,
+    delivered_at TEXT,
+    dropped_at   TEXT,
+    CHECK ((delivered_at IS NULL) <> (dropped_at IS NULL))
+) STRICT;
+INSERT INTO settled (id, delivered_at, dropped_at)
+SELECT -row_number() OVER (ORDER BY delivered_at, dropped_at), delivered_at, dropped_at
+FROM (SELECT DISTINCT delivered_at, dropped_at FROM sighting WHERE outbox IS NULL);
+
+ALTER TABLE sighting RENAME TO sighting_2;
+CREATE TABLE sighting (
+    tenant    INTEGER NOT NULL REFERENCES tenant (id),
+    detection TEXT NOT NULL,
+    kind      TEXT NOT NULL,
+    value     TEXT NOT NULL,
+    entry     INTEGER NOT NULL, -- in outbox or in settled
+    PRIMARY KEY (tenant, detection, kind, value)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sighting (tenant, detection, kind, value, entry)
+SELECT tenant, detection, kind, value, ifnull(outbox, settled.id)
+FROM sighting_2 AS old LEFT JOIN settled
+    ON settled.delivered_at IS old.delivered_at AND settled.dropped_at IS old.dropped_at;
+DROP TABLE sighting_2;
 ";
 
 /// Brings the database from version `found` (0 for an empty one) to [`VERSION`]. The caller holds the transaction.

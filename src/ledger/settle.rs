@@ -1,9 +1,9 @@
 //! How entries leave the outbox, or go into quarantine and back.
 
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::columns::Time;
+use super::columns::{Time, text};
 use super::error::Fault;
 use super::history::Techniques;
 use super::quota::add_used;
@@ -25,21 +25,19 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<()> {
         self.atomically(|db| {
-            let mut mark = db.prepare_cached(
-                "UPDATE sighting SET outbox = NULL, delivered_at = ?2 WHERE outbox = ?1",
+            let mut find = db.prepare_cached(
+                "SELECT item FROM outbox WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'",
             )?;
-            let mut remove = db.prepare_cached(
-                "DELETE FROM outbox WHERE id = ?1 AND tenant = ?2 AND state = 'waiting' RETURNING item",
-            )?;
+            let mut way_out = WayOut::new(db, "delivered_at", now)?;
             let mut used = 0;
             let mut techniques = Techniques::default();
             for id in ids {
-                mark.execute(params![id.0, Time(now)])?;
-                let mut removed = remove.query([id.0, tenant.0])?;
-                let Some(row) = removed.next()? else {
-                    return Err(Fault::NotWaiting(*id));
-                };
-                techniques.add(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+                let counted = find.query_row([id.0, tenant.0], |row| {
+                    techniques.add(row.get_ref(0)?.as_str()?);
+                    Ok(())
+                });
+                counted.optional()?.ok_or(Fault::NotWaiting(*id))?;
+                way_out.take(id.0)?;
                 used += 1;
             }
             techniques.store(db, tenant, now)?;
@@ -101,17 +99,39 @@ impl Ledger {
                 .prepare_cached(&format!("SELECT id FROM outbox WHERE {MATCHES}"))?
                 .query_map(filter.columns(), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            let mut mark = db.prepare_cached(
-                "UPDATE sighting SET outbox = NULL, dropped_at = ?2 WHERE outbox = ?1",
-            )?;
-            let mut remove = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+            let mut way_out = WayOut::new(db, "dropped_at", now)?;
             let mut dropped = 0;
             for id in ids {
-                mark.execute(params![id, Time(now)])?;
-                remove.execute([id])?;
+                way_out.take(id)?;
                 dropped += 1;
             }
             Ok(dropped)
         })
+    }
+}
+
+/// The one way out of the outbox: what leaves the one table enters the other.
+struct WayOut<'a> {
+    remove: CachedStatement<'a>,
+    note: CachedStatement<'a>,
+    now: String,
+}
+
+impl<'a> WayOut<'a> {
+    /// `column` of the table of settled entries holds when.
+    fn new(db: &'a Connection, column: &str, now: DateTime<Utc>) -> rusqlite::Result<Self> {
+        let note = format!("INSERT INTO settled (id, {column}) VALUES (?1, ?2)");
+        Ok(Self {
+            remove: db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?,
+            note: db.prepare_cached(&note)?,
+            now: text(now),
+        })
+    }
+
+    /// Takes out an entry that is in the outbox.
+    fn take(&mut self, id: i64) -> rusqlite::Result<()> {
+        self.remove.execute([id])?;
+        self.note.execute(params![id, self.now])?;
+        Ok(())
     }
 }

@@ -27,7 +27,17 @@ fn case() -> Case {
     ledger
         .begin_run(tenant, "run", "scheduled", None, at(0))
         .unwrap();
-    ledger.count_used(TOKEN, 1, at(0)).unwrap();
+    let delivered = Entry {
+        item: r#"{"mitre_codes":["T1059"]}"#.to_owned(),
+        ..entry("delivered", Some(100), &["d1"])
+    };
+    ledger
+        .store(tenant, "run", &[delivered], false, at(0))
+        .unwrap();
+    let id = first(&ledger, tenant);
+    ledger
+        .settle_delivered(tenant, TOKEN, &[id], at(0))
+        .unwrap();
     Case {
         _folder: folder,
         path,
@@ -186,14 +196,14 @@ fn a_newer_version_and_impossible_ones() {
             .pragma_update(None, "user_version", version)
             .unwrap();
     };
-    set(3);
+    set(4);
     for error in errors(&case) {
         assert!(
             matches!(
                 error,
                 LedgerError::Newer {
-                    found: 3,
-                    known: 2,
+                    found: 4,
+                    known: 3,
                     ..
                 }
             ),
@@ -230,6 +240,38 @@ fn a_value_that_we_never_wrote() {
         ledger.view().status(at(0).date_naive()),
         Err(LedgerError::Damaged { .. })
     ));
+}
+
+#[test]
+fn a_lost_count_of_the_outbox() {
+    let case = case();
+    let ledger = open(&case.path);
+    let tenant = tenant(&ledger);
+    let ids = || -> Vec<_> {
+        let waiting = ledger.batch(tenant, 99, None).unwrap();
+        waiting.iter().map(|pending| pending.id).collect()
+    };
+    let settle = |ids: &[EntryId]| ledger.settle_delivered(tenant, TOKEN, ids, at(1));
+    settle(&ids()).unwrap();
+    let db = Connection::open(&case.path).unwrap();
+    db.execute_batch("DELETE FROM sqlite_sequence").unwrap();
+    let late = [entry("late", None, &["d1"])];
+    ledger.store(tenant, "run", &late, false, at(2)).unwrap();
+    assert_eq!(ids(), [EntryId(62)]);
+    settle(&ids()).unwrap();
+}
+
+#[test]
+fn a_sighting_whose_entry_is_nowhere() {
+    let case = case();
+    let db = Connection::open(&case.path).unwrap();
+    db.execute_batch("DELETE FROM outbox WHERE id = 1").unwrap();
+    drop(db);
+    let ledger = open(&case.path);
+    let tenant = tenant(&ledger);
+    let known = |name: &str| ledger.known(tenant, "d1", &domain(name));
+    assert!(matches!(known("n0"), Err(LedgerError::Damaged { .. })));
+    assert_eq!(known("n1").unwrap(), Known::Waiting);
 }
 
 #[test]

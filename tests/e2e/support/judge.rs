@@ -278,8 +278,8 @@ pub fn books(stage: &Stage) -> BTreeMap<Pair, String> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
     let mut select = db
         .prepare(
-            "SELECT detection, sighting.value, coalesce(state, iif(delivered_at IS NULL, 'dropped', 'delivered'))
-             FROM sighting LEFT JOIN outbox ON outbox.id = sighting.outbox",
+            "SELECT detection, sighting.value, concat_ws(' and ', state, iif(delivered_at IS NULL, NULL, 'delivered'), iif(dropped_at IS NULL, NULL, 'dropped'))
+             FROM sighting LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry",
         )
         .unwrap();
     let rows = select

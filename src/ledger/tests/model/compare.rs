@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::super::super::*;
-use super::oracle::{Fate, Oracle, Row, SOURCES};
+use super::oracle::{Oracle, Row, SOURCES, Settled};
 use super::{DETECTIONS, INDICATORS, TENANTS, TOKEN, domain};
 
 impl Oracle {
-    /// Compares everything that can be asked, and the table of sightings itself.
+    /// Compares everything that can be asked, and the tables of sightings and of settled entries themselves.
     pub(super) fn compare(&self, ledger: &Ledger) {
         for tenant in 0..TENANTS {
             self.compare_known(ledger, tenant);
@@ -19,6 +19,7 @@ impl Oracle {
         }
         self.compare_rows(ledger);
         self.compare_sightings(ledger);
+        self.compare_settled(ledger);
         self.compare_techniques(ledger);
         for (day, used) in &self.used {
             assert_eq!(ledger.used(TOKEN, *day).unwrap(), *used);
@@ -32,12 +33,13 @@ impl Oracle {
     fn compare_known(&self, ledger: &Ledger, tenant: usize) {
         for detection in 0..DETECTIONS {
             for indicator in 0..INDICATORS {
-                let expected = match self.fates.get(&(tenant, detection, indicator)) {
+                let entry = self.sightings.get(&(tenant, detection, indicator));
+                let expected = match entry.map(|entry| (self.settled.get(entry), entry)) {
                     None => Known::New,
-                    Some(Fate::Delivered(_)) => Known::Delivered,
-                    Some(Fate::Dropped(_)) => Known::Dropped,
-                    Some(Fate::Stored(id)) if self.rows[id].refused.is_some() => Known::Quarantined,
-                    Some(Fate::Stored(_)) => Known::Waiting,
+                    Some((Some(Settled::Delivered(_)), _)) => Known::Delivered,
+                    Some((Some(Settled::Dropped(_)), _)) => Known::Dropped,
+                    Some((None, id)) if self.rows[id].refused.is_some() => Known::Quarantined,
+                    Some((None, _)) => Known::Waiting,
                 };
                 let (id, indicator) = (self.tenants[tenant], domain(&indicator.to_string()));
                 assert_eq!(
@@ -160,43 +162,62 @@ impl Oracle {
         assert_eq!(found, expected);
     }
 
-    /// The first two invariants, read from the table itself.
+    /// The first two invariants, read from the tables themselves.
     fn compare_sightings(&self, ledger: &Ledger) {
         let db = ledger.view().db();
         let count = |select: &str| {
-            db.query_row(select, [], |row| row.get::<_, i64>(0))
+            let select = format!("SELECT count(*) FROM {select}");
+            db.query_row(&select, [], |row| row.get::<_, i64>(0))
                 .unwrap()
         };
         assert_eq!(
-            count("SELECT count(*) FROM sighting"),
-            i64::try_from(self.fates.len()).unwrap()
+            count("outbox WHERE id NOT IN (SELECT entry FROM sighting)"),
+            0,
+            "a row that no detection stands behind"
         );
-        let alone = "SELECT count(*) FROM outbox WHERE id NOT IN (SELECT outbox FROM sighting WHERE outbox IS NOT NULL)";
-        assert_eq!(count(alone), 0, "a row that no detection stands behind");
-        assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0);
-        for ((tenant, detection, indicator), fate) in &self.fates {
-            let (outbox, delivered, dropped) = match fate {
-                Fate::Stored(id) => (Some(*id), None, None),
-                Fate::Delivered(when) => (None, Some(columns::text(*when)), None),
-                Fate::Dropped(when) => (None, None, Some(columns::text(*when))),
-            };
-            let select =
-                "SELECT count(*) FROM sighting WHERE tenant = ?1 AND detection = ?2 AND value = ?3
-                          AND outbox IS ?4 AND delivered_at IS ?5 AND dropped_at IS ?6";
-            let indicator = domain(&indicator.to_string());
-            let columns = rusqlite::params![
-                self.tenants[*tenant].0,
-                detection.to_string(),
-                indicator.value(),
-                outbox,
-                delivered,
-                dropped
-            ];
-            assert_eq!(
-                db.query_row(select, columns, |row| row.get(0)),
-                Ok(1),
-                "{fate:?}"
-            );
-        }
+        assert_eq!(count("outbox JOIN settled USING (id)"), 0);
+        assert_eq!(count("pragma_foreign_key_check"), 0);
+        let mut select = db
+            .prepare("SELECT tenant, detection, kind, value, entry FROM sighting")
+            .unwrap();
+        let found: BTreeSet<(i64, String, String, String, i64)> = select
+            .query_map([], |row| row.try_into())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let expected = self
+            .sightings
+            .iter()
+            .map(|((tenant, detection, indicator), entry)| {
+                let indicator = domain(&indicator.to_string());
+                (
+                    self.tenants[*tenant].0,
+                    detection.to_string(),
+                    indicator.kind().as_str().to_owned(),
+                    indicator.value().to_owned(),
+                    *entry,
+                )
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    fn compare_settled(&self, ledger: &Ledger) {
+        let select = "SELECT id, delivered_at, dropped_at FROM settled";
+        let mut select = ledger.view().db().prepare(select).unwrap();
+        let found: BTreeSet<(i64, Option<String>, Option<String>)> = select
+            .query_map([], |row| row.try_into())
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let expected = self
+            .settled
+            .iter()
+            .map(|(id, settled)| match settled {
+                Settled::Delivered(when) => (*id, Some(columns::text(*when)), None),
+                Settled::Dropped(when) => (*id, None, Some(columns::text(*when))),
+            })
+            .collect();
+        assert_eq!(found, expected);
     }
 }

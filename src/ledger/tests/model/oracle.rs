@@ -10,10 +10,17 @@ use super::{Choice, DAY, Draft, Step, TENANTS, TOKEN, at, domain, key};
 pub(super) const SOURCES: [&str; TENANTS] = ["crowdstrike", "carbonblack"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Stored(i64),
+pub(super) enum Settled {
     Delivered(DateTime<Utc>),
     Dropped(DateTime<Utc>),
+}
+
+impl Settled {
+    fn when(self) -> DateTime<Utc> {
+        match self {
+            Self::Delivered(when) | Self::Dropped(when) => when,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +41,9 @@ pub(super) type Pair = (usize, usize, usize);
 pub(super) struct Oracle {
     pub(super) tenants: [TenantId; TENANTS],
     pub(super) rows: BTreeMap<i64, Row>,
-    pub(super) fates: BTreeMap<Pair, Fate>,
+    pub(super) settled: BTreeMap<i64, Settled>,
+    /// The entry that each names.
+    pub(super) sightings: BTreeMap<Pair, i64>,
     pub(super) used: BTreeMap<NaiveDate, u64>,
     /// By tenant, day and code.
     pub(super) techniques: BTreeMap<(usize, NaiveDate, String), u64>,
@@ -49,7 +58,8 @@ impl Oracle {
         Self {
             tenants: SOURCES.map(|source| ledger.tenant(&key(source, "account")).unwrap()),
             rows: BTreeMap::new(),
-            fates: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            sightings: BTreeMap::new(),
             used: BTreeMap::new(),
             techniques: BTreeMap::new(),
             checkpoints: [None; TENANTS],
@@ -112,7 +122,7 @@ impl Oracle {
                     chosen.len() as u64
                 );
                 for id in chosen {
-                    self.remove(id, Fate::Dropped(now));
+                    self.leave(id, Settled::Dropped(now));
                 }
             }
             Step::Advance {
@@ -152,15 +162,9 @@ impl Oracle {
             .is_some_and(|row| row.tenant == tenant && row.refused.is_none())
     }
 
-    fn remove(&mut self, id: i64, fate: Fate) {
-        self.rows.remove(&id);
-        for held in self
-            .fates
-            .values_mut()
-            .filter(|held| **held == Fate::Stored(id))
-        {
-            *held = fate;
-        }
+    fn leave(&mut self, id: i64, settled: Settled) {
+        self.rows.remove(&id).unwrap();
+        assert_eq!(self.settled.insert(id, settled), None);
     }
 
     fn store(&mut self, tenant: usize, entries: &[Draft], resend: bool, now: DateTime<Utc>) -> u64 {
@@ -170,13 +174,13 @@ impl Oracle {
             let mut any = false;
             for detection in &draft.detections {
                 let pair = (tenant, *detection, draft.indicator);
-                match self.fates.get(&pair) {
-                    None => {}
-                    Some(Fate::Delivered(_)) if resend => {}
-                    Some(_) => continue,
+                let held = self.sightings.get(&pair);
+                let settled = held.and_then(|entry| self.settled.get(entry));
+                let again = resend && matches!(settled, Some(Settled::Delivered(_)));
+                if held.is_none() || again {
+                    self.sightings.insert(pair, self.last_id);
+                    any = true;
                 }
-                self.fates.insert(pair, Fate::Stored(self.last_id));
-                any = true;
             }
             if any {
                 let Entry { severity, item, .. } = real(draft);
@@ -207,7 +211,7 @@ impl Oracle {
                 let key = (tenant, now.date_naive(), code);
                 *self.techniques.entry(key).or_default() += 1;
             }
-            self.remove(*id, Fate::Delivered(now));
+            self.leave(*id, Settled::Delivered(now));
         }
         self.count_used(ids.len() as u64, now);
         true
@@ -285,20 +289,20 @@ impl Oracle {
     }
 
     fn forget(&mut self, told: Forgotten, now: DateTime<Utc>) {
-        let (sightings, days, runs) = (self.fates.len(), self.used.len(), self.runs.len());
+        let (sightings, days, runs) = (self.sightings.len(), self.used.len(), self.runs.len());
         let techniques = self.techniques.len();
         let old = now - chrono::TimeDelta::days(90);
-        self.fates.retain(|_, fate| match fate {
-            Fate::Stored(_) => true,
-            Fate::Delivered(when) | Fate::Dropped(when) => *when >= old,
-        });
+        let settled = &self.settled;
+        let is_old = |id: &i64| settled.get(id).is_some_and(|settled| settled.when() < old);
+        self.sightings.retain(|_, entry| !is_old(entry));
+        self.settled.retain(|_, settled| settled.when() >= old);
         self.used.retain(|day, _| *day >= old.date_naive());
         let older = now - chrono::TimeDelta::days(400);
         self.runs.retain(|(_, when)| *when >= older);
         self.techniques
             .retain(|(_, day, _), _| *day >= older.date_naive());
         let expected = Forgotten {
-            sightings: sightings - self.fates.len(),
+            sightings: sightings - self.sightings.len(),
             runs: runs - self.runs.len(),
             days: days - self.used.len(),
             techniques: techniques - self.techniques.len(),
