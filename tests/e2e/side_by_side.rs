@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{SecondsFormat, TimeDelta};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sandbox::{Fault, World};
@@ -71,6 +72,31 @@ fn as_many_pages_as_allowed_are_under_way_and_no_more() {
 }
 
 #[test]
+fn no_instant_falls_between_two_slices() {
+    const ALERTS: i64 = 5000;
+    // Whole milliseconds, halves of them, and the finest that is told.
+    for apart in [1_000_000, 500_000, 1] {
+        let alerts: Vec<Value> = (0..ALERTS)
+            .map(|number| {
+                let arrived = at(0) + TimeDelta::nanoseconds(number * apart);
+                let alert = Vendor::CrowdStrike.plain_alert(number.try_into().unwrap(), arrived);
+                let arrived = arrived.to_rfc3339_opts(SecondsFormat::Nanos, true);
+                with(alert, "created_timestamp", json!(arrived))
+            })
+            .collect();
+        // Small pages, so that what is left after the first is cut often.
+        let world = Vendor::CrowdStrike.world(&alerts);
+        let stage = Stage::new(world.with(|world| world.falcon.largest_page = 200));
+        let ran = stage.run(&format!("crowdstrike --json {EXACTLY} --concurrency 32"));
+        assert_eq!(
+            ran.ended(0).count("alerts_fetched"),
+            u64::try_from(ALERTS).unwrap(),
+            "{apart} ns apart"
+        );
+    }
+}
+
+#[test]
 fn one_refusal_for_haste_slows_all() {
     // The waits of a staged run take a thousandth.
     const WAIT: Duration = Duration::from_millis(299);
@@ -114,6 +140,28 @@ fn one_refusal_for_haste_slows_all() {
     }
 }
 
+#[test]
+fn one_refused_request_holds_all_others_back() {
+    const WAIT: Duration = Duration::from_millis(299);
+    // What the program does in that time does not count: it may not know of the refusal yet.
+    const NOTICING: Duration = Duration::from_millis(50);
+    for vendor in [Vendor::CrowdStrike, Vendor::CarbonBlack] {
+        let stage = Stage::new(nine_pages(vendor));
+        let faults = vec![Fault::None, Fault::retry_after(429, "299")];
+        stage.sandbox.script(vendor.service(), faults);
+        read_nine_pages(vendor, &stage, "--concurrency 3");
+
+        let flights = flights(vendor, &stage);
+        let refused = flights.iter().find(|(.., status)| *status == 429).unwrap();
+        let mut after = flights.iter().map(|(started, ..)| *started);
+        let held_back = refused.1 + NOTICING..refused.1 + WAIT;
+        assert!(
+            !after.any(|started| held_back.contains(&started)),
+            "{vendor:?}: one began within the wait"
+        );
+    }
+}
+
 /// A window, the alerts in and around it, and what the service does about being asked for them.
 #[derive(Debug, Clone)]
 struct Scene {
@@ -131,7 +179,9 @@ struct Scene {
 
 fn scene() -> impl Strategy<Value = Scene> {
     let window = (0..DAY - 1).prop_flat_map(|start| (Just(start), start + 1..=DAY));
-    let clump = (0..DAY, 1_u64..1500, prop_oneof![Just(0_u64), 1_u64..60_000]);
+    // Close together, so that slices begin and end among them; and seldom, so that they are guessed wrong.
+    let apart = prop_oneof![Just(0_u64), 1_u64..4, 1_u64..60_000];
+    let clump = (0..DAY, 1_u64..1500, apart);
     let parts = (
         prop_oneof![Just(Vendor::CrowdStrike), Just(Vendor::CarbonBlack)],
         prop_oneof![1 => window, 2 => Just((0, DAY))],
