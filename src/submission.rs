@@ -90,10 +90,10 @@ impl Repeats {
     fn add(&mut self, id: &str) {
         let shared = shared(self.parts().next().map_or("", |(_, own)| own), id);
         let own = id.get(shared..).unwrap_or_default();
-        let needed = own.len() + 2 * LONGEST_NUMBER;
+        let needed = packed_length(shared) + packed_length(own.len()) + own.len();
         if self.0.capacity() - self.0.len() < needed {
             // Doubling would leave a third of all of them empty.
-            self.0.reserve_exact(needed + self.0.len() / 8);
+            self.0.reserve_exact(needed + self.0.len() / 16);
         }
         push_number(&mut self.0, shared);
         push_number(&mut self.0, own.len());
@@ -120,8 +120,11 @@ impl Repeats {
     }
 }
 
-/// How many bytes a packed number takes at most.
-const LONGEST_NUMBER: usize = 10;
+/// How many bytes a packed number takes.
+fn packed_length(number: usize) -> usize {
+    let bits = number.checked_ilog2().map_or(1, |highest| highest + 1);
+    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
+}
 
 /// Appends a number, seven bits a byte and the lowest first; the eighth bit says that more follow.
 fn push_number(bytes: &mut Vec<u8>, number: usize) {
@@ -168,10 +171,10 @@ mod tests {
         }
 
         #[test]
-        fn a_number_of_any_size_comes_out(number: usize, behind: Vec<u8>) {
+        fn a_number_of_any_size_comes_out(number in prop_oneof![any::<usize>(), 0_usize..300], behind: Vec<u8>) {
             let mut bytes = Vec::new();
             push_number(&mut bytes, number);
-            prop_assert!(bytes.len() <= LONGEST_NUMBER);
+            prop_assert_eq!(bytes.len(), packed_length(number));
             bytes.extend(&behind);
             let mut rest = bytes.as_slice();
             prop_assert_eq!(take_number(&mut rest), Some(number));
