@@ -178,7 +178,7 @@ fn trial(settings: &Settings, clock: Clock) -> Result<Box<RawValue>, Failure> {
         incident_name: None,
         mitre_codes: MitreCodes::default(),
         severity: None,
-        repeats: crate::submission::Repeats::default(),
+        last_repeat: None,
     };
     recorded_future::item(&submission, settings.source.labels())
         .map_err(|error| wrong(error.to_string()))

@@ -18,7 +18,7 @@ use crate::ledger::{Advance, AtOnce, Entry, EntryId, Known, Ledger, Pending, Ten
 use crate::recorded_future;
 use crate::report::Report;
 use crate::selection::Past;
-use crate::submission::Submission;
+use crate::submission::{Repeats, Submission};
 
 /// The ledger of a run.
 pub(super) struct Books<'a> {
@@ -98,7 +98,11 @@ impl<'a> Books<'a> {
     }
 
     /// Puts submissions into the outbox, all or none.
-    pub fn store(&self, mut submissions: Vec<Submission>) -> Result<(), Failure> {
+    pub fn store(
+        &self,
+        mut submissions: Vec<Submission>,
+        repeats: &Repeats,
+    ) -> Result<(), Failure> {
         let labels = self.settings.source.labels();
         // In the order in which they will be sent: what is settled together then lies together in the file,
         // and settling a batch touches fewer pages.
@@ -106,7 +110,7 @@ impl<'a> Books<'a> {
         // One after the other: with all that they repeat, they take more memory than anything else.
         let entries = submissions
             .into_iter()
-            .map(|submission| entry(submission, labels));
+            .map(|submission| entry(submission, repeats, labels));
         self.ledger.store_each(
             self.tenant,
             &self.run_id,
@@ -217,10 +221,10 @@ impl<'a> Books<'a> {
 }
 
 /// A submission as the ledger keeps it.
-fn entry(submission: Submission, labels: Labels) -> serde_json::Result<Entry> {
+fn entry(submission: Submission, repeats: &Repeats, labels: Labels) -> serde_json::Result<Entry> {
     let item: Box<str> = recorded_future::item(&submission, labels)?.into();
     Ok(Entry {
-        detections: submission.detections().collect(),
+        detections: submission.detections(repeats).collect(),
         indicator: submission.indicator,
         severity: submission.severity,
         item: item.into(),

@@ -118,7 +118,7 @@ async fn perform(
     report.progress.set(Work::Storing {
         submissions: u64::try_from(read.submissions.len()).unwrap_or(u64::MAX),
     });
-    books.store(read.submissions)?;
+    books.store(read.submissions, &read.repeats)?;
     step();
     books.advance(choice, read.known_until, report)?;
     step();

@@ -13,12 +13,14 @@ use crate::report::progress::Work;
 use crate::selection::exclusions::Exclusions;
 use crate::selection::{Selection, Tally};
 use crate::sources::Page;
-use crate::submission::Submission;
+use crate::submission::{Repeats, Submission};
 
 /// What was read and selected.
 pub(super) struct Read {
     /// The unique new submissions, the earliest first.
     pub submissions: Vec<Submission>,
+    /// The detections that they stand for beside the first.
+    pub repeats: Repeats,
     /// Every alert of the window before this instant was read.
     pub known_until: DateTime<Utc>,
 }
@@ -68,11 +70,12 @@ pub(super) async fn read(
     }
     // What it remembers of all alerts is not needed any more, and takes memory.
     drop(reader);
-    let (submissions, tally) = selection.finish();
-    tell(report, &tally);
-    report.counts.tally = tally;
+    let selected = selection.finish();
+    tell(report, &selected.tally);
+    report.counts.tally = selected.tally;
     Ok(Read {
-        submissions,
+        submissions: selected.submissions,
+        repeats: selected.repeats,
         known_until,
     })
 }

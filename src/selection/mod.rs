@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 
 use crate::detection::{Detection, Finding, Reading, Scores};
 use crate::indicator::{Indicator, Refusal};
-use crate::submission::Submission;
+use crate::submission::{Repeats, Submission};
 
 use self::exclusions::Exclusions;
 pub use self::tally::Tally;
@@ -53,7 +53,19 @@ pub struct Selection {
     thresholds: Thresholds,
     exclusions: Exclusions,
     unique: HashMap<Indicator, Submission>,
+    repeats: Repeats,
     tally: Tally,
+}
+
+/// What a selection comes to.
+#[derive(Debug)]
+pub struct Selected {
+    /// The unique submissions, the earliest first.
+    pub submissions: Vec<Submission>,
+    /// The detections they stand for beside the first.
+    pub repeats: Repeats,
+    /// The numbers of all the rest.
+    pub tally: Tally,
 }
 
 impl Selection {
@@ -64,6 +76,7 @@ impl Selection {
             thresholds,
             exclusions,
             unique: HashMap::new(),
+            repeats: Repeats::default(),
             tally: Tally::default(),
         }
     }
@@ -101,16 +114,20 @@ impl Selection {
         Ok(())
     }
 
-    /// The unique submissions in a stable order (earliest first), and the numbers of all the rest.
+    /// The unique submissions in a stable order, and the numbers of all the rest.
     #[must_use]
-    pub fn finish(self) -> (Vec<Submission>, Tally) {
+    pub fn finish(self) -> Selected {
         let mut submissions: Vec<Submission> = self.unique.into_values().collect();
         submissions.sort_by(|a, b| {
             a.precedence()
                 .cmp(&b.precedence())
                 .then_with(|| a.indicator.cmp(&b.indicator))
         });
-        (submissions, self.tally)
+        Selected {
+            submissions,
+            repeats: self.repeats,
+            tally: self.tally,
+        }
     }
 
     /// The numbers so far.
@@ -145,7 +162,9 @@ impl Selection {
                     self.tally.found(|tally| &mut tally.selected);
                 }
                 Entry::Occupied(mut place) => {
-                    place.get_mut().add(detection, finding.field);
+                    place
+                        .get_mut()
+                        .add(detection, finding.field, &mut self.repeats);
                     self.tally.found(|tally| &mut tally.indicators_repeated);
                 }
             },

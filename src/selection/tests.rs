@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::indicator::Claim;
 use crate::mitre::{MitreCode, MitreCodes};
-use crate::submission::Repeats;
 
 /// Few enough that they repeat.
 const VALUES: [(Claim, &str); 6] = [
@@ -100,7 +99,7 @@ fn select(
     thresholds: Thresholds,
     list: &str,
     past: impl Fn(&str, &Indicator) -> Past,
-) -> (Vec<Submission>, Tally) {
+) -> Selected {
     let mut selection = Selection::new(thresholds, exclusions(list));
     for reading in readings {
         let took = selection.take(reading.clone(), |id, indicator| {
@@ -112,18 +111,18 @@ fn select(
 }
 
 /// Submissions with the detections they repeat, in whatever order those came, apart from them.
-fn whole(submissions: &[Submission]) -> Vec<(Submission, BTreeSet<String>)> {
+fn whole(selected: &Selected) -> Vec<(Submission, BTreeSet<String>)> {
     let apart = |submission: &Submission| {
-        let repeats = submission.detections().skip(1).collect();
+        let repeats = submission.detections(&selected.repeats).skip(1).collect();
         (
             Submission {
-                repeats: Repeats::default(),
+                last_repeat: None,
                 ..submission.clone()
             },
             repeats,
         )
     };
-    submissions.iter().map(apart).collect()
+    selected.submissions.iter().map(apart).collect()
 }
 
 /// When an indicator was seen first, the codes of all its detections, and their highest severity.
@@ -137,7 +136,7 @@ proptest! {
         list in prop::sample::select(&["", "example.com", ".example.com\n8.8.0.0/16"][..]),
         seed in any::<u8>(),
     ) {
-        let (submissions, tally) = select(&readings, thresholds, list, |id, indicator| past(seed, id, indicator));
+        let Selected { submissions, tally, .. } = select(&readings, thresholds, list, |id, indicator| past(seed, id, indicator));
 
         prop_assert_eq!(tally.alerts_fetched, u64::try_from(readings.len()).unwrap());
         let passing = readings.iter().filter_map(|reading| match reading {
@@ -176,10 +175,10 @@ proptest! {
         seed in any::<u8>(),
     ) {
         let past = |id: &str, indicator: &Indicator| past(seed, id, indicator);
-        let (submissions, tally) = select(&readings, thresholds, "", past);
-        let (of_shuffled, tally_of_shuffled) = select(&shuffled, thresholds, "", past);
-        prop_assert_eq!(tally, tally_of_shuffled);
-        prop_assert_eq!(whole(&submissions), whole(&of_shuffled));
+        let selected = select(&readings, thresholds, "", past);
+        let of_shuffled = select(&shuffled, thresholds, "", past);
+        prop_assert_eq!(&selected.tally, &of_shuffled.tally);
+        prop_assert_eq!(whole(&selected), whole(&of_shuffled));
     }
 
     #[test]
@@ -187,7 +186,7 @@ proptest! {
         detections in prop::collection::vec(detection(), 0..25),
     ) {
         let readings: Vec<Reading> = detections.iter().cloned().map(|one| Reading::Detection(Box::new(one))).collect();
-        let (submissions, _) = select(&readings, Thresholds::default(), "", |_, _| Past::New);
+        let Selected { submissions, .. } = select(&readings, Thresholds::default(), "", |_, _| Past::New);
         let mut wanted: BTreeMap<&Indicator, Standing> = BTreeMap::new();
         for detection in &detections {
             for indicator in detection.findings.iter().filter_map(|finding| finding.outcome.as_ref().ok()) {
@@ -239,13 +238,17 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
         }))
     };
     let readings = ["delivered", "held", "new", "newer"].map(alert);
-    let (submissions, tally) = select(&readings, Thresholds::default(), "", |id, _| match id {
+    let Selected {
+        submissions,
+        repeats,
+        tally,
+    } = select(&readings, Thresholds::default(), "", |id, _| match id {
         "delivered" => Past::Delivered,
         "held" => Past::Held,
         _ => Past::New,
     });
     assert_eq!(submissions.len(), 1);
-    assert_eq!(submissions[0].detection_id, "new");
-    assert_eq!(submissions[0].repeats.iter().collect::<Vec<_>>(), ["newer"]);
+    let detections = submissions[0].detections(&repeats);
+    assert_eq!(detections.collect::<Vec<_>>(), ["new", "newer"]);
     assert_eq!((tally.already_delivered, tally.indicators_repeated), (1, 2));
 }
