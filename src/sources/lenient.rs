@@ -114,16 +114,14 @@ pub(super) fn instant<'de, D: Deserializer<'de>>(
 
 /// A score: a number, or a text that is one, cut to whole and to 255 at most. Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    made_of_text(deserializer, |text| {
-        let whole = text.split('.').next().unwrap_or_default();
-        let number: u64 = whole.parse().ok()?;
-        Some(u8::try_from(number).unwrap_or(u8::MAX))
-    })
+    let whole = |text: &str| text.split('.').next()?.parse().ok();
+    let number = deserializer.deserialize_any(Any(NumberReader(whole)))?;
+    Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
 }
 
 /// A count: a number, or a text that is one. Anything else is `None`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    made_of_text(deserializer, |text| text.parse().ok())
+    deserializer.deserialize_any(Any(NumberReader(|text: &str| text.parse().ok())))
 }
 
 /// A list; anything else is empty.
@@ -205,6 +203,9 @@ trait Reads<'de>: Sized {
         let _ = text;
         self.nothing()
     }
+    fn number(self, number: u64) -> Self::Value {
+        self.scalar(&number.to_string())
+    }
     fn borrowed(self, text: &'de str) -> Self::Value {
         self.scalar(text)
     }
@@ -258,6 +259,29 @@ impl<'de, T, F: FnOnce(&str) -> Option<T>> Reads<'de> for TextReader<F> {
         } else {
             (self.0)(&texts.join(","))
         })
+    }
+}
+
+/// As [`TextReader`] where a number is wanted: one that is one is not spelled out and read again.
+struct NumberReader<F>(F);
+
+impl<'de, F: FnOnce(&str) -> Option<u64>> Reads<'de> for NumberReader<F> {
+    type Value = Option<u64>;
+
+    fn nothing(self) -> Option<u64> {
+        None
+    }
+
+    fn scalar(self, text: &str) -> Option<u64> {
+        TextReader(self.0).scalar(text)
+    }
+
+    fn number(self, number: u64) -> Option<u64> {
+        Some(number)
+    }
+
+    fn seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Option<u64>, A::Error> {
+        TextReader(self.0).seq(seq)
     }
 }
 
@@ -328,7 +352,7 @@ impl<'de, R: Reads<'de>> Visitor<'de> for Any<R> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<R::Value, E> {
-        Ok(self.0.scalar(&value.to_string()))
+        Ok(self.0.number(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<R::Value, E> {
