@@ -223,29 +223,6 @@ impl Ledger {
         })
     }
 
-    /// How many entries are in quarantine.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn quarantined(&self, tenant: TenantId) -> Result<u64> {
-        self.view.read(|db| Ok(count(db, tenant, "quarantined")?))
-    }
-
-    /// How many entries of each kind wait. A kind of which none does is not listed.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn waiting_by_kind(&self, tenant: TenantId) -> Result<Vec<(Kind, u64)>> {
-        self.view.read(|db| {
-            let mut select = db.prepare_cached(
-                "SELECT kind, count(*) FROM outbox WHERE tenant = ?1 AND state = 'waiting' GROUP BY kind ORDER BY kind",
-            )?;
-            let rows = select
-                .query_map([tenant.0], |row| Ok((row.get::<_, Named>(0)?.0, row.get::<_, Count>(1)?.0)))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
     /// Notes one more try for entries that were sent and are still waiting, because no verdict came back.
     ///
     /// # Errors

@@ -33,15 +33,6 @@ impl Ledger {
         self.view.read(|db| Ok(used(db, token, day)?))
     }
 
-    /// Counts submissions that may have used the token's quota although they are not settled, as when the connection
-    /// broke before the answer.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub fn count_used(&self, token: &str, count: u64, now: DateTime<Utc>) -> Result<()> {
-        self.atomically(|db| Ok(add_used(db, token, count, now)?))
-    }
-
     /// Deletes what was settled 90 days ago, quota days as old, and runs and techniques from 400 days ago. Nothing
     /// that is in the outbox is ever forgotten.
     ///

@@ -14,6 +14,8 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::outbox::count;
+use super::quota::add_used;
 use super::{Entry, EntryId, Ledger, TenantId, TenantKey};
 use crate::indicator::{Claim, Indicator};
 
@@ -67,4 +69,18 @@ fn temporary() -> (Ledger, TenantId) {
 /// The entry that would be sent first.
 fn first(ledger: &Ledger, tenant: TenantId) -> EntryId {
     ledger.batch(tenant, 1, None).unwrap()[0].id
+}
+
+fn quarantined(ledger: &Ledger, tenant: TenantId) -> u64 {
+    ledger
+        .view
+        .read(|db| Ok(count(db, tenant, "quarantined")?))
+        .unwrap()
+}
+
+/// Submissions by whoever else sends with the same token.
+fn count_used(ledger: &Ledger, token: &str, count: u64, now: DateTime<Utc>) {
+    ledger
+        .atomically(|db| Ok(add_used(db, token, count, now)?))
+        .unwrap();
 }

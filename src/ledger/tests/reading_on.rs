@@ -95,7 +95,7 @@ fn status_and_runs_tell_how_a_source_stands() {
     ledger
         .store(tenant, "two", &[entry("a", None, &["d"])], false, at(11))
         .unwrap();
-    ledger.count_used(TOKEN, 9, at(11)).unwrap();
+    count_used(&ledger, TOKEN, 9, at(11));
     ledger.advance(tenant, at(-60), at(0), at(12)).unwrap();
     let status = &ledger.view().status(at(0).date_naive()).unwrap()[0];
     assert_eq!(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::super::super::*;
+use super::super::count_used;
 use super::{Choice, DAY, Draft, Step, TENANTS, TOKEN, at, domain, key};
 
 pub(super) const SOURCES: [&str; TENANTS] = ["crowdstrike", "carbonblack"];
@@ -148,7 +149,7 @@ impl Oracle {
                 self.runs.push((*tenant, now));
             }
             Step::CountUsed(count) => {
-                ledger.count_used(TOKEN, *count, now).unwrap();
+                count_used(ledger, TOKEN, *count, now);
                 self.count_used(*count, now);
             }
             Step::Forget => self.forget(ledger.forget(now).unwrap(), now),
