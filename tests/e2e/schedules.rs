@@ -1,0 +1,187 @@
+//! The schedules that are made: lines for cron and units for systemd, tried as they are.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
+use tempfile::TempDir;
+
+use crate::generate::{generate, generate_in, runs_clean, tool};
+use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::{NOW, Ran, Stage, bare_command};
+
+/// The crontab's lines without its comments.
+fn crontab() -> Vec<String> {
+    let text = generate("cron").ended(0).stdout;
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn cron_lines_come_one_after_the_other_and_hold_no_secret() {
+    let lines = crontab();
+    let times: Vec<&str> = lines
+        .iter()
+        .map(|line| line.split_once(" cd ").unwrap().0)
+        .collect();
+    assert_eq!(times, ["15 0 * * *", "25 0 * * *"]);
+    for line in lines {
+        assert!(!line.contains('%') && !line.contains("KEY"), "{line}");
+    }
+}
+
+#[test]
+fn cron_lines_run_as_they_are() {
+    let stage = Stage::new(
+        World::default()
+            .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
+            .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
+    );
+    let home = stage.path("home of a user");
+    let folder = home.join("collective-insights");
+    std::fs::create_dir_all(&folder).unwrap();
+    let settings = folder.join("collective-insights.env");
+    let url = stage.sandbox.url();
+    let text = format!(
+        "RF_API_KEY='{RF_TOKEN}'\nRF_API_URL='{url}'\nCS_CLIENT_ID='{CLIENT_ID}'\nCS_CLIENT_SECRET='{CLIENT_SECRET}'\nCS_BASE_URL='{url}'\n\
+         CB_ORG_ID='{CB_ORG}'\nCB_HOSTNAME='{url}'\nCB_SECRET='{CB_SECRET}'\nCB_API_ID='{CB_API_ID}'\n"
+    );
+    std::fs::write(&settings, text).unwrap();
+    std::fs::set_permissions(&settings, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for line in crontab() {
+        let (_, command) = line.split_once("* * * ").unwrap();
+        // What cron gives a command: these two, and nothing else.
+        let ran = Ran::of(
+            Command::new("sh")
+                .args(["-c", command])
+                .env_clear()
+                .env("HOME", &home)
+                .env("PATH", "/usr/bin:/bin")
+                .env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
+        )
+        .ended(0);
+        assert_eq!((ran.stdout, ran.stderr), (String::new(), String::new()));
+    }
+    assert_eq!(stage.stored_values(), [sha256(1), sha256(2)]);
+    assert!(folder.join("collective-insights.db").exists());
+}
+
+#[test]
+fn cron_names_the_variables_that_a_run_misses() {
+    let text = generate("cron").ended(0).stdout;
+    let folder = TempDir::new().unwrap();
+    let mut missed: Vec<String> = ["crowdstrike", "carbonblack"]
+        .iter()
+        .flat_map(|source| {
+            let ran = Ran::of(bare_command(folder.path()).arg(source)).ended(2);
+            let missing = ran.stderr.lines().next().unwrap().to_owned();
+            let names = missing
+                .split('(')
+                .skip(1)
+                .map(|rest| rest.split_once(')').unwrap().0.to_owned());
+            names.collect::<Vec<_>>()
+        })
+        .collect();
+    missed.sort();
+    missed.dedup();
+    let mut named: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#        ")?.split_once("='...'"))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    named.sort();
+    assert_eq!(named, missed);
+}
+
+#[test]
+fn systemd_accepts_the_units() {
+    let folder = TempDir::new().unwrap();
+    generate_in(folder.path(), "systemd --dir units").ended(0);
+    let units: Vec<_> = std::fs::read_dir(folder.path().join("units"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(units.len(), 4);
+    let Some(mut analyze) = tool("systemd-analyze") else {
+        return;
+    };
+    let said = runs_clean(analyze.arg("verify").args(&units));
+    assert_eq!(said, "");
+    for service in units
+        .iter()
+        .filter(|unit| unit.extension() == Some(OsStr::new("service")))
+    {
+        let mut analyze = tool("systemd-analyze").unwrap();
+        analyze.args(["security", "--offline=true", "--threshold=15", "--no-pager"]);
+        let ran = Ran::of(analyze.arg(service));
+        if ran.stderr.contains("unrecognized option") {
+            eprintln!("skipped: this systemd-analyze cannot score a file");
+            return;
+        }
+        ran.ended(0);
+    }
+}
+
+#[test]
+fn systemd_units_name_what_the_program_defines() {
+    let text = generate("systemd").ended(0).stdout;
+    for line in [
+        "# --- collective-insights-crowdstrike.service ---",
+        "# --- collective-insights-carbonblack.timer ---",
+        "OnCalendar=*-*-* 00:15:00",
+        "Persistent=true",
+        "After=collective-insights-crowdstrike.service",
+        "RestartPreventExitStatus=1 2 3 4 6",
+        "SuccessExitStatus=143",
+        "TimeoutStartSec=65min",
+        "LoadCredential=cs_client_secret:/etc/collective-insights/cs_client_secret",
+        "LoadCredential=cb_api_id:/etc/collective-insights/cb_api_id",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn a_run_reads_the_credentials_that_a_unit_loads() {
+    let stage = Stage::new(
+        World::default()
+            .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
+            .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
+    );
+    let url = stage.sandbox.url();
+    generate_in(stage.folder(), "systemd --dir units").ended(0);
+    for source in ["crowdstrike", "carbonblack"] {
+        let unit = stage.path(&format!("units/collective-insights-{source}.service"));
+        let credentials = stage.path(source);
+        std::fs::create_dir(&credentials).unwrap();
+        for line in std::fs::read_to_string(unit).unwrap().lines() {
+            let Some(loaded) = line.strip_prefix("LoadCredential=") else {
+                continue;
+            };
+            let (name, _) = loaded.split_once(':').unwrap();
+            let secret = match name {
+                "rf_api_key" => RF_TOKEN,
+                "cs_client_id" => CLIENT_ID,
+                "cs_client_secret" => CLIENT_SECRET,
+                "cb_secret" => CB_SECRET,
+                "cb_api_id" => CB_API_ID,
+                other => panic!("{other}"),
+            };
+            std::fs::write(credentials.join(name), format!("{secret}\n")).unwrap();
+        }
+        let mut run = bare_command(stage.folder());
+        run.arg(source).envs([
+            ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap()),
+            ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
+            ("RF_API_URL", &url),
+            ("CS_BASE_URL", &url),
+            ("CB_HOSTNAME", &url),
+            ("CB_ORG_ID", CB_ORG),
+        ]);
+        Ran::of(&mut run).ended(0);
+    }
+    assert_eq!(stage.stored_values(), [sha256(1), sha256(2)]);
+}
