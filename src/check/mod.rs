@@ -111,7 +111,7 @@ fn subject_by_subject(
 /// Both sources as they would run without any argument; those that are not configured are left out.
 fn examine_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure> {
     let parsed = [parse("crowdstrike")?, parse("carbonblack")?];
-    let mut subjects = Vec::new();
+    let (mut subjects, mut unconfigured) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for parsed in &parsed {
         let subject = match &parsed.cli.command {
@@ -122,9 +122,14 @@ fn examine_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failur
         match subject.settings() {
             Err(failure) if failure.message.starts_with("missing: ") && !args.show_config => {
                 missing.push(format!("{}: {}", subject.title(), failure.message));
+                unconfigured.push((subject, parsed));
             }
             _ => subjects.push((subject, parsed)),
         }
+    }
+    if subjects.is_empty() && args.json {
+        // A program that reads the answer gets one in this case too.
+        subjects = unconfigured;
     }
     if subjects.is_empty() {
         return Err(Failure::new(

@@ -4,7 +4,7 @@ use sandbox::{Fault, Service, World};
 use serde_json::Value;
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{Ran, Stage};
+use crate::support::{Ran, Stage, bare_command};
 
 fn stage() -> Stage {
     Stage::new(
@@ -221,4 +221,19 @@ fn settings_from_the_command_line_are_checked_too() {
     .ended(2);
     assert_eq!(crosses(&ran)[0].0, "settings");
     assert!(stage.sandbox.requests().is_empty());
+}
+
+#[test]
+fn without_any_source_both_are_told_what_is_missing() {
+    let bare = |arguments: &str| {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut command = bare_command(folder.path());
+        Ran::of(command.args(arguments.split_whitespace())).ended(2)
+    };
+    bare("check").says(&["no source is configured", "CS_CLIENT_ID", "CB_ORG_ID"]);
+    let ran = bare("check --json --offline");
+    let said: Vec<String> = crosses(&ran).into_iter().map(|(_, words)| words).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("CS_CLIENT_ID"), "{said:?}");
+    assert!(said[1].contains("CB_ORG_ID"), "{said:?}");
 }
