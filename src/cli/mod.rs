@@ -84,7 +84,7 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
         |word: &str| ContextValue::String(format!("({word}; not shown, it may be a secret)"));
     match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(text)))
-            if !text.starts_with('-') =>
+            if !text.starts_with('-') || may_be_secret(text) =>
         {
             error.insert(ContextKind::InvalidArg, unshown("a word without its flag"));
             error.remove(ContextKind::SuggestedArg);
@@ -105,14 +105,22 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Whether a refused value could be a key: as long as the shortest of them, and no path, URL or time.
+/// Whether a refused value holds a word that could be a key: one of digits and letters, as long as the
+/// shortest key, or longer where it is joined by hyphens. Keys come with others joined to them, as in
+/// `secret/id` and `key:value`.
 fn may_be_secret(value: &str) -> bool {
     const SHORTEST: usize = 10;
-    value.len() >= SHORTEST && !value.contains(['/', ':', '.']) && !is_date(value)
-}
-
-fn is_date(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-')
+    const SHORTEST_JOINED: usize = 16;
+    value.split(['/', ':', '.', '=']).any(|word| {
+        let has = |kind: fn(&char) -> bool| word.chars().any(|char| kind(&char));
+        let shortest = if has(|char| matches!(char, '-' | '_')) {
+            SHORTEST_JOINED
+        } else {
+            SHORTEST
+        };
+        word.len() >= shortest
+            && has(char::is_ascii_digit)
+            && has(char::is_ascii_alphabetic)
+            && !has(|char| char.is_whitespace())
+    })
 }

@@ -24,7 +24,7 @@
 //!    its fate.
 //! 3. A row leaves the outbox only as delivered or dropped, and its number is never given again. What was settled is
 //!    forgotten together with the sightings that name it. A number below zero stands for all that version 2 settled
-//!    at one time.
+//!    at one time; a file that came from version 2 has as much free room in it as it held, which later nights fill.
 //! 4. The quota grows in the same transaction that settles, so a submission is never counted twice.
 //! 5. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went back.
 //! 6. Every question of a run about a sighting, a batch or a checkpoint names one tenant; only a person's look at the
@@ -212,7 +212,8 @@ impl Ledger {
                 "an earlier error ended the transaction it was in".to_owned(),
             )));
         }
-        // A savepoint would do for both, but SQLite copies every page it changes to a second journal for it.
+        // A savepoint would do for both, but SQLite copies every page it changes to a second journal for it. Immediate,
+        // because one that has read something and then wants to write does not wait for another program.
         let (begin, end, undo) = if self.rehearsal {
             (
                 "SAVEPOINT step",
@@ -220,7 +221,7 @@ impl Ledger {
                 "ROLLBACK TO step; RELEASE step",
             )
         } else {
-            ("BEGIN", "COMMIT", "ROLLBACK")
+            ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
         };
         db.execute_batch(begin)
             .map_err(|error| tell(error.into()))?;

@@ -271,12 +271,12 @@ fn known(
 }
 
 /// The highest number ever given. `AUTOINCREMENT` keeps it, but a ledger put together again from a damaged one may have
-/// lost that, and an entry with the number of a settled one could be sent but never settled.
+/// lost that; an entry with the number of a settled one could be sent but never settled, and one with a number that a
+/// sighting names would take it over.
 fn last_id(db: &Connection) -> rusqlite::Result<EntryId> {
     let mut select = db.prepare_cached(
-        "SELECT max(0, ifnull((SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'), 0),
-                       ifnull((SELECT max(id) FROM outbox), 0),
-                       ifnull((SELECT max(id) FROM settled), 0))",
+        "SELECT coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'outbox'),
+                         (SELECT max(entry) FROM sighting), 0)",
     )?;
     select.query_row([], |row| row.get(0).map(EntryId))
 }

@@ -63,7 +63,7 @@ impl Ledger {
 fn forget_settled(db: &Connection, before: &Time) -> rusqlite::Result<usize> {
     const OLD: &str = "FROM settled WHERE delivered_at < ?1 OR dropped_at < ?1";
     let any = format!("SELECT EXISTS (SELECT 1 {OLD})");
-    // Mostly there is nothing, and to find that out the far larger table need not be read.
+    // For the first 90 days there is nothing, and to find that out the far larger table need not be read.
     if !db.query_row(&any, [before], |row| row.get(0))? {
         return Ok(0);
     }

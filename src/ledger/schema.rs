@@ -95,7 +95,7 @@ CREATE TABLE technique (
 ";
 
 /// Sightings lie by detection, so a batch that is settled is scattered over all of them: with their state in each row,
-/// every batch rewrote nearly every page of the table. Now a sighting names its entry for good, and settling one
+/// every batch rewrote nearly every page of the table. Now a sighting names its entry, and settling one
 /// appends a row. Version 2 forgot the number of a settled entry; one below zero, which no row of the outbox ever has,
 /// stands for all that were settled at the same time.
 const SETTLED: &str = "

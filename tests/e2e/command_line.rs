@@ -302,9 +302,15 @@ fn a_secret_behind_a_wrong_flag_is_not_repeated() {
             ran.says(&["invalid value", "not shown"]);
             assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
         }
-        let quiet = format!("--quiet={secret}");
-        let ran = bare(&["crowdstrike", &quiet]).ended(2);
-        assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+        for glued in [
+            format!("--quiet={secret}"),
+            format!("--hours={secret}/{CB_API_ID}"),
+            format!("--since=Token:{secret}"),
+            format!("--client-secret{secret}"),
+        ] {
+            let ran = bare(&["crowdstrike", &glued]).ended(2);
+            assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+        }
     }
 }
 
@@ -316,6 +322,9 @@ fn a_refused_value_that_is_no_secret_is_repeated() {
         ("--since", "2026-13-01"),
         ("--until", "2026-13-01T00:00:00Z"),
         ("--log-max-size", "1.5 gigabytes"),
+        ("--log-level", "INFORMATION"),
+        ("--cloud", "us-gov-west-1"),
+        ("--min-severity", "informatoinal"),
     ] {
         bare(&["crowdstrike", flag, value])
             .ended(2)

@@ -1,5 +1,6 @@
 //! The commands that look at the ledger and tend what has not been delivered.
 
+use rusqlite::Connection;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
@@ -212,4 +213,26 @@ fn tries_without_success_are_counted() {
     assert_eq!(tries(), [1, 2, 1]);
     stage.run_at(LATER, &format!("{again} --debug")).ended(5);
     assert_eq!(tries(), [1, 2, 1], "a rehearsal leaves no trace");
+}
+
+#[test]
+fn what_an_earlier_version_held_is_tended_before_any_run() {
+    // One in quarantine and one that waits.
+    let held = include_str!("../../src/ledger/tests/version_2.sql");
+    for (tended, told, left) in [
+        ("outbox retry", "1 submissions left quarantine", 2),
+        (
+            "outbox drop --quarantined --yes",
+            "1 submissions were dropped",
+            1,
+        ),
+        ("outbox drop --yes", "2 submissions were dropped", 0),
+    ] {
+        let stage = Stage::new(World::default());
+        let ledger = Connection::open(stage.path("collective-insights.db")).unwrap();
+        ledger.execute_batch(held).unwrap();
+        let ran = stage.run(tended).ended(0);
+        assert!(ran.stdout.contains(told), "{tended}: {}", ran.stdout);
+        assert_eq!(listed(&stage, "").len(), left, "{tended}");
+    }
 }

@@ -254,10 +254,19 @@ fn a_lost_count_of_the_outbox() {
     let settle = |ids: &[EntryId]| ledger.settle_delivered(tenant, TOKEN, ids, at(1));
     settle(&ids()).unwrap();
     let db = Connection::open(&case.path).unwrap();
-    db.execute_batch("DELETE FROM sqlite_sequence").unwrap();
-    let late = [entry("late", None, &["d1"])];
+    // What was settled has the highest numbers, then what waits.
+    for (name, number) in [("late", 62), ("later", 63)] {
+        db.execute_batch("DELETE FROM sqlite_sequence").unwrap();
+        let late = [entry(name, None, &["d1"])];
+        ledger.store(tenant, "run", &late, false, at(2)).unwrap();
+        assert_eq!(ids().last(), Some(&EntryId(number)));
+    }
+    // Nothing but sightings knows of them any more.
+    db.execute_batch("DELETE FROM sqlite_sequence; DELETE FROM outbox; DELETE FROM settled")
+        .unwrap();
+    let late = [entry("last", None, &["d1"])];
     ledger.store(tenant, "run", &late, false, at(2)).unwrap();
-    assert_eq!(ids(), [EntryId(62)]);
+    assert_eq!(ids(), [EntryId(64)]);
     settle(&ids()).unwrap();
 }
 

@@ -40,6 +40,37 @@ fn a_ledger_remembers_across_runs_and_is_its_owners_alone() {
 }
 
 #[test]
+fn what_is_written_waits_for_another_program() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = open(&path);
+    let tenant = tenant(&ledger);
+    let while_another_writes = |work: &dyn Fn()| {
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let done = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            other.execute_batch("ROLLBACK").unwrap();
+        });
+        work();
+        done.join().unwrap();
+    };
+    while_another_writes(&|| {
+        let entries = [entry("a", None, &["d"])];
+        ledger.store(tenant, "run", &entries, false, at(0)).unwrap();
+    });
+    while_another_writes(&|| {
+        let id = first(&ledger, tenant);
+        ledger
+            .settle_delivered(tenant, TOKEN, &[id], at(1))
+            .unwrap();
+    });
+    while_another_writes(&|| {
+        ledger.forget(at(200 * 24 * 60)).unwrap();
+    });
+}
+
+#[test]
 fn a_second_run_is_told_who_holds_the_ledger() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("ledger.db");

@@ -123,6 +123,9 @@ fn scores_are_cut_to_whole_and_to_a_byte() {
         (json!(null), None),
         (json!(true), None),
         (json!({}), None),
+        (json!([70]), Some(70)),
+        (json!(["70"]), Some(70)),
+        (json!([70, 80]), None),
     ] {
         assert_eq!(field("score", &value).score, wanted, "{value}");
     }
@@ -138,6 +141,8 @@ fn counts_are_whole_numbers() {
         (json!(-1), None),
         (json!("many"), None),
         (json!([]), None),
+        (json!([7]), Some(7)),
+        (json!(["7", null]), Some(7)),
     ] {
         assert_eq!(field("count", &value).count, wanted, "{value}");
     }
