@@ -7,7 +7,7 @@
 
 It builds the release binaries, installs the peer's libraries (requirements.txt) into target/compare,
 and runs both against the sandbox on 127.0.0.1, one after the other in turn, so that whatever else the
-machine does falls on both. User and system time and the peak of memory are the kernel's own (wait4).
+machine does falls on both. Beside them runs a bare loop (bare.rs) that only fetches and decodes. User and system time and the peak of memory are the kernel's own (wait4).
 
 There is no threshold here, and this is no part of `cargo test`: timings are not tests. Run it on a
 machine that has nothing else to do, and read the spread before the median.
@@ -33,6 +33,7 @@ ROOT = HERE.parent.parent
 WORK = ROOT / "target" / "compare"
 TOOL = ROOT / "target" / "release" / "collective-insights"
 SANDBOX = ROOT / "target" / "release" / "sandbox"
+BARE = ROOT / "target" / "release" / "examples" / "bare"
 # The sandbox's alerts are of the 24 hours before it started, which is a while before the runs.
 HOURS = "48"
 
@@ -41,7 +42,8 @@ HOURS = "48"
 
 
 def build():
-    subprocess.run(["cargo", "build", "--release", "--locked", "--workspace"], cwd=ROOT, check=True)
+    command = ["cargo", "build", "--release", "--locked", "--workspace", "--bins", "--example", "bare"]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def peer_python():
@@ -158,6 +160,10 @@ def peer(source, environment, python):
     return lambda folder: ([python, HERE / "peer.py", source], environment)
 
 
+def bare(environment):
+    return lambda folder: ([BARE], environment)
+
+
 def counts(series):
     return json.loads(series.runs[-1]["output"])["counts"]
 
@@ -226,13 +232,13 @@ class Table:
         self.rows = []
         self.notes = []
 
-    def add(self, case, theirs, ours, ratio, wanted):
-        self.rows.append((case, theirs, ours, ratio, wanted))
-        print(f"{case}: {theirs} | {ours} | {ratio}", file=sys.stderr)
+    def add(self, case, theirs, floor, ours, ratio, wanted):
+        self.rows.append((case, theirs, floor, ours, ratio, wanted))
+        print(f"{case}: {theirs} | {floor} | {ours} | {ratio}", file=sys.stderr)
 
     def markdown(self):
-        head = ("case", "Python peer", "this tool", "ratio", "aim")
-        lines = ["| " + " | ".join(head) + " |", "|---|---|---|---|---|"]
+        head = ("case", "Python peer", "bare loop", "this tool", "ratio", "aim")
+        lines = ["| " + " | ".join(head) + " |", "|---|---|---|---|---|---|"]
         return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in self.rows])
 
 
@@ -244,10 +250,15 @@ def beside_the_peer(table, options, python, case, source, what, aim, **world):
     with sandbox(gzip=options.gzip, **world) as environment:
         both = in_turn(
             options.runs,
-            {"peer": peer(source, environment, python), "tool": tool(source, environment)},
+            {
+                "peer": peer(source, environment, python),
+                "tool": tool(source, environment),
+                **({"bare": bare(environment)} if source == "crowdstrike" else {}),
+            },
         )
         ours, theirs = both["tool"], both["peer"]
-        table.add(case, theirs.text(what, "s"), ours.text(what, "s"), ratio(ours, theirs, what), aim)
+        floor = both["bare"].text(what, "s") if "bare" in both else ""
+        table.add(case, theirs.text(what, "s"), floor, ours.text(what, "s"), ratio(ours, theirs, what), aim)
         table.notes.append(f"{case}: {counts(ours)['alerts_fetched']} alerts fetched, {counts(ours)['submitted']} submitted; the peer: {theirs.runs[-1]['output'].strip()}")
         return ours, theirs
 
@@ -307,6 +318,7 @@ def case_memory(table, options, python):
                 {
                     "peer": peer("crowdstrike", environment, python),
                     "tool": tool("crowdstrike", environment),
+                    "bare": bare(environment),
                 },
             )
         ours, theirs = both["tool"], both["peer"]
@@ -317,6 +329,7 @@ def case_memory(table, options, python):
         table.add(
             f"peak memory, {alerts:,} alerts",
             theirs.text("memory", "MB"),
+            both["bare"].text("memory", "MB"),
             ours.text("memory", "MB"),
             ratio(ours, theirs, "memory"),
             "32 MB",
@@ -325,6 +338,7 @@ def case_memory(table, options, python):
             table.add(
                 "CrowdStrike, 200,000 alerts, no latency: user + system",
                 theirs.text("cpu", "s"),
+                both["bare"].text("cpu", "s"),
                 ours.text("cpu", "s"),
                 ratio(ours, theirs, "cpu"),
                 "",
@@ -345,6 +359,7 @@ def case_start(table, options, python):
     table.add(
         "`--version` (the peer: its imports)",
         theirs.text("wall", "ms"),
+        "",
         ours.text("wall", "ms"),
         ratio(ours, theirs, "wall"),
         "5 ms",
@@ -353,7 +368,7 @@ def case_start(table, options, python):
 
 def case_size(table, options, python):
     size = TOOL.stat().st_size / 1e6
-    table.add("release binary, stripped", "", f"{size:.1f} MB", "", "10 MB")
+    table.add("release binary, stripped", "", "", f"{size:.1f} MB", "", "10 MB")
 
 
 def case_ledger(table, options, python):
@@ -369,6 +384,7 @@ def case_ledger(table, options, python):
     table.add(
         "20,000 alerts, no latency: wall, --no-ledger beside the ledger",
         without.text("wall", "s") + " without",
+        "",
         with_.text("wall", "s") + " with",
         f"{with_.median('wall') / without.median('wall'):.2f} times",
         "1.2 times",
