@@ -86,7 +86,7 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(text)))
             if !text.starts_with('-') || may_be_secret(text) =>
         {
-            error.insert(ContextKind::InvalidArg, unshown("a word without its flag"));
+            error.insert(ContextKind::InvalidArg, unshown("a word that is no option"));
             error.remove(ContextKind::SuggestedArg);
         }
         (ErrorKind::InvalidSubcommand, _) => {
@@ -100,7 +100,10 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && may_be_secret(value)
     {
-        error.insert(ContextKind::InvalidValue, unshown("a long word"));
+        error.insert(
+            ContextKind::InvalidValue,
+            unshown("a word of letters and digits"),
+        );
     }
     error
 }

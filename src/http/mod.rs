@@ -413,7 +413,7 @@ impl Http {
             .content_length()
             .and_then(|length| usize::try_from(length).ok())
             .unwrap_or(0);
-        body.expect(announced.min(MAX_ANSWER_BYTES / 16));
+        body.reserve(announced.min(MAX_ANSWER_BYTES / 16));
         while let Some(chunk) = response
             .chunk()
             .await

@@ -60,7 +60,7 @@ impl Room {
 
 impl Body {
     /// Prepares for so many bytes.
-    pub(super) fn expect(&mut self, bytes: usize) {
+    pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
     }
 

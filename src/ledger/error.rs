@@ -42,7 +42,7 @@ pub enum LedgerError {
         /// The newest version known here.
         known: u32,
     },
-    /// Written by an older release, and not brought up to date by a run yet: to look changes nothing.
+    /// Written by an older release, and not brought up to date by what may change it: to look changes nothing.
     #[error("the ledger {} still has version {found}; the next run brings it up to {known}", path.display())]
     Older {
         /// The ledger.

@@ -124,6 +124,18 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Opens the ledger for a command that changes what is in it, as a run does; `None` where there is none, and then
+    /// none is made.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_existing(path: &Path, now: DateTime<Utc>) -> Result<Option<Self>> {
+        if files::is_absent(&files::locate(path)?)? {
+            return Ok(None);
+        }
+        Self::open(path, now).map(Some)
+    }
+
     /// A ledger without a past and without a future, for `--no-ledger`: private, deleted when dropped.
     ///
     /// # Errors

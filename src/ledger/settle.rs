@@ -29,7 +29,6 @@ impl Ledger {
                 "SELECT item FROM outbox WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'",
             )?;
             let mut way_out = WayOut::new(db, "delivered_at", now)?;
-            let mut used = 0;
             let mut techniques = Techniques::default();
             for id in ids {
                 let counted = find.query_row([id.0, tenant.0], |row| {
@@ -38,8 +37,8 @@ impl Ledger {
                 });
                 counted.optional()?.ok_or(Fault::NotWaiting(*id))?;
                 way_out.take(id.0)?;
-                used += 1;
             }
+            let used = u64::try_from(ids.len()).unwrap_or(u64::MAX);
             techniques.store(db, tenant, now)?;
             Ok(add_used(db, token, used, now)?)
         })
@@ -100,12 +99,10 @@ impl Ledger {
                 .query_map(filter.columns(), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             let mut way_out = WayOut::new(db, "dropped_at", now)?;
-            let mut dropped = 0;
-            for id in ids {
-                way_out.take(id)?;
-                dropped += 1;
+            for id in &ids {
+                way_out.take(*id)?;
             }
-            Ok(dropped)
+            Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
         })
     }
 }

@@ -1,7 +1,6 @@
 //! `outbox`: what has not been delivered, and what a person does with it.
 
-use std::io::{BufRead as _, ErrorKind, IsTerminal as _};
-use std::path::Path;
+use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use chrono::SecondsFormat;
@@ -108,10 +107,10 @@ fn export(which: &WhichArgs) -> Result<String, Failure> {
 
 fn retry(which: &WhichArgs, clock: Clock) -> Result<String, Failure> {
     let path = &which.ledger.ledger;
-    if is_absent(path) {
+    let Some(ledger) = Ledger::open_existing(path, clock.now())? else {
         return Ok(nothing_yet(path));
-    }
-    let count = Ledger::open(path, clock.now())?.retry_quarantined(&filter(which))?;
+    };
+    let count = ledger.retry_quarantined(&filter(which))?;
     Ok(format!(
         "{count} submissions left quarantine; the next run sends what waits\n"
     ))
@@ -119,10 +118,9 @@ fn retry(which: &WhichArgs, clock: Clock) -> Result<String, Failure> {
 
 fn drop(which: &WhichArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
     let path = &which.ledger.ledger;
-    if !is_absent(path) {
-        // A ledger of an earlier version is brought up to this one, or nothing could be looked at before a run.
-        Ledger::open(path, clock.now())?;
-    }
+    // A ledger of an earlier version is brought up to this one, or nothing could be looked at before a run. It is let go
+    // again at once: a person takes time to answer, and a run may come.
+    Ledger::open_existing(path, clock.now())?;
     let count = held(which)?.len();
     if count == 0 {
         return Ok("there is nothing to drop\n".into());
@@ -134,10 +132,6 @@ fn drop(which: &WhichArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
     Ok(format!(
         "{dropped} submissions were dropped and will not be sent; a new detection of the same indicator will\n"
     ))
-}
-
-fn is_absent(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 fn confirmed(count: usize) -> Result<bool, Failure> {

@@ -82,7 +82,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Slot<T> {
 /// A text: a string, or a number or truth value spelled out; a list's texts joined by commas.
 /// Anything else, and white space alone, is `None`.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    made_of_text(deserializer, |text| Some(text.to_owned()))
+    deserializer.deserialize_any(Any(owned()))
 }
 
 /// As [`text`], without a copy where the page has it in one piece.
@@ -92,24 +92,17 @@ pub(super) fn borrowed<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(Any(BorrowedReader))
 }
 
-/// What `make` makes of a text as [`text`] reads it, without a copy of it.
-fn made_of_text<'de, D: Deserializer<'de>, T>(
-    deserializer: D,
-    make: impl FnOnce(&str) -> Option<T>,
-) -> Result<Option<T>, D::Error> {
-    deserializer.deserialize_any(Any(TextReader(make)))
-}
-
 /// An instant: RFC 3339 with 0 to 9 fractional digits, made UTC. Anything else is `None`.
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
-    made_of_text(deserializer, |text| {
+    let instant = |text: &str| {
         let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
         // Beyond these years it is no instant at which anything was seen, and from 9999 on an offset can
         // make it one that RFC 3339 cannot spell.
         (1970..9999).contains(&time.year()).then_some(time)
-    })
+    };
+    deserializer.deserialize_any(Any(TextReader(instant)))
 }
 
 /// A score: a number, or a text that is one, cut to whole and to 255 at most. Anything else is `None`.
@@ -235,6 +228,11 @@ impl<'de, T: Deserialize<'de>> Reads<'de> for SlotReader<T> {
 
 struct TextReader<F>(F);
 
+/// A reader that keeps the text.
+fn owned() -> TextReader<impl FnOnce(&str) -> Option<String>> {
+    TextReader(|text: &str| Some(text.to_owned()))
+}
+
 impl<'de, T, F: FnOnce(&str) -> Option<T>> Reads<'de> for TextReader<F> {
     type Value = Option<T>;
 
@@ -262,7 +260,7 @@ impl<'de, T, F: FnOnce(&str) -> Option<T>> Reads<'de> for TextReader<F> {
     }
 }
 
-/// As [`TextReader`] where a number is wanted: one that is one is not spelled out and read again.
+/// As [`TextReader`], where a number is wanted: a number is taken as it is, not spelled out and read again.
 struct NumberReader<F>(F);
 
 impl<'de, F: FnOnce(&str) -> Option<u64>> Reads<'de> for NumberReader<F> {
@@ -295,7 +293,7 @@ impl<'de> Reads<'de> for BorrowedReader {
     }
 
     fn scalar(self, text: &str) -> Self::Value {
-        let text = TextReader(|text: &str| Some(text.to_owned())).scalar(text);
+        let text = owned().scalar(text);
         text.map(Cow::Owned)
     }
 
@@ -307,7 +305,7 @@ impl<'de> Reads<'de> for BorrowedReader {
     }
 
     fn seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        let text = TextReader(|text: &str| Some(text.to_owned())).seq(seq)?;
+        let text = owned().seq(seq)?;
         Ok(text.map(Cow::Owned))
     }
 }

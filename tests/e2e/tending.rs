@@ -236,3 +236,13 @@ fn what_an_earlier_version_held_is_tended_before_any_run() {
         assert_eq!(listed(&stage, "").len(), left, "{tended}");
     }
 }
+
+#[test]
+fn a_lost_ledger_is_not_taken_for_none() {
+    for tended in ["outbox retry", "outbox drop --yes"] {
+        let stage = Stage::new(World::default());
+        stage.write("collective-insights.db-journal", "of a ledger that is gone");
+        stage.run(tended).ended(6).says(&["journal"]);
+        assert!(!stage.path("collective-insights.db").exists());
+    }
+}
