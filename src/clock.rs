@@ -21,11 +21,8 @@ impl Clock {
     /// The machine's clock (or the test's, see the module's header).
     #[must_use]
     pub fn from_environment() -> Self {
-        let variable = |name: &str| {
-            cfg!(debug_assertions)
-                .then(|| std::env::var(name).ok())
-                .flatten()
-        };
+        let variable =
+            |name: &str| cfg!(debug_assertions).then(|| std::env::var(name).ok()).flatten();
         let started_at = variable("COLLECTIVE_INSIGHTS_TEST_NOW")
             .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
             .map_or_else(Utc::now, |time| time.to_utc());
@@ -33,21 +30,13 @@ impl Clock {
             .and_then(|text| text.parse().ok())
             .filter(|divisor| *divisor > 0)
             .unwrap_or(1);
-        Self {
-            started_at,
-            started: Instant::now(),
-            wait_divisor,
-        }
+        Self { started_at, started: Instant::now(), wait_divisor }
     }
 
     /// The machine's clock, with waits between tries that are over at once.
     #[cfg(test)]
     pub(crate) fn without_waits() -> Self {
-        Self {
-            started_at: Utc::now(),
-            started: Instant::now(),
-            wait_divisor: u32::MAX,
-        }
+        Self { started_at: Utc::now(), started: Instant::now(), wait_divisor: u32::MAX }
     }
 
     /// Now, in UTC.
@@ -63,8 +52,7 @@ impl Clock {
     #[must_use]
     pub fn now_to_the_millisecond(&self) -> DateTime<Utc> {
         let now = self.now();
-        now.duration_trunc(TimeDelta::milliseconds(1))
-            .unwrap_or(now)
+        now.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(now)
     }
 
     /// How long to really sleep for a wait of this length.

@@ -74,10 +74,8 @@ pub enum Reading {
 
 impl Reading {
     /// What reads as no alert at all.
-    pub const STRANGE: Self = Self::Unreadable {
-        id: None,
-        why: "it is not a JSON object that can be read",
-    };
+    pub const STRANGE: Self =
+        Self::Unreadable { id: None, why: "it is not a JSON object that can be read" };
 }
 
 /// The span of time a run reads: `[start, end)`, UTC, whole milliseconds.

@@ -89,12 +89,7 @@ impl Failure {
     /// A failure with what happened and what to do next.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            cause: None,
-            hint: hint.into(),
-        }
+        Self { kind, message: message.into(), cause: None, hint: hint.into() }
     }
 
     /// The same, with why it happened.

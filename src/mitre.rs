@@ -28,11 +28,7 @@ impl MitreCode {
             Some((number, sub)) => (number, Some(digits(sub, 3)?)),
             None => (rest, None),
         };
-        Some(Self {
-            tactic,
-            number: digits(number, 4)?,
-            sub,
-        })
+        Some(Self { tactic, number: digits(number, 4)?, sub })
     }
 
     /// Reads the technique inside a Carbon Black TTP such as `MITRE_T1204_002_MALICIOUS_FILE`
@@ -53,12 +49,7 @@ impl MitreCode {
 
 impl fmt::Display for MitreCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "T{}{:04}",
-            if self.tactic { "A" } else { "" },
-            self.number
-        )?;
+        write!(f, "T{}{:04}", if self.tactic { "A" } else { "" }, self.number)?;
         self.sub.map_or(Ok(()), |sub| write!(f, ".{sub:03}"))
     }
 }
@@ -138,14 +129,7 @@ mod tests {
 
     #[test]
     fn they_are_ordered_as_their_texts_are() {
-        let texts = [
-            "T0001",
-            "T0001.001",
-            "T0010",
-            "T1059",
-            "T1059.002",
-            "TA0002",
-        ];
+        let texts = ["T0001", "T0001.001", "T0010", "T1059", "T1059.002", "TA0002"];
         let codes = texts.map(|text| MitreCode::parse(text).unwrap());
         assert!(codes.is_sorted());
         assert_eq!(codes.map(|code| code.to_string()), texts);
@@ -154,32 +138,20 @@ mod tests {
     #[test]
     fn codes_are_in_order_and_without_repeats() {
         let codes = |texts: &[&str]| -> MitreCodes {
-            texts
-                .iter()
-                .filter_map(|text| MitreCode::parse(text))
-                .collect()
+            texts.iter().filter_map(|text| MitreCode::parse(text)).collect()
         };
         let mut some = codes(&["T1204", "TA0002", "T1059", "T1204"]);
         assert_eq!(some, codes(&["T1059", "T1204", "TA0002"]));
         some.add_all(&codes(&["T1001", "T1204", "TA0001", "TA0009"]));
         let all: Vec<String> = some.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            all,
-            ["T1001", "T1059", "T1204", "TA0001", "TA0002", "TA0009"]
-        );
+        assert_eq!(all, ["T1001", "T1059", "T1204", "TA0001", "TA0002", "TA0009"]);
     }
 
     #[test]
     fn ttps_hold_techniques() {
         let ttp = |text| MitreCode::from_ttp(text).map(|code| code.to_string());
-        assert_eq!(
-            ttp("MITRE_T1204_002_MALICIOUS_FILE").as_deref(),
-            Some("T1204.002")
-        );
-        assert_eq!(
-            ttp("MITRE_T1059_CMD_LINE_OR_SCRIPT_INTER").as_deref(),
-            Some("T1059")
-        );
+        assert_eq!(ttp("MITRE_T1204_002_MALICIOUS_FILE").as_deref(), Some("T1204.002"));
+        assert_eq!(ttp("MITRE_T1059_CMD_LINE_OR_SCRIPT_INTER").as_deref(), Some("T1059"));
         assert_eq!(ttp("RUN_MALWARE_APP"), None);
         assert_eq!(ttp("MITRE_"), None);
         assert_eq!(ttp(""), None);

@@ -19,10 +19,8 @@ pub fn in_runtime<T>(work: impl AsyncFnOnce(Stop) -> T) -> Result<T, Failure> {
         )
         .because(error.to_string())
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(unavailable)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
     let done = runtime.block_on(async {
         let (sender, stop) = Stop::new();
         watch_signals(sender).map_err(unavailable)?;

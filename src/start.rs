@@ -47,25 +47,11 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     match &parsed.cli.command {
         Command::Crowdstrike(args) => {
             let settings = || Settings::crowdstrike(args);
-            source(
-                crowdstrike::LABELS,
-                parsed,
-                &args.common,
-                clock,
-                progress,
-                settings,
-            )
+            source(crowdstrike::LABELS, parsed, &args.common, clock, progress, settings)
         }
         Command::Carbonblack(args) => {
             let settings = || Settings::carbonblack(args);
-            source(
-                carbonblack::LABELS,
-                parsed,
-                &args.common,
-                clock,
-                progress,
-                settings,
-            )
+            source(carbonblack::LABELS, parsed, &args.common, clock, progress, settings)
         }
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => manage::status(args, clock),
@@ -109,9 +95,7 @@ fn start_log(args: &SourceArgs, run_id: &str, clock: Clock) -> Result<(), Failur
 
 /// The settings in force, secrets masked: what is not set is left out.
 fn tell_settings(in_force: &[InForce]) {
-    let set = in_force
-        .iter()
-        .filter(|setting| setting.origin != Origin::Nowhere);
+    let set = in_force.iter().filter(|setting| setting.origin != Origin::Nowhere);
     let told: Vec<String> = set
         .map(|setting| format!("{} {} ({})", setting.flag, setting.value, setting.origin))
         .collect();

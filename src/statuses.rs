@@ -101,12 +101,8 @@ RecordedFuture
   505-599  1 x try again, temporary
 ";
 
-const SERVICES: [Service; 4] = [
-    Service::FalconToken,
-    Service::FalconAlerts,
-    Service::CarbonBlack,
-    Service::RecordedFuture,
-];
+const SERVICES: [Service; 4] =
+    [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack, Service::RecordedFuture];
 
 fn falcon(base: &Url) -> SourceSettings {
     SourceSettings::CrowdStrike(crowdstrike::Settings {
@@ -203,23 +199,13 @@ async fn every_status_has_its_verdict() {
         connect_timeout: Duration::from_secs(10),
         timeout: Duration::from_mins(2),
     };
-    let http = Http::new(
-        &network,
-        Clock::without_waits(),
-        Duration::from_mins(10),
-        stop,
-    )
-    .unwrap();
+    let http = Http::new(&network, Clock::without_waits(), Duration::from_mins(10), stop).unwrap();
     let mut told = String::new();
     for service in SERVICES {
         writeln!(told, "{service:?}").unwrap();
         let mut last: Option<(u16, u16, String)> = None;
         let mut tell = |(first, end, verdict): (u16, u16, String)| {
-            let range = if first == end {
-                first.to_string()
-            } else {
-                format!("{first}-{end}")
-            };
+            let range = if first == end { first.to_string() } else { format!("{first}-{end}") };
             writeln!(told, "  {range}  {verdict}").unwrap();
         };
         for code in 100..600 {

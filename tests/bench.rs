@@ -47,10 +47,7 @@ fn page(list: &str, alerts: &[Value]) -> Vec<u8> {
 
 #[divan::bench]
 fn decode_a_crowdstrike_page(bencher: Bencher<'_, '_>) {
-    let page = page(
-        "resources",
-        &falcon_alerts(&Recipe::new(PAGE, now()).full_size()),
-    );
+    let page = page("resources", &falcon_alerts(&Recipe::new(PAGE, now()).full_size()));
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
@@ -59,10 +56,7 @@ fn decode_a_crowdstrike_page(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
-    let page = page(
-        "results",
-        &carbon_black_alerts(&Recipe::new(PAGE, now()).full_size()),
-    );
+    let page = page("results", &carbon_black_alerts(&Recipe::new(PAGE, now()).full_size()));
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
@@ -71,10 +65,7 @@ fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
 
 /// One of each kind, in a spelling that has to be made normal.
 const SPELLINGS: [(Claim, &str); 6] = [
-    (
-        Claim::Sha256,
-        " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
-    ),
+    (Claim::Sha256, " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
     (Claim::Md5, "D41D8CD98F00B204E9800998ECF8427E"),
     (Claim::Domain, "WWW.Evil-Example.COM."),
     (Claim::Domain, "b\u{fc}cher.example"),
@@ -96,25 +87,22 @@ fn readings() -> Vec<Reading> {
     let recipe = Recipe::new(READINGS, now());
     let alerts = falcon_alerts(&recipe);
     let pages = alerts.chunks(PAGE);
-    pages
-        .flat_map(|alerts| crowdstrike::read_page(&page("resources", alerts)).unwrap())
-        .collect()
+    pages.flat_map(|alerts| crowdstrike::read_page(&page("resources", alerts)).unwrap()).collect()
 }
 
 #[divan::bench(sample_count = 10)]
 fn select_from_200_000_readings(bencher: Bencher<'_, '_>) {
     let readings = readings();
-    bencher
-        .counter(ItemsCount::new(READINGS))
-        .with_inputs(|| readings.clone())
-        .bench_values(|readings| {
+    bencher.counter(ItemsCount::new(READINGS)).with_inputs(|| readings.clone()).bench_values(
+        |readings| {
             let mut selection = Selection::new(Thresholds::default(), Exclusions::default());
             for reading in readings {
                 let taken = selection.take(reading, |_, _| Ok::<_, Infallible>(Past::New));
                 taken.unwrap();
             }
             selection.finish()
-        });
+        },
+    );
 }
 
 /// A ledger in a file.
@@ -137,11 +125,7 @@ impl Shelf {
                 organizations: Vec::new(),
             })
             .unwrap();
-        Self {
-            ledger,
-            tenant,
-            _folder: folder,
-        }
+        Self { ledger, tenant, _folder: folder }
     }
 
     fn store(&self, entries: &[Entry]) -> u64 {
@@ -152,9 +136,7 @@ impl Shelf {
     fn look_up(&self, entries: &[Entry]) -> Vec<Known> {
         let _at_once = self.ledger.at_once().unwrap();
         let known = |entry: &Entry| {
-            let known = self
-                .ledger
-                .known(self.tenant, &entry.detections[0], &entry.indicator);
+            let known = self.ledger.known(self.tenant, &entry.detections[0], &entry.indicator);
             known.unwrap()
         };
         entries.iter().map(known).collect()
@@ -185,7 +167,5 @@ fn ledger_insert_100_000(bencher: Bencher<'_, '_>) {
 fn ledger_look_up_100_000(bencher: Bencher<'_, '_>) {
     let (shelf, entries) = (Shelf::new(), entries());
     shelf.store(&entries);
-    bencher
-        .counter(ItemsCount::new(ROWS))
-        .bench_local(|| shelf.look_up(&entries));
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| shelf.look_up(&entries));
 }

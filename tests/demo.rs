@@ -82,11 +82,7 @@ fn demo() -> Result<()> {
     title("How each source stands");
     let status = stage.run("status")?;
     check("sources", status.lines_with("read up to"), 2)?;
-    check(
-        "sources with nothing waiting",
-        status.lines_with("waiting        0"),
-        2,
-    )?;
+    check("sources with nothing waiting", status.lines_with("waiting        0"), 2)?;
 
     title("One item, as Recorded Future got it");
     let stored = stage.sandbox.stored();
@@ -124,15 +120,9 @@ impl Stage {
         let world = World::default()
             .seed_falcon(&recipe(FALCON_ALERTS))
             .seed_carbon_black(&recipe(CARBON_BLACK_ALERTS));
-        let folder = tempfile::Builder::new()
-            .prefix("collective-insights-demo-")
-            .tempdir()?
-            .keep();
+        let folder = tempfile::Builder::new().prefix("collective-insights-demo-").tempdir()?.keep();
         std::fs::write(folder.join(EXCLUSION_FILE), EXCLUSIONS)?;
-        Ok(Self {
-            sandbox: Sandbox::start(world),
-            folder,
-        })
+        Ok(Self { sandbox: Sandbox::start(world), folder })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -188,9 +178,8 @@ impl Stage {
 
     fn nothing_excluded_was_stored(&self) -> Result<()> {
         let stored = self.sandbox.stored();
-        let excluded = stored
-            .iter()
-            .filter(|stored| stored.item.to_string().contains("example.net"));
+        let excluded =
+            stored.iter().filter(|stored| stored.item.to_string().contains("example.net"));
         check("excluded indicators sent", excluded.count(), 0)
     }
 
@@ -237,10 +226,7 @@ impl Shown {
 
 fn secrets_in(path: &Path) -> Result<BTreeSet<&'static str>> {
     let content = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
-    Ok(SECRETS
-        .into_iter()
-        .filter(|secret| content.contains(secret))
-        .collect())
+    Ok(SECRETS.into_iter().filter(|secret| content.contains(secret)).collect())
 }
 
 fn check(what: &str, shown: usize, real: usize) -> Result<()> {
@@ -258,7 +244,5 @@ fn title(text: &str) {
 /// Writes to stdout. A reader that went away (`| head`) is no failure of the demo.
 fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

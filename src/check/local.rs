@@ -15,13 +15,9 @@ use crate::run;
 pub(super) fn check(subject: &Subject<'_>, clock: Clock) -> (Vec<Finding>, Option<Settings>) {
     let log = &subject.common().log.log_file;
     match subject.settings() {
-        Err(failure) => (
-            vec![
-                Finding::new("settings", Err(failure)),
-                Finding::new("log", log_file(log)),
-            ],
-            None,
-        ),
+        Err(failure) => {
+            (vec![Finding::new("settings", Err(failure)), Finding::new("log", log_file(log))], None)
+        }
         Ok(settings) => {
             let network = settings.network.examine();
             let can_ask = network.is_ok();
@@ -39,9 +35,8 @@ pub(super) fn check(subject: &Subject<'_>, clock: Clock) -> (Vec<Finding>, Optio
 
 fn origins(found: &[InForce]) -> String {
     let told = found.iter().filter(|found| found.origin != Origin::Nowhere);
-    let told: Vec<String> = told
-        .map(|found| format!("{} from {}", found.flag, found.origin))
-        .collect();
+    let told: Vec<String> =
+        told.map(|found| format!("{} from {}", found.flag, found.origin)).collect();
     told.join(", ")
 }
 
@@ -59,10 +54,7 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     };
     if !path.exists() {
         try_folder(path)?;
-        return Ok(format!(
-            "{} is not there yet; the first run makes it",
-            path.display()
-        ));
+        return Ok(format!("{} is not there yet; the first run makes it", path.display()));
     }
     // A rehearsal opens, locks and examines it as a run would, and changes nothing.
     Ledger::rehearse(path, clock.now())?;
@@ -75,21 +67,15 @@ fn try_folder(path: &Path) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", std::process::id()));
     let trial = path.with_file_name(name);
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&trial)
-        .and_then(|file: File| {
+    let made =
+        OpenOptions::new().write(true).create_new(true).open(&trial).and_then(|file: File| {
             drop(file);
             std::fs::remove_file(&trial)
         });
     made.map_err(|error| {
         Failure::new(
             Kind::Ledger,
-            format!(
-                "no file can be made in the folder of {}: {error}",
-                path.display()
-            ),
+            format!("no file can be made in the folder of {}: {error}", path.display()),
             "Let this user write the folder, or name another place with --ledger <FILE>.",
         )
     })

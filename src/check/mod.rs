@@ -162,18 +162,12 @@ fn examine(
     let mut ready = Vec::new();
     for (subject, _) in subjects {
         let (findings, settings) = local::check(subject, clock);
-        sections.push(Section {
-            title: subject.title(),
-            findings,
-        });
+        sections.push(Section { title: subject.title(), findings });
         ready.extend(settings);
     }
     if !args.offline && !ready.is_empty() {
         for asked in services::check(&ready, json, clock)? {
-            match sections
-                .iter_mut()
-                .find(|section| section.title == asked.title)
-            {
+            match sections.iter_mut().find(|section| section.title == asked.title) {
                 Some(section) => section.findings.extend(asked.findings),
                 None => sections.push(asked),
             }

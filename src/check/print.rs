@@ -23,12 +23,7 @@ pub(super) fn findings(sections: &[Section], json: bool, paint: Paint) -> ExitCo
     if json {
         let checks: Vec<_> = sections
             .iter()
-            .flat_map(|section| {
-                section
-                    .findings
-                    .iter()
-                    .map(|found| as_json(section.title, found))
-            })
+            .flat_map(|section| section.findings.iter().map(|found| as_json(section.title, found)))
             .collect();
         report::out(&format!(
             "{}\n",
@@ -97,11 +92,7 @@ pub(super) fn config(title: &str, settings: &[InForce], json: bool) {
         ));
         return;
     }
-    let widest = settings
-        .iter()
-        .map(|found| found.flag.len())
-        .max()
-        .unwrap_or_default();
+    let widest = settings.iter().map(|found| found.flag.len()).max().unwrap_or_default();
     let mut text = format!("{title}\n");
     for found in settings {
         let _ = writeln!(

@@ -41,10 +41,7 @@ pub(super) fn check(ready: &[Settings], json: bool, clock: Clock) -> Result<Vec<
         let mut sections = Vec::new();
         for settings in ready {
             let title = settings.source.labels().title;
-            sections.push(Section {
-                title,
-                findings: vendor(settings, &http, clock).await,
-            });
+            sections.push(Section { title, findings: vendor(settings, &http, clock).await });
         }
         sections.push(Section {
             title: "Recorded Future",
@@ -56,15 +53,9 @@ pub(super) fn check(ready: &[Settings], json: bool, clock: Clock) -> Result<Vec<
 
 async fn vendor(settings: &Settings, http: &Http, clock: Clock) -> Vec<Finding> {
     let mut findings = reach(settings.source.base(), http, clock).await;
-    if findings
-        .iter()
-        .all(|finding| finding.check == "clock" || finding.result.is_ok())
-    {
+    if findings.iter().all(|finding| finding.check == "clock" || finding.result.is_ok()) {
         let end = clock.now_to_the_millisecond();
-        let window = Window {
-            start: end - TimeDelta::hours(24),
-            end,
-        };
+        let window = Window { start: end - TimeDelta::hours(24), end };
         let probed = settings.source.probe(http, window).await;
         let found = probed.map(|total| {
             let total =
@@ -78,14 +69,8 @@ async fn vendor(settings: &Settings, http: &Http, clock: Clock) -> Vec<Finding> 
 
 async fn receiver(settings: &Settings, http: &Http, clock: Clock) -> Vec<Finding> {
     let mut findings = reach(&settings.recorded_future.base, http, clock).await;
-    if findings
-        .iter()
-        .all(|finding| finding.check == "clock" || finding.result.is_ok())
-    {
-        findings.push(Finding::new(
-            "permission",
-            submit_trial(settings, http, clock).await,
-        ));
+    if findings.iter().all(|finding| finding.check == "clock" || finding.result.is_ok()) {
+        findings.push(Finding::new("permission", submit_trial(settings, http, clock).await));
     }
     findings
 }
@@ -105,10 +90,8 @@ async fn reach(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
                 .proxy(url)
                 .map(|proxy| format!(" through the proxy {proxy}"))
                 .unwrap_or_default();
-            let mut findings = vec![Finding::new(
-                "network",
-                Ok(format!("{host} answers{way}, {tls}")),
-            )];
+            let mut findings =
+                vec![Finding::new("network", Ok(format!("{host} answers{way}, {tls}")))];
             findings.extend(time.map(|time| Finding::new("clock", difference(time, clock.now()))));
             findings
         }
@@ -136,27 +119,18 @@ fn difference(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Result<String, Fail
     let direction = if seconds > 0 { "ahead of" } else { "behind" };
     Err(Failure::new(
         Kind::Configuration,
-        format!(
-            "this machine's clock is {} s {direction} the service's",
-            seconds.abs()
-        ),
+        format!("this machine's clock is {} s {direction} the service's", seconds.abs()),
         "Set the clock by NTP (timedatectl set-ntp true): the window of each run is cut by it.",
     ))
 }
 
 async fn submit_trial(settings: &Settings, http: &Http, clock: Clock) -> Result<String, Failure> {
     let item = trial(settings, clock)?;
-    match Client::new(http, &settings.recorded_future, true)?
-        .submit(&[&item])
-        .await
-    {
+    match Client::new(http, &settings.recorded_future, true)?.submit(&[&item]).await {
         Verdict::Delivered(_) => Ok("the trial submission was accepted (and not saved)".into()),
         Verdict::Halve(refused) => Err(Failure::new(
             Kind::Unexpected,
-            format!(
-                "Recorded Future refused the trial submission: {}",
-                refused.words
-            ),
+            format!("Recorded Future refused the trial submission: {}", refused.words),
             "Check --organization-id; show the words to Recorded Future's support.",
         )),
         Verdict::TryAgain(failure) | Verdict::StopForToday(failure) | Verdict::Fatal(failure) => {

@@ -18,10 +18,7 @@ use crate::logging::{Format, LogSettings};
 
 /// Options of both sources.
 #[derive(Debug, Args)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is one flag of the command line"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
 pub struct SourceArgs {
     /// Recorded Future API key [env: RF_API_KEY]
     #[arg(short = 'k', long, value_name = "KEY", value_parser = values::secret, help_heading = "Delivery")]
@@ -69,12 +66,7 @@ pub struct SourceArgs {
     /// Submissions a UTC day
     ///
     /// With this API key, over all sources of one ledger; 0 for no limit. What is beyond it waits for the next run.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 15000,
-        help_heading = "Delivery"
-    )]
+    #[arg(long, value_name = "N", default_value_t = 15000, help_heading = "Delivery")]
     pub daily_limit: u32,
     /// Minutes for the whole run
     ///
@@ -240,11 +232,7 @@ impl LogArgs {
             max_size: self.log_max_size,
             keep: self.log_keep,
             format: self.log_format,
-            level: if debug {
-                tracing::Level::DEBUG
-            } else {
-                self.log_level.level()
-            },
+            level: if debug { tracing::Level::DEBUG } else { self.log_level.level() },
             to_stderr: debug,
         }
     }

@@ -7,13 +7,8 @@ use super::lookup::{
     CB_API_ID, CB_SECRET, CS_CLIENT_ID, CS_CLIENT_SECRET, InForce, Origin, RF_API_KEY,
 };
 
-const SECRETS: [&str; 5] = [
-    RF_API_KEY.flag,
-    CS_CLIENT_ID.flag,
-    CS_CLIENT_SECRET.flag,
-    CB_SECRET.flag,
-    CB_API_ID.flag,
-];
+const SECRETS: [&str; 5] =
+    [RF_API_KEY.flag, CS_CLIENT_ID.flag, CS_CLIENT_SECRET.flag, CB_SECRET.flag, CB_API_ID.flag];
 
 /// Every option of the innermost command that was named.
 pub(super) fn options(
@@ -31,9 +26,7 @@ pub(super) fn options(
     command
         .get_arguments()
         .filter(|argument| {
-            argument
-                .get_long()
-                .is_some_and(|name| name != "help" && name != "version")
+            argument.get_long().is_some_and(|name| name != "help" && name != "version")
         })
         .map(|argument| option(argument, matches, looked_up))
         .collect()
@@ -56,17 +49,8 @@ fn option(argument: &Arg, matches: &ArgMatches, looked_up: &[InForce]) -> InForc
         ArgAction::SetTrue => matches.get_flag(id).to_string(),
         _ => matches
             .get_raw(id)
-            .map(|values| {
-                values
-                    .map(|value| value.to_string_lossy())
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            })
+            .map(|values| values.map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(" "))
             .unwrap_or_default(),
     };
-    InForce {
-        flag,
-        value,
-        origin,
-    }
+    InForce { flag, value, origin }
 }

@@ -4,11 +4,8 @@ use std::ffi::OsString;
 
 /// The scripts' flags of several letters behind one hyphen, and what they are called here. (`-k`, `-l`
 /// and `--debug` have the same name in both.)
-const CROWDSTRIKE: [(&str, &str); 3] = [
-    ("-ccid", "--client-id"),
-    ("-ccs", "--client-secret"),
-    ("-ef", "--exclusion-file"),
-];
+const CROWDSTRIKE: [(&str, &str); 3] =
+    [("-ccid", "--client-id"), ("-ccs", "--client-secret"), ("-ef", "--exclusion-file")];
 const CARBONBLACK: [(&str, &str); 5] = [
     ("-co", "--org-id"),
     ("-ch", "--hostname"),
@@ -20,13 +17,7 @@ const CARBONBLACK: [(&str, &str); 5] = [
 /// Replaces the scripts' flags behind the subcommand they belong to.
 pub(super) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let named = |name: &str| {
-        arguments
-            .iter()
-            .skip(1)
-            .take(1)
-            .any(|argument| argument == name)
-    };
+    let named = |name: &str| arguments.iter().skip(1).take(1).any(|argument| argument == name);
     let flags: &[(&str, &str)] = if named("crowdstrike") {
         &CROWDSTRIKE
     } else if named("carbonblack") {
@@ -48,11 +39,7 @@ mod tests {
 
     fn translated(line: &str) -> String {
         let words = translate(line.split(' ').map(OsString::from));
-        words
-            .iter()
-            .map(|word| word.to_str().unwrap())
-            .collect::<Vec<_>>()
-            .join(" ")
+        words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

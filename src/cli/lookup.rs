@@ -25,23 +25,14 @@ pub(super) struct Names {
 }
 
 /// The Recorded Future API key.
-pub(super) const RF_API_KEY: Names = Names {
-    flag: "--rf-api-key",
-    variable: "RF_API_KEY",
-    fallbacks: &["RF_TOKEN"],
-};
+pub(super) const RF_API_KEY: Names =
+    Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"] };
 /// Recorded Future's address.
-pub(super) const RF_API_URL: Names = Names {
-    flag: "--rf-api-url",
-    variable: "RF_API_URL",
-    fallbacks: &[],
-};
+pub(super) const RF_API_URL: Names =
+    Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &[] };
 /// CrowdStrike's API client id.
-pub(super) const CS_CLIENT_ID: Names = Names {
-    flag: "--client-id",
-    variable: "CS_CLIENT_ID",
-    fallbacks: &["FALCON_CLIENT_ID"],
-};
+pub(super) const CS_CLIENT_ID: Names =
+    Names { flag: "--client-id", variable: "CS_CLIENT_ID", fallbacks: &["FALCON_CLIENT_ID"] };
 /// CrowdStrike's API client secret.
 pub(super) const CS_CLIENT_SECRET: Names = Names {
     flag: "--client-secret",
@@ -49,41 +40,23 @@ pub(super) const CS_CLIENT_SECRET: Names = Names {
     fallbacks: &["FALCON_CLIENT_SECRET"],
 };
 /// CrowdStrike's address.
-pub(super) const CS_BASE_URL: Names = Names {
-    flag: "--base-url",
-    variable: "CS_BASE_URL",
-    fallbacks: &[],
-};
+pub(super) const CS_BASE_URL: Names =
+    Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[] };
 /// CrowdStrike's cloud: only the vendor's own tools have a variable for it.
-pub(super) const CS_CLOUD: Names = Names {
-    flag: "--cloud",
-    variable: "FALCON_CLOUD",
-    fallbacks: &[],
-};
+pub(super) const CS_CLOUD: Names =
+    Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[] };
 /// Carbon Black's organization key.
-pub(super) const CB_ORG_ID: Names = Names {
-    flag: "--org-id",
-    variable: "CB_ORG_ID",
-    fallbacks: &[],
-};
+pub(super) const CB_ORG_ID: Names =
+    Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &[] };
 /// Carbon Black's console.
-pub(super) const CB_HOSTNAME: Names = Names {
-    flag: "--hostname",
-    variable: "CB_HOSTNAME",
-    fallbacks: &[],
-};
+pub(super) const CB_HOSTNAME: Names =
+    Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &[] };
 /// Carbon Black's API secret key.
-pub(super) const CB_SECRET: Names = Names {
-    flag: "--secret",
-    variable: "CB_SECRET",
-    fallbacks: &[],
-};
+pub(super) const CB_SECRET: Names =
+    Names { flag: "--secret", variable: "CB_SECRET", fallbacks: &[] };
 /// Carbon Black's API id.
-pub(super) const CB_API_ID: Names = Names {
-    flag: "--api-id",
-    variable: "CB_API_ID",
-    fallbacks: &[],
-};
+pub(super) const CB_API_ID: Names =
+    Names { flag: "--api-id", variable: "CB_API_ID", fallbacks: &[] };
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,9 +121,8 @@ impl Lookup {
             Some(value) => Some((value.to_owned(), Origin::Argument)),
             None => from_variable(names)?,
         };
-        let (value, origin) = found.map_or((None, Origin::Nowhere), |(value, origin)| {
-            (Some(value), origin)
-        });
+        let (value, origin) =
+            found.map_or((None, Origin::Nowhere), |(value, origin)| (Some(value), origin));
         self.note(names, value.clone().unwrap_or_default(), origin);
         Ok(value)
     }
@@ -178,9 +150,7 @@ impl Lookup {
     /// # Errors
     /// When its variable is not UTF-8 text.
     pub fn required(&mut self, names: &Names, argument: Option<&str>) -> Result<String, Failure> {
-        Ok(self
-            .optional(names, argument)?
-            .unwrap_or_else(|| self.miss(names)))
+        Ok(self.optional(names, argument)?.unwrap_or_else(|| self.miss(names)))
     }
 
     /// A secret that is needed. It may also come from a file.
@@ -205,11 +175,7 @@ impl Lookup {
         let (value, origin) = found.unwrap_or_else(|| (self.miss(names), Origin::Nowhere));
         let secret = SecretString::from(value);
         redaction::remember(&secret);
-        let shown = if origin == Origin::Nowhere {
-            String::new()
-        } else {
-            MASK.to_owned()
-        };
+        let shown = if origin == Origin::Nowhere { String::new() } else { MASK.to_owned() };
         self.note(names, shown, origin);
         Ok(secret)
     }
@@ -241,8 +207,7 @@ impl Lookup {
     }
 
     fn miss(&mut self, names: &Names) -> String {
-        self.missing
-            .push(format!("{} ({})", names.flag, names.variable));
+        self.missing.push(format!("{} ({})", names.flag, names.variable));
         String::new()
     }
 
@@ -280,10 +245,7 @@ fn from_variable(names: &Names) -> Result<Option<(String, Origin)>, Failure> {
             )
         })?;
         if let Some(value) = given(Some(value)) {
-            return Ok(Some((
-                value.to_owned(),
-                Origin::Variable((*name).to_owned()),
-            )));
+            return Ok(Some((value.to_owned(), Origin::Variable((*name).to_owned()))));
         }
     }
     Ok(None)
@@ -317,11 +279,7 @@ fn read_secret(path: &Path, names: &Names) -> Result<String, Failure> {
     let unreadable = |reason: String| {
         Failure::new(
             Kind::Configuration,
-            format!(
-                "the file {} for {} cannot be read: {reason}",
-                path.display(),
-                names.flag
-            ),
+            format!("the file {} for {} cannot be read: {reason}", path.display(), names.flag),
             format!(
                 "Name a readable file with {}_FILE; it holds the secret alone, as text.",
                 names.variable
@@ -337,9 +295,8 @@ fn read_secret(path: &Path, names: &Names) -> Result<String, Failure> {
 fn warn_if_open(path: &Path, names: &Names) {
     use std::os::unix::fs::PermissionsExt as _;
     const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;
-    let mode = std::fs::metadata(path)
-        .map(|metadata| metadata.permissions().mode())
-        .unwrap_or_default();
+    let mode =
+        std::fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or_default();
     if mode & READ_BY_GROUP_OR_OTHERS != 0 {
         tracing::warn!(
             "other users of this machine can read {}, which holds {}: chmod 600 it",

@@ -39,9 +39,7 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
         Some(examples) => format!("{examples}\n\n{}", texts::EXIT_CODES),
         None => texts::EXIT_CODES.to_owned(),
     };
-    command
-        .after_long_help(text)
-        .mut_subcommands(with_exit_codes)
+    command.after_long_help(text).mut_subcommands(with_exit_codes)
 }
 
 /// A command line that was read.
@@ -70,12 +68,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
     let arguments = legacy::translate(arguments);
     definition()
         .try_get_matches_from(arguments)
-        .and_then(|matches| {
-            Ok(Parsed {
-                cli: Cli::from_arg_matches(&matches)?,
-                matches,
-            })
-        })
+        .and_then(|matches| Ok(Parsed { cli: Cli::from_arg_matches(&matches)?, matches }))
         .map_err(without_secrets)
 }
 
@@ -90,20 +83,14 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
             error.remove(ContextKind::SuggestedArg);
         }
         (ErrorKind::InvalidSubcommand, _) => {
-            error.insert(
-                ContextKind::InvalidSubcommand,
-                unshown("a word that is no command"),
-            );
+            error.insert(ContextKind::InvalidSubcommand, unshown("a word that is no command"));
         }
         _ => {}
     }
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && may_be_secret(value)
     {
-        error.insert(
-            ContextKind::InvalidValue,
-            unshown("a word of letters and digits"),
-        );
+        error.insert(ContextKind::InvalidValue, unshown("a word of letters and digits"));
     }
     error
 }
@@ -116,11 +103,8 @@ fn may_be_secret(value: &str) -> bool {
     const SHORTEST_JOINED: usize = 16;
     value.split(['/', ':', '.', '=']).any(|word| {
         let has = |kind: fn(&char) -> bool| word.chars().any(|char| kind(&char));
-        let shortest = if has(|char| matches!(char, '-' | '_')) {
-            SHORTEST_JOINED
-        } else {
-            SHORTEST
-        };
+        let shortest =
+            if has(|char| matches!(char, '-' | '_')) { SHORTEST_JOINED } else { SHORTEST };
         word.len() >= shortest
             && has(char::is_ascii_digit)
             && has(char::is_ascii_alphabetic)

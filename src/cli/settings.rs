@@ -101,25 +101,16 @@ impl Settings {
         let mut lookup = Lookup::default();
         let (org_key, hostname, secret, api_id, receiver) = look_up_carbonblack(args, &mut lookup)?;
         lookup.check()?;
-        if !org_key
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || char == '-' || char == '_')
-        {
+        if !org_key.chars().all(|char| char.is_ascii_alphanumeric() || char == '-' || char == '_') {
             return Err(wrong(
                 "--org-id (CB_ORG_ID)",
                 "an organization key is letters and digits, for example ABCD1234",
             ));
         }
-        let with_scheme = if hostname.contains("://") {
-            hostname
-        } else {
-            format!("https://{hostname}")
-        };
-        let base = base_url(
-            &with_scheme,
-            "--hostname (CB_HOSTNAME)",
-            "defense-prod05.conferdeploy.net",
-        )?;
+        let with_scheme =
+            if hostname.contains("://") { hostname } else { format!("https://{hostname}") };
+        let base =
+            base_url(&with_scheme, "--hostname (CB_HOSTNAME)", "defense-prod05.conferdeploy.net")?;
         let indicator = args.indicator;
         let source = SourceSettings::CarbonBlack(carbonblack::Settings {
             base,
@@ -128,13 +119,7 @@ impl Settings {
             api_id,
             indicator,
         });
-        Self::with(
-            source,
-            Thresholds::default(),
-            receiver,
-            lookup,
-            &args.common,
-        )
+        Self::with(source, Thresholds::default(), receiver, lookup, &args.common)
     }
 
     /// What CrowdStrike's settings would be and where they come from, also where some are missing.
@@ -171,10 +156,7 @@ impl Settings {
             thresholds,
             span: args
                 .since
-                .map_or(Span::Hours(args.hours), |since| Span::Exact {
-                    since,
-                    until: args.until,
-                }),
+                .map_or(Span::Hours(args.hours), |since| Span::Exact { since, until: args.until }),
             max_catch_up: chrono::TimeDelta::days(args.max_catch_up.into()),
             exclusion_file: args.exclusion_file.clone(),
             batch_size: usize::try_from(args.batch_size).unwrap_or(usize::MAX),
@@ -207,10 +189,7 @@ fn look_up_crowdstrike(
         client_secret: lookup.secret(&lookup::CS_CLIENT_SECRET, args.client_secret.as_ref())?,
         member_cid: given(args.member_cid.as_deref()).map(str::to_owned),
         address: falcon_address(args, lookup)?,
-        thresholds: Thresholds {
-            severity: args.min_severity,
-            confidence: args.min_confidence,
-        },
+        thresholds: Thresholds { severity: args.min_severity, confidence: args.min_confidence },
     };
     Ok((settings, Receiver::look_up(lookup, &args.common)?))
 }
@@ -225,13 +204,7 @@ fn look_up_carbonblack(
     let hostname = lookup.required(&lookup::CB_HOSTNAME, args.hostname.as_deref())?;
     let secret = lookup.secret(&lookup::CB_SECRET, args.secret.as_ref())?;
     let api_id = lookup.secret(&lookup::CB_API_ID, args.api_id.as_ref())?;
-    Ok((
-        org_key,
-        hostname,
-        secret,
-        api_id,
-        Receiver::look_up(lookup, &args.common)?,
-    ))
+    Ok((org_key, hostname, secret, api_id, Receiver::look_up(lookup, &args.common)?))
 }
 
 /// Who receives what is sent, as it was looked up.
@@ -250,27 +223,18 @@ impl Receiver {
     fn settings(self, organizations: &[String]) -> Result<recorded_future::Settings, Failure> {
         let plain = self.token.expose_secret();
         if plain.len() != 32
-            || !plain
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            || !plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         {
             tracing::warn!(
                 "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; it is tried as it is"
             );
         }
-        let mut organization_ids: Vec<String> = organizations
-            .iter()
-            .filter_map(|id| given(Some(id)))
-            .map(str::to_owned)
-            .collect();
+        let mut organization_ids: Vec<String> =
+            organizations.iter().filter_map(|id| given(Some(id))).map(str::to_owned).collect();
         organization_ids.sort();
         organization_ids.dedup();
         let base = base_url(&self.url, "--rf-api-url (RF_API_URL)", RF_API)?;
-        Ok(recorded_future::Settings {
-            base,
-            token: self.token,
-            organization_ids,
-        })
+        Ok(recorded_future::Settings { base, token: self.token, organization_ids })
     }
 }
 
@@ -293,10 +257,7 @@ fn falcon_address(
         // The vendor's own tools take this for discovery.
         Some(name) if !name.eq_ignore_ascii_case("autodiscover") => {
             let cloud = crowdstrike::Cloud::from_any_spelling(&name).ok_or_else(|| {
-                wrong(
-                    "FALCON_CLOUD",
-                    "it is none of us-1, us-2, us-3, eu-1, us-gov-1, us-gov-2",
-                )
+                wrong("FALCON_CLOUD", "it is none of us-1, us-2, us-3, eu-1, us-gov-1, us-gov-2")
             })?;
             crowdstrike::cloud_base(cloud).map(crowdstrike::Address::Fixed)
         }

@@ -104,9 +104,7 @@ mod tests {
             Kind::Interrupted(Signal::Interrupt),
             Kind::Interrupted(Signal::Terminate),
         ];
-        let codes: Vec<u8> = std::iter::once(0)
-            .chain(kinds.map(Kind::exit_code))
-            .collect();
+        let codes: Vec<u8> = std::iter::once(0).chain(kinds.map(Kind::exit_code)).collect();
         assert_eq!(told, codes);
     }
 }

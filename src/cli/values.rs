@@ -36,10 +36,7 @@ impl LogLevel {
 }
 
 /// A secret: any text.
-#[allow(
-    clippy::unnecessary_wraps,
-    reason = "clap's value parsers return a Result"
-)]
+#[allow(clippy::unnecessary_wraps, reason = "clap's value parsers return a Result")]
 pub(super) fn secret(text: &str) -> Result<SecretString, Infallible> {
     Ok(SecretString::from(text))
 }
@@ -62,11 +59,7 @@ pub(super) fn severity(text: &str) -> Result<u8, String> {
 pub(super) fn size(text: &str) -> Result<u64, String> {
     const SMALLEST: u64 = 1024;
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
-    let unit = text
-        .get(digits.len()..)
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let unit = text.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
     let factor: Option<u64> = match unit.as_str() {
         "" | "b" => Some(1),
         "k" | "kib" => Some(1 << 10),
@@ -82,11 +75,9 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// An instant.
 pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| time.to_utc())
-        .map_err(|_| {
-            "a time is RFC 3339 with its time zone; for example 2026-11-21T00:15:00Z".into()
-        })
+    DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| {
+        "a time is RFC 3339 with its time zone; for example 2026-11-21T00:15:00Z".into()
+    })
 }
 
 #[cfg(test)]
@@ -95,13 +86,9 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, bytes) in [
-            ("1024", 1024),
-            ("4KiB", 4096),
-            ("10 MiB", 10 << 20),
-            ("1g", 1 << 30),
-            ("2M", 2 << 20),
-        ] {
+        for (text, bytes) in
+            [("1024", 1024), ("4KiB", 4096), ("10 MiB", 10 << 20), ("1g", 1 << 30), ("2M", 2 << 20)]
+        {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in [

@@ -10,11 +10,7 @@ pub(super) fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::definition(), NAME, &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
-    if shell == Shell::Bash {
-        with_one_spelling(&script)
-    } else {
-        script
-    }
+    if shell == Shell::Bash { with_one_spelling(&script) } else { script }
 }
 
 /// `clap_complete` 4.6 spells the hyphen of the program's name in two ways, so that in bash nothing behind a

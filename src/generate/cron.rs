@@ -15,11 +15,8 @@ const MINUTES_BETWEEN: usize = 10;
 /// The lines, with what has to be done first as comments.
 pub(super) fn lines(program: &str) -> String {
     let sources = source::all();
-    let lines: String = sources
-        .iter()
-        .enumerate()
-        .map(|(number, source)| line(number, source, program))
-        .collect();
+    let lines: String =
+        sources.iter().enumerate().map(|(number, source)| line(number, source, program)).collect();
     include_str!("crontab.txt")
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)

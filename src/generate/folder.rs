@@ -38,10 +38,7 @@ pub(super) fn add(folder: &Path, files: &[File]) -> Result<String, Failure> {
     }
     Err(Failure::new(
         Kind::Configuration,
-        format!(
-            "there already, and different from what would be written: {}",
-            changed.join(", ")
-        ),
+        format!("there already, and different from what would be written: {}", changed.join(", ")),
         "Nothing was written. Write to an empty folder and compare, or take these files away first; changes of your own are safest in `systemctl edit`.",
     ))
 }

@@ -69,18 +69,13 @@ fn title(command: &Command) -> String {
 }
 
 fn name(command: &Command) -> &str {
-    command
-        .get_display_name()
-        .unwrap_or_else(|| command.get_name())
+    command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
 /// The text below the options: a line without indentation that ends with a colon heads a section.
 fn sections(command: &Command) -> Roff {
     let mut roff = Roff::new();
-    let text = command
-        .get_after_long_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let text = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     let mut open = false;
     for line in text.lines() {
         match line.strip_suffix(':').filter(|_| !line.starts_with(' ')) {

@@ -58,9 +58,7 @@ fn program() -> String {
 
 fn is_plain(path: &str) -> bool {
     path.starts_with('/')
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte))
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -42,11 +42,7 @@ pub(super) fn all() -> Vec<Source> {
         .into_iter()
         .filter_map(|labels| {
             let command = definition.find_subcommand(labels.name)?;
-            Some(Source {
-                labels,
-                variables: variables(command),
-                deadline: deadline(command)?,
-            })
+            Some(Source { labels, variables: variables(command), deadline: deadline(command)? })
         })
         .collect()
 }
@@ -71,9 +67,7 @@ fn variable(option: &Arg) -> Option<Variable> {
 }
 
 fn deadline(command: &Command) -> Option<u32> {
-    let option = command
-        .get_arguments()
-        .find(|option| option.get_id() == "deadline")?;
+    let option = command.get_arguments().find(|option| option.get_id() == "deadline")?;
     option.get_default_values().first()?.to_str()?.parse().ok()
 }
 
@@ -97,21 +91,10 @@ mod tests {
                 told.collect()
             })
             .collect();
-        let crowdstrike = [
-            "RF_API_KEY*",
-            "RF_API_URL?",
-            "CS_CLIENT_ID*",
-            "CS_CLIENT_SECRET*",
-            "CS_BASE_URL?",
-        ];
-        let carbonblack = [
-            "RF_API_KEY*",
-            "RF_API_URL?",
-            "CB_ORG_ID",
-            "CB_HOSTNAME",
-            "CB_SECRET*",
-            "CB_API_ID*",
-        ];
+        let crowdstrike =
+            ["RF_API_KEY*", "RF_API_URL?", "CS_CLIENT_ID*", "CS_CLIENT_SECRET*", "CS_BASE_URL?"];
+        let carbonblack =
+            ["RF_API_KEY*", "RF_API_URL?", "CB_ORG_ID", "CB_HOSTNAME", "CB_SECRET*", "CB_API_ID*"];
         assert_eq!(told, [crowdstrike.to_vec(), carbonblack.to_vec()]);
         assert!(all().iter().all(|source| source.deadline == 60));
     }

@@ -21,10 +21,7 @@ pub(super) fn units(program: &str) -> Vec<File> {
     let mut earlier: Option<String> = None;
     for source in source::all() {
         let unit = format!("{NAME}-{}", source.labels.name);
-        units.push((
-            format!("{unit}.service"),
-            service(&source, program, earlier.as_deref()),
-        ));
+        units.push((format!("{unit}.service"), service(&source, program, earlier.as_deref())));
         units.push((format!("{unit}.timer"), timer(&source)));
         earlier = Some(format!("{unit}.service"));
     }
@@ -34,10 +31,8 @@ pub(super) fn units(program: &str) -> Vec<File> {
 /// All units after one another, each under its name.
 pub(super) fn as_text(program: &str) -> String {
     let units = units(program);
-    let texts: Vec<String> = units
-        .iter()
-        .map(|(name, content)| format!("# --- {name} ---\n{content}"))
-        .collect();
+    let texts: Vec<String> =
+        units.iter().map(|(name, content)| format!("# --- {name} ---\n{content}")).collect();
     texts.join("\n")
 }
 
@@ -62,10 +57,7 @@ fn service(source: &Source, program: &str, earlier: Option<&str>) -> String {
         .replace("@TEMPORARY@", &Kind::Temporary.exit_code().to_string())
         .replace("@LOCKED@", &Kind::Locked.exit_code().to_string())
         .replace("@NO_RETRY@", &codes_for_a_person())
-        .replace(
-            "@TERMINATED@",
-            &Kind::Interrupted(Signal::Terminate).exit_code().to_string(),
-        )
+        .replace("@TERMINATED@", &Kind::Interrupted(Signal::Terminate).exit_code().to_string())
 }
 
 fn timer(source: &Source) -> String {
@@ -77,15 +69,9 @@ fn timer(source: &Source) -> String {
 
 /// The exit codes after which trying again within the night would change nothing.
 fn codes_for_a_person() -> String {
-    [
-        Kind::Unexpected,
-        Kind::Configuration,
-        Kind::Partial,
-        Kind::Credentials,
-        Kind::Ledger,
-    ]
-    .map(|kind| kind.exit_code().to_string())
-    .join(" ")
+    [Kind::Unexpected, Kind::Configuration, Kind::Partial, Kind::Credentials, Kind::Ledger]
+        .map(|kind| kind.exit_code().to_string())
+        .join(" ")
 }
 
 /// How the secrets get to their files, as comments.
@@ -93,12 +79,8 @@ fn secret_files(source: &Source) -> String {
     let mut text = String::new();
     for variable in source.variables.iter().filter(|variable| variable.secret) {
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "#        {:<17} # {}",
-            variable.name.to_lowercase(),
-            variable.about
-        );
+        let _ =
+            writeln!(text, "#        {:<17} # {}", variable.name.to_lowercase(), variable.about);
     }
     text
 }
@@ -121,11 +103,7 @@ fn settings(source: &Source) -> String {
             "#        {:<17} # {}{}",
             format!("{}=...", variable.name),
             variable.about,
-            if variable.optional {
-                ", only if it is not the usual one"
-            } else {
-                ""
-            }
+            if variable.optional { ", only if it is not the usual one" } else { "" }
         );
     }
     text

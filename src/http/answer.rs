@@ -47,11 +47,7 @@ impl Answer {
     pub(crate) fn made(status: u16, text: impl AsRef<[u8]>) -> Self {
         let mut body = Body::default();
         body.extend(text.as_ref());
-        Self {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body,
-        }
+        Self { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body }
     }
 
     /// A header's value, where it is there once and plain text.
@@ -66,9 +62,7 @@ impl Answer {
     /// (Recorded Future).
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {
-        let header = self
-            .header("x-cs-traceid")
-            .or_else(|| self.header("cf-ray"));
+        let header = self.header("x-cs-traceid").or_else(|| self.header("cf-ray"));
         if let Some(trace) = header {
             return Some(trace_in_short(trace));
         }
@@ -76,37 +70,31 @@ impl Answer {
             return None;
         }
         let body: Value = serde_json::from_slice(&self.body).ok()?;
-        [
-            body.pointer("/meta/trace_id"),
-            body.get("trace_id"),
-            body.get("traceId"),
-        ]
-        .into_iter()
-        .flatten()
-        .find_map(Value::as_str)
-        .filter(|trace| !trace.is_empty())
-        .map(trace_in_short)
+        [body.pointer("/meta/trace_id"), body.get("trace_id"), body.get("traceId")]
+            .into_iter()
+            .flatten()
+            .find_map(Value::as_str)
+            .filter(|trace| !trace.is_empty())
+            .map(trace_in_short)
     }
 
     /// The service's own words: its message field in any of the known shapes, else the first
     /// characters of the text; `None` for an empty body.
     #[must_use]
     pub fn words(&self) -> Option<String> {
-        let message = serde_json::from_slice::<Value>(&self.body)
-            .ok()
-            .and_then(|body| {
-                [
-                    body.pointer("/errors/0/message"),
-                    body.get("message"),
-                    body.pointer("/error/message"),
-                    body.get("error"),
-                    body.get("error_code"),
-                ]
-                .into_iter()
-                .flatten()
-                .find_map(Value::as_str)
-                .map(str::to_owned)
-            });
+        let message = serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| {
+            [
+                body.pointer("/errors/0/message"),
+                body.get("message"),
+                body.pointer("/error/message"),
+                body.get("error"),
+                body.get("error_code"),
+            ]
+            .into_iter()
+            .flatten()
+            .find_map(Value::as_str)
+            .map(str::to_owned)
+        });
         let text = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
         let short = words_in_short(&text);
         (!short.is_empty()).then_some(short)
@@ -122,14 +110,8 @@ impl Answer {
     #[must_use]
     pub fn in_short(&self) -> String {
         let status = self.status.as_u16();
-        let words = self
-            .words()
-            .map(|words| format!(" \"{words}\""))
-            .unwrap_or_default();
-        let trace = self
-            .trace_id()
-            .map(|trace| format!(" (trace {trace})"))
-            .unwrap_or_default();
+        let words = self.words().map(|words| format!(" \"{words}\"")).unwrap_or_default();
+        let trace = self.trace_id().map(|trace| format!(" (trace {trace})")).unwrap_or_default();
         format!("{status}{words}{trace}")
     }
 }
@@ -145,10 +127,7 @@ pub fn words_in_short(text: &str) -> String {
 /// A trace id, or the beginning of what is too long to be one.
 #[must_use]
 pub fn trace_in_short(text: &str) -> String {
-    redaction::without_secrets(text)
-        .chars()
-        .take(TRACE_CHARACTERS)
-        .collect()
+    redaction::without_secrets(text).chars().take(TRACE_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -170,20 +149,9 @@ mod tests {
             assert_eq!(answer(body).trace_id().as_deref(), Some("t"), "{body}");
         }
         assert_eq!(answer(r#"{"error":"no"}"#).words().as_deref(), Some("no"));
-        assert_eq!(
-            answer(r#"{"error_code":"NO"}"#).words().as_deref(),
-            Some("NO")
-        );
-        assert_eq!(
-            answer(r#"{"error_code":"NO","message":"no"}"#)
-                .words()
-                .as_deref(),
-            Some("no")
-        );
-        assert_eq!(
-            answer("<html>\n <h1>no").words().as_deref(),
-            Some("<html> <h1>no")
-        );
+        assert_eq!(answer(r#"{"error_code":"NO"}"#).words().as_deref(), Some("NO"));
+        assert_eq!(answer(r#"{"error_code":"NO","message":"no"}"#).words().as_deref(), Some("no"));
+        assert_eq!(answer("<html>\n <h1>no").words().as_deref(), Some("<html> <h1>no"));
         assert_eq!(answer("").words(), None);
         assert_eq!(
             answer(&"x".repeat(9000)).words().map(|words| words.len()),

@@ -51,9 +51,8 @@ impl Refused {
         sent_along: &[CertificateDer<'_>],
     ) -> Self {
         let certificate = Certificate::from_der(certificate).ok();
-        let last = sent_along
-            .last()
-            .and_then(|certificate| Certificate::from_der(certificate).ok());
+        let last =
+            sent_along.last().and_then(|certificate| Certificate::from_der(certificate).ok());
         let mut issuers: Vec<String> = [&certificate, &last]
             .into_iter()
             .flatten()
@@ -87,9 +86,7 @@ impl Refused {
             }
             // An I/O error leaves out of its sources the very error it wraps, and is itself wrapped in
             // others.
-            let wrapped = error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref);
+            let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
             next = match wrapped {
                 Some(wrapped) => Some(wrapped),
                 None => error.source(),
@@ -136,11 +133,7 @@ impl Reason {
             }
             CertificateError::NotValidForName => Self::WrongName(Vec::new()),
             CertificateError::NotValidForNameContext { presented, .. } => Self::WrongName(
-                presented
-                    .iter()
-                    .take(QUOTED_NAMES)
-                    .map(|name| in_short(name))
-                    .collect(),
+                presented.iter().take(QUOTED_NAMES).map(|name| in_short(name)).collect(),
             ),
             other => Self::Other(other.to_string()),
         }

@@ -80,10 +80,7 @@ impl Options {
                 );
                 (certificates, word)
             }
-            None => (
-                Vec::new(),
-                "trusted are the system's certificates".to_owned(),
-            ),
+            None => (Vec::new(), "trusted are the system's certificates".to_owned()),
         };
         let tls = trust::tls(trusted_too).map_err(|error| unbuilt(&error))?;
         Ok((tls, word))
@@ -115,13 +112,7 @@ pub struct Call {
 /// Without headers and body: a sign-in's body holds a secret.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Call({} {}, {} bytes)",
-            self.method,
-            self.url,
-            self.body.len()
-        )
+        write!(f, "Call({} {}, {} bytes)", self.method, self.url, self.body.len())
     }
 }
 
@@ -224,10 +215,7 @@ impl Http {
     /// The same client that tries everything once: for a person who waits for the answer.
     #[must_use]
     pub fn trying_once(&self) -> Self {
-        Self {
-            tries: 1,
-            ..self.clone()
-        }
+        Self { tries: 1, ..self.clone() }
     }
 
     /// The proxy on the way to an address, as `host:port`.
@@ -248,9 +236,7 @@ impl Http {
             body: Vec::new(),
         };
         let date = |answer: &Answer| {
-            answer
-                .header("date")
-                .and_then(|date| httpdate::parse_http_date(date).ok())
+            answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok())
         };
         let reply = self.send(&call, |answer| Ok(date(answer))).await?;
         Ok(match reply {
@@ -283,13 +269,9 @@ impl Http {
                         );
                         return Ok(Reply::Success(value));
                     }
-                    Err(Broken(detail)) => (
-                        Fault::Trouble(Trouble::Broken {
-                            host: call.host().into(),
-                            detail,
-                        }),
-                        None,
-                    ),
+                    Err(Broken(detail)) => {
+                        (Fault::Trouble(Trouble::Broken { host: call.host().into(), detail }), None)
+                    }
                 },
                 Ok(mut answer) if retry::deserves(answer.status) => {
                     answer.leave_room();
@@ -304,10 +286,7 @@ impl Http {
                 Err(trouble) => return Err(trouble),
             };
             if let Some(wait) = asked.filter(|wait| *wait > MAX_OBEYED_WAIT) {
-                return Err(Trouble::LongWait {
-                    host: call.host().into(),
-                    wait,
-                });
+                return Err(Trouble::LongWait { host: call.host().into(), wait });
             }
             if tried >= self.tries {
                 return match fault {
@@ -340,9 +319,7 @@ impl Http {
         call: &Call,
         tried: u32,
     ) -> Result<(Turn, Result<Answer, Trouble>), Trouble> {
-        let late = || Trouble::Deadline {
-            host: call.host().into(),
-        };
+        let late = || Trouble::Deadline { host: call.host().into() };
         let turn = tokio::select! {
             biased;
             signal = self.stop.signalled() => return Err(Trouble::Interrupted(signal)),
@@ -362,10 +339,7 @@ impl Http {
 
     /// Waits until this request may begin; the pause that all requests make is noted.
     async fn turn(&self, call: &Call) -> Turn {
-        let _waiting = self
-            .throttle
-            .resumes_at()
-            .map(|until| self.waits.begin(call.host(), until));
+        let _waiting = self.throttle.resumes_at().map(|until| self.waits.begin(call.host(), until));
         self.throttle.turn().await
     }
 
@@ -401,40 +375,26 @@ impl Http {
         if let Some(proxy) = self.proxy(&call.url)
             && status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
-            return Err(Trouble::ProxyCredentials {
-                host: host.into(),
-                proxy,
-            });
+            return Err(Trouble::ProxyCredentials { host: host.into(), proxy });
         }
         let headers = std::mem::take(response.headers_mut());
         // Waiting here leaves the body with the network; it takes no memory until its turn comes.
         let mut body = self.room.body().await;
-        let announced = response
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(0);
+        let announced =
+            response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         body.reserve(announced.min(MAX_ANSWER_BYTES / 16));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| Trouble::from_client(host, None, &error))?
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| Trouble::from_client(host, None, &error))?
         {
             if !status.is_success() && body.len() + chunk.len() > MAX_REFUSAL_BYTES {
                 break;
             }
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Trouble::TooLarge {
-                    host: host.into(),
-                    limit: MAX_ANSWER_BYTES,
-                });
+                return Err(Trouble::TooLarge { host: host.into(), limit: MAX_ANSWER_BYTES });
             }
             body.extend(&chunk);
         }
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
+        Ok(Answer { status, headers, body })
     }
 
     /// Waits between tries, unless the deadline comes first or a signal asks to end.
@@ -442,9 +402,7 @@ impl Http {
         let wait = self.clock.scaled(wait);
         let until = tokio::time::Instant::now() + wait;
         if until >= self.deadline {
-            return Err(Trouble::Deadline {
-                host: call.host().into(),
-            });
+            return Err(Trouble::Deadline { host: call.host().into() });
         }
         let _waiting = self.waits.begin(call.host(), until);
         tokio::select! {

@@ -82,9 +82,7 @@ fn https_proxy() -> Result<Option<(&'static str, String)>, Failure> {
 
 /// A variable that says something, and its name.
 fn set(names: [&'static str; 2]) -> Result<Option<(&'static str, String)>, Failure> {
-    let first = names
-        .into_iter()
-        .find_map(|name| Some((name, std::env::var_os(name)?)));
+    let first = names.into_iter().find_map(|name| Some((name, std::env::var_os(name)?)));
     match first {
         Some((name, value)) => match value.into_string() {
             Ok(value) if value.is_empty() => Ok(None),

@@ -24,12 +24,7 @@ pub fn deserves(status: StatusCode) -> bool {
 ///
 /// An instant that is past means no wait; a text in none of the forms counts as nothing asked.
 pub fn asked_wait(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-    };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let until = |instant: DateTime<Utc>| (instant - now).to_std().unwrap_or_default();
     if let Some(epoch) = text(RETRY_AT).and_then(|text| text.parse().ok()) {
         return DateTime::from_timestamp(epoch, 0).map(until);
@@ -38,21 +33,14 @@ pub fn asked_wait(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = asked.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    httpdate::parse_http_date(asked)
-        .ok()
-        .map(|date| until(date.into()))
+    httpdate::parse_http_date(asked).ok().map(|date| until(date.into()))
 }
 
 /// The wait before the next try when none was asked for: exponential, with full jitter, between one
 /// second and one minute.
 pub fn backoff(tried: u32) -> Duration {
-    let ceiling = SHORTEST_WAIT
-        .saturating_mul(2_u32.saturating_pow(tried))
-        .min(LONGEST_WAIT);
-    SHORTEST_WAIT
-        + ceiling
-            .saturating_sub(SHORTEST_WAIT)
-            .mul_f64(fastrand::f64())
+    let ceiling = SHORTEST_WAIT.saturating_mul(2_u32.saturating_pow(tried)).min(LONGEST_WAIT);
+    SHORTEST_WAIT + ceiling.saturating_sub(SHORTEST_WAIT).mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]
@@ -72,14 +60,8 @@ mod tests {
             wait("retry-after", "Sun, 22 Nov 2026 00:15:30 GMT"),
             Some(Duration::from_secs(30))
         );
-        assert_eq!(
-            wait("retry-after", "Sun, 22 Nov 2026 00:14:30 GMT"),
-            Some(Duration::ZERO)
-        );
-        assert_eq!(
-            wait("x-ratelimit-retryafter", "1795306520"),
-            Some(Duration::from_secs(20))
-        );
+        assert_eq!(wait("retry-after", "Sun, 22 Nov 2026 00:14:30 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("x-ratelimit-retryafter", "1795306520"), Some(Duration::from_secs(20)));
         assert_eq!(wait("x-ratelimit-retryafter", "99999999999999999"), None);
         assert_eq!(wait("retry-after", "soon"), None);
         assert_eq!(wait("retry-after", "-1"), None);
@@ -90,10 +72,7 @@ mod tests {
         for tried in 1..40 {
             for _ in 0..50 {
                 let wait = backoff(tried);
-                assert!(
-                    (SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait),
-                    "{tried}: {wait:?}"
-                );
+                assert!((SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait), "{tried}: {wait:?}");
             }
         }
         assert!((0..50).all(|_| backoff(1) <= Duration::from_secs(2)));

@@ -37,10 +37,7 @@ struct Place {
 
 impl Room {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            places: Arc::new(Semaphore::new(ANSWERS)),
-            buffers: Mutex::default(),
-        })
+        Arc::new(Self { places: Arc::new(Semaphore::new(ANSWERS)), buffers: Mutex::default() })
     }
 
     /// Waits for a place, and gives an empty body that has it.
@@ -50,10 +47,7 @@ impl Room {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         Body {
             bytes: buffers.pop().unwrap_or_default(),
-            place: permit.map(|permit| Place {
-                room: Arc::clone(self),
-                _permit: permit,
-            }),
+            place: permit.map(|permit| Place { room: Arc::clone(self), _permit: permit }),
         }
     }
 }

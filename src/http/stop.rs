@@ -30,10 +30,7 @@ impl Stop {
     /// Waits for a signal; for ever when nobody can send one any more.
     pub async fn signalled(&self) -> Signal {
         let mut receiver = self.0.clone();
-        let seen = receiver
-            .wait_for(Option::is_some)
-            .await
-            .map(|signal| *signal);
+        let seen = receiver.wait_for(Option::is_some).await.map(|signal| *signal);
         match seen {
             Ok(Some(signal)) => signal,
             Ok(None) | Err(_) => std::future::pending().await,

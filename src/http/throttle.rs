@@ -43,18 +43,9 @@ impl Throttle {
     pub fn new(most: usize) -> Arc<Self> {
         let most = most.max(1);
         let now = Instant::now();
-        let state = State {
-            limit: most,
-            under_way: 0,
-            good_in_a_row: 0,
-            resume_at: now,
-            slowed_at: now,
-        };
-        Arc::new(Self {
-            most,
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        })
+        let state =
+            State { limit: most, under_way: 0, good_in_a_row: 0, resume_at: now, slowed_at: now };
+        Arc::new(Self { most, state: Mutex::new(state), changed: Notify::new() })
     }
 
     /// Waits until one more request may begin.
@@ -68,10 +59,7 @@ impl Throttle {
                     Some(state.resume_at)
                 } else if state.under_way < state.limit {
                     state.under_way += 1;
-                    return Turn {
-                        throttle: Arc::clone(self),
-                        began: now,
-                    };
+                    return Turn { throttle: Arc::clone(self), began: now };
                 } else {
                     None
                 }
@@ -143,11 +131,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn refusals_of_one_round_halve_once_and_hold_everyone_back() {
         let throttle = Throttle::new(8);
-        let round = [
-            throttle.turn().await,
-            throttle.turn().await,
-            throttle.turn().await,
-        ];
+        let round = [throttle.turn().await, throttle.turn().await, throttle.turn().await];
         tokio::time::advance(Duration::from_millis(10)).await;
         for turn in &round {
             turn.slow_down(Duration::from_secs(7));

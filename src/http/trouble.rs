@@ -111,11 +111,7 @@ impl Trouble {
                 Some(proxy) if detail.contains(PROXY_WANTS_CREDENTIALS) => {
                     Self::ProxyCredentials { host, proxy }
                 }
-                proxy => Self::Connect {
-                    host,
-                    proxy,
-                    detail,
-                },
+                proxy => Self::Connect { host, proxy, detail },
             }
         } else if error.is_timeout() {
             Self::Timeout { host, detail }
@@ -184,14 +180,12 @@ impl Trouble {
                 Kind::Temporary,
                 "Another program may be using up the limit of this account or address; run again after the wait.",
             ),
-            Self::Deadline { .. } => (
-                Kind::Temporary,
-                "Run again, or give the run more time with --deadline <MINUTES>.",
-            ),
-            Self::Interrupted(signal) => (
-                Kind::Interrupted(*signal),
-                "Run again; it goes on where this run ended.",
-            ),
+            Self::Deadline { .. } => {
+                (Kind::Temporary, "Run again, or give the run more time with --deadline <MINUTES>.")
+            }
+            Self::Interrupted(signal) => {
+                (Kind::Interrupted(*signal), "Run again; it goes on where this run ended.")
+            }
         };
         Failure::new(kind, message, hint)
     }
@@ -211,15 +205,9 @@ pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
         }
         next = error.source();
     }
-    if reasons.is_empty() {
-        "no reason given".into()
-    } else {
-        reasons.join(": ")
-    }
+    if reasons.is_empty() { "no reason given".into() } else { reasons.join(": ") }
 }
 
 fn on_the_way(proxy: Option<&str>) -> String {
-    proxy
-        .map(|proxy| format!(" through the proxy {proxy}"))
-        .unwrap_or_default()
+    proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
 }

@@ -24,10 +24,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure>
     let refuse = |why: String| {
         Failure::new(
             Kind::Configuration,
-            format!(
-                "the certificates in {} (--ca-cert) cannot be used: {why}",
-                path.display()
-            ),
+            format!("the certificates in {} (--ca-cert) cannot be used: {why}", path.display()),
             "Name a file with one or more certificates in PEM form (text, each beginning with -----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in <FILE>` turns the binary form into it. Nothing was asked or sent.",
         )
     };

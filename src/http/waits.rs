@@ -28,10 +28,7 @@ impl Waits {
         state.begun += 1;
         let number = state.begun;
         state.on.insert(number, (host.to_owned(), until.into_std()));
-        Waiting {
-            waits: self.clone(),
-            number,
-        }
+        Waiting { waits: self.clone(), number }
     }
 
     /// The host that is waited for the longest from now on, and how long.

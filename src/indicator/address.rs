@@ -60,9 +60,7 @@ const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 /// The address a text spells. An IPv4 address dressed as IPv6 (`::ffff:192.0.2.1`) is
 /// undressed; zones, ports and brackets are no part of an address.
 pub(crate) fn normalise(text: &str) -> Option<IpAddr> {
-    text.parse::<IpAddr>()
-        .ok()
-        .map(|address| address.to_canonical())
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
 /// Whether an address means the same machine from everywhere.

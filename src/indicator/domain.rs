@@ -45,9 +45,7 @@ pub(crate) fn normalise(text: &str) -> Option<String> {
 /// One label is enough here, since inner hosts are often called so.
 pub(super) fn host_name(ascii: &str) -> Option<&str> {
     let name = ascii.strip_suffix('.').unwrap_or(ascii);
-    let last_fits = name
-        .rsplit_once('.')
-        .is_none_or(|(_, last)| !last.contains('_'));
+    let last_fits = name.rsplit_once('.').is_none_or(|(_, last)| !last.contains('_'));
     (name.len() <= MAX_NAME && last_fits && name.split('.').all(is_label)).then_some(name)
 }
 
@@ -59,8 +57,7 @@ pub(crate) fn is_inner(name: &str) -> bool {
 
 fn is_reserved(name: &str) -> bool {
     INNER_NAMES.into_iter().any(|inner| {
-        name.strip_suffix(inner)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        name.strip_suffix(inner).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     })
 }
 
@@ -69,9 +66,7 @@ fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]
@@ -185,17 +180,10 @@ mod tests {
     #[test]
     fn inner_names_are_private_with_all_below_them() {
         for name in INNER_NAMES {
-            let (below, shouted) = (
-                format!("a.b.{name}"),
-                format!("DC01.{name}.").to_uppercase(),
-            );
+            let (below, shouted) = (format!("a.b.{name}"), format!("DC01.{name}.").to_uppercase());
             check(
                 Domain,
-                &[
-                    (name, Err(Private)),
-                    (&below, Err(Private)),
-                    (&shouted, Err(Private)),
-                ],
+                &[(name, Err(Private)), (&below, Err(Private)), (&shouted, Err(Private))],
             );
         }
     }

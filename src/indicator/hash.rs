@@ -15,9 +15,7 @@ pub(crate) fn normalise(text: &str, digits: usize) -> Option<String> {
 
 /// As [`normalise`], for a text that may be a hash of any of the three lengths.
 pub(crate) fn normalise_any(text: &str) -> Option<String> {
-    [SHA256_DIGITS, SHA1_DIGITS, MD5_DIGITS]
-        .into_iter()
-        .find_map(|digits| normalise(text, digits))
+    [SHA256_DIGITS, SHA1_DIGITS, MD5_DIGITS].into_iter().find_map(|digits| normalise(text, digits))
 }
 
 #[cfg(test)]
@@ -43,14 +41,8 @@ mod tests {
                 (EMPTY_SHA256, Err(Invalid)),
             ],
         );
-        check(
-            Sha1,
-            &[(EMPTY_SHA1, Ok(EMPTY_SHA1)), (EMPTY_MD5, Err(Invalid))],
-        );
-        check(
-            Sha256,
-            &[(EMPTY_SHA256, Ok(EMPTY_SHA256)), (EMPTY_SHA1, Err(Invalid))],
-        );
+        check(Sha1, &[(EMPTY_SHA1, Ok(EMPTY_SHA1)), (EMPTY_MD5, Err(Invalid))]);
+        check(Sha256, &[(EMPTY_SHA256, Ok(EMPTY_SHA256)), (EMPTY_SHA1, Err(Invalid))]);
     }
 
     #[test]

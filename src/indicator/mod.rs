@@ -50,10 +50,7 @@ impl Indicator {
         if inner {
             return Err(Refusal::Private);
         }
-        Ok(Self {
-            kind,
-            value: value.into(),
-        })
+        Ok(Self { kind, value: value.into() })
     }
 
     /// What it is.

@@ -76,10 +76,7 @@ fn nothing_is_nothing() {
 fn a_longer_text_is_refused_even_when_only_white_space_makes_it_long() {
     let padded = |length: usize| format!("{:length$}", "8.8.8.8");
     assert!(Indicator::parse(Address, &padded(MAX_BYTES)).is_ok());
-    assert_eq!(
-        Indicator::parse(Address, &padded(MAX_BYTES + 1)),
-        Err(Invalid)
-    );
+    assert_eq!(Indicator::parse(Address, &padded(MAX_BYTES + 1)), Err(Invalid));
 }
 
 /// Texts that come close to being an indicator, which arbitrary strings hardly ever do.

@@ -32,9 +32,7 @@ pub(super) struct Named(pub Kind);
 
 impl FromSql for Named {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Kind::from_name(value.as_str()?)
-            .map(Self)
-            .ok_or(FromSqlError::InvalidType)
+        Kind::from_name(value.as_str()?).map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -44,9 +42,7 @@ pub(super) struct Count(pub u64);
 impl FromSql for Count {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
-        u64::try_from(number)
-            .map(Self)
-            .map_err(|_| FromSqlError::OutOfRange(number))
+        u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
     }
 }
 
@@ -73,8 +69,6 @@ impl ToSql for Words {
 
 impl FromSql for Words {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?)
-            .map(Self)
-            .map_err(FromSqlError::other)
+        serde_json::from_str(value.as_str()?).map(Self).map_err(FromSqlError::other)
     }
 }

@@ -125,9 +125,8 @@ fn explain_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
     );
-    let short = error
-        .sqlite_error()
-        .is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ);
+    let short =
+        error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ);
     match error.sqlite_error_code() {
         _ if foreign || short => LedgerError::Damaged { path, detail },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -135,15 +134,11 @@ fn explain_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
         }
         Some(ErrorCode::DiskFull) => LedgerError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            LedgerError::Unwritable {
-                path,
-                reason: detail,
-            }
+            LedgerError::Unwritable { path, reason: detail }
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Other {
-            path,
-            detail: format!("another program keeps it busy ({detail})"),
-        },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            LedgerError::Other { path, detail: format!("another program keeps it busy ({detail})") }
+        }
         _ => LedgerError::Other { path, detail },
     }
 }
@@ -157,13 +152,9 @@ pub(super) fn explain_io(error: &io::Error, path: &Path) -> LedgerError {
         | io::ErrorKind::ReadOnlyFilesystem
         | io::ErrorKind::NotFound
         | io::ErrorKind::NotADirectory
-        | io::ErrorKind::IsADirectory => LedgerError::Unwritable {
-            path,
-            reason: error.to_string(),
-        },
-        _ => LedgerError::Other {
-            path,
-            detail: error.to_string(),
-        },
+        | io::ErrorKind::IsADirectory => {
+            LedgerError::Unwritable { path, reason: error.to_string() }
+        }
+        _ => LedgerError::Other { path, detail: error.to_string() },
     }
 }

@@ -35,10 +35,8 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 
 /// The one true path of the ledger: two names of one file must lead to one lock.
 pub(super) fn locate(path: &Path) -> Result<PathBuf> {
-    let unwritable = |reason: &str| LedgerError::Unwritable {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let unwritable =
+        |reason: &str| LedgerError::Unwritable { path: path.to_owned(), reason: reason.to_owned() };
     match fs::canonicalize(path) {
         Ok(found) if found.is_file() => return Ok(found),
         Ok(found) if found.is_dir() => return Err(unwritable("it is a folder")),
@@ -50,9 +48,7 @@ pub(super) fn locate(path: &Path) -> Result<PathBuf> {
     if fs::symlink_metadata(path).is_ok() {
         return Err(unwritable("it is a link to a file that does not exist"));
     }
-    let name = path
-        .file_name()
-        .ok_or_else(|| unwritable("the path names no file"))?;
+    let name = path.file_name().ok_or_else(|| unwritable("the path names no file"))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -68,10 +64,8 @@ pub(super) fn locate(path: &Path) -> Result<PathBuf> {
 
 /// Whether there is no ledger yet. An empty file is not that: a ledger is never made empty, so it lost its content.
 pub(super) fn is_absent(path: &Path) -> Result<bool> {
-    let damaged = |detail: &str| LedgerError::Damaged {
-        path: path.to_owned(),
-        detail: detail.to_owned(),
-    };
+    let damaged =
+        |detail: &str| LedgerError::Damaged { path: path.to_owned(), detail: detail.to_owned() };
     match fs::metadata(path) {
         Ok(found) if found.len() == 0 => Err(damaged("the file is empty")),
         Ok(_) => Ok(false),
@@ -93,9 +87,7 @@ pub(super) fn create(path: &Path) -> Result<()> {
     let draft = beside(path, ".half-made");
     let made = draw_up(&draft).and_then(|()| {
         let failed = |error: io::Error| explain_io(&error, path);
-        File::open(&draft)
-            .and_then(|file| file.sync_all())
-            .map_err(failed)?;
+        File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;
         fs::rename(&draft, path).map_err(failed)?;
         sync_folder(path).map_err(failed)
     });
@@ -103,13 +95,10 @@ pub(super) fn create(path: &Path) -> Result<()> {
         let _kept = fs::remove_file(&draft);
         match error {
             // Nobody has heard of the draft.
-            LedgerError::Full { .. } => LedgerError::Full {
-                path: path.to_owned(),
-            },
-            LedgerError::Unwritable { reason, .. } => LedgerError::Unwritable {
-                path: path.to_owned(),
-                reason,
-            },
+            LedgerError::Full { .. } => LedgerError::Full { path: path.to_owned() },
+            LedgerError::Unwritable { reason, .. } => {
+                LedgerError::Unwritable { path: path.to_owned(), reason }
+            }
             other => other,
         }
     })
@@ -186,36 +175,21 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, u32)> {
 /// Makes sure that the file is whole. Some 30 ms for 100,000 sightings: cheap enough to do it always.
 fn examine(db: &Connection, path: &Path) -> Result<()> {
     let failed = |error: rusqlite::Error| explain(error.into(), path);
-    let damaged = |detail| {
-        Err(LedgerError::Damaged {
-            path: path.to_owned(),
-            detail,
-        })
-    };
+    let damaged = |detail| Err(LedgerError::Damaged { path: path.to_owned(), detail });
     // In one transaction, so that no run makes the file grow or shrink between its header and its length.
     let transaction = db.unchecked_transaction().map_err(failed)?;
     let ask = |what| transaction.pragma_query_value(None, what, |row| row.get::<_, u32>(0));
     let pages = ask("page_count").map_err(failed)?;
     let size = ask("page_size").map_err(failed)?;
     let whole = u64::from(pages) * u64::from(size);
-    let length = fs::metadata(path)
-        .map_err(|error| explain_io(&error, path))?
-        .len();
+    let length = fs::metadata(path).map_err(|error| explain_io(&error, path))?.len();
     // SQLite reads the missing end of a last page as zeros, which may well pass for content.
     if length < whole {
-        return damaged(format!(
-            "{} of its {whole} bytes are missing",
-            whole - length
-        ));
+        return damaged(format!("{} of its {whole} bytes are missing", whole - length));
     }
-    let health: String = transaction
-        .pragma_query_value(None, "quick_check", |row| row.get(0))
-        .map_err(failed)?;
-    if health == "ok" {
-        Ok(())
-    } else {
-        damaged(health)
-    }
+    let health: String =
+        transaction.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(failed)?;
+    if health == "ok" { Ok(()) } else { damaged(health) }
 }
 
 /// Reads whose file it is without a lock, a journal or any other trace, so that a foreign database stays as it is.
@@ -231,12 +205,8 @@ fn peek(path: &Path) -> Option<(i32, i32)> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
     )
     .ok()?;
-    let application = db
-        .pragma_query_value(None, "application_id", |row| row.get(0))
-        .ok()?;
-    let version = db
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .ok()?;
+    let application = db.pragma_query_value(None, "application_id", |row| row.get(0)).ok()?;
+    let version = db.pragma_query_value(None, "user_version", |row| row.get(0)).ok()?;
     Some((application, version))
 }
 
@@ -249,16 +219,11 @@ fn identify(application: i32, version: i32, path: &Path) -> Result<u32> {
         });
     }
     match u32::try_from(version) {
-        Ok(found) if found > schema::VERSION => Err(LedgerError::Newer {
-            path,
-            found,
-            known: schema::VERSION,
-        }),
+        Ok(found) if found > schema::VERSION => {
+            Err(LedgerError::Newer { path, found, known: schema::VERSION })
+        }
         Ok(found) if found > 0 => Ok(found),
-        _ => Err(LedgerError::Damaged {
-            path,
-            detail: format!("no ledger has version {version}"),
-        }),
+        _ => Err(LedgerError::Damaged { path, detail: format!("no ledger has version {version}") }),
     }
 }
 
@@ -278,13 +243,9 @@ fn settle_in(db: &Connection) -> rusqlite::Result<()> {
 
 /// Why the file cannot be written to, for one that its owner protected: root could, and must not either.
 pub(super) fn must_be_writable(db: &Connection, path: &Path) -> Result<()> {
-    let protected = fs::metadata(path)
-        .map_err(|error| explain_io(&error, path))?
-        .permissions()
-        .readonly();
-    let read_only = db
-        .is_readonly("main")
-        .map_err(|error| explain(Fault::from(error), path))?;
+    let protected =
+        fs::metadata(path).map_err(|error| explain_io(&error, path))?.permissions().readonly();
+    let read_only = db.is_readonly("main").map_err(|error| explain(Fault::from(error), path))?;
     if protected || read_only {
         return Err(LedgerError::Unwritable {
             path: path.to_owned(),

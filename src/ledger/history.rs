@@ -71,10 +71,7 @@ impl View {
                  GROUP BY code ORDER BY sum(submissions) DESC, code LIMIT ?2",
             )?;
             let rows = select.query_map(params![since.to_string(), limit], |row| {
-                Ok(Technique {
-                    code: row.get(0)?,
-                    submissions: row.get::<_, Count>(1)?.0,
-                })
+                Ok(Technique { code: row.get(0)?, submissions: row.get::<_, Count>(1)?.0 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

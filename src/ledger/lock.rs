@@ -24,10 +24,9 @@ impl Lock {
     /// Takes the lock of the ledger at `path` without waiting, and leaves this process's number and the time in it.
     pub(super) fn take(path: &Path, now: DateTime<Utc>) -> Result<Self> {
         let failed = |error: &std::io::Error| match explain_io(error, path) {
-            LedgerError::Unwritable { path, reason } => LedgerError::Unwritable {
-                path,
-                reason: format!("its lock file: {reason}"),
-            },
+            LedgerError::Unwritable { path, reason } => {
+                LedgerError::Unwritable { path, reason: format!("its lock file: {reason}") }
+            }
             other => other,
         };
         let mut file = files::private()

@@ -113,11 +113,7 @@ impl Ledger {
         let (db, version) = files::connect(&path)?;
         let view = View::new(db, path);
         view.must_be_writable()?;
-        let ledger = Self {
-            view,
-            rehearsal: false,
-            _lock: Some(lock),
-        };
+        let ledger = Self { view, rehearsal: false, _lock: Some(lock) };
         // Writing the version also when it is current proves now, and not after an hour of reading from a
         // vendor, that the folder takes a journal and the disk has room.
         ledger.atomically(|db| Ok(schema::migrate(db, version)?))?;
@@ -142,11 +138,7 @@ impl Ledger {
     /// When the system's folder for temporary files cannot be written to.
     pub fn temporary() -> Result<Self> {
         let (db, path) = files::temporary()?;
-        let ledger = Self {
-            view: View::new(db, path),
-            rehearsal: false,
-            _lock: None,
-        };
+        let ledger = Self { view: View::new(db, path), rehearsal: false, _lock: None };
         ledger.atomically(|db| Ok(schema::migrate(db, 0)?))?;
         Ok(ledger)
     }
@@ -170,11 +162,7 @@ impl Ledger {
         view.read(|db| {
             Ok(db.execute_batch("PRAGMA cache_spill = OFF; PRAGMA journal_mode = MEMORY; BEGIN")?)
         })?;
-        let ledger = Self {
-            view,
-            rehearsal: true,
-            _lock: Some(lock),
-        };
+        let ledger = Self { view, rehearsal: true, _lock: Some(lock) };
         ledger.atomically(|db| Ok(schema::migrate(db, version)?))?;
         Ok(ledger)
     }
@@ -202,9 +190,7 @@ impl Ledger {
             return Ok(AtOnce { _reading: None });
         }
         match self.view.db().unchecked_transaction() {
-            Ok(reading) => Ok(AtOnce {
-                _reading: Some(reading),
-            }),
+            Ok(reading) => Ok(AtOnce { _reading: Some(reading) }),
             Err(error) => Err(explain(error.into(), self.view.path())),
         }
     }
@@ -227,16 +213,11 @@ impl Ledger {
         // A savepoint would do for both, but SQLite copies every page it changes to a second journal for it. Immediate,
         // because one that has read something and then wants to write does not wait for another program.
         let (begin, end, undo) = if self.rehearsal {
-            (
-                "SAVEPOINT step",
-                "RELEASE step",
-                "ROLLBACK TO step; RELEASE step",
-            )
+            ("SAVEPOINT step", "RELEASE step", "ROLLBACK TO step; RELEASE step")
         } else {
             ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
         };
-        db.execute_batch(begin)
-            .map_err(|error| tell(error.into()))?;
+        db.execute_batch(begin).map_err(|error| tell(error.into()))?;
         let done = work(db).and_then(|value| {
             db.execute_batch(end)?;
             Ok(value)

@@ -83,10 +83,7 @@ impl Pending {
     /// The place right after this entry, for the next [`Ledger::batch`].
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        Cursor {
-            rank: -self.severity.map_or(-1, i64::from),
-            id: self.id,
-        }
+        Cursor { rank: -self.severity.map_or(-1, i64::from), id: self.id }
     }
 }
 
@@ -159,8 +156,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn known(&self, tenant: TenantId, detection: &str, indicator: &Indicator) -> Result<Known> {
-        self.view
-            .read(|db| Ok(known(db, tenant, detection, indicator)?))
+        self.view.read(|db| Ok(known(db, tenant, detection, indicator)?))
     }
 
     /// The next entries to send: the most severe first, then those stored first. `after` skips what was handed out
@@ -175,10 +171,7 @@ impl Ledger {
         limit: usize,
         after: Option<Cursor>,
     ) -> Result<Vec<Pending>> {
-        let after = after.unwrap_or(Cursor {
-            rank: i64::MIN,
-            id: EntryId(0),
-        });
+        let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.view.read(|db| {
             let mut select = db.prepare_cached(
@@ -253,12 +246,7 @@ fn known(
                        (SELECT state FROM outbox WHERE id = entry))
          FROM sighting WHERE tenant = ?1 AND detection = ?2 AND kind = ?3 AND value = ?4",
     )?;
-    let key = params![
-        tenant.0,
-        detection,
-        indicator.kind().as_str(),
-        indicator.value()
-    ];
+    let key = params![tenant.0, detection, indicator.kind().as_str(), indicator.value()];
     let known = find.query_row(key, |row| {
         Ok(match row.get_ref(0)?.as_str()? {
             "waiting" => Known::Waiting,
@@ -301,7 +289,5 @@ fn link_all(
 pub(super) fn count(db: &Connection, tenant: TenantId, state: &str) -> rusqlite::Result<u64> {
     let mut count =
         db.prepare_cached("SELECT count(*) FROM outbox WHERE tenant = ?1 AND state = ?2")?;
-    count.query_row(params![tenant.0, state], |row| {
-        Ok(row.get::<_, Count>(0)?.0)
-    })
+    count.query_row(params![tenant.0, state], |row| Ok(row.get::<_, Count>(0)?.0))
 }

@@ -39,12 +39,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written.
     pub fn forget(&self, now: DateTime<Utc>) -> Result<Forgotten> {
-        let before = |kept| {
-            Time(
-                now.checked_sub_signed(kept)
-                    .unwrap_or(DateTime::<Utc>::MIN_UTC),
-            )
-        };
+        let before = |kept| Time(now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC));
         let (settled, begun) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
         let day = |time: &Time| time.0.date_naive().to_string();
         let (quota_day, technique_day) = (day(&settled), day(&begun));
@@ -77,9 +72,7 @@ fn forget_settled(db: &Connection, before: &Time) -> rusqlite::Result<usize> {
 pub(super) fn used(db: &Connection, token: &str, day: NaiveDate) -> rusqlite::Result<u64> {
     let mut select = db.prepare_cached("SELECT used FROM quota WHERE token = ?1 AND day = ?2")?;
     let used = select
-        .query_row(params![token, day.to_string()], |row| {
-            Ok(row.get::<_, Count>(0)?.0)
-        })
+        .query_row(params![token, day.to_string()], |row| Ok(row.get::<_, Count>(0)?.0))
         .optional()?;
     Ok(used.unwrap_or(0))
 }

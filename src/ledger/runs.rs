@@ -45,10 +45,8 @@ impl Ledger {
         window: Option<(DateTime<Utc>, DateTime<Utc>)>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let (from, until) = (
-            window.map(|window| Time(window.0)),
-            window.map(|window| Time(window.1)),
-        );
+        let (from, until) =
+            (window.map(|window| Time(window.0)), window.map(|window| Time(window.1)));
         self.atomically(|db| {
             let mut insert = db.prepare_cached(
                 "INSERT INTO run (tenant, id, mode, read_from, read_until, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -74,10 +74,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger cannot be written.
     pub fn retry_quarantined(&self, filter: &Filter) -> Result<u64> {
-        let filter = Filter {
-            state: Some(State::Quarantined),
-            ..filter.clone()
-        };
+        let filter = Filter { state: Some(State::Quarantined), ..filter.clone() };
         self.atomically(|db| {
             let update = format!(
                 "UPDATE outbox SET state = 'waiting', status = NULL, words = NULL, refused_at = NULL WHERE {MATCHES}"

@@ -92,11 +92,7 @@ fn last_run(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<LastRu
     )?;
     select
         .query_row(params![tenant.0], |row| {
-            Ok((
-                time(row, "started_at")?,
-                row.get("exit_code")?,
-                row.get("error")?,
-            ))
+            Ok((time(row, "started_at")?, row.get("exit_code")?, row.get("error")?))
         })
         .optional()
 }
@@ -106,6 +102,5 @@ fn the_time(
     select: &str,
     tenant: TenantId,
 ) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    db.prepare_cached(select)?
-        .query_row([tenant.0], |row| time(row, "time"))
+    db.prepare_cached(select)?.query_row([tenant.0], |row| time(row, "time"))
 }

@@ -20,11 +20,7 @@ pub fn may_rotate() {
 /// # Errors
 /// The system's.
 pub fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// A log file with its limits.
@@ -51,17 +47,8 @@ impl LogFile {
     pub fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
         let file = open(path)?;
         let size = file.metadata()?.len();
-        let state = Mutex::new(State {
-            file,
-            size,
-            stuck: false,
-        });
-        Ok(Self {
-            path: path.to_owned(),
-            max_size,
-            keep,
-            state,
-        })
+        let state = Mutex::new(State { file, size, stuck: false });
+        Ok(Self { path: path.to_owned(), max_size, keep, state })
     }
 
     /// Writes one line in one write, so that lines of concurrent writers do not mix.
@@ -151,9 +138,6 @@ mod tests {
         std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
         std::fs::write(&path, "of another process\n").unwrap();
         log.write("second line\n").unwrap();
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            "of another process\nsecond line\n"
-        );
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "of another process\nsecond line\n");
     }
 }

@@ -118,10 +118,7 @@ impl<S: Subscriber> Layer<S> for Log {
 
 impl Log {
     fn line(&self, level: Level, message: &str) -> String {
-        let time = self
-            .clock
-            .now()
-            .to_rfc3339_opts(SecondsFormat::Millis, true);
+        let time = self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let level = match level {
             Level::WARN => "WARNING",
             Level::ERROR => "ERROR",

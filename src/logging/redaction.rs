@@ -27,10 +27,7 @@ pub fn remember(secret: &SecretString) {
     let escaped = plain.escape_default().to_string();
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     for spelling in [plain.to_owned(), form, percent, escaped] {
-        if !secrets
-            .iter()
-            .any(|known| known.expose_secret() == spelling)
-        {
+        if !secrets.iter().any(|known| known.expose_secret() == spelling) {
             secrets.push(SecretString::from(spelling));
         }
     }
@@ -107,11 +104,7 @@ mod tests {
     #[test]
     fn secrets_are_masked_in_each_spelling() {
         remember(&SecretString::from("p@ss word/42"));
-        for shown in [
-            "key p@ss word/42!",
-            "key p%40ss+word%2F42!",
-            "key p%40ss%20word%2F42!",
-        ] {
+        for shown in ["key p@ss word/42!", "key p%40ss+word%2F42!", "key p%40ss%20word%2F42!"] {
             assert_eq!(safe(shown), "key [secret]!", "{shown}");
         }
     }

@@ -33,15 +33,9 @@ fn view(path: &Path) -> Result<Option<View>, Failure> {
 }
 
 fn nothing_yet(path: &Path) -> String {
-    format!(
-        "there is no ledger {} yet; the first run makes it\n",
-        path.display()
-    )
+    format!("there is no ledger {} yet; the first run makes it\n", path.display())
 }
 
 fn instant(time: Option<DateTime<Utc>>) -> String {
-    time.map_or_else(
-        || "never".into(),
-        |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
-    )
+    time.map_or_else(|| "never".into(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

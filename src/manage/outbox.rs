@@ -26,10 +26,7 @@ pub fn outbox(args: &OutboxArgs, clock: Clock) -> ExitCode {
 }
 
 fn filter(which: &WhichArgs) -> Filter {
-    Filter {
-        state: which.quarantined.then_some(State::Quarantined),
-        ..Filter::default()
-    }
+    Filter { state: which.quarantined.then_some(State::Quarantined), ..Filter::default() }
 }
 
 fn held(which: &WhichArgs) -> Result<Vec<Held>, Failure> {
@@ -43,19 +40,12 @@ fn list(which: &WhichArgs, json: bool) -> Result<String, Failure> {
     let held = held(which)?;
     if json {
         let entries: Vec<_> = held.iter().map(as_json).collect();
-        return Ok(format!(
-            "{}\n",
-            json!({"schema_version": 1, "entries": entries})
-        ));
+        return Ok(format!("{}\n", json!({"schema_version": 1, "entries": entries})));
     }
     if held.is_empty() {
         return Ok(format!(
             "nothing {}\n",
-            if which.quarantined {
-                "is in quarantine"
-            } else {
-                "waits or is in quarantine"
-            }
+            if which.quarantined { "is in quarantine" } else { "waits or is in quarantine" }
         ));
     }
     Ok(held.iter().map(as_text).collect())
@@ -98,10 +88,7 @@ fn export(which: &WhichArgs) -> Result<String, Failure> {
         Some(view) => view.export(&filter(which))?,
         None => Vec::new(),
     };
-    let items: Vec<String> = items
-        .iter()
-        .map(|item| redaction::safe_json(item))
-        .collect();
+    let items: Vec<String> = items.iter().map(|item| redaction::safe_json(item)).collect();
     Ok(format!("[{}]\n", items.join(",\n")))
 }
 
@@ -111,9 +98,7 @@ fn retry(which: &WhichArgs, clock: Clock) -> Result<String, Failure> {
         return Ok(nothing_yet(path));
     };
     let count = ledger.retry_quarantined(&filter(which))?;
-    Ok(format!(
-        "{count} submissions left quarantine; the next run sends what waits\n"
-    ))
+    Ok(format!("{count} submissions left quarantine; the next run sends what waits\n"))
 }
 
 fn drop(which: &WhichArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
@@ -142,22 +127,14 @@ fn confirmed(count: usize) -> Result<bool, Failure> {
             "Add --yes to drop them without a question, or look first with `collective-insights outbox list`.",
         ));
     }
-    report::out(&format!(
-        "Drop {count} submissions for good? They will never be sent. [y/N] "
-    ));
+    report::out(&format!("Drop {count} submissions for good? They will never be sent. [y/N] "));
     let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| {
-            Failure::new(
-                Kind::Unexpected,
-                format!("the answer cannot be read: {error}"),
-                "Add --yes to drop without a question.",
-            )
-        })?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    std::io::stdin().lock().read_line(&mut answer).map_err(|error| {
+        Failure::new(
+            Kind::Unexpected,
+            format!("the answer cannot be read: {error}"),
+            "Add --yes to drop without a question.",
+        )
+    })?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

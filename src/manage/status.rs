@@ -26,11 +26,7 @@ fn show(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
         None if args.json => Vec::new(),
         None => return Ok(nothing_yet(path)),
     };
-    Ok(if args.json {
-        as_json(&sources)
-    } else {
-        sources.iter().map(as_text).collect()
-    })
+    Ok(if args.json { as_json(&sources) } else { sources.iter().map(as_text).collect() })
 }
 
 fn as_text(source: &SourceStatus) -> String {
@@ -44,36 +40,21 @@ fn as_text(source: &SourceStatus) -> String {
         (Some(_), Some(code)) => format!(", exit code {code}"),
         (Some(_), None) => ", still on or killed".into(),
     };
-    let error = source
-        .last_error
-        .as_deref()
-        .map(|error| format!(": {}", line(error)))
-        .unwrap_or_default();
+    let error =
+        source.last_error.as_deref().map(|error| format!(": {}", line(error))).unwrap_or_default();
     let since = source
         .oldest_waiting
         .map(|time| format!(" (the oldest since {})", instant(Some(time))))
         .unwrap_or_default();
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{} (account {}{organizations})",
-        source.source, source.account
-    );
-    let _ = writeln!(
-        text,
-        "  last run       {}{ended}{error}",
-        instant(source.last_run)
-    );
+    let _ = writeln!(text, "{} (account {}{organizations})", source.source, source.account);
+    let _ = writeln!(text, "  last run       {}{ended}{error}", instant(source.last_run));
     let _ = writeln!(text, "  last success   {}", instant(source.last_success));
     let _ = writeln!(text, "  read up to     {}", instant(source.read_until));
     let _ = writeln!(text, "  waiting        {}{since}", source.waiting);
     let _ = writeln!(text, "  in quarantine  {}", source.quarantined);
-    let _ = writeln!(
-        text,
-        "  sent today     {} (this API key, UTC day)",
-        source.used_today
-    );
+    let _ = writeln!(text, "  sent today     {} (this API key, UTC day)", source.used_today);
     text
 }
 

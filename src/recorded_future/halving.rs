@@ -11,13 +11,7 @@ impl<T> Halving<T> {
     /// The whole batch as its only part.
     #[must_use]
     pub fn new(batch: Vec<T>) -> Self {
-        Self {
-            parts: if batch.is_empty() {
-                Vec::new()
-            } else {
-                vec![batch]
-            },
-        }
+        Self { parts: if batch.is_empty() { Vec::new() } else { vec![batch] } }
     }
 
     /// The next part to send; never empty.

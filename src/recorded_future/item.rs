@@ -68,9 +68,7 @@ struct Incident<'a> {
 /// Never with the types as they are; a change of them that JSON cannot hold would show here.
 pub fn item(submission: &Submission, labels: Labels) -> serde_json::Result<Box<RawValue>> {
     let item = Item {
-        timestamp: submission
-            .observed_at
-            .to_rfc3339_opts(SecondsFormat::Millis, true),
+        timestamp: submission.observed_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         ioc: Ioc {
             r#type: submission.indicator.kind().as_str(),
             value: submission.indicator.value(),
@@ -88,11 +86,7 @@ pub fn item(submission: &Submission, labels: Labels) -> serde_json::Result<Box<R
             name: submission.incident_name.as_deref().and_then(clean),
             r#type: labels.incident_type,
         },
-        mitre_codes: submission
-            .mitre_codes
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        mitre_codes: submission.mitre_codes.iter().map(ToString::to_string).collect(),
     };
     serde_json::value::to_raw_value(&item)
 }

@@ -67,13 +67,7 @@ impl<'a> Client<'a> {
             (ACCEPT, json),
             (TOKEN_HEADER, token),
         ]);
-        Ok(Self {
-            http,
-            settings,
-            url,
-            headers,
-            debug,
-        })
+        Ok(Self { http, settings, url, headers, debug })
     }
 
     /// The service's address as it is set.
@@ -85,10 +79,7 @@ impl<'a> Client<'a> {
     /// Sends one batch and says what became of it.
     pub async fn submit(&self, items: &[&RawValue]) -> Verdict {
         let request = Request {
-            options: Options {
-                debug: self.debug,
-                summary: true,
-            },
+            options: Options { debug: self.debug, summary: true },
             organization_ids: &self.settings.organization_ids,
             data: items,
         };

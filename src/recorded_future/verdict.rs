@@ -91,17 +91,12 @@ impl Processed {
 pub(super) fn receipt(answer: &Answer) -> Result<Receipt, Broken> {
     // It has no body by definition, and says all the same that the batch was taken.
     if answer.status.as_u16() == 204 {
-        return Ok(Receipt {
-            debug: None,
-            processed: None,
-        });
+        return Ok(Receipt { debug: None, processed: None });
     }
     let body: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&answer.body).map_err(|error| Broken::json(&error))?;
     let result = body.get("result");
-    let debug = result
-        .and_then(|result| result.get("debug"))
-        .and_then(serde_json::Value::as_bool);
+    let debug = result.and_then(|result| result.get("debug")).and_then(serde_json::Value::as_bool);
     let processed = result
         .and_then(|result| result.pointer("/summary/processed"))
         // A list would be read by its places.
@@ -118,18 +113,8 @@ pub(super) fn receipt(answer: &Answer) -> Result<Receipt, Broken> {
                 #[serde(default)]
                 url: u64,
             }
-            let Counts {
-                hash,
-                domain,
-                ip,
-                url,
-            } = Counts::deserialize(processed).ok()?;
-            Some(Processed {
-                hash,
-                domain,
-                ip,
-                url,
-            })
+            let Counts { hash, domain, ip, url } = Counts::deserialize(processed).ok()?;
+            Some(Processed { hash, domain, ip, url })
         });
     Ok(Receipt { debug, processed })
 }

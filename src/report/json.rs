@@ -47,18 +47,13 @@ pub(super) fn document(report: &Report) -> String {
         tool_version: env!("CARGO_PKG_VERSION"),
         run_id: &report.run_id,
         source: report.labels.name,
-        window: report.window.map(|window| Span {
-            start: instant(window.start),
-            end: instant(window.end),
-        }),
+        window: report
+            .window
+            .map(|window| Span { start: instant(window.start), end: instant(window.end) }),
         mode: report.mode.name(),
         counts: &report.counts,
         exit_code: report.exit_code(),
-        notes: report
-            .notes
-            .iter()
-            .map(|note| redaction::safe(note))
-            .collect(),
+        notes: report.notes.iter().map(|note| redaction::safe(note)).collect(),
         items: (report.mode == Mode::DryRun).then_some(&report.items),
         error: report.failures().first().map(|failure| Error {
             kind: failure.kind.name(),

@@ -88,9 +88,7 @@ impl Report {
     /// How the run ended, as an exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        self.failures
-            .first()
-            .map_or(0, |failure| failure.kind.exit_code())
+        self.failures.first().map_or(0, |failure| failure.kind.exit_code())
     }
 }
 
@@ -111,11 +109,7 @@ pub(crate) const fn urgency(kind: Kind) -> u8 {
 #[must_use]
 pub fn print(report: &Report, output: OutputArgs) -> ExitCode {
     // Without a window the run ended before it began, and has no numbers to tell.
-    let summary = if report.window.is_some() {
-        text::summary(report)
-    } else {
-        String::new()
-    };
+    let summary = if report.window.is_some() { text::summary(report) } else { String::new() };
     for line in summary.lines() {
         tracing::info!("{line}");
     }
@@ -145,9 +139,7 @@ pub fn print_failure(failure: &Failure) -> ExitCode {
 /// Writes to stdout. A reader that went away (`| head`) is no failure of the run.
 pub fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn err(text: &str) {

@@ -114,10 +114,7 @@ impl Progress {
         loop {
             tokio::time::sleep(pause).await;
             if let Some(words) = self.work().in_words() {
-                let wait = self
-                    .wait()
-                    .map(|wait| format!("; waiting {wait}"))
-                    .unwrap_or_default();
+                let wait = self.wait().map(|wait| format!("; waiting {wait}")).unwrap_or_default();
                 tracing::info!("{words}{wait}");
             }
         }
@@ -150,12 +147,9 @@ impl Work {
                 None => format!("read {alerts} alerts"),
             }),
             Self::Storing { submissions } => Some(format!("storing {submissions} submissions")),
-            Self::Sending {
-                sent, refused, all, ..
-            } => Some(format!(
-                "sent {sent} of {all} submissions{}",
-                in_quarantine(refused)
-            )),
+            Self::Sending { sent, refused, all, .. } => {
+                Some(format!("sent {sent} of {all} submissions{}", in_quarantine(refused)))
+            }
         }
     }
 }
@@ -178,25 +172,13 @@ mod tests {
 
     #[test]
     fn the_log_gets_what_is_known() {
-        let reading = |total| Work::Reading {
-            pages: 12,
-            alerts: 12_000,
-            total,
-        };
-        let sending = |refused| Work::Sending {
-            batches: 3,
-            sent: 3000,
-            refused,
-            all: 5000,
-        };
+        let reading = |total| Work::Reading { pages: 12, alerts: 12_000, total };
+        let sending = |refused| Work::Sending { batches: 3, sent: 3000, refused, all: 5000 };
         for (work, words) in [
             (Work::Short, None),
             (reading(Some(20_000)), Some("read 12000 of 20000 alerts")),
             (reading(None), Some("read 12000 alerts")),
-            (
-                Work::Storing { submissions: 9 },
-                Some("storing 9 submissions"),
-            ),
+            (Work::Storing { submissions: 9 }, Some("storing 9 submissions")),
             (sending(0), Some("sent 3000 of 5000 submissions")),
             (sending(2), Some("sent 3000 of 5000 submissions, 2 refused")),
         ] {

@@ -19,11 +19,7 @@ pub(super) fn summary(report: &Report) -> String {
         format!(", {} to {}", instant(window.start), instant(window.end))
     });
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{}{span} (run {})",
-        report.labels.title, report.run_id
-    );
+    let _ = writeln!(text, "{}{span} (run {})", report.labels.title, report.run_id);
     let _ = writeln!(
         text,
         "Alerts:      {} fetched; of these {} below threshold, {} unreadable, {} without an indicator",

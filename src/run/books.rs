@@ -46,14 +46,7 @@ impl<'a> Books<'a> {
             token: token.clone(),
             organizations: settings.recorded_future.organization_ids.clone(),
         })?;
-        Ok(Self {
-            settings,
-            clock,
-            run_id: run_id.to_owned(),
-            ledger,
-            tenant,
-            token,
-        })
+        Ok(Self { settings, clock, run_id: run_id.to_owned(), ledger, tenant, token })
     }
 
     pub fn checkpoint(&self) -> Result<Option<DateTime<Utc>>, Failure> {
@@ -87,14 +80,12 @@ impl<'a> Books<'a> {
 
     /// What earlier runs did with a detection's indicator.
     pub fn past(&self, detection: &str, indicator: &Indicator) -> Result<Past, Failure> {
-        Ok(
-            match self.ledger.known(self.tenant, detection, indicator)? {
-                Known::New => Past::New,
-                Known::Delivered if self.settings.resend => Past::New,
-                Known::Delivered => Past::Delivered,
-                Known::Waiting | Known::Quarantined | Known::Dropped => Past::Held,
-            },
-        )
+        Ok(match self.ledger.known(self.tenant, detection, indicator)? {
+            Known::New => Past::New,
+            Known::Delivered if self.settings.resend => Past::New,
+            Known::Delivered => Past::Delivered,
+            Known::Waiting | Known::Quarantined | Known::Dropped => Past::Held,
+        })
     }
 
     /// Puts submissions into the outbox, all or none.
@@ -108,9 +99,7 @@ impl<'a> Books<'a> {
         // and settling a batch touches fewer pages.
         submissions.sort_by_key(|submission| Reverse(submission.severity));
         // One after the other: with all that they repeat, they take more memory than anything else.
-        let entries = submissions
-            .into_iter()
-            .map(|submission| entry(submission, repeats, labels));
+        let entries = submissions.into_iter().map(|submission| entry(submission, repeats, labels));
         self.ledger.store_each(
             self.tenant,
             &self.run_id,
@@ -135,9 +124,7 @@ impl<'a> Books<'a> {
     }
 
     pub fn delivered(&self, ids: &[EntryId]) -> Result<(), Failure> {
-        Ok(self
-            .ledger
-            .settle_delivered(self.tenant, &self.token, ids, self.clock.now())?)
+        Ok(self.ledger.settle_delivered(self.tenant, &self.token, ids, self.clock.now())?)
     }
 
     /// Notes that these were sent and are waiting still.
@@ -146,9 +133,7 @@ impl<'a> Books<'a> {
     }
 
     pub fn quarantine(&self, id: EntryId, status: u16, words: &str) -> Result<(), Failure> {
-        Ok(self
-            .ledger
-            .quarantine(self.tenant, id, status, words, self.clock.now())?)
+        Ok(self.ledger.quarantine(self.tenant, id, status, words, self.clock.now())?)
     }
 
     /// How many more submissions the UTC day holds; `None` for any number.
@@ -156,9 +141,7 @@ impl<'a> Books<'a> {
         let Some(limit) = self.settings.daily_limit else {
             return Ok(None);
         };
-        let used = self
-            .ledger
-            .used(&self.token, self.clock.now().date_naive())?;
+        let used = self.ledger.used(&self.token, self.clock.now().date_naive())?;
         Ok(Some(limit.saturating_sub(used)))
     }
 
@@ -168,8 +151,7 @@ impl<'a> Books<'a> {
     pub fn found(&self, choice: &Choice) -> Result<(), Failure> {
         if choice.may_found_checkpoint && self.checkpoint()?.is_none() {
             let start = choice.window.start;
-            self.ledger
-                .advance(self.tenant, start, start, self.clock.now())?;
+            self.ledger.advance(self.tenant, start, start, self.clock.now())?;
         }
         Ok(())
     }

@@ -56,9 +56,10 @@ impl<'a> Delivery<'a> {
         let settled = report.counts.submitted + report.counts.quarantined;
         self.all = settled + self.books.waiting()?;
         while !self.ended {
-            let room = self.books.room_today()?.map_or(usize::MAX, |room| {
-                usize::try_from(room).unwrap_or(usize::MAX)
-            });
+            let room = self
+                .books
+                .room_today()?
+                .map_or(usize::MAX, |room| usize::try_from(room).unwrap_or(usize::MAX));
             let batch = self.books.batch(self.batch_size.min(room.max(1)))?;
             if batch.is_empty() {
                 return Ok(());
@@ -135,8 +136,7 @@ impl<'a> Delivery<'a> {
         refused: &Refused,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        self.books
-            .quarantine(pending.id, refused.status, &refused.words)?;
+        self.books.quarantine(pending.id, refused.status, &refused.words)?;
         report.counts.quarantined += 1;
         self.tell(report);
         tracing::warn!(
@@ -187,12 +187,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn show(&self, report: &mut Report) -> Result<(), Failure> {
-        report.items = self
-            .books
-            .batch(usize::MAX)?
-            .into_iter()
-            .map(|(_, item)| item)
-            .collect();
+        report.items = self.books.batch(usize::MAX)?.into_iter().map(|(_, item)| item).collect();
         report.counts.submitted = u64::try_from(report.items.len()).unwrap_or(u64::MAX);
         report.counts.unprocessed = report.counts.submitted;
         Ok(())
@@ -242,10 +237,7 @@ fn quota_used_up(settings: &Settings) -> Failure {
 fn everything_refused(refused: &Refused) -> Failure {
     Failure::new(
         Kind::Configuration,
-        format!(
-            "Recorded Future refuses every submission, the last with {}",
-            refused.words
-        ),
+        format!("Recorded Future refuses every submission, the last with {}", refused.words),
         "Check --organization-id first. Sending has stopped and everything else waits; once it is mended, `collective-insights outbox retry` brings back what is in quarantine.",
     )
 }

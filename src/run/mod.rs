@@ -48,23 +48,14 @@ async fn prepare_and_perform(
     let exclusions = read_exclusions(settings)?;
     let http = Http::new(&settings.network, clock, settings.deadline, stop)?;
     report.progress.follow(http.waits());
-    let client = Client::new(
-        &http,
-        &settings.recorded_future,
-        settings.mode == Mode::Debug,
-    )?;
+    let client = Client::new(&http, &settings.recorded_future, settings.mode == Mode::Debug)?;
     let now = clock.now_to_the_millisecond();
     // A span that cannot be leaves the ledger untouched.
     window::check(settings.span, now)?;
     let books = Books::open(settings, &report.run_id, clock)?;
     logging::may_rotate();
     step();
-    let choice = window::choose(
-        settings.span,
-        books.checkpoint()?,
-        settings.max_catch_up,
-        now,
-    )?;
+    let choice = window::choose(settings.span, books.checkpoint()?, settings.max_catch_up, now)?;
     report.window = Some(choice.window);
     if let Some(note) = &choice.note {
         report.note(note.clone());
@@ -82,16 +73,8 @@ async fn prepare_and_perform(
     }
 
     let mut delivery = Delivery::new(settings, &client, &books);
-    let performed = perform(
-        settings,
-        &http,
-        &choice,
-        exclusions,
-        &books,
-        &mut delivery,
-        report,
-    )
-    .await;
+    let performed =
+        perform(settings, &http, &choice, exclusions, &books, &mut delivery, report).await;
     let concluded = delivery.conclude(report, performed.is_ok());
     let failure = [performed, concluded].into_iter().find_map(Result::err);
     if let Some(failure) = &failure {
@@ -144,10 +127,6 @@ pub fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
             None => failure,
         }
     })?;
-    tracing::info!(
-        "{} exclusions read from {}",
-        exclusions.len(),
-        path.display()
-    );
+    tracing::info!("{} exclusions read from {}", exclusions.len(), path.display());
     Ok(exclusions)
 }

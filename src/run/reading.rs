@@ -73,11 +73,7 @@ pub(super) async fn read(
     let selected = selection.finish();
     tell(report, &selected.tally);
     report.counts.tally = selected.tally;
-    Ok(Read {
-        submissions: selected.submissions,
-        repeats: selected.repeats,
-        known_until,
-    })
+    Ok(Read { submissions: selected.submissions, repeats: selected.repeats, known_until })
 }
 
 fn take(
@@ -86,15 +82,10 @@ fn take(
     books: &Books<'_>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let of_total = page
-        .total
-        .map(|total| format!(" of {total}"))
-        .unwrap_or_default();
+    let of_total = page.total.map(|total| format!(" of {total}")).unwrap_or_default();
     let at_once = books.at_once()?;
     for reading in page.readings {
-        selection.take(reading, |detection, indicator| {
-            books.past(detection, indicator)
-        })?;
+        selection.take(reading, |detection, indicator| books.past(detection, indicator))?;
     }
     drop(at_once);
     if let Some(flaw) = page.flaw {

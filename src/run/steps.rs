@@ -16,16 +16,12 @@ pub(super) fn step() {
     }
     let this = STEPS.fetch_add(1, Ordering::Relaxed) + 1;
     let wanted = |variable: &str| {
-        let number = std::env::var(variable)
-            .ok()
-            .and_then(|text| text.parse().ok());
+        let number = std::env::var(variable).ok().and_then(|text| text.parse().ok());
         number == Some(this)
     };
     if wanted("COLLECTIVE_INSIGHTS_TEST_KILL_AT") {
         // A process cannot send itself a signal without unsafe code; its child can.
-        let _ = std::process::Command::new("/bin/sh")
-            .args(["-c", "kill -KILL $PPID"])
-            .status();
+        let _ = std::process::Command::new("/bin/sh").args(["-c", "kill -KILL $PPID"]).status();
         std::process::abort();
     }
     assert!(

@@ -48,12 +48,9 @@ pub(super) fn choose(
 ) -> Result<Choice, Failure> {
     match span {
         Span::Exact { since, until } => exact(since, until, now),
-        Span::Hours(hours) => Ok(scheduled(
-            TimeDelta::hours(hours.into()),
-            checkpoint,
-            max_catch_up,
-            now,
-        )),
+        Span::Hours(hours) => {
+            Ok(scheduled(TimeDelta::hours(hours.into()), checkpoint, max_catch_up, now))
+        }
     }
 }
 
@@ -136,13 +133,7 @@ mod tests {
 
     fn window(checkpoint: Option<&str>, hours: u32) -> Choice {
         let now = at("2026-11-22T00:15:00Z");
-        choose(
-            Span::Hours(hours),
-            checkpoint.map(at),
-            TimeDelta::days(30),
-            now,
-        )
-        .unwrap()
+        choose(Span::Hours(hours), checkpoint.map(at), TimeDelta::days(30), now).unwrap()
     }
 
     #[test]
@@ -193,10 +184,7 @@ mod tests {
         let now = at("2026-11-22T00:15:00Z");
         let span = |since: &str, until: Option<&str>| {
             choose(
-                Span::Exact {
-                    since: at(since),
-                    until: until.map(at),
-                },
+                Span::Exact { since: at(since), until: until.map(at) },
                 None,
                 TimeDelta::days(30),
                 now,

@@ -60,10 +60,8 @@ impl Exclusions {
     ///
     /// When the file cannot be read, is not UTF-8, or has a line that is no indicator.
     pub fn read(path: &Path) -> Result<Self, ExclusionError> {
-        let bytes = fs::read(path).map_err(|source| ExclusionError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = fs::read(path)
+            .map_err(|source| ExclusionError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(path, &bytes)
     }
 
@@ -102,9 +100,7 @@ impl Exclusions {
         match indicator.kind() {
             Kind::Hash => self.hashes.contains(value),
             Kind::Domain => self.covers_name(value),
-            Kind::Ip => value
-                .parse()
-                .is_ok_and(|address| self.covers_address(address)),
+            Kind::Ip => value.parse().is_ok_and(|address| self.covers_address(address)),
             Kind::Url => self.covers_url(value),
         }
     }
@@ -144,10 +140,7 @@ impl Exclusions {
 
     fn covers_address(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address)
-            || self
-                .networks
-                .iter()
-                .any(|network| network.contains(&address))
+            || self.networks.iter().any(|network| network.contains(&address))
     }
 
     fn covers_url(&self, url: &str) -> bool {
@@ -203,8 +196,7 @@ pub enum ExclusionError {
 
 /// The lines of a text, whether they end in LF, CRLF or CR alone.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n')
-        .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 /// The number of the line on which the byte after `bytes` stands.

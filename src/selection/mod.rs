@@ -119,15 +119,9 @@ impl Selection {
     pub fn finish(self) -> Selected {
         let mut submissions: Vec<Submission> = self.unique.into_values().collect();
         submissions.sort_by(|a, b| {
-            a.precedence()
-                .cmp(&b.precedence())
-                .then_with(|| a.indicator.cmp(&b.indicator))
+            a.precedence().cmp(&b.precedence()).then_with(|| a.indicator.cmp(&b.indicator))
         });
-        Selected {
-            submissions,
-            repeats: self.repeats,
-            tally: self.tally,
-        }
+        Selected { submissions, repeats: self.repeats, tally: self.tally }
     }
 
     /// The numbers so far.
@@ -162,9 +156,7 @@ impl Selection {
                     self.tally.found(|tally| &mut tally.selected);
                 }
                 Entry::Occupied(mut place) => {
-                    place
-                        .get_mut()
-                        .add(detection, finding.field, &mut self.repeats);
+                    place.get_mut().add(detection, finding.field, &mut self.repeats);
                     self.tally.found(|tally| &mut tally.indicators_repeated);
                 }
             },
@@ -178,10 +170,7 @@ impl Selection {
             Refusal::Invalid => self.tally.found(|tally| &mut tally.indicators_invalid),
             Refusal::Private => self.tally.found(|tally| &mut tally.indicators_private),
         }
-        tracing::debug!(
-            "not sent, {refusal}: {field} of {}",
-            in_short(&detection.id)
-        );
+        tracing::debug!("not sent, {refusal}: {field} of {}", in_short(&detection.id));
     }
 }
 

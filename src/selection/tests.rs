@@ -30,10 +30,7 @@ fn score() -> impl Strategy<Value = Option<u8>> {
 }
 
 fn scores() -> impl Strategy<Value = Scores> {
-    (score(), score()).prop_map(|(severity, confidence)| Scores {
-        severity,
-        confidence,
-    })
+    (score(), score()).prop_map(|(severity, confidence)| Scores { severity, confidence })
 }
 
 fn detection() -> impl Strategy<Value = Detection> {
@@ -52,10 +49,7 @@ fn detection() -> impl Strategy<Value = Detection> {
                 .collect(),
             findings: outcomes
                 .into_iter()
-                .map(|outcome| Finding {
-                    field: "ioc_value",
-                    outcome,
-                })
+                .map(|outcome| Finding { field: "ioc_value", outcome })
                 .collect(),
         },
     )
@@ -71,10 +65,7 @@ fn reading() -> impl Strategy<Value = Reading> {
 
 fn thresholds() -> impl Strategy<Value = Thresholds> {
     let least = prop::sample::select(&[0_u8, 1, 50, 100][..]);
-    (least.clone(), least).prop_map(|(severity, confidence)| Thresholds {
-        severity,
-        confidence,
-    })
+    (least.clone(), least).prop_map(|(severity, confidence)| Thresholds { severity, confidence })
 }
 
 /// What earlier runs did, the same for the same detection and indicator.
@@ -102,9 +93,8 @@ fn select(
 ) -> Selected {
     let mut selection = Selection::new(thresholds, exclusions(list));
     for reading in readings {
-        let took = selection.take(reading.clone(), |id, indicator| {
-            Ok::<_, Infallible>(past(id, indicator))
-        });
+        let took = selection
+            .take(reading.clone(), |id, indicator| Ok::<_, Infallible>(past(id, indicator)));
         assert_eq!(took, Ok(()));
     }
     selection.finish()
@@ -114,13 +104,7 @@ fn select(
 fn whole(selected: &Selected) -> Vec<(Submission, BTreeSet<String>)> {
     let apart = |submission: &Submission| {
         let repeats = submission.detections(&selected.repeats).skip(1).collect();
-        (
-            Submission {
-                last_repeat: None,
-                ..submission.clone()
-            },
-            repeats,
-        )
+        (Submission { last_repeat: None, ..submission.clone() }, repeats)
     };
     selected.submissions.iter().map(apart).collect()
 }
@@ -209,15 +193,9 @@ fn a_threshold_of_nothing_lets_everything_pass() {
     let none = Scores::default();
     assert!(Thresholds::default().pass(none));
     for (severity, confidence) in [(1, 0), (0, 1), (100, 100)] {
-        let thresholds = Thresholds {
-            severity,
-            confidence,
-        };
+        let thresholds = Thresholds { severity, confidence };
         assert!(!thresholds.pass(none));
-        assert!(thresholds.pass(Scores {
-            severity: Some(severity),
-            confidence: Some(confidence),
-        }));
+        assert!(thresholds.pass(Scores { severity: Some(severity), confidence: Some(confidence) }));
     }
 }
 
@@ -238,15 +216,12 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
         }))
     };
     let readings = ["delivered", "held", "new", "newer"].map(alert);
-    let Selected {
-        submissions,
-        repeats,
-        tally,
-    } = select(&readings, Thresholds::default(), "", |id, _| match id {
-        "delivered" => Past::Delivered,
-        "held" => Past::Held,
-        _ => Past::New,
-    });
+    let Selected { submissions, repeats, tally } =
+        select(&readings, Thresholds::default(), "", |id, _| match id {
+            "delivered" => Past::Delivered,
+            "held" => Past::Held,
+            _ => Past::New,
+        });
     assert_eq!(submissions.len(), 1);
     let detections = submissions[0].detections(&repeats);
     assert_eq!(detections.collect::<Vec<_>>(), ["new", "newer"]);

@@ -19,11 +19,7 @@ pub(super) struct Lanes<Q, A> {
 impl<Q, A: Send + 'static> Lanes<Q, A> {
     /// No more than `most` side by side, at least one.
     pub fn new(most: usize) -> Self {
-        Self {
-            most: most.max(1),
-            queue: VecDeque::new(),
-            under_way: JoinSet::new(),
-        }
+        Self { most: most.max(1), queue: VecDeque::new(), under_way: JoinSet::new() }
     }
 
     /// Puts something at the end of the queue.
@@ -33,8 +29,7 @@ impl<Q, A: Send + 'static> Lanes<Q, A> {
 
     /// How many more could be under way than there is to ask.
     pub fn idle(&self) -> usize {
-        self.most
-            .saturating_sub(self.queue.len() + self.under_way.len())
+        self.most.saturating_sub(self.queue.len() + self.under_way.len())
     }
 
     /// Whether there is nothing to ask and nothing under way.

@@ -60,9 +60,7 @@ where
     };
     let rest = serde_json::to_string(&keys).map_err(|error| Broken::json(&error))?;
     let mut page: P = serde_json::from_str(&rest).map_err(|error| Broken::json(&error))?;
-    let slots = elements
-        .iter()
-        .map(|raw| serde_json::from_str(raw.get()).unwrap_or(Slot::Strange));
+    let slots = elements.iter().map(|raw| serde_json::from_str(raw.get()).unwrap_or(Slot::Strange));
     page.set_elements(slots.collect());
     Ok(page)
 }
@@ -142,9 +140,7 @@ struct Elements<T>(Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Elements<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_seq(OnlyList(PhantomData))
-            .map(Self)
+        deserializer.deserialize_seq(OnlyList(PhantomData)).map(Self)
     }
 }
 
@@ -252,11 +248,7 @@ impl<'de, T, F: FnOnce(&str) -> Option<T>> Reads<'de> for TextReader<F> {
         while let Some(element) = seq.next_element::<Text>()? {
             texts.extend(element.0);
         }
-        Ok(if texts.is_empty() {
-            None
-        } else {
-            (self.0)(&texts.join(","))
-        })
+        Ok(if texts.is_empty() { None } else { (self.0)(&texts.join(",")) })
     }
 }
 

@@ -20,10 +20,7 @@ pub(super) struct Progress {
 impl Progress {
     /// A window as one part, of which nothing has been read.
     pub fn new(window: Window) -> Self {
-        Self {
-            end: window.end,
-            parts: BTreeMap::from([(window.start, window.start)]),
-        }
+        Self { end: window.end, parts: BTreeMap::from([(window.start, window.start)]) }
     }
 
     /// The part that begins here was read up to this instant; it never goes back.
@@ -61,10 +58,7 @@ mod tests {
 
     #[test]
     fn it_stops_at_the_first_part_that_is_not_read_to_its_end() {
-        let mut progress = Progress::new(Window {
-            start: at(0),
-            end: at(30),
-        });
+        let mut progress = Progress::new(Window { start: at(0), end: at(30) });
         progress.cut(at(10));
         progress.cut(at(20));
         assert_eq!(progress.known_until(), at(0));
@@ -81,10 +75,7 @@ mod tests {
 
     #[test]
     fn a_part_never_goes_back() {
-        let mut progress = Progress::new(Window {
-            start: at(0),
-            end: at(30),
-        });
+        let mut progress = Progress::new(Window { start: at(0), end: at(30) });
         progress.reached(at(0), at(12));
         progress.reached(at(0), at(3));
         assert_eq!(progress.known_until(), at(12));

@@ -59,9 +59,7 @@ impl Submission {
 
     /// The identities of all detections it stands for: first the one that stands, then the others.
     pub fn detections(&self, repeats: &Repeats) -> impl Iterator<Item = String> {
-        let others = repeats
-            .back_from(self.last_repeat)
-            .filter(|id| *id != self.detection_id);
+        let others = repeats.back_from(self.last_repeat).filter(|id| *id != self.detection_id);
         std::iter::once(self.detection_id.clone()).chain(others)
     }
 

@@ -31,10 +31,7 @@ impl Repeats {
         let place = Place(self.packed.len());
         let shared = shared(&self.first, id);
         let own = id.get(shared..).unwrap_or_default();
-        push_number(
-            &mut self.packed,
-            before.map_or(0, |before| place.0 - before.0),
-        );
+        push_number(&mut self.packed, before.map_or(0, |before| place.0 - before.0));
         push_number(&mut self.packed, shared);
         push_number(&mut self.packed, own.len());
         self.packed.extend_from_slice(own.as_bytes());

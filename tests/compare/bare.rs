@@ -89,10 +89,7 @@ impl Service {
         if !base.starts_with("http://127.0.0.1:") {
             return Err(format!("{base}: this talks to a sandbox on 127.0.0.1 only").into());
         }
-        let (id, secret) = (
-            std::env::var("CS_CLIENT_ID")?,
-            std::env::var("CS_CLIENT_SECRET")?,
-        );
+        let (id, secret) = (std::env::var("CS_CLIENT_ID")?, std::env::var("CS_CLIENT_SECRET")?);
         let client = reqwest::Client::new();
         let answer = client
             .post(format!("{base}/oauth2/token"))
@@ -104,11 +101,7 @@ impl Service {
             .bytes()
             .await?;
         let token = serde_json::from_slice::<Token>(&answer)?.access_token;
-        Ok(Self {
-            client,
-            base,
-            token,
-        })
+        Ok(Self { client, base, token })
     }
 
     /// How many alerts were created in a span of time, and how many of them name an indicator.
@@ -139,10 +132,7 @@ impl Service {
                 .await?;
             let page: Page = serde_json::from_str(str::from_utf8(&answer)?)?;
             alerts += page.resources.len();
-            let named = page
-                .resources
-                .iter()
-                .filter(|alert| alert.ioc_value.is_some());
+            let named = page.resources.iter().filter(|alert| alert.ioc_value.is_some());
             with_indicator += named.count();
             after = page.meta.pagination.after.filter(|token| !token.is_empty());
             if after.is_none() {
@@ -171,13 +161,8 @@ async fn read_all() -> Outcome<(usize, usize)> {
 }
 
 fn main() -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (alerts, with_indicator) = runtime.block_on(read_all())?;
-    writeln!(
-        std::io::stdout(),
-        "{alerts} alerts, {with_indicator} of them with an indicator"
-    )?;
+    writeln!(std::io::stdout(), "{alerts} alerts, {with_indicator} of them with an indicator")?;
     Ok(())
 }

@@ -37,12 +37,8 @@ fn plain_http_is_for_loopback_only() {
     let port = stage.sandbox.port();
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("http://{host}:{port}/");
-        Ran::of(
-            stage
-                .command("carbonblack")
-                .args(["--hostname", &url, "--rf-api-url", &url]),
-        )
-        .ended(0);
+        Ran::of(stage.command("carbonblack").args(["--hostname", &url, "--rf-api-url", &url]))
+            .ended(0);
     }
 }
 
@@ -78,10 +74,7 @@ fn each_cloud_is_its_own_host() {
         let asked = stage.sandbox.requests();
         assert!(!asked.is_empty());
         for asked in asked {
-            assert_eq!(
-                (asked.method.as_str(), asked.path),
-                ("CONNECT", format!("{host}:443"))
-            );
+            assert_eq!((asked.method.as_str(), asked.path), ("CONNECT", format!("{host}:443")));
         }
     }
 }
@@ -89,15 +82,9 @@ fn each_cloud_is_its_own_host() {
 #[test]
 fn a_bare_host_name_is_asked_over_https() {
     let stage = stage();
-    for host in [
-        "defense.example.com",
-        "https://defense.example.com/",
-        " defense.example.com/ ",
-    ] {
+    for host in ["defense.example.com", "https://defense.example.com/", " defense.example.com/ "] {
         let mut command = stage.command("carbonblack");
-        command
-            .env("HTTPS_PROXY", stage.sandbox.url())
-            .env("CB_HOSTNAME", host);
+        command.env("HTTPS_PROXY", stage.sandbox.url()).env("CB_HOSTNAME", host);
         Ran::of(&mut command).ended(5);
         let last = stage.sandbox.requests().pop().unwrap();
         assert_eq!(last.path, "defense.example.com:443", "{host}");

@@ -16,10 +16,7 @@ fn alerts(count: u64) -> Vec<Value> {
 /// The number of items in each post.
 fn sizes(stage: &Stage) -> Vec<usize> {
     let posts = stage.posts();
-    posts
-        .iter()
-        .map(|post| post["data"].as_array().unwrap().len())
-        .collect()
+    posts.iter().map(|post| post["data"].as_array().unwrap().len()).collect()
 }
 
 /// Two hashes, a domain, an address and a URL.
@@ -44,9 +41,7 @@ fn a_batch_is_as_large_as_asked_for_at_most() {
         ("15000", vec![5]),
     ] {
         let stage = Stage::falcon(&alerts(5));
-        let ran = stage
-            .run(&format!("crowdstrike --json --batch-size {size}"))
-            .ended(0);
+        let ran = stage.run(&format!("crowdstrike --json --batch-size {size}")).ended(0);
         assert_eq!(ran.adds_up().count("processed"), 5);
         assert_eq!(sizes(&stage), wanted);
         assert_eq!(stage.stored_values(), [1, 2, 3, 4, 5].map(sha256));
@@ -77,18 +72,12 @@ fn a_post_has_the_documented_form_and_no_more() {
         assert_eq!(keys(&post), ["data", "options"]);
         assert_eq!(post["options"], json!({"debug": false, "summary": true}));
         for item in post["data"].as_array().unwrap() {
-            assert_eq!(
-                keys(item),
-                ["detection", "incident", "ioc", "mitre_codes", "timestamp"]
-            );
+            assert_eq!(keys(item), ["detection", "incident", "ioc", "mitre_codes", "timestamp"]);
         }
     }
     let requests = stage.sandbox.requests_to(Service::RecordedFuture);
-    let agent = format!(
-        "collective-insights/{} ({})",
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS
-    );
+    let agent =
+        format!("collective-insights/{} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::OS);
     for asked in requests {
         assert_eq!(asked.header("user-agent"), Some(agent.as_str()));
         assert_eq!(asked.header("content-type"), Some("application/json"));
@@ -102,14 +91,9 @@ fn a_post_has_the_documented_form_and_no_more() {
 fn debug_is_said_in_every_batch_of_either_mode() {
     for (flag, debug) in [("", false), ("--debug", true)] {
         let stage = Stage::falcon(&alerts(3));
-        stage
-            .run(&format!("crowdstrike {flag} --batch-size 1"))
-            .ended(0);
-        let said: Vec<Value> = stage
-            .posts()
-            .iter()
-            .map(|post| post["options"]["debug"].clone())
-            .collect();
+        stage.run(&format!("crowdstrike {flag} --batch-size 1")).ended(0);
+        let said: Vec<Value> =
+            stage.posts().iter().map(|post| post["options"]["debug"].clone()).collect();
         assert_eq!(said, vec![json!(debug); 3]);
     }
 }
@@ -118,18 +102,12 @@ fn debug_is_said_in_every_batch_of_either_mode() {
 fn organizations_are_named_in_every_batch() {
     let stage = Stage::falcon(&alerts(2));
     let flags = "--organization-id uhash:b --organization-id uhash:a --organization-id uhash:b";
-    stage
-        .run(&format!("crowdstrike --batch-size 1 {flags}"))
-        .ended(0);
+    stage.run(&format!("crowdstrike --batch-size 1 {flags}")).ended(0);
     for post in stage.posts() {
         assert_eq!(texts(&post["organization_ids"]), ["uhash:a", "uhash:b"]);
     }
     let stored = stage.sandbox.stored();
-    assert!(
-        stored
-            .iter()
-            .all(|stored| stored.organization_ids.is_some())
-    );
+    assert!(stored.iter().all(|stored| stored.organization_ids.is_some()));
 }
 
 #[test]
@@ -143,33 +121,21 @@ fn an_empty_organization_is_none() {
 #[test]
 fn fewer_processed_than_sent_is_a_warning_with_its_numbers() {
     let stage = one_of_each();
-    stage
-        .sandbox
-        .script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
+    stage.sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
     let ran = stage.run("crowdstrike --json").ended(0);
     ran.adds_up();
     assert_eq!(
-        (
-            ran.count("submitted"),
-            ran.count("processed"),
-            ran.count("unprocessed")
-        ),
+        (ran.count("submitted"), ran.count("processed"), ran.count("unprocessed")),
         (5, 2, 3)
     );
     let log = stage.log();
-    let warnings: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("WARNING"))
-        .collect();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARNING")).collect();
     assert_eq!(warnings.len(), 3, "{log}");
     for (kind, sent, processed) in [("ip", 1, 0), ("domain", 1, 0), ("hash", 2, 1)] {
         let words = format!(
             "of {sent} submissions of kind {kind}, Recorded Future says it processed {processed}"
         );
-        assert!(
-            warnings.iter().any(|line| line.contains(&words)),
-            "{words} in {log}"
-        );
+        assert!(warnings.iter().any(|line| line.contains(&words)), "{words} in {log}");
     }
     assert_eq!(ran.stderr, "");
 }
@@ -177,32 +143,20 @@ fn fewer_processed_than_sent_is_a_warning_with_its_numbers() {
 #[test]
 fn the_summary_says_what_was_not_processed() {
     let stage = one_of_each();
-    stage
-        .sandbox
-        .script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
+    stage.sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
     let ran = stage.run("crowdstrike").ended(0);
-    assert!(
-        ran.stdout
-            .contains("5; of these 2 processed, 3 not processed"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("5; of these 2 processed, 3 not processed"), "{}", ran.stdout);
 }
 
 #[test]
 fn more_processed_than_sent_makes_no_numbers_up() {
     let stage = one_of_each();
     let body = json!({"result": {"status": "OK", "debug": false, "summary": {"processed": {"hash": 99, "domain": 1, "ip": 1, "url": 1}}}});
-    stage.sandbox.script(
-        Service::RecordedFuture,
-        vec![Fault::status(200, body.to_string())],
-    );
+    stage.sandbox.script(Service::RecordedFuture, vec![Fault::status(200, body.to_string())]);
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 5);
     assert!(
-        stage
-            .log()
-            .contains("of 2 submissions of kind hash, Recorded Future says it processed 99")
+        stage.log().contains("of 2 submissions of kind hash, Recorded Future says it processed 99")
     );
 }
 
@@ -216,10 +170,7 @@ fn an_answer_without_a_summary_counts_as_processed_with_a_note() {
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 3);
     let notes = &ran.json()["notes"];
-    assert!(
-        texts(notes)[0].contains("without saying how many it processed"),
-        "{notes}"
-    );
+    assert!(texts(notes)[0].contains("without saying how many it processed"), "{notes}");
 }
 
 #[test]
@@ -230,9 +181,7 @@ fn a_success_of_unknown_shape_is_accepted_but_not_reconciled() {
         r#"{"result": {"summary": {"processed": [1]}}}"#,
     ] {
         let stage = Stage::falcon(&alerts(1));
-        stage
-            .sandbox
-            .script(Service::RecordedFuture, vec![Fault::status(200, body)]);
+        stage.sandbox.script(Service::RecordedFuture, vec![Fault::status(200, body)]);
         let ran = stage.run("crowdstrike --json").ended(0);
         assert_eq!(ran.adds_up().count("processed"), 1, "{body}");
         let log = stage.log();

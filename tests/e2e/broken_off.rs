@@ -28,23 +28,12 @@ fn a_vendors_error_in_mid_paging_keeps_what_was_read_and_the_next_run_reads_the_
         })
         .collect();
     for (service, run, fault) in [
-        (
-            Service::FalconAlerts,
-            "crowdstrike --json",
-            Fault::status(503, ""),
-        ),
+        (Service::FalconAlerts, "crowdstrike --json", Fault::status(503, "")),
         (Service::FalconAlerts, "crowdstrike --json", Fault::Truncate),
-        (
-            Service::CarbonBlack,
-            "carbonblack --json",
-            Fault::status(500, ""),
-        ),
+        (Service::CarbonBlack, "carbonblack --json", Fault::status(500, "")),
     ] {
-        let stage = Stage::new(
-            World::default()
-                .falcon_alerts(&falcon)
-                .carbon_black_alerts(&carbonblack),
-        );
+        let stage =
+            Stage::new(World::default().falcon_alerts(&falcon).carbon_black_alerts(&carbonblack));
         stage.sandbox.script(service, vec![Fault::None]);
         stage.sandbox.always(service, Some(fault));
         let ran = stage.run_at("2026-11-21T00:15:00Z", run).ended(5);
@@ -55,10 +44,7 @@ fn a_vendors_error_in_mid_paging_keeps_what_was_read_and_the_next_run_reads_the_
         let ran = stage.run_at("2026-11-24T00:15:00Z", run).ended(0);
         ran.adds_up();
         let overlap = ran.count("already_delivered");
-        assert!(
-            (200..=241).contains(&overlap),
-            "two hours are read twice: {overlap}"
-        );
+        assert!((200..=241).contains(&overlap), "two hours are read twice: {overlap}");
         assert_eq!(stage.stored_values(), hashes(0..2500));
     }
 }
@@ -79,12 +65,7 @@ fn an_expired_page_token_leads_to_a_new_round_without_loss_or_repeats() {
         })
         .collect();
     let stage = stage(&alerts);
-    let expire = vec![
-        Fault::None,
-        Fault::ExpireAfter,
-        Fault::None,
-        Fault::ExpireAfter,
-    ];
+    let expire = vec![Fault::None, Fault::ExpireAfter, Fault::None, Fault::ExpireAfter];
     stage.sandbox.script(Service::FalconAlerts, expire);
     let ran = stage.run(RUN).ended(0);
     assert_eq!(ran.adds_up().count("alerts_fetched"), 2500);
@@ -99,10 +80,7 @@ fn a_window_that_ends_before_its_promised_number_is_read_on_by_the_next_run() {
         let page = json!({"resources": resources, "meta": {"pagination": pagination}});
         Fault::status(200, page.to_string())
     };
-    let pages = vec![
-        page(&[at(1, "2026-11-21T08:00:00Z")], "more"),
-        page(&[], ""),
-    ];
+    let pages = vec![page(&[at(1, "2026-11-21T08:00:00Z")], "more"), page(&[], "")];
     stage.sandbox.script(Service::FalconAlerts, pages);
     stage.run_at("2026-11-22T00:15:00Z", RUN).ended(0);
     assert_eq!(stage.stored_values(), hashes([1]));
@@ -117,10 +95,7 @@ fn a_page_token_that_comes_twice_ends_the_reading_and_keeps_its_alerts() {
         let page = json!({"resources": [at(number, time)], "meta": {"pagination": {"total": 3, "after": "same"}}});
         Fault::status(200, page.to_string())
     };
-    let pages = vec![
-        page(1, "2026-11-21T08:00:00Z"),
-        page(2, "2026-11-21T09:00:00Z"),
-    ];
+    let pages = vec![page(1, "2026-11-21T08:00:00Z"), page(2, "2026-11-21T09:00:00Z")];
     stage.sandbox.script(Service::FalconAlerts, pages);
     stage.run_at("2026-11-22T00:15:00Z", RUN).ended(1);
     assert_eq!(stage.stored_values(), hashes([1, 2]));
@@ -132,37 +107,14 @@ fn a_page_token_that_comes_twice_ends_the_reading_and_keeps_its_alerts() {
 fn pages_read_side_by_side_share_one_new_sign_in_and_lose_nothing_to_faults() {
     let alerts: Vec<Value> = (0..3500)
         .map(|number| {
-            at(
-                number,
-                &format!(
-                    "2026-11-21T{:02}:{:02}:00Z",
-                    number / 600 + 2,
-                    number / 10 % 60
-                ),
-            )
+            at(number, &format!("2026-11-21T{:02}:{:02}:00Z", number / 600 + 2, number / 10 % 60))
         })
         .collect();
     let faults = [
         vec![Fault::None, Fault::ExpireTokens],
-        vec![
-            Fault::None,
-            Fault::retry_after(429, "3"),
-            Fault::retry_after(429, "2"),
-        ],
-        vec![
-            Fault::None,
-            Fault::Truncate,
-            Fault::Garbage,
-            Fault::None,
-            Fault::ResetAfter,
-        ],
-        vec![
-            Fault::None,
-            Fault::None,
-            Fault::ExpireAfter,
-            Fault::None,
-            Fault::ExpireAfter,
-        ],
+        vec![Fault::None, Fault::retry_after(429, "3"), Fault::retry_after(429, "2")],
+        vec![Fault::None, Fault::Truncate, Fault::Garbage, Fault::None, Fault::ResetAfter],
+        vec![Fault::None, Fault::None, Fault::ExpireAfter, Fault::None, Fault::ExpireAfter],
     ];
     for script in faults {
         let stage = stage(&alerts);
@@ -171,11 +123,7 @@ fn pages_read_side_by_side_share_one_new_sign_in_and_lose_nothing_to_faults() {
         assert_eq!(ran.adds_up().count("alerts_fetched"), 3500, "{script:?}");
         assert_eq!(stage.stored_values(), hashes(0..3500), "{script:?}");
         let sign_ins = stage.sandbox.requests_to(Service::FalconToken).len();
-        let expected = if script.contains(&Fault::ExpireTokens) {
-            2
-        } else {
-            1
-        };
+        let expected = if script.contains(&Fault::ExpireTokens) { 2 } else { 1 };
         assert_eq!(sign_ins, expected, "{script:?}");
     }
 }

@@ -46,13 +46,7 @@ fn an_alert_arrives_as_the_contract_says() {
 
 #[test]
 fn absent_values_leave_no_key_behind() {
-    let bare = [
-        "reason",
-        "severity",
-        "attack_tactic",
-        "attack_technique",
-        "ttps",
-    ];
+    let bare = ["reason", "severity", "attack_tactic", "attack_technique", "ttps"];
     let bare = bare.iter().fold(alert(), |alert, key| without(alert, key));
     assert_eq!(
         item(bare),
@@ -75,9 +69,8 @@ fn an_alert_is_wanted_when_it_blocked_a_file_or_hit_an_ioc() {
     }
     for absent in [Value::Null, json!(""), json!("  "), json!([]), json!({})] {
         let keys = ["blocked_sha256", "blocked_md5", "ioc_hit"];
-        let alert = keys.iter().fold(nothing.clone(), |alert, key| {
-            with(alert, key, absent.clone())
-        });
+        let alert =
+            keys.iter().fold(nothing.clone(), |alert, key| with(alert, key, absent.clone()));
         let stage = Stage::carbonblack(&[alert]);
         let ran = stage.run("carbonblack --json").ended(0);
         ran.counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
@@ -93,21 +86,13 @@ fn any_type_of_alert_is_read_those_yet_to_come_too() {
         "INTRUSION_DETECTION_SYSTEM",
         "OF_TOMORROW",
     ] {
-        assert_eq!(
-            item(with(alert(), "type", json!(kind)))["ioc"]["value"],
-            sha256(1),
-            "{kind}"
-        );
+        assert_eq!(item(with(alert(), "type", json!(kind)))["ioc"]["value"], sha256(1), "{kind}");
     }
 }
 
 #[test]
 fn the_indicator_is_the_one_that_was_chosen() {
-    let md5_only = with(
-        with(blocked(), "blocked_md5", json!(MD5)),
-        "blocked_sha256",
-        json!(""),
-    );
+    let md5_only = with(with(blocked(), "blocked_md5", json!(MD5)), "blocked_sha256", json!(""));
     let two = with(blocked(), "blocked_md5", json!(MD5));
     let [process, child] = [1, 2].map(sha256);
     for (choice, alert, wanted) in [
@@ -119,11 +104,7 @@ fn the_indicator_is_the_one_that_was_chosen() {
         ("--indicator blocked", md5_only.clone(), vec![MD5]),
         ("--indicator both", md5_only, vec![&process, MD5]),
         // A watchlist's hit that blocked nothing.
-        (
-            "--indicator both",
-            carbonblack("a1", &process),
-            vec![&process],
-        ),
+        ("--indicator both", carbonblack("a1", &process), vec![&process]),
     ] {
         let stage = Stage::carbonblack(&[alert]);
         stage.run(&format!("carbonblack {choice}")).ended(0);
@@ -141,11 +122,8 @@ fn each_indicator_says_which_field_it_stood_in() {
     let stage = Stage::carbonblack(&[blocked()]);
     stage.run("carbonblack --indicator both").ended(0);
     for item in stage.items() {
-        let field = if item["ioc"]["value"] == sha256(1) {
-            "process_sha256"
-        } else {
-            "blocked_sha256"
-        };
+        let field =
+            if item["ioc"]["value"] == sha256(1) { "process_sha256" } else { "blocked_sha256" };
         assert_eq!(item["ioc"]["field"], field);
     }
 }
@@ -153,18 +131,11 @@ fn each_indicator_says_which_field_it_stood_in() {
 #[test]
 fn a_process_hash_is_checked_and_written_in_lower_case() {
     let upper = format!("{:064X}", 0xabc_def);
-    assert_eq!(
-        item(carbonblack("a1", &upper))["ioc"]["value"],
-        upper.to_lowercase()
-    );
+    assert_eq!(item(carbonblack("a1", &upper))["ioc"]["value"], upper.to_lowercase());
     for malformed in ["abc", MD5, &"g".repeat(64), &"a".repeat(65)] {
         let stage = Stage::carbonblack(&[carbonblack("a1", malformed)]);
         let ran = stage.run("carbonblack --json").ended(0);
-        ran.counts(&[
-            ("alerts_fetched", 1),
-            ("indicators_found", 1),
-            ("indicators_invalid", 1),
-        ]);
+        ran.counts(&[("alerts_fetched", 1), ("indicators_found", 1), ("indicators_invalid", 1)]);
     }
     for absent in [Value::Null, json!("")] {
         let stage = Stage::carbonblack(&[with(alert(), "process_sha256", absent)]);
@@ -176,11 +147,7 @@ fn a_process_hash_is_checked_and_written_in_lower_case() {
 #[test]
 fn the_time_is_that_of_the_detection() {
     // Days before it reached the backend: the sensor was offline.
-    let late = with(
-        alert(),
-        "detection_timestamp",
-        json!("2026-11-12T01:02:03.004Z"),
-    );
+    let late = with(alert(), "detection_timestamp", json!("2026-11-12T01:02:03.004Z"));
     assert_eq!(item(late)["timestamp"], "2026-11-12T01:02:03.004Z");
     for nothing in [Value::Null, json!(""), json!("yesterday")] {
         let item = item(with(alert(), "detection_timestamp", nothing));
@@ -206,16 +173,9 @@ fn mitre_codes_come_from_tactic_technique_and_ttps() {
 
 #[test]
 fn oddities_of_other_fields_do_not_matter() {
-    let alert = with(
-        with(alert(), "determination", Value::Null),
-        "tags",
-        Value::Null,
-    );
-    let alert = with(
-        with(alert, "process_issuer", json!(["A", "B"])),
-        "netconn_local_port",
-        json!(-12),
-    );
+    let alert = with(with(alert(), "determination", Value::Null), "tags", Value::Null);
+    let alert =
+        with(with(alert, "process_issuer", json!(["A", "B"])), "netconn_local_port", json!(-12));
     assert_eq!(item(alert)["ioc"]["value"], sha256(1));
 }
 

@@ -24,10 +24,9 @@ fn refused(internet: &Internet, ran: Ran, words: &[&str]) {
 
 #[test]
 fn an_unknown_issuer_is_refused_and_named() {
-    for (vendor, host) in [
-        (Vendor::CrowdStrike, "api.crowdstrike.com"),
-        (Vendor::CarbonBlack, "defense.example.com"),
-    ] {
+    for (vendor, host) in
+        [(Vendor::CrowdStrike, "api.crowdstrike.com"), (Vendor::CarbonBlack, "defense.example.com")]
+    {
         let internet = Internet::new(world());
         let ran = Ran::of(&mut internet.command(vendor.command()));
         let words = [
@@ -67,9 +66,7 @@ fn http_2_is_spoken_where_it_is_offered_and_http_1_elsewhere() {
 fn the_systems_certificates_stay_trusted() {
     let internet = Internet::new(world());
     // What was the given authority is the system's here, and the given file names another.
-    internet
-        .stage
-        .write("other.pem", Authority::new("Other CA").pem());
+    internet.stage.write("other.pem", Authority::new("Other CA").pem());
     let mut command = internet.command("crowdstrike");
     let ran = Ran::of(
         command
@@ -89,11 +86,7 @@ fn each_certificate_of_the_file_counts() {
         // As tools write them: with words between, and Windows' line ends.
         let bundle = format!("# Corporate\n{one}\nsubject=CN = made\n{two}").replace('\n', "\r\n");
         internet.stage.write("bundle.pem", bundle);
-        let ran = Ran::of(
-            internet
-                .command("crowdstrike")
-                .args(["--ca-cert", "bundle.pem"]),
-        );
+        let ran = Ran::of(internet.command("crowdstrike").args(["--ca-cert", "bundle.pem"]));
         ran.ended(0);
         assert_eq!(internet.stage.items().len(), 1);
     }
@@ -102,31 +95,17 @@ fn each_certificate_of_the_file_counts() {
 #[test]
 fn what_is_wrong_with_a_certificate_is_told_apart_and_no_file_helps() {
     for (flaw, words) in [
-        (
-            Flaw::Expired,
-            &["it expired on 2020-02-01", "clock", "renew"][..],
-        ),
-        (
-            Flaw::NotYetValid,
-            &["it is not valid before 2999-02-01", "clock"],
-        ),
+        (Flaw::Expired, &["it expired on 2020-02-01", "clock", "renew"][..]),
+        (Flaw::NotYetValid, &["it is not valid before 2999-02-01", "clock"]),
         (
             Flaw::WrongName,
-            &[
-                "it is for other names: ",
-                "other.example",
-                "another.example",
-                "host's name",
-            ],
+            &["it is for other names: ", "other.example", "another.example", "host's name"],
         ),
     ] {
         let internet = Internet::with(world(), &BOTH, move |_| flaw);
         let ran = internet.run("crowdstrike");
         ran.says(&["does not help against that"]);
-        assert!(
-            !ran.stderr.contains("its issuer is not trusted"),
-            "{flaw:?}"
-        );
+        assert!(!ran.stderr.contains("its issuer is not trusted"), "{flaw:?}");
         refused(&internet, ran, words);
     }
 }
@@ -160,10 +139,7 @@ fn a_file_that_is_no_certificate_ends_the_run_before_it_begins() {
         (key.as_bytes(), "no certificate"),
         (half.as_bytes(), "certificate 1 is damaged"),
         (damaged.as_bytes(), "certificate 1 is damaged"),
-        (
-            &[pem.as_bytes(), no_x509.as_bytes()].concat(),
-            "certificate 2 is no X.509",
-        ),
+        (&[pem.as_bytes(), no_x509.as_bytes()].concat(), "certificate 2 is no X.509"),
     ];
     for (content, words) in contents {
         let internet = Internet::new(world());
@@ -180,11 +156,7 @@ fn unusable(internet: &Internet, path: &Path, words: &str) {
     for vendor in Vendor::BOTH {
         let mut command = internet.command(vendor.command());
         let ran = Ran::of(command.arg("--ca-cert").arg(path)).ended(2);
-        ran.says(&[
-            "(--ca-cert) cannot be used",
-            &path.display().to_string(),
-            words,
-        ]);
+        ran.says(&["(--ca-cert) cannot be used", &path.display().to_string(), words]);
         assert_eq!(internet.proxy.wanted(), [""; 0]);
         assert!(!internet.stage.path("collective-insights.db").exists());
     }
@@ -204,10 +176,7 @@ fn check_goes_the_same_way_as_a_run() {
     let ran = Ran::of(command.env_remove("COLLECTIVE_INSIGHTS_TEST_NOW")).ended(0);
     for words in [
         "trusted are the system's certificates and 1 in ca.pem",
-        &format!(
-            "the proxy is 127.0.0.1:{} (HTTPS_PROXY)",
-            internet.proxy.port
-        ),
+        &format!("the proxy is 127.0.0.1:{} (HTTPS_PROXY)", internet.proxy.port),
         &format!(
             "api.crowdstrike.com answers through the proxy 127.0.0.1:{}, its certificate is trusted",
             internet.proxy.port
@@ -226,16 +195,9 @@ fn what_a_certificate_says_of_itself_is_quoted_in_short_and_acts_on_nothing() {
     let name = format!("x\u{1b}[31m{}", "y".repeat(5000));
     let internet = Internet::new(world());
     let (authority, behind) = (Authority::new(&name), internet.stage.sandbox.port());
-    let front = Front::new(behind, &BOTH, move |host| {
-        authority.certificate(host, Flaw::None)
-    });
+    let front = Front::new(behind, &BOTH, move |host| authority.certificate(host, Flaw::None));
     let mut command = internet.command("crowdstrike");
-    let ran = Ran::of(
-        command
-            .env_remove("HTTPS_PROXY")
-            .env("CS_BASE_URL", front.url()),
-    )
-    .ended(2);
+    let ran = Ran::of(command.env_remove("HTTPS_PROXY").env("CS_BASE_URL", front.url())).ended(2);
     ran.says(&["its issuer is not trusted here", "yyyy"]);
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
     assert!(ran.stderr.len() < 1500, "{}", ran.stderr.len());

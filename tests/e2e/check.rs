@@ -17,9 +17,7 @@ fn stage() -> Stage {
 /// A check as if it were now: the clocks of tool and sandbox are compared.
 fn check(stage: &Stage, arguments: &str, variables: &[(&str, &str)]) -> Ran {
     let mut command = stage.command(&format!("check {arguments}"));
-    command
-        .env_remove("COLLECTIVE_INSIGHTS_TEST_NOW")
-        .envs(variables.iter().copied());
+    command.env_remove("COLLECTIVE_INSIGHTS_TEST_NOW").envs(variables.iter().copied());
     Ran::of(&mut command)
 }
 
@@ -27,17 +25,10 @@ fn check(stage: &Stage, arguments: &str, variables: &[(&str, &str)]) -> Ran {
 fn crosses(ran: &Ran) -> Vec<(String, String)> {
     let document = ran.json();
     let text = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
-    let failed = document["checks"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|check| check["ok"] == false);
+    let failed = document["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false);
     failed
         .map(|check| {
-            (
-                text(check, "check"),
-                format!("{} {}", text(check, "message"), text(check, "hint")),
-            )
+            (text(check, "check"), format!("{} {}", text(check, "message"), text(check, "hint")))
         })
         .collect()
 }
@@ -55,21 +46,12 @@ fn all_green_and_nothing_saved_or_left_behind() {
         "EICAR",
         "debug: true",
     ] {
-        assert!(
-            ran.stdout.contains(told),
-            "{told} is missing in {}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains(told), "{told} is missing in {}", ran.stdout);
     }
     assert!(!ran.stdout.contains('✗'));
     assert!(stage.sandbox.stored().is_empty());
     let posts = stage.sandbox.requests_to(Service::RecordedFuture);
-    let submission = posts
-        .iter()
-        .find(|asked| asked.method == "POST")
-        .unwrap()
-        .json()
-        .unwrap();
+    let submission = posts.iter().find(|asked| asked.method == "POST").unwrap().json().unwrap();
     assert_eq!(submission["options"]["debug"], true);
     assert_eq!(submission["data"].as_array().unwrap().len(), 1);
     assert_eq!(std::fs::read_dir(stage.folder()).unwrap().count(), 0);
@@ -134,31 +116,18 @@ fn what_is_wrong_on_this_machine_is_named() {
     let stage = stage();
     let list = stage.write("list", "example.com\nnonsense !\n");
     stage.write("collective-insights.db", "");
-    let arguments = format!(
-        "crowdstrike --offline --json --exclusion-file {}",
-        list.display()
-    );
+    let arguments = format!("crowdstrike --offline --json --exclusion-file {}", list.display());
     let ran = check(&stage, &arguments, &[]).ended(6);
     let crosses = crosses(&ran);
     assert_eq!(
-        crosses
-            .iter()
-            .map(|cross| cross.0.as_str())
-            .collect::<Vec<_>>(),
+        crosses.iter().map(|cross| cross.0.as_str()).collect::<Vec<_>>(),
         ["exclusions", "ledger"]
     );
     assert!(crosses[0].1.contains("list:2"), "{crosses:?}");
-    assert_eq!(
-        std::fs::read(stage.path("collective-insights.db")).unwrap(),
-        b""
-    );
+    assert_eq!(std::fs::read(stage.path("collective-insights.db")).unwrap(), b"");
     std::fs::remove_file(stage.path("collective-insights.db")).unwrap();
     let ran = check(&stage, "crowdstrike --offline --json --log-file .", &[]).ended(2);
-    assert!(
-        self::crosses(&ran).iter().any(|cross| cross.0 == "log"),
-        "{}",
-        ran.stdout
-    );
+    assert!(self::crosses(&ran).iter().any(|cross| cross.0 == "log"), "{}", ran.stdout);
 }
 
 #[test]
@@ -168,10 +137,7 @@ fn a_service_that_does_not_answer_is_named_at_once() {
     let ran = check(&stage, "crowdstrike --json", &[]).ended(5);
     let crosses = crosses(&ran);
     assert_eq!(
-        crosses
-            .iter()
-            .map(|cross| cross.0.as_str())
-            .collect::<Vec<_>>(),
+        crosses.iter().map(|cross| cross.0.as_str()).collect::<Vec<_>>(),
         ["network", "network"]
     );
     stage.sandbox.resume_listening();
@@ -186,9 +152,7 @@ fn a_clock_that_is_off_is_told() {
     let ran = Ran::of(&mut stage.command("check carbonblack --json")).ended(2);
     let crosses = crosses(&ran);
     assert!(
-        crosses
-            .iter()
-            .all(|cross| cross.0 == "clock" && cross.1.contains("NTP")),
+        crosses.iter().all(|cross| cross.0 == "clock" && cross.1.contains("NTP")),
         "{crosses:?}"
     );
     assert_eq!(crosses.len(), 2);
@@ -197,13 +161,9 @@ fn a_clock_that_is_off_is_told() {
 #[test]
 fn a_check_tries_once_and_waits_for_nobody() {
     let stage = stage();
-    stage
-        .sandbox
-        .always(Service::FalconAlerts, Some(Fault::retry_after(429, "3600")));
+    stage.sandbox.always(Service::FalconAlerts, Some(Fault::retry_after(429, "3600")));
     check(&stage, "crowdstrike", &[]).ended(5);
-    stage
-        .sandbox
-        .always(Service::FalconAlerts, Some(Fault::status(503, "")));
+    stage.sandbox.always(Service::FalconAlerts, Some(Fault::status(503, "")));
     check(&stage, "crowdstrike", &[]).ended(5);
     assert_eq!(stage.sandbox.requests_to(Service::FalconAlerts).len(), 2);
 }
@@ -213,12 +173,8 @@ fn settings_from_the_command_line_are_checked_too() {
     let stage = stage();
     let ran = check(&stage, "crowdstrike --min-severity 101", &[]).ended(2);
     assert!(ran.stderr.contains("0 to 100"), "{}", ran.stderr);
-    let ran = check(
-        &stage,
-        "crowdstrike --json",
-        &[("CS_BASE_URL", "http://example.com")],
-    )
-    .ended(2);
+    let ran =
+        check(&stage, "crowdstrike --json", &[("CS_BASE_URL", "http://example.com")]).ended(2);
     assert_eq!(crosses(&ran)[0].0, "settings");
     assert!(stage.sandbox.requests().is_empty());
 }

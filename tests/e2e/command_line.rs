@@ -40,24 +40,11 @@ fn the_crowdstrike_scripts_flags_work_unchanged() {
 fn the_carbon_black_scripts_flags_work_unchanged() {
     let stage = stage();
     stage.write("list.txt", sha256(9));
-    let variables = [
-        "CB_ORG_ID",
-        "CB_HOSTNAME",
-        "CB_API_ID",
-        "CB_SECRET",
-        "RF_API_KEY",
-    ];
+    let variables = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET", "RF_API_KEY"];
     let mut command = without(&stage, "carbonblack", &variables);
     let url = stage.sandbox.url();
-    let script = [
-        "-k", RF_TOKEN, "-co", CB_ORG, "-ch", &url, "-cs", CB_SECRET, "-cid", CB_API_ID,
-    ];
-    Ran::of(
-        command
-            .args(script)
-            .args(["-l", "WARNING", "-ef", "list.txt"]),
-    )
-    .ended(0);
+    let script = ["-k", RF_TOKEN, "-co", CB_ORG, "-ch", &url, "-cs", CB_SECRET, "-cid", CB_API_ID];
+    Ran::of(command.args(script).args(["-l", "WARNING", "-ef", "list.txt"])).ended(0);
     assert_eq!(stage.stored_values(), [sha256(1)]);
     let ran = Ran::of(command.arg("--debug")).ended(0);
     assert!(ran.stdout.contains("SAVED NOTHING"), "{}", ran.stdout);
@@ -67,22 +54,9 @@ fn the_carbon_black_scripts_flags_work_unchanged() {
 fn the_long_flags_are_the_same_settings() {
     let stage = stage();
     let url = stage.sandbox.url();
-    let none = [
-        "CS_BASE_URL",
-        "CS_CLIENT_ID",
-        "CS_CLIENT_SECRET",
-        "RF_API_URL",
-        "RF_API_KEY",
-    ];
+    let none = ["CS_BASE_URL", "CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_URL", "RF_API_KEY"];
     let mut command = without(&stage, "crowdstrike", &none);
-    command.args([
-        "--client-id",
-        CLIENT_ID,
-        "--client-secret",
-        CLIENT_SECRET,
-        "--base-url",
-        &url,
-    ]);
+    command.args(["--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET, "--base-url", &url]);
     Ran::of(command.args(["--rf-api-key", RF_TOKEN, "--rf-api-url", &url])).ended(0);
     let none = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET"];
     let mut command = without(&stage, "carbonblack", &none);
@@ -94,13 +68,7 @@ fn the_long_flags_are_the_same_settings() {
 #[test]
 fn a_flag_comes_before_its_variable() {
     let stage = stage();
-    let wrong = [
-        "CS_CLIENT_ID",
-        "CS_CLIENT_SECRET",
-        "RF_API_KEY",
-        "CS_BASE_URL",
-        "RF_API_URL",
-    ];
+    let wrong = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY", "CS_BASE_URL", "RF_API_URL"];
     let url = stage.sandbox.url();
     let mut command = stage.command("crowdstrike");
     command.envs(wrong.map(|name| (name, "https://wrong.invalid")));
@@ -112,12 +80,7 @@ fn a_flag_comes_before_its_variable() {
 #[test]
 fn an_empty_flag_leaves_the_word_to_the_variable() {
     let stage = stage();
-    Ran::of(
-        stage
-            .command("crowdstrike")
-            .args(["-ccid", "", "-ccs", "  ", "-k", ""]),
-    )
-    .ended(0);
+    Ran::of(stage.command("crowdstrike").args(["-ccid", "", "-ccs", "  ", "-k", ""])).ended(0);
 }
 
 #[test]
@@ -174,10 +137,7 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
         ("--log-level LOUD", "WARNING"),
         ("--since yesterday", "2026-11-21T00:15:00Z"),
         ("--json --quiet", "cannot be used with"),
-        (
-            "--cloud us-2 --base-url https://api.example.com",
-            "cannot be used with",
-        ),
+        ("--cloud us-2 --base-url https://api.example.com", "cannot be used with"),
     ] {
         let stage = stage();
         let ran = stage.run(&format!("crowdstrike {arguments}")).ended(2);
@@ -202,13 +162,8 @@ fn a_value_out_of_its_range_is_refused_with_the_range() {
 #[test]
 fn a_bare_call_prints_help() {
     let ran = bare(&[]);
-    for word in [
-        "Usage: collective-insights",
-        "crowdstrike",
-        "carbonblack",
-        "--help",
-        "--version",
-    ] {
+    for word in ["Usage: collective-insights", "crowdstrike", "carbonblack", "--help", "--version"]
+    {
         assert!(ran.stderr.contains(word), "{}", ran.stderr);
     }
     assert_eq!(ran.stdout, "");
@@ -227,10 +182,7 @@ fn help_and_version_go_to_stdout() {
     }
     for flag in ["-V", "--version"] {
         let ran = bare(&[flag]).ended(0);
-        assert_eq!(
-            ran.stdout,
-            format!("collective-insights {}\n", env!("CARGO_PKG_VERSION"))
-        );
+        assert_eq!(ran.stdout, format!("collective-insights {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
 
@@ -244,10 +196,7 @@ fn the_help_of_a_source_names_every_flag_variable_and_exit_code() {
     for (vendor, own) in [("crowdstrike", crowdstrike), ("carbonblack", carbonblack)] {
         let help = bare(&[vendor, "--help"]).ended(0).stdout;
         for word in both.split_whitespace().chain(own.split_whitespace()) {
-            assert!(
-                help.contains(word),
-                "no {word} in the help of {vendor}: {help}"
-            );
+            assert!(help.contains(word), "no {word} in the help of {vendor}: {help}");
         }
         for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "130, 143"] {
             assert!(help.contains(&format!("\n  {code}")), "{code}: {help}");
@@ -326,9 +275,7 @@ fn a_refused_value_that_is_no_secret_is_repeated() {
         ("--cloud", "us-gov-west-1"),
         ("--min-severity", "informatoinal"),
     ] {
-        bare(&["crowdstrike", flag, value])
-            .ended(2)
-            .says(&[value, flag]);
+        bare(&["crowdstrike", flag, value]).ended(2).says(&[value, flag]);
     }
 }
 
@@ -341,9 +288,7 @@ fn an_unknown_flag_is_named() {
 #[test]
 fn a_member_cid_goes_with_the_sign_in() {
     let stage = stage();
-    stage
-        .sandbox
-        .change(|world| world.falcon.accounts[0].member_cids.push("ch1ld".into()));
+    stage.sandbox.change(|world| world.falcon.accounts[0].member_cids.push("ch1ld".into()));
     stage.run("crowdstrike --member-cid ch1ld").ended(0);
     let asked = stage.sandbox.requests_to(Service::FalconToken);
     let body = String::from_utf8(asked[0].body.to_vec()).unwrap();
@@ -357,10 +302,7 @@ fn the_log_file_is_where_it_is_wanted() {
     assert!(!stage.path("collective-insights.log").exists());
     let log = std::fs::read_to_string(stage.path("other.log")).unwrap();
     assert!(log.contains("Indicators:"), "{log}");
-    stage
-        .run("crowdstrike --log-file no/such/folder.log")
-        .ended(2)
-        .says(&["--log-file"]);
+    stage.run("crowdstrike --log-file no/such/folder.log").ended(2).says(&["--log-file"]);
 }
 
 #[test]
@@ -384,10 +326,7 @@ fn a_span_that_cannot_be_leaves_everything_untouched() {
             "--since 2026-11-21T00:00:00Z --until 2026-11-20T00:00:00Z",
             "--since is not before --until",
         ),
-        (
-            "--since 2026-11-21T00:00:00Z --until 2026-12-01T00:00:00Z",
-            "--until is in the future",
-        ),
+        ("--since 2026-11-21T00:00:00Z --until 2026-12-01T00:00:00Z", "--until is in the future"),
         ("--since 2026-12-01T00:00:00Z", "--since is in the future"),
     ] {
         for source in ["crowdstrike", "carbonblack"] {

@@ -61,12 +61,7 @@ fn absent_values_leave_no_key_behind() {
 
 #[test]
 fn the_identity_is_opaque() {
-    for id in [
-        "a:b|c:d",
-        "with blanks and ümlauts",
-        "\"quoted\" \\ 'also'",
-        "17",
-    ] {
+    for id in ["a:b|c:d", "with blanks and ümlauts", "\"quoted\" \\ 'also'", "17"] {
         let item = item(with(alert(), "composite_id", json!(id)));
         assert_eq!(item["detection"]["id"], id);
         assert_eq!(item["incident"]["id"], id);
@@ -82,21 +77,9 @@ fn the_name_falls_back_from_description_over_title_to_name() {
         (named.clone(), "A file was written.", "FileWritten"),
         (no_text, "FileWritten", "FileWritten"),
         (no_title, "WrittenByRule", "WrittenByRule"),
-        (
-            without(named.clone(), "display_name"),
-            "A file was written.",
-            "WrittenByRule",
-        ),
-        (
-            with(named.clone(), "description", json!("")),
-            "FileWritten",
-            "FileWritten",
-        ),
-        (
-            with(named, "description", Value::Null),
-            "FileWritten",
-            "FileWritten",
-        ),
+        (without(named.clone(), "display_name"), "A file was written.", "WrittenByRule"),
+        (with(named.clone(), "description", json!("")), "FileWritten", "FileWritten"),
+        (with(named, "description", Value::Null), "FileWritten", "FileWritten"),
     ] {
         let item = item(alert);
         assert_eq!(item["detection"]["name"], name);
@@ -142,24 +125,13 @@ fn only_mitres_own_codes_are_sent_without_repeats() {
         {"technique_id": "t1055"},
         "T1000", null, 17, {},
     ]);
-    let alert = with(
-        with(alert(), "mitre_attack", listed),
-        "technique_id",
-        json!("CST0007"),
-    );
-    assert_eq!(
-        item(alert)["mitre_codes"],
-        json!(["T1055", "T1059.001", "TA0002", "TA0005"])
-    );
+    let alert = with(with(alert(), "mitre_attack", listed), "technique_id", json!("CST0007"));
+    assert_eq!(item(alert)["mitre_codes"], json!(["T1055", "T1059.001", "TA0002", "TA0005"]));
 }
 
 #[test]
 fn the_hashes_of_the_triggering_process_are_no_indicators() {
-    let alert = with(
-        with(alert(), "sha256", json!(sha256(8))),
-        "md5",
-        json!("0".repeat(32)),
-    );
+    let alert = with(with(alert(), "sha256", json!(sha256(8))), "md5", json!("0".repeat(32)));
     assert_eq!(item(alert)["ioc"]["value"], sha256(1));
 }
 
@@ -177,10 +149,7 @@ fn indicators_of_the_context_are_sent_too() {
     for (alert, mut wanted) in [(both, vec![format!("hash {}", sha256(1))]), (alone, vec![])] {
         let stage = Stage::falcon(&[alert]);
         stage.run("crowdstrike").ended(0);
-        wanted.extend([
-            "domain context.example.com".to_owned(),
-            format!("hash {}", sha256(2)),
-        ]);
+        wanted.extend(["domain context.example.com".to_owned(), format!("hash {}", sha256(2))]);
         wanted.sort();
         assert_eq!(stage.stored_indicators(), wanted);
         let from_context = stage
@@ -196,16 +165,8 @@ fn an_alert_without_an_indicator_is_the_normal_case() {
     let bare = without(without(alert(), "ioc_type"), "ioc_value");
     let stage = Stage::falcon(&[
         bare.clone(),
-        with(
-            with(bare.clone(), "composite_id", json!("2")),
-            "ioc_type",
-            json!("domain"),
-        ),
-        with(
-            with(bare, "composite_id", json!("3")),
-            "ioc_value",
-            json!(" , ,"),
-        ),
+        with(with(bare.clone(), "composite_id", json!("2")), "ioc_type", json!("domain")),
+        with(with(bare, "composite_id", json!("3")), "ioc_value", json!(" , ,")),
     ]);
     let ran = stage.run("crowdstrike --json").ended(0);
     // A value without a type is an indicator of no known kind.
@@ -221,11 +182,7 @@ fn an_alert_without_an_indicator_is_the_normal_case() {
 fn only_product_epp_is_asked_for() {
     let stage = Stage::falcon(&[
         with(alert(), "product", json!("xdr")),
-        with(
-            falcon("2", "domain", "a.example.com"),
-            "product",
-            json!("epp"),
-        ),
+        with(falcon("2", "domain", "a.example.com"), "product", json!("epp")),
     ]);
     stage.run("crowdstrike").ended(0);
     assert_eq!(stage.stored_indicators(), ["domain a.example.com"]);

@@ -36,9 +36,7 @@ fn excluded_by(list: impl AsRef<[u8]>) -> Vec<String> {
     everything.run("crowdstrike").ended(0);
     let stage = Stage::falcon(&alerts());
     stage.write("list.txt", list);
-    let ran = stage
-        .run("crowdstrike --json --exclusion-file list.txt")
-        .ended(0);
+    let ran = stage.run("crowdstrike --json --exclusion-file list.txt").ended(0);
     let sent = stage.stored_values();
     let mut left_out = everything.stored_values();
     left_out.retain(|value| !sent.contains(value));
@@ -52,9 +50,7 @@ fn excluded_by(list: impl AsRef<[u8]>) -> Vec<String> {
 fn wrong(list: impl AsRef<[u8]>, words: &[&str]) -> Ran {
     let stage = Stage::falcon(&alerts());
     stage.write("list.txt", list);
-    let ran = stage
-        .run("crowdstrike --json --exclusion-file list.txt")
-        .ended(2);
+    let ran = stage.run("crowdstrike --json --exclusion-file list.txt").ended(2);
     ran.says(words);
     assert_eq!(ran.json()["error"]["kind"], "configuration");
     assert_eq!(stage.sandbox.requests().len(), 0, "nothing is asked");
@@ -75,11 +71,7 @@ fn a_domain_is_that_name_alone() {
 
 #[test]
 fn a_dot_in_front_takes_all_below_with_it() {
-    let wanted = [
-        "example.com",
-        "https://www.example.com/tool.exe",
-        "www.example.com",
-    ];
+    let wanted = ["example.com", "https://www.example.com/tool.exe", "www.example.com"];
     assert_eq!(excluded_by(".example.com"), wanted);
 }
 
@@ -101,10 +93,7 @@ fn a_url_is_exactly_that() {
 #[test]
 fn comments_blank_lines_byte_order_mark_and_line_ends() {
     let list = "\u{feff}# ours\r\n\r\n   \r\nexample.com   # the front page\r\n\t8.8.4.0/24#DNS\r\n#2606:4700::1\r\n";
-    assert_eq!(
-        excluded_by(list),
-        ["8.8.4.4", "example.com", "http://8.8.4.4/x"]
-    );
+    assert_eq!(excluded_by(list), ["8.8.4.4", "example.com", "http://8.8.4.4/x"]);
     assert_eq!(
         excluded_by(list.replace("\r\n", "\n")),
         ["8.8.4.4", "example.com", "http://8.8.4.4/x"]
@@ -128,9 +117,7 @@ fn the_example_is_read_as_it_stands() {
         falcon("3", "domain", "www.example.com"),
     ]);
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/exclusions.example.txt");
-    let ran = stage
-        .run(&format!("crowdstrike --json --exclusion-file {example}"))
-        .ended(0);
+    let ran = stage.run(&format!("crowdstrike --json --exclusion-file {example}")).ended(0);
     assert_eq!(ran.adds_up().count("indicators_excluded"), 2);
     assert_eq!(stage.stored_values(), ["www.example.com"]);
 }
@@ -155,10 +142,7 @@ fn a_line_that_is_no_indicator_is_named_before_any_request() {
         "com",
         "\"example.com",
     ] {
-        wrong(
-            format!("example.com\n# fine\n\n{line}\n8.8.4.4\n"),
-            &["list.txt:4", "what to do"],
-        );
+        wrong(format!("example.com\n# fine\n\n{line}\n8.8.4.4\n"), &["list.txt:4", "what to do"]);
     }
     wrong("x y\r\nexample.com\r\n", &["list.txt:1"]);
 }
@@ -166,19 +150,12 @@ fn a_line_that_is_no_indicator_is_named_before_any_request() {
 #[test]
 fn a_line_is_quoted_without_acting_on_the_terminal() {
     let ran = wrong("\u{1b}[31mred\u{1b}[0m \u{202e}\n", &["list.txt:1"]);
-    assert!(
-        !ran.stderr.contains(['\u{1b}', '\u{202e}']),
-        "{}",
-        ran.stderr.escape_debug()
-    );
+    assert!(!ran.stderr.contains(['\u{1b}', '\u{202e}']), "{}", ran.stderr.escape_debug());
 }
 
 #[test]
 fn text_that_is_no_utf_8_is_named_by_its_line() {
-    wrong(
-        b"example.com\n8.8.4.4\nb\xfccher.example\n",
-        &["list.txt:3", "UTF-8"],
-    );
+    wrong(b"example.com\n8.8.4.4\nb\xfccher.example\n", &["list.txt:3", "UTF-8"]);
     wrong(b"\xff\xfee\0x\0", &["list.txt:1", "UTF-8"]);
 }
 
@@ -188,9 +165,7 @@ fn a_file_that_cannot_be_read_ends_the_run_before_any_request() {
     std::fs::create_dir(stage.path("folder")).unwrap();
     for vendor in ["crowdstrike", "carbonblack"] {
         for name in ["missing.txt", "folder", "no/such/folder.txt"] {
-            let ran = stage
-                .run(&format!("{vendor} --exclusion-file {name}"))
-                .ended(2);
+            let ran = stage.run(&format!("{vendor} --exclusion-file {name}")).ended(2);
             ran.says(&[name, "cannot be read", "what to do"]);
         }
     }

@@ -153,10 +153,7 @@ fn there_is_a_man_page_for_each_command() {
         std::fs::write(pages.join(name), "an older one").unwrap();
     }
     generate_in(folder.path(), "man --dir deep/man1").ended(0);
-    assert_eq!(
-        std::fs::read_to_string(pages.join("collective-insights.1")).unwrap(),
-        main
-    );
+    assert_eq!(std::fs::read_to_string(pages.join("collective-insights.1")).unwrap(), main);
 }
 
 #[test]
@@ -187,13 +184,7 @@ fn units_changed_by_hand_are_not_replaced() {
     let unit = folder.path().join("collective-insights-carbonblack.timer");
     std::fs::write(&unit, "mine").unwrap();
     let refused = generate_in(folder.path(), "systemd --dir .").ended(2);
-    assert!(
-        refused
-            .stderr
-            .contains("collective-insights-carbonblack.timer"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("collective-insights-carbonblack.timer"), "{}", refused.stderr);
     assert_eq!(std::fs::read(&unit).unwrap(), b"mine");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     std::fs::remove_file(&unit).unwrap();
@@ -208,9 +199,7 @@ fn a_folder_that_cannot_be_written_is_a_clear_error() {
     for what in ["man", "systemd"] {
         let refused = generate_in(folder.path(), &format!("{what} --dir file/below")).ended(2);
         assert!(
-            refused
-                .stderr
-                .starts_with("error: file/below cannot be written"),
+            refused.stderr.starts_with("error: file/below cannot be written"),
             "{}",
             refused.stderr
         );

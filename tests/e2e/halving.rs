@@ -26,51 +26,31 @@ fn sizes(stage: &Stage) -> Vec<usize> {
 }
 
 fn quarantined(stage: &Stage) -> Value {
-    stage
-        .run("outbox list --quarantined --json")
-        .ended(0)
-        .json()
+    stage.run("outbox list --quarantined --json").ended(0).json()
 }
 
 #[test]
 fn the_single_bad_item_is_quarantined_and_all_others_arrive() {
     for status in [400, 413, 422] {
         let stage = stage(100);
-        stage
-            .sandbox
-            .change(|world| world.recorded_future.poison.push((sha256(37), status)));
+        stage.sandbox.change(|world| world.recorded_future.poison.push((sha256(37), status)));
         let ran = stage.run("crowdstrike --json").ended(3);
         ran.adds_up();
         assert_eq!((ran.count("processed"), ran.count("quarantined")), (99, 1));
-        let all: Vec<String> = (0..100)
-            .filter(|number| *number != 37)
-            .map(sha256)
-            .collect();
+        let all: Vec<String> = (0..100).filter(|number| *number != 37).map(sha256).collect();
         assert_eq!(stage.stored_values(), all, "{status}");
         // 2·k·log2(n), and the batch itself.
-        assert!(
-            posts(&stage).len() <= 1 + 2 * 7,
-            "{} requests",
-            posts(&stage).len()
-        );
+        assert!(posts(&stage).len() <= 1 + 2 * 7, "{} requests", posts(&stage).len());
         let entries = &quarantined(&stage)["entries"];
         assert_eq!(entries.as_array().unwrap().len(), 1);
         assert_eq!(entries[0]["status"], status);
         assert_eq!(entries[0]["value"], sha256(37));
-        assert_eq!(
-            entries[0]["refused_at"].as_str().unwrap()[..16],
-            *"2026-11-22T00:15"
-        );
+        assert_eq!(entries[0]["refused_at"].as_str().unwrap()[..16], *"2026-11-22T00:15");
         let words = entries[0]["words"].as_str().unwrap();
-        assert!(
-            words.contains("data[0].ioc.value is not accepted"),
-            "{words}"
-        );
+        assert!(words.contains("data[0].ioc.value is not accepted"), "{words}");
         // It stays where it is: nothing is sent by the next run.
         let before = posts(&stage).len();
-        let again = stage
-            .run_at("2026-11-22T01:15:00Z", "crowdstrike --json")
-            .ended(0);
+        let again = stage.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").ended(0);
         assert_eq!(again.adds_up().count("indicators_repeated"), 1);
         assert_eq!(posts(&stage).len(), before);
     }
@@ -86,38 +66,27 @@ fn several_bad_items_cost_no_more_than_promised() {
     let ran = stage.run("crowdstrike --json").ended(3);
     assert_eq!(ran.adds_up().count("quarantined"), 5);
     assert_eq!(stage.stored_values().len(), 507);
-    assert!(
-        posts(&stage).len() <= 1 + 2 * 5 * 9,
-        "{}",
-        posts(&stage).len()
-    );
+    assert!(posts(&stage).len() <= 1 + 2 * 5 * 9, "{}", posts(&stage).len());
 }
 
 #[test]
 fn a_413_by_size_lowers_the_batch_size_for_the_rest_of_the_run() {
     let stage = stage(100);
-    stage
-        .sandbox
-        .change(|world| world.recorded_future.max_items = 12);
+    stage.sandbox.change(|world| world.recorded_future.max_items = 12);
     let ran = stage.run("crowdstrike --json --batch-size 40").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 100);
     // 40 is halved to 20 and 10; from then on no batch is larger than 10.
     let sizes = sizes(&stage);
     assert_eq!(sizes[..4], [40, 20, 10, 10]);
     let refused = sizes.iter().filter(|size| **size > 12).count();
-    assert_eq!(
-        refused, 3,
-        "{sizes:?}: the second half of the first batch, and none after it"
-    );
+    assert_eq!(refused, 3, "{sizes:?}: the second half of the first batch, and none after it");
     assert_eq!(stage.stored_values().len(), 100);
 }
 
 #[test]
 fn a_body_too_large_is_halved_too() {
     let stage = stage(60);
-    stage
-        .sandbox
-        .change(|world| world.recorded_future.max_bytes = 5000);
+    stage.sandbox.change(|world| world.recorded_future.max_bytes = 5000);
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 60);
     assert_eq!(stage.stored_values().len(), 60);
@@ -126,9 +95,7 @@ fn a_body_too_large_is_halved_too() {
 #[test]
 fn a_400_lowers_no_batch_size() {
     let stage = stage(40);
-    stage
-        .sandbox
-        .change(|world| world.recorded_future.poison.push((sha256(3), 400)));
+    stage.sandbox.change(|world| world.recorded_future.poison.push((sha256(3), 400)));
     stage.run("crowdstrike --batch-size 20").ended(3);
     assert_eq!(sizes(&stage).last(), Some(&20));
 }
@@ -137,18 +104,13 @@ fn a_400_lowers_no_batch_size() {
 fn refused_credentials_stop_the_run_and_keep_everything() {
     for status in [401, 403] {
         let stage = stage(30);
-        stage.sandbox.script(
-            Service::RecordedFuture,
-            vec![Fault::None, Fault::status(status, "")],
-        );
+        stage.sandbox.script(Service::RecordedFuture, vec![Fault::None, Fault::status(status, "")]);
         let ran = stage.run("crowdstrike --json --batch-size 10").ended(4);
         ran.adds_up();
         assert_eq!((ran.count("processed"), ran.count("waiting")), (10, 20));
         assert_eq!(ran.json()["error"]["kind"], "credentials");
         assert_eq!(posts(&stage).len(), 2);
-        let ran = stage
-            .run_at("2026-11-22T01:15:00Z", "crowdstrike --json")
-            .ended(0);
+        let ran = stage.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").ended(0);
         assert_eq!(ran.adds_up().count("carried_in"), 20);
         assert_eq!(stage.stored_values().len(), 30);
     }
@@ -157,18 +119,14 @@ fn refused_credentials_stop_the_run_and_keep_everything() {
 #[test]
 fn a_daily_quota_stops_for_today() {
     let stage = stage(30);
-    stage
-        .sandbox
-        .change(|world| world.recorded_future.daily_limit = Some(20));
+    stage.sandbox.change(|world| world.recorded_future.daily_limit = Some(20));
     let ran = stage.run("crowdstrike --json --batch-size 10").ended(5);
     ran.adds_up();
     assert_eq!((ran.count("processed"), ran.count("waiting")), (20, 10));
     assert!(ran.json()["error"].to_string().contains("quota"), "{ran:?}");
     // Nothing is halved for it, and nothing is in quarantine.
     assert!(sizes(&stage).iter().all(|size| *size == 10));
-    stage
-        .sandbox
-        .change(|world| world.recorded_future.daily_limit = None);
+    stage.sandbox.change(|world| world.recorded_future.daily_limit = None);
     stage.run_at("2026-11-23T00:15:00Z", "crowdstrike").ended(0);
     assert_eq!(stage.stored_values().len(), 30);
 }
@@ -176,21 +134,12 @@ fn a_daily_quota_stops_for_today() {
 #[test]
 fn when_everything_is_refused_the_run_stops_after_twenty() {
     let stage = stage(200);
-    let refuse = Fault::status(
-        400,
-        r#"{"message":"organization_ids: no such organization"}"#,
-    );
+    let refuse = Fault::status(400, r#"{"message":"organization_ids: no such organization"}"#);
     stage.sandbox.always(Service::RecordedFuture, Some(refuse));
-    let ran = stage
-        .run("crowdstrike --json --organization-id uhash:wrong")
-        .ended(2);
+    let ran = stage.run("crowdstrike --json --organization-id uhash:wrong").ended(2);
     ran.adds_up();
     assert_eq!((ran.count("quarantined"), ran.count("waiting")), (20, 180));
-    assert!(
-        ran.json()["error"]
-            .to_string()
-            .contains("--organization-id")
-    );
+    assert!(ran.json()["error"].to_string().contains("--organization-id"));
     stage.sandbox.always(Service::RecordedFuture, None);
     let path = stage.path("collective-insights.db");
     assert!(path.exists());
@@ -203,9 +152,7 @@ fn when_everything_is_refused_the_run_stops_after_twenty() {
 #[test]
 fn an_echo_of_debug_on_a_live_run_delivers_nothing() {
     let stage = stage(10);
-    stage
-        .sandbox
-        .script(Service::RecordedFuture, vec![Fault::WrongDebugEcho]);
+    stage.sandbox.script(Service::RecordedFuture, vec![Fault::WrongDebugEcho]);
     let ran = stage.run("crowdstrike --json").ended(1);
     assert_eq!(ran.adds_up().count("waiting"), 10);
     assert_eq!(stage.stored_values(), Vec::<String>::new());
@@ -216,9 +163,7 @@ fn an_echo_of_debug_on_a_live_run_delivers_nothing() {
 #[test]
 fn fewer_processed_than_sent_is_told_and_settled() {
     let stage = stage(10);
-    stage
-        .sandbox
-        .script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
+    stage.sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
     let ran = stage.run("crowdstrike --json").ended(0);
     ran.adds_up();
     assert_eq!((ran.count("processed"), ran.count("unprocessed")), (7, 3));

@@ -24,10 +24,7 @@ pub fn every_command() -> Vec<String> {
 fn help(words: &str, flag: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut command = bare_command(folder.path());
-    command
-        .args(words.split_whitespace())
-        .arg(flag)
-        .env("COLUMNS", "80");
+    command.args(words.split_whitespace()).arg(flag).env("COLUMNS", "80");
     Ran::of(&mut command).ended(0).stdout
 }
 
@@ -47,14 +44,9 @@ fn short_help_is_one_screen() {
 fn the_sources_have_their_options_under_headings_a_line_each() {
     for source in ["crowdstrike", "carbonblack"] {
         let help = help(source, "-h");
-        let headings: Vec<&str> = help
-            .lines()
-            .filter(|line| line.ends_with(':') && !line.starts_with(' '))
-            .collect();
-        assert_eq!(
-            headings,
-            ["Source:", "Selection:", "Delivery:", "Log and output:"]
-        );
+        let headings: Vec<&str> =
+            help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+        assert_eq!(headings, ["Source:", "Selection:", "Delivery:", "Log and output:"]);
         for line in help.lines().filter(|line| line.starts_with(' ')) {
             assert!(
                 line.trim_start().starts_with('-') && line.trim().contains("  "),
@@ -69,19 +61,9 @@ fn long_help_ends_with_examples_and_exit_codes() {
     for words in every_command() {
         let help = help(&words, "--help");
         assert!(help.contains("\nExit codes:\n"), "{words}");
-        assert!(
-            help.trim_end().ends_with("by Ctrl-C, by SIGTERM"),
-            "{words}"
-        );
+        assert!(help.trim_end().ends_with("by Ctrl-C, by SIGTERM"), "{words}");
     }
-    for words in [
-        "",
-        "crowdstrike",
-        "carbonblack",
-        "history",
-        "outbox",
-        "generate",
-    ] {
+    for words in ["", "crowdstrike", "carbonblack", "history", "outbox", "generate"] {
         assert!(help(words, "--help").contains("\nExamples:\n"), "{words}");
     }
     assert!(help("", "-h").contains("\nExit codes:\n"));
@@ -91,14 +73,10 @@ fn long_help_ends_with_examples_and_exit_codes() {
 fn examples_are_commands_that_are_understood() {
     for words in every_command() {
         let help = help(&words, "--help").replace("\\\n", " ");
-        let examples = help
-            .lines()
-            .map(str::trim)
-            .filter(|line| line.starts_with("collective-insights "));
+        let examples =
+            help.lines().map(str::trim).filter(|line| line.starts_with("collective-insights "));
         for example in examples {
-            let words = example
-                .split_whitespace()
-                .take_while(|word| !matches!(*word, ">" | "|"));
+            let words = example.split_whitespace().take_while(|word| !matches!(*word, ">" | "|"));
             let read = collective_insights::cli::parse(words.map(Into::into));
             assert!(read.is_ok(), "{example}: {}", read.unwrap_err());
         }

@@ -18,23 +18,14 @@ fn recorded_futures_key_lacks_the_permission() {
             "account manager",
         ];
         let stage = fails(vendor, change, 4, &words);
-        assert_eq!(
-            stage.asked(Service::RecordedFuture),
-            1,
-            "it is not tried again"
-        );
+        assert_eq!(stage.asked(Service::RecordedFuture), 1, "it is not tried again");
     }
 }
 
 #[test]
 fn recorded_futures_key_is_wrong() {
     let change = |world: &mut World| world.recorded_future.accounts[0].token = "another".into();
-    let words = [
-        "401",
-        "not valid",
-        "--rf-api-key (RF_API_KEY)",
-        "trace sandbox-",
-    ];
+    let words = ["401", "not valid", "--rf-api-key (RF_API_KEY)", "trace sandbox-"];
     let stage = fails("crowdstrike", change, 4, &words);
     assert_eq!(stage.asked(Service::RecordedFuture), 1);
 }
@@ -42,12 +33,7 @@ fn recorded_futures_key_is_wrong() {
 #[test]
 fn carbon_blacks_key_lacks_the_permission() {
     let change = |world: &mut World| world.carbon_black.accounts[0].alerts_read = false;
-    fails(
-        "carbonblack",
-        change,
-        4,
-        &["403", "org.alerts READ", "Search", "Access Levels"],
-    );
+    fails("carbonblack", change, 4, &["403", "org.alerts READ", "Search", "Access Levels"]);
 }
 
 #[test]
@@ -56,13 +42,7 @@ fn carbon_blacks_id_and_secret_are_wrong_or_swapped() {
         let account = &mut world.carbon_black.accounts[0];
         std::mem::swap(&mut account.api_id, &mut account.secret);
     };
-    let words = [
-        "401",
-        "swapped",
-        "--secret (CB_SECRET",
-        "--api-id (CB_API_ID",
-        "API Access",
-    ];
+    let words = ["401", "swapped", "--secret (CB_SECRET", "--api-id (CB_API_ID", "API Access"];
     let stage = fails("carbonblack", change, 4, &words);
     assert_eq!(stage.asked(Service::CarbonBlack), 1);
 }
@@ -74,13 +54,7 @@ fn carbon_blacks_organization_key_is_wrong() {
         "carbonblack",
         change,
         2,
-        &[
-            "404",
-            "--org-id (CB_ORG_ID)",
-            "org key",
-            "EDR (on-premises)",
-            "not supported",
-        ],
+        &["404", "--org-id (CB_ORG_ID)", "org key", "EDR (on-premises)", "not supported"],
     );
 }
 
@@ -126,13 +100,8 @@ fn no_network() {
     for vendor in Vendor::BOTH {
         let stage = Stage::new(world());
         stage.sandbox.pause_listening();
-        let words = [
-            "could not connect to 127.0.0.1",
-            "host name",
-            "DNS",
-            "firewall",
-            "HTTPS_PROXY",
-        ];
+        let words =
+            ["could not connect to 127.0.0.1", "host name", "DNS", "firewall", "HTTPS_PROXY"];
         told(stage, vendor.command(), 5, &words);
     }
 }
@@ -147,13 +116,7 @@ fn what_needs_only_time_is_said_to_be_safe_to_run_again() {
     ] {
         for code in [429, 500, 502, 503, 504] {
             let fault = Fault::status(code, r#"{"message": "come back"}"#);
-            answered(
-                vendor,
-                service,
-                fault,
-                5,
-                &[&code.to_string(), "come back", "un again"],
-            );
+            answered(vendor, service, fault, 5, &[&code.to_string(), "come back", "un again"]);
         }
         for fault in [Fault::ResetBefore, Fault::Garbage, Fault::Empty200] {
             answered(vendor, service, fault, 5, &["un again"]);
@@ -170,13 +133,7 @@ fn an_unforeseen_status_is_unexpected() {
         (Service::RecordedFuture, "crowdstrike"),
     ] {
         let fault = Fault::status(418, r#"{"message": "short and stout"}"#);
-        let stage = answered(
-            vendor,
-            service,
-            fault,
-            1,
-            &["418", "short and stout", "--debug"],
-        );
+        let stage = answered(vendor, service, fault, 1, &["418", "short and stout", "--debug"]);
         assert_eq!(stage.asked(service), 1, "it is not tried again");
     }
 }

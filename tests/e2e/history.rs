@@ -12,11 +12,7 @@ const NEXT_DAY: &str = "2026-11-23T09:00:00Z";
 /// An alert of the day after the others.
 fn of_the_next_day(alert: Value) -> Value {
     let alert = with(alert, "timestamp", json!("2026-11-22T08:00:00.123Z"));
-    with(
-        alert,
-        "created_timestamp",
-        json!("2026-11-22T08:01:00.123456789Z"),
-    )
+    with(alert, "created_timestamp", json!("2026-11-22T08:01:00.123456789Z"))
 }
 
 /// Two alerts that name one file, one that names another, and the first file again a day later.
@@ -34,10 +30,7 @@ fn stage() -> Stage {
 }
 
 fn history(stage: &Stage, arguments: &str) -> Value {
-    stage
-        .run_at(NEXT_DAY, &format!("history --json {arguments}"))
-        .ended(0)
-        .json()
+    stage.run_at(NEXT_DAY, &format!("history --json {arguments}")).ended(0).json()
 }
 
 fn column(rows: &Value, name: &str) -> Vec<u64> {
@@ -59,12 +52,7 @@ fn nights_indicators_and_techniques_are_counted() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|night| {
-            (
-                night["date"].as_str().unwrap(),
-                night["source"].as_str().unwrap(),
-            )
-        })
+        .map(|night| (night["date"].as_str().unwrap(), night["source"].as_str().unwrap()))
         .collect();
     assert_eq!(
         rows,
@@ -81,12 +69,7 @@ fn nights_indicators_and_techniques_are_counted() {
     let indicators = &told["indicators"];
     assert_eq!(indicators[0]["value"], sha256(1).as_str());
     assert_eq!(indicators[0]["type"], "hash");
-    assert!(
-        indicators[0]["last_delivered"]
-            .as_str()
-            .unwrap()
-            .starts_with("2026-11-23T00:15:")
-    );
+    assert!(indicators[0]["last_delivered"].as_str().unwrap().starts_with("2026-11-23T00:15:"));
     assert_eq!(column(indicators, "detections"), [3, 1, 1]);
     // T1204 with each of Falcon's three submissions; Carbon Black's names two.
     assert_eq!(
@@ -122,43 +105,12 @@ fn the_text_fits_on_80_columns() {
     stage.run("carbonblack").ended(0);
     stage.run_at(NEXT_NIGHT, "crowdstrike").ended(0);
     let text = stage.run_at(NEXT_DAY, "history").ended(0).stdout;
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 80),
-        "{text}"
-    );
-    let rows: Vec<Vec<&str>> = text
-        .lines()
-        .map(|line| line.split_whitespace().collect())
-        .collect();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
     for row in [
-        vec![
-            "2026-11-22",
-            "crowdstrike",
-            "3",
-            "2",
-            "2",
-            "0",
-            "0",
-            "##########",
-        ],
-        vec![
-            "2026-11-22",
-            "carbonblack",
-            "1",
-            "1",
-            "1",
-            "0",
-            "0",
-            "#####",
-        ],
-        vec![
-            "3",
-            "detections,",
-            "last",
-            "delivered",
-            "2026-11-23,",
-            "hash",
-        ],
+        vec!["2026-11-22", "crowdstrike", "3", "2", "2", "0", "0", "##########"],
+        vec!["2026-11-22", "carbonblack", "1", "1", "1", "0", "0", "#####"],
+        vec!["3", "detections,", "last", "delivered", "2026-11-23,", "hash"],
         vec!["3", "T1204", "##########"],
     ] {
         assert!(rows.contains(&row), "{row:?} in\n{text}");
@@ -170,29 +122,10 @@ fn the_text_fits_on_80_columns() {
 fn a_bad_night_and_a_missed_one_show() {
     let stage = stage();
     stage.run("crowdstrike --daily-limit 1").ended(5);
-    let text = stage
-        .run_at("2026-11-24T09:00:00Z", "history")
-        .ended(0)
-        .stdout;
-    let night = text
-        .lines()
-        .find(|line| line.starts_with("2026-11-22"))
-        .unwrap();
+    let text = stage.run_at("2026-11-24T09:00:00Z", "history").ended(0).stdout;
+    let night = text.lines().find(|line| line.starts_with("2026-11-22")).unwrap();
     let told: Vec<&str> = night.split_whitespace().collect();
-    assert_eq!(
-        told,
-        [
-            "2026-11-22",
-            "crowdstrike",
-            "3",
-            "1",
-            "1",
-            "1",
-            "0",
-            "!",
-            "##########"
-        ]
-    );
+    assert_eq!(told, ["2026-11-22", "crowdstrike", "3", "1", "1", "1", "0", "!", "##########"]);
     assert!(text.contains("2026-11-23 crowdstrike no run\n"), "{text}");
     assert!(!text.contains("2026-11-24"), "today's run may come: {text}");
     assert!(text.contains("`collective-insights status`"), "{text}");
@@ -207,18 +140,9 @@ fn without_a_ledger_or_runs_it_says_so() {
     assert_eq!(told["nights"], json!([]));
     assert_eq!(told["techniques"], json!([]));
     stage.run("carbonblack").ended(0);
-    let text = stage
-        .run_at("2027-11-22T00:15:00Z", "history")
-        .ended(0)
-        .stdout;
+    let text = stage.run_at("2027-11-22T00:15:00Z", "history").ended(0).stdout;
     assert_eq!(text, "no run since 2027-10-24 (the last 30 days, UTC)\n");
-    assert!(
-        stage
-            .run_at(NOW, "history")
-            .ended(0)
-            .stdout
-            .contains("carbonblack")
-    );
+    assert!(stage.run_at(NOW, "history").ended(0).stdout.contains("carbonblack"));
 }
 
 #[test]
@@ -226,10 +150,7 @@ fn longer_than_indicators_are_remembered_it_says_since_when() {
     let stage = stage();
     stage.run("crowdstrike").ended(0);
     let text = stage.run_at(NEXT_DAY, "history --days 400").ended(0).stdout;
-    assert!(
-        text.contains("Indicators seen most, remembered since 2026-08-25\n"),
-        "{text}"
-    );
+    assert!(text.contains("Indicators seen most, remembered since 2026-08-25\n"), "{text}");
     let told = history(&stage, "--days 400");
     assert_eq!(told["since"], "2025-10-20");
     assert_eq!(told["indicators_since"], "2026-08-25");
@@ -250,8 +171,5 @@ fn a_damaged_ledger_is_told_and_left_alone() {
     stage.write("collective-insights.db", "no ledger at all");
     let refused = stage.run("history").ended(6);
     assert!(refused.stderr.starts_with("error: "), "{}", refused.stderr);
-    assert_eq!(
-        std::fs::read(stage.path("collective-insights.db")).unwrap(),
-        b"no ledger at all"
-    );
+    assert_eq!(std::fs::read(stage.path("collective-insights.db")).unwrap(), b"no ledger at all");
 }

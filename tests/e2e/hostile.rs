@@ -22,11 +22,7 @@ fn acts(char: char) -> bool {
 /// Checks all that a run has written: nothing acts, and every line of the log is one of ours.
 #[track_caller]
 fn harmless(stage: &Stage, ran: &Ran) {
-    for (name, text) in [
-        ("stdout", &ran.stdout),
-        ("stderr", &ran.stderr),
-        ("log", &stage.log()),
-    ] {
+    for (name, text) in [("stdout", &ran.stdout), ("stderr", &ran.stderr), ("log", &stage.log())] {
         assert!(!text.contains(acts), "{name}: {}", text.escape_debug());
         for line in text.lines() {
             assert!(
@@ -37,9 +33,7 @@ fn harmless(stage: &Stage, ran: &Ran) {
     }
     for line in stage.log().lines() {
         assert_eq!(
-            line.split(' ')
-                .find(|word| word.starts_with("run="))
-                .map(str::len),
+            line.split(' ').find(|word| word.starts_with("run=")).map(str::len),
             Some(16),
             "{line}"
         );
@@ -50,58 +44,26 @@ fn harmless(stage: &Stage, ran: &Ran) {
 fn alerts() -> [Vec<Value>; 2] {
     let hostile = json!(HOSTILE);
     let falcon = falcon(&format!("id{HOSTILE}"), "domain", "a.example.com");
-    let falcon = with(
-        with(falcon, "description", hostile.clone()),
-        "display_name",
-        hostile.clone(),
-    );
-    let nameless = with(
-        with(falcon.clone(), "timestamp", json!("")),
-        "composite_id",
-        json!("2"),
-    );
+    let falcon =
+        with(with(falcon, "description", hostile.clone()), "display_name", hostile.clone());
+    let nameless = with(with(falcon.clone(), "timestamp", json!("")), "composite_id", json!("2"));
     let fates = ["sha256", "registry_key", HOSTILE].map(|kind| {
-        let alert = with(
-            falcon.clone(),
-            "composite_id",
-            json!(format!("{kind}{HOSTILE}")),
-        );
-        with(
-            with(alert, "ioc_type", json!(kind)),
-            "ioc_value",
-            hostile.clone(),
-        )
+        let alert = with(falcon.clone(), "composite_id", json!(format!("{kind}{HOSTILE}")));
+        with(with(alert, "ioc_type", json!(kind)), "ioc_value", hostile.clone())
     });
     let carbonblack = carbonblack(&format!("id{HOSTILE}"), &sha256(1));
-    let carbonblack = with(
-        with(carbonblack, "reason", hostile.clone()),
-        "ioc_hit",
-        hostile,
-    );
-    [
-        [vec![falcon, nameless], fates.to_vec()].concat(),
-        vec![carbonblack],
-    ]
+    let carbonblack = with(with(carbonblack, "reason", hostile.clone()), "ioc_hit", hostile);
+    [[vec![falcon, nameless], fates.to_vec()].concat(), vec![carbonblack]]
 }
 
 fn stage() -> Stage {
     let [falcon, carbonblack] = alerts();
     let untimed = |alert: &Value| {
-        with(
-            with(alert.clone(), "timestamp", json!("")),
-            "created_timestamp",
-            json!(HOSTILE),
-        )
+        with(with(alert.clone(), "timestamp", json!("")), "created_timestamp", json!(HOSTILE))
     };
     let like = falcon[0].clone();
-    let raw = untimed(&with(
-        like.clone(),
-        "composite_id",
-        json!(format!("raw{HOSTILE}")),
-    ));
-    let world = World::default()
-        .falcon_alerts(&falcon)
-        .carbon_black_alerts(&carbonblack);
+    let raw = untimed(&with(like.clone(), "composite_id", json!(format!("raw{HOSTILE}"))));
+    let world = World::default().falcon_alerts(&falcon).carbon_black_alerts(&carbonblack);
     Stage::new(world.falcon_raw(raw.to_string(), &like))
 }
 
@@ -138,11 +100,7 @@ fn the_items_of_a_dry_run_say_the_same_in_safe_letters() {
     stage.run("crowdstrike").ended(0);
     assert_eq!(items, json!(stage.items()));
     assert_eq!(json!(lines), items);
-    assert_eq!(
-        items[0]["detection"]["id"],
-        format!("id{HOSTILE}"),
-        "an identity is not changed"
-    );
+    assert_eq!(items[0]["detection"]["id"], format!("id{HOSTILE}"), "an identity is not changed");
 }
 
 #[test]
@@ -175,9 +133,7 @@ fn services_error_messages() {
         ] {
             for code in [200, 308, 403, 418, 422] {
                 let stage = stage();
-                stage
-                    .sandbox
-                    .always(service, Some(Fault::status(code, body.clone())));
+                stage.sandbox.always(service, Some(Fault::status(code, body.clone())));
                 let ran = stage.run(&format!("{vendor} --debug --no-ledger"));
                 harmless(&stage, &ran);
                 assert!(code == 200 || ran.code != 0, "{vendor} {code}");
@@ -189,24 +145,13 @@ fn services_error_messages() {
 #[test]
 fn what_is_in_quarantine() {
     let stage = stage();
-    stage
-        .sandbox
-        .always(Service::RecordedFuture, Some(Fault::status(422, HOSTILE)));
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(422, HOSTILE)));
     let ran = stage.run("crowdstrike").ended(3);
     harmless(&stage, &ran);
-    for command in [
-        "outbox list",
-        "outbox list --json",
-        "outbox export",
-        "status",
-        "status --json",
-    ] {
+    for command in ["outbox list", "outbox list --json", "outbox export", "status", "status --json"]
+    {
         let ran = stage.run(command).ended(0);
-        assert!(
-            !ran.stdout.contains(acts),
-            "{command}: {}",
-            ran.stdout.escape_debug()
-        );
+        assert!(!ran.stdout.contains(acts), "{command}: {}", ran.stdout.escape_debug());
     }
     let exported: Value = stage.run("outbox export").json();
     assert_eq!(exported[0]["detection"]["id"], format!("id{HOSTILE}"));
@@ -251,39 +196,20 @@ fn huge_texts_stay_bearable() {
     let huge = "n".repeat(1_000_000);
     let mut nested = String::new();
     write!(nested, "{}{}", "[".repeat(100), "]".repeat(100)).unwrap();
-    let alert = with(
-        falcon("1", "domain", "a.example.com"),
-        "description",
-        json!(huge),
-    );
-    let alert = with(
-        with(alert, "display_name", json!(huge)),
-        "technique_id",
-        json!(huge),
-    );
+    let alert = with(falcon("1", "domain", "a.example.com"), "description", json!(huge));
+    let alert = with(with(alert, "display_name", json!(huge)), "technique_id", json!(huge));
     let alert = with(alert, "ioc_context", serde_json::from_str(&nested).unwrap());
-    let unreadable = with(
-        with(alert.clone(), "composite_id", json!(huge)),
-        "timestamp",
-        json!(huge),
-    );
+    let unreadable =
+        with(with(alert.clone(), "composite_id", json!(huge)), "timestamp", json!(huge));
     let raw = with(unreadable, "created_timestamp", json!(huge)).to_string();
     let stage = Stage::new(
-        World::default()
-            .falcon_alerts(std::slice::from_ref(&alert))
-            .falcon_raw(raw, &alert),
+        World::default().falcon_alerts(std::slice::from_ref(&alert)).falcon_raw(raw, &alert),
     );
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("alerts_unreadable"), 1);
     let item = stage.only_item();
-    assert_eq!(
-        item["detection"]["name"].as_str().unwrap().chars().count(),
-        2000
-    );
-    assert_eq!(
-        item["incident"]["name"].as_str().unwrap().chars().count(),
-        2000
-    );
+    assert_eq!(item["detection"]["name"].as_str().unwrap().chars().count(), 2000);
+    assert_eq!(item["incident"]["name"].as_str().unwrap().chars().count(), 2000);
     assert!(ran.stdout.len() + ran.stderr.len() < 5000);
     assert!(stage.log().len() < 10_000, "{}", stage.log().len());
 }
@@ -297,11 +223,7 @@ fn within(mebibytes: u32, command: &Command) -> Command {
         .arg(command.get_program())
         .args(command.get_args())
         .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(command.get_current_dir().unwrap());
     limited
 }
@@ -310,10 +232,9 @@ fn within(mebibytes: u32, command: &Command) -> Command {
 fn an_answer_that_swells_in_memory_is_broken() {
     let swelling = format!("[{}0]", "0,".repeat(6_000_000));
     let body = format!(r#"{{"resources":{swelling},"results":{swelling}}}"#);
-    for (service, vendor) in [
-        (Service::FalconAlerts, "crowdstrike"),
-        (Service::CarbonBlack, "carbonblack"),
-    ] {
+    for (service, vendor) in
+        [(Service::FalconAlerts, "crowdstrike"), (Service::CarbonBlack, "carbonblack")]
+    {
         for (status, code) in [(200, 5), (403, 4)] {
             let stage = stage();
             let fault = Fault::status(status, body.clone());

@@ -40,9 +40,8 @@ fn refused(ioc_type: &str, ioc_value: &str, place: &str) {
 #[track_caller]
 fn all_refused(ioc_type: &str, values: &[&str], place: &str) {
     let numbered = values.iter().enumerate();
-    let alerts: Vec<Value> = numbered
-        .map(|(number, value)| falcon(&format!("id-{number}."), ioc_type, value))
-        .collect();
+    let alerts: Vec<Value> =
+        numbered.map(|(number, value)| falcon(&format!("id-{number}."), ioc_type, value)).collect();
     let stage = Stage::falcon(&alerts);
     let ran = stage.run("crowdstrike --json -l DEBUG").ended(0);
     let fate = match place {
@@ -54,10 +53,7 @@ fn all_refused(ioc_type: &str, values: &[&str], place: &str) {
     for (number, value) in values.iter().enumerate() {
         let words = format!("not sent, {fate}: ioc_value of id-{number}.");
         let short: String = value.chars().take(100).collect();
-        assert!(
-            log.contains(&words),
-            "{ioc_type} {short} is not {place}: {log}"
-        );
+        assert!(log.contains(&words), "{ioc_type} {short} is not {place}: {log}");
     }
     assert_eq!(stage.stored_indicators(), [""; 0]);
     let count = u64::try_from(values.len()).unwrap();
@@ -94,16 +90,8 @@ fn hashes_that_are_none() {
 #[test]
 fn domains() {
     accepted("domain", "WWW.Example.COM.", &["domain www.example.com"]);
-    accepted(
-        "domain",
-        "bücher.example.com",
-        &["domain xn--bcher-kva.example.com"],
-    );
-    accepted(
-        "domain",
-        "under_score.example.com",
-        &["domain under_score.example.com"],
-    );
+    accepted("domain", "bücher.example.com", &["domain xn--bcher-kva.example.com"]);
+    accepted("domain", "under_score.example.com", &["domain under_score.example.com"]);
     all_refused(
         "domain",
         &[
@@ -118,13 +106,7 @@ fn domains() {
     );
     all_refused(
         "domain",
-        &[
-            "printer.local",
-            "dc01.corp",
-            "nas.home.arpa",
-            "host.internal",
-            "a.localhost",
-        ],
+        &["printer.local", "dc01.corp", "nas.home.arpa", "host.internal", "a.localhost"],
         "private",
     );
 }
@@ -134,11 +116,7 @@ fn addresses() {
     accepted("ipv4", "8.8.4.4", &["ip 8.8.4.4"]);
     accepted("ip", "8.8.4.4", &["ip 8.8.4.4"]);
     accepted("ip", "2606:4700::1111", &["ip 2606:4700::1111"]);
-    accepted(
-        "ipv6",
-        "2606:4700:0000:0:0:0:0:1111",
-        &["ip 2606:4700::1111"],
-    );
+    accepted("ipv6", "2606:4700:0000:0:0:0:0:1111", &["ip 2606:4700::1111"]);
     accepted("ipv6", "2606:4700::ABCD", &["ip 2606:4700::abcd"]);
     accepted("ipv6", "::ffff:8.8.4.4", &["ip 8.8.4.4"]);
     all_refused(
@@ -217,10 +195,7 @@ fn addresses_just_outside_of_inner_networks_are_sent() {
     accepted(
         "ip",
         &outer.join(","),
-        &outer
-            .map(|outer| format!("ip {outer}"))
-            .each_ref()
-            .map(String::as_str),
+        &outer.map(|outer| format!("ip {outer}")).each_ref().map(String::as_str),
     );
 }
 
@@ -231,11 +206,7 @@ fn urls() {
         "HTTPS://Example.COM:443/Path?q=1#top",
         &["url https://example.com/Path?q=1#top"],
     );
-    accepted(
-        "url",
-        "http://me:secret@example.com/",
-        &["url http://example.com/"],
-    );
+    accepted("url", "http://me:secret@example.com/", &["url http://example.com/"]);
     accepted("url", "http://8.8.4.4/x", &["url http://8.8.4.4/x"]);
     all_refused(
         "url",
@@ -285,37 +256,21 @@ fn lists_are_split_at_commas() {
         "a.example.com,B.example.com,",
         &["domain a.example.com", "domain b.example.com"],
     );
-    accepted(
-        "ip",
-        "8.8.4.4,,2606:4700::1",
-        &["ip 2606:4700::1", "ip 8.8.4.4"],
-    );
+    accepted("ip", "8.8.4.4,,2606:4700::1", &["ip 2606:4700::1", "ip 8.8.4.4"]);
     // A comma is a part of a URL.
-    accepted(
-        "url",
-        "http://example.com/a,http://b",
-        &["url http://example.com/a,http://b"],
-    );
+    accepted("url", "http://example.com/a,http://b", &["url http://example.com/a,http://b"]);
 }
 
 #[test]
 fn each_of_a_list_has_its_own_fate() {
     let (stored, refused) = sent("ip", "8.8.4.4,10.0.0.1,8.8.4.4,nonsense,1.1.1.1");
     assert_eq!(stored, ["ip 1.1.1.1", "ip 8.8.4.4"]);
-    let wanted = [
-        "indicators_invalid",
-        "indicators_private",
-        "indicators_repeated",
-    ];
+    let wanted = ["indicators_invalid", "indicators_private", "indicators_repeated"];
     assert_eq!(refused, wanted.map(|place| (place.to_owned(), 1)));
 }
 
 #[test]
 fn a_monstrous_value_is_refused_unread() {
-    refused(
-        "url",
-        &format!("http://example.com/{}", "x".repeat(100_000)),
-        "invalid",
-    );
+    refused("url", &format!("http://example.com/{}", "x".repeat(100_000)), "invalid");
     refused("domain", &"a.".repeat(50_000), "invalid");
 }

@@ -42,9 +42,8 @@ impl Killed {
     /// before it.
     fn was_killed(&mut self) {
         let requests = self.stage.sandbox.requests();
-        let last = requests
-            .iter()
-            .rposition(|request| request.service == Some(Service::RecordedFuture));
+        let last =
+            requests.iter().rposition(|request| request.service == Some(Service::RecordedFuture));
         self.in_flight.extend(last);
     }
 
@@ -117,10 +116,7 @@ fn killed_at_random(instants: u32) {
         killed.judge(&format!("{vendor:?}, {left} left"));
     }
     println!("{hit} of {instants} kills met a run that was on");
-    assert!(
-        hit * 2 >= instants,
-        "only {hit} of {instants} kills met a run"
-    );
+    assert!(hit * 2 >= instants, "only {hit} of {instants} kills met a run");
 }
 
 #[test]

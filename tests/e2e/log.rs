@@ -9,10 +9,7 @@ use crate::support::failing::world;
 fn the_log_is_for_its_owner_alone() {
     let stage = Stage::new(world());
     stage.run("crowdstrike --log-file secret.log").ended(0);
-    let mode = std::fs::metadata(stage.path("secret.log"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(stage.path("secret.log")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -25,27 +22,14 @@ fn every_line_of_the_log_has_its_time_level_and_run() {
     let mut runs: Vec<&str> = Vec::new();
     for line in log.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert!(
-            words[0].starts_with("2026-11-22T00:15:0") && words[0].ends_with('Z'),
-            "{line}"
-        );
-        assert!(
-            ["DEBUG", "INFO", "WARNING", "ERROR"].contains(&words[1]),
-            "{line}"
-        );
+        assert!(words[0].starts_with("2026-11-22T00:15:0") && words[0].ends_with('Z'), "{line}");
+        assert!(["DEBUG", "INFO", "WARNING", "ERROR"].contains(&words[1]), "{line}");
         let run = words[2].strip_prefix("run=").unwrap();
-        assert!(
-            run.len() == 12 && run.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            "{line}"
-        );
+        assert!(run.len() == 12 && run.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
         runs.push(run);
     }
     runs.dedup();
-    assert_eq!(
-        runs.len(),
-        2,
-        "each run has its own id, on each of its lines"
-    );
+    assert_eq!(runs.len(), 2, "each run has its own id, on each of its lines");
 }
 
 #[test]
@@ -68,17 +52,13 @@ fn the_levels_hold_back_what_is_finer() {
 fn a_large_log_is_begun_anew_and_the_older_ones_are_kept() {
     let stage = Stage::new(world());
     for _ in 0..4 {
-        stage
-            .run("crowdstrike --log-max-size 1KiB --log-keep 2")
-            .ended(0);
+        stage.run("crowdstrike --log-max-size 1KiB --log-keep 2").ended(0);
     }
     let size = |name: &str| std::fs::metadata(stage.path(name)).unwrap().len();
     assert!(size("collective-insights.log.1") > 0 && size("collective-insights.log.2") > 0);
     assert!(!stage.path("collective-insights.log.3").exists());
-    let mode = std::fs::metadata(stage.path("collective-insights.log"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode =
+        std::fs::metadata(stage.path("collective-insights.log")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 

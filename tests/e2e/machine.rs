@@ -16,9 +16,7 @@ const RUN: &str = "crowdstrike --json";
 const LATER: &str = "2026-11-22T01:15:00Z";
 
 fn stage(n: u64) -> Stage {
-    let alerts: Vec<Value> = (0..n)
-        .map(|number| at(number, "2026-11-21T08:00:00Z"))
-        .collect();
+    let alerts: Vec<Value> = (0..n).map(|number| at(number, "2026-11-21T08:00:00Z")).collect();
     Stage::new(World::default().falcon_alerts(&alerts))
 }
 
@@ -50,13 +48,7 @@ fn a_second_run_ends_at_once_and_names_the_process_until_a_crash_frees_the_ledge
     // Who only looks is not kept out.
     let status = stage.run("status --json").ended(0).json();
     assert_eq!(status["sources"][0]["waiting"], 3);
-    assert!(
-        stage
-            .run("status")
-            .ended(0)
-            .stdout
-            .contains("still on or killed")
-    );
+    assert!(stage.run("status").ended(0).stdout.contains("still on or killed"));
     first.kill();
     stage.run_at(LATER, RUN).ended(0);
     assert_eq!(stage.stored_values(), hashes(0..3));
@@ -75,16 +67,8 @@ fn a_signal_ends_a_run_within_seconds_and_the_next_goes_on() {
         running.signal(signal);
         let ran = running.finish().ended(code);
         // The promise is five; a machine under load may start and end processes slowly.
-        assert!(
-            asked.elapsed() < Duration::from_secs(8),
-            "{:?}",
-            asked.elapsed()
-        );
-        let waiting = if service == Service::RecordedFuture {
-            3
-        } else {
-            0
-        };
+        assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+        let waiting = if service == Service::RecordedFuture { 3 } else { 0 };
         assert_eq!(ran.adds_up().count("waiting"), waiting);
         assert_eq!(ran.json()["error"]["kind"], "interrupted");
         let ran = stage.run_at(LATER, RUN).ended(0);
@@ -111,10 +95,7 @@ fn a_request_in_flight_is_let_finish_and_no_further_one_begins() {
 #[test]
 fn a_signal_ends_a_wait_between_tries() {
     let stage = stage(3);
-    stage.sandbox.always(
-        Service::RecordedFuture,
-        Some(Fault::retry_after(429, "290")),
-    );
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "290")));
     let mut command = stage.command(RUN);
     let mut running = Running::start(command.env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"));
     until_asked(&stage.sandbox, Service::RecordedFuture, 1);
@@ -140,27 +121,18 @@ type Damage<'a> = Box<dyn Fn(&Path, Vec<u8>) + 'a>;
 fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
     let foreign = |path: &Path| {
         let db = Connection::open(path).unwrap();
-        db.execute_batch("CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')")
-            .unwrap();
+        db.execute_batch("CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')").unwrap();
     };
     let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
     let kinds: [(&str, &str, Damage<'_>); 6] = [
         ("empty", "mv ", Box::new(|path, _| write(path, b""))),
-        (
-            "zeroed",
-            "mv ",
-            Box::new(|path, bytes| write(path, &vec![0; bytes.len()])),
-        ),
+        ("zeroed", "mv ", Box::new(|path, bytes| write(path, &vec![0; bytes.len()]))),
         (
             "truncated",
             ".recover",
             Box::new(|path, bytes| write(path, &bytes[..bytes.len() / 2 + 100])),
         ),
-        (
-            "text",
-            "mv ",
-            Box::new(|path, _| write(path, "Dear diary\n".repeat(500).as_bytes())),
-        ),
+        ("text", "mv ", Box::new(|path, _| write(path, "Dear diary\n".repeat(500).as_bytes()))),
         (
             "foreign",
             "mv ",
@@ -173,10 +145,7 @@ fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
             "newer",
             "newer release",
             Box::new(|path, _| {
-                Connection::open(path)
-                    .unwrap()
-                    .pragma_update(None, "user_version", 99)
-                    .unwrap();
+                Connection::open(path).unwrap().pragma_update(None, "user_version", 99).unwrap();
             }),
         ),
     ];
@@ -187,27 +156,14 @@ fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
         let asked = stage.sandbox.requests().len();
         damage(&path, whole);
         let damaged = std::fs::read(&path).unwrap();
-        for command in [
-            RUN,
-            "crowdstrike --dry-run",
-            "carbonblack",
-            "status",
-            "outbox list",
-            "outbox retry",
-        ] {
+        for command in
+            [RUN, "crowdstrike --dry-run", "carbonblack", "status", "outbox list", "outbox retry"]
+        {
             let ran = stage.run_at(LATER, command).ended(6);
-            assert!(
-                ran.stderr.contains(help),
-                "{kind}, {command}: {}",
-                ran.stderr
-            );
+            assert!(ran.stderr.contains(help), "{kind}, {command}: {}", ran.stderr);
             assert_eq!(std::fs::read(&path).unwrap(), damaged, "{kind}, {command}");
         }
-        assert_eq!(
-            stage.sandbox.requests().len(),
-            asked,
-            "{kind}: nothing is asked"
-        );
+        assert_eq!(stage.sandbox.requests().len(), asked, "{kind}: nothing is asked");
     }
 }
 
@@ -221,10 +177,7 @@ fn a_read_only_ledger_is_refused_before_anything_is_asked() {
     permissions.set_readonly(true);
     std::fs::set_permissions(&path, permissions).unwrap();
     let ran = stage.run_at(LATER, RUN).ended(6);
-    assert!(
-        ran.stderr.contains("read-only") && ran.stderr.contains("--ledger <FILE>"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("read-only") && ran.stderr.contains("--ledger <FILE>"), "{ran:?}");
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     assert_eq!(stage.sandbox.requests().len(), asked);
 }
@@ -261,16 +214,9 @@ fn a_full_disk_under_the_log_stops_no_run() {
         return;
     }
     let stage = stage(3);
-    let ran = stage
-        .run("crowdstrike --json --log-file /dev/full")
-        .ended(0);
+    let ran = stage.run("crowdstrike --json --log-file /dev/full").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 3);
-    assert_eq!(
-        ran.stderr.matches("the log cannot be written").count(),
-        1,
-        "{}",
-        ran.stderr
-    );
+    assert_eq!(ran.stderr.matches("the log cannot be written").count(), 1, "{}", ran.stderr);
 }
 
 /// A small file system; gone with its guard.
@@ -280,13 +226,9 @@ impl<'a> SmallDisk<'a> {
     fn mount(path: &'a Path, size: &str) -> Option<Self> {
         std::fs::create_dir(path).unwrap();
         let options = format!("size={size},nr_inodes=64");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(path)
-            .output();
-        mounted
-            .is_ok_and(|mounted| mounted.status.success())
-            .then_some(Self(path))
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then_some(Self(path))
     }
 }
 
@@ -306,25 +248,14 @@ fn a_full_disk_under_the_ledger_is_told_and_costs_nothing() {
     };
     let run = "crowdstrike --json --ledger disk/ledger.db";
     let ran = stage.run(run).ended(6);
-    assert!(
-        ran.stderr.contains("the disk is full") && ran.stderr.contains("df -h"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("the disk is full") && ran.stderr.contains("df -h"), "{ran:?}");
     ran.adds_up();
-    let room = Command::new("mount")
-        .args(["-o", "remount,size=8m"])
-        .arg(&path)
-        .status()
-        .unwrap();
+    let room = Command::new("mount").args(["-o", "remount,size=8m"]).arg(&path).status().unwrap();
     assert!(room.success());
     // The next night, so that only what the ledger knows leads back.
     let ran: Ran = stage.run_at("2026-11-23T00:15:00Z", run).ended(0);
     ran.adds_up();
-    assert_eq!(
-        stage.stored_values(),
-        hashes(0..900),
-        "all of it, and nothing twice"
-    );
+    assert_eq!(stage.stored_values(), hashes(0..900), "all of it, and nothing twice");
 }
 
 #[test]
@@ -335,9 +266,7 @@ fn without_a_ledger_nothing_is_remembered() {
         assert_eq!(ran.adds_up().count("processed"), 3);
     }
     assert_eq!(stage.sandbox.stored().len(), 6);
-    let files: Vec<_> = std::fs::read_dir(stage.folder())
-        .unwrap()
-        .map(|file| file.unwrap().file_name())
-        .collect();
+    let files: Vec<_> =
+        std::fs::read_dir(stage.folder()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files, ["collective-insights.log"]);
 }

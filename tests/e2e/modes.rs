@@ -30,20 +30,13 @@ const COUNTS: [&str; 17] = [
 
 fn two() -> World {
     World::default()
-        .falcon_alerts(&[
-            falcon("1", "domain", "a.example.com"),
-            falcon("2", "ip", "8.8.4.4"),
-        ])
+        .falcon_alerts(&[falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")])
         .carbon_black_alerts(&[carbonblack("a1", &sha256(1)), carbonblack("a2", &sha256(2))])
 }
 
 /// An alert of each fate.
 fn of_each_fate() -> Vec<Value> {
-    let low = with(
-        falcon("low", "domain", "low.example.com"),
-        "severity",
-        json!(5),
-    );
+    let low = with(falcon("low", "domain", "low.example.com"), "severity", json!(5));
     vec![
         low,
         with(falcon("none", "", ""), "ioc_value", json!(null)),
@@ -66,9 +59,7 @@ fn the_document_has_exactly_its_keys() {
             ("-n --debug", "dry-run"),
         ] {
             let stage = Stage::new(two());
-            let ran = stage
-                .run(&format!("{} --json {flag}", vendor.command()))
-                .ended(0);
+            let ran = stage.run(&format!("{} --json {flag}", vendor.command())).ended(0);
             let document = ran.json();
             let mut wanted = vec![
                 "counts",
@@ -91,11 +82,7 @@ fn the_document_has_exactly_its_keys() {
             assert_eq!(document["source"], vendor.command());
             assert_eq!(document["mode"], mode);
             assert_eq!(document["exit_code"], 0);
-            assert!(
-                stage
-                    .log()
-                    .contains(&format!("run={} ", text(&document, "/run_id")))
-            );
+            assert!(stage.log().contains(&format!("run={} ", text(&document, "/run_id"))));
             assert_eq!(ran.stdout.lines().count(), 1, "one document on one line");
         }
     }
@@ -115,10 +102,7 @@ fn the_window_of_the_document_is_the_one_that_was_read() {
 #[test]
 fn an_error_is_part_of_the_document_and_told_on_stderr() {
     let stage = Stage::new(two());
-    stage.sandbox.always(
-        Service::RecordedFuture,
-        Some(Fault::status(403, r#"{"message": "no"}"#)),
-    );
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(403, r#"{"message": "no"}"#)));
     let ran = stage.run("crowdstrike --json").ended(4);
     let document = ran.json();
     assert_eq!(keys(&document["error"]), ["hint", "kind", "message"]);
@@ -131,9 +115,7 @@ fn an_error_is_part_of_the_document_and_told_on_stderr() {
 #[test]
 fn a_failure_before_the_run_gives_the_same_document() {
     let stage = Stage::new(two());
-    let ran = stage
-        .run("crowdstrike --json --rf-api-url http://example.com")
-        .ended(2);
+    let ran = stage.run("crowdstrike --json --rf-api-url http://example.com").ended(2);
     let document = ran.json();
     assert_eq!(document["error"]["kind"], "configuration");
     assert_eq!(document["window"], Value::Null);
@@ -174,11 +156,7 @@ fn debug_saves_nothing_and_says_so() {
         let ran = stage.run(&format!("{} --debug", vendor.command())).ended(0);
         assert!(stage.items().is_empty());
         assert_eq!(stage.asked(Service::RecordedFuture), 1);
-        assert!(
-            ran.stdout.contains("2 checked by Recorded Future"),
-            "{}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains("2 checked by Recorded Future"), "{}", ran.stdout);
         assert!(ran.stdout.contains("SAVED NOTHING"), "{}", ran.stdout);
         assert_eq!(ran.stderr, stage.log(), "the log is also on stderr");
         assert!(ran.stderr.contains(" DEBUG "), "{}", ran.stderr);
@@ -197,14 +175,11 @@ fn debug_beats_a_coarser_log_level() {
 
 #[test]
 fn an_echo_of_the_other_mode_is_an_error() {
-    for (flag, words) in [
-        ("", "Nothing of this batch was saved"),
-        ("--debug", "may have been saved"),
-    ] {
+    for (flag, words) in
+        [("", "Nothing of this batch was saved"), ("--debug", "may have been saved")]
+    {
         let stage = Stage::new(two());
-        stage
-            .sandbox
-            .always(Service::RecordedFuture, Some(Fault::WrongDebugEcho));
+        stage.sandbox.always(Service::RecordedFuture, Some(Fault::WrongDebugEcho));
         let ran = stage.run(&format!("crowdstrike --json {flag}")).ended(1);
         ran.says(&["as if debug were", words]);
         ran.adds_up();
@@ -217,24 +192,12 @@ fn an_echo_of_the_other_mode_is_an_error() {
 fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
     for vendor in Vendor::BOTH {
         let stage = Stage::new(two());
-        let document = stage
-            .run(&format!("{} -n --json", vendor.command()))
-            .ended(0);
+        let document = stage.run(&format!("{} -n --json", vendor.command())).ended(0);
         assert_eq!(document.adds_up().count("submitted"), 2);
-        let printed = stage
-            .run(&format!("{} --dry-run", vendor.command()))
-            .ended(0);
+        let printed = stage.run(&format!("{} --dry-run", vendor.command())).ended(0);
         assert_eq!(stage.asked(Service::RecordedFuture), 0);
-        assert!(
-            printed.stdout.contains("nothing was sent"),
-            "{}",
-            printed.stdout
-        );
-        assert!(
-            printed.stdout.contains("2 to be submitted"),
-            "{}",
-            printed.stdout
-        );
+        assert!(printed.stdout.contains("nothing was sent"), "{}", printed.stdout);
+        assert!(printed.stdout.contains("2 to be submitted"), "{}", printed.stdout);
         // And then the live run sends exactly that.
         stage.run(vendor.command()).ended(0);
         let lines: Vec<Value> = printed
@@ -253,18 +216,11 @@ fn quiet_keeps_stdout_empty_on_success_only() {
     for flag in ["-q", "--quiet", "-q --dry-run", "-q -k x"] {
         let stage = Stage::new(two());
         let ran = stage.run(&format!("crowdstrike {flag}"));
-        let (code, quiet) = if flag.contains("-k") {
-            (4, false)
-        } else {
-            (0, true)
-        };
+        let (code, quiet) = if flag.contains("-k") { (4, false) } else { (0, true) };
         assert_eq!(ran.code, code, "{}", ran.stderr);
         assert_eq!(ran.stdout.is_empty(), quiet, "{flag}");
         assert_eq!(ran.stderr.is_empty(), quiet, "{flag}");
-        assert!(
-            stage.log().contains("Indicators:"),
-            "the log has the summary all the same"
-        );
+        assert!(stage.log().contains("Indicators:"), "the log has the summary all the same");
     }
 }
 

@@ -16,19 +16,13 @@ fn stage(alerts: &[Value]) -> Stage {
 /// The detections that were sent, in their order.
 fn detections(stage: &Stage) -> Vec<String> {
     let stored = stage.sandbox.stored();
-    stored
-        .iter()
-        .map(|stored| text(&stored.item, "/detection/id"))
-        .collect()
+    stored.iter().map(|stored| text(&stored.item, "/detection/id")).collect()
 }
 
 fn notes(ran: &Ran) -> Vec<String> {
     let document = ran.json();
     let notes = document["notes"].as_array().cloned().unwrap_or_default();
-    notes
-        .iter()
-        .map(|note| note.as_str().unwrap().to_owned())
-        .collect()
+    notes.iter().map(|note| note.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -50,12 +44,7 @@ fn three_skipped_nights_are_caught_up_with_one_plain_line() {
         notes[0].starts_with("catching up: the last complete reading ended 2026-11-19T00:15:00Z"),
         "{notes:?}"
     );
-    assert!(
-        ran.json()["window"]["start"]
-            .as_str()
-            .unwrap()
-            .starts_with("2026-11-18T22:15:00")
-    );
+    assert!(ran.json()["window"]["start"].as_str().unwrap().starts_with("2026-11-18T22:15:00"));
 }
 
 #[test]
@@ -76,48 +65,31 @@ fn a_gap_is_given_up_only_by_a_run_that_reads() {
 fn a_gap_beyond_the_limit_for_catching_up_is_told_with_the_command_that_helps() {
     let stage = stage(&[at(1, "2026-11-10T08:00:00Z"), at(2, "2026-11-21T08:00:00Z")]);
     stage.run_at("2026-11-01T00:15:00Z", RUN).ended(0);
-    let ran = stage
-        .run_at(
-            "2026-11-22T00:15:00Z",
-            "crowdstrike --json --max-catch-up 5",
-        )
-        .ended(0);
+    let ran = stage.run_at("2026-11-22T00:15:00Z", "crowdstrike --json --max-catch-up 5").ended(0);
     assert_eq!(stage.stored_values(), hashes([2]));
     let note = notes(&ran).join("");
     let (_, command) = note.split_once("read it with ").unwrap();
-    stage
-        .run_at("2026-11-22T00:20:00Z", &format!("crowdstrike {command}"))
-        .ended(0);
+    stage.run_at("2026-11-22T00:20:00Z", &format!("crowdstrike {command}")).ended(0);
     assert_eq!(stage.stored_values(), hashes([1, 2]));
 }
 
 #[test]
 fn a_late_alert_with_an_old_behaviour_is_sent_with_its_own_time() {
-    let falcon_alert = with(
-        at(1, "2026-11-21T08:00:00Z"),
-        "timestamp",
-        json!("2026-10-01T03:04:05.678Z"),
-    );
+    let falcon_alert =
+        with(at(1, "2026-11-21T08:00:00Z"), "timestamp", json!("2026-10-01T03:04:05.678Z"));
     let carbonblack_alert = with(
         carbonblack("c2", &sha256(2)),
         "detection_timestamp",
         json!("2026-10-02T03:04:05.678Z"),
     );
-    let world = World::default()
-        .falcon_alerts(&[falcon_alert])
-        .carbon_black_alerts(&[carbonblack_alert]);
+    let world =
+        World::default().falcon_alerts(&[falcon_alert]).carbon_black_alerts(&[carbonblack_alert]);
     let stage = Stage::new(world);
     stage.run("crowdstrike").ended(0);
     stage.run("carbonblack").ended(0);
     let stored = stage.sandbox.stored();
-    let times: Vec<String> = stored
-        .iter()
-        .map(|stored| text(&stored.item, "/timestamp"))
-        .collect();
-    assert_eq!(
-        times,
-        ["2026-10-01T03:04:05.678Z", "2026-10-02T03:04:05.678Z"]
-    );
+    let times: Vec<String> = stored.iter().map(|stored| text(&stored.item, "/timestamp")).collect();
+    assert_eq!(times, ["2026-10-01T03:04:05.678Z", "2026-10-02T03:04:05.678Z"]);
 }
 
 #[test]
@@ -146,33 +118,20 @@ fn overlapping_backfills_and_second_runs_send_nothing_twice() {
     let span = |since, until| format!("{RUN} --since {since} --until {until}");
     let first = span("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z");
     let ran = stage.run_at("2026-11-22T00:15:00Z", &first).ended(0);
-    assert_eq!(
-        (ran.count("processed"), ran.count("indicators_repeated")),
-        (2, 1)
-    );
+    assert_eq!((ran.count("processed"), ran.count("indicators_repeated")), (2, 1));
     let second = span("2026-11-20T12:00:00Z", "2026-11-21T12:00:00Z");
     let ran = stage.run_at("2026-11-22T00:16:00Z", &second).ended(0);
-    assert_eq!(
-        (ran.count("processed"), ran.count("already_delivered")),
-        (1, 1)
-    );
+    assert_eq!((ran.count("processed"), ran.count("already_delivered")), (1, 1));
     let posts = stage.sandbox.requests_to(Service::RecordedFuture).len();
     for (minute, again) in [(17, &first), (18, &second)] {
-        let ran = stage
-            .run_at(&format!("2026-11-22T00:{minute}:00Z"), again)
-            .ended(0);
+        let ran = stage.run_at(&format!("2026-11-22T00:{minute}:00Z"), again).ended(0);
         let found = ran.adds_up().count("indicators_found");
         assert_eq!((found, ran.count("already_delivered")), (found, found));
     }
-    assert_eq!(
-        stage.sandbox.requests_to(Service::RecordedFuture).len(),
-        posts
-    );
+    assert_eq!(stage.sandbox.requests_to(Service::RecordedFuture).len(), posts);
     assert_eq!(stage.stored_values(), hashes([1, 2, 3]));
     // Only when it is asked for.
-    let ran = stage
-        .run_at("2026-11-22T00:19:00Z", &format!("{first} --resend"))
-        .ended(0);
+    let ran = stage.run_at("2026-11-22T00:19:00Z", &format!("{first} --resend")).ended(0);
     assert_eq!(ran.adds_up().count("processed"), 2);
     assert_eq!(stage.stored_values(), hashes([1, 1, 2, 2, 3]));
 }
@@ -190,13 +149,7 @@ fn a_new_detection_of_an_old_indicator_is_a_new_sighting() {
 #[test]
 fn a_night_over_quota_sends_the_most_severe_first_and_a_quiet_one_the_rest() {
     let alerts: Vec<Value> = (0..10)
-        .map(|number| {
-            with(
-                at(number, "2026-11-21T08:00:00Z"),
-                "severity",
-                json!(10 + 7 * number),
-            )
-        })
+        .map(|number| with(at(number, "2026-11-21T08:00:00Z"), "severity", json!(10 + 7 * number)))
         .collect();
     let stage = stage(&alerts);
     let run = format!("{RUN} --daily-limit 4 --batch-size 3");
@@ -208,10 +161,7 @@ fn a_night_over_quota_sends_the_most_severe_first_and_a_quiet_one_the_rest() {
     // The same day: nothing more, and nothing is asked for it.
     let posts = stage.sandbox.requests_to(Service::RecordedFuture).len();
     stage.run_at("2026-11-22T12:00:00Z", &run).ended(5);
-    assert_eq!(
-        stage.sandbox.requests_to(Service::RecordedFuture).len(),
-        posts
-    );
+    assert_eq!(stage.sandbox.requests_to(Service::RecordedFuture).len(), posts);
     stage.run_at("2026-11-23T00:15:00Z", &run).ended(5);
     let ran = stage.run_at("2026-11-24T00:15:00Z", &run).ended(0);
     ran.adds_up();
@@ -223,9 +173,7 @@ fn a_night_over_quota_sends_the_most_severe_first_and_a_quiet_one_the_rest() {
 #[test]
 fn recorded_future_down_for_a_night_costs_a_night_and_nothing_else() {
     let stage = stage(&[at(1, "2026-11-20T08:00:00Z"), at(2, "2026-11-21T08:00:00Z")]);
-    stage
-        .sandbox
-        .always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let ran = stage.run_at("2026-11-21T00:15:00Z", RUN).ended(5);
     assert_eq!(ran.adds_up().count("waiting"), 1);
     stage.sandbox.always(Service::RecordedFuture, None);
@@ -238,14 +186,10 @@ fn recorded_future_down_for_a_night_costs_a_night_and_nothing_else() {
 #[test]
 fn what_waits_is_delivered_also_when_the_vendor_is_unreachable() {
     let stage = stage(&[at(1, "2026-11-20T08:00:00Z")]);
-    stage
-        .sandbox
-        .always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     stage.run_at("2026-11-21T00:15:00Z", RUN).ended(5);
     stage.sandbox.always(Service::RecordedFuture, None);
-    stage
-        .sandbox
-        .always(Service::FalconToken, Some(Fault::ResetBefore));
+    stage.sandbox.always(Service::FalconToken, Some(Fault::ResetBefore));
     let ran = stage.run_at("2026-11-22T00:15:00Z", RUN).ended(5);
     ran.adds_up();
     assert_eq!((ran.count("carried_in"), ran.count("processed")), (1, 1));
@@ -261,11 +205,7 @@ fn a_clock_that_jumped_back_moves_no_checkpoint() {
             .clone();
     let ran = stage.run_at("2026-11-21T00:15:00Z", RUN).ended(0);
     assert!(notes(&ran).join("").contains("clock"), "{ran:?}");
-    assert_eq!(
-        stage.stored_values(),
-        hashes([1, 2]),
-        "what was read is sent all the same"
-    );
+    assert_eq!(stage.stored_values(), hashes([1, 2]), "what was read is sent all the same");
     let after =
         stage.run_at("2026-11-22T00:15:00Z", "status --json").json()["sources"][0]["read_until"]
             .clone();

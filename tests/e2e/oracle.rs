@@ -37,20 +37,12 @@ struct Story {
 }
 
 fn header(code: u16, name: &str, value: &str) -> Fault {
-    Fault::Status {
-        code,
-        headers: vec![(name.into(), value.into())],
-        body: String::new(),
-    }
+    Fault::Status { code, headers: vec![(name.into(), value.into())], body: String::new() }
 }
 
 /// What can go wrong with any service.
 fn any_fault() -> impl Strategy<Value = Fault> {
-    let epoch = NOW
-        .parse::<chrono::DateTime<chrono::Utc>>()
-        .unwrap()
-        .timestamp()
-        + 20;
+    let epoch = NOW.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp() + 20;
     prop_oneof![
         12 => Just(Fault::None),
         3 => Just(Fault::ResetBefore),
@@ -133,15 +125,10 @@ fn play(story: &Story) {
     let values = oracle.values();
     stage.sandbox.change(|world| {
         let poison = story.poison.iter();
-        world.recorded_future.poison = poison
-            .map(|(index, status)| (index.get(&values).clone(), *status))
-            .collect();
+        world.recorded_future.poison =
+            poison.map(|(index, status)| (index.get(&values).clone(), *status)).collect();
     });
-    let arguments = format!(
-        "{} --json --batch-size {}",
-        story.vendor.command(),
-        story.batch_size
-    );
+    let arguments = format!("{} --json --batch-size {}", story.vendor.command(), story.batch_size);
     let mut waiting = 0;
     let mut run = |now: &str| {
         let first = stage.sandbox.requests().len();
@@ -153,11 +140,7 @@ fn play(story: &Story) {
         }
         ran
     };
-    let services = [
-        Service::FalconToken,
-        story.vendor.service(),
-        Service::RecordedFuture,
-    ];
+    let services = [Service::FalconToken, story.vendor.service(), Service::RecordedFuture];
     for (number, faults) in (1..).zip(&story.nights) {
         let scripts = [&faults.sign_in, &faults.vendor, &faults.recorded_future];
         for (service, script) in services.into_iter().zip(scripts) {
@@ -180,9 +163,7 @@ fn play(story: &Story) {
     assert_eq!(verdict.waiting, 0);
 
     // A person mends what was refused, and then everything is there.
-    stage
-        .sandbox
-        .change(|world| world.recorded_future.poison.clear());
+    stage.sandbox.change(|world| world.recorded_future.poison.clear());
     stage.run("outbox retry").ended(0);
     let quarantined = u64::from(verdict.quarantined > 0);
     let first = stage.sandbox.requests().len();

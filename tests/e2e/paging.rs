@@ -17,9 +17,7 @@ pub fn one_a_second(vendor: Vendor, count: u64) -> Vec<Value> {
 /// Alerts without an indicator, arrived at these instants.
 pub fn plain(vendor: Vendor, instants: impl IntoIterator<Item = DateTime<Utc>>) -> Vec<Value> {
     let numbered = (0..).zip(instants);
-    numbered
-        .map(|(number, instant)| vendor.plain_alert(number, instant))
-        .collect()
+    numbered.map(|(number, instant)| vendor.plain_alert(number, instant)).collect()
 }
 
 /// Runs the exact day, and checks that each of the alerts was delivered exactly once.
@@ -34,9 +32,7 @@ pub fn read_once_in_one_lane(vendor: Vendor, stage: &Stage, count: u64) -> Ran {
 }
 
 fn read_once_with(flags: &str, vendor: Vendor, stage: &Stage, count: u64) -> Ran {
-    let ran = stage
-        .run(&format!("{} --json {EXACTLY} {flags}", vendor.command()))
-        .ended(0);
+    let ran = stage.run(&format!("{} --json {EXACTLY} {flags}", vendor.command())).ended(0);
     ran.counts(&[
         ("alerts_fetched", count),
         ("indicators_found", count),
@@ -69,10 +65,7 @@ fn edge_of_many(count: u64, pages: usize) {
             let wanted: Vec<String> = (0..count).filter(|n| carries(*n)).map(sha256).collect();
             assert_eq!(stage.stored_values(), wanted, "{vendor:?}");
             let requests = stage.asked(vendor.service());
-            assert!(
-                asked.is_none_or(|pages| pages == requests),
-                "{vendor:?} {requests}"
-            );
+            assert!(asked.is_none_or(|pages| pages == requests), "{vendor:?} {requests}");
         }
     }
 }
@@ -126,10 +119,8 @@ fn a_hundred_and_one_alerts() {
 fn the_window_holds_its_start_and_not_its_end() {
     const DAY: u64 = 24 * 60 * 60 * 1000;
     for vendor in Vendor::BOTH {
-        let outside = [
-            vendor.alert(9, at(0) - chrono::TimeDelta::milliseconds(1)),
-            vendor.alert(8, at(DAY)),
-        ];
+        let outside =
+            [vendor.alert(9, at(0) - chrono::TimeDelta::milliseconds(1)), vendor.alert(8, at(DAY))];
         let inside = [vendor.alert(0, at(0)), vendor.alert(1, at(DAY - 1))];
         let stage = Stage::new(vendor.world(&[outside, inside].concat()));
         read_once(vendor, &stage, 2);
@@ -145,11 +136,7 @@ fn hours_reach_back_from_now() {
         for (hours, found) in [("", 1), (" --hours 19", 0), (" --hours 31", 2)] {
             let stage = Stage::new(world());
             let ran = stage.run(&format!("{}{hours} --json", vendor.command()));
-            assert_eq!(
-                ran.ended(0).count("alerts_fetched"),
-                found,
-                "{vendor:?}{hours}"
-            );
+            assert_eq!(ran.ended(0).count("alerts_fetched"), found, "{vendor:?}{hours}");
         }
     }
 }
@@ -158,15 +145,9 @@ fn hours_reach_back_from_now() {
 fn the_window_moves_with_the_clock() {
     for vendor in Vendor::BOTH {
         let stage = Stage::new(vendor.world(&[vendor.alert(0, at(0))]));
-        let ran = stage.run_at(
-            "2026-11-21T00:14:59Z",
-            &format!("{} --json", vendor.command()),
-        );
+        let ran = stage.run_at("2026-11-21T00:14:59Z", &format!("{} --json", vendor.command()));
         assert_eq!(ran.ended(0).count("alerts_fetched"), 0, "{vendor:?}");
-        let ran = stage.run_at(
-            "2026-11-21T00:15:01Z",
-            &format!("{} --json", vendor.command()),
-        );
+        let ran = stage.run_at("2026-11-21T00:15:01Z", &format!("{} --json", vendor.command()));
         assert_eq!(ran.ended(0).count("alerts_fetched"), 1, "{vendor:?}");
     }
 }
@@ -175,9 +156,8 @@ fn the_window_moves_with_the_clock() {
 fn equal_timestamps_lie_across_every_page_edge() {
     for vendor in Vendor::BOTH {
         // Seven share each instant: 7 divides neither 1000 nor 10,000.
-        let alerts: Vec<Value> = (0..2500)
-            .map(|number| vendor.alert(number, at(number / 7 * 1000)))
-            .collect();
+        let alerts: Vec<Value> =
+            (0..2500).map(|number| vendor.alert(number, at(number / 7 * 1000))).collect();
         read_once(vendor, &Stage::new(vendor.world(&alerts)), 2500);
     }
 }
@@ -189,19 +169,12 @@ fn equal_timestamps_lie_across_row_ten_thousand() {
     for (before, after) in [(1, 1), (30, 30), (1, 1500), (1500, 1)] {
         let tied = 10_000 - before..10_000 + after;
         let instants = (0..12_000).map(|number| {
-            let shared = if tied.contains(&number) {
-                tied.start
-            } else {
-                number
-            };
+            let shared = if tied.contains(&number) { tied.start } else { number };
             at(shared * 1000)
         });
         let stage = Stage::new(vendor.world(&plain(vendor, instants)));
         let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(0);
-        ran.counts(&[
-            ("alerts_fetched", 12_000),
-            ("alerts_without_indicator", 12_000),
-        ]);
+        ran.counts(&[("alerts_fetched", 12_000), ("alerts_without_indicator", 12_000)]);
     }
 }
 
@@ -211,10 +184,7 @@ fn twenty_five_thousand_alerts_take_three_rounds_of_rows() {
     let instants = (0..25_000).map(|number| at(number / 3 * 1000));
     let stage = Stage::new(vendor.world(&plain(vendor, instants)));
     let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(0);
-    ran.counts(&[
-        ("alerts_fetched", 25_000),
-        ("alerts_without_indicator", 25_000),
-    ]);
+    ran.counts(&[("alerts_fetched", 25_000), ("alerts_without_indicator", 25_000)]);
 }
 
 #[test]
@@ -231,11 +201,7 @@ fn more_than_ten_thousand_at_one_instant_are_told() {
     ran.says(&["10000", "2026-11-21T00:15:05.000Z", "--since"]);
     ran.adds_up();
     assert_eq!(ran.json()["error"]["kind"], "partial");
-    assert_eq!(
-        stage.stored_values(),
-        [sha256(0)],
-        "what was read before it is kept"
-    );
+    assert_eq!(stage.stored_values(), [sha256(0)], "what was read before it is kept");
 }
 
 #[test]
@@ -247,11 +213,7 @@ fn what_lies_behind_exactly_ten_thousand_at_one_instant_is_told_too() {
     ];
     let stage = Stage::new(vendor.world(&alerts.concat()));
     let ran = stage.run(&format!("carbonblack --json {EXACTLY}")).ended(3);
-    ran.says(&[
-        "10000 alerts or more",
-        "2026-11-21T00:15:05.000Z",
-        "--since",
-    ]);
+    ran.says(&["10000 alerts or more", "2026-11-21T00:15:05.000Z", "--since"]);
     assert_eq!(ran.count("alerts_fetched"), 10_000);
 }
 

@@ -86,10 +86,7 @@ fn pages_read_side_by_side_are_one_number() {
         .map(|number| {
             let (minute, second) = (number / 60 % 60, number % 60);
             let hour = 2 + number / 3600;
-            at(
-                number,
-                &format!("2026-11-21T{hour:02}:{minute:02}:{second:02}Z"),
-            )
+            at(number, &format!("2026-11-21T{hour:02}:{minute:02}:{second:02}Z"))
         })
         .collect();
     let carbonblacks: Vec<Value> = (0..4000)
@@ -100,9 +97,7 @@ fn pages_read_side_by_side_are_one_number() {
             with(alert, "backend_timestamp", json!(time))
         })
         .collect();
-    let world = World::default()
-        .falcon_alerts(&falcons)
-        .carbon_black_alerts(&carbonblacks);
+    let world = World::default().falcon_alerts(&falcons).carbon_black_alerts(&carbonblacks);
     let stage = slow(world);
     for source in ["crowdstrike", "carbonblack"] {
         let log = format!("{source}.log");
@@ -141,14 +136,8 @@ fn the_log_says_who_is_waited_for() {
     }
     assert_eq!(stage.run("crowdstrike").ended(0).stderr, "");
     let log = stage.log();
-    assert!(
-        log.contains(" read 0 alerts; waiting 1 s for 127.0.0.1"),
-        "{log}"
-    );
-    assert!(
-        log.contains(" sent 0 of 1 submissions; waiting 1 s for 127.0.0.1"),
-        "{log}"
-    );
+    assert!(log.contains(" read 0 alerts; waiting 1 s for 127.0.0.1"), "{log}");
+    assert!(log.contains(" sent 0 of 1 submissions; waiting 1 s for 127.0.0.1"), "{log}");
 }
 
 #[test]
@@ -196,10 +185,7 @@ fn a_wait_is_counted_down_with_its_host_and_without_the_services_words() {
         assert!(shown.contains(picture), "no {picture:?} in {shown:?}");
     }
     assert!(!shown.contains("made words"), "{shown:?}");
-    assert!(
-        stage.log().contains("made words"),
-        "warnings stay in the log"
-    );
+    assert!(stage.log().contains("made words"), "warnings stay in the log");
 }
 
 #[test]

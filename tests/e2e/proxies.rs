@@ -43,15 +43,9 @@ fn a_real_proxy_carries_a_run() {
             let internet = Internet::new(world());
             let mut command = behind_the_front(&internet, vendor.command());
             let credentials = format!("{USER}:{PASSWORD}@");
-            command
-                .arg("--debug")
-                .env("HTTPS_PROXY", proxy.url(&credentials));
+            command.arg("--debug").env("HTTPS_PROXY", proxy.url(&credentials));
             let ran = Ran::of(&mut command).ended(0);
-            assert_eq!(
-                internet.stage.sandbox.requests().len(),
-                asked,
-                "{program:?}"
-            );
+            assert_eq!(internet.stage.sandbox.requests().len(), asked, "{program:?}");
             let way = format!("CONNECT 127.0.0.1:{}", internet.front.port);
             assert!(proxy.log().contains(&way), "{program:?}: {}", proxy.log());
             // It says which proxy it goes through, and nobody sees the password.
@@ -135,15 +129,9 @@ fn credentials_are_taken_from_the_url_in_each_variable() {
         let proxy = Proxy::new(internet.front.port, who_are_you);
         let url = |password: &str| format!("http://batch:{password}@127.0.0.1:{}", proxy.port);
         let mut command = internet.command("crowdstrike --debug --ca-cert ca.pem");
-        command
-            .env_remove("HTTPS_PROXY")
-            .env(name, url(AWKWARD_IN_A_URL));
+        command.env_remove("HTTPS_PROXY").env(name, url(AWKWARD_IN_A_URL));
         let ran = Ran::of(&mut command).ended(0);
-        assert!(
-            proxy
-                .wanted()
-                .contains(&"api.crowdstrike.com:443".to_owned())
-        );
+        assert!(proxy.wanted().contains(&"api.crowdstrike.com:443".to_owned()));
         assert_eq!(internet.asked().len(), 3);
         ran.says(&[&format!("({name})")]);
         nothing_shows(&internet.stage, &ran, &[AWKWARD, AWKWARD_AS_SENT]);
@@ -158,18 +146,12 @@ fn a_407_is_final_and_shows_nothing() {
         ("batch:wr0ng-pr0xy-s3cret@", "wr0ng-pr0xy-s3cret"),
         ("batch:wr0ng%2Bpr0xy%40s3cret@", "wr0ng+pr0xy@s3cret"),
     ] {
-        for arguments in [
-            "crowdstrike --debug",
-            "carbonblack --json",
-            "check crowdstrike",
-        ] {
+        for arguments in ["crowdstrike --debug", "carbonblack --json", "check crowdstrike"] {
             let internet = Internet::new(world());
             let proxy = Proxy::new(internet.front.port, who_are_you);
             let mut command = internet.command(&format!("{arguments} --ca-cert ca.pem"));
             let url = format!("http://{credentials}127.0.0.1:{}", proxy.port);
-            command
-                .env("HTTPS_PROXY", url)
-                .env_remove("COLLECTIVE_INSIGHTS_TEST_NOW");
+            command.env("HTTPS_PROXY", url).env_remove("COLLECTIVE_INSIGHTS_TEST_NOW");
             let ran = Ran::of(&mut command).ended(4);
             let all = format!("{}{}", ran.stdout, ran.stderr);
             for words in [
@@ -252,31 +234,15 @@ fn hosts_in_no_proxy_are_reached_without_it() {
 fn a_proxy_that_cannot_be_used_ends_the_run_before_it_begins() {
     for (name, value, words) in [
         // As typed, not percent-encoded: half of the password would be a host to look up.
-        (
-            "HTTPS_PROXY",
-            "http://batch:p@w0rd-never-seen/x@127.0.0.1:1",
-            "no URL",
-        ),
-        (
-            "HTTPS_PROXY",
-            "http://batch:p@w0rd-never-seen@127.0.0.1:1",
-            "no URL",
-        ),
-        (
-            "HTTPS_PROXY",
-            "http://w0rd-never-seen:1/p@127.0.0.1:1",
-            "no URL",
-        ),
+        ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen/x@127.0.0.1:1", "no URL"),
+        ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen@127.0.0.1:1", "no URL"),
+        ("HTTPS_PROXY", "http://w0rd-never-seen:1/p@127.0.0.1:1", "no URL"),
         ("HTTPS_PROXY", "w0rd-never-seen:1#p@127.0.0.1:1", "no URL"),
         ("HTTPS_PROXY", "w0rd-never-seen:1?p@127.0.0.1:1", "no URL"),
         ("HTTPS_PROXY", "not a url", "no URL"),
         ("HTTPS_PROXY", "http:///", "no URL"),
         ("https_proxy", "ftp://127.0.0.1:1", "no URL"),
-        (
-            "HTTPS_PROXY",
-            "socks5://batch:w0rd-never-seen@127.0.0.1:1",
-            "SOCKS",
-        ),
+        ("HTTPS_PROXY", "socks5://batch:w0rd-never-seen@127.0.0.1:1", "SOCKS"),
         ("ALL_PROXY", "socks5h://127.0.0.1:1", "SOCKS"),
     ] {
         for arguments in ["crowdstrike --debug", "carbonblack", "check crowdstrike"] {
@@ -305,11 +271,7 @@ fn an_unused_proxy_for_all_does_no_harm() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_named() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let internet = Internet::new(world());
     let mut command = internet.command("crowdstrike");
     let url = format!("http://batch:pr0xy-s3cret@127.0.0.1:{port}");
@@ -326,11 +288,6 @@ fn a_proxy_that_lets_nobody_pass_is_named() {
     let proxy = Proxy::new(internet.front.port, |_| {
         Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".into())
     });
-    let ran = Ran::of(
-        internet
-            .command("crowdstrike")
-            .env("HTTPS_PROXY", proxy.url()),
-    )
-    .ended(5);
+    let ran = Ran::of(internet.command("crowdstrike").env("HTTPS_PROXY", proxy.url())).ended(5);
     ran.says(&["through the proxy", "lets this host pass"]);
 }

@@ -34,11 +34,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
 
 /// What stands in backticks in a cell.
 fn quoted(cell: &str) -> Vec<String> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// What the help says of one option.
@@ -52,19 +48,15 @@ struct About {
 fn help(command: &str) -> BTreeMap<String, About> {
     let folder = tempfile::tempdir().unwrap();
     let mut run = bare_command(folder.path());
-    let text = Ran::of(run.args(command.split(' ')).arg("--help"))
-        .ended(0)
-        .stdout;
+    let text = Ran::of(run.args(command.split(' ')).arg("--help")).ended(0).stdout;
     let mut options: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
         let words = line.trim();
         // Long help stands further in than the options' names.
         let indent = line.len() - line.trim_start().len();
         if (1..10).contains(&indent) && words.starts_with('-') {
-            let names: Vec<&str> = words
-                .split_whitespace()
-                .take_while(|word| word.starts_with('-'))
-                .collect();
+            let names: Vec<&str> =
+                words.split_whitespace().take_while(|word| word.starts_with('-')).collect();
             options.push((names.join(" "), words.to_owned()));
         } else if let Some((_, about)) = options.last_mut() {
             about.push(' ');
@@ -79,10 +71,8 @@ fn help(command: &str) -> BTreeMap<String, About> {
         .into_iter()
         .filter(|(names, _)| names != "-h, --help")
         .map(|(names, about)| {
-            let option = About {
-                variable: noted(&about, "env"),
-                default: noted(&about, "default"),
-            };
+            let option =
+                About { variable: noted(&about, "env"), default: noted(&about, "default") };
             (names, option)
         })
         .collect()
@@ -97,10 +87,7 @@ fn documented(heading: &str) -> BTreeMap<String, About> {
     table(heading)
         .into_iter()
         .map(|row| {
-            let option = About {
-                variable: said(row[1]),
-                default: said(row[2]),
-            };
+            let option = About { variable: said(row[1]), default: said(row[2]) };
             (quoted(row[0]).join(", "), option)
         })
         .collect()
@@ -142,10 +129,8 @@ fn the_exit_codes_are_those_of_the_failures() {
     .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
     .chain([("0".to_owned(), String::new())])
     .collect();
-    let said: BTreeSet<(String, String)> = table("Exit codes")
-        .into_iter()
-        .map(|row| (row[0].to_owned(), row[1].to_owned()))
-        .collect();
+    let said: BTreeSet<(String, String)> =
+        table("Exit codes").into_iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
     assert_eq!(said, real);
 }
 
@@ -154,11 +139,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 paths(value, &path, found);
             }
         }
@@ -188,10 +169,8 @@ fn the_table_of_what_is_sent_is_exactly_what_is_sent() {
     for request in stage.sandbox.requests_to(Service::RecordedFuture) {
         paths(&request.json().unwrap(), "", &mut sent);
     }
-    let said: BTreeSet<String> = table("What leaves the building")
-        .into_iter()
-        .flat_map(|row| quoted(row[0]))
-        .collect();
+    let said: BTreeSet<String> =
+        table("What leaves the building").into_iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(said, sent);
 }
 
@@ -199,16 +178,9 @@ fn the_table_of_what_is_sent_is_exactly_what_is_sent() {
 fn the_table_of_numbers_names_all_of_them() {
     let ran = Stage::new(World::default()).run("crowdstrike --json");
     let document = ran.ended(0).json();
-    let real: BTreeSet<String> = document["counts"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect();
-    let said: BTreeSet<String> = table("What the numbers mean")
-        .into_iter()
-        .flat_map(|row| quoted(row[0]))
-        .collect();
+    let real: BTreeSet<String> = document["counts"].as_object().unwrap().keys().cloned().collect();
+    let said: BTreeSet<String> =
+        table("What the numbers mean").into_iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(said, real);
 }
 
@@ -218,18 +190,11 @@ fn the_scripts_flags_are_taken() {
         let source = row[0].to_lowercase().replace(' ', "");
         let old = quoted(row[1]).remove(0);
         let with_value = [source.as_str(), &old, "DEBUG"];
-        let arguments: &[&str] = if old == "--debug" {
-            &with_value[..2]
-        } else {
-            &with_value
-        };
+        let arguments: &[&str] = if old == "--debug" { &with_value[..2] } else { &with_value };
         let program = ["collective-insights"].iter();
         let parsed = collective_insights::cli::parse(program.chain(arguments).map(Into::into));
         assert!(parsed.is_ok(), "{source} {old}");
-        assert!(
-            help(&source).contains_key(&quoted(row[2]).join(", ")),
-            "{source} {old}"
-        );
+        assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {old}");
     }
 }
 
@@ -246,10 +211,7 @@ fn the_messages_of_the_troubleshooting_table_are_the_programs() {
         }
     }
     let mut source = String::new();
-    read(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut source,
-    );
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
     for row in table("Troubleshooting") {
         let message = quoted(row[0]).remove(0);
         assert!(source.contains(&message), "no such message: {message:?}");

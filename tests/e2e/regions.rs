@@ -33,10 +33,8 @@ fn asked(internet: &Internet, wanted: &[String]) {
     asked.dedup();
     assert_eq!(asked, wanted);
     // And that nobody even tried to go anywhere else.
-    let mut hosts: Vec<String> = wanted
-        .iter()
-        .map(|place| format!("{}:443", place.split('/').next().unwrap()))
-        .collect();
+    let mut hosts: Vec<String> =
+        wanted.iter().map(|place| format!("{}:443", place.split('/').next().unwrap())).collect();
     hosts.sort();
     hosts.dedup();
     assert_eq!(internet.hosts(), hosts);
@@ -49,9 +47,7 @@ fn told(internet: &Internet) -> Vec<String> {
         let head = format!("{:?} {}", asked.headers, asked.path);
         String::from_utf8_lossy(&asked.body).contains(CLIENT_SECRET) || head.contains(CLIENT_SECRET)
     });
-    with_secret
-        .map(|asked| place(asked).split('/').next().unwrap().to_owned())
-        .collect()
+    with_secret.map(|asked| place(asked).split('/').next().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -61,11 +57,7 @@ fn an_account_in_the_first_cloud_stays_there() {
     assert_eq!(internet.stage.items().len(), 1);
     asked(
         &internet,
-        &[
-            format!("{US_1}{SIGN_IN}"),
-            format!("{US_1}{ALERTS}"),
-            format!("{RECEIVER}{SUBMIT}"),
-        ],
+        &[format!("{US_1}{SIGN_IN}"), format!("{US_1}{ALERTS}"), format!("{RECEIVER}{SUBMIT}")],
     );
     assert_eq!(told(&internet), [US_1]);
 }
@@ -112,11 +104,7 @@ fn the_region_in_a_sign_ins_answer_moves_the_next_calls() {
         assert_eq!(internet.stage.items().len(), 1);
         asked(
             &internet,
-            &[
-                format!("{US_1}{SIGN_IN}"),
-                format!("{host}{ALERTS}"),
-                format!("{RECEIVER}{SUBMIT}"),
-            ],
+            &[format!("{US_1}{SIGN_IN}"), format!("{host}{ALERTS}"), format!("{RECEIVER}{SUBMIT}")],
         );
         assert_eq!(told(&internet), [US_1]);
     }
@@ -152,10 +140,7 @@ fn a_second_308_is_not_followed() {
         sandbox.always(Service::FalconToken, Some(elsewhere(&at(second))));
         let ran = internet.run("crowdstrike").ended(2);
         ran.says(&["308", "redirects are not followed"]);
-        asked(
-            &internet,
-            &[format!("{US_1}{SIGN_IN}"), format!("{US_2}{SIGN_IN}")],
-        );
+        asked(&internet, &[format!("{US_1}{SIGN_IN}"), format!("{US_2}{SIGN_IN}")]);
         assert_eq!(told(&internet), [US_1, US_2], "{second}");
     }
 }
@@ -175,10 +160,7 @@ fn government_clouds_are_never_discovered() {
 
         let internet = Internet::new(world().with(|world| world.falcon.region = region.into()));
         internet.run("crowdstrike").ended(0);
-        assert_eq!(
-            internet.hosts(),
-            ["api.crowdstrike.com:443", "api.recordedfuture.com:443"]
-        );
+        assert_eq!(internet.hosts(), ["api.crowdstrike.com:443", "api.recordedfuture.com:443"]);
     }
 }
 
@@ -208,11 +190,7 @@ fn a_cloud_that_is_named_is_never_left() {
         ran.ended(0);
         asked(
             &internet,
-            &[
-                format!("{host}{SIGN_IN}"),
-                format!("{host}{ALERTS}"),
-                format!("{RECEIVER}{SUBMIT}"),
-            ],
+            &[format!("{host}{SIGN_IN}"), format!("{host}{ALERTS}"), format!("{RECEIVER}{SUBMIT}")],
         );
     }
 }

@@ -22,19 +22,11 @@ const SERVICES: [(Service, &str); 4] = [
 fn stage() -> Stage {
     let falcon = falcon("f1", "hash_sha256", &sha256(1));
     let carbonblack = carbonblack("c1", &sha256(1));
-    Stage::new(
-        World::default()
-            .falcon_alerts(&[falcon])
-            .carbon_black_alerts(&[carbonblack]),
-    )
+    Stage::new(World::default().falcon_alerts(&[falcon]).carbon_black_alerts(&[carbonblack]))
 }
 
 fn header(code: u16, name: &str, value: &str) -> Fault {
-    Fault::Status {
-        code,
-        headers: vec![(name.into(), value.into())],
-        body: String::new(),
-    }
+    Fault::Status { code, headers: vec![(name.into(), value.into())], body: String::new() }
 }
 
 /// What may pass, each in the forms it comes in.
@@ -60,11 +52,7 @@ fn four_failures_of_any_passing_kind_are_outlasted() {
             let stage = stage();
             stage.sandbox.script(service, faults.to_vec());
             let ran = stage.run(arguments).ended(0);
-            assert_eq!(
-                ran.adds_up().count("processed"),
-                1,
-                "{service:?} {faults:?}"
-            );
+            assert_eq!(ran.adds_up().count("processed"), 1, "{service:?} {faults:?}");
             let asked = stage.sandbox.requests_to(service).len();
             assert_eq!(asked, faults.len() + 1, "{service:?} {faults:?}");
         }
@@ -118,30 +106,17 @@ fn the_wait_that_is_asked_for_is_waited() {
         for (fault, least, most) in [
             (Fault::retry_after(429, "240"), 240.0, 240.0),
             (Fault::retry_after(503, "300"), 300.0, 300.0),
-            (
-                Fault::retry_after(429, "Sun, 22 Nov 2026 00:19:00 GMT"),
-                200.0,
-                240.0,
-            ),
-            (
-                header(429, "X-RateLimit-RetryAfter", "1795306740"),
-                200.0,
-                240.0,
-            ),
+            (Fault::retry_after(429, "Sun, 22 Nov 2026 00:19:00 GMT"), 200.0, 240.0),
+            (header(429, "X-RateLimit-RetryAfter", "1795306740"), 200.0, 240.0),
         ] {
             let stage = stage();
             stage.sandbox.script(service, vec![fault.clone()]);
             stage.run(arguments).ended(0);
             let log = stage.log();
-            let waited = log
-                .split("; try 2 of 5 in ")
-                .nth(1)
-                .and_then(|rest| rest.split(' ').next());
+            let waited =
+                log.split("; try 2 of 5 in ").nth(1).and_then(|rest| rest.split(' ').next());
             let waited: f64 = waited.unwrap_or_else(|| panic!("{log}")).parse().unwrap();
-            assert!(
-                (least..=most).contains(&waited),
-                "{service:?} {fault:?}: {waited}"
-            );
+            assert!((least..=most).contains(&waited), "{service:?} {fault:?}: {waited}");
         }
     }
 }
@@ -197,9 +172,7 @@ fn what_is_not_to_be_tried_again_is_asked_once() {
 #[test]
 fn one_401_leads_to_one_new_sign_in_and_one_repeat() {
     let stage = stage();
-    stage
-        .sandbox
-        .script(Service::FalconAlerts, vec![Fault::ExpireTokens]);
+    stage.sandbox.script(Service::FalconAlerts, vec![Fault::ExpireTokens]);
     stage.run("crowdstrike").ended(0);
     assert_eq!(stage.sandbox.requests_to(Service::FalconToken).len(), 2);
     assert_eq!(stage.sandbox.requests_to(Service::FalconAlerts).len(), 2);
@@ -209,9 +182,7 @@ fn one_401_leads_to_one_new_sign_in_and_one_repeat() {
 #[test]
 fn a_second_401_ends_the_run() {
     let stage = stage();
-    stage
-        .sandbox
-        .always(Service::FalconAlerts, Some(Fault::ExpireTokens));
+    stage.sandbox.always(Service::FalconAlerts, Some(Fault::ExpireTokens));
     let ran = stage.run("crowdstrike --json").ended(4);
     ran.adds_up();
     assert_eq!(stage.sandbox.requests_to(Service::FalconToken).len(), 2);
@@ -231,20 +202,14 @@ fn a_token_is_renewed_before_it_ends() {
     stage.run("crowdstrike").ended(0);
     assert_eq!(stage.sandbox.requests_to(Service::FalconToken).len(), 2);
     let pages = stage.sandbox.requests_to(Service::FalconAlerts);
-    assert!(
-        pages.iter().all(|page| page.status == Some(200)),
-        "no 401 led to it"
-    );
+    assert!(pages.iter().all(|page| page.status == Some(200)), "no 401 led to it");
     assert_eq!(stage.stored_values().len(), 1100);
 }
 
 #[test]
 fn the_deadline_bounds_the_waits_too() {
     let stage = stage();
-    stage.sandbox.always(
-        Service::RecordedFuture,
-        Some(Fault::retry_after(429, "240")),
-    );
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "240")));
     // Real waits: four minutes do not fit into the one that the run has.
     let ran = Ran::of(
         stage
@@ -266,9 +231,7 @@ fn a_page_that_contradicts_itself_is_not_taken_for_an_empty_one() {
         (Service::CarbonBlack, "carbonblack --json", carbonblack),
     ] {
         let stage = stage();
-        stage
-            .sandbox
-            .always(service, Some(Fault::status(200, page)));
+        stage.sandbox.always(service, Some(Fault::status(200, page)));
         stage.run(arguments).ended(5);
         stage.sandbox.always(service, None);
         // Three nights later only the checkpoint can know what is missing.
@@ -312,17 +275,12 @@ fn a_certificate_that_is_not_trusted_is_final() {
         .find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
     let address = address.expect("openssl says where it listens");
     let ran = Ran::of(
-        stage
-            .command("crowdstrike --json")
-            .env("RF_API_URL", format!("https://{address}")),
+        stage.command("crowdstrike --json").env("RF_API_URL", format!("https://{address}")),
     );
     server.kill().unwrap();
     server.wait().unwrap();
     let ran = ran.ended(2);
     assert_eq!(ran.adds_up().count("waiting"), 1);
-    assert!(
-        ran.json()["error"].to_string().contains("certificate"),
-        "{ran:?}"
-    );
+    assert!(ran.json()["error"].to_string().contains("certificate"), "{ran:?}");
     assert!(!stage.log().contains("try 2"), "{}", stage.log());
 }

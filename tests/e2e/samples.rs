@@ -25,11 +25,7 @@ fn samples() -> Option<[Vec<Value>; 2]> {
 
 /// A stage that serves them as they stand.
 fn stage(falcon: &[Value], carbon_black: &[Value]) -> Stage {
-    Stage::new(
-        World::default()
-            .falcon_alerts(falcon)
-            .carbon_black_alerts(carbon_black),
-    )
+    Stage::new(World::default().falcon_alerts(falcon).carbon_black_alerts(carbon_black))
 }
 
 #[test]
@@ -40,22 +36,10 @@ fn recorded_alerts_are_read_without_an_error() {
     assert!(!falcon.is_empty() && !carbon_black.is_empty());
     let stage = stage(&falcon, &carbon_black);
     for vendor in Vendor::BOTH {
-        let ran = stage
-            .run(&format!("{} --json {EXACTLY}", vendor.command()))
-            .ended(0);
-        assert_eq!(
-            ran.adds_up().count("alerts_unreadable"),
-            0,
-            "{}",
-            ran.stdout
-        );
+        let ran = stage.run(&format!("{} --json {EXACTLY}", vendor.command())).ended(0);
+        assert_eq!(ran.adds_up().count("alerts_unreadable"), 0, "{}", ran.stdout);
         assert!(ran.count("alerts_fetched") > 0, "{}", ran.stdout);
-        assert_eq!(
-            ran.count("alerts_fetched"),
-            fetched(vendor, &stage.sandbox),
-            "{}",
-            ran.stdout
-        );
+        assert_eq!(ran.count("alerts_fetched"), fetched(vendor, &stage.sandbox), "{}", ran.stdout);
     }
     assert!(!stage.items().is_empty(), "some of them carry an indicator");
 }
@@ -79,22 +63,10 @@ fn recorded_alerts_of_every_product_are_read_without_an_error() {
         alert["blocked_sha256"] = alert["process_sha256"].clone();
     }
     let stage = stage(&falcon, &carbon_black);
-    for (vendor, alerts) in [
-        (Vendor::CrowdStrike, &falcon),
-        (Vendor::CarbonBlack, &carbon_black),
-    ] {
-        let choice = if vendor == Vendor::CarbonBlack {
-            "--indicator both"
-        } else {
-            ""
-        };
-        let ran = stage
-            .run(&format!("{} --json {choice} {EXACTLY}", vendor.command()))
-            .ended(0);
-        assert_eq!(
-            ran.adds_up().count("alerts_fetched"),
-            u64::try_from(alerts.len()).unwrap()
-        );
+    for (vendor, alerts) in [(Vendor::CrowdStrike, &falcon), (Vendor::CarbonBlack, &carbon_black)] {
+        let choice = if vendor == Vendor::CarbonBlack { "--indicator both" } else { "" };
+        let ran = stage.run(&format!("{} --json {choice} {EXACTLY}", vendor.command())).ended(0);
+        assert_eq!(ran.adds_up().count("alerts_fetched"), u64::try_from(alerts.len()).unwrap());
         assert_eq!(ran.count("alerts_unreadable"), 0, "{}", stage.log());
         assert!(ran.count("processed") > 0, "{}", ran.stdout);
     }

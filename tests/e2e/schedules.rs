@@ -14,19 +14,13 @@ use crate::support::{NOW, Ran, Stage, bare_command};
 /// The crontab's lines without its comments.
 fn crontab() -> Vec<String> {
     let text = generate("cron").ended(0).stdout;
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(str::to_owned)
-        .collect()
+    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 #[test]
 fn cron_lines_come_one_after_the_other_and_hold_no_secret() {
     let lines = crontab();
-    let times: Vec<&str> = lines
-        .iter()
-        .map(|line| line.split_once(" cd ").unwrap().0)
-        .collect();
+    let times: Vec<&str> = lines.iter().map(|line| line.split_once(" cd ").unwrap().0).collect();
     assert_eq!(times, ["15 0 * * *", "25 0 * * *"]);
     for line in lines {
         assert!(!line.contains('%') && !line.contains("KEY"), "{line}");
@@ -78,10 +72,8 @@ fn cron_names_the_variables_that_a_run_misses() {
         .flat_map(|source| {
             let ran = Ran::of(bare_command(folder.path()).arg(source)).ended(2);
             let missing = ran.stderr.lines().next().unwrap().to_owned();
-            let names = missing
-                .split('(')
-                .skip(1)
-                .map(|rest| rest.split_once(')').unwrap().0.to_owned());
+            let names =
+                missing.split('(').skip(1).map(|rest| rest.split_once(')').unwrap().0.to_owned());
             names.collect::<Vec<_>>()
         })
         .collect();
@@ -110,10 +102,7 @@ fn systemd_accepts_the_units() {
     };
     let said = runs_clean(analyze.arg("verify").args(&units));
     assert_eq!(said, "");
-    for service in units
-        .iter()
-        .filter(|unit| unit.extension() == Some(OsStr::new("service")))
-    {
+    for service in units.iter().filter(|unit| unit.extension() == Some(OsStr::new("service"))) {
         let mut analyze = tool("systemd-analyze").unwrap();
         analyze.args(["security", "--offline=true", "--threshold=15", "--no-pager"]);
         let ran = Ran::of(analyze.arg(service));

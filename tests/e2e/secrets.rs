@@ -28,14 +28,7 @@ fn echoes(secrets: &[&str]) -> Vec<String> {
 fn every_mode_at_every_level() {
     for vendor in ["crowdstrike", "carbonblack"] {
         for level in LEVELS {
-            for mode in [
-                "",
-                "--json",
-                "--debug",
-                "--dry-run",
-                "--dry-run --json",
-                "-q",
-            ] {
+            for mode in ["", "--json", "--debug", "--dry-run", "--dry-run --json", "-q"] {
                 let stage = Stage::new(world());
                 let ran = stage.run(&format!("{vendor} -l {level} {mode}")).ended(0);
                 nothing_shows(&stage, &ran, &[]);
@@ -47,13 +40,7 @@ fn every_mode_at_every_level() {
 #[test]
 fn a_check_of_everything() {
     for vendor in ["crowdstrike", "carbonblack"] {
-        for mode in [
-            "",
-            "--json",
-            "--offline",
-            "--show-config",
-            "--show-config --json",
-        ] {
+        for mode in ["", "--json", "--offline", "--show-config", "--show-config --json"] {
             let stage = Stage::new(world());
             let ran = stage.run(&format!("check {mode} {vendor}"));
             assert!(ran.stdout.len() > 100, "{}{}", ran.stdout, ran.stderr);
@@ -77,16 +64,9 @@ fn services_that_repeat_what_they_were_asked_with() {
                 let stage = Stage::new(world());
                 let headers = vec![
                     ("X-Cs-Traceid".into(), known[0].into()),
-                    (
-                        "Location".into(),
-                        format!("https://{}.example.com/", known[0]),
-                    ),
+                    ("Location".into(), format!("https://{}.example.com/", known[0])),
                 ];
-                let fault = Fault::Status {
-                    code,
-                    headers,
-                    body: body.clone(),
-                };
+                let fault = Fault::Status { code, headers, body: body.clone() };
                 stage.sandbox.always(service, Some(fault));
                 let ran = stage.run(&format!("{vendor} --debug --json"));
                 nothing_shows(&stage, &ran, &[]);
@@ -99,24 +79,15 @@ fn services_that_repeat_what_they_were_asked_with() {
 fn the_access_token_when_a_service_repeats_it() {
     const TOKEN: &str = "4cc3ss+t0ken/th4t=is~made";
     let stage = Stage::new(world());
-    let sign_in = Fault::status(
-        201,
-        json!({"access_token": TOKEN, "expires_in": 1799}).to_string(),
-    );
+    let sign_in =
+        Fault::status(201, json!({"access_token": TOKEN, "expires_in": 1799}).to_string());
     stage.sandbox.always(Service::FalconToken, Some(sign_in));
     for code in [200, 400, 401, 403, 503] {
         let body = json!({"errors": [{"code": code, "message": format!("Bearer {TOKEN} is bad")}]});
-        stage.sandbox.always(
-            Service::FalconAlerts,
-            Some(Fault::status(code, body.to_string())),
-        );
+        stage.sandbox.always(Service::FalconAlerts, Some(Fault::status(code, body.to_string())));
         let ran = stage.run("crowdstrike --debug --json");
         assert_ne!(ran.code, 0);
-        assert!(
-            ran.stderr.contains("Bearer [secret] is bad"),
-            "{}",
-            ran.stderr
-        );
+        assert!(ran.stderr.contains("Bearer [secret] is bad"), "{}", ran.stderr);
         nothing_shows(&stage, &ran, &[TOKEN]);
     }
 }
@@ -133,9 +104,7 @@ fn awkward_secrets_in_every_spelling() {
         format!("not JSON: {}", spelled[4]),
     ] {
         let stage = Stage::new(world());
-        stage
-            .sandbox
-            .always(Service::FalconToken, Some(Fault::status(403, body)));
+        stage.sandbox.always(Service::FalconToken, Some(Fault::status(403, body)));
         for mode in ["--debug", "--json"] {
             let mut command = stage.command(&format!("crowdstrike {mode}"));
             let ran = Ran::of(command.env("CS_CLIENT_SECRET", AWKWARD)).ended(4);
@@ -152,18 +121,13 @@ fn a_secret_in_a_detection_is_not_shown() {
     let alert = with(
         alert,
         "description",
-        json!(format!(
-            "collective-insights -k {RF_TOKEN} -ccs {CLIENT_SECRET}"
-        )),
+        json!(format!("collective-insights -k {RF_TOKEN} -ccs {CLIENT_SECRET}")),
     );
     let stage = Stage::falcon(&[alert]);
     for mode in ["--dry-run", "--dry-run --json", "--debug --no-ledger"] {
         let ran = stage.run(&format!("crowdstrike {mode}")).ended(0);
         for secret in [RF_TOKEN, CLIENT_SECRET] {
-            assert!(
-                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
-                "{mode}"
-            );
+            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{mode}");
             assert!(!stage.log().contains(secret), "{mode}");
         }
     }
@@ -173,10 +137,7 @@ fn a_secret_in_a_detection_is_not_shown() {
 fn words_of_a_refusal_are_kept_without_the_secret_they_repeat() {
     let stage = Stage::new(world());
     let body = json!({"message": format!("bad request, X-RFToken: {RF_TOKEN}")});
-    stage.sandbox.always(
-        Service::RecordedFuture,
-        Some(Fault::status(422, body.to_string())),
-    );
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(422, body.to_string())));
     let ran = stage.run("carbonblack").ended(3);
     nothing_shows(&stage, &ran, &[]);
     let list = stage.run("outbox list --quarantined").ended(0);
@@ -204,10 +165,7 @@ fn words_that_are_cut_show_no_part_of_a_secret() {
 #[test]
 fn a_password_in_an_address_is_not_shown() {
     let stage = Stage::new(world());
-    for (source, variable) in [
-        ("crowdstrike", "RF_API_URL"),
-        ("carbonblack", "CB_HOSTNAME"),
-    ] {
+    for (source, variable) in [("crowdstrike", "RF_API_URL"), ("carbonblack", "CB_HOSTNAME")] {
         for password in ["pw", "a-longer-passw0rd", "with@and:and/"] {
             for mode in ["", "--show-config", "--show-config --json"] {
                 let mut command = stage.command(&format!("check {source} --offline {mode}"));
@@ -234,20 +192,9 @@ fn wrong_secrets_and_wrong_arguments() {
         vec!["carbonblack", "-cid", wrong],
         vec!["carbonblack", "-cs", "ends\nin a line break"],
         vec!["crowdstrike", "-ccs", wrong, "--exclusion-file", "missing"],
-        vec![
-            "crowdstrike",
-            "-ccs",
-            wrong,
-            "--base-url",
-            "http://example.com",
-        ],
+        vec!["crowdstrike", "-ccs", wrong, "--base-url", "http://example.com"],
     ] {
-        let ran = Ran::of(
-            stage
-                .command("")
-                .args(&arguments)
-                .args(["--debug", "--json"]),
-        );
+        let ran = Ran::of(stage.command("").args(&arguments).args(["--debug", "--json"]));
         assert_ne!(ran.code, 0, "{arguments:?}");
         nothing_shows(&stage, &ran, &[wrong, "ends\nin a line break"]);
     }
@@ -283,11 +230,7 @@ fn a_secret_as_an_argument_is_one_warning() {
     }
     let stage = Stage::new(world());
     stage.run("crowdstrike").ended(0);
-    assert_eq!(
-        warned(&stage.log()),
-        [""; 0],
-        "environment variables do not warn"
-    );
+    assert_eq!(warned(&stage.log()), [""; 0], "environment variables do not warn");
 }
 
 #[test]
@@ -339,9 +282,7 @@ fn a_fault_of_the_programs_own_whose_words_hold_everything() {
 #[test]
 fn the_commands_that_look_and_tend() {
     let stage = Stage::new(world());
-    stage
-        .sandbox
-        .always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     stage.run("crowdstrike").ended(5);
     for command in [
         "status",

@@ -19,9 +19,8 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// Nine pages of alerts, evenly over the day.
 fn nine_pages(vendor: Vendor) -> World {
-    let alerts: Vec<Value> = (0..9000)
-        .map(|number| vendor.plain_alert(number, at(number * DAY / 9000)))
-        .collect();
+    let alerts: Vec<Value> =
+        (0..9000).map(|number| vendor.plain_alert(number, at(number * DAY / 9000))).collect();
     vendor.world(&alerts).latency(LATENCY)
 }
 
@@ -33,9 +32,8 @@ fn read_nine_pages(vendor: Vendor, stage: &Stage, flags: &str) {
 /// When the requests for alerts were under way, and how they ended.
 fn flights(vendor: Vendor, stage: &Stage) -> Vec<(Instant, Instant, u16)> {
     let asked = stage.sandbox.requests_to(vendor.service());
-    let flights = asked
-        .iter()
-        .map(|asked| (asked.started, asked.ended.unwrap(), asked.status.unwrap()));
+    let flights =
+        asked.iter().map(|asked| (asked.started, asked.ended.unwrap(), asked.status.unwrap()));
     flights.collect()
 }
 
@@ -43,14 +41,9 @@ fn flights(vendor: Vendor, stage: &Stage) -> Vec<(Instant, Instant, u16)> {
 fn at_once(flights: &[(Instant, Instant, u16)]) -> Vec<usize> {
     let under_way = |now| {
         let flights = flights.iter();
-        flights
-            .filter(|(started, ended, _)| *started <= now && now < *ended)
-            .count()
+        flights.filter(|(started, ended, _)| *started <= now && now < *ended).count()
     };
-    flights
-        .iter()
-        .map(|(started, ..)| under_way(*started))
-        .collect()
+    flights.iter().map(|(started, ..)| under_way(*started)).collect()
 }
 
 #[test]
@@ -116,26 +109,17 @@ fn one_refusal_for_haste_slows_all() {
         assert!(after.len() >= lanes, "{vendor:?}: all were asked again");
 
         for (started, ..) in &after {
-            assert!(
-                *started - first >= WAIT,
-                "{vendor:?}: one began within the wait"
-            );
+            assert!(*started - first >= WAIT, "{vendor:?}: one began within the wait");
         }
         // Half as many, and one more for each full round of good answers.
         for ((started, ..), at_once) in after.iter().zip(at_once(&after)) {
-            let mut good = after
-                .iter()
-                .filter(|(_, ended, _)| ended <= started)
-                .count();
+            let mut good = after.iter().filter(|(_, ended, _)| ended <= started).count();
             let mut limit = lanes / 2;
             while good >= limit {
                 good -= limit;
                 limit += 1;
             }
-            assert!(
-                at_once <= limit,
-                "{vendor:?}: {at_once} at once, {limit} allowed"
-            );
+            assert!(at_once <= limit, "{vendor:?}: {at_once} at once, {limit} allowed");
         }
     }
 }
@@ -191,16 +175,14 @@ fn scene() -> impl Strategy<Value = Scene> {
         // No request is tried more often than five times.
         prop::collection::vec(0_usize..20, 0..5),
     );
-    parts.prop_map(
-        |(vendor, window, clumps, page, concurrency, refused)| Scene {
-            vendor,
-            window,
-            clumps,
-            page,
-            concurrency,
-            refused,
-        },
-    )
+    parts.prop_map(|(vendor, window, clumps, page, concurrency, refused)| Scene {
+        vendor,
+        window,
+        clumps,
+        page,
+        concurrency,
+        refused,
+    })
 }
 
 impl Scene {
@@ -215,11 +197,7 @@ impl Scene {
                 Vendor::CrowdStrike => "ioc_value",
                 Vendor::CarbonBlack => "process_sha256",
             };
-            with(
-                with(alert, field, json!(sha256(number / 7))),
-                "severity",
-                json!(number % 9),
-            )
+            with(with(alert, field, json!(sha256(number / 7))), "severity", json!(number % 9))
         };
         (0..).zip(instants).map(alert).collect()
     }
@@ -254,11 +232,7 @@ impl Scene {
 
     fn judge(&self) {
         let faults = (0..20).map(|request| {
-            if self.refused.contains(&request) {
-                Fault::retry_after(429, "3")
-            } else {
-                Fault::None
-            }
+            if self.refused.contains(&request) { Fault::retry_after(429, "3") } else { Fault::None }
         });
         let (counts, items) = self.play(1, Vec::new());
         assert_eq!(counts["alerts_fetched"], self.in_window(), "{self:?}");

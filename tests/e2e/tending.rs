@@ -11,30 +11,20 @@ const LATER: &str = "2026-11-22T01:15:00Z";
 
 /// A stage after a run that delivered number 0, had number 1 refused, and left 2 and 3 waiting.
 fn stage() -> Stage {
-    let alerts: Vec<Value> = (0..4)
-        .map(|number| at(number, "2026-11-21T08:00:00Z"))
-        .collect();
+    let alerts: Vec<Value> = (0..4).map(|number| at(number, "2026-11-21T08:00:00Z")).collect();
     let stage = Stage::new(World::default().falcon_alerts(&alerts));
     let refuse = Fault::status(400, r#"{"message":"not \u001b[31mlike this"}"#);
     let faults = vec![Fault::None, refuse, Fault::status(401, "")];
     stage.sandbox.script(Service::RecordedFuture, faults);
-    stage
-        .run("crowdstrike --batch-size 1 --organization-id uhash:a")
-        .ended(4);
+    stage.run("crowdstrike --batch-size 1 --organization-id uhash:a").ended(4);
     stage
 }
 
 fn listed(stage: &Stage, which: &str) -> Vec<(Value, Value)> {
-    let list = stage
-        .run(&format!("outbox list --json {which}"))
-        .ended(0)
-        .json();
+    let list = stage.run(&format!("outbox list --json {which}")).ended(0).json();
     assert_eq!(list["schema_version"], 1);
     let entries = list["entries"].as_array().unwrap();
-    entries
-        .iter()
-        .map(|entry| (entry["value"].clone(), entry["state"].clone()))
-        .collect()
+    entries.iter().map(|entry| (entry["value"].clone(), entry["state"].clone())).collect()
 }
 
 #[test]
@@ -55,10 +45,7 @@ fn status_tells_how_each_source_stands() {
     assert_eq!(told, expected);
     for field in ["last_run", "read_until", "oldest_waiting"] {
         assert!(
-            source[field]
-                .as_str()
-                .unwrap()
-                .starts_with("2026-11-22T00:15:0"),
+            source[field].as_str().unwrap().starts_with("2026-11-22T00:15:0"),
             "{field}: {source}"
         );
     }
@@ -78,16 +65,9 @@ fn status_tells_how_each_source_stands() {
     // The next UTC day has used nothing.
     let status = stage.run_at("2026-11-23T00:01:00Z", "status --json").json();
     assert_eq!(status["sources"][0]["used_today"], 0);
-    stage
-        .run_at(LATER, "crowdstrike --organization-id uhash:a")
-        .ended(0);
+    stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
     let status = stage.run_at(LATER, "status --json").json();
-    assert!(
-        status["sources"][0]["last_success"]
-            .as_str()
-            .unwrap()
-            .starts_with("2026-11-22T01:15")
-    );
+    assert!(status["sources"][0]["last_success"].as_str().unwrap().starts_with("2026-11-22T01:15"));
 }
 
 #[test]
@@ -105,13 +85,7 @@ fn looking_changes_nothing_and_needs_no_ledger() {
         stage.run(command).ended(0);
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    for command in [
-        "status",
-        "outbox list",
-        "outbox retry",
-        "outbox export",
-        "outbox drop",
-    ] {
+    for command in ["status", "outbox list", "outbox retry", "outbox export", "outbox drop"] {
         stage.run(&format!("{command} --ledger none.db")).ended(0);
     }
     assert!(!stage.path("none.db").exists());
@@ -131,28 +105,16 @@ fn list_tells_what_waits_and_what_was_refused_with_the_words() {
     assert_eq!(listed(&stage, "--quarantined").len(), 1);
     let text = stage.run("outbox list").ended(0).stdout;
     assert!(text.contains("refused with 400: 400 \"not "), "{text}");
-    assert!(
-        !text.contains('\u{1b}'),
-        "control characters stay out of terminals: {text:?}"
-    );
+    assert!(!text.contains('\u{1b}'), "control characters stay out of terminals: {text:?}");
 }
 
 #[test]
 fn retry_lets_quarantine_wait_again() {
     let stage = stage();
     let ran = stage.run("outbox retry").ended(0);
-    assert!(
-        ran.stdout.starts_with("1 submissions left quarantine"),
-        "{ran:?}"
-    );
-    assert!(
-        listed(&stage, "")
-            .iter()
-            .all(|(_, state)| state == "waiting")
-    );
-    stage
-        .run_at(LATER, "crowdstrike --organization-id uhash:a")
-        .ended(0);
+    assert!(ran.stdout.starts_with("1 submissions left quarantine"), "{ran:?}");
+    assert!(listed(&stage, "").iter().all(|(_, state)| state == "waiting"));
+    stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
     assert_eq!(stage.stored_values(), hashes(0..4));
     assert_eq!(listed(&stage, ""), []);
 }
@@ -162,13 +124,9 @@ fn export_gives_the_items_as_they_would_be_sent() {
     let stage = stage();
     let all = stage.run("outbox export").ended(0).json();
     stage.run("outbox retry").ended(0);
-    stage
-        .run_at(LATER, "crowdstrike --organization-id uhash:a")
-        .ended(0);
-    let sent: Vec<Value> = stage.sandbox.stored()[1..]
-        .iter()
-        .map(|stored| stored.item.clone())
-        .collect();
+    stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
+    let sent: Vec<Value> =
+        stage.sandbox.stored()[1..].iter().map(|stored| stored.item.clone()).collect();
     assert_eq!(all, json!(sent));
     assert_eq!(stage.run("outbox export").ended(0).json(), json!([]));
 }
@@ -180,15 +138,10 @@ fn drop_asks_and_what_it_drops_is_never_sent() {
     assert!(ran.stderr.contains("--yes"), "{ran:?}");
     assert_eq!(listed(&stage, "").len(), 3);
     stage.run("outbox drop --quarantined --yes").ended(0);
-    assert_eq!(
-        listed(&stage, ""),
-        [2, 3].map(|number| (json!(sha256(number)), json!("waiting")))
-    );
+    assert_eq!(listed(&stage, ""), [2, 3].map(|number| (json!(sha256(number)), json!("waiting"))));
     stage.run("outbox drop --yes").ended(0);
     assert_eq!(listed(&stage, ""), []);
-    let ran = stage
-        .run_at(LATER, "crowdstrike --json --organization-id uhash:a")
-        .ended(0);
+    let ran = stage.run_at(LATER, "crowdstrike --json --organization-id uhash:a").ended(0);
     ran.adds_up();
     assert_eq!(stage.stored_values(), hashes([0]));
 }
@@ -199,15 +152,10 @@ fn tries_without_success_are_counted() {
     let tries = || -> Vec<u64> {
         let list = stage.run("outbox list --json").ended(0).json();
         let entries = list["entries"].as_array().unwrap();
-        entries
-            .iter()
-            .map(|entry| entry["tries"].as_u64().unwrap())
-            .collect()
+        entries.iter().map(|entry| entry["tries"].as_u64().unwrap()).collect()
     };
     assert_eq!(tries(), [1, 1, 0], "refused, met by a 401, never sent");
-    stage
-        .sandbox
-        .always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let again = "crowdstrike --organization-id uhash:a";
     stage.run_at(LATER, again).ended(5);
     assert_eq!(tries(), [1, 2, 1]);
@@ -221,11 +169,7 @@ fn what_an_earlier_version_held_is_tended_before_any_run() {
     let held = include_str!("../../src/ledger/tests/version_2.sql");
     for (tended, told, left) in [
         ("outbox retry", "1 submissions left quarantine", 2),
-        (
-            "outbox drop --quarantined --yes",
-            "1 submissions were dropped",
-            1,
-        ),
+        ("outbox drop --quarantined --yes", "1 submissions were dropped", 1),
         ("outbox drop --yes", "2 submissions were dropped", 0),
     ] {
         let stage = Stage::new(World::default());

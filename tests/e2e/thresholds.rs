@@ -25,46 +25,30 @@ fn filter(stage: &Stage) -> String {
 
 /// A world whose service does not filter by scores: it sees good ones, and sends these.
 fn blind(alerts: &[Value]) -> Stage {
-    let fine = |alert: &Value| {
-        with(
-            with(alert.clone(), "severity", json!(100)),
-            "confidence",
-            json!(100),
-        )
-    };
-    let world = alerts.iter().fold(World::default(), |world, alert| {
-        world.falcon_raw(alert.to_string(), &fine(alert))
-    });
+    let fine =
+        |alert: &Value| with(with(alert.clone(), "severity", json!(100)), "confidence", json!(100));
+    let world = alerts
+        .iter()
+        .fold(World::default(), |world, alert| world.falcon_raw(alert.to_string(), &fine(alert)));
     Stage::new(world)
 }
 
 #[test]
 fn without_thresholds_nothing_is_asked_and_everything_passes() {
-    let bare = without(
-        without(falcon("x", "domain", "a.example.com"), "severity"),
-        "confidence",
-    );
+    let bare = without(without(falcon("x", "domain", "a.example.com"), "severity"), "confidence");
     let stage = Stage::falcon(&[severities(&[1, 100]), vec![bare]].concat());
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 3);
     let filter = filter(&stage);
-    assert!(
-        !filter.contains("severity") && !filter.contains("confidence"),
-        "{filter}"
-    );
+    assert!(!filter.contains("severity") && !filter.contains("confidence"), "{filter}");
 }
 
 #[test]
 fn the_server_is_asked_for_both_thresholds() {
     let stage = Stage::falcon(&severities(&[59, 60, 61]));
-    let ran = stage
-        .run("crowdstrike --json --min-severity 60 --min-confidence 80")
-        .ended(0);
+    let ran = stage.run("crowdstrike --json --min-severity 60 --min-confidence 80").ended(0);
     let filter = filter(&stage);
-    assert!(
-        filter.ends_with("+severity:>=60+confidence:>=80"),
-        "{filter}"
-    );
+    assert!(filter.ends_with("+severity:>=60+confidence:>=80"), "{filter}");
     // What the server keeps back is not fetched.
     ran.counts(&[
         ("alerts_fetched", 2),
@@ -92,11 +76,7 @@ fn severity_is_checked_again() {
 #[test]
 fn confidence_is_checked_again() {
     let alert = |confidence: u64| {
-        let alert = falcon(
-            &format!("id:{confidence}"),
-            "hash_sha256",
-            &sha256(confidence),
-        );
+        let alert = falcon(&format!("id:{confidence}"), "hash_sha256", &sha256(confidence));
         with(alert, "confidence", json!(confidence))
     };
     let stage = blind(&[79, 80, 81].map(alert));
@@ -108,10 +88,7 @@ fn confidence_is_checked_again() {
 #[test]
 fn a_missing_score_fails_any_threshold() {
     let whole = falcon("id", "hash_sha256", &sha256(1));
-    for (field, flag) in [
-        ("severity", "--min-severity"),
-        ("confidence", "--min-confidence"),
-    ] {
+    for (field, flag) in [("severity", "--min-severity"), ("confidence", "--min-confidence")] {
         let missing = [
             without(whole.clone(), field),
             with(whole.clone(), field, Value::Null),
@@ -151,17 +128,11 @@ fn scores_may_be_written_in_other_forms() {
 
 #[test]
 fn bands_are_their_lower_ends() {
-    for (band, least) in [
-        ("informational", 0),
-        ("low", 20),
-        ("Medium", 40),
-        ("HIGH", 60),
-        ("critical", 80),
-    ] {
+    for (band, least) in
+        [("informational", 0), ("low", 20), ("Medium", 40), ("HIGH", 60), ("critical", 80)]
+    {
         let stage = Stage::falcon(&severities(&[1, 19, 20, 39, 40, 59, 60, 79, 80, 100]));
-        stage
-            .run(&format!("crowdstrike --min-severity {band}"))
-            .ended(0);
+        stage.run(&format!("crowdstrike --min-severity {band}")).ended(0);
         let wanted: Vec<String> = [1, 19, 20, 39, 40, 59, 60, 79, 80, 100]
             .into_iter()
             .filter(|severity| *severity >= least)

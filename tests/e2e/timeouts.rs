@@ -15,25 +15,15 @@ fn a_request_that_takes_too_long_is_tried_again() {
         let stage = Stage::new(world());
         let slow = Fault::HangThenAnswer(Duration::from_secs(4));
         stage.sandbox.script(vendor.service(), vec![slow.clone()]);
-        stage
-            .run(&format!("{} --timeout 1", vendor.command()))
-            .ended(0);
-        assert!(
-            stage.log().contains("did not answer in time"),
-            "{}",
-            stage.log()
-        );
+        stage.run(&format!("{} --timeout 1", vendor.command())).ended(0);
+        assert!(stage.log().contains("did not answer in time"), "{}", stage.log());
         assert_eq!(stage.items().len(), 1);
 
         // The usual limit bears it.
         let stage = Stage::new(world());
         stage.sandbox.script(vendor.service(), vec![slow]);
         stage.run(vendor.command()).ended(0);
-        assert!(
-            !stage.log().contains("did not answer in time"),
-            "{}",
-            stage.log()
-        );
+        assert!(!stage.log().contains("did not answer in time"), "{}", stage.log());
     }
 }
 
@@ -63,11 +53,7 @@ fn a_connection_that_is_not_made_in_time_is_given_up() {
     };
     let (ran, took) = timed("check crowdstrike --connect-timeout 1");
     let ran = ran.ended(5);
-    assert!(
-        ran.stdout.contains("could not connect to 127.0.0.1"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("could not connect to 127.0.0.1"), "{}", ran.stdout);
     assert!(took < Duration::from_secs(8), "{took:?}");
 
     let (ran, took) = timed("crowdstrike --connect-timeout 1");
@@ -84,9 +70,7 @@ fn ranges_are_the_parsers() {
         ] {
             for value in good {
                 let stage = Stage::new(world());
-                stage
-                    .run(&format!("{} {option} {value}", vendor.command()))
-                    .ended(0);
+                stage.run(&format!("{} {option} {value}", vendor.command())).ended(0);
             }
             for value in bad.into_iter().chain(["-1", "1.5", "soon", "99999"]) {
                 let stage = Stage::new(world());

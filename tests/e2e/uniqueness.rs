@@ -6,40 +6,21 @@ use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::{Stage, text};
 
 fn detection(id: &str, happened: &str, created: &str, technique: &str) -> Value {
-    let alert = with(
-        falcon(id, "hash_sha256", &sha256(1)),
-        "timestamp",
-        json!(happened),
-    );
+    let alert = with(falcon(id, "hash_sha256", &sha256(1)), "timestamp", json!(happened));
     let alert = with(alert, "created_timestamp", json!(created));
     let alert = with(alert, "description", json!(format!("seen by {id}")));
-    with(
-        with(alert, "tactic_id", json!("")),
-        "technique_id",
-        json!(technique),
-    )
+    with(with(alert, "tactic_id", json!("")), "technique_id", json!(technique))
 }
 
 /// The alerts in each order there is of three.
 fn orders([a, b, c]: [Value; 3]) -> [[Value; 3]; 6] {
-    [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ]
-    .map(|order| order.map(|at| [&a, &b, &c][at].clone()))
+    [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+        .map(|order| order.map(|at| [&a, &b, &c][at].clone()))
 }
 
 #[test]
 fn the_earliest_stands_for_it_whatever_the_order() {
-    let created = [
-        "2026-11-21T10:00:00Z",
-        "2026-11-21T11:00:00Z",
-        "2026-11-21T12:00:00Z",
-    ];
+    let created = ["2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z", "2026-11-21T12:00:00Z"];
     for created in orders(created.map(Value::from)) {
         let [a, b, c] = created.each_ref().map(|created| created.as_str().unwrap());
         let stage = Stage::falcon(&[
@@ -90,12 +71,7 @@ fn spelling_does_not_make_a_second_one() {
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("indicators_repeated"), 4);
     let hash = format!("hash {}", "ab".repeat(16));
-    let wanted = [
-        "domain example.com",
-        &hash,
-        "ip 2606:4700::1",
-        "url http://example.com/",
-    ];
+    let wanted = ["domain example.com", &hash, "ip 2606:4700::1", "url http://example.com/"];
     assert_eq!(stage.stored_indicators(), wanted);
 }
 
@@ -105,11 +81,7 @@ fn an_indicator_named_twice_in_one_alert_is_one() {
         {"ioc_type": "domain", "ioc_value": "a.example.com"},
         {"ioc_type": "domain", "ioc_value": "a.example.com"},
     ]);
-    let alert = with(
-        falcon("1", "domain", "a.example.com"),
-        "ioc_context",
-        context,
-    );
+    let alert = with(falcon("1", "domain", "a.example.com"), "ioc_context", context);
     let stage = Stage::falcon(&[alert]);
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("indicators_repeated"), 2);
@@ -131,9 +103,8 @@ fn an_alert_that_comes_twice_is_fetched_once() {
 
 #[test]
 fn a_clean_system_program_that_hits_often_is_sent_once() {
-    let alerts: Vec<Value> = (0..50)
-        .map(|number| carbonblack(&format!("a{number}"), &sha256(1)))
-        .collect();
+    let alerts: Vec<Value> =
+        (0..50).map(|number| carbonblack(&format!("a{number}"), &sha256(1))).collect();
     let stage = Stage::carbonblack(&alerts);
     let ran = stage.run("carbonblack --json").ended(0);
     assert_eq!(ran.adds_up().count("indicators_repeated"), 49);

@@ -11,10 +11,7 @@ use crate::support::{Ran, Stage};
 
 /// Three good alerts, the first of them before and the last behind where the raw one lies.
 fn around(vendor: Vendor, raw: &str, like: &Value) -> Stage {
-    let world = vendor.world(&[
-        vendor.alert(1, at(1_000_000)),
-        vendor.alert(2, at(2_000_000)),
-    ]);
+    let world = vendor.world(&[vendor.alert(1, at(1_000_000)), vendor.alert(2, at(2_000_000))]);
     let world = vendor.raw(world, raw, like);
     Stage::new(vendor.raw(
         world,
@@ -37,10 +34,7 @@ fn only_one_is_lost(vendor: Vendor, stage: &Stage, raw: &str) -> Ran {
     let wanted = [sha256(1), sha256(2), sha256(3)];
     assert_eq!(stage.stored_values(), wanted, "{vendor:?} {raw}");
     assert!(stage.log().contains("an alert cannot be read"), "{raw}");
-    assert!(
-        ran.json()["notes"].to_string().contains("cannot be read"),
-        "{raw}"
-    );
+    assert!(ran.json()["notes"].to_string().contains("cannot be read"), "{raw}");
     ran
 }
 
@@ -62,11 +56,7 @@ fn what_no_json_library_would_write() {
             only_one_is_lost(vendor, &around(vendor, &raw, &like), &raw);
         }
         let bare = without(like.clone(), "severity");
-        for field in [
-            r#""severity": 1e999"#,
-            r#""severity": -1e999"#,
-            r#""severity": 1.7e400"#,
-        ] {
+        for field in [r#""severity": 1e999"#, r#""severity": -1e999"#, r#""severity": 1.7e400"#] {
             let raw = with_raw(&bare, field);
             only_one_is_lost(vendor, &around(vendor, &raw, &like), &raw);
         }
@@ -107,15 +97,10 @@ fn what_is_no_object() {
 fn what_lacks_an_identity_or_any_time() {
     for vendor in Vendor::BOTH {
         let like = vendor.alert(7, at(2_500_000));
-        let timeless = [
-            "timestamp",
-            "created_timestamp",
-            "detection_timestamp",
-            "backend_timestamp",
-        ];
-        let yesterday = timeless.iter().fold(like.clone(), |alert, key| {
-            with(alert, key, json!("yesterday"))
-        });
+        let timeless =
+            ["timestamp", "created_timestamp", "detection_timestamp", "backend_timestamp"];
+        let yesterday =
+            timeless.iter().fold(like.clone(), |alert, key| with(alert, key, json!("yesterday")));
         for alert in [
             without(like.clone(), vendor.id_key()),
             with(like.clone(), vendor.id_key(), Value::Null),
@@ -134,12 +119,7 @@ fn oddities_in_fields_that_nobody_needs_harm_nothing() {
     for vendor in Vendor::BOTH {
         let like = vendor.alert(7, at(2_500_000));
         let deep = format!(r#""x": {}{}"#, "[".repeat(120), "]".repeat(120));
-        for field in [
-            r#""x": 1, "x": 2"#,
-            r#""x": 1e999"#,
-            r#""x": "\ud800""#,
-            &deep,
-        ] {
+        for field in [r#""x": 1, "x": 2"#, r#""x": 1e999"#, r#""x": "\ud800""#, &deep] {
             let raw = with_raw(&like, field);
             let stage = around(vendor, &raw, &like);
             let ran = stage.run(&format!("{} --json", vendor.command())).ended(0);
@@ -151,14 +131,9 @@ fn oddities_in_fields_that_nobody_needs_harm_nothing() {
 #[test]
 fn fields_of_another_type_than_promised_are_as_good_as_absent() {
     for vendor in Vendor::BOTH {
-        for odd in [
-            Value::Null,
-            json!(""),
-            json!({"a": 1}),
-            json!([]),
-            json!(" "),
-            json!([null, {}]),
-        ] {
+        for odd in
+            [Value::Null, json!(""), json!({"a": 1}), json!([]), json!(" "), json!([null, {}])]
+        {
             let fields = [
                 "severity",
                 "confidence",
@@ -178,9 +153,7 @@ fn fields_of_another_type_than_promised_are_as_good_as_absent() {
             ];
             let odd_one = fields
                 .iter()
-                .fold(vendor.alert(1, at(1_000_000)), |alert, key| {
-                    with(alert, key, odd.clone())
-                });
+                .fold(vendor.alert(1, at(1_000_000)), |alert, key| with(alert, key, odd.clone()));
             let stage = Stage::new(vendor.world(&[odd_one]));
             stage.run(vendor.command()).ended(0);
             let item = stage.only_item();
@@ -194,11 +167,8 @@ fn fields_of_another_type_than_promised_are_as_good_as_absent() {
 fn flawed(code: i64, keep_resources: bool) -> Stage {
     let alerts = [falcon("id:1", "hash_sha256", &sha256(1))];
     Stage::new(World::default().falcon_alerts(&alerts).with(|world| {
-        world.falcon.page_error = Some(PageError {
-            code,
-            message: "a shard did not answer".into(),
-            keep_resources,
-        });
+        world.falcon.page_error =
+            Some(PageError { code, message: "a shard did not answer".into(), keep_resources });
         world.falcon.no_resources = Nothing::Null;
     }))
 }
@@ -238,9 +208,7 @@ fn an_answer_that_says_nothing_is_not_taken_for_an_empty_night() {
             r#"{"resources": [{]}"#,
         ] {
             let stage = Stage::new(World::default());
-            stage
-                .sandbox
-                .always(vendor.service(), Some(Fault::status(200, body)));
+            stage.sandbox.always(vendor.service(), Some(Fault::status(200, body)));
             let ran = stage.run(&format!("{} --json", vendor.command())).ended(5);
             ran.says(&["is broken"]);
             assert_eq!(stage.asked(Service::RecordedFuture), 0, "{vendor:?} {body}");

@@ -20,28 +20,17 @@ fn case() -> Case {
     let path = folder.path().join("ledger.db");
     let ledger = open(&path);
     let tenant = tenant(&ledger);
-    let entries: Vec<_> = (0..60)
-        .map(|n| entry(&format!("n{n}"), None, &["d1", "d2"]))
-        .collect();
+    let entries: Vec<_> = (0..60).map(|n| entry(&format!("n{n}"), None, &["d1", "d2"])).collect();
     ledger.store(tenant, "run", &entries, false, at(0)).unwrap();
-    ledger
-        .begin_run(tenant, "run", "scheduled", None, at(0))
-        .unwrap();
+    ledger.begin_run(tenant, "run", "scheduled", None, at(0)).unwrap();
     let delivered = Entry {
         item: r#"{"mitre_codes":["T1059"]}"#.to_owned(),
         ..entry("delivered", Some(100), &["d1"])
     };
-    ledger
-        .store(tenant, "run", &[delivered], false, at(0))
-        .unwrap();
+    ledger.store(tenant, "run", &[delivered], false, at(0)).unwrap();
     let id = first(&ledger, tenant);
-    ledger
-        .settle_delivered(tenant, TOKEN, &[id], at(0))
-        .unwrap();
-    Case {
-        _folder: folder,
-        path,
-    }
+    ledger.settle_delivered(tenant, TOKEN, &[id], at(0)).unwrap();
+    Case { _folder: folder, path }
 }
 
 /// The errors of the three ways to open the file, having made sure that they left it and its folder alone.
@@ -58,10 +47,7 @@ fn errors(case: &Case) -> [LedgerError; 3] {
 
 fn is_damaged(case: &Case, what: &str) {
     for error in errors(case) {
-        assert!(
-            matches!(error, LedgerError::Damaged { .. }),
-            "{what}: {error}"
-        );
+        assert!(matches!(error, LedgerError::Damaged { .. }), "{what}: {error}");
     }
 }
 
@@ -70,9 +56,7 @@ fn an_empty_file() {
     let case = case();
     fs::write(&case.path, "").unwrap();
     for error in errors(&case) {
-        let LedgerError::Damaged { detail, .. } = error else {
-            panic!("{error}")
-        };
+        let LedgerError::Damaged { detail, .. } = error else { panic!("{error}") };
         assert_eq!(detail, "the file is empty");
     }
 }
@@ -91,13 +75,8 @@ fn a_file_cut_short() {
     let case = case();
     let whole = fs::read(&case.path).unwrap();
     let last = whole.len();
-    let cuts = [
-        1, 15, 16, 17, 50, 99, 100, 101, 511, 512, 1000, 4095, 4096, 4097, 8192,
-    ];
-    for cut in cuts
-        .into_iter()
-        .chain([last / 2, last - 4096, last - 100, last - 1])
-    {
+    let cuts = [1, 15, 16, 17, 50, 99, 100, 101, 511, 512, 1000, 4095, 4096, 4097, 8192];
+    for cut in cuts.into_iter().chain([last / 2, last - 4096, last - 100, last - 1]) {
         fs::write(&case.path, &whole[..cut]).unwrap();
         is_damaged(&case, &format!("cut after {cut} bytes of {last}"));
     }
@@ -112,15 +91,10 @@ fn a_file_cut_short() {
 #[test]
 fn a_file_cut_short_in_a_text() {
     let folder = TempDir::new().unwrap();
-    let case = Case {
-        path: folder.path().join("ledger.db"),
-        _folder: folder,
-    };
+    let case = Case { path: folder.path().join("ledger.db"), _folder: folder };
     let ledger = open(&case.path);
     let tenant = tenant(&ledger);
-    ledger
-        .store(tenant, "run", &[entry("a", None, &["d"])], false, at(0))
-        .unwrap();
+    ledger.store(tenant, "run", &[entry("a", None, &["d"])], false, at(0)).unwrap();
     let id = first(&ledger, tenant);
     let words = "y".repeat(20_000);
     ledger.quarantine(tenant, id, 400, &words, at(0)).unwrap();
@@ -150,16 +124,8 @@ fn a_page_of_zeros_or_noise() {
 #[test]
 fn a_text_file() {
     let case = case();
-    for text in [
-        "x",
-        "2026-03-01 all quiet\n",
-        "SQLite format 3\0 and then prose",
-    ] {
-        fs::write(
-            &case.path,
-            text.repeat(if text.len() > 20 { 1 } else { 300 }),
-        )
-        .unwrap();
+    for text in ["x", "2026-03-01 all quiet\n", "SQLite format 3\0 and then prose"] {
+        fs::write(&case.path, text.repeat(if text.len() > 20 { 1 } else { 300 })).unwrap();
         is_damaged(&case, text);
     }
 }
@@ -179,10 +145,7 @@ fn a_database_of_another_program() {
         } else {
             // In use by its own program while we look.
             is_damaged(&case, journal);
-            assert_eq!(
-                db.query_row("SELECT count(*) FROM bookmark", [], |row| row.get(0)),
-                Ok(1)
-            );
+            assert_eq!(db.query_row("SELECT count(*) FROM bookmark", [], |row| row.get(0)), Ok(1));
         }
     }
 }
@@ -191,24 +154,11 @@ fn a_database_of_another_program() {
 fn a_newer_version_and_impossible_ones() {
     let case = case();
     let set = |version: i32| {
-        Connection::open(&case.path)
-            .unwrap()
-            .pragma_update(None, "user_version", version)
-            .unwrap();
+        Connection::open(&case.path).unwrap().pragma_update(None, "user_version", version).unwrap();
     };
     set(4);
     for error in errors(&case) {
-        assert!(
-            matches!(
-                error,
-                LedgerError::Newer {
-                    found: 4,
-                    known: 3,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::Newer { found: 4, known: 3, .. }), "{error}");
     }
     for impossible in [0, -1] {
         set(impossible);
@@ -224,22 +174,10 @@ fn a_value_that_we_never_wrote() {
     drop(db);
     let ledger = open(&case.path);
     let tenant = tenant(&ledger);
-    assert!(matches!(
-        ledger.batch(tenant, 1, None),
-        Err(LedgerError::Damaged { .. })
-    ));
-    assert!(matches!(
-        ledger.checkpoint(tenant),
-        Err(LedgerError::Damaged { .. })
-    ));
-    assert!(matches!(
-        ledger.view().list(&Filter::default()),
-        Err(LedgerError::Damaged { .. })
-    ));
-    assert!(matches!(
-        ledger.view().status(at(0).date_naive()),
-        Err(LedgerError::Damaged { .. })
-    ));
+    assert!(matches!(ledger.batch(tenant, 1, None), Err(LedgerError::Damaged { .. })));
+    assert!(matches!(ledger.checkpoint(tenant), Err(LedgerError::Damaged { .. })));
+    assert!(matches!(ledger.view().list(&Filter::default()), Err(LedgerError::Damaged { .. })));
+    assert!(matches!(ledger.view().status(at(0).date_naive()), Err(LedgerError::Damaged { .. })));
 }
 
 #[test]
@@ -302,11 +240,7 @@ fn a_folder_a_missing_folder_and_no_name() {
         }
     }
     assert!(View::open(folder).is_err());
-    assert!(
-        View::open(&folder.join("absent/ledger.db"))
-            .unwrap()
-            .is_none()
-    );
+    assert!(View::open(&folder.join("absent/ledger.db")).unwrap().is_none());
 }
 
 #[cfg(unix)]
@@ -321,10 +255,7 @@ mod on_unix {
         let link = case.path.with_file_name("link.db");
         symlink("/nowhere/ledger.db", &link).unwrap();
         for opened in [Ledger::open(&link, at(0)), Ledger::rehearse(&link, at(0))] {
-            assert!(
-                matches!(opened, Err(LedgerError::Unwritable { .. })),
-                "{opened:?}"
-            );
+            assert!(matches!(opened, Err(LedgerError::Unwritable { .. })), "{opened:?}");
         }
         assert!(View::open(&link).is_err());
     }
@@ -334,18 +265,10 @@ mod on_unix {
         let case = case();
         fs::set_permissions(&case.path, fs::Permissions::from_mode(0o400)).unwrap();
         let bytes = fs::read(&case.path).unwrap();
-        for opened in [
-            Ledger::open(&case.path, at(0)),
-            Ledger::rehearse(&case.path, at(0)),
-        ] {
-            assert!(
-                matches!(opened, Err(LedgerError::Unwritable { .. })),
-                "{opened:?}"
-            );
+        for opened in [Ledger::open(&case.path, at(0)), Ledger::rehearse(&case.path, at(0))] {
+            assert!(matches!(opened, Err(LedgerError::Unwritable { .. })), "{opened:?}");
         }
-        let view = View::open(&case.path)
-            .unwrap()
-            .expect("it can still be read");
+        let view = View::open(&case.path).unwrap().expect("it can still be read");
         assert_eq!(view.list(&Filter::default()).unwrap().len(), 60);
         assert!(fs::read(&case.path).unwrap() == bytes);
     }
@@ -361,10 +284,7 @@ mod on_unix {
             return;
         }
         let absent = folder.join("new.db");
-        let mut opened = vec![
-            Ledger::open(&case.path, at(0)),
-            Ledger::open(&absent, at(0)),
-        ];
+        let mut opened = vec![Ledger::open(&case.path, at(0)), Ledger::open(&absent, at(0))];
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
         fs::remove_file(folder.join("ledger.db.lock")).unwrap();
         fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
@@ -375,10 +295,7 @@ mod on_unix {
             .map(|view| view.list(&Filter::default()).unwrap().len());
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
         for opened in opened {
-            assert!(
-                matches!(opened, Err(LedgerError::Unwritable { .. })),
-                "{opened:?}"
-            );
+            assert!(matches!(opened, Err(LedgerError::Unwritable { .. })), "{opened:?}");
         }
         assert_eq!(view, Some(60));
         assert!(fs::read(&case.path).unwrap() == bytes);

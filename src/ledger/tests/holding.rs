@@ -12,16 +12,11 @@ fn a_ledger_remembers_across_runs_and_is_its_owners_alone() {
     assert!(View::open(&path).unwrap().is_none());
     let ledger = open(&path);
     let tenant = tenant(&ledger);
-    ledger
-        .store(tenant, "run", &[entry("a", None, &["d"])], false, at(0))
-        .unwrap();
+    ledger.store(tenant, "run", &[entry("a", None, &["d"])], false, at(0)).unwrap();
     let view = View::open(&path).unwrap().expect("a view needs no lock");
     assert_eq!(view.list(&Filter::default()).unwrap().len(), 1);
     drop(ledger);
-    assert_eq!(
-        open(&path).known(tenant, "d", &domain("a")).unwrap(),
-        Known::Waiting
-    );
+    assert_eq!(open(&path).known(tenant, "d", &domain("a")).unwrap(), Known::Waiting);
     let mut names: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -31,10 +26,7 @@ fn a_ledger_remembers_across_runs_and_is_its_owners_alone() {
     #[cfg(unix)]
     for name in names {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(folder.path().join(&name))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(folder.path().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
@@ -61,9 +53,7 @@ fn what_is_written_waits_for_another_program() {
     });
     while_another_writes(&|| {
         let id = first(&ledger, tenant);
-        ledger
-            .settle_delivered(tenant, TOKEN, &[id], at(1))
-            .unwrap();
+        ledger.settle_delivered(tenant, TOKEN, &[id], at(1)).unwrap();
     });
     while_another_writes(&|| {
         ledger.forget(at(200 * 24 * 60)).unwrap();
@@ -95,10 +85,7 @@ fn a_second_run_is_told_who_holds_the_ledger() {
     }
     drop(ledger);
     let rehearsal = Ledger::rehearse(&path, at(2)).unwrap();
-    assert!(matches!(
-        Ledger::open(&path, at(3)),
-        Err(LedgerError::Locked { .. })
-    ));
+    assert!(matches!(Ledger::open(&path, at(3)), Err(LedgerError::Locked { .. })));
     drop(rehearsal);
     open(&path);
 }
@@ -110,44 +97,22 @@ fn a_rehearsal_sees_everything_and_leaves_nothing() {
     {
         let rehearsal = Ledger::rehearse(&path, at(0)).unwrap();
         rehearsal
-            .store(
-                tenant(&rehearsal),
-                "run",
-                &[entry("a", None, &["d"])],
-                false,
-                at(0),
-            )
+            .store(tenant(&rehearsal), "run", &[entry("a", None, &["d"])], false, at(0))
             .unwrap();
     }
-    assert_eq!(
-        std::fs::read_dir(&folder).unwrap().count(),
-        0,
-        "an absent ledger stays absent"
-    );
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "an absent ledger stays absent");
     let ledger = open(&path);
     let tenant = tenant(&ledger);
-    ledger
-        .store(tenant, "run", &[entry("a", None, &["d1"])], false, at(0))
-        .unwrap();
+    ledger.store(tenant, "run", &[entry("a", None, &["d1"])], false, at(0)).unwrap();
     drop(ledger);
     let before = std::fs::read(&path).unwrap();
     let rehearsal = Ledger::rehearse(&path, at(0)).unwrap();
     assert!(rehearsal.is_rehearsal());
-    let many: Vec<_> = (0..2000)
-        .map(|n| entry(&format!("n{n}"), None, &["d2"]))
-        .collect();
-    assert_eq!(
-        rehearsal.store(tenant, "run", &many, false, at(0)).unwrap(),
-        2000
-    );
+    let many: Vec<_> = (0..2000).map(|n| entry(&format!("n{n}"), None, &["d2"])).collect();
+    assert_eq!(rehearsal.store(tenant, "run", &many, false, at(0)).unwrap(), 2000);
     let id = first(&rehearsal, tenant);
-    rehearsal
-        .settle_delivered(tenant, TOKEN, &[id], at(0))
-        .unwrap();
-    assert_eq!(
-        rehearsal.known(tenant, "d1", &domain("a")).unwrap(),
-        Known::Delivered
-    );
+    rehearsal.settle_delivered(tenant, TOKEN, &[id], at(0)).unwrap();
+    assert_eq!(rehearsal.known(tenant, "d1", &domain("a")).unwrap(), Known::Delivered);
     let failed = rehearsal.settle_delivered(tenant, TOKEN, &[id], at(0));
     assert!(
         matches!(failed, Err(LedgerError::NotWaiting { .. })),
@@ -169,18 +134,9 @@ fn a_rehearsal_whose_transaction_was_ended_goes_no_further() {
     // As SQLite does itself after an error of the disk.
     rehearsal.view().db().execute_batch("ROLLBACK").unwrap();
     let refused = rehearsal.begin_run(tenant, "run", "debug", None, at(0));
-    assert!(
-        matches!(refused, Err(LedgerError::Other { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(LedgerError::Other { .. })), "{refused:?}");
     drop(rehearsal);
-    assert!(
-        open(&path)
-            .view()
-            .status(at(0).date_naive())
-            .unwrap()
-            .is_empty()
-    );
+    assert!(open(&path).view().status(at(0).date_naive()).unwrap().is_empty());
 }
 
 #[test]
@@ -195,17 +151,9 @@ fn a_full_disk_is_told_and_undoes_only_the_step() {
             Ledger::open(&path, at(0)).unwrap()
         };
         let tenant = tenant(&ledger);
-        ledger
-            .store(tenant, "run", &[entry("a", None, &["d"])], false, at(0))
-            .unwrap();
-        ledger
-            .view()
-            .db()
-            .pragma_update(None, "max_page_count", 20)
-            .unwrap();
-        let many: Vec<_> = (0..2000)
-            .map(|n| entry(&format!("n{n}"), None, &["d2"]))
-            .collect();
+        ledger.store(tenant, "run", &[entry("a", None, &["d"])], false, at(0)).unwrap();
+        ledger.view().db().pragma_update(None, "max_page_count", 20).unwrap();
+        let many: Vec<_> = (0..2000).map(|n| entry(&format!("n{n}"), None, &["d2"])).collect();
         let full = ledger.store(tenant, "run", &many, false, at(0));
         assert!(matches!(full, Err(LedgerError::Full { .. })), "{full:?}");
         if !rehearsal {
@@ -214,11 +162,7 @@ fn a_full_disk_is_told_and_undoes_only_the_step() {
         drop(ledger);
     }
     assert_eq!(
-        open(&folder.path().join("ledger.db"))
-            .view()
-            .list(&Filter::default())
-            .unwrap()
-            .len(),
+        open(&folder.path().join("ledger.db")).view().list(&Filter::default()).unwrap().len(),
         1
     );
 }
@@ -228,10 +172,7 @@ fn a_journal_without_its_ledger_is_never_played_into_a_new_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("ledger.db");
     std::fs::write(folder.path().join("ledger.db-journal"), "left behind").unwrap();
-    assert!(matches!(
-        Ledger::open(&path, at(0)),
-        Err(LedgerError::Damaged { .. })
-    ));
+    assert!(matches!(Ledger::open(&path, at(0)), Err(LedgerError::Damaged { .. })));
     assert!(!path.exists());
 }
 

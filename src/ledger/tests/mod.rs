@@ -23,9 +23,7 @@ const TOKEN: &str = "t0k3n";
 
 /// A day in the life of the tests, `minutes` after it began.
 fn at(minutes: i64) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339("2026-03-01T00:00:00Z")
-        .unwrap()
-        .to_utc()
+    DateTime::parse_from_rfc3339("2026-03-01T00:00:00Z").unwrap().to_utc()
         + TimeDelta::minutes(minutes)
 }
 
@@ -72,15 +70,10 @@ fn first(ledger: &Ledger, tenant: TenantId) -> EntryId {
 }
 
 fn quarantined(ledger: &Ledger, tenant: TenantId) -> u64 {
-    ledger
-        .view
-        .read(|db| Ok(count(db, tenant, "quarantined")?))
-        .unwrap()
+    ledger.view.read(|db| Ok(count(db, tenant, "quarantined")?)).unwrap()
 }
 
 /// Submissions by whoever else sends with the same token.
 fn count_used(ledger: &Ledger, token: &str, count: u64, now: DateTime<Utc>) {
-    ledger
-        .atomically(|db| Ok(add_used(db, token, count, now)?))
-        .unwrap();
+    ledger.atomically(|db| Ok(add_used(db, token, count, now)?)).unwrap();
 }

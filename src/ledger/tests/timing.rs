@@ -14,10 +14,7 @@ struct Clock(Instant);
 
 impl Clock {
     fn lap(&mut self, what: &str) {
-        println!(
-            "{what:<40} {:>8.1} ms",
-            self.0.elapsed().as_secs_f64() * 1000.0
-        );
+        println!("{what:<40} {:>8.1} ms", self.0.elapsed().as_secs_f64() * 1000.0);
         self.0 = Instant::now();
     }
 }
@@ -53,11 +50,7 @@ fn timing() {
     clock.lap("open with 100,000 delivered");
     look_up(&ledger, &entries, Known::Delivered);
     clock.lap("100,000 lookups, all delivered");
-    View::open(&path)
-        .unwrap()
-        .unwrap()
-        .status(at(0).date_naive())
-        .unwrap();
+    View::open(&path).unwrap().unwrap().status(at(0).date_naive()).unwrap();
     clock.lap("view and status");
     ledger.forget(at(0)).unwrap();
     clock.lap("forget, nothing old enough");
@@ -78,12 +71,7 @@ fn numbered(n: usize) -> Entry {
 fn look_up(ledger: &Ledger, entries: &[Entry], expected: Known) {
     let tenant = tenant(ledger);
     for entry in entries {
-        assert_eq!(
-            ledger
-                .known(tenant, &entry.detections[0], &entry.indicator)
-                .unwrap(),
-            expected
-        );
+        assert_eq!(ledger.known(tenant, &entry.detections[0], &entry.indicator).unwrap(), expected);
     }
 }
 

@@ -117,11 +117,8 @@ const MERGED: (&str, &str) = ("6481:999999999999-9", "65e3e0d199c56ee1");
 /// A submission of that sighting alone.
 fn submission(ledger: &Ledger, (detection, value): (&str, &str)) -> Entry {
     let select = "SELECT detection, value FROM sighting WHERE detection LIKE '%' || ?1 AND value LIKE ?2 || '%'";
-    let (detection, value): (String, String) = ledger
-        .view()
-        .db()
-        .query_row(select, [detection, value], |row| row.try_into())
-        .unwrap();
+    let (detection, value): (String, String) =
+        ledger.view().db().query_row(select, [detection, value], |row| row.try_into()).unwrap();
     Entry {
         indicator: Indicator::parse(Claim::Sha256, &value).unwrap(),
         ..entry("again", None, &[&detection])
@@ -130,9 +127,7 @@ fn submission(ledger: &Ledger, (detection, value): (&str, &str)) -> Entry {
 
 fn known(ledger: &Ledger, tenant: TenantId, sighting: (&str, &str)) -> Known {
     let entry = submission(ledger, sighting);
-    ledger
-        .known(tenant, &entry.detections[0], &entry.indicator)
-        .unwrap()
+    ledger.known(tenant, &entry.detections[0], &entry.indicator).unwrap()
 }
 
 #[test]
@@ -143,13 +138,7 @@ fn every_sighting_of_version_2_is_in_the_state_it_was() {
         .map(|sighting| known(&ledger, tenant, sighting));
     assert_eq!(
         states,
-        [
-            Known::Delivered,
-            Known::Dropped,
-            Known::Quarantined,
-            Known::Waiting,
-            Known::Waiting
-        ]
+        [Known::Delivered, Known::Dropped, Known::Quarantined, Known::Waiting, Known::Waiting]
     );
     let seen = ledger.view().most_seen(DateTime::UNIX_EPOCH, 99).unwrap();
     assert_eq!(seen.len(), 12);
@@ -180,9 +169,7 @@ fn what_version_2_held_goes_its_way_and_is_forgotten_in_time() {
     let waiting = ledger.batch(tenant, 99, None).unwrap();
     let ids: Vec<_> = waiting.iter().map(|pending| pending.id).collect();
     assert_eq!(ids, [EntryId(12), EntryId(13)]);
-    ledger
-        .settle_delivered(tenant, TOKEN, &ids, now + SIGHTINGS_KEPT)
-        .unwrap();
+    ledger.settle_delivered(tenant, TOKEN, &ids, now + SIGHTINGS_KEPT).unwrap();
     let states = [QUARANTINED, WAITING, MERGED].map(|sighting| known(&ledger, tenant, sighting));
     assert_eq!(states, [Known::Delivered; 3]);
     // The dropped one is the youngest of those that version 2 settled: 13 sightings, of three times and two tenants.
@@ -201,17 +188,9 @@ fn what_waited_in_version_1_is_counted_when_it_is_delivered() {
     make(&path, EARLIER[0].0);
     let ledger = Ledger::open(&path, at(0)).unwrap();
     let status = ledger.view().status(at(0).date_naive()).unwrap();
-    let tenant = status
-        .iter()
-        .find(|status| status.waiting > 0)
-        .unwrap()
-        .tenant;
-    let ids: Vec<_> = ledger
-        .batch(tenant, 99, None)
-        .unwrap()
-        .iter()
-        .map(|pending| pending.id)
-        .collect();
+    let tenant = status.iter().find(|status| status.waiting > 0).unwrap().tenant;
+    let ids: Vec<_> =
+        ledger.batch(tenant, 99, None).unwrap().iter().map(|pending| pending.id).collect();
     ledger.settle_delivered(tenant, TOKEN, &ids, at(1)).unwrap();
     let techniques = ledger.view().techniques(at(0).date_naive(), 9).unwrap();
     let named: Vec<_> = techniques
@@ -242,10 +221,7 @@ fn to_look_and_to_rehearse_leave_an_earlier_version_as_it_is() {
 #[test]
 fn a_killed_upgrade_leaves_version_2_which_the_next_run_brings_up() {
     let folder = TempDir::new().unwrap();
-    let (path, killed) = (
-        folder.path().join("ledger.db"),
-        folder.path().join("killed.db"),
-    );
+    let (path, killed) = (folder.path().join("ledger.db"), folder.path().join("killed.db"));
     make(&path, EARLIER[1].0);
     let (whole, before) = (std::fs::read(&path).unwrap(), rows(&path));
     let db = Connection::open(&path).unwrap();
@@ -257,10 +233,7 @@ fn a_killed_upgrade_leaves_version_2_which_the_next_run_brings_up() {
     std::fs::copy(beside(&path), beside(&killed)).unwrap();
     drop(db);
     assert_ne!(std::fs::read(&killed).unwrap(), whole);
-    assert!(matches!(
-        View::open(&killed),
-        Err(LedgerError::Older { found: 2, .. })
-    ));
+    assert!(matches!(View::open(&killed), Err(LedgerError::Older { found: 2, .. })));
     assert_eq!(rows(&killed), before);
     drop(open(&killed));
     assert_eq!(rows(&killed), before);

@@ -44,11 +44,7 @@ fn show(args: &HistoryArgs, now: DateTime<Utc>) -> Result<String, Failure> {
         return Ok(nothing_yet(path));
     }
     let history = History::read(view.as_ref(), args.days, now)?;
-    Ok(if args.json {
-        as_json(&history)
-    } else {
-        text::text(&history)
-    })
+    Ok(if args.json { as_json(&history) } else { text::text(&history) })
 }
 
 impl History {

@@ -109,10 +109,7 @@ mod tests {
 
     impl Book {
         fn new() -> Self {
-            Self {
-                ledger: Ledger::temporary().unwrap(),
-                runs: 0,
-            }
+            Self { ledger: Ledger::temporary().unwrap(), runs: 0 }
         }
 
         fn run(&mut self, whose: (&str, &str), mode: &str, time: &str, ended: Option<(i32, &str)>) {
@@ -126,13 +123,9 @@ mod tests {
             let tenant = self.ledger.tenant(&key).unwrap();
             self.runs += 1;
             let id = self.runs.to_string();
-            self.ledger
-                .begin_run(tenant, &id, mode, None, at(time))
-                .unwrap();
+            self.ledger.begin_run(tenant, &id, mode, None, at(time)).unwrap();
             if let Some((code, counts)) = ended {
-                self.ledger
-                    .finish_run(tenant, &id, code, counts, None, at(time))
-                    .unwrap();
+                self.ledger.finish_run(tenant, &id, code, counts, None, at(time)).unwrap();
             }
         }
 
@@ -150,12 +143,7 @@ mod tests {
         let falcon = ("crowdstrike", "one");
         book.run(falcon, "live", "2026-11-20T00:15:00Z", Some((0, GOOD)));
         book.run(falcon, "live", "2026-11-20T09:00:00Z", Some((0, GOOD)));
-        book.run(
-            ("crowdstrike", "two"),
-            "live",
-            "2026-11-20T10:00:00Z",
-            Some((0, GOOD)),
-        );
+        book.run(("crowdstrike", "two"), "live", "2026-11-20T10:00:00Z", Some((0, GOOD)));
         let nights = book.nights("2026-11-20");
         assert_eq!(nights.len(), 1);
         let night = &nights[0];
@@ -185,14 +173,7 @@ mod tests {
         let nights = book.nights("2026-11-25");
         let told: Vec<_> = nights
             .iter()
-            .map(|night| {
-                (
-                    night.date.to_string(),
-                    night.runs,
-                    night.sent,
-                    night.all_well,
-                )
-            })
+            .map(|night| (night.date.to_string(), night.runs, night.sent, night.all_well))
             .collect();
         let told: Vec<_> = told
             .iter()
@@ -214,18 +195,8 @@ mod tests {
     #[test]
     fn each_source_has_its_own_row() {
         let mut book = Book::new();
-        book.run(
-            ("crowdstrike", "one"),
-            "live",
-            "2026-11-20T00:15:00Z",
-            Some((0, GOOD)),
-        );
-        book.run(
-            ("carbonblack", "one"),
-            "live",
-            "2026-11-21T00:25:00Z",
-            Some((0, GOOD)),
-        );
+        book.run(("crowdstrike", "one"), "live", "2026-11-20T00:15:00Z", Some((0, GOOD)));
+        book.run(("carbonblack", "one"), "live", "2026-11-21T00:25:00Z", Some((0, GOOD)));
         let nights = book.nights("2026-11-22");
         let rows: Vec<_> = nights
             .iter()

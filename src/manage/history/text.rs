@@ -14,11 +14,8 @@ pub(super) fn text(history: &History) -> String {
     let mut text = String::new();
     if history.nights.is_empty() {
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "no run since {} (the last {} days, UTC)",
-            history.since, history.days
-        );
+        let _ =
+            writeln!(text, "no run since {} (the last {} days, UTC)", history.since, history.days);
     } else {
         nights(&mut text, history);
     }
@@ -37,11 +34,7 @@ fn nights(text: &mut String, history: &History) {
     for night in &history.nights {
         let _ = writeln!(text, "{}", row(night, most).trim_end());
     }
-    if history
-        .nights
-        .iter()
-        .any(|night| night.runs > 0 && !night.all_well)
-    {
+    if history.nights.iter().any(|night| night.runs > 0 && !night.all_well) {
         text.push_str("! not every run ended with exit code 0: see `collective-insights status`\n");
     }
 }
@@ -78,11 +71,7 @@ fn indicators(text: &mut String, history: &History) {
             text,
             "{:>7} {}, last delivered {}, {}\n        {}",
             seen.detections,
-            if seen.detections == 1 {
-                "detection"
-            } else {
-                "detections"
-            },
+            if seen.detections == 1 { "detection" } else { "detections" },
             seen.last_delivered.date_naive(),
             seen.kind.as_str(),
             line(&seen.value)
@@ -153,10 +142,7 @@ mod tests {
             indicators_since: day("2026-10-24"),
             nights,
             indicators,
-            techniques: vec![Technique {
-                code: "T1059.001".to_owned(),
-                submissions: 15_000,
-            }],
+            techniques: vec![Technique { code: "T1059.001".to_owned(), submissions: 15_000 }],
         }
     }
 
@@ -165,9 +151,7 @@ mod tests {
             kind: Kind::Hash,
             value: value.to_owned(),
             detections: 100_000,
-            last_delivered: DateTime::parse_from_rfc3339("2026-11-22T00:15:00Z")
-                .unwrap()
-                .to_utc(),
+            last_delivered: DateTime::parse_from_rfc3339("2026-11-22T00:15:00Z").unwrap().to_utc(),
         }
     }
 
@@ -179,20 +163,14 @@ mod tests {
             night("2026-11-22", 0, 0, false),
         ];
         let text = text(&history(nights, vec![seen(&"a".repeat(64))]));
-        let wide: Vec<_> = text
-            .lines()
-            .filter(|line| line.chars().count() > 80)
-            .collect();
+        let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{wide:?}");
         assert!(text.contains("2026-11-22 crowdstrike no run\n"), "{text}");
     }
 
     #[test]
     fn hostile_values_stay_on_their_line() {
-        let text = text(&history(
-            Vec::new(),
-            vec![seen("http://a\u{1b}[2Jb/\n\u{202e}cod")],
-        ));
+        let text = text(&history(Vec::new(), vec![seen("http://a\u{1b}[2Jb/\n\u{202e}cod")]));
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
         assert_eq!(text.lines().count(), 8, "{text}");
     }

@@ -52,10 +52,7 @@ impl Painter {
             bar.finish_and_clear();
         };
         let thread = thread::Builder::new().name("progress".into()).spawn(draw);
-        Some(Self {
-            going,
-            thread: thread.ok()?,
-        })
+        Some(Self { going, thread: thread.ok()? })
     }
 
     /// Wipes the line and waits until it is gone. The wiping is the thread's work: a thread that panics
@@ -89,16 +86,10 @@ impl Picture {
         let time = format!("{}:{:02}", seconds / 60, seconds % 60);
         match work {
             Work::Short => Self::words(format!("Working, {time}")),
-            Work::Reading {
-                pages: 0,
-                total: None,
-                ..
-            } => Self::words(format!("Reading alerts, {time}")),
-            Work::Reading {
-                pages,
-                alerts,
-                total,
-            } => {
+            Work::Reading { pages: 0, total: None, .. } => {
+                Self::words(format!("Reading alerts, {time}"))
+            }
+            Work::Reading { pages, alerts, total } => {
                 let of_total = total.map(|total| format!(" of {total}"));
                 Self {
                     label: "Reading alerts",
@@ -113,12 +104,7 @@ impl Picture {
             Work::Storing { submissions } => {
                 Self::words(format!("Storing {submissions} submissions, {time}"))
             }
-            Work::Sending {
-                batches,
-                sent,
-                refused,
-                all,
-            } => Self {
+            Work::Sending { batches, sent, refused, all } => Self {
                 label: "Sending",
                 part: Some((sent + refused, all)),
                 words: format!(
@@ -131,11 +117,7 @@ impl Picture {
     }
 
     fn words(words: String) -> Self {
-        Self {
-            label: "",
-            part: None,
-            words,
-        }
+        Self { label: "", part: None, words }
     }
 
     /// The line, no wider than it may be. It is ASCII, for every locale.
@@ -316,11 +298,7 @@ mod tests {
         }
     }
 
-    const HALF: Work = Work::Reading {
-        pages: 100,
-        alerts: 100_000,
-        total: Some(200_000),
-    };
+    const HALF: Work = Work::Reading { pages: 100, alerts: 100_000, total: Some(200_000) };
 
     fn drawing() -> (Progress, Recorder) {
         let (progress, terminal) = (Progress::default(), Recorder::default());
@@ -386,11 +364,7 @@ mod tests {
         let progress = Progress::default();
         let huge = Some(u64::MAX);
         for total in [None, Some(0), Some(1), huge] {
-            progress.set(Work::Reading {
-                pages: u64::MAX,
-                alerts: u64::MAX,
-                total,
-            });
+            progress.set(Work::Reading { pages: u64::MAX, alerts: u64::MAX, total });
             let picture = Picture::of(&progress);
             for width in 1..200 {
                 let line = picture.line(width, plain);

@@ -80,8 +80,7 @@ fn first_column(line: &str) -> Option<Cow<'_, str>> {
         return quoted(rest).map(Cow::Owned);
     }
     let column = if is_url(line) {
-        line.split(|char: char| is_separator(char) || char.is_whitespace())
-            .next()
+        line.split(|char: char| is_separator(char) || char.is_whitespace()).next()
     } else {
         line.split(|char| is_separator(char) || char == '#').next()
     };
@@ -131,14 +130,7 @@ mod tests {
 
     #[test]
     fn blank_lines_and_comments_are_no_rules() {
-        for line in [
-            "",
-            "  \t",
-            "#",
-            "  # example.com",
-            "\"# a comment, quoted\"",
-            "\"#\";",
-        ] {
+        for line in ["", "  \t", "#", "  # example.com", "\"# a comment, quoted\"", "\"#\";"] {
             assert_eq!(read(line), Ok(None), "{line:?}");
         }
     }
@@ -178,14 +170,8 @@ mod tests {
             assert_eq!(read(line), Ok(Some(url("http://a.com/b"))), "{line:?}");
         }
         assert_eq!(read("http://a.com/b#c"), Ok(Some(url("http://a.com/b#c"))));
-        assert_eq!(
-            read("\"http://a.com/b,c;d e#f\",x"),
-            Ok(Some(url("http://a.com/b,c;d%20e#f")))
-        );
-        assert_eq!(
-            read("\"http://a.com/\"\"b\"\"\""),
-            Ok(Some(url("http://a.com/%22b%22")))
-        );
+        assert_eq!(read("\"http://a.com/b,c;d e#f\",x"), Ok(Some(url("http://a.com/b,c;d%20e#f"))));
+        assert_eq!(read("\"http://a.com/\"\"b\"\"\""), Ok(Some(url("http://a.com/%22b%22"))));
     }
 
     #[test]
@@ -258,9 +244,6 @@ mod tests {
     fn a_monstrous_line_is_refused_unread() {
         let line = format!("http://a.com/{}", "b/../".repeat(MAX_BYTES / 5));
         assert_eq!(read(&line), Err(Malformed));
-        assert_eq!(
-            read(&line.replace("b/../", "")),
-            Ok(Some(url("http://a.com/")))
-        );
+        assert_eq!(read(&line.replace("b/../", "")), Ok(Some(url("http://a.com/"))));
     }
 }

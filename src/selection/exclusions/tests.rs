@@ -71,14 +71,7 @@ fn a_dot_in_front_covers_all_below_as_well() {
 #[test]
 fn addresses_and_networks_cover_urls_on_them() {
     let list = list("8.8.8.8\n9.9.9.77/24\n2606:4700::/32\n::ffff:1.1.1.0/120\n::ffff:1.0.0.1\n");
-    for address in [
-        "8.8.8.8",
-        "::ffff:8.8.8.8",
-        "9.9.9.0",
-        "9.9.9.255",
-        "1.1.1.1",
-        "1.0.0.1",
-    ] {
+    for address in ["8.8.8.8", "::ffff:8.8.8.8", "9.9.9.0", "9.9.9.255", "1.1.1.1", "1.0.0.1"] {
         assert!(covers(&list, Claim::Address, address), "{address}");
     }
     assert!(covers(&list, Claim::Address, "2606:4700::1111"));
@@ -121,10 +114,7 @@ fn comments_line_ends_and_a_byte_order_mark_do_not_matter() {
 
 #[test]
 fn the_same_rule_counts_once() {
-    assert_eq!(
-        list("example.com\nEXAMPLE.com.\n10.0.0.1/8\n10.0.0.0/8\n").len(),
-        2
-    );
+    assert_eq!(list("example.com\nEXAMPLE.com.\n10.0.0.1/8\n10.0.0.0/8\n").len(), 2);
 }
 
 #[test]
@@ -193,10 +183,7 @@ fn the_example_is_understood() {
 
 #[test]
 fn debug_tells_the_count_only() {
-    assert_eq!(
-        format!("{:?}", list("example.com\n8.8.8.8")),
-        "Exclusions(2)"
-    );
+    assert_eq!(format!("{:?}", list("example.com\n8.8.8.8")), "Exclusions(2)");
 }
 
 fn claims() -> [Claim; 6] {

@@ -18,18 +18,11 @@ pub(super) fn of_slot(slot: Slot<Alert>, choice: IndicatorChoice) -> Reading {
 /// Reads one alert: it is wanted when it blocked a file or hit an IOC, and then the chosen hashes are
 /// its indicators.
 pub(super) fn reading(alert: Alert, choice: IndicatorChoice) -> Reading {
-    let scores = Scores {
-        severity: alert.severity,
-        confidence: None,
-    };
+    let scores = Scores { severity: alert.severity, confidence: None };
     // An empty text was read as none: the API sends `""` for fields that do not apply.
     let wanted =
         alert.blocked_sha256.is_some() || alert.blocked_md5.is_some() || alert.ioc_hit.is_some();
-    let findings = if wanted {
-        findings(&alert, choice)
-    } else {
-        Vec::new()
-    };
+    let findings = if wanted { findings(&alert, choice) } else { Vec::new() };
     if findings.is_empty() {
         return Reading::WithoutIndicator(scores);
     }
@@ -46,10 +39,7 @@ pub(super) fn reading(alert: Alert, choice: IndicatorChoice) -> Reading {
             mitre_codes,
             findings,
         })),
-        (None, _) => Reading::Unreadable {
-            id: None,
-            why: "it has no id",
-        },
+        (None, _) => Reading::Unreadable { id: None, why: "it has no id" },
         (id, None) => Reading::Unreadable {
             id,
             why: "it has neither a readable detection_timestamp nor backend_timestamp",
@@ -58,18 +48,13 @@ pub(super) fn reading(alert: Alert, choice: IndicatorChoice) -> Reading {
 }
 
 fn findings(alert: &Alert, choice: IndicatorChoice) -> Vec<Finding> {
-    let process = alert
-        .process_sha256
-        .as_deref()
-        .map(|value| ("process_sha256", Claim::Sha256, value));
+    let process =
+        alert.process_sha256.as_deref().map(|value| ("process_sha256", Claim::Sha256, value));
     let blocked = alert
         .blocked_sha256
         .as_deref()
         .map(|value| ("blocked_sha256", Claim::Sha256, value))
-        .or(alert
-            .blocked_md5
-            .as_deref()
-            .map(|value| ("blocked_md5", Claim::Md5, value)));
+        .or(alert.blocked_md5.as_deref().map(|value| ("blocked_md5", Claim::Md5, value)));
     let chosen = match choice {
         IndicatorChoice::Process => [process, None],
         IndicatorChoice::Blocked => [blocked, None],
@@ -78,10 +63,7 @@ fn findings(alert: &Alert, choice: IndicatorChoice) -> Vec<Finding> {
     chosen
         .into_iter()
         .flatten()
-        .map(|(field, claim, value)| Finding {
-            field,
-            outcome: Indicator::parse(claim, value),
-        })
+        .map(|(field, claim, value)| Finding { field, outcome: Indicator::parse(claim, value) })
         .collect()
 }
 

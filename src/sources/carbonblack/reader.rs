@@ -62,15 +62,9 @@ impl Reader {
     /// The next page of any round; `None` at the window's end.
     pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
-            let span = Window {
-                start: self.round.start,
-                end: self.window.end,
-            };
+            let span = Window { start: self.round.start, end: self.window.end };
             let desk = &self.desk;
-            let answered = self
-                .lanes
-                .next(|rows| ask(Arc::clone(desk), span, rows))
-                .await?;
+            let answered = self.lanes.next(|rows| ask(Arc::clone(desk), span, rows)).await?;
             match answered {
                 Some((rows, page)) => return Ok(Some(self.take(rows, page?))),
                 None if self.round.leaves_rows() => self.begin_next_round()?,
@@ -102,17 +96,8 @@ impl Reader {
             self.lanes.push(rows);
         }
         let finished = self.lanes.is_empty() && !self.round.leaves_rows();
-        let known_until = if finished {
-            self.window.end
-        } else {
-            self.round.known_until()
-        };
-        Page {
-            readings,
-            known_until,
-            flaw: None,
-            total: self.total,
-        }
+        let known_until = if finished { self.window.end } else { self.round.known_until() };
+        Page { readings, known_until, flaw: None, total: self.total }
     }
 
     /// The alerts of a page that are of this window and new to this run, and the latest instant at
@@ -146,14 +131,8 @@ pub(in crate::sources) async fn probe(
     http: &Http,
     window: Window,
 ) -> Result<Option<u64>, Failure> {
-    let desk = Desk {
-        http: http.clone(),
-        settings: settings.clone(),
-    };
-    Ok(desk
-        .search(window, Rows { start: 1, count: 1 })
-        .await?
-        .num_found)
+    let desk = Desk { http: http.clone(), settings: settings.clone() };
+    Ok(desk.search(window, Rows { start: 1, count: 1 }).await?.num_found)
 }
 
 /// What every search needs.
@@ -172,15 +151,14 @@ async fn ask(desk: Arc<Desk>, span: Window, rows: Rows) -> Answered {
 impl Desk {
     async fn search(&self, span: Window, rows: Rows) -> Result<AlertPage, Failure> {
         let call = self.call(span, rows)?;
-        let reply = self
-            .http
-            .send(&call, |answer| wire::alert_page(answer, rows.start))
-            .await
-            .map_err(|trouble| {
-                let mut failure = trouble.into_failure();
-                failure.message = format!("Carbon Black Cloud: {}", failure.message);
-                failure
-            })?;
+        let reply =
+            self.http.send(&call, |answer| wire::alert_page(answer, rows.start)).await.map_err(
+                |trouble| {
+                    let mut failure = trouble.into_failure();
+                    failure.message = format!("Carbon Black Cloud: {}", failure.message);
+                    failure
+                },
+            )?;
         match reply {
             Reply::Success(page) => Ok(page),
             Reply::Refused(answer) => Err(refusal::search(&answer, call.host())),
@@ -189,19 +167,11 @@ impl Desk {
 
     fn call(&self, span: Window, rows: Rows) -> Result<Call, Failure> {
         let search = Search {
-            time_range: TimeRange {
-                start: instant(span.start),
-                end: instant(span.end),
-            },
+            time_range: TimeRange { start: instant(span.start), end: instant(span.end) },
             start: rows.start,
             rows: rows.count,
-            sort: [Sort {
-                field: "backend_timestamp",
-                order: "ASC",
-            }],
-            exclusions: Exclusions {
-                r#type: ["DEVICE_CONTROL", "CONTAINER_RUNTIME"],
-            },
+            sort: [Sort { field: "backend_timestamp", order: "ASC" }],
+            exclusions: Exclusions { r#type: ["DEVICE_CONTROL", "CONTAINER_RUNTIME"] },
         };
         let body = serde_json::to_vec(&search).map_err(|error| {
             Failure::new(
@@ -224,19 +194,14 @@ impl Desk {
 
     fn url(&self) -> Url {
         let mut url = self.settings.base.clone();
-        url.set_path(&format!(
-            "api/alerts/v7/orgs/{}/alerts/_search",
-            self.settings.org_key
-        ));
+        url.set_path(&format!("api/alerts/v7/orgs/{}/alerts/_search", self.settings.org_key));
         url
     }
 
     /// The secret comes first; swapped, it is a 401.
     fn token(&self) -> Result<HeaderValue, Failure> {
-        let (secret, id) = (
-            self.settings.secret.expose_secret(),
-            self.settings.api_id.expose_secret(),
-        );
+        let (secret, id) =
+            (self.settings.secret.expose_secret(), self.settings.api_id.expose_secret());
         let mut token = HeaderValue::try_from(format!("{secret}/{id}")).map_err(|_| {
             Failure::new(
                 Kind::Configuration,

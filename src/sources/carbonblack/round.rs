@@ -36,19 +36,8 @@ pub(super) struct Round {
 impl Round {
     /// A round of which nothing is known, and its first page.
     pub fn new(start: DateTime<Utc>) -> (Self, Rows) {
-        let round = Self {
-            start,
-            planned: PAGE_ROWS,
-            found: 0,
-            read: BTreeMap::new(),
-        };
-        (
-            round,
-            Rows {
-                start: 1,
-                count: PAGE_ROWS,
-            },
-        )
+        let round = Self { start, planned: PAGE_ROWS, found: 0, read: BTreeMap::new() };
+        (round, Rows { start: 1, count: PAGE_ROWS })
     }
 
     /// A page came with so many rows; gives what is to be asked for because of it.
@@ -68,10 +57,7 @@ impl Round {
         let mut more = Vec::new();
         // A page may be shorter than asked for without being the last; one without rows is the end.
         if got > 0 && got < asked.count && (next <= last || found.is_none()) {
-            more.push(Rows {
-                start: next,
-                count: asked.count - got,
-            });
+            more.push(Rows { start: next, count: asked.count - got });
         }
         // Without a number the next page is asked for as long as pages are full.
         let last = if found.is_none() && got == asked.count {
@@ -127,10 +113,7 @@ mod tests {
     fn a_window_of_one_page_asks_for_no_more() {
         for found in [0, 1, 999, 1000] {
             let (mut round, first) = Round::new(at(0));
-            assert_eq!(
-                round.take(first, u32::try_from(found).unwrap(), None, Some(found)),
-                []
-            );
+            assert_eq!(round.take(first, u32::try_from(found).unwrap(), None, Some(found)), []);
         }
     }
 
@@ -144,10 +127,7 @@ mod tests {
         assert_eq!(round.known_until(), at(5));
         assert_eq!(round.take(rows(2001, 1000), 1, Some(at(9)), Some(2001)), []);
         assert_eq!(round.known_until(), at(5));
-        assert_eq!(
-            round.take(rows(1001, 1000), 1000, Some(at(8)), Some(2001)),
-            []
-        );
+        assert_eq!(round.take(rows(1001, 1000), 1000, Some(at(8)), Some(2001)), []);
         assert_eq!(round.known_until(), at(9));
         assert!(!round.leaves_rows());
     }
@@ -170,14 +150,8 @@ mod tests {
     #[test]
     fn alerts_that_come_while_reading_are_read_too() {
         let (mut round, first) = Round::new(at(0));
-        assert_eq!(
-            round.take(first, 1000, None, Some(1500)),
-            [rows(1001, 1000)]
-        );
-        assert_eq!(
-            round.take(rows(1001, 1000), 1000, None, Some(2100)),
-            [rows(2001, 1000)]
-        );
+        assert_eq!(round.take(first, 1000, None, Some(1500)), [rows(1001, 1000)]);
+        assert_eq!(round.take(rows(1001, 1000), 1000, None, Some(2100)), [rows(2001, 1000)]);
     }
 
     #[test]
@@ -199,14 +173,8 @@ mod tests {
     fn without_a_number_full_pages_are_followed_by_more() {
         let (mut round, first) = Round::new(at(0));
         assert_eq!(round.take(first, 1000, None, None), [rows(1001, 1000)]);
-        assert_eq!(
-            round.take(rows(1001, 1000), 1000, None, None),
-            [rows(2001, 1000)]
-        );
-        assert_eq!(
-            round.take(rows(2001, 1000), 3, None, None),
-            [rows(2004, 997)]
-        );
+        assert_eq!(round.take(rows(1001, 1000), 1000, None, None), [rows(2001, 1000)]);
+        assert_eq!(round.take(rows(2001, 1000), 3, None, None), [rows(2004, 997)]);
         assert_eq!(round.take(rows(2004, 997), 0, None, None), []);
     }
 }

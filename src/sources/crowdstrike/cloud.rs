@@ -27,14 +27,7 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    const ALL: [Self; 6] = [
-        Self::Us1,
-        Self::Us2,
-        Self::Us3,
-        Self::Eu1,
-        Self::UsGov1,
-        Self::UsGov2,
-    ];
+    const ALL: [Self; 6] = [Self::Us1, Self::Us2, Self::Us3, Self::Eu1, Self::UsGov1, Self::UsGov2];
 
     /// Its name on the command line and in `X-Cs-Region`.
     #[must_use]
@@ -65,18 +58,14 @@ impl Cloud {
     /// The cloud that a sign-in's `X-Cs-Region` names.
     #[must_use]
     pub fn from_region(region: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
+        Self::ALL.into_iter().find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
     }
 
     /// The cloud that a person or another tool names: with hyphens, without, or with underscores.
     #[must_use]
     pub fn from_any_spelling(name: &str) -> Option<Self> {
         let bare = |name: &str| name.trim().to_ascii_lowercase().replace(['-', '_'], "");
-        Self::ALL
-            .into_iter()
-            .find(|cloud| bare(cloud.name()) == bare(name))
+        Self::ALL.into_iter().find(|cloud| bare(cloud.name()) == bare(name))
     }
 
     /// The cloud that a redirected sign-in's `Location` points to: exactly one of the known hosts over

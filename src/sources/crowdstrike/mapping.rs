@@ -31,10 +31,7 @@ pub(super) fn element(alert: Alert<'_>) -> Element {
 }
 
 fn reading(alert: Alert<'_>) -> Reading {
-    let scores = Scores {
-        severity: alert.severity,
-        confidence: alert.confidence,
-    };
+    let scores = Scores { severity: alert.severity, confidence: alert.confidence };
     let findings = findings(&alert);
     if findings.is_empty() {
         return Reading::WithoutIndicator(scores);
@@ -48,19 +45,13 @@ fn reading(alert: Alert<'_>) -> Reading {
         (Some(id), Some(observed_at)) => Reading::Detection(Box::new(Detection {
             id,
             observed_at,
-            name: alert
-                .description
-                .or_else(|| title.clone())
-                .map(Cow::into_owned),
+            name: alert.description.or_else(|| title.clone()).map(Cow::into_owned),
             incident_name: title.map(Cow::into_owned),
             scores,
             mitre_codes,
             findings,
         })),
-        (None, _) => Reading::Unreadable {
-            id: None,
-            why: "it has no composite_id",
-        },
+        (None, _) => Reading::Unreadable { id: None, why: "it has no composite_id" },
         (id, None) => Reading::Unreadable {
             id,
             why: "it has neither a readable timestamp nor created_timestamp",
@@ -77,29 +68,19 @@ fn findings(alert: &Alert<'_>) -> Vec<Finding> {
         )),
         Slot::Strange => None,
     });
-    std::iter::once((
-        "ioc_value",
-        alert.ioc_type.as_deref(),
-        alert.ioc_value.as_deref(),
-    ))
-    .chain(contexts)
-    .filter_map(|(field, ioc_type, value)| Some((field, ioc_type, value?)))
-    .flat_map(|(field, ioc_type, value)| read_value(field, ioc_type.unwrap_or_default(), value))
-    .collect()
+    std::iter::once(("ioc_value", alert.ioc_type.as_deref(), alert.ioc_value.as_deref()))
+        .chain(contexts)
+        .filter_map(|(field, ioc_type, value)| Some((field, ioc_type, value?)))
+        .flat_map(|(field, ioc_type, value)| read_value(field, ioc_type.unwrap_or_default(), value))
+        .collect()
 }
 
 /// One `ioc_value` can hold several values, split by commas: hashes, domains and addresses do, and a
 /// comma inside a URL is part of it.
 fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Finding> {
-    let outcome = |claim, text: &str| Finding {
-        field,
-        outcome: Indicator::parse(claim, text),
-    };
+    let outcome = |claim, text: &str| Finding { field, outcome: Indicator::parse(claim, text) };
     match claim(ioc_type) {
-        None => vec![Finding {
-            field,
-            outcome: Err(Refusal::Unsupported),
-        }],
+        None => vec![Finding { field, outcome: Err(Refusal::Unsupported) }],
         Some(Claim::Url) => vec![outcome(Claim::Url, value)],
         Some(claim) => value
             .split(',')

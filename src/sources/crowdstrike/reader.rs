@@ -53,12 +53,7 @@ impl Reader {
         lanes.push(Slice::new(window.start, window.end));
         Self {
             session: Arc::new(Session::new(&http.side_by_side(concurrency), settings)),
-            host: settings
-                .address
-                .base()
-                .host_str()
-                .unwrap_or("CrowdStrike")
-                .to_owned(),
+            host: settings.address.base().host_str().unwrap_or("CrowdStrike").to_owned(),
             thresholds: settings.thresholds,
             window,
             lanes,
@@ -72,10 +67,8 @@ impl Reader {
     pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
             let (session, thresholds) = (&self.session, self.thresholds);
-            let answered = self
-                .lanes
-                .next(|slice| ask(Arc::clone(session), slice, thresholds))
-                .await?;
+            let answered =
+                self.lanes.next(|slice| ask(Arc::clone(session), slice, thresholds)).await?;
             let Some((slice, reply)) = answered else {
                 return Ok(None);
             };
@@ -110,21 +103,14 @@ impl Reader {
         if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
             return Err(flaw);
         }
-        let next = page
-            .meta
-            .pagination
-            .after
-            .filter(|_| !page.resources.is_empty());
+        let next = page.meta.pagination.after.filter(|_| !page.resources.is_empty());
         slice.count(page.resources.len(), page.meta.pagination.total);
         // The first page's total counts the whole window; those of slices count what is in them.
         self.total = self.total.or(page.meta.pagination.total);
         let readings = self.readings(&mut slice, page.resources);
         // What the service counts and has not handed out may lie behind the last alert that came.
         let is_read = next.is_none() && !slice.is_short();
-        self.progress.reached(
-            slice.start,
-            if is_read { slice.end } else { slice.reached() },
-        );
+        self.progress.reached(slice.start, if is_read { slice.end } else { slice.reached() });
         match next {
             None => slice.warn_if_short(),
             Some(token) if slice.tokens.is_new(&token) => {
@@ -140,12 +126,7 @@ impl Reader {
                 ));
             }
         }
-        Ok(Page {
-            readings,
-            known_until: self.progress.known_until(),
-            flaw,
-            total: self.total,
-        })
+        Ok(Page { readings, known_until: self.progress.known_until(), flaw, total: self.total })
     }
 
     /// Reads a slice on: by itself, or in as many parts as there are idle lanes.
@@ -182,16 +163,10 @@ impl Reader {
 /// Asks for a slice's next page.
 async fn ask(session: Arc<Session>, slice: Slice, thresholds: Thresholds) -> Answered {
     let filter = filter(slice.start, slice.end, thresholds);
-    let query = Query {
-        filter: &filter,
-        limit: PAGE_SIZE,
-        sort: SORT,
-        after: slice.after.as_deref(),
-    };
+    let query =
+        Query { filter: &filter, limit: PAGE_SIZE, sort: SORT, after: slice.after.as_deref() };
     let first = slice.after.is_none();
-    let reply = session
-        .post(PATH, &query, |answer| wire::alert_page(answer, first))
-        .await;
+    let reply = session.post(PATH, &query, |answer| wire::alert_page(answer, first)).await;
     (slice, reply)
 }
 
@@ -204,16 +179,8 @@ pub(in crate::sources) async fn probe(
 ) -> Result<Option<u64>, Failure> {
     let session = Session::new(http, settings);
     let filter = filter(window.start, window.end, settings.thresholds);
-    let query = Query {
-        filter: &filter,
-        limit: 2,
-        sort: SORT,
-        after: None,
-    };
-    match session
-        .post(PATH, &query, |answer| wire::alert_page(answer, true))
-        .await?
-    {
+    let query = Query { filter: &filter, limit: 2, sort: SORT, after: None };
+    match session.post(PATH, &query, |answer| wire::alert_page(answer, true)).await? {
         Reply::Success(page) => match flaw(&page) {
             Some(flaw) => Err(flaw),
             None => Ok(page.meta.pagination.total),
@@ -256,10 +223,8 @@ fn filter(start: DateTime<Utc>, end: DateTime<Utc>, thresholds: Thresholds) -> S
         instant(start),
         instant(end)
     );
-    for (field, least) in [
-        ("severity", thresholds.severity),
-        ("confidence", thresholds.confidence),
-    ] {
+    for (field, least) in [("severity", thresholds.severity), ("confidence", thresholds.confidence)]
+    {
         if least > 0 {
             // Writing to a String cannot fail.
             let _ = write!(filter, "+{field}:>={least}");

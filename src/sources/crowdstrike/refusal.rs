@@ -7,10 +7,7 @@ const API_CLIENTS: &str = "Falcon console > Support and resources > API clients 
 
 /// A sign-in that was refused.
 pub(super) fn sign_in(answer: &Answer, host: &str) -> Failure {
-    let message = format!(
-        "CrowdStrike refused the sign-in at {host}: {}",
-        answer.in_short()
-    );
+    let message = format!("CrowdStrike refused the sign-in at {host}: {}", answer.in_short());
     let credentials = |hint: String| Failure::new(Kind::Credentials, message.clone(), hint);
     let words = answer.words().unwrap_or_default();
     match answer.status.as_u16() {
@@ -35,10 +32,8 @@ pub(super) fn sign_in(answer: &Answer, host: &str) -> Failure {
 
 /// A query for alerts that was refused.
 pub(super) fn alerts(answer: &Answer, host: &str) -> Failure {
-    let message = format!(
-        "CrowdStrike refused the query for alerts at {host}: {}",
-        answer.in_short()
-    );
+    let message =
+        format!("CrowdStrike refused the query for alerts at {host}: {}", answer.in_short());
     match answer.status.as_u16() {
         401 => Failure::new(
             Kind::Credentials,
@@ -70,9 +65,7 @@ fn no_api(message: String) -> Failure {
 
 /// A redirect that is not followed.
 fn moved(answer: &Answer, host: &str) -> Failure {
-    let cloud = answer
-        .header("location")
-        .and_then(super::cloud::Cloud::from_location);
+    let cloud = answer.header("location").and_then(super::cloud::Cloud::from_location);
     let hint = cloud.map_or_else(
         || "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),
         |cloud| {

@@ -55,17 +55,8 @@ impl Session {
     pub fn new(http: &Http, settings: &Settings) -> Self {
         let may_move = matches!(settings.address, Address::Discover(_));
         let base = settings.address.base().clone();
-        let state = Mutex::new(State {
-            base,
-            may_move,
-            token: None,
-            sign_ins: 0,
-        });
-        Self {
-            http: http.clone(),
-            settings: settings.clone(),
-            state,
-        }
+        let state = Mutex::new(State { base, may_move, token: None, sign_ins: 0 });
+        Self { http: http.clone(), settings: settings.clone(), state }
     }
 
     /// Posts JSON to a path and reads the answer. A 401 leads to one new sign-in and one repeat, no
@@ -120,11 +111,7 @@ impl Session {
                 header
             }
         };
-        Ok(Pass {
-            base: state.base.clone(),
-            header,
-            sign_in: state.sign_ins,
-        })
+        Ok(Pass { base: state.base.clone(), header, sign_in: state.sign_ins })
     }
 
     /// Signs in, and moves to the account's own cloud where that may be discovered: once.
@@ -145,10 +132,9 @@ impl Session {
                 }
                 Ok(token)
             }
-            Reply::Refused(answer) => Err(refusal::sign_in(
-                &answer,
-                state.base.host_str().unwrap_or("CrowdStrike"),
-            )),
+            Reply::Refused(answer) => {
+                Err(refusal::sign_in(&answer, state.base.host_str().unwrap_or("CrowdStrike")))
+            }
         }
     }
 
@@ -163,10 +149,8 @@ impl Session {
     }
 
     async fn request_token(&self, base: &Url) -> Result<Reply<(Token, Option<Cloud>)>, Failure> {
-        let headers = [(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        )];
+        let headers =
+            [(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))];
         let call = call(base, "oauth2/token", headers, self.sign_in_form())?;
         self.http
             .send(&call, |answer| {
@@ -186,10 +170,7 @@ impl State {
     }
 
     fn move_to(&mut self, cloud: Cloud) -> Result<(), Failure> {
-        tracing::info!(
-            "the account lives in CrowdStrike's cloud {}: going on there",
-            cloud.name()
-        );
+        tracing::info!("the account lives in CrowdStrike's cloud {}: going on there", cloud.name());
         self.base = super::cloud_base(cloud)?;
         self.may_move = false;
         Ok(())
@@ -209,12 +190,7 @@ fn call(
             "Check --base-url (CS_BASE_URL).",
         )
     })?;
-    Ok(Call {
-        method: Method::POST,
-        url,
-        headers: HeaderMap::from_iter(headers),
-        body,
-    })
+    Ok(Call { method: Method::POST, url, headers: HeaderMap::from_iter(headers), body })
 }
 
 /// A success without a token is broken, not a sign-in.
@@ -222,9 +198,7 @@ fn read_token(answer: &Answer) -> Result<Token, Broken> {
     let token: wire::Token =
         serde_json::from_slice(&answer.body).map_err(|error| Broken::json(&error))?;
     let secret = SecretString::from(
-        token
-            .access_token
-            .ok_or_else(|| Broken("it holds no access token".into()))?,
+        token.access_token.ok_or_else(|| Broken("it holds no access token".into()))?,
     );
     redaction::remember(&secret);
     let mut header = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
@@ -235,8 +209,6 @@ fn read_token(answer: &Answer) -> Result<Token, Broken> {
     let good_for = lifetime.saturating_sub(RENEW_EARLY).max(lifetime / 2);
     Ok(Token {
         header,
-        renew_at: Instant::now()
-            .checked_add(good_for)
-            .unwrap_or_else(Instant::now),
+        renew_at: Instant::now().checked_add(good_for).unwrap_or_else(Instant::now),
     })
 }

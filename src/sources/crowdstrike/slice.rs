@@ -70,11 +70,7 @@ impl Slice {
 
     /// Every alert of the slice created before this instant came.
     pub fn reached(&self) -> DateTime<Utc> {
-        if self.in_order {
-            self.latest
-        } else {
-            self.start
-        }
+        if self.in_order { self.latest } else { self.start }
     }
 
     /// The part not read yet as a slice of its own, to be asked anew: it begins with the last instant
@@ -87,9 +83,7 @@ impl Slice {
     /// equal numbers, no more than `lanes` and no more than there are pages left.
     pub fn cut(self, lanes: usize, page_size: u64) -> Vec<Self> {
         let left = self.total.saturating_sub(self.received);
-        let parts = u64::try_from(lanes)
-            .unwrap_or(u64::MAX)
-            .min(left.div_ceil(page_size));
+        let parts = u64::try_from(lanes).unwrap_or(u64::MAX).min(left.div_ceil(page_size));
         match self.rest() {
             Some(rest) if parts > 1 => rest.in_parts(parts, self.guess(left)),
             _ => vec![self],
@@ -105,27 +99,17 @@ impl Slice {
     /// whole, the last part is the remainder, in which hardly any are expected.
     fn in_parts(&self, parts: u64, guess: TimeDelta) -> Vec<Self> {
         let whole = self.end - self.start;
-        let (span, shares) = if guess < whole / 2 {
-            (guess, parts - 1)
-        } else {
-            (whole, parts)
-        };
+        let (span, shares) = if guess < whole / 2 { (guess, parts - 1) } else { (whole, parts) };
         let mut starts = vec![self.start];
         for part in 1..parts {
             let start = self.start + share(span, part, shares);
-            let start = start
-                .duration_trunc(TimeDelta::milliseconds(1))
-                .unwrap_or(self.start);
+            let start = start.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(self.start);
             if start < self.end && starts.last().is_some_and(|last| start > *last) {
                 starts.push(start);
             }
         }
         let ends = starts.iter().skip(1).copied().chain([self.end]);
-        starts
-            .iter()
-            .zip(ends)
-            .map(|(start, end)| Self::new(*start, end))
-            .collect()
+        starts.iter().zip(ends).map(|(start, end)| Self::new(*start, end)).collect()
     }
 }
 
@@ -133,10 +117,7 @@ impl Slice {
 fn share(span: TimeDelta, part: u64, parts: u64) -> TimeDelta {
     let milliseconds =
         i128::from(span.num_milliseconds()) * i128::from(part) / i128::from(parts.max(1));
-    i64::try_from(milliseconds)
-        .ok()
-        .and_then(TimeDelta::try_milliseconds)
-        .unwrap_or(TimeDelta::MAX)
+    i64::try_from(milliseconds).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX)
 }
 
 #[cfg(test)]
@@ -173,18 +154,8 @@ mod tests {
 
     #[test]
     fn one_page_more_is_not_worth_a_cut() {
-        assert_eq!(
-            slice(0, 1_000_000_000, 500_000_000, 2000)
-                .cut(8, 1000)
-                .len(),
-            1
-        );
-        assert_eq!(
-            slice(0, 1_000_000_000, 500_000_000, 2001)
-                .cut(8, 1000)
-                .len(),
-            2
-        );
+        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2000).cut(8, 1000).len(), 1);
+        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2001).cut(8, 1000).len(), 2);
     }
 
     #[test]
@@ -192,10 +163,7 @@ mod tests {
         let day = 86_400_000_000_000;
         let parts = slice(0, day, 1_000_000_000, 8000).cut(8, 1000);
         assert_eq!(parts.len(), 7);
-        assert_eq!(
-            parts[0].end,
-            at(1_000_000_000 + 7_000_000_000 / 6 / 1_000_000 * 1_000_000)
-        );
+        assert_eq!(parts[0].end, at(1_000_000_000 + 7_000_000_000 / 6 / 1_000_000 * 1_000_000));
         assert_eq!(parts[6].start, at(8_000_000_000));
     }
 

@@ -163,15 +163,13 @@ pub(super) fn alert_page(answer: &Answer, first: bool) -> Result<AlertPage, Brok
         && page.meta.pagination.total.is_none()
         && page.meta.trace_id.is_none();
     if says_nothing {
-        return Err(Broken(
-            "it holds neither alerts, nor errors, nor a total".into(),
-        ));
+        return Err(Broken("it holds neither alerts, nor errors, nor a total".into()));
     }
     let none = first && page.resources.is_empty() && page.errors.is_empty();
     match page.meta.pagination.total {
-        Some(total @ 1..) if none => Err(Broken(format!(
-            "it holds no alerts and says that there are {total}"
-        ))),
+        Some(total @ 1..) if none => {
+            Err(Broken(format!("it holds no alerts and says that there are {total}")))
+        }
         _ => Ok(page),
     }
 }

@@ -54,10 +54,7 @@ fn sheet(text: impl AsRef<[u8]>) -> Result<Sheet, Broken> {
 }
 
 fn named(text: &str) -> Slot<Fields> {
-    Slot::Read(Fields {
-        text: Some(text.into()),
-        ..Fields::default()
-    })
+    Slot::Read(Fields { text: Some(text.into()), ..Fields::default() })
 }
 
 #[test]
@@ -150,30 +147,16 @@ fn counts_are_whole_numbers() {
 
 #[test]
 fn lists_and_objects_of_another_form_are_empty() {
-    for odd in [
-        json!(null),
-        json!("a"),
-        json!(1),
-        json!(false),
-        json!({"name": "a"}),
-    ] {
+    for odd in [json!(null), json!("a"), json!(1), json!(false), json!({"name": "a"})] {
         assert_eq!(field("list", &odd).list, [], "{odd}");
         assert_eq!(field("texts", &odd).texts, [""; 0], "{odd}");
     }
     for odd in [json!(null), json!("a"), json!(1.5), json!([{"name": "a"}])] {
         assert_eq!(field("object", &odd).object, Inner::default(), "{odd}");
     }
-    assert_eq!(
-        field("texts", &json!(["a", null, "", 2, ["b", "c"], {}])).texts,
-        ["a", "2", "b,c"]
-    );
-    let inner = || Inner {
-        name: Some("a".into()),
-    };
-    assert_eq!(
-        field("object", &json!({"name": "a", "x": []})).object,
-        inner()
-    );
+    assert_eq!(field("texts", &json!(["a", null, "", 2, ["b", "c"], {}])).texts, ["a", "2", "b,c"]);
+    let inner = || Inner { name: Some("a".into()) };
+    assert_eq!(field("object", &json!({"name": "a", "x": []})).object, inner());
     let list = field("list", &json!([{"name": "a"}, "b", null, 3, [], {}])).list;
     let strange = || Slot::Strange;
     assert_eq!(
@@ -194,12 +177,7 @@ fn elements_are_a_list_or_nothing() {
     assert_eq!(sheet("{}"), Ok(Sheet::default()));
     assert_eq!(sheet(r#"{"rows": null}"#), Ok(Sheet::default()));
     assert_eq!(sheet(r#"{"rows": []}"#), Ok(Sheet::default()));
-    for odd in [
-        r#"{"rows": {}}"#,
-        r#"{"rows": "none"}"#,
-        r#"{"rows": 0}"#,
-        r#"{"rows": false}"#,
-    ] {
+    for odd in [r#"{"rows": {}}"#, r#"{"rows": "none"}"#, r#"{"rows": 0}"#, r#"{"rows": false}"#] {
         assert!(sheet(odd).is_err(), "{odd}");
     }
 }
@@ -238,10 +216,8 @@ fn one_element_that_breaks_the_reading_is_strange_alone() {
         let text = format!(
             r#"{{"rows": [{{"text": "before"}}, {broken}, {{"text": "behind"}}], "total": 3}}"#
         );
-        let wanted = Sheet {
-            rows: vec![named("before"), Slot::Strange, named("behind")],
-            total: Some(3),
-        };
+        let wanted =
+            Sheet { rows: vec![named("before"), Slot::Strange, named("behind")], total: Some(3) };
         assert_eq!(sheet(&text), Ok(wanted), "{broken}");
     }
 }
@@ -258,11 +234,9 @@ fn bytes_that_are_no_utf_8_sink_nothing_else() {
 fn nesting_without_end_is_strange_and_no_end_of_the_stack() {
     for depth in [100, 200, 100_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        for element in [
-            format!(r#"{{"text": {deep}}}"#),
-            format!(r#"{{"unknown": {deep}}}"#),
-            deep.clone(),
-        ] {
+        for element in
+            [format!(r#"{{"text": {deep}}}"#), format!(r#"{{"unknown": {deep}}}"#), deep.clone()]
+        {
             let text = format!(r#"{{"rows": [{element}, {{"text": "behind"}}]}}"#);
             let rows = sheet(&text).unwrap().rows;
             assert_eq!(rows.len(), 2, "{depth}");

@@ -63,11 +63,7 @@ pub fn without(mut alert: Value, field: &str) -> Value {
 /// A Falcon alert that was created, and happened, at that time.
 pub fn at(number: u64, created: &str) -> Value {
     let alert = falcon(&format!("id{number}"), "hash_sha256", &sha256(number));
-    with(
-        with(alert, "created_timestamp", json!(created)),
-        "timestamp",
-        json!(created),
-    )
+    with(with(alert, "created_timestamp", json!(created)), "timestamp", json!(created))
 }
 
 /// The values of several such alerts.

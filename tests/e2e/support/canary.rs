@@ -8,11 +8,7 @@ use super::{Ran, Stage};
 pub fn spellings(secret: &str) -> Vec<String> {
     let percent = |kept: fn(u8) -> bool| -> String {
         let byte = |byte: u8| {
-            if kept(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
+            if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
         };
         secret.bytes().map(byte).collect()
     };
@@ -41,17 +37,14 @@ pub fn base64_within(text: &str, shift: usize) -> String {
         })
     };
     let first = (shift * 8).div_ceil(6);
-    (first..bits / 6)
-        .map(|at| char::from(DIGITS[digit(at)]))
-        .collect()
+    (first..bits / 6).map(|at| char::from(DIGITS[digit(at)])).collect()
 }
 
 /// Each access token that the sandbox was called with.
 fn access_tokens(stage: &Stage) -> Vec<String> {
     let asked = stage.sandbox.requests_to(Service::FalconAlerts);
-    let tokens = asked
-        .iter()
-        .filter_map(|asked| asked.header("authorization")?.strip_prefix("Bearer "));
+    let tokens =
+        asked.iter().filter_map(|asked| asked.header("authorization")?.strip_prefix("Bearer "));
     tokens.map(str::to_owned).collect()
 }
 
@@ -60,28 +53,18 @@ fn access_tokens(stage: &Stage) -> Vec<String> {
 pub fn nothing_shows(stage: &Stage, ran: &Ran, more: &[&str]) {
     let tokens = access_tokens(stage);
     let secrets = [RF_TOKEN, CLIENT_ID, CLIENT_SECRET, CB_SECRET, CB_API_ID].into_iter();
-    let secrets = secrets
-        .chain(more.iter().copied())
-        .chain(tokens.iter().map(String::as_str));
-    let mut outputs = vec![
-        ("stdout".to_owned(), ran.stdout.clone()),
-        ("stderr".to_owned(), ran.stderr.clone()),
-    ];
+    let secrets = secrets.chain(more.iter().copied()).chain(tokens.iter().map(String::as_str));
+    let mut outputs =
+        vec![("stdout".to_owned(), ran.stdout.clone()), ("stderr".to_owned(), ran.stderr.clone())];
     // Every file in the folder: the log, and the ledger with all that belongs to it.
     for entry in std::fs::read_dir(stage.folder()).unwrap() {
         let path = entry.unwrap().path();
         let content = std::fs::read(&path).unwrap();
-        outputs.push((
-            path.display().to_string(),
-            String::from_utf8_lossy(&content).into_owned(),
-        ));
+        outputs.push((path.display().to_string(), String::from_utf8_lossy(&content).into_owned()));
     }
     for spelling in secrets.flat_map(spellings) {
         for (name, output) in &outputs {
-            assert!(
-                !output.contains(&spelling),
-                "{spelling:?} in {name}: {output}"
-            );
+            assert!(!output.contains(&spelling), "{spelling:?} in {name}: {output}");
         }
     }
 }

@@ -38,10 +38,7 @@ pub fn told(stage: Stage, arguments: &str, code: i32, words: &[&str]) -> Stage {
     ran.says(words);
     ran.says(&["error: ", "  what to do: "]);
     assert_eq!(
-        ran.stderr
-            .lines()
-            .filter(|line| !line.starts_with("  "))
-            .count(),
+        ran.stderr.lines().filter(|line| !line.starts_with("  ")).count(),
         1,
         "one block: {}",
         ran.stderr

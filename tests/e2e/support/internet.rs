@@ -35,11 +35,7 @@ impl Proxy {
             let (list, refuse) = (Arc::clone(&list), refuse.clone());
             async move { pass(client, to, &list, refuse).await }
         });
-        Self {
-            port,
-            wanted,
-            _server: server,
-        }
+        Self { port, wanted, _server: server }
     }
 
     /// Its address, for `HTTPS_PROXY`.
@@ -113,12 +109,7 @@ impl Internet {
             issuer.certificate(host, flaw(host))
         });
         let proxy = Proxy::open(front.port);
-        Self {
-            stage,
-            authority,
-            front,
-            proxy,
-        }
+        Self { stage, authority, front, proxy }
     }
 
     /// The binary with these arguments, no address given, and this way to the world.

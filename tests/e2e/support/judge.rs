@@ -61,10 +61,7 @@ impl Oracle {
     /// A world of `nights` nights with `wanted` alerts a night that name an indicator, some of them
     /// the same, among `idle` others that name none or one that is not sent.
     pub fn world(vendor: Vendor, nights: u32, wanted: u32, idle: u32) -> (Self, World) {
-        let mut oracle = Self {
-            vendor,
-            wanted: BTreeMap::new(),
-        };
+        let mut oracle = Self { vendor, wanted: BTreeMap::new() };
         let mut alerts = Vec::new();
         for night in 0..nights {
             let count = wanted + idle;
@@ -150,10 +147,7 @@ impl Oracle {
         let requests = stage.sandbox.requests();
         let mut arrived: BTreeMap<Pair, usize> = BTreeMap::new();
         for stored in &stored {
-            let pair = (
-                text(&stored.item, "/detection/id"),
-                text(&stored.item, "/ioc/value"),
-            );
+            let pair = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
             let expected = self.wanted.get(&pair);
             let expected = expected.unwrap_or_else(|| panic!("foreign: {}", stored.item));
             assert_eq!(&stored.item, expected, "an item was changed");
@@ -192,11 +186,7 @@ impl Oracle {
         assert_eq!(foreign, None, "the ledger holds what nobody handed out");
         for (pair, last) in &arrived {
             let settled = ledger[pair] == "delivered" || lost(*last, &requests[*last]);
-            assert!(
-                settled,
-                "{pair:?} arrived, and the ledger says {}",
-                ledger[pair]
-            );
+            assert!(settled, "{pair:?} arrived, and the ledger says {}", ledger[pair]);
         }
         // An indicator that only one detection names cannot stand behind another: it must be there itself.
         let mut named: BTreeMap<&String, u32> = BTreeMap::new();
@@ -222,10 +212,8 @@ pub struct Verdict {
 
 /// Whether an answer got lost although the batch was stored.
 pub fn broke_after_storing(_: usize, request: &Asked) -> bool {
-    matches!(
-        request.fault,
-        Fault::ResetAfter | Fault::Truncate | Fault::GarbageAfter
-    ) || request.status.is_none()
+    matches!(request.fault, Fault::ResetAfter | Fault::Truncate | Fault::GarbageAfter)
+        || request.status.is_none()
         || !request.complete
 }
 
@@ -245,18 +233,10 @@ pub fn numbers(stage: &Stage, ran: &Ran, first_request: usize, carried_in: u64) 
             && !broke_after_storing(stored.request, &requests[stored.request])
     });
     let told = told.count();
-    assert_eq!(
-        usize::try_from(ran.count("submitted")).unwrap(),
-        told,
-        "{document}"
-    );
+    assert_eq!(usize::try_from(ran.count("submitted")).unwrap(), told, "{document}");
     let held = |state: &str| books(stage).values().filter(|held| *held == state).count();
     // Several detections can stand behind one that waits.
-    assert_eq!(
-        ran.count("waiting") == 0,
-        held("waiting") == 0,
-        "{document}"
-    );
+    assert_eq!(ran.count("waiting") == 0, held("waiting") == 0, "{document}");
 }
 
 /// Whether a batch of nothing but this indicator was refused. (Its detection may have stood behind another.)
@@ -282,8 +262,6 @@ pub fn books(stage: &Stage) -> BTreeMap<Pair, String> {
              FROM sighting LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry",
         )
         .unwrap();
-    let rows = select
-        .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))
-        .unwrap();
+    let rows = select.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
     rows.collect::<rusqlite::Result<_>>().unwrap()
 }

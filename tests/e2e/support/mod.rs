@@ -40,10 +40,7 @@ pub struct Ran {
 impl Stage {
     /// Opens a stage on a world.
     pub fn new(world: World) -> Self {
-        Self {
-            sandbox: Sandbox::start(world),
-            folder: TempDir::new().unwrap(),
-        }
+        Self { sandbox: Sandbox::start(world), folder: TempDir::new().unwrap() }
     }
 
     /// The working folder of the runs.
@@ -95,20 +92,13 @@ impl Stage {
 
     /// Runs the binary as if it were this time.
     pub fn run_at(&self, now: &str, arguments: &str) -> Ran {
-        Ran::of(
-            self.command(arguments)
-                .env("COLLECTIVE_INSIGHTS_TEST_NOW", now),
-        )
+        Ran::of(self.command(arguments).env("COLLECTIVE_INSIGHTS_TEST_NOW", now))
     }
 
     /// The values of the indicators that the sandbox stored, sorted.
     pub fn stored_values(&self) -> Vec<String> {
-        let mut values: Vec<String> = self
-            .sandbox
-            .stored()
-            .iter()
-            .map(|stored| text(&stored.item, "/ioc/value"))
-            .collect();
+        let mut values: Vec<String> =
+            self.sandbox.stored().iter().map(|stored| text(&stored.item, "/ioc/value")).collect();
         values.sort();
         values
     }
@@ -123,11 +113,7 @@ impl Ran {
     /// The run, which must have ended with this exit code.
     #[track_caller]
     pub fn ended(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "stdout: {}\nstderr: {}",
-            self.stdout, self.stderr
-        );
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
@@ -142,9 +128,7 @@ impl Ran {
     #[track_caller]
     pub fn count(&self, name: &str) -> u64 {
         let document = self.json();
-        document["counts"][name]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no {name} in {document}"))
+        document["counts"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {document}"))
     }
 
     /// Checks that the numbers of the JSON document add up.
@@ -163,18 +147,8 @@ impl Ran {
             "quarantined",
             "waiting",
         ];
-        assert_eq!(
-            sum(&["carried_in", "indicators_found"]),
-            sum(&places),
-            "{}",
-            self.stdout
-        );
-        assert_eq!(
-            self.count("submitted"),
-            sum(&["processed", "unprocessed"]),
-            "{}",
-            self.stdout
-        );
+        assert_eq!(sum(&["carried_in", "indicators_found"]), sum(&places), "{}", self.stdout);
+        assert_eq!(self.count("submitted"), sum(&["processed", "unprocessed"]), "{}", self.stdout);
         self
     }
 }

@@ -54,11 +54,7 @@ impl Program {
         let folder = TempDir::new().unwrap();
         // Squid leaves root's rights and has to write here all the same.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = folder.path().join("log");
         let file = folder.path().join("configuration");
         let mut command = Command::new(self.path().unwrap());
@@ -78,12 +74,7 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut proxy = RealProxy {
-            port,
-            log,
-            process,
-            _folder: folder,
-        };
+        let mut proxy = RealProxy { port, log, process, _folder: folder };
         proxy.until_it_listens();
         proxy
     }

@@ -14,14 +14,9 @@ pub fn on_a_terminal(command: &Command) -> Option<Command> {
         return None;
     }
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(quoted)
-        .collect();
-    let line = format!(
-        "stty rows 24 cols {COLUMNS}; echo $$ > pid; exec {}",
-        words.join(" ")
-    );
+    let words: Vec<String> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+    let line = format!("stty rows 24 cols {COLUMNS}; echo $$ > pid; exec {}", words.join(" "));
     let mut script = Command::new("script");
     script
         .args(["-qec", &line, "/dev/null"])
@@ -77,14 +72,11 @@ pub fn screen(written: &str) -> String {
 /// The text without what sets colours.
 pub fn without_colours(text: &str) -> String {
     let (plain, coloured) = text.split_once("\x1b[").unwrap_or((text, ""));
-    coloured
-        .split("\x1b[")
-        .filter(|_| plain != text)
-        .fold(plain.to_owned(), |plain, part| {
-            let code = part.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';');
-            match code.strip_prefix('m') {
-                Some(after) => plain + after,
-                None => plain + "\x1b[" + part,
-            }
-        })
+    coloured.split("\x1b[").filter(|_| plain != text).fold(plain.to_owned(), |plain, part| {
+        let code = part.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';');
+        match code.strip_prefix('m') {
+            Some(after) => plain + after,
+            None => plain + "\x1b[" + part,
+        }
+    })
 }

@@ -114,10 +114,7 @@ impl Front {
             .unwrap()
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(ByName(Box::new(shown))));
-        config.alpn_protocols = protocols
-            .iter()
-            .map(|name| name.as_bytes().to_vec())
-            .collect();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (port, server) = Server::start(move |client| {
             let acceptor = acceptor.clone();
@@ -130,10 +127,7 @@ impl Front {
                 let _ = copy_bidirectional(&mut client, &mut service).await;
             }
         });
-        Self {
-            port,
-            _server: server,
-        }
+        Self { port, _server: server }
     }
 
     /// Its address.
@@ -158,10 +152,8 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 let serving = async {
@@ -176,10 +168,7 @@ impl Server {
                 }
             });
         });
-        let server = Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        };
+        let server = Self { stop: Some(stop), thread: Some(thread) };
         (port, server)
     }
 }

@@ -42,11 +42,7 @@ impl Vendor {
             Self::CrowdStrike => falcon(&id, "hash_sha256", &sha256(number)),
             Self::CarbonBlack => carbonblack(&id, &sha256(number)),
         };
-        with(
-            alert,
-            self.arrival_key(),
-            json!(sandbox::time::millis(arrived)),
-        )
+        with(alert, self.arrival_key(), json!(sandbox::time::millis(arrived)))
     }
 
     /// An alert without an indicator and with no more than it takes to be found.

@@ -56,10 +56,7 @@ pub(crate) struct Memory {
 }
 
 fn refused(status: u16, error_code: &str, message: &str) -> Answer {
-    Answer::json(
-        status,
-        json!({"error_code": error_code, "message": message}).to_string(),
-    )
+    Answer::json(status, json!({"error_code": error_code, "message": message}).to_string())
 }
 
 /// The answer for a path or an organization that does not exist.
@@ -83,31 +80,18 @@ fn authorize(world: &CarbonBlackWorld, asked: &Asked<'_>) -> Result<(), Answer> 
         return Err(refused(405, "METHOD_NOT_ALLOWED", "only POST is served"));
     }
     // Secret first. Swapped, no account has it.
-    let given = asked
-        .header("x-auth-token")
-        .and_then(|token| token.split_once('/'));
+    let given = asked.header("x-auth-token").and_then(|token| token.split_once('/'));
     let of = |(secret, id): (&str, &str)| {
-        world
-            .accounts
-            .iter()
-            .find(|account| account.secret == secret && account.api_id == id)
+        world.accounts.iter().find(|account| account.secret == secret && account.api_id == id)
     };
     let Some(account) = given.and_then(of) else {
-        return Err(refused(
-            401,
-            "UNAUTHORIZED",
-            "the API secret or the API id is wrong",
-        ));
+        return Err(refused(401, "UNAUTHORIZED", "the API secret or the API id is wrong"));
     };
     if org_of(asked.path) != Some(&account.org_key) {
         return Err(not_found());
     }
     if !account.alerts_read {
-        return Err(refused(
-            403,
-            "FORBIDDEN",
-            "the API key lacks the permission org.alerts READ",
-        ));
+        return Err(refused(403, "FORBIDDEN", "the API key lacks the permission org.alerts READ"));
     }
     if !asked.is_content_type("application/json") {
         return Err(refused(
@@ -134,14 +118,8 @@ fn page(world: &CarbonBlackWorld, memory: &mut Memory, query: Query) -> Answer {
         true => format!(r#","num_available":{}"#, found.len().min(LAST_ROW)),
         false => String::new(),
     };
-    let body = format!(
-        r#"{{"results":[{texts}],"num_found":{}{available}}}"#,
-        found.len()
-    );
-    Answer {
-        ids,
-        ..Answer::json(200, body)
-    }
+    let body = format!(r#"{{"results":[{texts}],"num_found":{}{available}}}"#, found.len());
+    Answer { ids, ..Answer::json(200, body) }
 }
 
 fn find(world: &CarbonBlackWorld, memory: &mut Memory, query: &Query) -> Arc<Vec<usize>> {
@@ -153,9 +131,7 @@ fn find(world: &CarbonBlackWorld, memory: &mut Memory, query: &Query) -> Arc<Vec
         return Arc::clone(found);
     }
     let shelf = world.alerts.alerts();
-    let mut found: Vec<usize> = (0..shelf.len())
-        .filter(|&at| matches(query, &shelf[at]))
-        .collect();
+    let mut found: Vec<usize> = (0..shelf.len()).filter(|&at| matches(query, &shelf[at])).collect();
     // Stable: alerts that are equal in all keys stay in the order of the shelf.
     found.sort_by(|&a, &b| compare(&query.sort, shelf[a].keys.as_ref(), shelf[b].keys.as_ref()));
     let found = Arc::new(found);
@@ -188,8 +164,5 @@ fn compare(sort: &[Sort], a: Option<&CarbonBlackKeys>, b: Option<&CarbonBlackKey
         };
         if sort.down { order.reverse() } else { order }
     };
-    sort.iter()
-        .map(by)
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+    sort.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }

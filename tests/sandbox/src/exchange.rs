@@ -59,9 +59,7 @@ impl Asked<'_> {
 
     /// Whether `Content-Type` is this, parameters aside.
     pub(crate) fn is_content_type(&self, wanted: &str) -> bool {
-        let media = self
-            .header("content-type")
-            .and_then(|value| value.split(';').next());
+        let media = self.header("content-type").and_then(|value| value.split(';').next());
         media.is_some_and(|media| media.trim().eq_ignore_ascii_case(wanted))
     }
 }
@@ -78,12 +76,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            body: body.into().into(),
-            ..Self::default()
-        }
-        .header("Content-Type", "application/json")
+        Self { status, body: body.into().into(), ..Self::default() }
+            .header("Content-Type", "application/json")
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -93,12 +87,8 @@ impl Answer {
 
     fn html() -> Self {
         let page = "<!DOCTYPE html><html><head><title>Please wait</title></head><body><h1>Checking your browser</h1></body></html>";
-        Self {
-            status: 200,
-            body: page.into(),
-            ..Self::default()
-        }
-        .header("Content-Type", "text/html; charset=utf-8")
+        Self { status: 200, body: page.into(), ..Self::default() }
+            .header("Content-Type", "text/html; charset=utf-8")
     }
 }
 
@@ -151,11 +141,7 @@ impl Shared {
     ) -> Result<Answer, HangUp> {
         let work = || self.work(head, body, flight.index, fault);
         match fault {
-            Fault::Status {
-                code,
-                headers,
-                body,
-            } => Ok(Answer {
+            Fault::Status { code, headers, body } => Ok(Answer {
                 status: *code,
                 headers: headers.clone(),
                 body: body.clone().into(),
@@ -179,10 +165,7 @@ impl Shared {
                 work();
                 Ok(Answer::html())
             }
-            Fault::Empty200 => Ok(Answer {
-                status: 200,
-                ..Answer::default()
-            }),
+            Fault::Empty200 => Ok(Answer { status: 200, ..Answer::default() }),
             Fault::ExpireTokens => {
                 lock(&self.world).falcon.expire_sign_ins();
                 Ok(work())
@@ -239,9 +222,7 @@ impl Shared {
     ) -> Response<Outgoing> {
         if lock(&self.world).gzip && answer.body.len() >= GZIP_FROM && accepts_gzip(asked) {
             answer.body = gzip(&answer.body);
-            answer = answer
-                .header("Content-Encoding", "gzip")
-                .header("Vary", "Accept-Encoding");
+            answer = answer.header("Content-Encoding", "gzip").header("Vary", "Accept-Encoding");
         }
         let success = (200..300).contains(&answer.status) && *fault != Fault::GarbageAfter;
         flight.answered(answer.status, if success { answer.ids } else { Vec::new() });
@@ -263,14 +244,12 @@ impl Shared {
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let all = headers.get_all("accept-encoding");
-    all.iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| {
-            value.split(',').any(|coding| {
-                let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-                name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0")
-            })
+    all.iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0")
         })
+    })
 }
 
 fn gzip(body: &[u8]) -> Bytes {

@@ -59,9 +59,7 @@ impl Keys for FalconKeys {
 impl Fields for FalconKeys {
     fn field(&self, field: Field) -> Option<Literal<'_>> {
         fn text(value: &Option<Box<str>>) -> Option<Literal<'_>> {
-            value
-                .as_deref()
-                .map(|text| Literal::Text(Cow::Borrowed(text)))
+            value.as_deref().map(|text| Literal::Text(Cow::Borrowed(text)))
         }
         match field {
             Field::Product => text(&self.product),
@@ -97,14 +95,7 @@ fn random_hex() -> String {
 fn trace_id() -> String {
     let hex = random_hex();
     let part = |from: usize, to: usize| &hex[from..to];
-    [
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32),
-    ]
-    .join("-")
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 /// An error in the vendor's shape. What the sandbox has against the request goes into a header of its own,
@@ -116,10 +107,8 @@ fn refused(world: &FalconWorld, code: u16, from: &str, message: &str, reason: &s
         "errors": [{"code": code, "message": message}],
     });
     let answer = Answer::json(code, body.to_string());
-    let reason: String = reason
-        .chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
-        .collect();
+    let reason: String =
+        reason.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
     with_headers(answer, world, &trace).header("X-Sandbox-Reason", reason)
 }
 
@@ -146,11 +135,5 @@ pub(crate) fn not_found() -> Answer {
 
 /// A method other than POST.
 fn wrong_method(world: &FalconWorld) -> Answer {
-    refused(
-        world,
-        405,
-        GATEWAY,
-        "405: Method Not Allowed",
-        "only POST is served",
-    )
+    refused(world, 405, GATEWAY, "405: Method Not Allowed", "only POST is served")
 }

@@ -30,9 +30,7 @@ impl Service {
 
 /// The organization key in a Carbon Black search path.
 pub(crate) fn org_of(path: &str) -> Option<&str> {
-    let org = path
-        .strip_prefix("/api/alerts/v7/orgs/")?
-        .strip_suffix("/alerts/_search")?;
+    let org = path.strip_prefix("/api/alerts/v7/orgs/")?.strip_suffix("/alerts/_search")?;
     (!org.is_empty() && !org.contains('/')).then_some(org)
 }
 
@@ -81,21 +79,13 @@ pub enum Fault {
 impl Fault {
     /// A status with no more than a text.
     pub fn status(code: u16, body: impl Into<String>) -> Self {
-        Self::Status {
-            code,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self::Status { code, headers: Vec::new(), body: body.into() }
     }
 
     /// 429 or 503 with `Retry-After` (seconds or an HTTP date, as given).
     pub fn retry_after(code: u16, retry_after: impl Into<String>) -> Self {
         let headers = vec![("Retry-After".to_owned(), retry_after.into())];
-        Self::Status {
-            code,
-            headers,
-            body: String::new(),
-        }
+        Self::Status { code, headers, body: String::new() }
     }
 }
 
@@ -121,9 +111,7 @@ impl Script {
     /// The fault of the next request. The queue goes first; what is said to be always so follows it.
     pub(crate) fn next(&mut self, service: Service) -> Fault {
         let queued = self.queues.get_mut(&service).and_then(VecDeque::pop_front);
-        queued
-            .or_else(|| self.always.get(&service).cloned())
-            .unwrap_or(Fault::None)
+        queued.or_else(|| self.always.get(&service).cloned()).unwrap_or(Fault::None)
     }
 
     pub(crate) fn end(&mut self, service: Service) {

@@ -88,11 +88,7 @@ pub struct Filter(Expr);
 enum Expr {
     All(Vec<Expr>),
     Any(Vec<Expr>),
-    Test {
-        field: Field,
-        op: Op,
-        values: Vec<Literal<'static>>,
-    },
+    Test { field: Field, op: Op, values: Vec<Literal<'static>> },
 }
 
 impl Filter {
@@ -157,11 +153,7 @@ impl Parser<'_> {
     }
 
     fn wrong(&self, wanted: &str) -> String {
-        format!(
-            "at character {}: expected {wanted}, found {:?}",
-            self.at,
-            self.rest()
-        )
+        format!("at character {}: expected {wanted}, found {:?}", self.at, self.rest())
     }
 
     fn eat(&mut self, token: &str) -> bool {
@@ -202,11 +194,7 @@ impl Parser<'_> {
             return self.test();
         }
         let inner = self.any(depth + 1)?;
-        if self.eat(")") {
-            Ok(inner)
-        } else {
-            Err(self.wrong("`)`"))
-        }
+        if self.eat(")") { Ok(inner) } else { Err(self.wrong("`)`")) }
     }
 
     fn test(&mut self) -> Result<Expr, String> {
@@ -230,12 +218,9 @@ impl Parser<'_> {
 
     fn op(&mut self) -> Op {
         // Longest first: `>=` begins with `>`.
-        for (token, op) in [
-            (">=", Op::AtLeast),
-            ("<=", Op::AtMost),
-            (">", Op::Above),
-            ("<", Op::Below),
-        ] {
+        for (token, op) in
+            [(">=", Op::AtLeast), ("<=", Op::AtMost), (">", Op::Above), ("<", Op::Below)]
+        {
             if self.eat(token) {
                 return op;
             }
@@ -248,11 +233,7 @@ impl Parser<'_> {
         while self.eat(",") {
             values.push(self.value(field)?);
         }
-        if self.eat("]") {
-            Ok(values)
-        } else {
-            Err(self.wrong("`]`"))
-        }
+        if self.eat("]") { Ok(values) } else { Err(self.wrong("`]`")) }
     }
 
     fn value(&mut self, field: Field) -> Result<Literal<'static>, String> {

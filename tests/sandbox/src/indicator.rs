@@ -15,9 +15,7 @@ pub(crate) fn check(kind: &str, value: &str) -> Result<(), String> {
 }
 
 fn hash(value: &str) -> Result<(), String> {
-    let hex = value
-        .bytes()
-        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let hex = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match value.len() {
         32 | 40 | 64 if hex => Ok(()),
         _ => Err("must be 32, 40 or 64 hex digits in lower case".into()),
@@ -26,16 +24,12 @@ fn hash(value: &str) -> Result<(), String> {
 
 fn domain(value: &str) -> Result<(), String> {
     let label = |label: &str| {
-        let known = label
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+        let known = label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
         (1..=63).contains(&label.len()) && known && !label.starts_with('-') && !label.ends_with('-')
     };
     let labels: Vec<&str> = value.split('.').collect();
     let name = value.len() <= 253 && labels.len() >= 2 && labels.iter().all(|text| label(text));
-    let top_is_number = labels
-        .last()
-        .is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
+    let top_is_number = labels.last().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
     if name && !top_is_number {
         Ok(())
     } else {
@@ -44,9 +38,7 @@ fn domain(value: &str) -> Result<(), String> {
 }
 
 fn url(value: &str) -> Result<(), String> {
-    let rest = value
-        .strip_prefix("https://")
-        .or_else(|| value.strip_prefix("http://"));
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
     let blank = value.chars().any(|c| c.is_whitespace() || c.is_control());
     match host {
@@ -57,9 +49,7 @@ fn url(value: &str) -> Result<(), String> {
 
 fn vulnerability(value: &str) -> Result<(), String> {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let parts = value
-        .strip_prefix("CVE-")
-        .and_then(|rest| rest.split_once('-'));
+    let parts = value.strip_prefix("CVE-").and_then(|rest| rest.split_once('-'));
     match parts {
         Some((year, number))
             if year.len() == 4 && number.len() >= 4 && digits(year) && digits(number) =>
@@ -71,9 +61,7 @@ fn vulnerability(value: &str) -> Result<(), String> {
 }
 
 fn ip(value: &str) -> Result<(), String> {
-    let address: IpAddr = value
-        .parse()
-        .map_err(|_| "must be an IP address".to_owned())?;
+    let address: IpAddr = value.parse().map_err(|_| "must be an IP address".to_owned())?;
     if address.to_string() != value {
         return Err(format!("must be in canonical form: {address}"));
     }
@@ -81,11 +69,7 @@ fn ip(value: &str) -> Result<(), String> {
         IpAddr::V4(address) => is_global_v4(address),
         IpAddr::V6(address) => is_global_v6(address),
     };
-    if global {
-        Ok(())
-    } else {
-        Err("must be a globally routable address".into())
-    }
+    if global { Ok(()) } else { Err("must be a globally routable address".into()) }
 }
 
 /// What the IANA registry of special addresses leaves over, multicast left out as well.

@@ -141,10 +141,7 @@ impl Sandbox {
     /// Every request to one service.
     pub fn requests_to(&self, service: Service) -> Vec<Asked> {
         let pages = self.shared.record.open();
-        let to = pages
-            .requests
-            .iter()
-            .filter(|asked| asked.service == Some(service));
+        let to = pages.requests.iter().filter(|asked| asked.service == Some(service));
         to.cloned().collect()
     }
 
@@ -174,10 +171,7 @@ impl Drop for Sandbox {
         self.server.stop();
         let panics = std::mem::take(&mut self.shared.record.open().panics);
         if !panics.is_empty() && !std::thread::panicking() {
-            panic!(
-                "the sandbox panicked while it answered: {}",
-                panics.join("; ")
-            );
+            panic!("the sandbox panicked while it answered: {}", panics.join("; "));
         }
     }
 }

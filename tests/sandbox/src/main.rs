@@ -56,12 +56,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     };
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u64, String> {
-            let value = args
-                .next()
-                .ok_or_else(|| format!("{flag} needs a number"))?;
-            value
-                .parse()
-                .map_err(|_| format!("{flag}: {value:?} is no number"))
+            let value = args.next().ok_or_else(|| format!("{flag} needs a number"))?;
+            value.parse().map_err(|_| format!("{flag}: {value:?} is no number"))
         };
         let too_large = |_| "that number is too large".to_owned();
         match flag.as_str() {
@@ -79,10 +75,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 
 fn world(options: &Options) -> World {
     let now = chrono::Utc::now();
-    let recipe = |count| Recipe {
-        full_size: options.full_size,
-        ..Recipe::new(count, now)
-    };
+    let recipe = |count| Recipe { full_size: options.full_size, ..Recipe::new(count, now) };
     World::default()
         .latency(options.latency)
         .with(|world| world.gzip = options.gzip)

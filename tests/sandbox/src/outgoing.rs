@@ -34,12 +34,7 @@ impl Outgoing {
     /// In that many pieces, spread over that time.
     pub(crate) fn slow(body: Bytes, pieces: usize, time: Duration, flight: Flight) -> Self {
         let size = body.len().div_ceil(pieces).max(1);
-        Self::new(
-            split(body, size),
-            time / u32::try_from(pieces).unwrap_or(1),
-            false,
-            flight,
-        )
+        Self::new(split(body, size), time / u32::try_from(pieces).unwrap_or(1), false, flight)
     }
 
     /// The first half, then the end of the connection.
@@ -52,21 +47,13 @@ impl Outgoing {
         if pieces.is_empty() && !cut {
             flight.complete();
         }
-        Self {
-            pieces,
-            pause,
-            waiting: None,
-            cut,
-            flight,
-        }
+        Self { pieces, pause, waiting: None, cut, flight }
     }
 }
 
 fn split(body: Bytes, size: usize) -> VecDeque<Bytes> {
     let starts = (0..body.len()).step_by(size);
-    starts
-        .map(|at| body.slice(at..body.len().min(at + size)))
-        .collect()
+    starts.map(|at| body.slice(at..body.len().min(at + size))).collect()
 }
 
 // The size hint stays unknown on purpose: the head carries its own Content-Length,

@@ -43,10 +43,7 @@ impl Asked {
 
     /// The first header of that name (give it in lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -102,10 +99,7 @@ impl Record {
             .headers
             .iter()
             .map(|(name, value)| {
-                (
-                    name.to_string(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
+                (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
         let mut pages = self.open();
@@ -126,12 +120,7 @@ impl Record {
             started: Instant::now(),
             ended: None,
         });
-        Flight {
-            record: self.clone(),
-            index: pages.requests.len() - 1,
-            service,
-            ids: Vec::new(),
-        }
+        Flight { record: self.clone(), index: pages.requests.len() - 1, service, ids: Vec::new() }
     }
 }
 

@@ -63,19 +63,13 @@ fn check_head<'a>(world: &RecordedFutureWorld, asked: &'a Asked<'_>) -> Result<&
             "Forbidden: the API token lacks the Collective Insights permission".into(),
         ));
     }
-    if !asked
-        .header("user-agent")
-        .is_some_and(|agent| agent.starts_with(USER_AGENT))
-    {
+    if !asked.header("user-agent").is_some_and(|agent| agent.starts_with(USER_AGENT)) {
         return Err((400, format!("User-Agent must start with {USER_AGENT}")));
     }
     if !asked.is_content_type("application/json") {
         return Err((415, "Content-Type must be application/json".into()));
     }
-    if !asked
-        .header("accept")
-        .is_some_and(|accept| accept.contains("application/json"))
-    {
+    if !asked.header("accept").is_some_and(|accept| accept.contains("application/json")) {
         return Err((406, "Accept must name application/json".into()));
     }
     Ok(token)
@@ -83,26 +77,17 @@ fn check_head<'a>(world: &RecordedFutureWorld, asked: &'a Asked<'_>) -> Result<&
 
 fn check_body(world: &RecordedFutureWorld, asked: &Asked<'_>) -> Result<Submission, Refusal> {
     if asked.body.len() > world.max_bytes {
-        return Err((
-            413,
-            format!("Payload Too Large: {} bytes", asked.body.len()),
-        ));
+        return Err((413, format!("Payload Too Large: {} bytes", asked.body.len())));
     }
     let body: Value = serde_json::from_slice(asked.body)
         .map_err(|error| (400, format!("invalid JSON: {error}")))?;
     let batch = Submission::check(body).map_err(|message| (400, message))?;
     if batch.data.len() > world.max_items {
-        return Err((
-            413,
-            format!("Payload Too Large: {} items", batch.data.len()),
-        ));
+        return Err((413, format!("Payload Too Large: {} items", batch.data.len())));
     }
     for (at, item) in batch.data.iter().enumerate() {
         let value = &item["ioc"]["value"];
-        if let Some((_, status)) = world
-            .poison
-            .iter()
-            .find(|(poison, _)| value == poison.as_str())
+        if let Some((_, status)) = world.poison.iter().find(|(poison, _)| value == poison.as_str())
         {
             return Err((*status, format!("data[{at}].ioc.value is not accepted")));
         }
@@ -122,10 +107,9 @@ fn check_quota(
     let used = quota.entry(token.to_owned()).or_default();
     let after = *used + batch.data.len() as u64;
     match world.daily_limit {
-        Some(limit) if after > limit => Err((
-            429,
-            format!("Daily quota exceeded: {used} of {limit} submissions used"),
-        )),
+        Some(limit) if after > limit => {
+            Err((429, format!("Daily quota exceeded: {used} of {limit} submissions used")))
+        }
         _ => {
             *used = after;
             Ok(batch)
@@ -148,11 +132,7 @@ fn accept(
     }
     if !batch.debug && !wrong_echo {
         let at = Instant::now();
-        let Submission {
-            data,
-            organization_ids,
-            ..
-        } = batch;
+        let Submission { data, organization_ids, .. } = batch;
         let stored = data.into_iter().map(|item| Stored {
             item,
             organization_ids: organization_ids.clone(),
@@ -171,11 +151,7 @@ fn processed(batch: &Submission, fault: &Fault) -> Value {
     };
     let mut counts = serde_json::Map::new();
     for kind in IOC_TYPES {
-        let count = batch
-            .data
-            .iter()
-            .filter(|item| item["ioc"]["type"] == kind)
-            .count() as u64;
+        let count = batch.data.iter().filter(|item| item["ioc"]["type"] == kind).count() as u64;
         let kept = count.saturating_sub(short);
         short -= count - kept;
         counts.insert(kind.into(), kept.into());

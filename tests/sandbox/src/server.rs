@@ -48,28 +48,20 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("sandbox".into())
             .spawn(move || runtime.block_on(serve(listener, address, shared, inbox)))?;
-        Ok(Self {
-            address,
-            orders,
-            thread: Some(thread),
-        })
+        Ok(Self { address, orders, thread: Some(thread) })
     }
 
     /// From here on connections are refused; those that are open are closed.
     pub(crate) fn pause(&self) {
         let (done, wait) = reply::channel();
-        self.orders
-            .send(Order::Pause(done))
-            .expect("the sandbox runs");
+        self.orders.send(Order::Pause(done)).expect("the sandbox runs");
         wait.recv().expect("the sandbox runs");
     }
 
     /// Listens again on the same port.
     pub(crate) fn resume(&self) -> io::Result<()> {
         let (done, wait) = reply::channel();
-        self.orders
-            .send(Order::Resume(done))
-            .expect("the sandbox runs");
+        self.orders.send(Order::Resume(done)).expect("the sandbox runs");
         wait.recv().expect("the sandbox runs")
     }
 
@@ -166,8 +158,5 @@ fn note_panic(ended: Result<(), JoinError>, record: &Record) {
     let panic = error.into_panic();
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    record
-        .open()
-        .panics
-        .push(text.unwrap_or_else(|| "a panic without a text".into()));
+    record.open().panics.push(text.unwrap_or_else(|| "a panic without a text".into()));
 }

@@ -34,10 +34,7 @@ pub struct Shelf<K> {
 
 impl<K> Default for Shelf<K> {
     fn default() -> Self {
-        Self {
-            alerts: Arc::default(),
-            revision: 0,
-        }
+        Self { alerts: Arc::default(), revision: 0 }
     }
 }
 
@@ -51,25 +48,22 @@ impl<K: Keys> Shelf<K> {
     /// `like` gives the fields that searches and sorting see; `Value::Null` makes it a stray.
     pub fn push_raw(&mut self, text: impl Into<String>, like: &Value) {
         let text = Arc::from(text.into());
-        self.touch().push(Alert {
-            text,
-            keys: K::read(like),
-        });
+        self.touch().push(Alert { text, keys: K::read(like) });
     }
 
     /// Adds alerts.
     pub fn extend<'a>(&mut self, alerts: impl IntoIterator<Item = &'a Value>) {
         let shelf = self.touch();
-        shelf.extend(alerts.into_iter().map(|alert| Alert {
-            text: alert.to_string().into(),
-            keys: K::read(alert),
-        }));
+        shelf.extend(
+            alerts
+                .into_iter()
+                .map(|alert| Alert { text: alert.to_string().into(), keys: K::read(alert) }),
+        );
     }
 
     /// Keeps only the alerts for whose id the answer is yes. Strays have no id and go.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.touch()
-            .retain(|alert| alert.keys.as_ref().and_then(K::id).is_some_and(&mut keep));
+        self.touch().retain(|alert| alert.keys.as_ref().and_then(K::id).is_some_and(&mut keep));
     }
 
     /// Removes all.

@@ -24,9 +24,7 @@ impl Submission {
     pub(crate) fn check(mut body: Value) -> Checked<Self> {
         let top = object("body", &body, &["options", "data"], &["organization_ids"])?;
         let options = object("options", &top["options"], &["debug", "summary"], &[])?;
-        let debug = options["debug"]
-            .as_bool()
-            .ok_or("options.debug must be true or false")?;
+        let debug = options["debug"].as_bool().ok_or("options.debug must be true or false")?;
         if options["summary"] != true {
             return Err("options.summary must be true".into());
         }
@@ -38,25 +36,14 @@ impl Submission {
         let Value::Array(data) = body["data"].take() else {
             return Err("data must be a list".into());
         };
-        Ok(Self {
-            debug,
-            organization_ids,
-            data,
-        })
+        Ok(Self { debug, organization_ids, data })
     }
 }
 
 fn item(at: &str, value: &Value) -> Checked<()> {
-    let item = object(
-        at,
-        value,
-        &["timestamp", "ioc", "detection"],
-        &["incident", "mitre_codes"],
-    )?;
+    let item = object(at, value, &["timestamp", "ioc", "detection"], &["incident", "mitre_codes"])?;
     if !is_millis_zulu(text(&format!("{at}.timestamp"), &item["timestamp"])?) {
-        return Err(format!(
-            "{at}.timestamp must have the form YYYY-MM-DDTHH:MM:SS.mmmZ"
-        ));
+        return Err(format!("{at}.timestamp must have the form YYYY-MM-DDTHH:MM:SS.mmmZ"));
     }
     ioc(&format!("{at}.ioc"), &item["ioc"])?;
     detection(&format!("{at}.detection"), &item["detection"])?;
@@ -124,25 +111,16 @@ fn is_mitre_code(code: &str) -> bool {
 
 fn organizations(value: &Value) -> Checked<Vec<String>> {
     let ids = list("organization_ids", value)?.iter().enumerate();
-    ids.map(|(at, id)| text(&format!("organization_ids[{at}]"), id).map(str::to_owned))
-        .collect()
+    ids.map(|(at, id)| text(&format!("organization_ids[{at}]"), id).map(str::to_owned)).collect()
 }
 
 fn texts(at: &str, object: &Map<String, Value>) -> Checked<()> {
-    object
-        .iter()
-        .try_for_each(|(key, value)| text(&format!("{at}.{key}"), value).map(drop))
+    object.iter().try_for_each(|(key, value)| text(&format!("{at}.{key}"), value).map(drop))
 }
 
 fn text<'a>(at: &str, value: &'a Value) -> Checked<&'a str> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| format!("{at} must be a text"))?;
-    if text.trim().is_empty() {
-        Err(format!("{at} must not be empty"))
-    } else {
-        Ok(text)
-    }
+    let text = value.as_str().ok_or_else(|| format!("{at} must be a text"))?;
+    if text.trim().is_empty() { Err(format!("{at} must not be empty")) } else { Ok(text) }
 }
 
 fn one_of<'a>(at: &str, value: &'a Value, known: &[&str]) -> Checked<&'a str> {
@@ -155,14 +133,8 @@ fn one_of<'a>(at: &str, value: &'a Value, known: &[&str]) -> Checked<&'a str> {
 }
 
 fn list<'a>(at: &str, value: &'a Value) -> Checked<&'a Vec<Value>> {
-    let list = value
-        .as_array()
-        .ok_or_else(|| format!("{at} must be a list"))?;
-    if list.is_empty() {
-        Err(format!("{at} must not be empty"))
-    } else {
-        Ok(list)
-    }
+    let list = value.as_array().ok_or_else(|| format!("{at} must be a list"))?;
+    if list.is_empty() { Err(format!("{at} must not be empty")) } else { Ok(list) }
 }
 
 /// An object with all of these keys, perhaps some of those, and no others.
@@ -172,9 +144,7 @@ fn object<'a>(
     required: &[&str],
     optional: &[&str],
 ) -> Checked<&'a Map<String, Value>> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| format!("{at} must be an object"))?;
+    let object = value.as_object().ok_or_else(|| format!("{at} must be an object"))?;
     if let Some(key) = required.iter().find(|key| !object.contains_key(**key)) {
         return Err(format!("{at}.{key} is required"));
     }

@@ -35,9 +35,6 @@ pub fn millis(instant: DateTime<Utc>) -> String {
 /// RFC 3339 with as many fractional digits as it takes, 0 to 9: trailing zeros are left out, as Falcon does.
 pub fn trimmed(instant: DateTime<Utc>) -> String {
     let text = instant.to_rfc3339_opts(SecondsFormat::Nanos, true);
-    let digits = text
-        .trim_end_matches('Z')
-        .trim_end_matches('0')
-        .trim_end_matches('.');
+    let digits = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
     format!("{digits}Z")
 }

@@ -7,13 +7,8 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, Sandbox, World};
 use serde_json::{Value, json};
 
 fn alert(n: usize) -> Value {
-    let at = format!(
-        "2026-11-21T{:02}:{:02}:{:02}.{:03}Z",
-        n / 3600,
-        n / 60 % 60,
-        n % 60,
-        n % 1000
-    );
+    let at =
+        format!("2026-11-21T{:02}:{:02}:{:02}.{:03}Z", n / 3600, n / 60 % 60, n % 60, n % 1000);
     json!({"id": format!("id-{n:05}"), "type": "WATCHLIST", "backend_timestamp": at, "severity": n % 10})
 }
 
@@ -27,10 +22,7 @@ fn query(start: usize, rows: usize) -> Value {
 fn ids(reply: &Reply) -> Vec<String> {
     let page = reply.json();
     let results = page["results"].as_array().expect("a list of results");
-    results
-        .iter()
-        .map(|alert| alert["id"].as_str().unwrap_or("?").to_owned())
-        .collect()
+    results.iter().map(|alert| alert["id"].as_str().unwrap_or("?").to_owned()).collect()
 }
 
 #[test]
@@ -39,16 +31,9 @@ fn who_may_search() {
     let good = format!("{CB_SECRET}/{CB_API_ID}");
     let status = |org: &str, auth: &str| carbon_black_with(&sandbox, org, auth, &json!({})).status;
     assert_eq!(status(CB_ORG, &good), 200);
-    let swapped = carbon_black_with(
-        &sandbox,
-        CB_ORG,
-        &format!("{CB_API_ID}/{CB_SECRET}"),
-        &json!({}),
-    );
-    assert_eq!(
-        (swapped.status, &swapped.json()["error_code"]),
-        (401, &json!("UNAUTHORIZED"))
-    );
+    let swapped =
+        carbon_black_with(&sandbox, CB_ORG, &format!("{CB_API_ID}/{CB_SECRET}"), &json!({}));
+    assert_eq!((swapped.status, &swapped.json()["error_code"]), (401, &json!("UNAUTHORIZED")));
     assert_eq!(status("OTHER", &good), 404);
     sandbox.change(|world| world.carbon_black.accounts[0].alerts_read = false);
     assert_eq!(status(CB_ORG, &good), 403);
@@ -59,14 +44,8 @@ fn a_content_type_is_needed() {
     let sandbox = Sandbox::start(World::default());
     let auth = format!("{CB_SECRET}/{CB_API_ID}");
     let path = format!("/api/alerts/v7/orgs/{CB_ORG}/alerts/_search");
-    let reply = send(
-        sandbox.port(),
-        "POST",
-        &path,
-        &[("X-Auth-Token", &auth)],
-        b"{}",
-    )
-    .expect("an answer");
+    let reply =
+        send(sandbox.port(), "POST", &path, &[("X-Auth-Token", &auth)], b"{}").expect("an answer");
     assert_eq!(reply.status, 415);
 }
 
@@ -110,20 +89,15 @@ fn pages_give_every_alert_once() {
         let mut all = Vec::new();
         loop {
             let reply = carbon_black(&sandbox, &query(all.len() + 1, rows));
-            assert_eq!(
-                (reply.status, &reply.json()["num_found"]),
-                (200, &json!(count))
-            );
+            assert_eq!((reply.status, &reply.json()["num_found"]), (200, &json!(count)));
             let page = ids(&reply);
             if page.is_empty() {
                 break;
             }
             all.extend(page);
         }
-        let expected: Vec<_> = made
-            .iter()
-            .map(|alert| alert["id"].as_str().unwrap_or_default())
-            .collect();
+        let expected: Vec<_> =
+            made.iter().map(|alert| alert["id"].as_str().unwrap_or_default()).collect();
         assert_eq!(all, expected);
         assert_eq!(sandbox.handed_out().carbon_black, all);
     }
@@ -134,10 +108,7 @@ fn rows_past_ten_thousand_are_a_500_where_there_are_any() {
     let made: Vec<_> = (0..10_001).map(alert).collect();
     let sandbox = Sandbox::start(World::default().carbon_black_alerts(&made));
     let page = carbon_black(&sandbox, &query(1, 10_000)).json();
-    assert_eq!(
-        (&page["num_found"], &page["num_available"]),
-        (&json!(10_001), &json!(10_000))
-    );
+    assert_eq!((&page["num_found"], &page["num_available"]), (&json!(10_001), &json!(10_000)));
     assert_eq!(carbon_black(&sandbox, &query(9_001, 1000)).status, 200);
     assert_eq!(carbon_black(&sandbox, &query(9_002, 1000)).status, 500);
     assert_eq!(carbon_black(&sandbox, &query(10_001, 1)).status, 500);
@@ -164,22 +135,14 @@ fn both_ends_are_inclusive_and_types_are_filtered() {
     ];
     let sandbox = Sandbox::start(World::default().carbon_black_alerts(&made));
     let mut body = query(1, 20);
-    assert_eq!(
-        ids(&carbon_black(&sandbox, &body)),
-        ["first", "device", "last"]
-    );
+    assert_eq!(ids(&carbon_black(&sandbox, &body)), ["first", "device", "last"]);
     body["exclusions"] = json!({"type": ["DEVICE_CONTROL", "CONTAINER_RUNTIME"]});
     body["sort"][0]["order"] = "DESC".into();
     assert_eq!(ids(&carbon_black(&sandbox, &body)), ["last", "first"]);
     body["criteria"] = json!({"type": ["WATCHLIST"]});
     assert_eq!(ids(&carbon_black(&sandbox, &body)), ["first"]);
     sandbox.change(|world| world.carbon_black.num_available = false);
-    assert!(
-        carbon_black(&sandbox, &body)
-            .json()
-            .get("num_available")
-            .is_none()
-    );
+    assert!(carbon_black(&sandbox, &body).json().get("num_available").is_none());
 }
 
 #[test]
@@ -202,8 +165,5 @@ fn defaults_are_twenty_rows_of_two_weeks() {
 fn strays_are_served_as_they_are() {
     let world = World::default().carbon_black_alerts(&[json!(7), Value::Null, alert(1)]);
     let sandbox = Sandbox::start(world);
-    assert_eq!(
-        carbon_black(&sandbox, &query(1, 20)).json()["results"],
-        json!([alert(1), 7, null])
-    );
+    assert_eq!(carbon_black(&sandbox, &query(1, 20)).json()["results"], json!([alert(1), 7, null]));
 }

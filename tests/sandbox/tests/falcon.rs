@@ -12,18 +12,9 @@ fn alert(id: &str, created: &str) -> Value {
 }
 
 fn alerts(count: usize) -> Vec<Value> {
-    let created = |n: usize| {
-        format!(
-            "2026-11-21T{:02}:{:02}:{:02}.{:09}Z",
-            n / 3600,
-            n / 60 % 60,
-            n % 60,
-            n
-        )
-    };
-    (0..count)
-        .map(|n| alert(&format!("id:{n:05}"), &created(n)))
-        .collect()
+    let created =
+        |n: usize| format!("2026-11-21T{:02}:{:02}:{:02}.{:09}Z", n / 3600, n / 60 % 60, n % 60, n);
+    (0..count).map(|n| alert(&format!("id:{n:05}"), &created(n))).collect()
 }
 
 fn form() -> String {
@@ -31,10 +22,7 @@ fn form() -> String {
 }
 
 fn message(reply: &Reply) -> String {
-    reply.json()["errors"][0]["message"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    reply.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -44,43 +32,22 @@ fn a_sign_in_gives_a_token_and_names_the_region() {
     assert_eq!(reply.status, 201);
     assert_eq!(reply.header("x-cs-region"), Some("us-1"));
     let body = reply.json();
-    assert_eq!(
-        (&body["expires_in"], &body["token_type"]),
-        (&json!(1799), &json!("bearer"))
-    );
-    assert_ne!(
-        sign_in(&sandbox),
-        sign_in(&sandbox),
-        "each sign-in has its own token"
-    );
+    assert_eq!((&body["expires_in"], &body["token_type"]), (&json!(1799), &json!("bearer")));
+    assert_ne!(sign_in(&sandbox), sign_in(&sandbox), "each sign-in has its own token");
 }
 
 #[test]
 fn a_sign_in_is_refused_for_what_is_wrong_with_it() {
     let sandbox = Sandbox::start(World::default().with(|world| {
-        let account = FalconAccount {
-            address_allowed: false,
-            ..FalconAccount::new("elsewhere", "s")
-        };
+        let account =
+            FalconAccount { address_allowed: false, ..FalconAccount::new("elsewhere", "s") };
         world.falcon.accounts.push(account);
         world.falcon.accounts[0].member_cids.push("child".into());
     }));
     for (form, status, words) in [
-        (
-            format!("client_id={CLIENT_ID}&client_secret=wrong"),
-            403,
-            "Failed to issue access token",
-        ),
-        (
-            format!("client_id={CLIENT_ID}"),
-            403,
-            "Failed to issue access token",
-        ),
-        (
-            "client_id=elsewhere&client_secret=s".into(),
-            403,
-            "access denied, authorization failed",
-        ),
+        (format!("client_id={CLIENT_ID}&client_secret=wrong"), 403, "Failed to issue access token"),
+        (format!("client_id={CLIENT_ID}"), 403, "Failed to issue access token"),
+        ("client_id=elsewhere&client_secret=s".into(), 403, "access denied, authorization failed"),
         (form() + "&member_cid=stranger", 403, "access denied"),
         (form() + "&grant_type=x", 400, "invalid request"),
         (form() + "&member_cid=child", 201, ""),
@@ -89,14 +56,8 @@ fn a_sign_in_is_refused_for_what_is_wrong_with_it() {
         assert_eq!(reply.status, status, "{form}");
         assert!(message(&reply).starts_with(words), "{form}");
     }
-    let as_json = send(
-        sandbox.port(),
-        "POST",
-        "/oauth2/token",
-        &[JSON],
-        form().as_bytes(),
-    )
-    .expect("an answer");
+    let as_json = send(sandbox.port(), "POST", "/oauth2/token", &[JSON], form().as_bytes())
+        .expect("an answer");
     assert_eq!(as_json.status, 400);
 }
 
@@ -107,15 +68,9 @@ fn another_region_is_a_308_without_a_body_and_only_for_good_credentials() {
         World::default().with(|world| world.falcon.redirect = Some(elsewhere.into())),
     );
     let reply = sign_in_with(&sandbox, &form());
-    assert_eq!(
-        (reply.status, reply.header("location")),
-        (308, Some(elsewhere))
-    );
+    assert_eq!((reply.status, reply.header("location")), (308, Some(elsewhere)));
     assert!(reply.body.is_empty() && reply.is_whole());
-    assert_eq!(
-        sign_in_with(&sandbox, "client_id=a&client_secret=b").status,
-        403
-    );
+    assert_eq!(sign_in_with(&sandbox, "client_id=a&client_secret=b").status, 403);
 }
 
 #[test]
@@ -134,10 +89,7 @@ fn tokens_expire_and_scopes_are_needed() {
     sandbox.change(|world| world.falcon.token_lifetime = 0);
     assert_eq!(falcon(&sandbox, &sign_in(&sandbox), &json!({})).status, 401);
     sandbox.change(|world| {
-        (
-            world.falcon.token_lifetime,
-            world.falcon.accounts[0].alerts_read,
-        ) = (9, false)
+        (world.falcon.token_lifetime, world.falcon.accounts[0].alerts_read) = (9, false)
     });
     let reply = falcon(&sandbox, &sign_in(&sandbox), &json!({}));
     assert_eq!(
@@ -171,12 +123,7 @@ fn a_body_that_is_not_right_is_refused() {
         );
     }
     assert_eq!(
-        falcon(
-            &sandbox,
-            &token,
-            &json!({"limit": 1000, "sort": "timestamp|desc"})
-        )
-        .status,
+        falcon(&sandbox, &token, &json!({"limit": 1000, "sort": "timestamp|desc"})).status,
         200
     );
 }
@@ -189,10 +136,8 @@ fn pages_give_every_alert_once_in_order() {
         let query =
             json!({"filter": "product:'epp'", "sort": "created_timestamp|asc", "limit": 1000});
         let (ids, requests) = falcon_pages(&sandbox, &query);
-        let expected: Vec<_> = made
-            .iter()
-            .map(|alert| alert["composite_id"].as_str().unwrap_or_default())
-            .collect();
+        let expected: Vec<_> =
+            made.iter().map(|alert| alert["composite_id"].as_str().unwrap_or_default()).collect();
         assert_eq!(ids, expected);
         assert_eq!(requests, pages, "{count}");
         assert_eq!(sandbox.handed_out().falcon, ids);
@@ -202,15 +147,10 @@ fn pages_give_every_alert_once_in_order() {
 #[test]
 fn equal_instants_are_paged_by_id_and_strays_come_last() {
     let same = "2026-11-21T08:00:00Z";
-    let made: Vec<_> = [5, 3, 1, 4, 2]
-        .map(|n| alert(&format!("id:{n}"), same))
-        .into();
+    let made: Vec<_> = [5, 3, 1, 4, 2].map(|n| alert(&format!("id:{n}"), same)).into();
     let world = World::default()
         .falcon_raw("17", &Value::Null)
-        .falcon_raw(
-            r#"{"composite_id":"id:0","severity":1e999,"a":1,"a":2}"#,
-            &alert("id:0", same),
-        )
+        .falcon_raw(r#"{"composite_id":"id:0","severity":1e999,"a":1,"a":2}"#, &alert("id:0", same))
         .falcon_alerts(&made)
         .falcon_alerts(&[
             json!(null),
@@ -224,10 +164,7 @@ fn equal_instants_are_paged_by_id_and_strays_come_last() {
     assert!(first.text().contains("1e999"));
     assert!(first.text().contains(r#""total":9"#), "{}", first.text());
     sandbox.change(|world| world.falcon.alerts.retain(|id| id != "id:0"));
-    assert_eq!(
-        falcon_pages(&sandbox, &query).0,
-        ["id:1", "id:2", "id:3", "id:4", "id:5"]
-    );
+    assert_eq!(falcon_pages(&sandbox, &query).0, ["id:1", "id:2", "id:3", "id:4", "id:5"]);
 }
 
 #[test]
@@ -238,33 +175,16 @@ fn an_after_token_belongs_to_one_filter_and_sort_and_can_expire() {
     let page = falcon(&sandbox, &token, &query).json();
     let mut next = query.clone();
     next["after"] = page["meta"]["pagination"]["after"].clone();
-    assert_eq!(
-        falcon(&sandbox, &token, &next).json()["resources"][0]["composite_id"],
-        "id:00001"
-    );
-    for (key, value) in [
-        ("filter", "product:'idp'"),
-        ("sort", "created_timestamp|desc"),
-    ] {
+    assert_eq!(falcon(&sandbox, &token, &next).json()["resources"][0]["composite_id"], "id:00001");
+    for (key, value) in [("filter", "product:'idp'"), ("sort", "created_timestamp|desc")] {
         let mut other = next.clone();
         other[key] = value.into();
         let reply = falcon(&sandbox, &token, &other);
-        assert_eq!(
-            (reply.status, message(&reply).as_str()),
-            (400, "invalid pagination token")
-        );
+        assert_eq!((reply.status, message(&reply).as_str()), (400, "invalid pagination token"));
     }
     // An alert that comes while pages are read is found where it belongs.
-    sandbox.change(|world| {
-        world
-            .falcon
-            .alerts
-            .push(&alert("new", "2026-11-21T00:00:00.5Z"))
-    });
-    assert_eq!(
-        falcon(&sandbox, &token, &next).json()["resources"][0]["composite_id"],
-        "new"
-    );
+    sandbox.change(|world| world.falcon.alerts.push(&alert("new", "2026-11-21T00:00:00.5Z")));
+    assert_eq!(falcon(&sandbox, &token, &next).json()["resources"][0]["composite_id"], "new");
     sandbox.change(|world| world.falcon.expire_after());
     assert_eq!(falcon(&sandbox, &token, &next).status, 400);
 }
@@ -277,18 +197,11 @@ fn the_service_has_its_habits() {
         sandbox.change(change);
         falcon(&sandbox, &token, &json!({})).json()
     };
-    assert_eq!(
-        page(|_| {})["meta"]["pagination"],
-        json!({"total": 1, "limit": 100})
-    );
+    assert_eq!(page(|_| {})["meta"]["pagination"], json!({"total": 1, "limit": 100}));
     let nulls = page(|world| {
         (world.falcon.last_after, world.falcon.no_errors) = (Nothing::Null, Nothing::Null)
     });
-    assert!(
-        nulls["meta"]["pagination"]
-            .get("after")
-            .is_some_and(Value::is_null)
-    );
+    assert!(nulls["meta"]["pagination"].get("after").is_some_and(Value::is_null));
     assert!(nulls.get("errors").is_some_and(Value::is_null));
     assert_eq!(
         page(|world| world.falcon.last_after = Nothing::Empty)["meta"]["pagination"]["after"],
@@ -298,13 +211,8 @@ fn the_service_has_its_habits() {
         page(|world| world.falcon.after_on_last_page = true)["meta"]["pagination"]["after"]
             .is_string()
     );
-    let error = |keep_resources| {
-        Some(PageError {
-            code: 500,
-            message: "half".into(),
-            keep_resources,
-        })
-    };
+    let error =
+        |keep_resources| Some(PageError { code: 500, message: "half".into(), keep_resources });
     sandbox.change(|world| world.falcon.page_error = error(true));
     assert_eq!(page(|_| {})["resources"].as_array().map(Vec::len), Some(1));
     sandbox.change(|world| world.falcon.page_error = error(false));
@@ -317,17 +225,8 @@ fn other_paths_and_methods_are_the_gateways() {
     let sandbox = Sandbox::start(World::default());
     let reply =
         send(sandbox.port(), "GET", "/alerts/queries/alerts/v2", &[], b"").expect("an answer");
-    assert_eq!(
-        (reply.status, message(&reply).as_str()),
-        (404, "404: Page Not Found")
-    );
-    let reply = send(
-        sandbox.port(),
-        "GET",
-        "/alerts/combined/alerts/v1",
-        &[],
-        b"",
-    )
-    .expect("an answer");
+    assert_eq!((reply.status, message(&reply).as_str()), (404, "404: Page Not Found"));
+    let reply =
+        send(sandbox.port(), "GET", "/alerts/combined/alerts/v1", &[], b"").expect("an answer");
     assert_eq!(reply.status, 405);
 }

@@ -32,27 +32,16 @@ fn under(fault: Fault) -> (Option<Reply>, usize) {
 fn a_status_is_answered_without_the_work() {
     let (reply, stored) = under(Fault::retry_after(503, "7"));
     let reply = reply.expect("an answer");
-    assert_eq!(
-        (reply.status, reply.header("retry-after"), stored),
-        (503, Some("7"), 0)
-    );
-    assert_eq!(
-        under(Fault::status(500, "words"))
-            .0
-            .expect("an answer")
-            .text(),
-        "words"
-    );
+    assert_eq!((reply.status, reply.header("retry-after"), stored), (503, Some("7"), 0));
+    assert_eq!(under(Fault::status(500, "words")).0.expect("an answer").text(), "words");
 }
 
 #[test]
 fn connections_close_before_or_after_the_work() {
     let wait = Duration::from_millis(80);
-    for (fault, kept) in [
-        (Fault::ResetBefore, 0),
-        (Fault::ResetAfter, 1),
-        (Fault::HangThenClose(wait), 0),
-    ] {
+    for (fault, kept) in
+        [(Fault::ResetBefore, 0), (Fault::ResetAfter, 1), (Fault::HangThenClose(wait), 0)]
+    {
         let (reply, stored) = under(fault.clone());
         assert!(reply.is_none(), "{fault:?}");
         assert_eq!(stored, kept, "{fault:?}");
@@ -80,14 +69,9 @@ fn bodies_are_garbage_empty_or_cut() {
     assert_eq!(stored, 0);
     let (reply, stored) = under(Fault::Truncate);
     let reply = reply.expect("a head and half a body");
-    let length: usize = reply
-        .header("content-length")
-        .and_then(|text| text.parse().ok())
-        .expect("a length");
-    assert_eq!(
-        (reply.status, reply.body.len(), stored),
-        (200, length / 2, 1)
-    );
+    let length: usize =
+        reply.header("content-length").and_then(|text| text.parse().ok()).expect("a length");
+    assert_eq!((reply.status, reply.body.len(), stored), (200, length / 2, 1));
 }
 
 #[test]
@@ -117,23 +101,13 @@ fn only_alerts_that_were_sent_to_the_end_count_as_handed_out() {
 #[test]
 fn the_queue_goes_first_and_always_stays() {
     let sandbox = Sandbox::start(World::default());
-    sandbox.script(
-        Service::RecordedFuture,
-        vec![Fault::None, Fault::status(502, "")],
-    );
+    sandbox.script(Service::RecordedFuture, vec![Fault::None, Fault::status(502, "")]);
     sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let status = || submit(&sandbox, &one()).status;
-    assert_eq!(
-        [status(), status(), status(), status()],
-        [200, 502, 503, 503]
-    );
+    assert_eq!([status(), status(), status(), status()], [200, 502, 503, 503]);
     sandbox.always(Service::RecordedFuture, None);
     assert_eq!(status(), 200);
-    assert_eq!(
-        sign_in_with(&sandbox, "").status,
-        403,
-        "other services are untouched"
-    );
+    assert_eq!(sign_in_with(&sandbox, "").status, 403, "other services are untouched");
 }
 
 #[test]
@@ -152,36 +126,18 @@ fn requests_are_written_down() {
     let sandbox = Sandbox::start(World::default().latency(Duration::from_millis(30)));
     let reply = submit(&sandbox, &one());
     let asked = sandbox.requests().remove(0);
-    assert_eq!(
-        (asked.service, asked.method.as_str()),
-        (Some(Service::RecordedFuture), "POST")
-    );
-    assert_eq!(
-        (asked.path.as_str(), asked.status),
-        ("/collective-insights/detections", Some(200))
-    );
-    assert_eq!(
-        (asked.json(), asked.header("x-rftoken")),
-        (Some(one()), Some(RF_TOKEN))
-    );
-    assert_eq!(
-        (asked.bytes_out, asked.complete),
-        (reply.body.len() as u64, true)
-    );
-    assert!(
-        asked
-            .ended
-            .is_some_and(|ended| ended - asked.started >= Duration::from_millis(30))
-    );
+    assert_eq!((asked.service, asked.method.as_str()), (Some(Service::RecordedFuture), "POST"));
+    assert_eq!((asked.path.as_str(), asked.status), ("/collective-insights/detections", Some(200)));
+    assert_eq!((asked.json(), asked.header("x-rftoken")), (Some(one()), Some(RF_TOKEN)));
+    assert_eq!((asked.bytes_out, asked.complete), (reply.body.len() as u64, true));
+    assert!(asked.ended.is_some_and(|ended| ended - asked.started >= Duration::from_millis(30)));
 }
 
 #[test]
 fn overlapping_posts_are_seen() {
     let sandbox = Sandbox::start(World::default());
-    sandbox.always(
-        Service::RecordedFuture,
-        Some(Fault::HangThenAnswer(Duration::from_millis(200))),
-    );
+    sandbox
+        .always(Service::RecordedFuture, Some(Fault::HangThenAnswer(Duration::from_millis(200))));
     submit(&sandbox, &one());
     assert!(!sandbox.overlapping_posts());
     std::thread::scope(|scope| {
@@ -200,11 +156,7 @@ fn a_client_that_gave_up_leaves_nothing_under_way() {
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(submit(&sandbox, &one()).status, 200);
     assert!(!sandbox.overlapping_posts());
-    assert_eq!(
-        sandbox.stored().len(),
-        1,
-        "the work of a hang is not done for nobody"
-    );
+    assert_eq!(sandbox.stored().len(), 1, "the work of a hang is not done for nobody");
 }
 
 /// Submits, and closes the connection before the answer comes.
@@ -216,44 +168,26 @@ fn give_up_after(sandbox: &Sandbox, patience: Duration) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-    stream
-        .write_all(head.as_bytes())
-        .expect("a request goes out");
+    stream.write_all(head.as_bytes()).expect("a request goes out");
     std::thread::sleep(patience);
 }
 
 #[test]
 fn clients_that_accept_gzip_get_it() {
-    let alerts: Vec<_> = (0..50)
-        .map(|n| json!({"composite_id": format!("id:{n}")}))
-        .collect();
+    let alerts: Vec<_> = (0..50).map(|n| json!({"composite_id": format!("id:{n}")})).collect();
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts));
     let bearer = format!("Bearer {}", sign_in(&sandbox));
     let page = |coding: &str| {
-        let headers = [
-            JSON,
-            ("Authorization", bearer.as_str()),
-            ("Accept-Encoding", coding),
-        ];
-        send(
-            sandbox.port(),
-            "POST",
-            "/alerts/combined/alerts/v1",
-            &headers,
-            b"{}",
-        )
-        .expect("an answer")
+        let headers = [JSON, ("Authorization", bearer.as_str()), ("Accept-Encoding", coding)];
+        send(sandbox.port(), "POST", "/alerts/combined/alerts/v1", &headers, b"{}")
+            .expect("an answer")
     };
     let packed = page("gzip, deflate");
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
-    flate2::read::GzDecoder::new(packed.body.as_slice())
-        .read_to_string(&mut text)
-        .expect("gzip");
+    flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).expect("gzip");
     let count = |text: &str| {
-        serde_json::from_str::<Value>(text).expect("JSON")["resources"]
-            .as_array()
-            .map(Vec::len)
+        serde_json::from_str::<Value>(text).expect("JSON")["resources"].as_array().map(Vec::len)
     };
     assert_eq!(count(&text), Some(50));
     assert_eq!(count(&page("identity").text()), Some(50));

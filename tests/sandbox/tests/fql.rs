@@ -44,10 +44,7 @@ fn filters_match() {
         ("product:'epp',product:'idp'+severity:0", true),
         ("(product:'epp',product:'idp')+severity:0", false),
         ("product:'idp'+severity:0,type:'ldt'", true),
-        (
-            "product:'epp'+(severity:>=90,(confidence:>=80+type:'ldt'))",
-            true,
-        ),
+        ("product:'epp'+(severity:>=90,(confidence:>=80+type:'ldt'))", true),
     ] {
         assert_eq!(matches(filter, &alert(), false), expected, "{filter}");
     }
@@ -72,10 +69,7 @@ fn an_alert_without_the_field_never_matches() {
 fn a_loose_service_takes_the_instant_itself() {
     let filter = "created_timestamp:>'2026-11-21T08:00:00.123456789Z'";
     assert!(matches(filter, &alert(), true));
-    assert!(
-        !matches("severity:>70", &alert(), true),
-        "numbers stay strict"
-    );
+    assert!(!matches("severity:>70", &alert(), true), "numbers stay strict");
 }
 
 #[test]

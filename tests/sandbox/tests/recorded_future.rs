@@ -18,8 +18,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> Value {
 fn with_item(pointer: &str, value: Value) -> Value {
     changed(|body| {
         let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
-        body.pointer_mut(&format!("/data/0{parent}"))
-            .expect("a parent")[key] = value;
+        body.pointer_mut(&format!("/data/0{parent}")).expect("a parent")[key] = value;
     })
 }
 
@@ -29,40 +28,24 @@ fn a_full_batch_is_taken_and_kept() {
     let mut full = item("ip", "1.2.3.4");
     full["incident"] = json!({"id": "1", "name": "n", "type": "crowdstrike-falcon-alert"});
     full["mitre_codes"] = json!(["TA0002", "T1059.001", "T1055"]);
-    let mut body = batch(&[
-        full.clone(),
-        item("domain", "a.example.com"),
-        item("hash", HASH),
-    ]);
+    let mut body = batch(&[full.clone(), item("domain", "a.example.com"), item("hash", HASH)]);
     body["organization_ids"] = json!(["uhash:a"]);
     let reply = submit(&sandbox, &body);
     let processed = json!({"ip": 1, "domain": 1, "hash": 1, "vulnerability": 0, "url": 0});
     let result = json!({"status": "OK", "debug": false, "summary": {"processed": processed}});
-    assert_eq!(
-        (reply.status, reply.json()),
-        (200, json!({"result": result}))
-    );
+    assert_eq!((reply.status, reply.json()), (200, json!({"result": result})));
     let stored = sandbox.stored();
     assert_eq!(stored.len(), 3);
     assert_eq!((&stored[0].item, stored[0].request), (&full, 0));
-    assert_eq!(
-        stored[0].organization_ids.as_deref(),
-        Some(&["uhash:a".to_owned()][..])
-    );
+    assert_eq!(stored[0].organization_ids.as_deref(), Some(&["uhash:a".to_owned()][..]));
     assert!(!sandbox.overlapping_posts());
 }
 
 #[test]
 fn debug_keeps_nothing() {
     let sandbox = Sandbox::start(World::default());
-    let reply = submit(
-        &sandbox,
-        &changed(|body| body["options"]["debug"] = true.into()),
-    );
-    assert_eq!(
-        (reply.status, &reply.json()["result"]["debug"]),
-        (200, &json!(true))
-    );
+    let reply = submit(&sandbox, &changed(|body| body["options"]["debug"] = true.into()));
+    assert_eq!((reply.status, &reply.json()["result"]["debug"]), (200, &json!(true)));
     assert!(sandbox.stored().is_empty());
 }
 
@@ -90,12 +73,8 @@ fn the_head_is_checked_first() {
         reply.status
     };
     let good = rf_headers(RF_TOKEN);
-    let without = |name: &str| {
-        good.iter()
-            .copied()
-            .filter(|(key, _)| *key != name)
-            .collect::<Vec<_>>()
-    };
+    let without =
+        |name: &str| good.iter().copied().filter(|(key, _)| *key != name).collect::<Vec<_>>();
     assert_eq!(status(&good), 200);
     assert_eq!(status(&rf_headers("wrong")), 401);
     assert_eq!(status(&without("X-RFToken")), 401);
@@ -155,14 +134,8 @@ fn a_violation_refuses_the_whole_batch_and_names_its_place() {
         let reply = submit(&sandbox, &body);
         let place = format!("data[1]{}", pointer.replace('/', "."));
         assert_eq!(reply.status, 400, "{pointer}: {value}");
-        let message = reply.json()["message"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        assert!(
-            message.starts_with(&place),
-            "{message} does not name {place}"
-        );
+        let message = reply.json()["message"].as_str().unwrap_or_default().to_owned();
+        assert!(message.starts_with(&place), "{message} does not name {place}");
     }
     assert!(sandbox.stored().is_empty());
 }
@@ -214,12 +187,7 @@ fn values_must_be_in_normal_form() {
         ("vulnerability", "cve-2021-44228", false),
     ] {
         let reply = submit(&sandbox, &batch(&[item(kind, value)]));
-        assert_eq!(
-            reply.status == 200,
-            good,
-            "{kind} {value}: {}",
-            reply.text()
-        );
+        assert_eq!(reply.status == 200, good, "{kind} {value}: {}", reply.text());
     }
 }
 
@@ -235,26 +203,16 @@ fn limits_and_poison() {
     });
     assert_eq!(submit(&sandbox, &two).status, 413);
     sandbox.change(|world| {
-        (
-            world.recorded_future.max_items,
-            world.recorded_future.max_bytes,
-        ) = (9, 100)
+        (world.recorded_future.max_items, world.recorded_future.max_bytes) = (9, 100)
     });
     assert_eq!(submit(&sandbox, &two).status, 413);
     sandbox.change(|world| {
-        (
-            world.recorded_future.max_bytes,
-            world.recorded_future.daily_limit,
-        ) = (9999, Some(2))
+        (world.recorded_future.max_bytes, world.recorded_future.daily_limit) = (9999, Some(2))
     });
     let over = submit(&sandbox, &two);
     assert_eq!(over.status, 429);
     assert!(over.text().contains("Daily quota exceeded"));
-    assert_eq!(
-        submit(&sandbox, &batch(&[item("hash", HASH)])).status,
-        200,
-        "one was left"
-    );
+    assert_eq!(submit(&sandbox, &batch(&[item("hash", HASH)])).status, 200, "one was left");
     assert_eq!(sandbox.stored().len(), 2);
 }
 
@@ -264,20 +222,10 @@ fn the_answer_can_differ() {
         world.recorded_future.status = "ok".into();
         world.recorded_future.summary = false;
     }));
-    let body = batch(&[
-        item("hash", HASH),
-        item("ip", "1.2.3.4"),
-        item("ip", "1.2.3.5"),
-    ]);
-    assert_eq!(
-        submit(&sandbox, &body).json(),
-        json!({"result": {"status": "ok", "debug": false}})
-    );
+    let body = batch(&[item("hash", HASH), item("ip", "1.2.3.4"), item("ip", "1.2.3.5")]);
+    assert_eq!(submit(&sandbox, &body).json(), json!({"result": {"status": "ok", "debug": false}}));
     sandbox.change(|world| world.recorded_future.summary = true);
-    sandbox.script(
-        Service::RecordedFuture,
-        vec![Fault::ShortProcessed(2), Fault::WrongDebugEcho],
-    );
+    sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(2), Fault::WrongDebugEcho]);
     let short = submit(&sandbox, &body).json();
     let counts = json!({"ip": 0, "domain": 0, "hash": 1, "vulnerability": 0, "url": 0});
     assert_eq!(short["result"]["summary"]["processed"], counts);

@@ -14,11 +14,7 @@ fn end() -> DateTime<Utc> {
 }
 
 fn mean_size(alerts: &[Value]) -> usize {
-    alerts
-        .iter()
-        .map(|alert| alert.to_string().len())
-        .sum::<usize>()
-        / alerts.len()
+    alerts.iter().map(|alert| alert.to_string().len()).sum::<usize>() / alerts.len()
 }
 
 fn share(alerts: &[Value], wanted: impl Fn(&Value) -> bool) -> f64 {
@@ -30,13 +26,7 @@ fn a_recipe_is_deterministic() {
     let recipe = Recipe::new(200, end());
     assert_eq!(falcon_alerts(&recipe), falcon_alerts(&recipe));
     assert_eq!(carbon_black_alerts(&recipe), carbon_black_alerts(&recipe));
-    assert_ne!(
-        falcon_alerts(&recipe),
-        falcon_alerts(&Recipe {
-            seed: 2,
-            ..recipe.clone()
-        })
-    );
+    assert_ne!(falcon_alerts(&recipe), falcon_alerts(&Recipe { seed: 2, ..recipe.clone() }));
     assert!(falcon_alerts(&Recipe { count: 0, ..recipe }).is_empty());
 }
 
@@ -58,41 +48,28 @@ fn sizes_are_as_said() {
 fn alerts_lie_in_their_window_and_carry_their_share() {
     let recipe = Recipe::new(4000, end());
     let (falcon, carbon_black) = (falcon_alerts(&recipe), carbon_black_alerts(&recipe));
-    for (alerts, key) in [
-        (&falcon, "created_timestamp"),
-        (&carbon_black, "backend_timestamp"),
-    ] {
+    for (alerts, key) in [(&falcon, "created_timestamp"), (&carbon_black, "backend_timestamp")] {
         let instants = alerts
             .iter()
             .map(|alert| parse_zulu(alert[key].as_str().unwrap_or_default()).expect("an instant"));
         let instants: Vec<_> = instants.collect();
         assert!(instants.is_sorted());
         assert!(recipe.start <= instants[0] && instants[3999] < recipe.end);
-        assert!(
-            instants.windows(2).any(|two| two[0] == two[1]),
-            "some share an instant"
-        );
+        assert!(instants.windows(2).any(|two| two[0] == two[1]), "some share an instant");
     }
     assert!(
         carbon_black
             .iter()
             .all(|alert| is_millis_zulu(alert["detection_timestamp"].as_str().unwrap_or_default()))
     );
-    let listed = |alert: &Value| {
-        alert["ioc_context"]
-            .as_array()
-            .is_some_and(|list| !list.is_empty())
-    };
-    let with = share(&falcon, |alert| {
-        alert["ioc_type"].is_string() || listed(alert)
-    });
+    let listed =
+        |alert: &Value| alert["ioc_context"].as_array().is_some_and(|list| !list.is_empty());
+    let with = share(&falcon, |alert| alert["ioc_type"].is_string() || listed(alert));
     assert!((0.24..0.34).contains(&with), "{with}");
     let present =
         |alert: &Value, key: &str| alert[key].as_str().is_some_and(|text| !text.is_empty());
     let with = share(&carbon_black, |alert| {
-        ["blocked_sha256", "blocked_md5", "ioc_hit"]
-            .iter()
-            .any(|key| present(alert, key))
+        ["blocked_sha256", "blocked_md5", "ioc_hit"].iter().any(|key| present(alert, key))
     });
     assert!((0.22..0.34).contains(&with), "{with}");
 }
@@ -119,42 +96,26 @@ fn every_counter_has_something_to_count() {
     ] {
         some(&falcon, kind, &|alert| alert["ioc_type"] == kind);
     }
-    some(&falcon, "a private address", &|alert| {
-        ioc(alert).starts_with("10.")
-    });
+    some(&falcon, "a private address", &|alert| ioc(alert).starts_with("10."));
     some(&falcon, "several in one value", &|alert| {
         alert["ioc_type"] == "hash_sha256" && ioc(alert).contains(',')
     });
-    some(&falcon, "a hash of a wrong length", &|alert| {
-        ioc(alert).len() == 28
-    });
+    some(&falcon, "a hash of a wrong length", &|alert| ioc(alert).len() == 28);
     some(&falcon, "an empty value", &|alert| alert["ioc_value"] == "");
     some(&falcon, "only in the list", &|alert| {
         alert.get("ioc_type").is_none() && alert["ioc_context"][0].is_object()
     });
-    some(&falcon, "no severity", &|alert| {
-        alert.get("severity").is_none()
-    });
+    some(&falcon, "no severity", &|alert| alert.get("severity").is_none());
     some(&falcon, "no confidence", &|alert| {
         alert["product"] == "epp" && alert.get("confidence").is_none()
     });
-    some(&falcon, "CrowdStrike's own codes", &|alert| {
-        alert["technique_id"] == "CST0007"
-    });
+    some(&falcon, "CrowdStrike's own codes", &|alert| alert["technique_id"] == "CST0007");
     let carbon_black = carbon_black_alerts(&recipe);
-    some(&carbon_black, "an empty hash", &|alert| {
-        alert["process_sha256"] == ""
-    });
-    some(&carbon_black, "a malformed hash", &|alert| {
-        alert["process_sha256"] == "not a hash"
-    });
-    some(&carbon_black, "null", &|alert| {
-        alert.get("ioc_hit").is_some_and(Value::is_null)
-    });
+    some(&carbon_black, "an empty hash", &|alert| alert["process_sha256"] == "");
+    some(&carbon_black, "a malformed hash", &|alert| alert["process_sha256"] == "not a hash");
+    some(&carbon_black, "null", &|alert| alert.get("ioc_hit").is_some_and(Value::is_null));
     some(&carbon_black, "a query text", &|alert| {
-        alert["ioc_hit"]
-            .as_str()
-            .is_some_and(|hit| hit.contains(" OR "))
+        alert["ioc_hit"].as_str().is_some_and(|hit| hit.contains(" OR "))
     });
     for kind in [
         "CB_ANALYTICS",
@@ -171,11 +132,7 @@ fn every_counter_has_something_to_count() {
 #[test]
 fn a_seeded_world_serves_what_the_lists_say() {
     let recipe = Recipe::new(130, end()).full_size();
-    let sandbox = Sandbox::start(
-        World::default()
-            .seed_falcon(&recipe)
-            .seed_carbon_black(&recipe),
-    );
+    let sandbox = Sandbox::start(World::default().seed_falcon(&recipe).seed_carbon_black(&recipe));
     let query = json!({"sort": "created_timestamp|asc", "limit": 1000});
     let page = falcon(&sandbox, &sign_in(&sandbox), &query);
     let mut made = falcon_alerts(&recipe);
@@ -188,10 +145,7 @@ fn a_seeded_world_serves_what_the_lists_say() {
     made.sort_by_key(by_place);
     assert_eq!(page.json()["resources"], Value::Array(made.clone()));
     let served: usize = made.iter().map(|alert| alert.to_string().len()).sum();
-    assert!(
-        page.body.len() < served + made.len() + 400,
-        "no key is there twice"
-    );
+    assert!(page.body.len() < served + made.len() + 400, "no key is there twice");
 
     let body = json!({
         "rows": 1000, "sort": [{"field": "backend_timestamp", "order": "ASC"}],
@@ -219,14 +173,8 @@ fn recorded_samples_are_read_from_a_folder() {
         ),
         ("crowdstrike/error_404.json", r#"{"composite_id": "c"}"#),
         ("carbonblack/alert_v7_one.json", r#"{"id": "1"}"#),
-        (
-            "carbonblack/alert_v7_search_response.json",
-            r#"{"results": [{"id": "2"}]}"#,
-        ),
-        (
-            "carbonblack/alert_v7_grouped.json",
-            r#"{"results": [{"id": "3"}]}"#,
-        ),
+        ("carbonblack/alert_v7_search_response.json", r#"{"results": [{"id": "2"}]}"#),
+        ("carbonblack/alert_v7_grouped.json", r#"{"results": [{"id": "3"}]}"#),
     ] {
         let path = dir.join(path);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -240,9 +188,6 @@ fn recorded_samples_are_read_from_a_folder() {
     let at = |id: &str, at: &str| json!({"id": id, "backend_timestamp": at});
     assert_eq!(
         carbon_black,
-        [
-            at("1", "2026-11-21T23:00:00.000Z"),
-            at("2", "2026-11-21T23:30:00.000Z")
-        ]
+        [at("1", "2026-11-21T23:00:00.000Z"), at("2", "2026-11-21T23:30:00.000Z")]
     );
 }

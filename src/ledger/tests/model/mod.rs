@@ -22,33 +22,14 @@ const INDICATORS: usize = 3;
 /// Something done to a ledger. Entries are picked by their number, so that many picks miss.
 #[derive(Debug, Clone)]
 enum Step {
-    Store {
-        tenant: usize,
-        entries: Vec<Draft>,
-        resend: bool,
-    },
-    Settle {
-        tenant: usize,
-        ids: Vec<i64>,
-    },
-    Quarantine {
-        tenant: usize,
-        id: i64,
-    },
-    Tried {
-        tenant: usize,
-        ids: Vec<i64>,
-    },
+    Store { tenant: usize, entries: Vec<Draft>, resend: bool },
+    Settle { tenant: usize, ids: Vec<i64> },
+    Quarantine { tenant: usize, id: i64 },
+    Tried { tenant: usize, ids: Vec<i64> },
     Retry(Choice),
     Drop(Choice),
-    Advance {
-        tenant: usize,
-        from: i64,
-        until: i64,
-    },
-    Run {
-        tenant: usize,
-    },
+    Advance { tenant: usize, from: i64, until: i64 },
+    Run { tenant: usize },
     CountUsed(u64),
     Forget,
     Reopen,
@@ -71,29 +52,14 @@ struct Choice {
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
-    (
-        0..INDICATORS,
-        proptest::option::of(0..4_u8),
-        vec(0..DETECTIONS, 0..4),
-    )
-        .prop_filter("an entry stands for a detection", |draft| {
-            !draft.2.is_empty()
-        })
-        .prop_map(|(indicator, severity, detections)| Draft {
-            indicator,
-            severity,
-            detections,
-        })
+    (0..INDICATORS, proptest::option::of(0..4_u8), vec(0..DETECTIONS, 0..4))
+        .prop_filter("an entry stands for a detection", |draft| !draft.2.is_empty())
+        .prop_map(|(indicator, severity, detections)| Draft { indicator, severity, detections })
 }
 
 fn choice() -> impl Strategy<Value = Choice> {
     let ids = proptest::option::of(vec(1..20_i64, 0..4));
-    (
-        proptest::option::of(0..TENANTS),
-        any::<bool>(),
-        proptest::option::of(any::<bool>()),
-        ids,
-    )
+    (proptest::option::of(0..TENANTS), any::<bool>(), proptest::option::of(any::<bool>()), ids)
         .prop_map(|(tenant, by_source, quarantined, ids)| Choice {
             tenant,
             by_source,
@@ -135,11 +101,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn opened(ledger: Ledger) -> Ledger {
     // The test is about what the ledger holds, not about the disk: without syncs it tries many times as much.
-    ledger
-        .view()
-        .db()
-        .pragma_update(None, "synchronous", "OFF")
-        .unwrap();
+    ledger.view().db().pragma_update(None, "synchronous", "OFF").unwrap();
     ledger
 }
 

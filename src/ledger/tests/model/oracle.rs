@@ -75,11 +75,7 @@ impl Oracle {
         let id_of = |tenant: usize| self.tenants[tenant];
         let numbered = |ids: &[i64]| ids.iter().copied().map(EntryId).collect::<Vec<_>>();
         match step {
-            Step::Store {
-                tenant,
-                entries,
-                resend,
-            } => {
+            Step::Store { tenant, entries, resend } => {
                 let (tenant_id, real) =
                     (id_of(*tenant), entries.iter().map(real).collect::<Vec<_>>());
                 let stored = ledger.store(tenant_id, "run", &real, *resend, now).unwrap();
@@ -126,11 +122,7 @@ impl Oracle {
                     self.leave(id, Settled::Dropped(now));
                 }
             }
-            Step::Advance {
-                tenant,
-                from,
-                until,
-            } => {
+            Step::Advance { tenant, from, until } => {
                 let (from, until) = (at(from * DAY), at(until * DAY));
                 let advance = ledger.advance(id_of(*tenant), from, until, now).unwrap();
                 assert_eq!(advance, self.advance(*tenant, from, until, now));
@@ -138,13 +130,7 @@ impl Oracle {
             Step::Run { tenant } => {
                 self.begun += 1;
                 ledger
-                    .begin_run(
-                        id_of(*tenant),
-                        &self.begun.to_string(),
-                        "scheduled",
-                        None,
-                        now,
-                    )
+                    .begin_run(id_of(*tenant), &self.begun.to_string(), "scheduled", None, now)
                     .unwrap();
                 self.runs.push((*tenant, now));
             }
@@ -158,9 +144,7 @@ impl Oracle {
     }
 
     pub(super) fn waits(&self, tenant: usize, id: i64) -> bool {
-        self.rows
-            .get(&id)
-            .is_some_and(|row| row.tenant == tenant && row.refused.is_none())
+        self.rows.get(&id).is_some_and(|row| row.tenant == tenant && row.refused.is_none())
     }
 
     fn leave(&mut self, id: i64, settled: Settled) {
@@ -186,15 +170,8 @@ impl Oracle {
             if any {
                 let Entry { severity, item, .. } = real(draft);
                 let (indicator, stored_at) = (draft.indicator, now);
-                let row = Row {
-                    tenant,
-                    indicator,
-                    severity,
-                    item,
-                    stored_at,
-                    tries: 0,
-                    refused: None,
-                };
+                let row =
+                    Row { tenant, indicator, severity, item, stored_at, tries: 0, refused: None };
                 self.rows.insert(self.last_id, row);
                 stored += 1;
             }
@@ -225,31 +202,13 @@ impl Oracle {
     }
 
     fn filter(&self, choice: &Choice) -> Filter {
-        let source = choice
-            .tenant
-            .filter(|_| choice.by_source)
-            .map(|tenant| SOURCES[tenant].to_owned());
-        let tenant = choice
-            .tenant
-            .filter(|_| !choice.by_source)
-            .map(|tenant| self.tenants[tenant]);
-        let state = choice.quarantined.map(|yes| {
-            if yes {
-                State::Quarantined
-            } else {
-                State::Waiting
-            }
-        });
-        let ids = choice
-            .ids
-            .as_ref()
-            .map(|ids| ids.iter().copied().map(EntryId).collect());
-        Filter {
-            source,
-            tenant,
-            state,
-            ids,
-        }
+        let source =
+            choice.tenant.filter(|_| choice.by_source).map(|tenant| SOURCES[tenant].to_owned());
+        let tenant = choice.tenant.filter(|_| !choice.by_source).map(|tenant| self.tenants[tenant]);
+        let state =
+            choice.quarantined.map(|yes| if yes { State::Quarantined } else { State::Waiting });
+        let ids = choice.ids.as_ref().map(|ids| ids.iter().copied().map(EntryId).collect());
+        Filter { source, tenant, state, ids }
     }
 
     fn chosen(&self, choice: &Choice, quarantined: Option<bool>) -> Vec<i64> {
@@ -268,12 +227,8 @@ impl Oracle {
         until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Advance {
-        let ran = self
-            .runs
-            .iter()
-            .filter(|(whose, _)| *whose == tenant)
-            .map(|(_, when)| *when)
-            .max();
+        let ran =
+            self.runs.iter().filter(|(whose, _)| *whose == tenant).map(|(_, when)| *when).max();
         let checkpoint = self.checkpoints[tenant];
         let until = until.min(now);
         if ran.is_some_and(|ran| now < ran) || checkpoint.is_some_and(|checkpoint| now < checkpoint)
@@ -300,8 +255,7 @@ impl Oracle {
         self.used.retain(|day, _| *day >= old.date_naive());
         let older = now - chrono::TimeDelta::days(400);
         self.runs.retain(|(_, when)| *when >= older);
-        self.techniques
-            .retain(|(_, day, _), _| *day >= older.date_naive());
+        self.techniques.retain(|(_, day, _), _| *day >= older.date_naive());
         let expected = Forgotten {
             sightings: sightings - self.sightings.len(),
             runs: runs - self.runs.len(),

@@ -46,10 +46,7 @@ impl Query {
             rows: DEFAULT_ROWS,
             start_time: now - DEFAULT_RANGE,
             end_time: now,
-            sort: vec![Sort {
-                by: By::Backend,
-                down: true,
-            }],
+            sort: vec![Sort { by: By::Backend, down: true }],
             wanted: Vec::new(),
             excluded: Vec::new(),
         };
@@ -77,9 +74,7 @@ impl Query {
 }
 
 fn start(value: &Value) -> Result<usize, String> {
-    let start = value
-        .as_i64()
-        .ok_or("Malformed JSON input: start must be a number")?;
+    let start = value.as_i64().ok_or("Malformed JSON input: start must be a number")?;
     let start = usize::try_from(start).ok().filter(|start| *start >= 1);
     start.ok_or_else(|| "start must be greater than or equal to 1".into())
 }
@@ -133,15 +128,8 @@ fn types(name: &str, value: &Value) -> Result<Vec<String>, String> {
     let Some(list) = filter.get("type") else {
         return Ok(Vec::new());
     };
-    let list = list
-        .as_array()
-        .ok_or_else(|| format!("{name}.type must be a list"))?;
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
+    let list = list.as_array().ok_or_else(|| format!("{name}.type must be a list"))?;
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let texts: Option<Vec<String>> = list.iter().map(text).collect();
     texts.ok_or_else(|| format!("{name}.type must be a list of texts"))
 }
@@ -151,13 +139,9 @@ fn object<'a>(
     value: &'a Value,
     known: &[&str],
 ) -> Result<&'a Map<String, Value>, String> {
-    let object = value
-        .as_object()
-        .ok_or_else(|| format!("{name} must be an object"))?;
+    let object = value.as_object().ok_or_else(|| format!("{name} must be an object"))?;
     match object.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(format!(
-            "Malformed JSON input: unknown field \"{name}.{key}\""
-        )),
+        Some(key) => Err(format!("Malformed JSON input: unknown field \"{name}.{key}\"")),
         None => Ok(object),
     }
 }

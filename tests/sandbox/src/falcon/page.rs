@@ -101,15 +101,7 @@ fn page(world: &FalconWorld, memory: &mut Memory, body: &[u8]) -> Result<Answer,
         let token = random_hex();
         let place = (world.alerts.alerts()[last].keys.clone(), last);
         let (filter, sort) = (query.filter.clone(), query.sort.clone());
-        memory.after.insert(
-            token.clone(),
-            After {
-                filter,
-                sort,
-                epoch: world.after_epoch,
-                place,
-            },
-        );
+        memory.after.insert(token.clone(), After { filter, sort, epoch: world.after_epoch, place });
         token
     });
     Ok(render(world, shown, found.len(), query.limit, after))
@@ -120,12 +112,8 @@ impl Query {
         let bad = |why: String| ("invalid request body", why);
         let body: Map<String, Value> =
             serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
-        let mut query = Self {
-            filter: None,
-            sort: DEFAULT_SORT.into(),
-            limit: DEFAULT_LIMIT,
-            after: None,
-        };
+        let mut query =
+            Self { filter: None, sort: DEFAULT_SORT.into(), limit: DEFAULT_LIMIT, after: None };
         for (key, value) in body {
             let text = |value: &Value| match value.as_str() {
                 Some(text) if !text.is_empty() => Ok(text.to_owned()),
@@ -144,14 +132,9 @@ impl Query {
 }
 
 fn limit(value: &Value) -> Result<u64, Refusal> {
-    let fits = value
-        .as_u64()
-        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    let fits = value.as_u64().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     fits.ok_or_else(|| {
-        (
-            "limit must be greater than 0 and less than or equal to 1000",
-            format!("limit is {value}"),
-        )
+        ("limit must be greater than 0 and less than or equal to 1000", format!("limit is {value}"))
     })
 }
 
@@ -199,13 +182,7 @@ fn search(
     let found = Arc::new(found);
     let (filter, sort) = (query.filter.clone(), query.sort.clone());
     memory.searches.truncate(REMEMBERED - 1);
-    memory.searches.push_front(Search {
-        filter,
-        sort,
-        revision,
-        loose,
-        found: Arc::clone(&found),
-    });
+    memory.searches.push_front(Search { filter, sort, revision, loose, found: Arc::clone(&found) });
     found
 }
 
@@ -225,12 +202,7 @@ struct Sort {
 
 impl Sort {
     fn parse(text: &str) -> Result<Self, Refusal> {
-        let wrong = || {
-            (
-                "invalid sort parameter in request",
-                format!("{text:?} is no known sort"),
-            )
-        };
+        let wrong = || ("invalid sort parameter in request", format!("{text:?} is no known sort"));
         let (field, direction) = text.split_once('|').ok_or_else(wrong)?;
         let by = match field {
             "created_timestamp" => By::Created,
@@ -265,9 +237,7 @@ impl Sort {
         }
         let main = match self.by {
             By::CompositeId => self.order(id(a), id(b)),
-            _ => self
-                .order(instant(a), instant(b))
-                .then_with(|| id(a).cmp(&id(b))),
+            _ => self.order(instant(a), instant(b)).then_with(|| id(a).cmp(&id(b))),
         };
         main.then(at_a.cmp(&at_b))
     }
@@ -303,11 +273,7 @@ fn render(
     after: Option<String>,
 ) -> Answer {
     let error = world.page_error.as_ref();
-    let shown = if error.is_some_and(|error| !error.keep_resources) {
-        &[]
-    } else {
-        shown
-    };
+    let shown = if error.is_some_and(|error| !error.keep_resources) { &[] } else { shown };
     let shelf = world.alerts.alerts();
     let (texts, ids) = join(shown.iter().map(|&at| &shelf[at]));
     let trace = trace_id();
@@ -316,10 +282,9 @@ fn render(
         None => nothing(world.last_after, "after", r#""""#),
     };
     let errors = match error {
-        Some(error) => format!(
-            r#","errors":{}"#,
-            json!([{"code": error.code, "message": error.message}])
-        ),
+        Some(error) => {
+            format!(r#","errors":{}"#, json!([{"code": error.code, "message": error.message}]))
+        }
         None => nothing(world.no_errors, "errors", "[]"),
     };
     let resources = match shown {

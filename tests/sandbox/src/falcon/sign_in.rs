@@ -48,32 +48,16 @@ pub(crate) fn sign_in(world: &FalconWorld, memory: &mut Memory, asked: &Asked<'_
         .iter()
         .find(|account| same(&account.client_id, &id) && same(&account.client_secret, &secret));
     let Some(account) = known else {
-        return refused(
-            world,
-            403,
-            ACCOUNTS,
-            BAD_CLIENT,
-            "unknown client or wrong secret",
-        );
+        return refused(world, 403, ACCOUNTS, BAD_CLIENT, "unknown client or wrong secret");
     };
     if !account.address_allowed {
-        return refused(
-            world,
-            403,
-            GATEWAY,
-            NOT_ALLOWED,
-            "the address is not allowed",
-        );
+        return refused(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed");
     }
     if member.is_some_and(|cid| !account.member_cids.contains(&cid)) {
         return refused(world, 403, ACCOUNTS, NOT_ALLOWED, "no such member_cid");
     }
     if let Some(location) = &world.redirect {
-        return Answer {
-            status: 308,
-            ..Answer::default()
-        }
-        .header("Location", location);
+        return Answer { status: 308, ..Answer::default() }.header("Location", location);
     }
     let token = random_hex();
     let entry = Token {
@@ -95,43 +79,20 @@ pub(super) fn authorize(
     memory: &Memory,
     asked: &Asked<'_>,
 ) -> Result<(), Answer> {
-    let token = asked
-        .header("authorization")
-        .and_then(|value| value.strip_prefix("Bearer "));
+    let token = asked.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let known = token.and_then(|token| memory.tokens.get(token));
     let alive =
         known.filter(|token| token.epoch == world.sign_in_epoch && Instant::now() < token.expires);
     let Some(token) = alive else {
         let reason = "the token is unknown or has expired";
-        return Err(refused(
-            world,
-            401,
-            GATEWAY,
-            "access denied, invalid bearer token",
-            reason,
-        ));
+        return Err(refused(world, 401, GATEWAY, "access denied, invalid bearer token", reason));
     };
-    let account = world
-        .accounts
-        .iter()
-        .find(|account| account.client_id == token.client_id);
+    let account = world.accounts.iter().find(|account| account.client_id == token.client_id);
     if !token.alerts_read {
-        return Err(refused(
-            world,
-            403,
-            GATEWAY,
-            NOT_ALLOWED,
-            "the scope Alerts: READ is missing",
-        ));
+        return Err(refused(world, 403, GATEWAY, NOT_ALLOWED, "the scope Alerts: READ is missing"));
     }
     if account.is_some_and(|account| !account.address_allowed) {
-        return Err(refused(
-            world,
-            403,
-            GATEWAY,
-            NOT_ALLOWED,
-            "the address is not allowed",
-        ));
+        return Err(refused(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed"));
     }
     Ok(())
 }

@@ -24,11 +24,7 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
     let kind = draws.weighted(&TYPES);
     let backend = recipe.created(index);
     // One in fifty comes from a sensor that was offline for days.
-    let delay = if draws.chance(0.02) {
-        TimeDelta::days(3)
-    } else {
-        TimeDelta::seconds(30)
-    };
+    let delay = if draws.chance(0.02) { TimeDelta::days(3) } else { TimeDelta::seconds(30) };
     let id = draws.uuid();
     let mut alert = object(json!({
         "org_key": CB_ORG,
@@ -45,10 +41,7 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
         "determination": null, "tags": if draws.chance(0.5) { json!("") } else { Value::Null },
         "attack_tactic": "", "attack_technique": "",
     }));
-    if !matches!(
-        kind,
-        "DEVICE_CONTROL" | "CONTAINER_RUNTIME" | "A_TYPE_YET_TO_COME"
-    ) {
+    if !matches!(kind, "DEVICE_CONTROL" | "CONTAINER_RUNTIME" | "A_TYPE_YET_TO_COME") {
         add_process(&mut alert, recipe, &mut draws);
         if recipe.draws(index, 3).chance(recipe.indicators) {
             add_indicator(&mut alert, kind, recipe, &mut draws);
@@ -72,33 +65,20 @@ fn add_process(alert: &mut Map<String, Value>, recipe: &Recipe, draws: &mut Prng
     };
     alert.insert("process_sha256".into(), sha256);
     alert.insert("process_md5".into(), hash.hash(32).into());
-    alert.insert(
-        "process_name".into(),
-        "c:\\windows\\made-up\\worker.exe".into(),
-    );
+    alert.insert("process_name".into(), "c:\\windows\\made-up\\worker.exe".into());
     alert.insert(
         "process_issuer".into(),
-        if draws.chance(0.5) {
-            json!([])
-        } else {
-            json!("Made Up CA")
-        },
+        if draws.chance(0.5) { json!([]) } else { json!("Made Up CA") },
     );
     if draws.chance(0.5) {
-        alert.insert(
-            "attack_tactic".into(),
-            draws.pick(&["TA0002", "TA0005", "TA0011"]).into(),
-        );
+        alert.insert("attack_tactic".into(), draws.pick(&["TA0002", "TA0005", "TA0011"]).into());
         alert.insert(
             "attack_technique".into(),
             draws.pick(&["T1059.001", "T1055", "T1190", ""]).into(),
         );
         let ttps = json!([
             "RUN_UNKNOWN_APP",
-            draws.pick(&[
-                "MITRE_T1204_002_MALICIOUS_FILE",
-                "MITRE_T1055_PROCESS_INJECT"
-            ])
+            draws.pick(&["MITRE_T1204_002_MALICIOUS_FILE", "MITRE_T1055_PROCESS_INJECT"])
         ]);
         alert.insert("ttps".into(), ttps);
     }
@@ -123,10 +103,7 @@ fn add_indicator(alert: &mut Map<String, Value>, kind: &str, recipe: &Recipe, dr
     alert.insert("policy_applied".into(), "APPLIED".into());
     alert.insert("run_state".into(), "DID_NOT_RUN".into());
     alert.insert("sensor_action".into(), "TERMINATE".into());
-    alert.insert(
-        "blocked_name".into(),
-        "c:\\users\\made-up\\dropped.exe".into(),
-    );
+    alert.insert("blocked_name".into(), "c:\\users\\made-up\\dropped.exe".into());
     let (sha256, md5) = match draws.below(10) {
         0 => (String::new(), hash.hash(32)),
         1 => (hash.hash(64).to_uppercase(), String::new()),
@@ -153,27 +130,16 @@ pub(super) fn bulk(number: u64) -> Map<String, Value> {
     let mut draws = Prng::new(0xCB0, number, 0);
     let mut process = |role: &str| {
         let entries = [
-            (
-                "guid",
-                format!("{CB_ORG}-{}-{}", draws.hex(16), draws.hex(15)),
-            ),
-            (
-                "cmdline",
-                format!(
-                    "\"c:\\made-up\\{role}.exe\" --once --key {}",
-                    draws.hex(120)
-                ),
-            ),
+            ("guid", format!("{CB_ORG}-{}-{}", draws.hex(16), draws.hex(15))),
+            ("cmdline", format!("\"c:\\made-up\\{role}.exe\" --once --key {}", draws.hex(120))),
             ("username", format!("MADE-UP\\user-{number}")),
             ("effective_reputation", "TRUSTED_WHITE_LIST".to_owned()),
             ("reputation", "NOT_LISTED".to_owned()),
         ];
         entries.map(|(key, value)| (format!("{role}_{key}"), Value::from(value)))
     };
-    let mut bulk: Map<String, Value> = ["process", "parent", "childproc"]
-        .into_iter()
-        .flat_map(&mut process)
-        .collect();
+    let mut bulk: Map<String, Value> =
+        ["process", "parent", "childproc"].into_iter().flat_map(&mut process).collect();
     let process_rest = json!({
         "netconn_remote_port": -15_000, "netconn_local_port": 443, "netconn_protocol": "",
         "parent_sha256": draws.hex(64), "parent_md5": "", "parent_pid": 1111, "parent_name": "c:\\made-up\\parent.exe",

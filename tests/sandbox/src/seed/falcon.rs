@@ -11,48 +11,12 @@ const CUSTOMER: &str = "5a9db0c500000000000000000000c1d0";
 
 /// Name, tactic, tactic id, technique, technique id: MITRE's codes and CrowdStrike's own.
 const PATTERNS: [(&str, &str, &str, &str, &str); 6] = [
-    (
-        "MadeUpDropper",
-        "Execution",
-        "TA0002",
-        "User Execution",
-        "T1204",
-    ),
-    (
-        "MadeUpInjection",
-        "Defense Evasion",
-        "TA0005",
-        "Process Hollowing",
-        "T1055.012",
-    ),
-    (
-        "MadeUpBeacon",
-        "Command and Control",
-        "TA0011",
-        "Web Protocols",
-        "T1071.001",
-    ),
-    (
-        "MadeUpModel",
-        "Machine Learning",
-        "CSTA0004",
-        "Sensor-based ML",
-        "CST0007",
-    ),
-    (
-        "MadeUpIntel",
-        "Custom Intelligence",
-        "CSTA0005",
-        "Indicator of Compromise",
-        "CST0005",
-    ),
-    (
-        "MadeUpTheft",
-        "Credential Access",
-        "TA0006",
-        "LSASS Memory",
-        "T1003.001",
-    ),
+    ("MadeUpDropper", "Execution", "TA0002", "User Execution", "T1204"),
+    ("MadeUpInjection", "Defense Evasion", "TA0005", "Process Hollowing", "T1055.012"),
+    ("MadeUpBeacon", "Command and Control", "TA0011", "Web Protocols", "T1071.001"),
+    ("MadeUpModel", "Machine Learning", "CSTA0004", "Sensor-based ML", "CST0007"),
+    ("MadeUpIntel", "Custom Intelligence", "CSTA0005", "Indicator of Compromise", "CST0005"),
+    ("MadeUpTheft", "Credential Access", "TA0006", "LSASS Memory", "T1003.001"),
 ];
 
 /// What kind of alert: most are of endpoints and written by the sensor.
@@ -106,22 +70,15 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
     if kind != Kind::Xdr {
         alert.insert(
             "severity".into(),
-            draws
-                .weighted(&[(1, 10), (2, 30), (3, 50), (3, 70), (2, 90)])
-                .into(),
+            draws.weighted(&[(1, 10), (2, 30), (3, 50), (3, 70), (2, 90)]).into(),
         );
     }
     if kind == Kind::Endpoint {
         alert.insert(
             "confidence".into(),
-            draws
-                .weighted(&[(1, 10), (1, 40), (4, 80), (2, 100)])
-                .into(),
+            draws.weighted(&[(1, 10), (1, 40), (4, 80), (2, 100)]).into(),
         );
-        alert.insert(
-            "description".into(),
-            format!("A process did what {name} describes.").into(),
-        );
+        alert.insert("description".into(), format!("A process did what {name} describes.").into());
         let pair = json!([{"pattern_id": index % 9000, "tactic_id": tactic_id, "technique_id": technique_id}]);
         alert.insert("mitre_attack".into(), pair);
     }
@@ -167,15 +124,9 @@ fn indicator(recipe: &Recipe, draws: &mut Prng) -> (&'static str, String) {
         82..84 => ("ipv6", one.ipv6()),
         84..86 => ("domain", format!("{},{}", one.domain(), two.domain())),
         86..88 => ("hash_sha256", format!("{},{}", one.hash(64), two.hash(64))),
-        88..90 => (
-            "url",
-            format!("http://{}/path,with,commas?n={}", one.domain(), one.0),
-        ),
+        88..90 => ("url", format!("http://{}/path,with,commas?n={}", one.domain(), one.0)),
         90..92 => ("ipv4", one.private_ipv4()),
-        92..94 => (
-            "registry_key",
-            format!(r"\REGISTRY\MACHINE\SOFTWARE\Made\Up{}", one.0),
-        ),
+        92..94 => ("registry_key", format!(r"\REGISTRY\MACHINE\SOFTWARE\Made\Up{}", one.0)),
         94..96 => ("filename", format!("made-up-{}.exe", one.0)),
         96..98 => ("hash_sha256", one.hash(28)),
         98..99 => ("behavior", "made-up behaviour".into()),
@@ -208,18 +159,10 @@ pub(super) fn bulk(number: u64) -> Map<String, Value> {
         "source_products": ["Falcon Insight"], "source_vendors": ["CrowdStrike"],
         "user_name": format!("user-{number}"), "user_id": format!("S-1-5-21-{}", draws.below(1 << 40)),
     }));
-    let flags = [
-        "detect",
-        "indicator",
-        "kill_process",
-        "process_blocked",
-        "quarantine_file",
-        "rooting",
-    ];
-    let details: Map<String, Value> = flags
-        .iter()
-        .map(|flag| ((*flag).to_owned(), false.into()))
-        .collect();
+    let flags =
+        ["detect", "indicator", "kill_process", "process_blocked", "quarantine_file", "rooting"];
+    let details: Map<String, Value> =
+        flags.iter().map(|flag| ((*flag).to_owned(), false.into())).collect();
     bulk.insert("pattern_disposition_details".into(), details.into());
     bulk
 }

@@ -61,13 +61,9 @@ impl Recipe {
     fn created(&self, index: usize) -> DateTime<Utc> {
         let shared = index > 0 && self.draws(index, 0).chance(0.05);
         let slot = if shared { index - 1 } else { index };
-        let step = (self.end - self.start)
-            .num_nanoseconds()
-            .unwrap_or(i64::MAX)
+        let step = (self.end - self.start).num_nanoseconds().unwrap_or(i64::MAX)
             / i64::try_from(self.count.max(1)).unwrap_or(i64::MAX);
-        let jitter = self
-            .draws(slot, 1)
-            .below(u64::try_from(step / 2).unwrap_or(0).max(1));
+        let jitter = self.draws(slot, 1).below(u64::try_from(step / 2).unwrap_or(0).max(1));
         let offset = step
             .saturating_mul(i64::try_from(slot).unwrap_or(i64::MAX))
             .saturating_add(i64::try_from(jitter).unwrap_or(0));
@@ -99,12 +95,7 @@ impl World {
 
     /// Adds made Carbon Black alerts as text at once: the way for large numbers.
     pub fn seed_carbon_black(mut self, recipe: &Recipe) -> Self {
-        shelve(
-            recipe,
-            &mut self.carbon_black.alerts,
-            carbon_black::alert,
-            carbon_black::bulk,
-        );
+        shelve(recipe, &mut self.carbon_black.alerts, carbon_black::alert, carbon_black::bulk);
         self
     }
 }
@@ -135,10 +126,8 @@ fn all(recipe: &Recipe, lean: Lean, bulk: Bulk) -> Vec<Value> {
 
 fn shelve<K: Keys>(recipe: &Recipe, shelf: &mut Shelf<K>, lean: Lean, bulk: Bulk) {
     // The bulk is rendered once and joined on as text: an alert is `{` its own `,` the bulk `}`.
-    let bulks: Vec<String> = bulks(recipe, bulk)
-        .into_iter()
-        .map(|bulk| Value::Object(bulk).to_string())
-        .collect();
+    let bulks: Vec<String> =
+        bulks(recipe, bulk).into_iter().map(|bulk| Value::Object(bulk).to_string()).collect();
     for index in 0..recipe.count {
         let alert = Value::Object(lean(recipe, index));
         let mut text = alert.to_string();

@@ -89,19 +89,10 @@ impl Pooled {
 
     /// An address in 2a00::/16.
     pub(super) fn ipv6(self) -> String {
-        format!(
-            "2a00:{:x}:{:x}::1",
-            0x1000 + (self.0 >> 16) % 0xe000,
-            1 + self.0 % 0xffff
-        )
+        format!("2a00:{:x}:{:x}::1", 0x1000 + (self.0 >> 16) % 0xe000, 1 + self.0 % 0xffff)
     }
 
     pub(super) fn private_ipv4(self) -> String {
-        format!(
-            "10.{}.{}.{}",
-            (self.0 >> 16) & 255,
-            (self.0 >> 8) & 255,
-            self.0 & 255
-        )
+        format!("10.{}.{}.{}", (self.0 >> 16) & 255, (self.0 >> 8) & 255, self.0 & 255)
     }
 }

@@ -38,16 +38,11 @@ fn read(dir: &Path, list: &str, wanted: impl Fn(&str) -> bool) -> Vec<Value> {
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
     paths.retain(|path| {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.ends_with(".json") && wanted(name)
     });
     paths.sort();
-    let texts = paths
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok());
+    let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
     let files = texts.filter_map(|text| serde_json::from_str::<Value>(&text).ok());
     files.flat_map(|mut file| alerts(&mut file, list)).collect()
 }

@@ -20,10 +20,7 @@ pub struct Reply {
 impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-            .next()
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
 
     pub fn json(&self) -> Value {
@@ -37,8 +34,7 @@ impl Reply {
 
     /// Whether the body is as long as the head says.
     pub fn is_whole(&self) -> bool {
-        self.header("content-length")
-            .and_then(|length| length.parse().ok())
+        self.header("content-length").and_then(|length| length.parse().ok())
             == Some(self.body.len())
     }
 }
@@ -52,9 +48,7 @@ pub fn send(
     body: &[u8],
 ) -> Option<Reply> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .expect("a timeout can be set");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\nContent-Length: {}\r\n",
         body.len()
@@ -71,37 +65,21 @@ pub fn send(
     let split = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&answer[..split]).into_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Reply {
-        status,
-        head,
-        body: answer[split + 4..].to_vec(),
-    })
+    Some(Reply { status, head, body: answer[split + 4..].to_vec() })
 }
 
 pub const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 pub fn sign_in_with(sandbox: &Sandbox, form: &str) -> Reply {
-    send(
-        sandbox.port(),
-        "POST",
-        "/oauth2/token",
-        &[FORM],
-        form.as_bytes(),
-    )
-    .expect("an answer")
+    send(sandbox.port(), "POST", "/oauth2/token", &[FORM], form.as_bytes()).expect("an answer")
 }
 
 pub fn sign_in(sandbox: &Sandbox) -> String {
-    let reply = sign_in_with(
-        sandbox,
-        &format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}"),
-    );
+    let reply =
+        sign_in_with(sandbox, &format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}"));
     assert_eq!(reply.status, 201, "{}", reply.text());
-    reply.json()["access_token"]
-        .as_str()
-        .expect("a token")
-        .to_owned()
+    reply.json()["access_token"].as_str().expect("a token").to_owned()
 }
 
 pub fn falcon(sandbox: &Sandbox, token: &str, body: &Value) -> Reply {
@@ -128,9 +106,7 @@ pub fn falcon_pages(sandbox: &Sandbox, query: &Value) -> (Vec<String>, usize) {
         let page = reply.json();
         let resources = page["resources"].as_array().cloned().unwrap_or_default();
         ids.extend(
-            resources
-                .iter()
-                .map(|alert| alert["composite_id"].as_str().unwrap_or("?").to_owned()),
+            resources.iter().map(|alert| alert["composite_id"].as_str().unwrap_or("?").to_owned()),
         );
         match page["meta"]["pagination"]["after"].as_str() {
             Some(after) if !after.is_empty() && !resources.is_empty() => {
@@ -144,14 +120,7 @@ pub fn falcon_pages(sandbox: &Sandbox, query: &Value) -> (Vec<String>, usize) {
 pub fn carbon_black_with(sandbox: &Sandbox, org: &str, auth: &str, body: &Value) -> Reply {
     let path = format!("/api/alerts/v7/orgs/{org}/alerts/_search");
     let headers = [JSON, ("X-Auth-Token", auth)];
-    send(
-        sandbox.port(),
-        "POST",
-        &path,
-        &headers,
-        body.to_string().as_bytes(),
-    )
-    .expect("an answer")
+    send(sandbox.port(), "POST", &path, &headers, body.to_string().as_bytes()).expect("an answer")
 }
 
 pub fn carbon_black(sandbox: &Sandbox, body: &Value) -> Reply {
