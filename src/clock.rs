@@ -1,6 +1,6 @@
 //! The one clock of a run: what time it is, and how long a wait lasts.
 //!
-//! Tests need nights that are over in a second. Builds with debug assertions therefore read two
+//! Tests need days that are over in a second. Builds with debug assertions therefore read two
 //! variables; a release build does not look at them:
 //! `COLLECTIVE_INSIGHTS_TEST_NOW` (RFC 3339) sets the time at which the run starts, and
 //! `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides every wait between tries.

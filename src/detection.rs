@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::indicator::{Indicator, Refusal};
+use crate::indicator::{Indicator, RejectReason};
 use crate::mitre::MitreCodes;
 
 /// How a source is named: on the command line, in texts, and towards Recorded Future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Labels {
+pub struct SourceInfo {
     /// The subcommand, the ledger's and the JSON document's word, for example `crowdstrike`.
     pub name: &'static str,
     /// The product's name in texts for people.
@@ -30,11 +30,11 @@ pub struct Scores {
 
 /// One mention of an indicator in an alert, with what became of reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct Mention {
     /// The vendor's field it stood in: Recorded Future's `ioc.field`.
     pub field: &'static str,
     /// The indicator, or why it is none that may be sent.
-    pub outcome: Result<Indicator, Refusal>,
+    pub outcome: Result<Indicator, RejectReason>,
 }
 
 /// One alert that names at least one indicator.
@@ -53,12 +53,12 @@ pub struct Detection {
     /// MITRE ATT&CK techniques and tactics, without repeats.
     pub mitre_codes: MitreCodes,
     /// Every mention of an indicator, in the alert's order; not empty.
-    pub findings: Vec<Finding>,
+    pub mentions: Vec<Mention>,
 }
 
 /// What reading one alert gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
+pub enum AlertOutcome {
     /// It names indicators.
     Detection(Box<Detection>),
     /// It is a good alert that names no indicator we look for: the normal case.
@@ -72,17 +72,8 @@ pub enum Reading {
     },
 }
 
-impl Reading {
+impl AlertOutcome {
     /// What reads as no alert at all.
-    pub const STRANGE: Self =
+    pub const MALFORMED: Self =
         Self::Unreadable { id: None, why: "it is not a JSON object that can be read" };
-}
-
-/// The span of time a run reads: `[start, end)`, UTC, whole milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// The first instant that belongs to it.
-    pub start: DateTime<Utc>,
-    /// The first instant that no longer does.
-    pub end: DateTime<Utc>,
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, in the words a person needs at 00:16: what happened, why, and what to do next.
 //!
-//! Every failure has a [`Kind`], and every kind has one exit code; the table stands in the README and
+//! Every failure has a [`FailureKind`], and every kind has one exit code; the table stands in the README and
 //! in `--help`.
 
 use std::fmt;
@@ -17,7 +17,7 @@ pub enum Signal {
 
 /// What kind of trouble ended (or blemished) a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// Something the program did not foresee, or an answer that contradicts the contract.
     Unexpected,
     /// The command line, a variable, a file or the place it runs in needs to be changed.
@@ -36,7 +36,7 @@ pub enum Kind {
     Interrupted(Signal),
 }
 
-impl Kind {
+impl FailureKind {
     /// The exit code of a run that ends this way.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
@@ -72,11 +72,11 @@ impl Kind {
 /// One failure: what happened, why as far as known, what to do next.
 ///
 /// The texts may quote a service's own words; whoever prints them escapes control characters and
-/// removes secrets (see [`crate::logging::redaction`]).
+/// removes secrets (see [`crate::redact`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of trouble this is.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What happened, with the service's own message and trace id where there is one.
     pub message: String,
     /// Why, as far as known.
@@ -88,13 +88,13 @@ pub struct Failure {
 impl Failure {
     /// A failure with what happened and what to do next.
     #[must_use]
-    pub fn new(kind: Kind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { kind, message: message.into(), cause: None, hint: hint.into() }
     }
 
     /// The same, with why it happened.
     #[must_use]
-    pub fn because(mut self, cause: impl Into<String>) -> Self {
+    pub fn with_cause(mut self, cause: impl Into<String>) -> Self {
         self.cause = Some(cause.into());
         self
     }

@@ -43,28 +43,42 @@
     )
 )]
 
-pub mod check;
+mod app;
 pub mod cli;
-pub mod clock;
-pub mod detection;
+mod clock;
+mod commands;
+mod detection;
 pub mod failure;
-pub mod generate;
-pub mod http;
-pub mod indicator;
-pub mod ledger;
-pub mod logging;
-pub mod manage;
-pub mod mitre;
-pub mod recorded_future;
-pub mod report;
-pub mod run;
-pub mod selection;
-pub mod sources;
-pub mod submission;
+mod http;
+mod indicator;
+mod ledger;
+mod logging;
+mod mitre;
+mod recorded_future;
+mod redact;
+mod report;
+mod run;
+mod selection;
+mod settings;
+mod shutdown;
+mod sources;
+mod submission;
+mod window;
 
-mod runtime;
-mod start;
 #[cfg(test)]
+#[path = "../tests/statuses.rs"]
 mod statuses;
 
-pub use start::main;
+pub use app::main;
+
+/// What the benchmarks in `tests/bench.rs` measure. Not an interface.
+#[doc(hidden)]
+pub mod bench_api {
+    pub use crate::detection::AlertOutcome;
+    pub use crate::indicator::{ClaimedType, Indicator};
+    pub use crate::ledger::{Entry, Known, Ledger, TenantId, TenantKey};
+    pub use crate::selection::exclusions::Exclusions;
+    pub use crate::selection::{Past, Selection, Thresholds};
+    pub use crate::sources::carbonblack::{HashChoice, read_page as read_carbonblack_page};
+    pub use crate::sources::crowdstrike::read_page as read_crowdstrike_page;
+}

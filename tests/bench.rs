@@ -13,13 +13,10 @@
 use std::convert::Infallible;
 
 use chrono::{DateTime, Utc};
-use collective_insights::detection::Reading;
-use collective_insights::indicator::{Claim, Indicator};
-use collective_insights::ledger::{Entry, Known, Ledger, TenantId, TenantKey};
-use collective_insights::selection::exclusions::Exclusions;
-use collective_insights::selection::{Past, Selection, Thresholds};
-use collective_insights::sources::carbonblack::{self, IndicatorChoice};
-use collective_insights::sources::crowdstrike;
+use collective_insights::bench_api::{
+    AlertOutcome, ClaimedType, Entry, Exclusions, HashChoice, Indicator, Known, Ledger, Past,
+    Selection, TenantId, TenantKey, Thresholds, read_carbonblack_page, read_crowdstrike_page,
+};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sandbox::seed::{Recipe, carbon_black_alerts, falcon_alerts};
@@ -51,7 +48,7 @@ fn decode_a_crowdstrike_page(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
-        .bench(|| crowdstrike::read_page(black_box(&page)).unwrap());
+        .bench(|| read_crowdstrike_page(black_box(&page)).unwrap());
 }
 
 #[divan::bench]
@@ -60,17 +57,17 @@ fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
-        .bench(|| carbonblack::read_page(black_box(&page), IndicatorChoice::Process).unwrap());
+        .bench(|| read_carbonblack_page(black_box(&page), HashChoice::Process).unwrap());
 }
 
 /// One of each kind, in a spelling that has to be made normal.
-const SPELLINGS: [(Claim, &str); 6] = [
-    (Claim::Sha256, " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
-    (Claim::Md5, "D41D8CD98F00B204E9800998ECF8427E"),
-    (Claim::Domain, "WWW.Evil-Example.COM."),
-    (Claim::Domain, "b\u{fc}cher.example"),
-    (Claim::Address, "::ffff:1.2.3.4"),
-    (Claim::Url, "HTTP://user:pw@Evil.example:80/a/../b?q=1#f"),
+const SPELLINGS: [(ClaimedType, &str); 6] = [
+    (ClaimedType::Sha256, " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
+    (ClaimedType::Md5, "D41D8CD98F00B204E9800998ECF8427E"),
+    (ClaimedType::Domain, "WWW.Evil-Example.COM."),
+    (ClaimedType::Domain, "b\u{fc}cher.example"),
+    (ClaimedType::Address, "::ffff:1.2.3.4"),
+    (ClaimedType::Url, "HTTP://user:pw@Evil.example:80/a/../b?q=1#f"),
 ];
 
 #[divan::bench]
@@ -83,20 +80,20 @@ fn normalise_indicators(bencher: Bencher<'_, '_>) {
 }
 
 /// Readings of made alerts; the same thousand values of each kind come again and again.
-fn readings() -> Vec<Reading> {
+fn outcomes() -> Vec<AlertOutcome> {
     let recipe = Recipe::new(READINGS, now());
     let alerts = falcon_alerts(&recipe);
     let pages = alerts.chunks(PAGE);
-    pages.flat_map(|alerts| crowdstrike::read_page(&page("resources", alerts)).unwrap()).collect()
+    pages.flat_map(|alerts| read_crowdstrike_page(&page("resources", alerts)).unwrap()).collect()
 }
 
 #[divan::bench(sample_count = 10)]
 fn select_from_200_000_readings(bencher: Bencher<'_, '_>) {
-    let readings = readings();
-    bencher.counter(ItemsCount::new(READINGS)).with_inputs(|| readings.clone()).bench_values(
-        |readings| {
+    let outcomes = outcomes();
+    bencher.counter(ItemsCount::new(READINGS)).with_inputs(|| outcomes.clone()).bench_values(
+        |outcomes| {
             let mut selection = Selection::new(Thresholds::default(), Exclusions::default());
-            for reading in readings {
+            for reading in outcomes {
                 let taken = selection.take(reading, |_, _| Ok::<_, Infallible>(Past::New));
                 taken.unwrap();
             }
@@ -146,7 +143,7 @@ impl Shelf {
 /// Entries of about the size that detections and items have.
 fn entries() -> Vec<Entry> {
     let entry = |number| Entry {
-        indicator: Indicator::parse(Claim::Sha256, &format!("{number:064x}")).unwrap(),
+        indicator: Indicator::parse(ClaimedType::Sha256, &format!("{number:064x}")).unwrap(),
         severity: u8::try_from(number % 100).ok(),
         item: format!(r#"{{"ioc":{number},"pad":"{}"}}"#, "y".repeat(600)),
         detections: vec![format!("{number:x}:ind:{number:032}:{}", "x".repeat(60))],

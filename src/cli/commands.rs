@@ -10,25 +10,25 @@
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
-use super::common::SourceArgs;
 use super::generate::GenerateArgs;
-use super::tending::{CheckArgs, HistoryArgs, OutboxArgs, StatusArgs};
-use super::texts;
-use super::values;
-use crate::sources::carbonblack::IndicatorChoice;
+use super::help_text;
+use super::maintenance::{CheckArgs, HistoryArgs, OutboxArgs, StatusArgs};
+use super::run_args::SourceArgs;
+use super::value_parsers;
+use crate::sources::carbonblack::HashChoice;
 use crate::sources::crowdstrike::Cloud;
 
 /// Shares what endpoint tools detect with Recorded Future's Collective Insights.
 ///
-/// Made to run every night: it reads the alerts of the last 24 hours, sends each indicator in them once, and
+/// Made to run every day: it reads the alerts of the last 24 hours, sends each indicator in them once, and
 /// remembers in a ledger what was sent and what waits.
 #[derive(Debug, Parser)]
 #[command(
     name = "collective-insights",
     version,
     arg_required_else_help = true,
-    after_help = texts::EXIT_CODES,
-    after_long_help = texts::FIRST_STEPS
+    after_help = help_text::EXIT_CODES,
+    after_long_help = help_text::FIRST_STEPS
 )]
 pub struct Cli {
     /// What to do.
@@ -43,29 +43,29 @@ pub enum Command {
     ///
     /// Reads the alerts of the last 24 hours and what earlier runs missed, and sends each file hash, domain, address
     /// and URL that they name as an indicator, once.
-    #[command(disable_help_flag = true, after_long_help = texts::CROWDSTRIKE)]
+    #[command(disable_help_flag = true, after_long_help = help_text::CROWDSTRIKE)]
     Crowdstrike(Box<CrowdstrikeArgs>),
     /// Share Carbon Black Cloud's alerts
     ///
     /// Reads the alerts of the last 24 hours and what earlier runs missed, and sends the file hashes that they name,
     /// once.
-    #[command(disable_help_flag = true, after_long_help = texts::CARBONBLACK)]
+    #[command(disable_help_flag = true, after_long_help = help_text::CARBONBLACK)]
     Carbonblack(Box<CarbonblackArgs>),
     /// Check settings, files, ledger and services, and name the remedy
     Check(CheckArgs),
     /// Show how each source stands: its last run and what waits
     Status(StatusArgs),
-    /// Show the nights, and which threats are shared most
+    /// Show the days, and which threats are shared most
     ///
     /// One row for each UTC day and source, with the numbers of all its runs; below them the indicators that most
     /// detections named and the MITRE techniques of what was delivered. Dry runs and --debug runs do not count.
-    #[command(after_long_help = texts::HISTORY)]
+    #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
     /// Look at, send again, save or drop what has not been delivered
-    #[command(after_long_help = texts::OUTBOX)]
+    #[command(after_long_help = help_text::OUTBOX)]
     Outbox(OutboxArgs),
     /// Print completions, man pages, schedules or an exclusion file
-    #[command(after_long_help = texts::GENERATE)]
+    #[command(after_long_help = help_text::GENERATE)]
     Generate(GenerateArgs),
 }
 
@@ -73,10 +73,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct CrowdstrikeArgs {
     /// API client id [env: CS_CLIENT_ID]
-    #[arg(long, value_name = "ID", value_parser = values::secret, help_heading = "Source")]
+    #[arg(long, value_name = "ID", value_parser = value_parsers::secret, help_heading = "Source")]
     pub client_id: Option<SecretString>,
     /// API client secret [env: CS_CLIENT_SECRET]
-    #[arg(long, value_name = "SECRET", value_parser = values::secret, help_heading = "Source")]
+    #[arg(long, value_name = "SECRET", value_parser = value_parsers::secret, help_heading = "Source")]
     pub client_secret: Option<SecretString>,
     /// The account's cloud, if not found by itself
     ///
@@ -106,7 +106,7 @@ pub struct CrowdstrikeArgs {
     ///
     /// A number from 0 to 100, or informational (0), low (20), medium (40), high (60), critical (80). Detections
     /// below it, or without a severity where it is more than 0, are counted and not sent.
-    #[arg(long, value_name = "N", default_value = "0", value_parser = values::severity, help_heading = "Selection")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = value_parsers::severity, help_heading = "Selection")]
     pub min_severity: u8,
     /// Least confidence, 0-100
     ///
@@ -130,10 +130,10 @@ pub struct CarbonblackArgs {
     #[arg(long, value_name = "HOST", help_heading = "Source")]
     pub hostname: Option<String>,
     /// API secret key [env: CB_SECRET]
-    #[arg(long, value_name = "SECRET", value_parser = values::secret, help_heading = "Source")]
+    #[arg(long, value_name = "SECRET", value_parser = value_parsers::secret, help_heading = "Source")]
     pub secret: Option<SecretString>,
     /// API id [env: CB_API_ID]
-    #[arg(long, value_name = "ID", value_parser = values::secret, help_heading = "Source")]
+    #[arg(long, value_name = "ID", value_parser = value_parsers::secret, help_heading = "Source")]
     pub api_id: Option<SecretString>,
     /// Which hash to share
     ///
@@ -148,7 +148,7 @@ pub struct CarbonblackArgs {
         ignore_case = true,
         help_heading = "Selection"
     )]
-    pub indicator: IndicatorChoice,
+    pub indicator: HashChoice,
     /// Options of both sources.
     #[command(flatten)]
     pub common: SourceArgs,

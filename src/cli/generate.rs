@@ -16,12 +16,12 @@ use clap_complete::Shell;
 pub struct GenerateArgs {
     /// What to make.
     #[command(subcommand)]
-    pub what: Generated,
+    pub what: Artifact,
 }
 
 /// What can be made.
 #[derive(Debug, Subcommand)]
-pub enum Generated {
+pub enum Artifact {
     /// Print the completions of a shell
     Completions {
         /// The shell

@@ -1,31 +1,27 @@
 //! The command line: its definitions, the older scripts' flags, and one validated [`Settings`].
 
 mod commands;
-mod common;
+mod effective;
 mod generate;
-mod in_force;
-mod legacy;
-mod lookup;
-mod mode;
-mod settings;
-mod tending;
-mod texts;
-mod values;
+mod help_text;
+mod legacy_flags;
+mod maintenance;
+mod run_args;
+mod value_parsers;
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+use crate::settings::EffectiveOption;
+
 pub use self::commands::{CarbonblackArgs, Cli, Command, CrowdstrikeArgs};
-pub use self::common::{LogArgs, OutputArgs, SourceArgs};
-pub use self::generate::{GenerateArgs, Generated};
-pub use self::lookup::{InForce, Origin};
-pub use self::mode::Mode;
-pub use self::settings::{LedgerChoice, Settings, Span};
-pub use self::tending::{
-    CheckArgs, CheckSource, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs, WhichArgs,
+pub use self::generate::{Artifact, GenerateArgs};
+pub use self::maintenance::{
+    CheckArgs, CheckSource, EntryFilterArgs, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs,
 };
+pub use self::run_args::{LogArgs, OutputArgs, SourceArgs};
 
 /// The command line's definition, for those who make something of it.
 #[must_use]
@@ -36,8 +32,8 @@ pub fn definition() -> clap::Command {
 /// Adds the exit codes to `--help` of a command and its subcommands; `-h` has to stay one screen.
 fn with_exit_codes(command: clap::Command) -> clap::Command {
     let text = match command.get_after_long_help() {
-        Some(examples) => format!("{examples}\n\n{}", texts::EXIT_CODES),
-        None => texts::EXIT_CODES.to_owned(),
+        Some(examples) => format!("{examples}\n\n{}", help_text::EXIT_CODES),
+        None => help_text::EXIT_CODES.to_owned(),
     };
     command.after_long_help(text).mut_subcommands(with_exit_codes)
 }
@@ -52,10 +48,10 @@ pub struct Parsed {
 
 impl Parsed {
     /// Every option of the innermost command with its value and where that came from, fit to be shown.
-    /// `looked_up` takes precedence: those may come from elsewhere.
+    /// `resolved` takes precedence: those may come from elsewhere.
     #[must_use]
-    pub fn in_force(&self, looked_up: &[InForce]) -> Vec<InForce> {
-        in_force::options(&definition(), &self.matches, looked_up)
+    pub fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
+        effective::options(&definition(), &self.matches, resolved)
     }
 }
 
@@ -65,7 +61,7 @@ impl Parsed {
 /// With clap's message where they cannot be read, and for `--help` and `--version`. A stray word and a
 /// value that looks like a secret are not repeated in it: a flag was forgotten or mistaken.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
-    let arguments = legacy::translate(arguments);
+    let arguments = legacy_flags::translate(arguments);
     definition()
         .try_get_matches_from(arguments)
         .and_then(|matches| Ok(Parsed { cli: Cli::from_arg_matches(&matches)?, matches }))

@@ -31,7 +31,7 @@ pub enum Reason {
 
 /// A certificate that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedCertificate {
     /// Whose it should have been.
     pub host: String,
     /// Why.
@@ -42,7 +42,7 @@ pub struct Refused {
     pub issuers: Vec<String>,
 }
 
-impl Refused {
+impl RejectedCertificate {
     /// A refusal of the verifier's.
     pub(super) fn new(
         why: &CertificateError,
@@ -77,7 +77,7 @@ impl Refused {
                 | rustls::Error::NoCertificatesPresented),
             ) = error.downcast_ref()
             {
-                return Some(Self::told_by(error).unwrap_or_else(|| Self {
+                return Some(Self::from_verifier(error).unwrap_or_else(|| Self {
                     host: host.to_owned(),
                     reason: Reason::Other(error.to_string()),
                     subject: None,
@@ -96,7 +96,7 @@ impl Refused {
     }
 
     /// The refusal as our own verifier tells it.
-    fn told_by(error: &rustls::Error) -> Option<Self> {
+    fn from_verifier(error: &rustls::Error) -> Option<Self> {
         match error {
             rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(told))) => {
                 told.downcast_ref().cloned()
@@ -155,7 +155,7 @@ impl fmt::Display for Reason {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RejectedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reason.fmt(f)?;
         if let Some(subject) = &self.subject {
@@ -168,7 +168,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl Error for Refused {}
+impl Error for RejectedCertificate {}
 
 fn day(time: UnixTime) -> Option<NaiveDate> {
     let seconds = i64::try_from(time.as_secs()).ok()?;

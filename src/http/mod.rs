@@ -1,17 +1,16 @@
 //! The one place that talks HTTP: it builds the client, retries, waits, and bounds every wait.
 //!
-//! It does not know what the payloads mean. A caller hands it a [`Call`] and a function that reads a
-//! successful answer; an answer that cannot be read (cut short, not JSON) counts as broken, never as
+//! It does not know what the payloads mean. A caller hands it a [`Request`] and a function that reads a
+//! successful response; an answer that cannot be read (cut short, not JSON) counts as broken, never as
 //! empty, and is tried again like any other passing fault.
 
-mod answer;
+mod buffers;
 mod certificate;
+mod concurrency;
+mod error;
 mod proxy;
+mod response;
 mod retry;
-mod room;
-mod stop;
-mod throttle;
-mod trouble;
 mod trust;
 mod waits;
 
@@ -24,19 +23,19 @@ use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url, redirect};
 
-pub use self::answer::{Answer, Broken, trace_in_short, words_in_short};
-pub use self::certificate::{Reason, Refused};
+pub use self::buffers::Body;
+use self::buffers::BodyBuffers;
+pub use self::certificate::{Reason, RejectedCertificate};
+use self::concurrency::{ConcurrencyLimit, Permit};
+pub use self::error::HttpError;
 use self::proxy::Proxies;
 pub use self::proxy::remember_passwords;
-pub use self::retry::{MAX_OBEYED_WAIT, TRIES};
-pub use self::room::Body;
-use self::room::Room;
-pub use self::stop::Stop;
-use self::throttle::{Throttle, Turn};
-pub use self::trouble::Trouble;
-pub use self::waits::Waits;
+pub use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
+pub use self::retry::{MAX_RETRY_AFTER, TRIES};
+pub use self::waits::PendingWaits;
 use crate::clock::Clock;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
+use crate::shutdown::Shutdown;
 
 /// The largest answer that is read into memory, in bytes: many times the largest real page.
 const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
@@ -70,7 +69,7 @@ impl Options {
 
     /// TLS, and a word on whose certificates are trusted.
     fn tls(&self) -> Result<(rustls::ClientConfig, String), Failure> {
-        let (trusted_too, word) = match &self.ca_cert {
+        let (extra_roots, word) = match &self.ca_cert {
             Some(path) => {
                 let certificates = trust::read(path)?;
                 let word = format!(
@@ -82,23 +81,23 @@ impl Options {
             }
             None => (Vec::new(), "trusted are the system's certificates".to_owned()),
         };
-        let tls = trust::tls(trusted_too).map_err(|error| unbuilt(&error))?;
+        let tls = trust::tls(extra_roots).map_err(|error| unbuilt(&error))?;
         Ok((tls, word))
     }
 }
 
 fn unbuilt(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::new(
-        Kind::Configuration,
+        FailureKind::Configuration,
         "the HTTPS client could not be set up",
         "Check that the system's certificates are installed (package ca-certificates).",
     )
-    .because(trouble::chain(error))
+    .with_cause(error::chain(error))
 }
 
 /// One request, ready to be sent any number of times.
 #[derive(Clone)]
-pub struct Call {
+pub struct Request {
     /// The method.
     pub method: Method,
     /// Where to.
@@ -110,13 +109,13 @@ pub struct Call {
 }
 
 /// Without headers and body: a sign-in's body holds a secret.
-impl fmt::Debug for Call {
+impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({} {}, {} bytes)", self.method, self.url, self.body.len())
+        write!(f, "Request({} {}, {} bytes)", self.method, self.url, self.body.len())
     }
 }
 
-impl Call {
+impl Request {
     /// The service's host, for messages.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -127,10 +126,10 @@ impl Call {
 /// What became of a call that was answered.
 #[derive(Debug)]
 pub enum Reply<T> {
-    /// A 2xx answer, read.
+    /// A 2xx response, read.
     Success(T),
-    /// Any other answer, after the retries that its status deserves.
-    Refused(Answer),
+    /// Any other response, after the retries that its status deserves.
+    Rejected(Response),
 }
 
 /// The client: one for all services of a run.
@@ -139,10 +138,10 @@ pub struct Http {
     client: reqwest::Client,
     clock: Clock,
     deadline: tokio::time::Instant,
-    stop: Stop,
-    throttle: Arc<Throttle>,
-    waits: Waits,
-    room: Arc<Room>,
+    stop: Shutdown,
+    throttle: Arc<ConcurrencyLimit>,
+    waits: PendingWaits,
+    room: Arc<BodyBuffers>,
     proxies: Arc<Proxies>,
     tries: u32,
 }
@@ -159,7 +158,7 @@ impl Http {
         options: &Options,
         clock: Clock,
         deadline: Duration,
-        stop: Stop,
+        stop: Shutdown,
     ) -> Result<Self, Failure> {
         let (proxies, proxy) = Proxies::from_environment()?;
         let (tls, certificates) = options.tls()?;
@@ -187,9 +186,9 @@ impl Http {
             clock,
             deadline: tokio::time::Instant::now() + deadline,
             stop,
-            throttle: Throttle::new(1),
-            waits: Waits::default(),
-            room: Room::new(),
+            throttle: ConcurrencyLimit::new(1),
+            waits: PendingWaits::default(),
+            room: BodyBuffers::new(),
             proxies: Arc::new(proxies),
             tries: TRIES,
         })
@@ -197,115 +196,119 @@ impl Http {
 
     /// Whom this client and all made from it wait for at any moment.
     #[must_use]
-    pub fn waits(&self) -> Waits {
+    pub fn waits(&self) -> PendingWaits {
         self.waits.clone()
     }
 
     /// The same client for another service, with at most so many requests to it side by side.
     #[must_use]
-    pub fn side_by_side(&self, most: usize) -> Self {
+    pub fn with_concurrency(&self, most: usize) -> Self {
         Self {
-            throttle: Throttle::new(most),
+            throttle: ConcurrencyLimit::new(most),
             // Its own, which goes with it: no other service's answers are as large.
-            room: Room::new(),
+            room: BodyBuffers::new(),
             ..self.clone()
         }
     }
 
-    /// The same client that tries everything once: for a person who waits for the answer.
+    /// The same client that tries everything once: for a person who waits for the response.
     #[must_use]
-    pub fn trying_once(&self) -> Self {
+    pub fn without_retries(&self) -> Self {
         Self { tries: 1, ..self.clone() }
     }
 
     /// The proxy on the way to an address, as `host:port`.
     #[must_use]
     pub fn proxy(&self, url: &Url) -> Option<String> {
-        self.proxies.on_the_way_to(url)
+        self.proxies.proxy_for(url)
     }
 
     /// Whether anything answers at an address, TLS included, and what time it says it is (UTC).
     ///
     /// # Errors
     /// When nothing answers.
-    pub async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, Trouble> {
-        let call = Call {
+    pub async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, HttpError> {
+        let request = Request {
             method: Method::GET,
             url: url.clone(),
             headers: HeaderMap::new(),
             body: Vec::new(),
         };
-        let date = |answer: &Answer| {
-            answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok())
+        let date = |response: &Response| {
+            response.header("date").and_then(|date| httpdate::parse_http_date(date).ok())
         };
-        let reply = self.send(&call, |answer| Ok(date(answer))).await?;
+        let reply = self.send(&request, |response| Ok(date(response))).await?;
         Ok(match reply {
             Reply::Success(time) => time,
-            Reply::Refused(answer) => date(&answer),
+            Reply::Rejected(response) => date(&response),
         }
         .map(DateTime::from))
     }
 
-    /// Sends a call, tries again what deserves it, and reads a successful answer with `read`.
+    /// Sends a request, tries again what deserves it, and reads a successful answer with `read`.
     ///
     /// # Errors
-    /// A [`Trouble`] when no usable answer came: network, certificate, a wait longer than
-    /// [`MAX_OBEYED_WAIT`], the run's deadline, or a signal.
+    /// A [`HttpError`] when no usable answer came: network, certificate, a wait longer than
+    /// [`MAX_RETRY_AFTER`], the run's deadline, or a signal.
     pub async fn send<T>(
         &self,
-        call: &Call,
-        read: impl Fn(&Answer) -> Result<T, Broken>,
-    ) -> Result<Reply<T>, Trouble> {
+        request: &Request,
+        read: impl Fn(&Response) -> Result<T, MalformedBody>,
+    ) -> Result<Reply<T>, HttpError> {
         let mut tried = 1;
         loop {
-            let (turn, result) = self.attempt(call, tried).await?;
+            let (turn, result) = self.attempt(request, tried).await?;
             let (fault, asked) = match result {
-                Ok(answer) if answer.status.is_success() => match read(&answer) {
+                Ok(response) if response.status.is_success() => match read(&response) {
                     Ok(value) => {
-                        turn.went_well(
-                            answer
+                        turn.on_success(
+                            response
                                 .header("x-ratelimit-remaining")
                                 .and_then(|left| left.parse().ok()),
                         );
                         return Ok(Reply::Success(value));
                     }
-                    Err(Broken(detail)) => {
-                        (Fault::Trouble(Trouble::Broken { host: call.host().into(), detail }), None)
-                    }
+                    Err(MalformedBody(detail)) => (
+                        Fault::HttpError(HttpError::MalformedBody {
+                            host: request.host().into(),
+                            detail,
+                        }),
+                        None,
+                    ),
                 },
-                Ok(mut answer) if retry::deserves(answer.status) => {
-                    answer.leave_room();
-                    let asked = retry::asked_wait(&answer.headers, self.clock.now());
-                    (Fault::Answer(answer), asked)
+                Ok(mut response) if retry::is_retryable(response.status) => {
+                    response.release_early();
+                    let asked = retry::retry_after(&response.headers, self.clock.now());
+                    (Fault::Response(response), asked)
                 }
-                Ok(mut answer) => {
-                    answer.leave_room();
-                    return Ok(Reply::Refused(answer));
+                Ok(mut response) => {
+                    response.release_early();
+                    return Ok(Reply::Rejected(response));
                 }
-                Err(trouble) if trouble.is_passing() => (Fault::Trouble(trouble), None),
+                Err(trouble) if trouble.is_transient() => (Fault::HttpError(trouble), None),
                 Err(trouble) => return Err(trouble),
             };
-            if let Some(wait) = asked.filter(|wait| *wait > MAX_OBEYED_WAIT) {
-                return Err(Trouble::LongWait { host: call.host().into(), wait });
+            if let Some(wait) = asked.filter(|wait| *wait > MAX_RETRY_AFTER) {
+                return Err(HttpError::RetryAfterTooLong { host: request.host().into(), wait });
             }
             if tried >= self.tries {
                 return match fault {
-                    Fault::Answer(answer) => Ok(Reply::Refused(answer)),
-                    Fault::Trouble(trouble) => Err(trouble),
+                    Fault::Response(response) => Ok(Reply::Rejected(response)),
+                    Fault::HttpError(trouble) => Err(trouble),
                 };
             }
             let wait = asked.unwrap_or_else(|| retry::backoff(tried));
             tracing::warn!(
                 "{}: {fault}; try {} of {TRIES} in {:.1} s",
-                call.host(),
+                request.host(),
                 tried + 1,
                 wait.as_secs_f64()
             );
             if fault.asks_to_slow_down() {
-                turn.slow_down(self.clock.scaled(wait));
+                turn.on_rate_limited(self.clock.scaled(wait));
             }
             drop(turn);
-            self.wait(wait, call).await?;
+            self.wait(wait, request).await?;
             tried += 1;
         }
     }
@@ -316,43 +319,44 @@ impl Http {
     /// When the run's time is over before the turn comes.
     async fn attempt(
         &self,
-        call: &Call,
+        request: &Request,
         tried: u32,
-    ) -> Result<(Turn, Result<Answer, Trouble>), Trouble> {
-        let late = || Trouble::Deadline { host: call.host().into() };
+    ) -> Result<(Permit, Result<Response, HttpError>), HttpError> {
+        let late = || HttpError::Deadline { host: request.host().into() };
         let turn = tokio::select! {
             biased;
-            signal = self.stop.signalled() => return Err(Trouble::Interrupted(signal)),
+            signal = self.stop.requested() => return Err(HttpError::Interrupted(signal)),
             () = tokio::time::sleep_until(self.deadline) => return Err(late()),
-            turn = self.turn(call) => turn,
+            turn = self.turn(request) => turn,
         };
         let started = Instant::now();
         let result = tokio::select! {
             biased;
-            result = self.exchange(call) => result,
+            result = self.exchange(request) => result,
             () = tokio::time::sleep_until(self.deadline) => Err(late()),
-            signal = self.stop.grace_over() => Err(Trouble::Interrupted(signal)),
+            signal = self.stop.grace_expired() => Err(HttpError::Interrupted(signal)),
         };
-        Self::log(call, tried, started.elapsed(), &result);
+        Self::log(request, tried, started.elapsed(), &result);
         Ok((turn, result))
     }
 
-    /// Waits until this request may begin; the pause that all requests make is noted.
-    async fn turn(&self, call: &Call) -> Turn {
-        let _waiting = self.throttle.resumes_at().map(|until| self.waits.begin(call.host(), until));
-        self.throttle.turn().await
+    /// PendingWaits until this request may begin; the pause that all requests make is noted.
+    async fn turn(&self, request: &Request) -> Permit {
+        let _waiting =
+            self.throttle.resumes_at().map(|until| self.waits.start(request.host(), until));
+        self.throttle.acquire().await
     }
 
     /// Each request at debug level: never a body, never a header that could be a secret.
-    fn log(call: &Call, tried: u32, took: Duration, result: &Result<Answer, Trouble>) {
-        let (method, url, took) = (&call.method, &call.url, took.as_millis());
+    fn log(request: &Request, tried: u32, took: Duration, result: &Result<Response, HttpError>) {
+        let (method, url, took) = (&request.method, &request.url, took.as_millis());
         match result {
-            Ok(answer) => tracing::debug!(
+            Ok(response) => tracing::debug!(
                 "{method} {url} -> {} in {took} ms, {} bytes, try {tried}, trace {}, rate limit left {}",
-                answer.status.as_u16(),
-                answer.body.len(),
-                answer.trace_id().unwrap_or_else(|| "none".into()),
-                answer.header("x-ratelimit-remaining").unwrap_or("not told"),
+                response.status.as_u16(),
+                response.body.len(),
+                response.trace_id().unwrap_or_else(|| "none".into()),
+                response.header("x-ratelimit-remaining").unwrap_or("not told"),
             ),
             Err(trouble) => {
                 tracing::debug!("{method} {url} -> {trouble} after {took} ms, try {tried}");
@@ -360,22 +364,22 @@ impl Http {
         }
     }
 
-    async fn exchange(&self, call: &Call) -> Result<Answer, Trouble> {
-        let host = call.host();
+    async fn exchange(&self, request: &Request) -> Result<Response, HttpError> {
+        let host = request.host();
         let mut response = self
             .client
-            .request(call.method.clone(), call.url.clone())
-            .headers(call.headers.clone())
-            .body(call.body.clone())
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.clone())
             .send()
             .await
-            .map_err(|error| Trouble::from_client(host, self.proxy(&call.url), &error))?;
+            .map_err(|error| HttpError::from_client(host, self.proxy(&request.url), &error))?;
         let status = response.status();
-        // No service answers 407; over HTTPS the client meets it before there is an answer.
-        if let Some(proxy) = self.proxy(&call.url)
+        // No service answers 407; over HTTPS the client meets it before there is an response.
+        if let Some(proxy) = self.proxy(&request.url)
             && status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
-            return Err(Trouble::ProxyCredentials { host: host.into(), proxy });
+            return Err(HttpError::ProxyCredentials { host: host.into(), proxy });
         }
         let headers = std::mem::take(response.headers_mut());
         // Waiting here leaves the body with the network; it takes no memory until its turn comes.
@@ -384,51 +388,51 @@ impl Http {
             response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         body.reserve(announced.min(MAX_ANSWER_BYTES / 16));
         while let Some(chunk) =
-            response.chunk().await.map_err(|error| Trouble::from_client(host, None, &error))?
+            response.chunk().await.map_err(|error| HttpError::from_client(host, None, &error))?
         {
             if !status.is_success() && body.len() + chunk.len() > MAX_REFUSAL_BYTES {
                 break;
             }
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Trouble::TooLarge { host: host.into(), limit: MAX_ANSWER_BYTES });
+                return Err(HttpError::TooLarge { host: host.into(), limit: MAX_ANSWER_BYTES });
             }
             body.extend(&chunk);
         }
-        Ok(Answer { status, headers, body })
+        Ok(Response { status, headers, body })
     }
 
-    /// Waits between tries, unless the deadline comes first or a signal asks to end.
-    async fn wait(&self, wait: Duration, call: &Call) -> Result<(), Trouble> {
+    /// PendingWaits between tries, unless the deadline comes first or a signal asks to end.
+    async fn wait(&self, wait: Duration, request: &Request) -> Result<(), HttpError> {
         let wait = self.clock.scaled(wait);
         let until = tokio::time::Instant::now() + wait;
         if until >= self.deadline {
-            return Err(Trouble::Deadline { host: call.host().into() });
+            return Err(HttpError::Deadline { host: request.host().into() });
         }
-        let _waiting = self.waits.begin(call.host(), until);
+        let _waiting = self.waits.start(request.host(), until);
         tokio::select! {
             () = tokio::time::sleep_until(until) => Ok(()),
-            signal = self.stop.signalled() => Err(Trouble::Interrupted(signal)),
+            signal = self.stop.requested() => Err(HttpError::Interrupted(signal)),
         }
     }
 }
 
 /// What a try met that is worth another.
 enum Fault {
-    Answer(Answer),
-    Trouble(Trouble),
+    Response(Response),
+    HttpError(HttpError),
 }
 
 impl Fault {
     fn asks_to_slow_down(&self) -> bool {
-        matches!(self, Self::Answer(answer) if answer.status.as_u16() == 429)
+        matches!(self, Self::Response(response) if response.status.as_u16() == 429)
     }
 }
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Answer(answer) => write!(f, "answered {}", answer.in_short()),
-            Self::Trouble(trouble) => trouble.fmt(f),
+            Self::Response(response) => write!(f, "answered {}", response.summary()),
+            Self::HttpError(trouble) => trouble.fmt(f),
         }
     }
 }

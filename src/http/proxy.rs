@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use crate::failure::{Failure, Kind};
-use crate::logging::redaction;
+use crate::failure::{Failure, FailureKind};
+use crate::redact;
 
 /// Each pair is one variable: the first that is set counts.
 const FOR_HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -36,7 +36,7 @@ impl Proxies {
     }
 
     /// The proxy on the way to an address, as `host:port`.
-    pub fn on_the_way_to(&self, url: &Url) -> Option<String> {
+    pub fn proxy_for(&self, url: &Url) -> Option<String> {
         let proxy = self.0.intercept(&url.as_str().parse().ok()?)?;
         proxy.uri().authority().map(ToString::to_string)
     }
@@ -61,14 +61,14 @@ pub fn remember_passwords() {
         let Some((_, password)) = user.split_once(':') else {
             continue;
         };
-        redaction::remember(&SecretString::from(password));
+        redact::register_secret(&SecretString::from(password));
         let decoded = percent_decode_str(password).decode_utf8_lossy();
-        redaction::remember(&SecretString::from(decoded.into_owned()));
+        redact::register_secret(&SecretString::from(decoded.into_owned()));
         // As it is sent.
         if let Some(proxy) = intercept(&value)
             && let Some(basic) = proxy.basic_auth().and_then(|header| header.to_str().ok())
         {
-            redaction::remember(&SecretString::from(basic.trim_start_matches("Basic ")));
+            redact::register_secret(&SecretString::from(basic.trim_start_matches("Basic ")));
         }
     }
 }
@@ -117,7 +117,7 @@ fn intercept(value: &str) -> Option<hyper_util::client::proxy::matcher::Intercep
 /// The value is not quoted: it can hold a password.
 fn unusable(name: &str, why: &str) -> Failure {
     Failure::new(
-        Kind::Configuration,
+        FailureKind::Configuration,
         format!("the variable {name} is wrong: {why}"),
         "Set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with the special characters of both percent-encoded (@ is %40, / is %2F), or unset it. Nothing was asked or sent.",
     )

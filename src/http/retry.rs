@@ -9,21 +9,21 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 /// How often one call is sent at most.
 pub const TRIES: u32 = 5;
 /// The longest wait a service may ask for; a longer one ends the run as temporary trouble.
-pub const MAX_OBEYED_WAIT: Duration = Duration::from_mins(5);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// CrowdStrike's instant, in epoch seconds, at which its limit is lifted.
 const RETRY_AT: &str = "x-ratelimit-retryafter";
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Whether an answer with this status may be different next time.
-pub fn deserves(status: StatusCode) -> bool {
+pub fn is_retryable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
 /// The wait that a service asked for: `Retry-After` in seconds or as a date, or CrowdStrike's instant.
 ///
 /// An instant that is past means no wait; a text in none of the forms counts as nothing asked.
-pub fn asked_wait(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let until = |instant: DateTime<Utc>| (instant - now).to_std().unwrap_or_default();
     if let Some(epoch) = text(RETRY_AT).and_then(|text| text.parse().ok()) {
@@ -50,7 +50,7 @@ mod tests {
     fn wait(name: &'static str, value: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
-        asked_wait(&headers, "2026-11-22T00:15:00Z".parse().unwrap())
+        retry_after(&headers, "2026-11-22T00:15:00Z".parse().unwrap())
     }
 
     #[test]

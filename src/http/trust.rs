@@ -13,8 +13,8 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use super::certificate::Refused;
-use crate::failure::{Failure, Kind};
+use super::certificate::RejectedCertificate;
+use crate::failure::{Failure, FailureKind};
 
 /// The certificates of a PEM file, each of them fit to be trusted.
 ///
@@ -23,7 +23,7 @@ use crate::failure::{Failure, Kind};
 pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let refuse = |why: String| {
         Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("the certificates in {} (--ca-cert) cannot be used: {why}", path.display()),
             "Name a file with one or more certificates in PEM form (text, each beginning with -----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in <FILE>` turns the binary form into it. Nothing was asked or sent.",
         )
@@ -47,13 +47,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure>
 }
 
 /// TLS as the client does it by itself, with further certificates that are trusted like the system's.
-pub(super) fn tls(trusted_too: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+pub(super) fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(trusted_too, Arc::clone(&provider))?;
+    let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))?;
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Explaining(verifier)))
+        .with_custom_certificate_verifier(Arc::new(DescribingVerifier(verifier)))
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(tls)
@@ -61,9 +61,9 @@ pub(super) fn tls(trusted_too: Vec<CertificateDer<'static>>) -> Result<ClientCon
 
 /// The system's verifier. It alone decides; to its refusals is added which certificate it refused.
 #[derive(Debug)]
-struct Explaining(Verifier);
+struct DescribingVerifier(Verifier);
 
-impl ServerCertVerifier for Explaining {
+impl ServerCertVerifier for DescribingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -76,7 +76,8 @@ impl ServerCertVerifier for Explaining {
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| match error {
                 Error::InvalidCertificate(why) => {
-                    let refused = Refused::new(&why, server_name, end_entity, intermediates);
+                    let refused =
+                        RejectedCertificate::new(&why, server_name, end_entity, intermediates);
                     CertificateError::Other(OtherError(Arc::new(refused))).into()
                 }
                 other => other,

@@ -71,8 +71,8 @@ fn is_label(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Claim::Domain;
-    use super::super::Refusal::{Invalid, Private};
+    use super::super::ClaimedType::Domain;
+    use super::super::RejectReason::{Invalid, Private};
     use super::super::tests::check;
     use super::*;
 

@@ -20,8 +20,8 @@ pub(crate) fn normalise_any(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Claim::{Md5, Sha1, Sha256};
-    use super::super::Refusal::Invalid;
+    use super::super::ClaimedType::{Md5, Sha1, Sha256};
+    use super::super::RejectReason::Invalid;
     use super::super::tests::check;
     use super::*;
 

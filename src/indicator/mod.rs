@@ -30,7 +30,7 @@ pub(crate) const MAX_BYTES: usize = 8192;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Indicator {
-    kind: Kind,
+    kind: IndicatorType,
     /// Shared, because a run holds each several times.
     value: Arc<str>,
 }
@@ -40,22 +40,22 @@ impl Indicator {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Invalid`] when the text is not what was claimed, [`Refusal::Private`] when
+    /// [`RejectReason::Invalid`] when the text is not what was claimed, [`RejectReason::Private`] when
     /// it is, but names something on an inner network.
-    pub fn parse(claim: Claim, text: &str) -> Result<Self, Refusal> {
+    pub fn parse(claim: ClaimedType, text: &str) -> Result<Self, RejectReason> {
         if text.len() > MAX_BYTES {
-            return Err(Refusal::Invalid);
+            return Err(RejectReason::Invalid);
         }
-        let (kind, value, inner) = spell(claim, text.trim()).ok_or(Refusal::Invalid)?;
+        let (kind, value, inner) = spell(claim, text.trim()).ok_or(RejectReason::Invalid)?;
         if inner {
-            return Err(Refusal::Private);
+            return Err(RejectReason::Private);
         }
         Ok(Self { kind, value: value.into() })
     }
 
     /// What it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> IndicatorType {
         self.kind
     }
 
@@ -67,33 +67,33 @@ impl Indicator {
 }
 
 /// The kind, the normal spelling, and whether it belongs to an inner network.
-fn spell(claim: Claim, text: &str) -> Option<(Kind, String, bool)> {
-    let hash = |digits| Some((Kind::Hash, hash::normalise(text, digits)?, false));
+fn spell(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)> {
+    let hash = |digits| Some((IndicatorType::Hash, hash::normalise(text, digits)?, false));
     match claim {
-        Claim::Sha256 => hash(hash::SHA256_DIGITS),
-        Claim::Sha1 => hash(hash::SHA1_DIGITS),
-        Claim::Md5 => hash(hash::MD5_DIGITS),
-        Claim::Domain => {
+        ClaimedType::Sha256 => hash(hash::SHA256_DIGITS),
+        ClaimedType::Sha1 => hash(hash::SHA1_DIGITS),
+        ClaimedType::Md5 => hash(hash::MD5_DIGITS),
+        ClaimedType::Domain => {
             let name = domain::normalise(text)?;
             let inner = domain::is_inner(&name);
-            Some((Kind::Domain, name, inner))
+            Some((IndicatorType::Domain, name, inner))
         }
-        Claim::Address => {
+        ClaimedType::Address => {
             let address = address::normalise(text)?;
             let inner = !address::is_global(address);
-            Some((Kind::Ip, address.to_string(), inner))
+            Some((IndicatorType::Ip, address.to_string(), inner))
         }
-        Claim::Url => {
+        ClaimedType::Url => {
             let location = url::normalise(text)?;
             let inner = location.host.is_inner();
-            Some((Kind::Url, location.text, inner))
+            Some((IndicatorType::Url, location.text, inner))
         }
     }
 }
 
 /// The kinds of indicator, by the names Recorded Future gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum IndicatorType {
     /// A SHA-256, SHA-1 or MD5 of a file.
     Hash,
     /// A domain or host name.
@@ -104,7 +104,7 @@ pub enum Kind {
     Url,
 }
 
-impl Kind {
+impl IndicatorType {
     /// Every kind, in the order of the enum.
     pub const ALL: [Self; 4] = [Self::Hash, Self::Domain, Self::Ip, Self::Url];
 
@@ -119,14 +119,14 @@ impl Kind {
         }
     }
 
-    /// The kind of that name, spelled exactly as [`Kind::as_str`] spells it.
+    /// The kind of that name, spelled exactly as [`IndicatorType::as_str`] spells it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for IndicatorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -134,7 +134,7 @@ impl fmt::Display for Kind {
 
 /// What a vendor says a text is. Only a claim: [`Indicator::parse`] checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Claim {
+pub enum ClaimedType {
     /// 64 hexadecimal digits.
     Sha256,
     /// 40 hexadecimal digits.
@@ -151,8 +151,8 @@ pub enum Claim {
 
 /// Why a text does not become an indicator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
-pub enum Refusal {
-    /// The vendor's type has no [`Claim`]. Only the sources can know that, so only they say it.
+pub enum RejectReason {
+    /// The vendor's type has no [`ClaimedType`]. Only the sources can know that, so only they say it.
     #[error("not a hash, domain, address or URL")]
     Unsupported,
     /// The text is not what it was claimed to be.

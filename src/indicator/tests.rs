@@ -2,14 +2,14 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::Claim::{Address, Domain, Md5, Sha1, Sha256, Url};
-use super::Refusal::{Invalid, Private};
+use super::ClaimedType::{Address, Domain, Md5, Sha1, Sha256, Url};
+use super::RejectReason::{Invalid, Private};
 use super::*;
 
-const CLAIMS: [Claim; 6] = [Sha256, Sha1, Md5, Domain, Address, Url];
+const CLAIMS: [ClaimedType; 6] = [Sha256, Sha1, Md5, Domain, Address, Url];
 
 /// Each text with its normal spelling or its refusal.
-pub(super) fn check(claim: Claim, table: &[(&str, Result<&str, Refusal>)]) {
+pub(super) fn check(claim: ClaimedType, table: &[(&str, Result<&str, RejectReason>)]) {
     for (text, expected) in table {
         let indicator = Indicator::parse(claim, text);
         let value = indicator.as_ref().map(Indicator::value).map_err(|r| *r);
@@ -17,12 +17,12 @@ pub(super) fn check(claim: Claim, table: &[(&str, Result<&str, Refusal>)]) {
     }
 }
 
-fn claim_of(indicator: &Indicator) -> Claim {
+fn claim_of(indicator: &Indicator) -> ClaimedType {
     match indicator.kind() {
-        Kind::Domain => Domain,
-        Kind::Ip => Address,
-        Kind::Url => Url,
-        Kind::Hash => match indicator.value().len() {
+        IndicatorType::Domain => Domain,
+        IndicatorType::Ip => Address,
+        IndicatorType::Url => Url,
+        IndicatorType::Hash => match indicator.value().len() {
             64 => Sha256,
             40 => Sha1,
             _ => Md5,
@@ -32,29 +32,29 @@ fn claim_of(indicator: &Indicator) -> Claim {
 
 #[test]
 fn kinds_have_the_names_of_recorded_future() {
-    assert_eq!(Kind::ALL.map(Kind::as_str), ["hash", "domain", "ip", "url"]);
-    for kind in Kind::ALL {
-        assert_eq!(Kind::from_name(kind.as_str()), Some(kind));
+    assert_eq!(IndicatorType::ALL.map(IndicatorType::as_str), ["hash", "domain", "ip", "url"]);
+    for kind in IndicatorType::ALL {
+        assert_eq!(IndicatorType::from_name(kind.as_str()), Some(kind));
         assert_eq!(kind.to_string(), kind.as_str());
     }
-    assert_eq!(Kind::from_name("HASH"), None);
-    assert_eq!(Kind::from_name("vulnerability"), None);
+    assert_eq!(IndicatorType::from_name("HASH"), None);
+    assert_eq!(IndicatorType::from_name("vulnerability"), None);
 }
 
 #[test]
 fn claims_lead_to_kinds() {
     let kind = |claim, text: &str| Indicator::parse(claim, text).unwrap().kind();
-    assert_eq!(kind(Sha256, &"a".repeat(64)), Kind::Hash);
-    assert_eq!(kind(Sha1, &"a".repeat(40)), Kind::Hash);
-    assert_eq!(kind(Md5, &"a".repeat(32)), Kind::Hash);
-    assert_eq!(kind(Domain, "example.com"), Kind::Domain);
-    assert_eq!(kind(Address, "8.8.8.8"), Kind::Ip);
-    assert_eq!(kind(Url, "http://example.com"), Kind::Url);
+    assert_eq!(kind(Sha256, &"a".repeat(64)), IndicatorType::Hash);
+    assert_eq!(kind(Sha1, &"a".repeat(40)), IndicatorType::Hash);
+    assert_eq!(kind(Md5, &"a".repeat(32)), IndicatorType::Hash);
+    assert_eq!(kind(Domain, "example.com"), IndicatorType::Domain);
+    assert_eq!(kind(Address, "8.8.8.8"), IndicatorType::Ip);
+    assert_eq!(kind(Url, "http://example.com"), IndicatorType::Url);
 }
 
 #[test]
 fn refusals_speak_plainly() {
-    let words = [Refusal::Unsupported, Invalid, Private].map(|refusal| refusal.to_string());
+    let words = [RejectReason::Unsupported, Invalid, Private].map(|refusal| refusal.to_string());
     assert_eq!(
         words,
         [
@@ -117,7 +117,7 @@ proptest! {
             prop_assert_eq!(again.as_ref(), Ok(&indicator));
             prop_assert!(!value.is_empty() && value.len() <= MAX_BYTES);
             prop_assert!(value.is_ascii() && !value.contains(|c: char| c.is_control() || c == ' '));
-            if indicator.kind() != Kind::Url {
+            if indicator.kind() != IndicatorType::Url {
                 prop_assert!(!value.contains(|c: char| c.is_ascii_uppercase()));
             }
         }

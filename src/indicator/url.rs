@@ -68,8 +68,8 @@ pub(crate) fn normalise(text: &str) -> Option<Location> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Claim::Url;
-    use super::super::Refusal::{Invalid, Private};
+    use super::super::ClaimedType::Url;
+    use super::super::RejectReason::{Invalid, Private};
     use super::super::tests::check;
     use super::MAX_BYTES;
 

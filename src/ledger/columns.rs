@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 
-use crate::indicator::Kind;
+use crate::indicator::IndicatorType;
 
 /// The one form of a time in the ledger. It sorts as text.
 pub(super) fn text(time: DateTime<Utc>) -> String {
@@ -28,11 +28,11 @@ impl FromSql for Time {
 }
 
 /// A kind in a column.
-pub(super) struct Named(pub Kind);
+pub(super) struct Named(pub IndicatorType);
 
 impl FromSql for Named {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Kind::from_name(value.as_str()?).map(Self).ok_or(FromSqlError::InvalidType)
+        IndicatorType::from_name(value.as_str()?).map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
 

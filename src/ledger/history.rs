@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::columns::{Count, Named, Time};
 use super::{Result, TenantId, View};
-use crate::indicator::Kind;
+use crate::indicator::IndicatorType;
 
 /// An indicator and how often it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// What kind of indicator it is.
-    pub kind: Kind,
+    pub kind: IndicatorType,
     /// The indicator.
     pub value: String,
     /// How many detections named it; one that went to several tenants of an account counts once.

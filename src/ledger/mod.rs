@@ -24,7 +24,7 @@
 //!    its fate.
 //! 3. A row leaves the outbox only as delivered or dropped, and its number is never given again. What was settled is
 //!    forgotten together with the sightings that name it. A number below zero stands for all that version 2 settled
-//!    at one time; a file that came from version 2 has as much free room in it as it held, which later nights fill.
+//!    at one time; a file that came from version 2 has as much free room in it as it held, which later days fill.
 //! 4. The quota grows in the same transaction that settles, so a submission is never counted twice.
 //! 5. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went back.
 //! 6. Every question of a run about a sighting, a batch or a checkpoint names one tenant; only a person's look at the
@@ -52,13 +52,13 @@ mod history;
 mod lock;
 mod outbox;
 mod quota;
+mod reader;
 mod remedy;
 mod runs;
 mod schema;
 mod settle;
 mod status;
 mod tenant;
-mod view;
 
 #[cfg(test)]
 mod tests;
@@ -68,10 +68,10 @@ pub use error::{LedgerError, Result};
 pub use history::{Seen, Technique};
 pub use outbox::{Cursor, Entry, EntryId, Known, Pending};
 pub use quota::{Forgotten, RUNS_KEPT, SIGHTINGS_KEPT};
+pub use reader::{Filter, Held, State, View};
 pub use runs::Run;
 pub use status::SourceStatus;
 pub use tenant::{TenantId, TenantKey};
-pub use view::{Filter, Held, State, View};
 
 use std::path::Path;
 

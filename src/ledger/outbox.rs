@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use super::columns::{Count, Named, text};
 use super::error::Fault;
 use super::{Ledger, Result, TenantId};
-use crate::indicator::{Indicator, Kind};
+use crate::indicator::{Indicator, IndicatorType};
 
 /// A submission to be stored.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub struct Pending {
     /// Its number.
     pub id: EntryId,
     /// What kind of indicator it submits.
-    pub kind: Kind,
+    pub kind: IndicatorType,
     /// The exact JSON to send.
     pub item: String,
     /// From 0 to 100, where the vendor gave one.

@@ -82,7 +82,7 @@ CREATE TABLE quota (
 ";
 
 /// A delivered item is deleted, so its techniques are counted when it is settled. Numbers a day rather than codes
-/// beside each sighting: some thirty rows a night instead of a list on every one of 100,000 sightings, and a merged
+/// beside each sighting: some thirty rows a day instead of a list on every one of 100,000 sightings, and a merged
 /// submission's codes are not known detection by detection anyway.
 const TECHNIQUES: &str = "
 CREATE TABLE technique (

@@ -7,7 +7,7 @@ use super::columns::{Time, text};
 use super::error::Fault;
 use super::history::Techniques;
 use super::quota::add_used;
-use super::view::{Filter, MATCHES, State};
+use super::reader::{Filter, MATCHES, State};
 use super::{EntryId, Ledger, Result, TenantId};
 
 impl Ledger {

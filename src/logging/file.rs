@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Whether this process may rotate: two that did so at once would tear each other's files away.
-static MAY_ROTATE: AtomicBool = AtomicBool::new(false);
+static ROTATION_ENABLED: AtomicBool = AtomicBool::new(false);
 
 /// This process holds the run's lock from now on and may rotate its log.
-pub fn may_rotate() {
-    MAY_ROTATE.store(true, Ordering::Relaxed);
+pub fn enable_rotation() {
+    ROTATION_ENABLED.store(true, Ordering::Relaxed);
 }
 
 /// Opens a log file for appending, made with mode 0600 where it is not there.
@@ -56,7 +56,7 @@ impl LogFile {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         let too_large = state.size > 0 && state.size.saturating_add(length) > self.max_size;
-        if too_large && !state.stuck && MAY_ROTATE.load(Ordering::Relaxed) {
+        if too_large && !state.stuck && ROTATION_ENABLED.load(Ordering::Relaxed) {
             // A log that cannot be rotated grows; it is not worth ending a run for.
             match self.rotate(&state.file) {
                 Ok(file) => {
@@ -116,7 +116,7 @@ mod tests {
     fn it_keeps_as_many_as_asked_and_loses_no_line_between_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
-        may_rotate();
+        enable_rotation();
         let log = LogFile::new(&path, 30, 2).unwrap();
         for number in 0..9 {
             log.write(&format!("line {number} ......\n")).unwrap();
@@ -132,7 +132,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_not_moved_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
-        may_rotate();
+        enable_rotation();
         let log = LogFile::new(&path, 10, 2).unwrap();
         log.write("first line\n").unwrap();
         std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();

@@ -4,7 +4,6 @@
 //! finer levels, which is no place for other people's secrets.
 
 mod file;
-pub mod redaction;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,11 +16,12 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-pub use self::file::{may_rotate, open};
+pub use self::file::{enable_rotation, open};
 
 use self::file::LogFile;
 use crate::clock::Clock;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
+use crate::redact;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -65,7 +65,7 @@ pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(
         to_stderr: settings.to_stderr,
         run_id: run_id.to_owned(),
         clock,
-        told_that_it_failed: AtomicBool::new(false),
+        failure_reported: AtomicBool::new(false),
     };
     // A second start in one process can only be a test's; the first log stays.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
@@ -76,7 +76,7 @@ pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(
 #[must_use]
 pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(
-        Kind::Configuration,
+        FailureKind::Configuration,
         format!("the log file {} cannot be written: {error}", path.display()),
         "Run in a folder you may write to, or name another file with --log-file.",
     )
@@ -89,7 +89,7 @@ struct Log {
     to_stderr: bool,
     run_id: String,
     clock: Clock,
-    told_that_it_failed: AtomicBool,
+    failure_reported: AtomicBool,
 }
 
 impl<S: Subscriber> Layer<S> for Log {
@@ -100,13 +100,13 @@ impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let line = self.line(*event.metadata().level(), &redaction::safe(&text.0));
+        let line = self.line(*event.metadata().level(), &redact::safe(&text.0));
         if self.to_stderr {
             // Nothing can be said about a stderr that takes nothing.
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
         if let Some(Err(error)) = self.file.as_ref().map(|file| file.write(&line))
-            && !self.told_that_it_failed.swap(true, Ordering::Relaxed)
+            && !self.failure_reported.swap(true, Ordering::Relaxed)
         {
             let _ = writeln!(
                 std::io::stderr(),

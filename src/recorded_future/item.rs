@@ -5,7 +5,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::detection::Labels;
+use crate::detection::SourceInfo;
 use crate::submission::Submission;
 
 /// The longest name that is sent, in characters: nothing is documented, and a description is read by
@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 2000;
 
 /// The body of one request.
 #[derive(Debug, Serialize)]
-pub(super) struct Request<'a> {
+pub(super) struct RequestBody<'a> {
     pub options: Options,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub organization_ids: &'a [String],
@@ -66,7 +66,7 @@ struct Incident<'a> {
 ///
 /// # Errors
 /// Never with the types as they are; a change of them that JSON cannot hold would show here.
-pub fn item(submission: &Submission, labels: Labels) -> serde_json::Result<Box<RawValue>> {
+pub fn item(submission: &Submission, labels: SourceInfo) -> serde_json::Result<Box<RawValue>> {
     let item = Item {
         timestamp: submission.observed_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         ioc: Ioc {

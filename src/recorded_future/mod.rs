@@ -1,20 +1,20 @@
 //! Recorded Future's Collective Insights API: what is sent, the client, and what an answer means.
 
-mod halving;
+mod bisection;
 mod item;
-mod verdict;
+mod outcome;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 
-pub use self::halving::Halving;
+pub use self::bisection::Bisection;
 pub use self::item::item;
-use self::item::{Options, Request};
-pub use self::verdict::{Processed, Receipt, Refused, Verdict};
-use crate::failure::{Failure, Kind};
-use crate::http::{Call, Http, Reply};
+use self::item::{Options, RequestBody};
+pub use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
+use crate::failure::{Failure, FailureKind};
+use crate::http::{Http, Reply, Request};
 
 const PATH: &str = "collective-insights/detections";
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
@@ -48,14 +48,14 @@ impl<'a> Client<'a> {
     pub fn new(http: &'a Http, settings: &'a Settings, debug: bool) -> Result<Self, Failure> {
         let url = settings.base.join(PATH).map_err(|error| {
             Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 format!("{} is no usable base URL: {error}", settings.base),
                 "Check --rf-api-url (RF_API_URL).",
             )
         })?;
         let mut token = HeaderValue::try_from(settings.token.expose_secret()).map_err(|_| {
             Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 "the Recorded Future API key holds characters that no header can carry",
                 "Check --rf-api-key (RF_API_KEY) for stray characters such as line breaks.",
             )
@@ -77,32 +77,32 @@ impl<'a> Client<'a> {
     }
 
     /// Sends one batch and says what became of it.
-    pub async fn submit(&self, items: &[&RawValue]) -> Verdict {
-        let request = Request {
+    pub async fn submit(&self, items: &[&RawValue]) -> Outcome {
+        let body = RequestBody {
             options: Options { debug: self.debug, summary: true },
             organization_ids: &self.settings.organization_ids,
             data: items,
         };
-        let body = match serde_json::to_vec(&request) {
+        let body = match serde_json::to_vec(&body) {
             Ok(body) => body,
             Err(error) => {
-                return Verdict::Fatal(Failure::new(
-                    Kind::Unexpected,
+                return Outcome::Fatal(Failure::new(
+                    FailureKind::Unexpected,
                     format!("a batch could not be written as JSON: {error}"),
                     "Report this.",
                 ));
             }
         };
-        let call = Call {
+        let request = Request {
             method: Method::POST,
             url: self.url.clone(),
             headers: self.headers.clone(),
             body,
         };
-        match self.http.send(&call, verdict::receipt).await {
-            Ok(Reply::Success(receipt)) => verdict::of_receipt(receipt, self.debug),
-            Ok(Reply::Refused(answer)) => verdict::of_answer(&answer, call.host()),
-            Err(trouble) => verdict::of_trouble(trouble),
+        match self.http.send(&request, outcome::receipt).await {
+            Ok(Reply::Success(receipt)) => outcome::of_receipt(receipt, self.debug),
+            Ok(Reply::Rejected(response)) => outcome::of_answer(&response, request.host()),
+            Err(trouble) => outcome::of_trouble(trouble),
         }
     }
 }

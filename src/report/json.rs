@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Counts, Report};
-use crate::cli::Mode;
-use crate::logging::redaction;
+use crate::redact;
+use crate::settings::Mode;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -53,17 +53,17 @@ pub(super) fn document(report: &Report) -> String {
         mode: report.mode.name(),
         counts: &report.counts,
         exit_code: report.exit_code(),
-        notes: report.notes.iter().map(|note| redaction::safe(note)).collect(),
+        notes: report.notes.iter().map(|note| redact::safe(note)).collect(),
         items: (report.mode == Mode::DryRun).then_some(&report.items),
         error: report.failures().first().map(|failure| Error {
             kind: failure.kind.name(),
-            message: redaction::safe(&failure.to_string()),
-            hint: redaction::safe(&failure.hint),
+            message: redact::safe(&failure.to_string()),
+            hint: redact::safe(&failure.hint),
         }),
     };
     // Texts, numbers and ready-made JSON: there is nothing in it that could not be written.
     serde_json::to_string(&document).map_or_else(
         |error| format!("{{\"error\":\"{error}\"}}\n"),
-        |text| redaction::safe_json(&text) + "\n",
+        |text| redact::safe_json(&text) + "\n",
     )
 }

@@ -2,8 +2,8 @@
 
 mod counts;
 mod json;
-mod paint;
 pub mod progress;
+mod style;
 mod text;
 
 use std::io::Write as _;
@@ -12,12 +12,14 @@ use std::process::ExitCode;
 use serde_json::value::RawValue;
 
 pub use self::counts::Counts;
-pub use self::paint::Paint;
 use self::progress::Progress;
-use crate::cli::{Mode, OutputArgs};
-use crate::detection::{Labels, Window};
-use crate::failure::{Failure, Kind};
-use crate::logging::redaction;
+pub use self::style::Styler;
+use crate::cli::OutputArgs;
+use crate::detection::SourceInfo;
+use crate::failure::{Failure, FailureKind};
+use crate::redact;
+use crate::settings::Mode;
+use crate::window::Window;
 
 /// Everything there is to say about a run.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct Report {
     /// The run's id.
     pub run_id: String,
     /// The vendor.
-    pub labels: Labels,
+    pub labels: SourceInfo,
     /// What was done with what was selected.
     pub mode: Mode,
     /// The span of time that was asked for, once it is known.
@@ -44,7 +46,7 @@ pub struct Report {
 impl Report {
     /// A report of a run that has done nothing yet.
     #[must_use]
-    pub fn new(run_id: &str, labels: Labels, mode: Mode) -> Self {
+    pub fn new(run_id: &str, labels: SourceInfo, mode: Mode) -> Self {
         Self {
             run_id: run_id.to_owned(),
             labels,
@@ -93,14 +95,14 @@ impl Report {
 }
 
 /// A signal was a person's wish; what needs a person comes before what needs only time.
-pub(crate) const fn urgency(kind: Kind) -> u8 {
+pub(crate) const fn urgency(kind: FailureKind) -> u8 {
     match kind {
-        Kind::Interrupted(_) => 0,
-        Kind::Ledger | Kind::Locked => 1,
-        Kind::Credentials | Kind::Configuration => 2,
-        Kind::Unexpected => 3,
-        Kind::Partial => 4,
-        Kind::Temporary => 5,
+        FailureKind::Interrupted(_) => 0,
+        FailureKind::Ledger | FailureKind::Locked => 1,
+        FailureKind::Credentials | FailureKind::Configuration => 2,
+        FailureKind::Unexpected => 3,
+        FailureKind::Partial => 4,
+        FailureKind::Temporary => 5,
     }
 }
 
@@ -149,5 +151,5 @@ fn err(text: &str) {
 /// One line, safe for a terminal: without secrets and control characters.
 #[must_use]
 pub fn line(text: &str) -> String {
-    redaction::safe(text)
+    redact::safe(text)
 }

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use console::Term;
 
 use self::painter::{Margin, Painter};
-use super::Paint;
+use super::Styler;
 use crate::cli::OutputArgs;
 use crate::clock::Clock;
-use crate::http::Waits;
+use crate::http::PendingWaits;
 
 /// How often the log is told.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub enum Work {
     /// Nothing that takes long.
     #[default]
-    Short,
+    Idle,
     /// Reading the vendor's alerts.
     Reading {
         /// Pages that came.
@@ -63,7 +63,7 @@ pub struct Progress(Arc<Shared>);
 struct Shared {
     begun: Instant,
     work: Mutex<Work>,
-    waits: OnceLock<Waits>,
+    waits: OnceLock<PendingWaits>,
     painter: Mutex<Option<Painter>>,
 }
 
@@ -84,7 +84,7 @@ impl Progress {
     pub fn show(&self, output: OutputArgs, log_on_stderr: bool) {
         let terminal = Term::buffered_stderr();
         if terminal.is_term() && !console::is_dumb() && !output.quiet && !log_on_stderr {
-            let paint = Paint::new(output.color, &stderr());
+            let paint = Styler::new(output.color, &stderr());
             *self.painter() = Painter::start(self.clone(), Margin::of(terminal), paint);
         }
     }
@@ -103,17 +103,17 @@ impl Progress {
     }
 
     /// Shows these waits too.
-    pub fn follow(&self, waits: Waits) {
+    pub fn follow(&self, waits: PendingWaits) {
         // Only a second run of the same process could come second.
         let _ = self.0.waits.set(waits);
     }
 
     /// Tells the log every ten seconds how far the run is; has no end.
-    pub async fn tell_the_log(self, clock: Clock) {
+    pub async fn log_heartbeat(self, clock: Clock) {
         let pause = clock.scaled(HEARTBEAT).max(Duration::from_millis(1));
         loop {
             tokio::time::sleep(pause).await;
-            if let Some(words) = self.work().in_words() {
+            if let Some(words) = self.work().describe() {
                 let wait = self.wait().map(|wait| format!("; waiting {wait}")).unwrap_or_default();
                 tracing::info!("{words}{wait}");
             }
@@ -126,7 +126,7 @@ impl Progress {
 
     /// The wait that is on, counted down: `12 s for the.host`.
     fn wait(&self) -> Option<String> {
-        let (host, left) = self.0.waits.get()?.longest()?;
+        let (host, left) = self.0.waits.get()?.longest_remaining()?;
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         Some(format!("{seconds} s for {}", super::line(&host)))
     }
@@ -139,9 +139,9 @@ impl Progress {
 
 impl Work {
     /// For the log; nothing where there is nothing to say.
-    fn in_words(self) -> Option<String> {
+    fn describe(self) -> Option<String> {
         match self {
-            Self::Short => None,
+            Self::Idle => None,
             Self::Reading { alerts, total, .. } => Some(match total {
                 Some(total) => format!("read {alerts} of {total} alerts"),
                 None => format!("read {alerts} alerts"),
@@ -175,14 +175,14 @@ mod tests {
         let reading = |total| Work::Reading { pages: 12, alerts: 12_000, total };
         let sending = |refused| Work::Sending { batches: 3, sent: 3000, refused, all: 5000 };
         for (work, words) in [
-            (Work::Short, None),
+            (Work::Idle, None),
             (reading(Some(20_000)), Some("read 12000 of 20000 alerts")),
             (reading(None), Some("read 12000 alerts")),
             (Work::Storing { submissions: 9 }, Some("storing 9 submissions")),
             (sending(0), Some("sent 3000 of 5000 submissions")),
             (sending(2), Some("sent 3000 of 5000 submissions, 2 refused")),
         ] {
-            assert_eq!(work.in_words().as_deref(), words);
+            assert_eq!(work.describe().as_deref(), words);
         }
     }
 }

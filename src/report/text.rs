@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use chrono::SecondsFormat;
 
 use super::{Report, line};
-use crate::cli::Mode;
 use crate::failure::Failure;
-use crate::logging::redaction;
+use crate::redact;
+use crate::settings::Mode;
 
 /// The summary, a few lines.
 pub(super) fn summary(report: &Report) -> String {
@@ -96,7 +96,7 @@ fn last_line(report: &Report) -> String {
 /// The items of a dry run, one a line as the JSON that would be sent.
 pub(super) fn items(report: &Report) -> String {
     report.items.iter().fold(String::new(), |mut text, item| {
-        let _ = writeln!(text, "{}", redaction::safe_json(item.get()));
+        let _ = writeln!(text, "{}", redact::safe_json(item.get()));
         text
     })
 }

@@ -9,16 +9,17 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::window::Choice;
-use crate::cli::{LedgerChoice, Mode, Settings};
 use crate::clock::Clock;
-use crate::detection::{Labels, Window};
-use crate::failure::{Failure, Kind};
+use crate::detection::SourceInfo;
+use crate::failure::{Failure, FailureKind};
 use crate::indicator::Indicator;
 use crate::ledger::{Advance, AtOnce, Entry, EntryId, Known, Ledger, Pending, TenantId, TenantKey};
 use crate::recorded_future;
 use crate::report::Report;
 use crate::selection::Past;
+use crate::settings::{LedgerChoice, Mode, Settings};
 use crate::submission::{Repeats, Submission};
+use crate::window::Window;
 
 /// The ledger of a run.
 pub(super) struct Books<'a> {
@@ -41,7 +42,7 @@ impl<'a> Books<'a> {
         }?;
         let token = digest("token", settings.recorded_future.token.expose_secret());
         let tenant = ledger.tenant(&TenantKey {
-            source: settings.source.labels().name.to_owned(),
+            source: settings.source.info().name.to_owned(),
             account: digest("account", &settings.source.account()),
             token: token.clone(),
             organizations: settings.recorded_future.organization_ids.clone(),
@@ -94,7 +95,7 @@ impl<'a> Books<'a> {
         mut submissions: Vec<Submission>,
         repeats: &Repeats,
     ) -> Result<(), Failure> {
-        let labels = self.settings.source.labels();
+        let labels = self.settings.source.info();
         // In the order in which they will be sent: what is settled together then lies together in the file,
         // and settling a batch touches fewer pages.
         submissions.sort_by_key(|submission| Reverse(submission.severity));
@@ -160,19 +161,19 @@ impl<'a> Books<'a> {
     pub fn advance(
         &self,
         choice: &Choice,
-        known_until: DateTime<Utc>,
+        complete_until: DateTime<Utc>,
         report: &mut Report,
     ) -> Result<(), Failure> {
         let checkpoint = self.checkpoint()?;
         let read_from = match checkpoint {
             None if !choice.may_found_checkpoint => return Ok(()),
             // Whoever raises the limit after a night without the vendor finds the gap still known.
-            Some(checkpoint) if choice.gap_accepted && known_until > choice.window.start => {
+            Some(checkpoint) if choice.gap_accepted && complete_until > choice.window.start => {
                 checkpoint
             }
             _ => choice.window.start,
         };
-        match self.ledger.advance(self.tenant, read_from, known_until, self.clock.now())? {
+        match self.ledger.advance(self.tenant, read_from, complete_until, self.clock.now())? {
             Advance::Moved | Advance::Unchanged | Advance::WouldLeaveGap => {}
             Advance::ClockWentBack => report.note(
                 "this machine's clock is behind an earlier run's; what was read is sent, but the next run reads it again".into(),
@@ -184,10 +185,8 @@ impl<'a> Books<'a> {
     /// Records how the run ended, and forgets what is too old to matter.
     pub fn finish(&self, report: &Report) -> Result<(), Failure> {
         let counts = serde_json::to_string(&report.counts).map_err(|error| unwritable(&error))?;
-        let error = report
-            .failures()
-            .first()
-            .map(|failure| crate::logging::redaction::safe(&failure.to_string()));
+        let error =
+            report.failures().first().map(|failure| crate::redact::safe(&failure.to_string()));
         let now = self.clock.now();
         self.ledger.finish_run(
             self.tenant,
@@ -203,7 +202,11 @@ impl<'a> Books<'a> {
 }
 
 /// A submission as the ledger keeps it.
-fn entry(submission: Submission, repeats: &Repeats, labels: Labels) -> serde_json::Result<Entry> {
+fn entry(
+    submission: Submission,
+    repeats: &Repeats,
+    labels: SourceInfo,
+) -> serde_json::Result<Entry> {
     let item: Box<str> = recorded_future::item(&submission, labels)?.into();
     Ok(Entry {
         detections: submission.detections(repeats).collect(),
@@ -215,7 +218,7 @@ fn entry(submission: Submission, repeats: &Repeats, labels: Labels) -> serde_jso
 
 fn unwritable(error: &serde_json::Error) -> Failure {
     Failure::new(
-        Kind::Unexpected,
+        FailureKind::Unexpected,
         format!("what is to be sent or stored is no JSON: {error}"),
         "Report this.",
     )

@@ -3,14 +3,14 @@
 use serde_json::value::RawValue;
 
 use super::books::Books;
-use super::steps::step;
-use crate::cli::{LedgerChoice, Mode, Settings};
-use crate::failure::{Failure, Kind};
+use super::crash_point::crash_point;
+use crate::failure::{Failure, FailureKind};
 use crate::indicator;
 use crate::ledger::{EntryId, Pending};
-use crate::recorded_future::{Client, Halving, Processed, Receipt, Refused, Verdict};
+use crate::recorded_future::{Bisection, Client, Outcome, ProcessedCounts, Receipt, Rejection};
 use crate::report::Report;
 use crate::report::progress::Work;
+use crate::settings::{LedgerChoice, Mode, Settings};
 
 /// So many refused one by one, and none ever accepted, is no matter of single items any more.
 const REFUSED_IN_A_ROW: u64 = 20;
@@ -76,14 +76,14 @@ impl<'a> Delivery<'a> {
 
     /// Sends one batch, narrowing it down where something in it is refused.
     async fn send(&mut self, batch: Vec<Item>, report: &mut Report) -> Result<(), Failure> {
-        let mut halving = Halving::new(batch);
-        while let Some(part) = halving.next_part() {
+        let mut bisection = Bisection::new(batch);
+        while let Some(part) = bisection.next_batch() {
             let items: Vec<&RawValue> = part.iter().map(|(_, item)| item.as_ref()).collect();
             let verdict = self.client.submit(&items).await;
-            step();
+            crash_point();
             match verdict {
-                Verdict::Delivered(receipt) => self.settle(&part, &receipt, report)?,
-                Verdict::Halve(refused) => {
+                Outcome::Delivered(receipt) => self.settle(&part, &receipt, report)?,
+                Outcome::Rejected(refused) => {
                     if refused.too_large() && part.len() > 1 {
                         self.batch_size = self.batch_size.min(part.len().div_ceil(2));
                         tracing::info!(
@@ -92,18 +92,18 @@ impl<'a> Delivery<'a> {
                             self.batch_size
                         );
                     }
-                    if let Some((pending, _)) = halving.refuse(part) {
+                    if let Some((pending, _)) = bisection.split(part) {
                         self.quarantine(&pending, &refused, report)?;
                     }
                 }
-                Verdict::TryAgain(failure)
-                | Verdict::StopForToday(failure)
-                | Verdict::Fatal(failure) => {
+                Outcome::Transient(failure)
+                | Outcome::QuotaExhausted(failure)
+                | Outcome::Fatal(failure) => {
                     self.end(report, failure);
                     self.books.tried(&ids(&part))?;
                 }
             }
-            step();
+            crash_point();
             if self.ended {
                 break;
             }
@@ -133,7 +133,7 @@ impl<'a> Delivery<'a> {
     fn quarantine(
         &mut self,
         pending: &Pending,
-        refused: &Refused,
+        refused: &Rejection,
         report: &mut Report,
     ) -> Result<(), Failure> {
         self.books.quarantine(pending.id, refused.status, &refused.words)?;
@@ -201,7 +201,7 @@ fn ids(part: &[Item]) -> Vec<EntryId> {
 /// Compares what was processed with what was sent, kind by kind. A difference is a warning with its
 /// numbers, not a failure: the service may know an indicator already.
 fn reconcile(part: &[Item], receipt: &Receipt, report: &mut Report) -> u64 {
-    let mut sent = Processed::default();
+    let mut sent = ProcessedCounts::default();
     for (pending, _) in part {
         sent.add(pending.kind);
     }
@@ -210,7 +210,7 @@ fn reconcile(part: &[Item], receipt: &Receipt, report: &mut Report) -> u64 {
         return u64::try_from(part.len()).unwrap_or(u64::MAX);
     };
     let mut sum = 0;
-    for kind in indicator::Kind::ALL {
+    for kind in indicator::IndicatorType::ALL {
         let (sent, processed) = (sent.of(kind), processed.of(kind));
         if sent != processed {
             let kind = kind.as_str();
@@ -226,7 +226,7 @@ fn reconcile(part: &[Item], receipt: &Receipt, report: &mut Report) -> u64 {
 fn quota_used_up(settings: &Settings) -> Failure {
     let limit = settings.daily_limit.unwrap_or_default();
     Failure::new(
-        Kind::Temporary,
+        FailureKind::Temporary,
         format!(
             "today's {limit} submissions are used up; the rest waits, the most severe were sent first"
         ),
@@ -234,9 +234,9 @@ fn quota_used_up(settings: &Settings) -> Failure {
     )
 }
 
-fn everything_refused(refused: &Refused) -> Failure {
+fn everything_refused(refused: &Rejection) -> Failure {
     Failure::new(
-        Kind::Configuration,
+        FailureKind::Configuration,
         format!("Recorded Future refuses every submission, the last with {}", refused.words),
         "Check --organization-id first. Sending has stopped and everything else waits; once it is mended, `collective-insights outbox retry` brings back what is in quarantine.",
     )
@@ -252,7 +252,7 @@ fn in_quarantine(settings: &Settings, count: u64) -> Failure {
         }
     };
     Failure::new(
-        Kind::Partial,
+        FailureKind::Partial,
         match count {
             1 => {
                 "1 submission was refused by Recorded Future by itself; all others were not held up"

@@ -2,34 +2,35 @@
 //! selected, deliver it, and say what happened.
 
 mod books;
+mod crash_point;
 mod delivery;
 mod reading;
-mod steps;
 mod window;
 
 use self::books::Books;
+use self::crash_point::crash_point;
 use self::delivery::Delivery;
-use self::steps::step;
-use crate::cli::{Mode, Settings};
 use crate::clock::Clock;
-use crate::failure::{Failure, Kind};
-use crate::http::{Http, Stop};
+use crate::failure::{Failure, FailureKind};
+use crate::http::Http;
 use crate::logging;
 use crate::recorded_future::Client;
 use crate::report::Report;
 use crate::report::progress::{Progress, Work};
 use crate::selection::exclusions::Exclusions;
+use crate::settings::{Mode, Settings};
+use crate::shutdown::Shutdown;
 
 /// Performs one run. Whatever happens, the report says it.
 pub async fn run(
     settings: &Settings,
     run_id: &str,
     clock: Clock,
-    stop: Stop,
+    stop: Shutdown,
     progress: &Progress,
 ) -> Report {
-    let heartbeat = tokio::spawn(progress.clone().tell_the_log(clock));
-    let mut report = Report::new(run_id, settings.source.labels(), settings.mode);
+    let heartbeat = tokio::spawn(progress.clone().log_heartbeat(clock));
+    let mut report = Report::new(run_id, settings.source.info(), settings.mode);
     report.progress = progress.clone();
     if let Err(failure) = prepare_and_perform(settings, clock, stop, &mut report).await {
         report.fail(failure);
@@ -42,7 +43,7 @@ pub async fn run(
 async fn prepare_and_perform(
     settings: &Settings,
     clock: Clock,
-    stop: Stop,
+    stop: Shutdown,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let exclusions = read_exclusions(settings)?;
@@ -53,17 +54,17 @@ async fn prepare_and_perform(
     // A span that cannot be leaves the ledger untouched.
     window::check(settings.span, now)?;
     let books = Books::open(settings, &report.run_id, clock)?;
-    logging::may_rotate();
-    step();
+    logging::enable_rotation();
+    crash_point();
     let choice = window::choose(settings.span, books.checkpoint()?, settings.max_catch_up, now)?;
     report.window = Some(choice.window);
     if let Some(note) = &choice.note {
         report.note(note.clone());
     }
     books.found(&choice)?;
-    step();
+    crash_point();
     books.begin(choice.window)?;
-    step();
+    crash_point();
     report.counts.carried_in = books.waiting()?;
     let elsewhere = books.waiting_elsewhere()?;
     if elsewhere > 0 {
@@ -80,9 +81,9 @@ async fn prepare_and_perform(
     if let Some(failure) = &failure {
         report.fail(failure.clone());
     }
-    step();
+    crash_point();
     books.finish(report)?;
-    step();
+    crash_point();
     Ok(())
 }
 
@@ -97,14 +98,14 @@ async fn perform(
 ) -> Result<(), Failure> {
     delivery.deliver(report).await?;
     let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
-    step();
+    crash_point();
     report.progress.set(Work::Storing {
         submissions: u64::try_from(read.submissions.len()).unwrap_or(u64::MAX),
     });
     books.store(read.submissions, &read.repeats)?;
-    step();
-    books.advance(choice, read.known_until, report)?;
-    step();
+    crash_point();
+    books.advance(choice, read.complete_until, report)?;
+    crash_point();
     delivery.deliver(report).await
 }
 
@@ -118,12 +119,12 @@ pub fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
     };
     let exclusions = Exclusions::read(path).map_err(|error| {
         let failure = Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             error.to_string(),
             "Correct the line or the file's name; exclusions.example.txt shows every form. Nothing was asked or sent.",
         );
         match std::error::Error::source(&error) {
-            Some(source) => failure.because(source.to_string()),
+            Some(source) => failure.with_cause(source.to_string()),
             None => failure,
         }
     })?;

@@ -3,17 +3,17 @@
 use chrono::{DateTime, Utc};
 
 use super::books::Books;
-use super::steps::step;
-use crate::cli::Settings;
-use crate::detection::Window;
+use super::crash_point::crash_point;
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::report::Report;
 use crate::report::progress::Work;
 use crate::selection::exclusions::Exclusions;
 use crate::selection::{Selection, Tally};
+use crate::settings::Settings;
 use crate::sources::Page;
 use crate::submission::{Repeats, Submission};
+use crate::window::Window;
 
 /// What was read and selected.
 pub(super) struct Read {
@@ -22,7 +22,7 @@ pub(super) struct Read {
     /// The detections that they stand for beside the first.
     pub repeats: Repeats,
     /// Every alert of the window before this instant was read.
-    pub known_until: DateTime<Utc>,
+    pub complete_until: DateTime<Utc>,
 }
 
 /// Reads the window's pages into a selection. A vendor's failure in the midst of it goes to the report;
@@ -40,7 +40,7 @@ pub(super) async fn read(
 ) -> Result<Read, Failure> {
     let mut reader = settings.source.reader(http, window, settings.concurrency);
     let mut selection = Selection::new(settings.thresholds, exclusions);
-    let mut known_until = window.start;
+    let mut complete_until = window.start;
     let mut flawed = false;
     let (mut pages, mut total) = (0, None);
     loop {
@@ -54,13 +54,13 @@ pub(super) async fn read(
             Ok(Some(page)) => {
                 pages += 1;
                 total = page.total;
-                flawed |= page.flaw.is_some();
+                flawed |= page.partial_error.is_some();
                 // A page that the vendor itself calls incomplete makes nothing behind it certain.
                 if !flawed {
-                    known_until = page.known_until;
+                    complete_until = page.complete_until;
                 }
                 take(page, &mut selection, books, report)?;
-                step();
+                crash_point();
             }
             Err(failure) => {
                 report.fail(failure);
@@ -73,7 +73,7 @@ pub(super) async fn read(
     let selected = selection.finish();
     tell(report, &selected.tally);
     report.counts.tally = selected.tally;
-    Ok(Read { submissions: selected.submissions, repeats: selected.repeats, known_until })
+    Ok(Read { submissions: selected.submissions, repeats: selected.repeats, complete_until })
 }
 
 fn take(
@@ -84,12 +84,12 @@ fn take(
 ) -> Result<(), Failure> {
     let of_total = page.total.map(|total| format!(" of {total}")).unwrap_or_default();
     let at_once = books.at_once()?;
-    for reading in page.readings {
+    for reading in page.outcomes {
         selection.take(reading, |detection, indicator| books.past(detection, indicator))?;
     }
     drop(at_once);
-    if let Some(flaw) = page.flaw {
-        report.fail(flaw);
+    if let Some(partial_error) = page.partial_error {
+        report.fail(partial_error);
     }
     tracing::debug!("read {}{of_total} alerts", selection.tally().alerts_fetched);
     Ok(())

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::cli::Span;
-use crate::detection::Window;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, FailureKind};
+use crate::settings::Span;
+use crate::window::Window;
 
 /// How far a run looks back over the last one's end: Falcon enriches about an hour late, Carbon Black
 /// updates for a quarter of an hour, and what is read twice is sent once.
@@ -62,7 +62,7 @@ fn exact(
     let end = until.unwrap_or(now);
     let wrong = |what: &str| {
         Err(Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             what,
             "Give --since a time before --until, and neither in the future; for example --since 2026-11-20T00:00:00Z --until 2026-11-21T00:00:00Z.",
         ))

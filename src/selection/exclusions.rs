@@ -30,7 +30,7 @@ use std::{fmt, fs, io};
 use ipnet::IpNet;
 
 use crate::indicator::url::{self, Host};
-use crate::indicator::{Indicator, Kind};
+use crate::indicator::{Indicator, IndicatorType};
 
 use line::Rule;
 
@@ -98,10 +98,10 @@ impl Exclusions {
     pub fn covers(&self, indicator: &Indicator) -> bool {
         let value = indicator.value();
         match indicator.kind() {
-            Kind::Hash => self.hashes.contains(value),
-            Kind::Domain => self.covers_name(value),
-            Kind::Ip => value.parse().is_ok_and(|address| self.covers_address(address)),
-            Kind::Url => self.covers_url(value),
+            IndicatorType::Hash => self.hashes.contains(value),
+            IndicatorType::Domain => self.covers_name(value),
+            IndicatorType::Ip => value.parse().is_ok_and(|address| self.covers_address(address)),
+            IndicatorType::Url => self.covers_url(value),
         }
     }
 

@@ -10,8 +10,8 @@ mod tests;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::detection::{Detection, Finding, Reading, Scores};
-use crate::indicator::{Indicator, Refusal};
+use crate::detection::{AlertOutcome, Detection, Mention, Scores};
+use crate::indicator::{Indicator, RejectReason};
 use crate::submission::{Repeats, Submission};
 
 use self::exclusions::Exclusions;
@@ -47,7 +47,7 @@ pub enum Past {
     Held,
 }
 
-/// Turns readings into unique submissions.
+/// Turns outcomes into unique submissions.
 #[derive(Debug)]
 pub struct Selection {
     thresholds: Thresholds,
@@ -87,27 +87,27 @@ impl Selection {
     /// Those of `past`.
     pub fn take<E>(
         &mut self,
-        reading: Reading,
+        reading: AlertOutcome,
         mut past: impl FnMut(&str, &Indicator) -> Result<Past, E>,
     ) -> Result<(), E> {
         self.tally.alerts_fetched += 1;
         match reading {
-            Reading::Unreadable { id, why } => {
+            AlertOutcome::Unreadable { id, why } => {
                 self.tally.alerts_unreadable += 1;
                 tracing::warn!(
                     "an alert cannot be read and is left out: {why} (id {})",
                     in_short(id.as_deref().unwrap_or("none"))
                 );
             }
-            Reading::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
+            AlertOutcome::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
                 self.tally.alerts_without_indicator += 1;
             }
-            Reading::Detection(detection) if self.thresholds.pass(detection.scores) => {
-                for finding in &detection.findings {
-                    self.find(&detection, finding, &mut past)?;
+            AlertOutcome::Detection(detection) if self.thresholds.pass(detection.scores) => {
+                for mention in &detection.mentions {
+                    self.find(&detection, mention, &mut past)?;
                 }
             }
-            Reading::WithoutIndicator(_) | Reading::Detection(_) => {
+            AlertOutcome::WithoutIndicator(_) | AlertOutcome::Detection(_) => {
                 self.tally.alerts_below_threshold += 1;
             }
         }
@@ -133,17 +133,17 @@ impl Selection {
     fn find<E>(
         &mut self,
         detection: &Detection,
-        finding: &Finding,
+        mention: &Mention,
         past: &mut impl FnMut(&str, &Indicator) -> Result<Past, E>,
     ) -> Result<(), E> {
-        let indicator = match &finding.outcome {
+        let indicator = match &mention.outcome {
             Ok(indicator) if self.exclusions.covers(indicator) => {
                 self.tally.found(|tally| &mut tally.indicators_excluded);
                 return Ok(());
             }
             Ok(indicator) => indicator,
             Err(refusal) => {
-                self.refuse(detection, finding.field, *refusal);
+                self.refuse(detection, mention.field, *refusal);
                 return Ok(());
             }
         };
@@ -152,11 +152,11 @@ impl Selection {
             Past::Held => self.tally.found(|tally| &mut tally.indicators_repeated),
             Past::New => match self.unique.entry(indicator.clone()) {
                 Entry::Vacant(place) => {
-                    place.insert(Submission::new(detection, indicator, finding.field));
+                    place.insert(Submission::new(detection, indicator, mention.field));
                     self.tally.found(|tally| &mut tally.selected);
                 }
                 Entry::Occupied(mut place) => {
-                    place.get_mut().add(detection, finding.field, &mut self.repeats);
+                    place.get_mut().add(detection, mention.field, &mut self.repeats);
                     self.tally.found(|tally| &mut tally.indicators_repeated);
                 }
             },
@@ -164,11 +164,13 @@ impl Selection {
         Ok(())
     }
 
-    fn refuse(&mut self, detection: &Detection, field: &str, refusal: Refusal) {
+    fn refuse(&mut self, detection: &Detection, field: &str, refusal: RejectReason) {
         match refusal {
-            Refusal::Unsupported => self.tally.found(|tally| &mut tally.indicators_unsupported),
-            Refusal::Invalid => self.tally.found(|tally| &mut tally.indicators_invalid),
-            Refusal::Private => self.tally.found(|tally| &mut tally.indicators_private),
+            RejectReason::Unsupported => {
+                self.tally.found(|tally| &mut tally.indicators_unsupported)
+            }
+            RejectReason::Invalid => self.tally.found(|tally| &mut tally.indicators_invalid),
+            RejectReason::Private => self.tally.found(|tally| &mut tally.indicators_private),
         }
         tracing::debug!("not sent, {refusal}: {field} of {}", in_short(&detection.id));
     }

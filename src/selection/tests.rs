@@ -5,23 +5,23 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::indicator::Claim;
+use crate::indicator::ClaimedType;
 use crate::mitre::{MitreCode, MitreCodes};
 
 /// Few enough that they repeat.
-const VALUES: [(Claim, &str); 6] = [
-    (Claim::Domain, "example.com"),
-    (Claim::Domain, "www.example.com"),
-    (Claim::Domain, "Example.COM."),
-    (Claim::Address, "8.8.4.4"),
-    (Claim::Url, "http://example.com/"),
-    (Claim::Md5, "0123456789abcdef0123456789abcdef"),
+const VALUES: [(ClaimedType, &str); 6] = [
+    (ClaimedType::Domain, "example.com"),
+    (ClaimedType::Domain, "www.example.com"),
+    (ClaimedType::Domain, "Example.COM."),
+    (ClaimedType::Address, "8.8.4.4"),
+    (ClaimedType::Url, "http://example.com/"),
+    (ClaimedType::Md5, "0123456789abcdef0123456789abcdef"),
 ];
 
-fn outcome() -> impl Strategy<Value = Result<Indicator, Refusal>> {
+fn outcome() -> impl Strategy<Value = Result<Indicator, RejectReason>> {
     prop_oneof![
         5 => prop::sample::select(&VALUES[..]).prop_map(|(claim, text)| Indicator::parse(claim, text)),
-        1 => prop::sample::select(&[Refusal::Unsupported, Refusal::Invalid, Refusal::Private][..]).prop_map(Err),
+        1 => prop::sample::select(&[RejectReason::Unsupported, RejectReason::Invalid, RejectReason::Private][..]).prop_map(Err),
     ]
 }
 
@@ -34,9 +34,9 @@ fn scores() -> impl Strategy<Value = Scores> {
 }
 
 fn detection() -> impl Strategy<Value = Detection> {
-    let findings = prop::collection::vec(outcome(), 1..5);
+    let mentions = prop::collection::vec(outcome(), 1..5);
     let codes = prop::collection::btree_set(1000_u16..1009, 0..3);
-    (0_u8..12, 0_i64..4, scores(), codes, findings).prop_map(
+    (0_u8..12, 0_i64..4, scores(), codes, mentions).prop_map(
         |(id, second, scores, codes, outcomes)| Detection {
             id: format!("id:{id}"),
             observed_at: DateTime::<Utc>::from_timestamp(second, 0).unwrap(),
@@ -47,19 +47,19 @@ fn detection() -> impl Strategy<Value = Detection> {
                 .into_iter()
                 .map(|code| MitreCode::parse(&format!("T{code}")).unwrap())
                 .collect(),
-            findings: outcomes
+            mentions: outcomes
                 .into_iter()
-                .map(|outcome| Finding { field: "ioc_value", outcome })
+                .map(|outcome| Mention { field: "ioc_value", outcome })
                 .collect(),
         },
     )
 }
 
-fn reading() -> impl Strategy<Value = Reading> {
+fn reading() -> impl Strategy<Value = AlertOutcome> {
     prop_oneof![
-        4 => detection().prop_map(|detection| Reading::Detection(Box::new(detection))),
-        1 => scores().prop_map(Reading::WithoutIndicator),
-        1 => prop::option::of("[a-z]{0,3}").prop_map(|id| Reading::Unreadable { id, why: "made so" }),
+        4 => detection().prop_map(|detection| AlertOutcome::Detection(Box::new(detection))),
+        1 => scores().prop_map(AlertOutcome::WithoutIndicator),
+        1 => prop::option::of("[a-z]{0,3}").prop_map(|id| AlertOutcome::Unreadable { id, why: "made so" }),
     ]
 }
 
@@ -86,13 +86,13 @@ fn exclusions(list: &str) -> Exclusions {
 }
 
 fn select(
-    readings: &[Reading],
+    outcomes: &[AlertOutcome],
     thresholds: Thresholds,
     list: &str,
     past: impl Fn(&str, &Indicator) -> Past,
 ) -> Selected {
     let mut selection = Selection::new(thresholds, exclusions(list));
-    for reading in readings {
+    for reading in outcomes {
         let took = selection
             .take(reading.clone(), |id, indicator| Ok::<_, Infallible>(past(id, indicator)));
         assert_eq!(took, Ok(()));
@@ -115,20 +115,20 @@ type Standing<'a> = (DateTime<Utc>, BTreeSet<&'a MitreCode>, Option<u8>);
 proptest! {
     #[test]
     fn the_numbers_add_up_whatever_was_read(
-        readings in prop::collection::vec(reading(), 0..40),
+        outcomes in prop::collection::vec(reading(), 0..40),
         thresholds in thresholds(),
         list in prop::sample::select(&["", "example.com", ".example.com\n8.8.0.0/16"][..]),
         seed in any::<u8>(),
     ) {
-        let Selected { submissions, tally, .. } = select(&readings, thresholds, list, |id, indicator| past(seed, id, indicator));
+        let Selected { submissions, tally, .. } = select(&outcomes, thresholds, list, |id, indicator| past(seed, id, indicator));
 
-        prop_assert_eq!(tally.alerts_fetched, u64::try_from(readings.len()).unwrap());
-        let passing = readings.iter().filter_map(|reading| match reading {
-            Reading::Detection(detection) if thresholds.pass(detection.scores) => Some(detection),
+        prop_assert_eq!(tally.alerts_fetched, u64::try_from(outcomes.len()).unwrap());
+        let passing = outcomes.iter().filter_map(|reading| match reading {
+            AlertOutcome::Detection(detection) if thresholds.pass(detection.scores) => Some(detection),
             _ => None,
         });
         let (alerts, mentions) = passing.fold((0, 0), |(alerts, mentions), detection| {
-            (alerts + 1, mentions + u64::try_from(detection.findings.len()).unwrap())
+            (alerts + 1, mentions + u64::try_from(detection.mentions.len()).unwrap())
         });
         let other_alerts = tally.alerts_below_threshold + tally.alerts_unreadable + tally.alerts_without_indicator;
         prop_assert_eq!(tally.alerts_fetched, other_alerts + alerts);
@@ -153,13 +153,13 @@ proptest! {
 
     #[test]
     fn the_order_of_the_alerts_changes_nothing(
-        (readings, shuffled) in prop::collection::vec(reading(), 0..25)
-            .prop_flat_map(|readings| (Just(readings.clone()), Just(readings).prop_shuffle())),
+        (outcomes, shuffled) in prop::collection::vec(reading(), 0..25)
+            .prop_flat_map(|outcomes| (Just(outcomes.clone()), Just(outcomes).prop_shuffle())),
         thresholds in thresholds(),
         seed in any::<u8>(),
     ) {
         let past = |id: &str, indicator: &Indicator| past(seed, id, indicator);
-        let selected = select(&readings, thresholds, "", past);
+        let selected = select(&outcomes, thresholds, "", past);
         let of_shuffled = select(&shuffled, thresholds, "", past);
         prop_assert_eq!(&selected.tally, &of_shuffled.tally);
         prop_assert_eq!(whole(&selected), whole(&of_shuffled));
@@ -169,11 +169,11 @@ proptest! {
     fn the_earliest_stands_for_an_indicator_with_the_codes_of_all(
         detections in prop::collection::vec(detection(), 0..25),
     ) {
-        let readings: Vec<Reading> = detections.iter().cloned().map(|one| Reading::Detection(Box::new(one))).collect();
-        let Selected { submissions, .. } = select(&readings, Thresholds::default(), "", |_, _| Past::New);
+        let outcomes: Vec<AlertOutcome> = detections.iter().cloned().map(|one| AlertOutcome::Detection(Box::new(one))).collect();
+        let Selected { submissions, .. } = select(&outcomes, Thresholds::default(), "", |_, _| Past::New);
         let mut wanted: BTreeMap<&Indicator, Standing> = BTreeMap::new();
         for detection in &detections {
-            for indicator in detection.findings.iter().filter_map(|finding| finding.outcome.as_ref().ok()) {
+            for indicator in detection.mentions.iter().filter_map(|mention| mention.outcome.as_ref().ok()) {
                 let entry = wanted.entry(indicator).or_insert((detection.observed_at, BTreeSet::new(), None));
                 entry.0 = entry.0.min(detection.observed_at);
                 entry.1.extend(detection.mitre_codes.iter());
@@ -202,22 +202,22 @@ fn a_threshold_of_nothing_lets_everything_pass() {
 #[test]
 fn what_earlier_runs_did_decides_before_what_this_one_did() {
     let alert = |id: &str| {
-        Reading::Detection(Box::new(Detection {
+        AlertOutcome::Detection(Box::new(Detection {
             id: id.into(),
             observed_at: DateTime::UNIX_EPOCH,
             name: None,
             incident_name: None,
             scores: Scores::default(),
             mitre_codes: MitreCodes::default(),
-            findings: vec![Finding {
+            mentions: vec![Mention {
                 field: "ioc_value",
-                outcome: Indicator::parse(Claim::Domain, "example.com"),
+                outcome: Indicator::parse(ClaimedType::Domain, "example.com"),
             }],
         }))
     };
-    let readings = ["delivered", "held", "new", "newer"].map(alert);
+    let outcomes = ["delivered", "held", "new", "newer"].map(alert);
     let Selected { submissions, repeats, tally } =
-        select(&readings, Thresholds::default(), "", |id, _| match id {
+        select(&outcomes, Thresholds::default(), "", |id, _| match id {
             "delivered" => Past::Delivered,
             "held" => Past::Held,
             _ => Past::New,

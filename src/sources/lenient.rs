@@ -12,7 +12,7 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use crate::http::Broken;
+use crate::http::MalformedBody;
 
 /// The most elements of a list that are taken: a hundred times those of the largest page. A small answer
 /// can swell to a list of a hundred million zeros, and each takes the place of an alert.
@@ -20,22 +20,22 @@ const MOST_ELEMENTS: usize = 100_000;
 
 /// A list's element that is read when it is an object, and passed over when it is anything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Slot<T> {
+pub(super) enum Lenient<T> {
     /// An object of the wanted form.
-    Read(T),
+    Parsed(T),
     /// Something else.
-    Strange,
+    Malformed,
 }
 
 /// Decodes a page. Where a single element breaks the decoding (a key twice, a number beyond all
-/// ranges), the page is read again element by element, and only that one is [`Slot::Strange`].
+/// ranges), the page is read again element by element, and only that one is [`Lenient::Malformed`].
 ///
 /// `list` names the key whose value is the list of elements. The first of the two passes reads
 /// everything that real services send.
 ///
 /// # Errors
 /// When the bytes are not JSON at all, or not an object.
-pub(super) fn page<P, T>(bytes: &[u8], list: &str) -> Result<P, Broken>
+pub(super) fn page<P, T>(bytes: &[u8], list: &str) -> Result<P, MalformedBody>
 where
     P: DeserializeOwned + WithElements<T>,
     T: DeserializeOwned,
@@ -47,20 +47,21 @@ where
         Err(_) => serde_json::from_slice(bytes),
     };
     let error = match decoded {
-        Ok(Slot::Read(page)) => return Ok(page),
-        Ok(Slot::Strange) => return Err(Broken("not a JSON object".into())),
+        Ok(Lenient::Parsed(page)) => return Ok(page),
+        Ok(Lenient::Malformed) => return Err(MalformedBody("not a JSON object".into())),
         Err(error) => error,
     };
     let text = String::from_utf8_lossy(bytes);
     let mut keys: std::collections::BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(&text).map_err(|_| Broken::json(&error))?;
+        serde_json::from_str(&text).map_err(|_| MalformedBody::json(&error))?;
     let Elements(elements): Elements<Box<RawValue>> = match keys.remove(list) {
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| Broken::json(&error))?,
-        None => return Err(Broken::json(&error)),
+        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| MalformedBody::json(&error))?,
+        None => return Err(MalformedBody::json(&error)),
     };
-    let rest = serde_json::to_string(&keys).map_err(|error| Broken::json(&error))?;
-    let mut page: P = serde_json::from_str(&rest).map_err(|error| Broken::json(&error))?;
-    let slots = elements.iter().map(|raw| serde_json::from_str(raw.get()).unwrap_or(Slot::Strange));
+    let rest = serde_json::to_string(&keys).map_err(|error| MalformedBody::json(&error))?;
+    let mut page: P = serde_json::from_str(&rest).map_err(|error| MalformedBody::json(&error))?;
+    let slots =
+        elements.iter().map(|raw| serde_json::from_str(raw.get()).unwrap_or(Lenient::Malformed));
     page.set_elements(slots.collect());
     Ok(page)
 }
@@ -68,10 +69,10 @@ where
 /// A page whose elements can be put in after the rest was read.
 pub(super) trait WithElements<T> {
     /// Puts the elements in.
-    fn set_elements(&mut self, elements: Vec<Slot<T>>);
+    fn set_elements(&mut self, elements: Vec<Lenient<T>>);
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Slot<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Any(SlotReader(PhantomData)))
     }
@@ -170,9 +171,9 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
 {
-    Ok(match Slot::deserialize(deserializer)? {
-        Slot::Read(value) => value,
-        Slot::Strange => T::default(),
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Parsed(value) => value,
+        Lenient::Malformed => T::default(),
     })
 }
 
@@ -211,14 +212,14 @@ trait Reads<'de>: Sized {
 struct SlotReader<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Reads<'de> for SlotReader<T> {
-    type Value = Slot<T>;
+    type Value = Lenient<T>;
 
-    fn nothing(self) -> Slot<T> {
-        Slot::Strange
+    fn nothing(self) -> Lenient<T> {
+        Lenient::Malformed
     }
 
-    fn map<A: MapAccess<'de>>(self, map: A) -> Result<Slot<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Slot::Read)
+    fn map<A: MapAccess<'de>>(self, map: A) -> Result<Lenient<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Lenient::Parsed)
     }
 }
 

@@ -8,30 +8,31 @@
 
 pub mod carbonblack;
 pub mod crowdstrike;
-mod lanes;
 mod lenient;
-mod progress;
-mod seen;
+mod request_queue;
+mod seen_ids;
 #[cfg(test)]
 mod tests;
+mod watermark;
 
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
-use crate::detection::{Labels, Reading, Window};
+use crate::detection::{AlertOutcome, SourceInfo};
 use crate::failure::Failure;
 use crate::http::Http;
+use crate::window::Window;
 
 /// One page of alerts, read.
 #[derive(Debug)]
 pub struct Page {
     /// The alerts not seen before in this run.
-    pub readings: Vec<Reading>,
+    pub outcomes: Vec<AlertOutcome>,
     /// Every alert of the window before this instant (UTC) has been handed out with this page or
     /// earlier ones.
-    pub known_until: DateTime<Utc>,
+    pub complete_until: DateTime<Utc>,
     /// What the vendor said was wrong with this page although it sent alerts.
-    pub flaw: Option<Failure>,
+    pub partial_error: Option<Failure>,
     /// How many alerts the vendor says the window holds.
     pub total: Option<u64>,
 }
@@ -48,10 +49,10 @@ pub enum SourceSettings {
 impl SourceSettings {
     /// How this source is named.
     #[must_use]
-    pub const fn labels(&self) -> Labels {
+    pub const fn info(&self) -> SourceInfo {
         match self {
-            Self::CrowdStrike(_) => crowdstrike::LABELS,
-            Self::CarbonBlack(_) => carbonblack::LABELS,
+            Self::CrowdStrike(_) => crowdstrike::INFO,
+            Self::CarbonBlack(_) => carbonblack::INFO,
         }
     }
 
@@ -67,7 +68,7 @@ impl SourceSettings {
     /// How many pages are asked for side by side where nothing else is said: what each vendor's rate
     /// limit bears easily.
     #[must_use]
-    pub const fn usual_concurrency(&self) -> usize {
+    pub const fn default_concurrency(&self) -> usize {
         match self {
             Self::CrowdStrike(_) => 8,
             Self::CarbonBlack(_) => 4,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::http::Answer;
+use crate::http::Response;
 
 /// Any JSON value, a few levels deep.
 pub(super) fn any_json() -> impl Strategy<Value = Value> {
@@ -71,7 +71,7 @@ fn any_key() -> impl Strategy<Value = String> {
 }
 
 /// An answer that is a page with these alerts under that key.
-pub(super) fn answer_of(list: &str, alerts: &[Value]) -> Answer {
+pub(super) fn answer_of(list: &str, alerts: &[Value]) -> Response {
     let page = json!({list: alerts, "num_found": alerts.len(), "meta": {"pagination": {"total": alerts.len()}}});
-    Answer::made(200, page.to_string())
+    Response::made(200, page.to_string())
 }

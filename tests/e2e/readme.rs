@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use collective_insights::failure::{Kind, Signal};
+use collective_insights::failure::{FailureKind, Signal};
 use sandbox::{Service, World};
 use serde_json::Value;
 
@@ -115,15 +115,15 @@ fn the_commands_have_the_options_that_the_table_gives_them() {
 #[test]
 fn the_exit_codes_are_those_of_the_failures() {
     let real: BTreeSet<(String, String)> = [
-        Kind::Unexpected,
-        Kind::Configuration,
-        Kind::Partial,
-        Kind::Credentials,
-        Kind::Temporary,
-        Kind::Ledger,
-        Kind::Locked,
-        Kind::Interrupted(Signal::Interrupt),
-        Kind::Interrupted(Signal::Terminate),
+        FailureKind::Unexpected,
+        FailureKind::Configuration,
+        FailureKind::Partial,
+        FailureKind::Credentials,
+        FailureKind::Temporary,
+        FailureKind::Ledger,
+        FailureKind::Locked,
+        FailureKind::Interrupted(Signal::Interrupt),
+        FailureKind::Interrupted(Signal::Terminate),
     ]
     .into_iter()
     .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))

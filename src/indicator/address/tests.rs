@@ -1,5 +1,5 @@
-use crate::indicator::Claim::Address;
-use crate::indicator::Refusal::{Invalid, Private};
+use crate::indicator::ClaimedType::Address;
+use crate::indicator::RejectReason::{Invalid, Private};
 use crate::indicator::tests::check;
 
 #[test]

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::outbox::count;
 use super::quota::add_used;
 use super::{Entry, EntryId, Ledger, TenantId, TenantKey};
-use crate::indicator::{Claim, Indicator};
+use crate::indicator::{ClaimedType, Indicator};
 
 const TOKEN: &str = "t0k3n";
 
@@ -45,7 +45,7 @@ fn tenant(ledger: &Ledger) -> TenantId {
 }
 
 fn domain(name: &str) -> Indicator {
-    Indicator::parse(Claim::Domain, &format!("{name}.evil.net")).unwrap()
+    Indicator::parse(ClaimedType::Domain, &format!("{name}.evil.net")).unwrap()
 }
 
 /// An entry whose item says what it is, so that a test can tell which one came back.

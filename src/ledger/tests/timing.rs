@@ -61,7 +61,7 @@ fn timing() {
 /// An entry of about the size that vendors and items have.
 fn numbered(n: usize) -> Entry {
     Entry {
-        indicator: Indicator::parse(Claim::Sha256, &format!("{n:064x}")).unwrap(),
+        indicator: Indicator::parse(ClaimedType::Sha256, &format!("{n:064x}")).unwrap(),
         severity: u8::try_from(n % 100).ok(),
         item: format!(r#"{{"ioc":{n},"pad":"{}"}}"#, "y".repeat(600)),
         detections: vec![format!("{n:x}:ind:{n:032}:{}", "x".repeat(60))],

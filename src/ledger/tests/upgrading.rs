@@ -120,7 +120,7 @@ fn submission(ledger: &Ledger, (detection, value): (&str, &str)) -> Entry {
     let (detection, value): (String, String) =
         ledger.view().db().query_row(select, [detection, value], |row| row.try_into()).unwrap();
     Entry {
-        indicator: Indicator::parse(Claim::Sha256, &value).unwrap(),
+        indicator: Indicator::parse(ClaimedType::Sha256, &value).unwrap(),
         ..entry("again", None, &[&detection])
     }
 }

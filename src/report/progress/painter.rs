@@ -10,7 +10,7 @@ use console::Term;
 use indicatif::style::TemplateError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
-use super::{Paint, Progress, Work, counted, in_quarantine};
+use super::{Progress, Styler, Work, counted, in_quarantine};
 
 /// How long one picture stands.
 const FRAME: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ impl Painter {
     pub fn start(
         progress: Progress,
         terminal: impl TermLike + Clone + 'static,
-        paint: Paint,
+        paint: Styler,
     ) -> Option<Self> {
         let (going, ended) = mpsc::channel::<()>();
         let draw = move || {
@@ -43,7 +43,7 @@ impl Painter {
             let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
             let bar = ProgressBar::with_draw_target(None, target).with_style(style);
             loop {
-                line.set(Picture::of(&progress).line(terminal.width(), paint));
+                line.set(Frame::of(&progress).line(terminal.width(), paint));
                 bar.tick();
                 if ended.recv_timeout(FRAME) != Err(RecvTimeoutError::Timeout) {
                     break;
@@ -68,26 +68,26 @@ impl Painter {
 
 /// What the line says.
 #[derive(Debug, PartialEq, Eq)]
-struct Picture {
+struct Frame {
     label: &'static str,
     /// How much of how much, for the bar.
     part: Option<(u64, u64)>,
     words: String,
 }
 
-impl Picture {
+impl Frame {
     fn of(progress: &Progress) -> Self {
         let work = progress.work();
         if let Some(wait) = progress.wait() {
-            let words = work.in_words().map(|words| format!("; {words}"));
-            return Self::words(format!("Waiting {wait}{}", words.unwrap_or_default()));
+            let words = work.describe().map(|words| format!("; {words}"));
+            return Self::text(format!("Waiting {wait}{}", words.unwrap_or_default()));
         }
         let seconds = progress.0.begun.elapsed().as_secs();
         let time = format!("{}:{:02}", seconds / 60, seconds % 60);
         match work {
-            Work::Short => Self::words(format!("Working, {time}")),
+            Work::Idle => Self::text(format!("Working, {time}")),
             Work::Reading { pages: 0, total: None, .. } => {
-                Self::words(format!("Reading alerts, {time}"))
+                Self::text(format!("Reading alerts, {time}"))
             }
             Work::Reading { pages, alerts, total } => {
                 let of_total = total.map(|total| format!(" of {total}"));
@@ -102,7 +102,7 @@ impl Picture {
                 }
             }
             Work::Storing { submissions } => {
-                Self::words(format!("Storing {submissions} submissions, {time}"))
+                Self::text(format!("Storing {submissions} submissions, {time}"))
             }
             Work::Sending { batches, sent, refused, all } => Self {
                 label: "Sending",
@@ -116,12 +116,12 @@ impl Picture {
         }
     }
 
-    fn words(words: String) -> Self {
+    fn text(words: String) -> Self {
         Self { label: "", part: None, words }
     }
 
     /// The line, no wider than it may be. It is ASCII, for every locale.
-    fn line(&self, width: u16, paint: Paint) -> String {
+    fn line(&self, width: u16, paint: Styler) -> String {
         if let Some((done, all)) = self.part
             && width >= WIDE_ENOUGH_FOR_A_BAR
         {
@@ -160,7 +160,7 @@ impl Line {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
-    fn style(&self, paint: Paint) -> Result<ProgressStyle, TemplateError> {
+    fn style(&self, paint: Styler) -> Result<ProgressStyle, TemplateError> {
         let line = Arc::clone(&self.0);
         let write = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             // Writing to a String cannot fail.
@@ -226,7 +226,7 @@ impl TermLike for Margin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Waits;
+    use crate::http::PendingWaits;
     use std::time::Instant;
 
     /// A terminal of one line that remembers what stands in it, and all that ever stood in it.
@@ -302,7 +302,7 @@ mod tests {
 
     fn drawing() -> (Progress, Recorder) {
         let (progress, terminal) = (Progress::default(), Recorder::default());
-        let plain = Paint::new(clap::ColorChoice::Never, &io::stderr());
+        let plain = Styler::new(clap::ColorChoice::Never, &io::stderr());
         *progress.painter() = Painter::start(progress.clone(), terminal.clone(), plain);
         (progress, terminal)
     }
@@ -316,7 +316,7 @@ mod tests {
         progress.clear();
         assert_eq!(terminal.line(), "");
         let drawn = terminal.drawn();
-        progress.set(Work::Short);
+        progress.set(Work::Idle);
         progress.clear();
         thread::sleep(FRAME * 2);
         assert_eq!(terminal.drawn(), drawn, "nothing is drawn any more");
@@ -344,11 +344,11 @@ mod tests {
     #[test]
     fn a_wait_takes_the_place_of_the_bar() {
         let (progress, terminal) = drawing();
-        let waits = Waits::default();
+        let waits = PendingWaits::default();
         progress.follow(waits.clone());
         progress.set(HALF);
         let until = tokio::time::Instant::now() + Duration::from_secs(250);
-        let waiting = waits.begin("api.us-2.crowdstrike.com", until);
+        let waiting = waits.start("api.us-2.crowdstrike.com", until);
         terminal.until("s for api.us-2.crowdstrike.com; read 100000 of 200000 alerts");
         drop(waiting);
         terminal.until("Reading alerts [");
@@ -359,18 +359,18 @@ mod tests {
 
     #[test]
     fn every_picture_fits() {
-        let plain = Paint::new(clap::ColorChoice::Never, &io::stderr());
-        let painted = Paint::new(clap::ColorChoice::Always, &io::stderr());
+        let plain = Styler::new(clap::ColorChoice::Never, &io::stderr());
+        let styled = Styler::new(clap::ColorChoice::Always, &io::stderr());
         let progress = Progress::default();
         let huge = Some(u64::MAX);
         for total in [None, Some(0), Some(1), huge] {
             progress.set(Work::Reading { pages: u64::MAX, alerts: u64::MAX, total });
-            let picture = Picture::of(&progress);
+            let picture = Frame::of(&progress);
             for width in 1..200 {
                 let line = picture.line(width, plain);
                 let fits = usize::from(width.saturating_sub(SPINNER));
                 assert!(line.len() <= fits, "{width}: {line:?}");
-                let coloured = picture.line(width, painted);
+                let coloured = picture.line(width, styled);
                 assert_eq!(console::strip_ansi_codes(&coloured), line);
             }
         }

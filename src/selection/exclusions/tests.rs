@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::indicator::Claim;
+use crate::indicator::ClaimedType;
 
 const SHA256: &str = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
 const SHA1: &str = "3395856ce81f2b7382dee72602f798b642f14140";
@@ -15,7 +15,7 @@ fn list(text: &str) -> Exclusions {
     parse(text).unwrap()
 }
 
-fn covers(list: &Exclusions, claim: Claim, text: &str) -> bool {
+fn covers(list: &Exclusions, claim: ClaimedType, text: &str) -> bool {
     list.covers(&Indicator::parse(claim, text).unwrap())
 }
 
@@ -33,38 +33,38 @@ fn an_empty_list_covers_nothing() {
     ] {
         assert!(list.is_empty());
         assert_eq!(list.len(), 0);
-        assert!(!covers(&list, Claim::Domain, "example.com"));
-        assert!(!covers(&list, Claim::Url, "http://8.8.8.8/"));
+        assert!(!covers(&list, ClaimedType::Domain, "example.com"));
+        assert!(!covers(&list, ClaimedType::Url, "http://8.8.8.8/"));
     }
 }
 
 #[test]
 fn hashes_cover_themselves() {
     let list = list(&format!("{SHA256}\n{}\n", MD5.to_uppercase()));
-    assert!(covers(&list, Claim::Sha256, SHA256));
-    assert!(covers(&list, Claim::Md5, MD5));
-    assert!(!covers(&list, Claim::Sha1, SHA1));
+    assert!(covers(&list, ClaimedType::Sha256, SHA256));
+    assert!(covers(&list, ClaimedType::Md5, MD5));
+    assert!(!covers(&list, ClaimedType::Sha1, SHA1));
 }
 
 #[test]
 fn a_name_covers_itself_and_urls_on_it() {
     let list = list("Example.COM.\n");
-    assert!(covers(&list, Claim::Domain, "example.com"));
-    assert!(covers(&list, Claim::Url, "https://user@EXAMPLE.com:8443/x"));
-    assert!(!covers(&list, Claim::Domain, "www.example.com"));
-    assert!(!covers(&list, Claim::Url, "https://www.example.com/"));
-    assert!(!covers(&list, Claim::Domain, "notexample.com"));
+    assert!(covers(&list, ClaimedType::Domain, "example.com"));
+    assert!(covers(&list, ClaimedType::Url, "https://user@EXAMPLE.com:8443/x"));
+    assert!(!covers(&list, ClaimedType::Domain, "www.example.com"));
+    assert!(!covers(&list, ClaimedType::Url, "https://www.example.com/"));
+    assert!(!covers(&list, ClaimedType::Domain, "notexample.com"));
 }
 
 #[test]
 fn a_dot_in_front_covers_all_below_as_well() {
     let list = list(".example.com\n");
     for name in ["example.com", "www.example.com", "a.b.c.example.com"] {
-        assert!(covers(&list, Claim::Domain, name));
-        assert!(covers(&list, Claim::Url, &format!("http://{name}/")));
+        assert!(covers(&list, ClaimedType::Domain, name));
+        assert!(covers(&list, ClaimedType::Url, &format!("http://{name}/")));
     }
     for name in ["notexample.com", "example.com.net", "xexample.com"] {
-        assert!(!covers(&list, Claim::Domain, name));
+        assert!(!covers(&list, ClaimedType::Domain, name));
     }
 }
 
@@ -72,23 +72,23 @@ fn a_dot_in_front_covers_all_below_as_well() {
 fn addresses_and_networks_cover_urls_on_them() {
     let list = list("8.8.8.8\n9.9.9.77/24\n2606:4700::/32\n::ffff:1.1.1.0/120\n::ffff:1.0.0.1\n");
     for address in ["8.8.8.8", "::ffff:8.8.8.8", "9.9.9.0", "9.9.9.255", "1.1.1.1", "1.0.0.1"] {
-        assert!(covers(&list, Claim::Address, address), "{address}");
+        assert!(covers(&list, ClaimedType::Address, address), "{address}");
     }
-    assert!(covers(&list, Claim::Address, "2606:4700::1111"));
-    assert!(covers(&list, Claim::Url, "http://8.8.8.8/x"));
-    assert!(covers(&list, Claim::Url, "http://[2606:4700::1111]:81/x"));
+    assert!(covers(&list, ClaimedType::Address, "2606:4700::1111"));
+    assert!(covers(&list, ClaimedType::Url, "http://8.8.8.8/x"));
+    assert!(covers(&list, ClaimedType::Url, "http://[2606:4700::1111]:81/x"));
     for address in ["8.8.8.9", "9.9.10.0", "1.1.2.0", "2606:4701::1"] {
-        assert!(!covers(&list, Claim::Address, address), "{address}");
+        assert!(!covers(&list, ClaimedType::Address, address), "{address}");
     }
 }
 
 #[test]
 fn a_url_covers_itself_alone() {
     let list = list("HTTPS://me:secret@Example.com:443/a#b # not this\n");
-    assert!(covers(&list, Claim::Url, "https://example.com/a#b"));
-    assert!(!covers(&list, Claim::Url, "https://example.com/a"));
-    assert!(!covers(&list, Claim::Url, "http://example.com/a#b"));
-    assert!(!covers(&list, Claim::Domain, "example.com"));
+    assert!(covers(&list, ClaimedType::Url, "https://example.com/a#b"));
+    assert!(!covers(&list, ClaimedType::Url, "https://example.com/a"));
+    assert!(!covers(&list, ClaimedType::Url, "http://example.com/a#b"));
+    assert!(!covers(&list, ClaimedType::Domain, "example.com"));
 }
 
 #[test]
@@ -106,10 +106,10 @@ fn comments_line_ends_and_a_byte_order_mark_do_not_matter() {
         "\u{feff}# header\r\n\r\n  {SHA256}  # remark\r{MD5}#remark\n\r\texample.com\t\n8.8.8.8"
     ));
     assert_eq!(list.len(), 4);
-    assert!(covers(&list, Claim::Sha256, SHA256));
-    assert!(covers(&list, Claim::Md5, MD5));
-    assert!(covers(&list, Claim::Domain, "example.com"));
-    assert!(covers(&list, Claim::Address, "8.8.8.8"));
+    assert!(covers(&list, ClaimedType::Sha256, SHA256));
+    assert!(covers(&list, ClaimedType::Md5, MD5));
+    assert!(covers(&list, ClaimedType::Domain, "example.com"));
+    assert!(covers(&list, ClaimedType::Address, "8.8.8.8"));
 }
 
 #[test]
@@ -166,18 +166,18 @@ fn the_example_is_understood() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("exclusions.example.txt");
     let list = Exclusions::read(&path).unwrap();
     for (claim, text) in [
-        (Claim::Sha256, SHA256),
-        (Claim::Sha1, SHA1),
-        (Claim::Md5, MD5),
-        (Claim::Domain, "example.com"),
-        (Claim::Domain, "www.example.org"),
-        (Claim::Url, "https://www.example.org/any/page"),
-        (Claim::Url, "https://www.example.com/manual#chapter-2"),
-        (Claim::Url, "https://www.example.net/map?at=52.5,13.4"),
+        (ClaimedType::Sha256, SHA256),
+        (ClaimedType::Sha1, SHA1),
+        (ClaimedType::Md5, MD5),
+        (ClaimedType::Domain, "example.com"),
+        (ClaimedType::Domain, "www.example.org"),
+        (ClaimedType::Url, "https://www.example.org/any/page"),
+        (ClaimedType::Url, "https://www.example.com/manual#chapter-2"),
+        (ClaimedType::Url, "https://www.example.net/map?at=52.5,13.4"),
     ] {
         assert!(covers(&list, claim, text), "{text}");
     }
-    assert!(!covers(&list, Claim::Domain, "www.example.com"));
+    assert!(!covers(&list, ClaimedType::Domain, "www.example.com"));
     assert_eq!(list.len(), 18);
 }
 
@@ -186,8 +186,8 @@ fn debug_tells_the_count_only() {
     assert_eq!(format!("{:?}", list("example.com\n8.8.8.8")), "Exclusions(2)");
 }
 
-fn claims() -> [Claim; 6] {
-    use Claim::{Address, Domain, Md5, Sha1, Sha256, Url};
+fn claims() -> [ClaimedType; 6] {
+    use ClaimedType::{Address, Domain, Md5, Sha1, Sha256, Url};
     [Sha256, Sha1, Md5, Domain, Address, Url]
 }
 

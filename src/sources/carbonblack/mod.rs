@@ -1,9 +1,9 @@
 //! Carbon Black Cloud: the Alerts API v7.
 
+mod errors;
 mod mapping;
 mod reader;
-mod refusal;
-mod round;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -13,11 +13,11 @@ use secrecy::SecretString;
 
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
-use crate::detection::{Labels, Reading};
-use crate::http::Broken;
+use crate::detection::{AlertOutcome, SourceInfo};
+use crate::http::MalformedBody;
 
 /// How Carbon Black Cloud is named.
-pub const LABELS: Labels = Labels {
+pub const INFO: SourceInfo = SourceInfo {
     name: "carbonblack",
     title: "Carbon Black Cloud",
     source_type: "carbonblack:cloud",
@@ -26,7 +26,7 @@ pub const LABELS: Labels = Labels {
 
 /// Which hash of an alert is its indicator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum IndicatorChoice {
+pub enum HashChoice {
     /// The acting process: what the older script sends. For a watchlist hit it is often a clean
     /// system program.
     #[default]
@@ -49,7 +49,7 @@ pub struct Settings {
     /// The API id.
     pub api_id: SecretString,
     /// Which hashes are indicators.
-    pub indicator: IndicatorChoice,
+    pub indicator: HashChoice,
 }
 
 impl Settings {
@@ -63,7 +63,7 @@ impl Settings {
 ///
 /// # Errors
 /// When the bytes are no page.
-pub fn read_page(bytes: &[u8], choice: IndicatorChoice) -> Result<Vec<Reading>, Broken> {
+pub fn read_page(bytes: &[u8], choice: HashChoice) -> Result<Vec<AlertOutcome>, MalformedBody> {
     let page = wire::decode(bytes)?;
     let slots = page.results.into_iter();
     Ok(slots.map(|slot| mapping::of_slot(slot, choice)).collect())

@@ -1,4 +1,4 @@
-//! Reading a window of Carbon Black's alerts: rounds of at most 10,000 rows, pages side by side.
+//! AlertOutcome a window of Carbon Black's alerts: rounds of at most 10,000 rows, pages side by side.
 
 use std::sync::Arc;
 
@@ -7,30 +7,31 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
-use super::round::{LAST_ROW, Round, Rows};
+use super::rows::{LAST_ROW, RowPage, RowRange};
 use super::wire::{self, Alert, AlertPage, Exclusions, Search, Sort, TimeRange};
-use super::{IndicatorChoice, Settings, mapping, refusal};
-use crate::detection::{Reading, Window};
-use crate::failure::{Failure, Kind};
-use crate::http::{Call, Http, Reply};
+use super::{HashChoice, Settings, errors, mapping};
+use crate::detection::AlertOutcome;
+use crate::failure::{Failure, FailureKind};
+use crate::http::{Http, Reply, Request};
 use crate::sources::Page;
-use crate::sources::lanes::Lanes;
-use crate::sources::lenient::Slot;
-use crate::sources::seen::Seen;
+use crate::sources::lenient::Lenient;
+use crate::sources::request_queue::RequestQueue;
+use crate::sources::seen_ids::SeenIds;
+use crate::window::Window;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 
-type Answered = (Rows, Result<AlertPage, Failure>);
+type Answered = (RowPage, Result<AlertPage, Failure>);
 
 /// Reads a window of Carbon Black's alerts.
 #[derive(Debug)]
 pub struct Reader {
-    desk: Arc<Desk>,
+    client: Arc<SearchClient>,
     window: Window,
-    indicator: IndicatorChoice,
-    lanes: Lanes<Rows, Answered>,
-    round: Round,
-    alerts: Seen,
+    indicator: HashChoice,
+    queue: RequestQueue<RowPage, Answered>,
+    round: RowRange,
+    alerts: SeenIds,
     total: Option<u64>,
 }
 
@@ -42,19 +43,19 @@ impl Reader {
         window: Window,
         concurrency: usize,
     ) -> Self {
-        let (round, first) = Round::new(window.start);
-        let mut lanes = Lanes::new(concurrency);
-        lanes.push(first);
+        let (round, first) = RowRange::new(window.start);
+        let mut queue = RequestQueue::new(concurrency);
+        queue.push(first);
         Self {
-            desk: Arc::new(Desk {
-                http: http.side_by_side(concurrency),
+            client: Arc::new(SearchClient {
+                http: http.with_concurrency(concurrency),
                 settings: settings.clone(),
             }),
             window,
             indicator: settings.indicator,
-            lanes,
+            queue,
             round,
-            alerts: Seen::default(),
+            alerts: SeenIds::default(),
             total: None,
         }
     }
@@ -63,11 +64,11 @@ impl Reader {
     pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
             let span = Window { start: self.round.start, end: self.window.end };
-            let desk = &self.desk;
-            let answered = self.lanes.next(|rows| ask(Arc::clone(desk), span, rows)).await?;
+            let client = &self.client;
+            let answered = self.queue.next(|rows| ask(Arc::clone(client), span, rows)).await?;
             match answered {
                 Some((rows, page)) => return Ok(Some(self.take(rows, page?))),
-                None if self.round.leaves_rows() => self.begin_next_round()?,
+                None if self.round.is_truncated() => self.begin_next_round()?,
                 None => return Ok(None),
             }
         }
@@ -77,37 +78,40 @@ impl Reader {
     /// inclusive, and what was read already is recognised. (One millisecond more, as the vendor's own
     /// tools do, would lose alerts that share the instant.)
     fn begin_next_round(&mut self) -> Result<(), Failure> {
-        let known_until = self.round.known_until();
-        if known_until <= self.round.start {
-            return Err(refusal::crowded_instant(&instant(known_until), LAST_ROW));
+        let complete_until = self.round.complete_until();
+        if complete_until <= self.round.start {
+            return Err(errors::too_many_at_instant(&instant(complete_until), LAST_ROW));
         }
-        let (round, first) = Round::new(known_until);
+        let (round, first) = RowRange::new(complete_until);
         self.round = round;
-        self.lanes.push(first);
+        self.queue.push(first);
         Ok(())
     }
 
-    fn take(&mut self, rows: Rows, page: AlertPage) -> Page {
+    fn take(&mut self, rows: RowPage, page: AlertPage) -> Page {
         let got = u32::try_from(page.results.len()).unwrap_or(u32::MAX);
         // The first number counts the whole window; those of later rounds count what is left of it.
         self.total = self.total.or(page.num_found);
-        let (readings, latest) = self.readings(page.results);
+        let (outcomes, latest) = self.outcomes(page.results);
         for rows in self.round.take(rows, got, latest, page.num_found) {
-            self.lanes.push(rows);
+            self.queue.push(rows);
         }
-        let finished = self.lanes.is_empty() && !self.round.leaves_rows();
-        let known_until = if finished { self.window.end } else { self.round.known_until() };
-        Page { readings, known_until, flaw: None, total: self.total }
+        let finished = self.queue.is_empty() && !self.round.is_truncated();
+        let complete_until = if finished { self.window.end } else { self.round.complete_until() };
+        Page { outcomes, complete_until, partial_error: None, total: self.total }
     }
 
     /// The alerts of a page that are of this window and new to this run, and the latest instant at
     /// which one became searchable.
-    fn readings(&mut self, slots: Vec<Slot<Alert>>) -> (Vec<Reading>, Option<DateTime<Utc>>) {
-        let mut readings = Vec::with_capacity(slots.len());
+    fn outcomes(
+        &mut self,
+        slots: Vec<Lenient<Alert>>,
+    ) -> (Vec<AlertOutcome>, Option<DateTime<Utc>>) {
+        let mut outcomes = Vec::with_capacity(slots.len());
         let mut latest = None;
         for slot in slots {
-            let Slot::Read(alert) = slot else {
-                readings.push(Reading::STRANGE);
+            let Lenient::Parsed(alert) = slot else {
+                outcomes.push(AlertOutcome::MALFORMED);
                 continue;
             };
             if let Some(searchable) = alert.backend_timestamp {
@@ -118,10 +122,10 @@ impl Reader {
                 latest = latest.max(Some(searchable));
             }
             if alert.id.as_deref().is_none_or(|id| self.alerts.is_new(id)) {
-                readings.push(mapping::reading(alert, self.indicator));
+                outcomes.push(mapping::reading(alert, self.indicator));
             }
         }
-        (readings, latest)
+        (outcomes, latest)
     }
 }
 
@@ -131,41 +135,42 @@ pub(in crate::sources) async fn probe(
     http: &Http,
     window: Window,
 ) -> Result<Option<u64>, Failure> {
-    let desk = Desk { http: http.clone(), settings: settings.clone() };
-    Ok(desk.search(window, Rows { start: 1, count: 1 }).await?.num_found)
+    let client = SearchClient { http: http.clone(), settings: settings.clone() };
+    Ok(client.search(window, RowPage { start: 1, count: 1 }).await?.num_found)
 }
 
 /// What every search needs.
 #[derive(Debug)]
-struct Desk {
+struct SearchClient {
     http: Http,
     settings: Settings,
 }
 
 /// Asks for a page of rows.
-async fn ask(desk: Arc<Desk>, span: Window, rows: Rows) -> Answered {
-    let page = desk.search(span, rows).await;
+async fn ask(client: Arc<SearchClient>, span: Window, rows: RowPage) -> Answered {
+    let page = client.search(span, rows).await;
     (rows, page)
 }
 
-impl Desk {
-    async fn search(&self, span: Window, rows: Rows) -> Result<AlertPage, Failure> {
-        let call = self.call(span, rows)?;
-        let reply =
-            self.http.send(&call, |answer| wire::alert_page(answer, rows.start)).await.map_err(
-                |trouble| {
-                    let mut failure = trouble.into_failure();
-                    failure.message = format!("Carbon Black Cloud: {}", failure.message);
-                    failure
-                },
-            )?;
+impl SearchClient {
+    async fn search(&self, span: Window, rows: RowPage) -> Result<AlertPage, Failure> {
+        let request = self.request(span, rows)?;
+        let reply = self
+            .http
+            .send(&request, |response| wire::alert_page(response, rows.start))
+            .await
+            .map_err(|trouble| {
+                let mut failure = trouble.into_failure();
+                failure.message = format!("Carbon Black Cloud: {}", failure.message);
+                failure
+            })?;
         match reply {
             Reply::Success(page) => Ok(page),
-            Reply::Refused(answer) => Err(refusal::search(&answer, call.host())),
+            Reply::Rejected(response) => Err(errors::search(&response, request.host())),
         }
     }
 
-    fn call(&self, span: Window, rows: Rows) -> Result<Call, Failure> {
+    fn request(&self, span: Window, rows: RowPage) -> Result<Request, Failure> {
         let search = Search {
             time_range: TimeRange { start: instant(span.start), end: instant(span.end) },
             start: rows.start,
@@ -175,7 +180,7 @@ impl Desk {
         };
         let body = serde_json::to_vec(&search).map_err(|error| {
             Failure::new(
-                Kind::Unexpected,
+                FailureKind::Unexpected,
                 format!("a search could not be written as JSON: {error}"),
                 "Report this.",
             )
@@ -184,7 +189,7 @@ impl Desk {
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (TOKEN_HEADER, self.token()?),
         ];
-        Ok(Call {
+        Ok(Request {
             method: Method::POST,
             url: self.url(),
             headers: HeaderMap::from_iter(headers),
@@ -204,7 +209,7 @@ impl Desk {
             (self.settings.secret.expose_secret(), self.settings.api_id.expose_secret());
         let mut token = HeaderValue::try_from(format!("{secret}/{id}")).map_err(|_| {
             Failure::new(
-                Kind::Configuration,
+                FailureKind::Configuration,
                 "the Carbon Black API secret or id holds characters that no header can carry",
                 "Check --secret (CB_SECRET) and --api-id (CB_API_ID) for stray characters such as line breaks.",
             )

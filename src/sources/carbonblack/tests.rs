@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::{IndicatorChoice, mapping, wire};
-use crate::detection::Reading;
-use crate::sources::lenient::Slot;
+use super::{HashChoice, mapping, wire};
+use crate::detection::AlertOutcome;
+use crate::sources::lenient::Lenient;
 use crate::sources::tests::{answer_of, any_alert};
 
 const KNOWN: &[&str] = &[
@@ -26,11 +26,11 @@ proptest! {
         let page = wire::alert_page(&answer_of("results", &alerts), 1).unwrap();
         prop_assert_eq!(page.results.len(), alerts.len());
         for (slot, alert) in page.results.into_iter().zip(&alerts) {
-            prop_assert_eq!(matches!(slot, Slot::Read(_)), alert.is_object());
-            if let Slot::Read(alert) = slot
-                && let Reading::Detection(detection) = mapping::reading(alert, IndicatorChoice::Both)
+            prop_assert_eq!(matches!(slot, Lenient::Parsed(_)), alert.is_object());
+            if let Lenient::Parsed(alert) = slot
+                && let AlertOutcome::Detection(detection) = mapping::reading(alert, HashChoice::Both)
             {
-                prop_assert!(!detection.id.is_empty() && !detection.findings.is_empty());
+                prop_assert!(!detection.id.is_empty() && !detection.mentions.is_empty());
             }
         }
     }

@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::http::{Answer, Broken};
-use crate::sources::lenient::{self, Slot, WithElements};
+use crate::http::{MalformedBody, Response};
+use crate::sources::lenient::{self, Lenient, WithElements};
 
 /// The body of a search.
 #[derive(Debug, Serialize)]
@@ -13,7 +13,7 @@ pub(super) struct Search {
     pub time_range: TimeRange,
     /// The first row, counted from 1.
     pub start: u32,
-    /// Rows a page.
+    /// RowPage a page.
     pub rows: u32,
     pub sort: [Sort; 1],
     pub exclusions: Exclusions,
@@ -44,7 +44,7 @@ pub(super) struct Exclusions {
 #[serde(default)]
 pub(super) struct AlertPage {
     #[serde(deserialize_with = "lenient::elements")]
-    pub results: Vec<Slot<Alert>>,
+    pub results: Vec<Lenient<Alert>>,
     #[serde(deserialize_with = "lenient::count")]
     pub num_found: Option<u64>,
 }
@@ -79,7 +79,7 @@ pub(super) struct Alert {
 }
 
 impl WithElements<Alert> for AlertPage {
-    fn set_elements(&mut self, elements: Vec<Slot<Alert>>) {
+    fn set_elements(&mut self, elements: Vec<Lenient<Alert>>) {
         self.results = elements;
     }
 }
@@ -88,7 +88,7 @@ impl WithElements<Alert> for AlertPage {
 ///
 /// # Errors
 /// When it is no JSON object.
-pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, Broken> {
+pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
     lenient::page(bytes, "results")
 }
 
@@ -97,12 +97,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, Broken> {
 /// # Errors
 /// When it is no JSON, says neither that there are alerts nor that there are none, or says that there
 /// are and holds none: taken for empty, it would lose them.
-pub(super) fn alert_page(answer: &Answer, first: u32) -> Result<AlertPage, Broken> {
-    let page = decode(&answer.body)?;
+pub(super) fn alert_page(response: &Response, first: u32) -> Result<AlertPage, MalformedBody> {
+    let page = decode(&response.body)?;
     match page.num_found {
         _ if !page.results.is_empty() => Ok(page),
-        None => Err(Broken("it holds neither alerts nor their number".into())),
-        Some(found) if found >= u64::from(first) => Err(Broken(format!(
+        None => Err(MalformedBody("it holds neither alerts nor their number".into())),
+        Some(found) if found >= u64::from(first) => Err(MalformedBody(format!(
             "it holds no alerts from row {first} on and says that there are {found}"
         ))),
         Some(_) => Ok(page),

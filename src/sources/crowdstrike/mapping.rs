@@ -5,36 +5,36 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::wire::Alert;
-use crate::detection::{Detection, Finding, Reading, Scores};
-use crate::indicator::{Claim, Indicator, Refusal};
+use crate::detection::{AlertOutcome, Detection, Mention, Scores};
+use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::mitre::{MitreCode, MitreCodes};
-use crate::sources::lenient::Slot;
+use crate::sources::lenient::Lenient;
 
 /// What is kept of one alert.
 #[derive(Debug)]
-pub(super) struct Element {
+pub(super) struct ParsedAlert {
     /// The alert's identity, by which repeats are told.
     pub id: Option<String>,
     /// When it reached the store.
     pub created: Option<DateTime<Utc>>,
-    pub reading: Reading,
+    pub reading: AlertOutcome,
 }
 
 /// Reads one alert.
-pub(super) fn element(alert: Alert<'_>) -> Element {
+pub(super) fn parse_alert(alert: Alert<'_>) -> ParsedAlert {
     let id = alert.composite_id.as_ref().or(alert.id.as_ref());
-    Element {
+    ParsedAlert {
         id: id.map(|id| id.clone().into_owned()),
         created: alert.created_timestamp,
         reading: reading(alert),
     }
 }
 
-fn reading(alert: Alert<'_>) -> Reading {
+fn reading(alert: Alert<'_>) -> AlertOutcome {
     let scores = Scores { severity: alert.severity, confidence: alert.confidence };
-    let findings = findings(&alert);
-    if findings.is_empty() {
-        return Reading::WithoutIndicator(scores);
+    let mentions = mentions(&alert);
+    if mentions.is_empty() {
+        return AlertOutcome::WithoutIndicator(scores);
     }
     let mitre_codes = mitre_codes(&alert);
     // When the behaviour happened; `created_timestamp` is when the alert reached the store.
@@ -42,31 +42,31 @@ fn reading(alert: Alert<'_>) -> Reading {
     let id = alert.composite_id.or(alert.id).map(Cow::into_owned);
     let title = alert.display_name.or(alert.name);
     match (id, observed_at) {
-        (Some(id), Some(observed_at)) => Reading::Detection(Box::new(Detection {
+        (Some(id), Some(observed_at)) => AlertOutcome::Detection(Box::new(Detection {
             id,
             observed_at,
             name: alert.description.or_else(|| title.clone()).map(Cow::into_owned),
             incident_name: title.map(Cow::into_owned),
             scores,
             mitre_codes,
-            findings,
+            mentions,
         })),
-        (None, _) => Reading::Unreadable { id: None, why: "it has no composite_id" },
-        (id, None) => Reading::Unreadable {
+        (None, _) => AlertOutcome::Unreadable { id: None, why: "it has no composite_id" },
+        (id, None) => AlertOutcome::Unreadable {
             id,
             why: "it has neither a readable timestamp nor created_timestamp",
         },
     }
 }
 
-fn findings(alert: &Alert<'_>) -> Vec<Finding> {
+fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
     let contexts = alert.ioc_context.iter().filter_map(|slot| match slot {
-        Slot::Read(context) => Some((
+        Lenient::Parsed(context) => Some((
             "ioc_context.ioc_value",
             context.ioc_type.as_deref(),
             context.ioc_value.as_deref(),
         )),
-        Slot::Strange => None,
+        Lenient::Malformed => None,
     });
     std::iter::once(("ioc_value", alert.ioc_type.as_deref(), alert.ioc_value.as_deref()))
         .chain(contexts)
@@ -77,11 +77,11 @@ fn findings(alert: &Alert<'_>) -> Vec<Finding> {
 
 /// One `ioc_value` can hold several values, split by commas: hashes, domains and addresses do, and a
 /// comma inside a URL is part of it.
-fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Finding> {
-    let outcome = |claim, text: &str| Finding { field, outcome: Indicator::parse(claim, text) };
+fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Mention> {
+    let outcome = |claim, text: &str| Mention { field, outcome: Indicator::parse(claim, text) };
     match claim(ioc_type) {
-        None => vec![Finding { field, outcome: Err(Refusal::Unsupported) }],
-        Some(Claim::Url) => vec![outcome(Claim::Url, value)],
+        None => vec![Mention { field, outcome: Err(RejectReason::Unsupported) }],
+        Some(ClaimedType::Url) => vec![outcome(ClaimedType::Url, value)],
         Some(claim) => value
             .split(',')
             .filter(|part| !part.trim().is_empty())
@@ -90,22 +90,22 @@ fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Finding> 
     }
 }
 
-fn claim(ioc_type: &str) -> Option<Claim> {
+fn claim(ioc_type: &str) -> Option<ClaimedType> {
     match ioc_type.to_ascii_lowercase().as_str() {
-        "hash_sha256" | "sha256" => Some(Claim::Sha256),
-        "hash_sha1" | "sha1" => Some(Claim::Sha1),
-        "hash_md5" | "md5" => Some(Claim::Md5),
-        "domain" => Some(Claim::Domain),
-        "ipv4" | "ipv6" | "ip" => Some(Claim::Address),
-        "url" => Some(Claim::Url),
+        "hash_sha256" | "sha256" => Some(ClaimedType::Sha256),
+        "hash_sha1" | "sha1" => Some(ClaimedType::Sha1),
+        "hash_md5" | "md5" => Some(ClaimedType::Md5),
+        "domain" => Some(ClaimedType::Domain),
+        "ipv4" | "ipv6" | "ip" => Some(ClaimedType::Address),
+        "url" => Some(ClaimedType::Url),
         _ => None,
     }
 }
 
 fn mitre_codes(alert: &Alert<'_>) -> MitreCodes {
     let listed = alert.mitre_attack.iter().filter_map(|slot| match slot {
-        Slot::Read(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
-        Slot::Strange => None,
+        Lenient::Parsed(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
+        Lenient::Malformed => None,
     });
     std::iter::once([&alert.tactic_id, &alert.technique_id])
         .chain(listed)

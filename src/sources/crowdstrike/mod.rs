@@ -4,9 +4,9 @@
 //! was switched off on 2025-09-30.
 
 mod cloud;
+mod errors;
 mod mapping;
 mod reader;
-mod refusal;
 mod session;
 mod slice;
 #[cfg(test)]
@@ -17,17 +17,17 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::cloud::Cloud;
-use self::mapping::Element;
+use self::mapping::ParsedAlert;
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
-use crate::detection::{Labels, Reading};
-use crate::failure::{Failure, Kind};
-use crate::http::{Broken, Trouble};
+use crate::detection::{AlertOutcome, SourceInfo};
+use crate::failure::{Failure, FailureKind};
+use crate::http::{HttpError, MalformedBody};
 use crate::selection::Thresholds;
-use crate::sources::lenient::Slot;
+use crate::sources::lenient::Lenient;
 
 /// How CrowdStrike is named.
-pub const LABELS: Labels = Labels {
+pub const INFO: SourceInfo = SourceInfo {
     name: "crowdstrike",
     title: "CrowdStrike Falcon",
     source_type: "crowdstrike:falcon",
@@ -80,11 +80,11 @@ impl Settings {
 ///
 /// # Errors
 /// When the bytes are no page.
-pub fn read_page(bytes: &[u8]) -> Result<Vec<Reading>, Broken> {
+pub fn read_page(bytes: &[u8]) -> Result<Vec<AlertOutcome>, MalformedBody> {
     let page = wire::decode(bytes)?;
     let reading = |slot| match slot {
-        Slot::Read(Element { reading, .. }) => reading,
-        Slot::Strange => Reading::STRANGE,
+        Lenient::Parsed(ParsedAlert { reading, .. }) => reading,
+        Lenient::Malformed => AlertOutcome::MALFORMED,
     };
     Ok(page.resources.into_iter().map(reading).collect())
 }
@@ -96,14 +96,14 @@ pub fn read_page(bytes: &[u8]) -> Result<Vec<Reading>, Broken> {
 pub fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
     Url::parse(&format!("https://{}", cloud.host())).map_err(|error| {
         Failure::new(
-            Kind::Unexpected,
+            FailureKind::Unexpected,
             format!("the address of {} is wrong: {error}", cloud.name()),
             "Report this; --base-url helps meanwhile.",
         )
     })
 }
 
-fn trouble(trouble: Trouble) -> Failure {
+fn trouble(trouble: HttpError) -> Failure {
     let mut failure = trouble.into_failure();
     failure.message = format!("CrowdStrike: {}", failure.message);
     failure

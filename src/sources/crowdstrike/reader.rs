@@ -1,24 +1,25 @@
-//! Reading a window of Falcon's alerts: page after page within a slice of time, slices side by side.
+//! AlertOutcome a window of Falcon's alerts: page after page within a slice of time, slices side by side.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::mapping::Element;
+use super::mapping::ParsedAlert;
 use super::session::Session;
-use super::slice::Slice;
+use super::slice::TimeSlice;
 use super::wire::{self, AlertPage, Query};
-use super::{Settings, refusal};
-use crate::detection::{Reading, Window};
-use crate::failure::{Failure, Kind};
-use crate::http::{Answer, Http, Reply, trace_in_short, words_in_short};
+use super::{Settings, errors};
+use crate::detection::AlertOutcome;
+use crate::failure::{Failure, FailureKind};
+use crate::http::{Http, Reply, Response, truncate_message, truncate_trace_id};
 use crate::selection::Thresholds;
 use crate::sources::Page;
-use crate::sources::lanes::Lanes;
-use crate::sources::lenient::Slot;
-use crate::sources::progress::Progress;
-use crate::sources::seen::Seen;
+use crate::sources::lenient::Lenient;
+use crate::sources::request_queue::RequestQueue;
+use crate::sources::seen_ids::SeenIds;
+use crate::sources::watermark::Watermark;
+use crate::window::Window;
 
 const PATH: &str = "alerts/combined/alerts/v1";
 /// Alerts a page: the most the service gives.
@@ -26,7 +27,7 @@ const PAGE_SIZE: u32 = 1000;
 /// Immutable, so that no alert changes its place while pages are read.
 const SORT: &str = "created_timestamp|asc";
 
-type Answered = (Slice, Result<Reply<AlertPage>, Failure>);
+type Answered = (TimeSlice, Result<Reply<AlertPage>, Failure>);
 
 /// Reads a window of Falcon's alerts.
 #[derive(Debug)]
@@ -35,9 +36,9 @@ pub struct Reader {
     host: String,
     thresholds: Thresholds,
     window: Window,
-    lanes: Lanes<Slice, Answered>,
-    progress: Progress,
-    alerts: Seen,
+    queue: RequestQueue<TimeSlice, Answered>,
+    watermark: Watermark,
+    alerts: SeenIds,
     total: Option<u64>,
 }
 
@@ -49,16 +50,16 @@ impl Reader {
         window: Window,
         concurrency: usize,
     ) -> Self {
-        let mut lanes = Lanes::new(concurrency);
-        lanes.push(Slice::new(window.start, window.end));
+        let mut queue = RequestQueue::new(concurrency);
+        queue.push(TimeSlice::new(window.start, window.end));
         Self {
-            session: Arc::new(Session::new(&http.side_by_side(concurrency), settings)),
+            session: Arc::new(Session::new(&http.with_concurrency(concurrency), settings)),
             host: settings.address.base().host_str().unwrap_or("CrowdStrike").to_owned(),
             thresholds: settings.thresholds,
             window,
-            lanes,
-            progress: Progress::new(window),
-            alerts: Seen::default(),
+            queue,
+            watermark: Watermark::new(window),
+            alerts: SeenIds::default(),
             total: None,
         }
     }
@@ -68,49 +69,50 @@ impl Reader {
         loop {
             let (session, thresholds) = (&self.session, self.thresholds);
             let answered =
-                self.lanes.next(|slice| ask(Arc::clone(session), slice, thresholds)).await?;
+                self.queue.next(|slice| ask(Arc::clone(session), slice, thresholds)).await?;
             let Some((slice, reply)) = answered else {
                 return Ok(None);
             };
             match reply? {
                 Reply::Success(page) => return self.take(slice, page).map(Some),
-                Reply::Refused(answer) => self.restart(&slice, &answer)?,
+                Reply::Rejected(response) => self.restart(&slice, &response)?,
             }
         }
     }
 
     /// How long a page token lives is not documented. When a later page is refused for it, the slice
     /// begins again at the last instant seen, and what was read already is recognised.
-    fn restart(&mut self, slice: &Slice, answer: &Answer) -> Result<(), Failure> {
+    fn restart(&mut self, slice: &TimeSlice, response: &Response) -> Result<(), Failure> {
         let token_refused =
-            slice.after.is_some() && matches!(answer.status.as_u16(), 400 | 404 | 410);
-        match slice.rest() {
+            slice.after.is_some() && matches!(response.status.as_u16(), 400 | 404 | 410);
+        match slice.remainder() {
             Some(rest) if token_refused => {
                 tracing::info!(
                     "CrowdStrike no longer takes a page token: reading on from {}",
                     rest.start
                 );
-                self.progress.cut(rest.start);
-                self.lanes.push(rest);
+                self.watermark.split_at(rest.start);
+                self.queue.push(rest);
                 Ok(())
             }
-            _ => Err(refusal::alerts(answer, &self.host)),
+            _ => Err(errors::alerts(response, &self.host)),
         }
     }
 
-    fn take(&mut self, mut slice: Slice, page: AlertPage) -> Result<Page, Failure> {
-        let mut flaw = flaw(&page);
-        if let Some(flaw) = flaw.clone().filter(|_| page.resources.is_empty()) {
-            return Err(flaw);
+    fn take(&mut self, mut slice: TimeSlice, page: AlertPage) -> Result<Page, Failure> {
+        let mut partial_error = partial_error(&page);
+        if let Some(partial_error) = partial_error.clone().filter(|_| page.resources.is_empty()) {
+            return Err(partial_error);
         }
         let next = page.meta.pagination.after.filter(|_| !page.resources.is_empty());
         slice.count(page.resources.len(), page.meta.pagination.total);
         // The first page's total counts the whole window; those of slices count what is in them.
         self.total = self.total.or(page.meta.pagination.total);
-        let readings = self.readings(&mut slice, page.resources);
+        let outcomes = self.outcomes(&mut slice, page.resources);
         // What the service counts and has not handed out may lie behind the last alert that came.
         let is_read = next.is_none() && !slice.is_short();
-        self.progress.reached(slice.start, if is_read { slice.end } else { slice.reached() });
+        self.watermark
+            .advance(slice.start, if is_read { slice.end } else { slice.complete_until() });
         match next {
             None => slice.warn_if_short(),
             Some(token) if slice.tokens.is_new(&token) => {
@@ -119,30 +121,39 @@ impl Reader {
             }
             // This page is as good as any; only the way on from it is lost.
             Some(_) => {
-                flaw = Some(Failure::new(
-                    Kind::Unexpected,
+                partial_error = Some(Failure::new(
+                    FailureKind::Unexpected,
                     "CrowdStrike sent the same page token twice",
                     "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
                 ));
             }
         }
-        Ok(Page { readings, known_until: self.progress.known_until(), flaw, total: self.total })
+        Ok(Page {
+            outcomes,
+            complete_until: self.watermark.complete_until(),
+            partial_error,
+            total: self.total,
+        })
     }
 
-    /// Reads a slice on: by itself, or in as many parts as there are idle lanes.
-    fn go_on(&mut self, slice: Slice) {
-        for slice in slice.cut(self.lanes.idle(), u64::from(PAGE_SIZE)) {
-            self.progress.cut(slice.start);
-            self.lanes.push(slice);
+    /// Reads a slice on: by itself, or in as many parts as there are idle queue.
+    fn go_on(&mut self, slice: TimeSlice) {
+        for slice in slice.split(self.queue.idle(), u64::from(PAGE_SIZE)) {
+            self.watermark.split_at(slice.start);
+            self.queue.push(slice);
         }
     }
 
     /// The alerts of a page that are of this window and new to this run.
-    fn readings(&mut self, slice: &mut Slice, slots: Vec<Slot<Element>>) -> Vec<Reading> {
-        let mut readings = Vec::with_capacity(slots.len());
+    fn outcomes(
+        &mut self,
+        slice: &mut TimeSlice,
+        slots: Vec<Lenient<ParsedAlert>>,
+    ) -> Vec<AlertOutcome> {
+        let mut outcomes = Vec::with_capacity(slots.len());
         for slot in slots {
-            let Slot::Read(element) = slot else {
-                readings.push(Reading::STRANGE);
+            let Lenient::Parsed(element) = slot else {
+                outcomes.push(AlertOutcome::MALFORMED);
                 continue;
             };
             if let Some(created) = element.created {
@@ -150,23 +161,23 @@ impl Reader {
                 if created >= self.window.end {
                     continue;
                 }
-                slice.saw(created);
+                slice.observe(created);
             }
             if element.id.is_none_or(|id| self.alerts.is_new(&id)) {
-                readings.push(element.reading);
+                outcomes.push(element.reading);
             }
         }
-        readings
+        outcomes
     }
 }
 
 /// Asks for a slice's next page.
-async fn ask(session: Arc<Session>, slice: Slice, thresholds: Thresholds) -> Answered {
+async fn ask(session: Arc<Session>, slice: TimeSlice, thresholds: Thresholds) -> Answered {
     let filter = filter(slice.start, slice.end, thresholds);
     let query =
         Query { filter: &filter, limit: PAGE_SIZE, sort: SORT, after: slice.after.as_deref() };
     let first = slice.after.is_none();
-    let reply = session.post(PATH, &query, |answer| wire::alert_page(answer, first)).await;
+    let reply = session.post(PATH, &query, |response| wire::alert_page(response, first)).await;
     (slice, reply)
 }
 
@@ -180,36 +191,36 @@ pub(in crate::sources) async fn probe(
     let session = Session::new(http, settings);
     let filter = filter(window.start, window.end, settings.thresholds);
     let query = Query { filter: &filter, limit: 2, sort: SORT, after: None };
-    match session.post(PATH, &query, |answer| wire::alert_page(answer, true)).await? {
-        Reply::Success(page) => match flaw(&page) {
-            Some(flaw) => Err(flaw),
+    match session.post(PATH, &query, |response| wire::alert_page(response, true)).await? {
+        Reply::Success(page) => match partial_error(&page) {
+            Some(partial_error) => Err(partial_error),
             None => Ok(page.meta.pagination.total),
         },
-        Reply::Refused(answer) => Err(refusal::alerts(
-            &answer,
+        Reply::Rejected(response) => Err(errors::alerts(
+            &response,
             settings.address.base().host_str().unwrap_or("CrowdStrike"),
         )),
     }
 }
 
 /// What the service says is wrong with a page that it answered with 200.
-fn flaw(page: &AlertPage) -> Option<Failure> {
+fn partial_error(page: &AlertPage) -> Option<Failure> {
     let first = page.errors.first()?;
     let (code, message) = match first {
-        Slot::Read(error) => (
+        Lenient::Parsed(error) => (
             error.code.unwrap_or_default(),
-            words_in_short(error.message.as_deref().unwrap_or_default()),
+            truncate_message(error.message.as_deref().unwrap_or_default()),
         ),
-        Slot::Strange => (0, String::new()),
+        Lenient::Malformed => (0, String::new()),
     };
-    let trace = trace_in_short(page.meta.trace_id.as_deref().unwrap_or("none"));
+    let trace = truncate_trace_id(page.meta.trace_id.as_deref().unwrap_or("none"));
     let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
     let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
     let kind = match code {
-        _ if !page.resources.is_empty() => Kind::Partial,
-        401 | 403 => Kind::Credentials,
-        429 | 500..=599 => Kind::Temporary,
-        _ => Kind::Unexpected,
+        _ if !page.resources.is_empty() => FailureKind::Partial,
+        401 | 403 => FailureKind::Credentials,
+        429 | 500..=599 => FailureKind::Temporary,
+        _ => FailureKind::Unexpected,
     };
     Some(Failure::new(kind, words, hint))
 }

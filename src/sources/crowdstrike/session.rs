@@ -10,10 +10,10 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::cloud::Cloud;
-use super::{Address, Settings, refusal, wire};
-use crate::failure::{Failure, Kind};
-use crate::http::{Answer, Broken, Call, Http, Reply};
-use crate::logging::redaction;
+use super::{Address, Settings, errors, wire};
+use crate::failure::{Failure, FailureKind};
+use crate::http::{Http, MalformedBody, Reply, Request, Response};
+use crate::redact;
 
 /// How long a token is good when the answer does not say (it always did).
 const USUAL_LIFETIME: Duration = Duration::from_secs(1799);
@@ -31,7 +31,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 struct State {
     base: Url,
-    may_move: bool,
+    region_discovery: bool,
     token: Option<Token>,
     /// Counts sign-ins, so that several requests whose token was refused lead to one new sign-in.
     sign_ins: u64,
@@ -44,7 +44,7 @@ struct Token {
 }
 
 /// What a request needs of the session: where to, with which token, and of which sign-in that is.
-struct Pass {
+struct Authorization {
     base: Url,
     header: HeaderValue,
     sign_in: u64,
@@ -53,37 +53,39 @@ struct Pass {
 impl Session {
     /// A session that signs in when it is first used.
     pub fn new(http: &Http, settings: &Settings) -> Self {
-        let may_move = matches!(settings.address, Address::Discover(_));
+        let region_discovery = matches!(settings.address, Address::Discover(_));
         let base = settings.address.base().clone();
-        let state = Mutex::new(State { base, may_move, token: None, sign_ins: 0 });
+        let state = Mutex::new(State { base, region_discovery, token: None, sign_ins: 0 });
         Self { http: http.clone(), settings: settings.clone(), state }
     }
 
-    /// Posts JSON to a path and reads the answer. A 401 leads to one new sign-in and one repeat, no
+    /// Posts JSON to a path and reads the response. A 401 leads to one new sign-in and one repeat, no
     /// more: with a bad token the limit is 15 requests a minute.
     pub async fn post<T>(
         &self,
         path: &str,
         body: &impl Serialize,
-        read: impl Fn(&Answer) -> Result<T, Broken>,
+        read: impl Fn(&Response) -> Result<T, MalformedBody>,
     ) -> Result<Reply<T>, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| {
             Failure::new(
-                Kind::Unexpected,
+                FailureKind::Unexpected,
                 format!("a request could not be written as JSON: {error}"),
                 "Report this.",
             )
         })?;
         let mut refused = None;
         loop {
-            let pass = self.pass(refused).await?;
+            let pass = self.authorize(refused).await?;
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("application/json")),
                 (AUTHORIZATION, pass.header),
             ];
-            let call = call(&pass.base, path, headers, body.clone())?;
-            match self.http.send(&call, &read).await.map_err(super::trouble)? {
-                Reply::Refused(answer) if answer.status.as_u16() == 401 && refused.is_none() => {
+            let request = request(&pass.base, path, headers, body.clone())?;
+            match self.http.send(&request, &read).await.map_err(super::trouble)? {
+                Reply::Rejected(response)
+                    if response.status.as_u16() == 401 && refused.is_none() =>
+                {
                     tracing::info!(
                         "CrowdStrike no longer takes the access token: signing in again"
                     );
@@ -95,7 +97,7 @@ impl Session {
     }
 
     /// A pass with a good token, not of the sign-in that was refused.
-    async fn pass(&self, refused: Option<u64>) -> Result<Pass, Failure> {
+    async fn authorize(&self, refused: Option<u64>) -> Result<Authorization, Failure> {
         // Held while signing in: whoever comes meanwhile waits for that one sign-in.
         let mut state = self.state.lock().await;
         if refused == Some(state.sign_ins) {
@@ -111,29 +113,29 @@ impl Session {
                 header
             }
         };
-        Ok(Pass { base: state.base.clone(), header, sign_in: state.sign_ins })
+        Ok(Authorization { base: state.base.clone(), header, sign_in: state.sign_ins })
     }
 
     /// Signs in, and moves to the account's own cloud where that may be discovered: once.
     async fn sign_in(&self, state: &mut State) -> Result<Token, Failure> {
         let mut reply = self.request_token(&state.base).await?;
-        if let Reply::Refused(answer) = &reply
-            && answer.status.as_u16() == 308
+        if let Reply::Rejected(response) = &reply
+            && response.status.as_u16() == 308
             && let Some(cloud) =
-                state.other_cloud(answer.header("location").and_then(Cloud::from_location))
+                state.discovered_cloud(response.header("location").and_then(Cloud::from_location))
         {
-            state.move_to(cloud)?;
+            state.switch_cloud(cloud)?;
             reply = self.request_token(&state.base).await?;
         }
         match reply {
             Reply::Success((token, region)) => {
-                if let Some(cloud) = state.other_cloud(region) {
-                    state.move_to(cloud)?;
+                if let Some(cloud) = state.discovered_cloud(region) {
+                    state.switch_cloud(cloud)?;
                 }
                 Ok(token)
             }
-            Reply::Refused(answer) => {
-                Err(refusal::sign_in(&answer, state.base.host_str().unwrap_or("CrowdStrike")))
+            Reply::Rejected(response) => {
+                Err(errors::sign_in(&response, state.base.host_str().unwrap_or("CrowdStrike")))
             }
         }
     }
@@ -151,11 +153,11 @@ impl Session {
     async fn request_token(&self, base: &Url) -> Result<Reply<(Token, Option<Cloud>)>, Failure> {
         let headers =
             [(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))];
-        let call = call(base, "oauth2/token", headers, self.sign_in_form())?;
+        let request = request(base, "oauth2/token", headers, self.sign_in_form())?;
         self.http
-            .send(&call, |answer| {
-                let region = answer.header("x-cs-region").and_then(Cloud::from_region);
-                Ok((read_token(answer)?, region))
+            .send(&request, |response| {
+                let region = response.header("x-cs-region").and_then(Cloud::from_region);
+                Ok((read_token(response)?, region))
             })
             .await
             .map_err(super::trouble)
@@ -163,46 +165,50 @@ impl Session {
 }
 
 impl State {
-    fn other_cloud(&self, cloud: Option<Cloud>) -> Option<Cloud> {
+    fn discovered_cloud(&self, cloud: Option<Cloud>) -> Option<Cloud> {
         cloud.filter(|cloud| {
-            self.may_move && cloud.is_discoverable() && self.base.host_str() != Some(cloud.host())
+            self.region_discovery
+                && cloud.is_discoverable()
+                && self.base.host_str() != Some(cloud.host())
         })
     }
 
-    fn move_to(&mut self, cloud: Cloud) -> Result<(), Failure> {
+    fn switch_cloud(&mut self, cloud: Cloud) -> Result<(), Failure> {
         tracing::info!("the account lives in CrowdStrike's cloud {}: going on there", cloud.name());
         self.base = super::cloud_base(cloud)?;
-        self.may_move = false;
+        self.region_discovery = false;
         Ok(())
     }
 }
 
-fn call(
+fn request(
     base: &Url,
     path: &str,
     headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
     body: Vec<u8>,
-) -> Result<Call, Failure> {
+) -> Result<Request, Failure> {
     let url = base.join(path).map_err(|error| {
         Failure::new(
-            Kind::Configuration,
+            FailureKind::Configuration,
             format!("{base} is no usable base URL: {error}"),
             "Check --base-url (CS_BASE_URL).",
         )
     })?;
-    Ok(Call { method: Method::POST, url, headers: HeaderMap::from_iter(headers), body })
+    Ok(Request { method: Method::POST, url, headers: HeaderMap::from_iter(headers), body })
 }
 
 /// A success without a token is broken, not a sign-in.
-fn read_token(answer: &Answer) -> Result<Token, Broken> {
+fn read_token(response: &Response) -> Result<Token, MalformedBody> {
     let token: wire::Token =
-        serde_json::from_slice(&answer.body).map_err(|error| Broken::json(&error))?;
+        serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
     let secret = SecretString::from(
-        token.access_token.ok_or_else(|| Broken("it holds no access token".into()))?,
+        token.access_token.ok_or_else(|| MalformedBody("it holds no access token".into()))?,
     );
-    redaction::remember(&secret);
-    let mut header = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
-        .map_err(|_| Broken("its access token holds characters that no header can carry".into()))?;
+    redact::register_secret(&secret);
+    let mut header =
+        HeaderValue::try_from(format!("Bearer {}", secret.expose_secret())).map_err(|_| {
+            MalformedBody("its access token holds characters that no header can carry".into())
+        })?;
     header.set_sensitive(true);
     let lifetime = token.expires_in.map_or(USUAL_LIFETIME, Duration::from_secs);
     // A token shorter than the usual head start is still used for half of its time.

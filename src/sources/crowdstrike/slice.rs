@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 
-use crate::sources::seen::Seen;
+use crate::sources::seen_ids::SeenIds;
 
 /// The alerts created in `[start, end)`, as far as they have been read.
 #[derive(Debug)]
-pub(super) struct Slice {
+pub(super) struct TimeSlice {
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
     /// The token of the page before; none for the first page.
     pub after: Option<String>,
     /// The tokens met so far.
-    pub tokens: Seen,
+    pub tokens: SeenIds,
     /// The latest creation seen.
     latest: DateTime<Utc>,
     /// Whether the alerts came in the order that was asked for. Only then are those before the latest
@@ -22,10 +22,10 @@ pub(super) struct Slice {
     total: u64,
 }
 
-impl Slice {
+impl TimeSlice {
     /// A slice of which nothing has been asked.
     pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
-        let tokens = Seen::default();
+        let tokens = SeenIds::default();
         Self {
             start,
             end,
@@ -63,46 +63,47 @@ impl Slice {
     }
 
     /// An alert of this creation came.
-    pub fn saw(&mut self, created: DateTime<Utc>) {
+    pub fn observe(&mut self, created: DateTime<Utc>) {
         self.in_order &= created >= self.latest;
         self.latest = self.latest.max(created);
     }
 
     /// Every alert of the slice created before this instant came.
-    pub fn reached(&self) -> DateTime<Utc> {
+    pub fn complete_until(&self) -> DateTime<Utc> {
         if self.in_order { self.latest } else { self.start }
     }
 
     /// The part not read yet as a slice of its own, to be asked anew: it begins with the last instant
     /// seen. `None` where that would begin at the same place again.
-    pub fn rest(&self) -> Option<Self> {
-        (self.reached() > self.start).then(|| Self::new(self.reached(), self.end))
+    pub fn remainder(&self) -> Option<Self> {
+        (self.complete_until() > self.start).then(|| Self::new(self.complete_until(), self.end))
     }
 
     /// What is to be asked next: the slice itself with its token, or its rest cut into slices of about
-    /// equal numbers, no more than `lanes` and no more than there are pages left.
-    pub fn cut(self, lanes: usize, page_size: u64) -> Vec<Self> {
+    /// equal numbers, no more than `queue` and no more than there are pages left.
+    pub fn split(self, queue: usize, page_size: u64) -> Vec<Self> {
         let left = self.total.saturating_sub(self.received);
-        let parts = u64::try_from(lanes).unwrap_or(u64::MAX).min(left.div_ceil(page_size));
-        match self.rest() {
-            Some(rest) if parts > 1 => rest.in_parts(parts, self.guess(left)),
+        let parts = u64::try_from(queue).unwrap_or(u64::MAX).min(left.div_ceil(page_size));
+        match self.remainder() {
+            Some(rest) if parts > 1 => rest.split_evenly(parts, self.estimate_span(left)),
             _ => vec![self],
         }
     }
 
     /// The span that so many more alerts take, if they come as densely as those received.
-    fn guess(&self, left: u64) -> TimeDelta {
-        share(self.reached() - self.start, left, self.received)
+    fn estimate_span(&self, left: u64) -> TimeDelta {
+        fraction(self.complete_until() - self.start, left, self.received)
     }
 
     /// Equal spans of time over what the alerts are guessed to take; where that is far less than the
     /// whole, the last part is the remainder, in which hardly any are expected.
-    fn in_parts(&self, parts: u64, guess: TimeDelta) -> Vec<Self> {
+    fn split_evenly(&self, parts: u64, estimate_span: TimeDelta) -> Vec<Self> {
         let whole = self.end - self.start;
-        let (span, shares) = if guess < whole / 2 { (guess, parts - 1) } else { (whole, parts) };
+        let (span, shares) =
+            if estimate_span < whole / 2 { (estimate_span, parts - 1) } else { (whole, parts) };
         let mut starts = vec![self.start];
         for part in 1..parts {
-            let start = self.start + share(span, part, shares);
+            let start = self.start + fraction(span, part, shares);
             let start = start.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(self.start);
             if start < self.end && starts.last().is_some_and(|last| start > *last) {
                 starts.push(start);
@@ -114,7 +115,7 @@ impl Slice {
 }
 
 /// So many of so many parts of a span; no more than a span can be.
-fn share(span: TimeDelta, part: u64, parts: u64) -> TimeDelta {
+fn fraction(span: TimeDelta, part: u64, parts: u64) -> TimeDelta {
     let milliseconds =
         i128::from(span.num_milliseconds()) * i128::from(part) / i128::from(parts.max(1));
     i64::try_from(milliseconds).ok().and_then(TimeDelta::try_milliseconds).unwrap_or(TimeDelta::MAX)
@@ -129,17 +130,17 @@ mod tests {
         DateTime::from_timestamp_nanos(nanosecond)
     }
 
-    fn slice(start: i64, end: i64, latest: i64, total: u64) -> Slice {
-        let mut slice = Slice::new(at(start), at(end));
+    fn slice(start: i64, end: i64, latest: i64, total: u64) -> TimeSlice {
+        let mut slice = TimeSlice::new(at(start), at(end));
         slice.count(1000, Some(total));
-        slice.saw(at(latest));
+        slice.observe(at(latest));
         slice.after = Some("token".into());
         slice
     }
 
     #[test]
     fn a_clump_at_its_start_is_read_on_with_the_token() {
-        let slices = slice(5, 1_000_000_000, 5, 9000).cut(8, 1000);
+        let slices = slice(5, 1_000_000_000, 5, 9000).split(8, 1000);
         assert_eq!(slices.len(), 1);
         assert_eq!(slices[0].after.as_deref(), Some("token"));
     }
@@ -147,21 +148,21 @@ mod tests {
     #[test]
     fn alerts_out_of_order_make_nothing_certain() {
         let mut slice = slice(0, 1_000_000_000, 500_000_000, 9000);
-        slice.saw(at(1));
-        assert_eq!(slice.reached(), at(0));
-        assert_eq!(slice.cut(8, 1000).len(), 1);
+        slice.observe(at(1));
+        assert_eq!(slice.complete_until(), at(0));
+        assert_eq!(slice.split(8, 1000).len(), 1);
     }
 
     #[test]
     fn one_page_more_is_not_worth_a_cut() {
-        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2000).cut(8, 1000).len(), 1);
-        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2001).cut(8, 1000).len(), 2);
+        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2000).split(8, 1000).len(), 1);
+        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2001).split(8, 1000).len(), 2);
     }
 
     #[test]
     fn a_dense_beginning_is_cut_where_the_alerts_are() {
         let day = 86_400_000_000_000;
-        let parts = slice(0, day, 1_000_000_000, 8000).cut(8, 1000);
+        let parts = slice(0, day, 1_000_000_000, 8000).split(8, 1000);
         assert_eq!(parts.len(), 7);
         assert_eq!(parts[0].end, at(1_000_000_000 + 7_000_000_000 / 6 / 1_000_000 * 1_000_000));
         assert_eq!(parts[6].start, at(8_000_000_000));
@@ -173,12 +174,12 @@ mod tests {
             start in 0_i64..4_000_000_000_000_000_000,
             read in 1_i64..90_000_000_000_000,
             left in 1_i64..31_000_000_000_000_000,
-            lanes in 1_usize..33,
+            queue in 1_usize..33,
             total in 0_u64..300_000,
         ) {
             let whole = slice(start, start + read + left, start + read, total);
-            let parts = whole.cut(lanes, 1000);
-            prop_assert!(parts.len() <= lanes);
+            let parts = whole.split(queue, 1000);
+            prop_assert!(parts.len() <= queue);
             prop_assert_eq!(parts.last().unwrap().end, at(start + read + left));
             if parts.len() > 1 {
                 prop_assert_eq!(parts[0].start, at(start + read));

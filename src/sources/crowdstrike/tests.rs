@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::wire;
-use crate::detection::Reading;
-use crate::sources::lenient::Slot;
+use crate::detection::AlertOutcome;
+use crate::sources::lenient::Lenient;
 use crate::sources::tests::{answer_of, any_alert};
 
 const KNOWN: &[&str] = &[
@@ -29,11 +29,11 @@ proptest! {
         let page = wire::alert_page(&answer_of("resources", &alerts), true).unwrap();
         prop_assert_eq!(page.resources.len(), alerts.len());
         for (slot, alert) in page.resources.into_iter().zip(&alerts) {
-            prop_assert_eq!(matches!(slot, Slot::Read(_)), alert.is_object());
-            if let Slot::Read(element) = slot
-                && let Reading::Detection(detection) = element.reading
+            prop_assert_eq!(matches!(slot, Lenient::Parsed(_)), alert.is_object());
+            if let Lenient::Parsed(element) = slot
+                && let AlertOutcome::Detection(detection) = element.reading
             {
-                prop_assert!(!detection.id.is_empty() && !detection.findings.is_empty());
+                prop_assert!(!detection.id.is_empty() && !detection.mentions.is_empty());
             }
         }
     }

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::mapping::{self, Element};
-use crate::http::{Answer, Broken};
-use crate::sources::lenient::{self, Slot, WithElements};
+use super::mapping::{self, ParsedAlert};
+use crate::http::{MalformedBody, Response};
+use crate::sources::lenient::{self, Lenient, WithElements};
 
 /// The body of a query for alerts.
 #[derive(Debug, Serialize)]
@@ -30,9 +30,9 @@ pub(super) struct Query<'a> {
 #[serde(default)]
 pub(super) struct AlertPage {
     #[serde(deserialize_with = "lenient::elements")]
-    pub resources: Vec<Slot<Element>>,
+    pub resources: Vec<Lenient<ParsedAlert>>,
     #[serde(deserialize_with = "lenient::list")]
-    pub errors: Vec<Slot<ApiError>>,
+    pub errors: Vec<Lenient<ApiError>>,
     #[serde(deserialize_with = "lenient::object")]
     pub meta: Meta,
 }
@@ -92,13 +92,13 @@ pub(super) struct Alert<'a> {
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub ioc_value: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::list")]
-    pub ioc_context: Vec<Slot<IocContext<'a>>>,
+    pub ioc_context: Vec<Lenient<IocContext<'a>>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub tactic_id: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub technique_id: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::list")]
-    pub mitre_attack: Vec<Slot<Mitre<'a>>>,
+    pub mitre_attack: Vec<Lenient<Mitre<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,14 +131,14 @@ pub(super) struct Token {
 }
 
 /// An element is made of an alert at once: most name no indicator, and nothing of those is kept.
-impl<'de> Deserialize<'de> for Element {
+impl<'de> Deserialize<'de> for ParsedAlert {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Alert::deserialize(deserializer).map(mapping::element)
+        Alert::deserialize(deserializer).map(mapping::parse_alert)
     }
 }
 
-impl WithElements<Element> for AlertPage {
-    fn set_elements(&mut self, elements: Vec<Slot<Element>>) {
+impl WithElements<ParsedAlert> for AlertPage {
+    fn set_elements(&mut self, elements: Vec<Lenient<ParsedAlert>>) {
         self.resources = elements;
     }
 }
@@ -147,7 +147,7 @@ impl WithElements<Element> for AlertPage {
 ///
 /// # Errors
 /// When it is no JSON object.
-pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, Broken> {
+pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
     lenient::page(bytes, "resources")
 }
 
@@ -156,19 +156,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<AlertPage, Broken> {
 /// # Errors
 /// When it is no JSON, says neither that there are alerts nor that there are none, or says that there
 /// are and begins with none: taken for empty, it would lose them.
-pub(super) fn alert_page(answer: &Answer, first: bool) -> Result<AlertPage, Broken> {
-    let page = decode(&answer.body)?;
+pub(super) fn alert_page(response: &Response, first: bool) -> Result<AlertPage, MalformedBody> {
+    let page = decode(&response.body)?;
     let says_nothing = page.resources.is_empty()
         && page.errors.is_empty()
         && page.meta.pagination.total.is_none()
         && page.meta.trace_id.is_none();
     if says_nothing {
-        return Err(Broken("it holds neither alerts, nor errors, nor a total".into()));
+        return Err(MalformedBody("it holds neither alerts, nor errors, nor a total".into()));
     }
     let none = first && page.resources.is_empty() && page.errors.is_empty();
     match page.meta.pagination.total {
         Some(total @ 1..) if none => {
-            Err(Broken(format!("it holds no alerts and says that there are {total}")))
+            Err(MalformedBody(format!("it holds no alerts and says that there are {total}")))
         }
         _ => Ok(page),
     }

@@ -18,7 +18,7 @@ struct Fields {
     #[serde(deserialize_with = "texts")]
     texts: Vec<String>,
     #[serde(deserialize_with = "list")]
-    list: Vec<Slot<Inner>>,
+    list: Vec<Lenient<Inner>>,
     #[serde(deserialize_with = "object")]
     object: Inner,
 }
@@ -34,13 +34,13 @@ struct Inner {
 #[serde(default)]
 struct Sheet {
     #[serde(deserialize_with = "elements")]
-    rows: Vec<Slot<Fields>>,
+    rows: Vec<Lenient<Fields>>,
     #[serde(deserialize_with = "count")]
     total: Option<u64>,
 }
 
 impl WithElements<Fields> for Sheet {
-    fn set_elements(&mut self, elements: Vec<Slot<Fields>>) {
+    fn set_elements(&mut self, elements: Vec<Lenient<Fields>>) {
         self.rows = elements;
     }
 }
@@ -49,12 +49,12 @@ fn field(name: &str, value: &Value) -> Fields {
     serde_json::from_value(json!({ name: value })).unwrap()
 }
 
-fn sheet(text: impl AsRef<[u8]>) -> Result<Sheet, Broken> {
+fn sheet(text: impl AsRef<[u8]>) -> Result<Sheet, MalformedBody> {
     page(text.as_ref(), "rows")
 }
 
-fn named(text: &str) -> Slot<Fields> {
-    Slot::Read(Fields { text: Some(text.into()), ..Fields::default() })
+fn named(text: &str) -> Lenient<Fields> {
+    Lenient::Parsed(Fields { text: Some(text.into()), ..Fields::default() })
 }
 
 #[test]
@@ -158,16 +158,16 @@ fn lists_and_objects_of_another_form_are_empty() {
     let inner = || Inner { name: Some("a".into()) };
     assert_eq!(field("object", &json!({"name": "a", "x": []})).object, inner());
     let list = field("list", &json!([{"name": "a"}, "b", null, 3, [], {}])).list;
-    let strange = || Slot::Strange;
+    let strange = || Lenient::Malformed;
     assert_eq!(
         list,
         [
-            Slot::Read(inner()),
+            Lenient::Parsed(inner()),
             strange(),
             strange(),
             strange(),
             strange(),
-            Slot::Read(Inner::default())
+            Lenient::Parsed(Inner::default())
         ]
     );
 }
@@ -216,8 +216,10 @@ fn one_element_that_breaks_the_reading_is_strange_alone() {
         let text = format!(
             r#"{{"rows": [{{"text": "before"}}, {broken}, {{"text": "behind"}}], "total": 3}}"#
         );
-        let wanted =
-            Sheet { rows: vec![named("before"), Slot::Strange, named("behind")], total: Some(3) };
+        let wanted = Sheet {
+            rows: vec![named("before"), Lenient::Malformed, named("behind")],
+            total: Some(3),
+        };
         assert_eq!(sheet(&text), Ok(wanted), "{broken}");
     }
 }
@@ -247,7 +249,7 @@ fn nesting_without_end_is_strange_and_no_end_of_the_stack() {
 
 #[test]
 fn what_is_wrong_is_told_without_the_payload() {
-    let Err(Broken(told)) = sheet(r#"{"rows": "s3cr3t"}"#) else {
+    let Err(MalformedBody(told)) = sheet(r#"{"rows": "s3cr3t"}"#) else {
         panic!("a text is no list");
     };
     assert!(!told.contains("s3cr3t"), "{told}");

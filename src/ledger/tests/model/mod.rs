@@ -91,7 +91,7 @@ fn timed(step: impl Strategy<Value = Step>) -> impl Strategy<Value = (Step, i64)
     (step, 0..240_i64)
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn crash_point() -> impl Strategy<Value = Step> {
     prop_oneof![
         16 => plain_step(),
         1 => Just(Step::Reopen),
@@ -131,7 +131,7 @@ proptest! {
     #![proptest_config(Config { cases: 64, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn any_order_of_operations_agrees_with_the_model(steps in vec(timed(step()), 1..40)) {
+    fn any_order_of_operations_agrees_with_the_model(steps in vec(timed(crash_point()), 1..40)) {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("ledger.db");
         let ledger = opened(open(&path));

@@ -1,0 +1,69 @@
+//! Bisection: how a refused batch is narrowed down to the items that are refused, while all others are
+//! delivered. For k refused items of n it takes at most 2·k·log2(n) further requests.
+
+/// The parts of a batch that are still to be sent, in order.
+#[derive(Debug)]
+pub struct Bisection<T> {
+    parts: Vec<Vec<T>>,
+}
+
+impl<T> Bisection<T> {
+    /// The whole batch as its only part.
+    #[must_use]
+    pub fn new(batch: Vec<T>) -> Self {
+        Self { parts: if batch.is_empty() { Vec::new() } else { vec![batch] } }
+    }
+
+    /// The next part to send; never empty.
+    pub fn next_batch(&mut self) -> Option<Vec<T>> {
+        self.parts.pop()
+    }
+
+    /// Puts a refused part back as two halves; gives a single item back, for that one is the cause.
+    pub fn split(&mut self, mut part: Vec<T>) -> Option<T> {
+        if part.len() <= 1 {
+            return part.pop();
+        }
+        let second = part.split_off(part.len().div_ceil(2));
+        self.parts.push(second);
+        self.parts.push(part);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Sends a batch of `n` in which `bad` are refused; gives the requests, the delivered and refused.
+    fn send(n: usize, bad: &[usize]) -> (usize, Vec<usize>, Vec<usize>) {
+        let mut bisection = Bisection::new((0..n).collect());
+        let (mut requests, mut delivered, mut refused) = (0, Vec::new(), Vec::new());
+        while let Some(part) = bisection.next_batch() {
+            requests += 1;
+            if part.iter().any(|item| bad.contains(item)) {
+                refused.extend(bisection.split(part));
+            } else {
+                delivered.extend(part);
+            }
+        }
+        (requests, delivered, refused)
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_bad_are_refused_and_the_requests_are_bounded(
+            n in 1_usize..1500,
+            picks in prop::collection::btree_set(0_usize..1500, 0..6),
+        ) {
+            let bad: Vec<usize> = picks.into_iter().filter(|pick| *pick < n).collect();
+            let (requests, delivered, refused) = send(n, &bad);
+            prop_assert_eq!(&refused, &bad);
+            let good: Vec<usize> = (0..n).filter(|item| !bad.contains(item)).collect();
+            prop_assert_eq!(delivered, good);
+            let steps = usize::try_from(n.next_power_of_two().ilog2()).unwrap();
+            prop_assert!(requests <= 1 + 2 * bad.len() * steps, "{} requests", requests);
+        }
+    }
+}
