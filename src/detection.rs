@@ -44,6 +44,9 @@ pub struct Detection {
     pub id: String,
     /// When the behaviour was seen, UTC: what Recorded Future gets.
     pub observed_at: DateTime<Utc>,
+    /// When the alert entered the vendor's store, UTC. Written once, so it is the same each time the
+    /// alert is fetched; `observed_at` where the alert does not have it.
+    pub created_at: DateTime<Utc>,
     /// What was detected, in the vendor's words.
     pub name: Option<String>,
     /// The short title the vendor shows, where it has one.

@@ -40,6 +40,7 @@ fn detection() -> impl Strategy<Value = Detection> {
         |(id, second, scores, codes, outcomes)| Detection {
             id: format!("id:{id}"),
             observed_at: DateTime::<Utc>::from_timestamp(second, 0).unwrap(),
+            created_at: DateTime::<Utc>::from_timestamp(second, 0).unwrap(),
             name: None,
             incident_name: None,
             scores,
@@ -205,6 +206,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
         AlertOutcome::Detection(Box::new(Detection {
             id: id.into(),
             observed_at: DateTime::UNIX_EPOCH,
+            created_at: DateTime::UNIX_EPOCH,
             name: None,
             incident_name: None,
             scores: Scores::default(),

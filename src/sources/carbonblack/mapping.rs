@@ -33,6 +33,7 @@ pub(super) fn reading(alert: Alert, choice: HashChoice) -> AlertOutcome {
         (Some(id), Some(observed_at)) => AlertOutcome::Detection(Box::new(Detection {
             id,
             observed_at,
+            created_at: alert.backend_timestamp.unwrap_or(observed_at),
             name: alert.reason,
             incident_name: None,
             scores,

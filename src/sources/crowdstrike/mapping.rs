@@ -45,6 +45,7 @@ fn reading(alert: Alert<'_>) -> AlertOutcome {
         (Some(id), Some(observed_at)) => AlertOutcome::Detection(Box::new(Detection {
             id,
             observed_at,
+            created_at: alert.created_timestamp.unwrap_or(observed_at),
             name: alert.description.or_else(|| title.clone()).map(Cow::into_owned),
             incident_name: title.map(Cow::into_owned),
             scores,
