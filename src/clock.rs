@@ -39,6 +39,14 @@ impl Clock {
         Self { started_at: Utc::now(), started: Instant::now(), wait_divisor: u32::MAX }
     }
 
+    /// A clock that stands still at a time, for a day at least.
+    #[cfg(test)]
+    pub(crate) fn fixed(now: DateTime<Utc>) -> Self {
+        // The time since an instant yet to come is zero.
+        let started = Instant::now() + Duration::from_hours(24);
+        Self { started_at: now, started, wait_divisor: 1 }
+    }
+
     /// Now, in UTC.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {

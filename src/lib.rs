@@ -76,9 +76,7 @@ pub use app::main;
 pub mod bench_api {
     pub use crate::detection::AlertOutcome;
     pub use crate::indicator::{ClaimedType, Indicator};
-    pub use crate::ledger::{Entry, Known, Ledger, TenantId, TenantKey};
     pub use crate::selection::exclusions::Exclusions;
-    pub use crate::selection::{Past, Selection, Thresholds};
     pub use crate::sources::carbonblack::{HashChoice, read_page as read_carbonblack_page};
     pub use crate::sources::crowdstrike::read_page as read_crowdstrike_page;
 }

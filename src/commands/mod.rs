@@ -1,4 +1,4 @@
-//! The commands that look at the ledger and tend what has not been delivered. They ask no service.
+//! The commands that are not runs: check, status, history, outbox and generate.
 
 pub mod check;
 pub mod generate;
@@ -15,11 +15,10 @@ pub use self::history::history;
 pub use self::outbox::outbox;
 pub use self::status::status;
 use crate::failure::Failure;
-use crate::ledger::View;
 use crate::report;
 
-/// Prints what a command has to say, or why it cannot.
-fn conclude(result: Result<String, Failure>) -> ExitCode {
+/// Prints the output of a command, or its failure, and returns the exit code.
+fn print_result(result: Result<String, Failure>) -> ExitCode {
     match result {
         Ok(text) => {
             report::out(&text);
@@ -29,13 +28,13 @@ fn conclude(result: Result<String, Failure>) -> ExitCode {
     }
 }
 
-/// The ledger to look at; `None` where there is none yet.
-fn view(path: &Path) -> Result<Option<View>, Failure> {
-    Ok(View::open(path)?)
+fn no_ledger_message(path: &Path) -> String {
+    format!("there is no ledger {} yet; the first run creates it\n", path.display())
 }
 
-fn no_ledger_message(path: &Path) -> String {
-    format!("there is no ledger {} yet; the first run makes it\n", path.display())
+/// Formats a count with its noun: `1 indicator`, `2 indicators`.
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 fn instant(time: Option<DateTime<Utc>>) -> String {

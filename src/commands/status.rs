@@ -1,4 +1,4 @@
-//! `status`: how each source stands.
+//! `status`: the last run, the last success and the queue of each source.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -6,23 +6,23 @@ use std::process::ExitCode;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::{conclude, instant, no_ledger_message, view};
+use super::{instant, no_ledger_message, print_result};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::SourceStatus;
+use crate::ledger::{LedgerReader, SourceStatus};
 use crate::report::line;
 
-/// Shows per source: last run, last success, read up to when, waiting, quarantined, today's quota.
+/// Prints per source: last run, last success, checkpoint, queue, quarantine, and what was sent today.
 #[must_use]
 pub fn status(args: &StatusArgs, clock: Clock) -> ExitCode {
-    conclude(show(args, clock))
+    print_result(show(args, clock))
 }
 
 fn show(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
     let path = &args.ledger.ledger;
-    let sources = match view(path)? {
-        Some(view) => view.status(clock.now().date_naive())?,
+    let sources = match LedgerReader::open(path)? {
+        Some(ledger) => ledger.status(clock.now().date_naive())?,
         None if args.json => Vec::new(),
         None => return Ok(no_ledger_message(path)),
     };
@@ -38,21 +38,21 @@ fn as_text(source: &SourceStatus) -> String {
     let ended = match (source.last_run, source.last_exit_code) {
         (None, _) => String::new(),
         (Some(_), Some(code)) => format!(", exit code {code}"),
-        (Some(_), None) => ", still on or killed".into(),
+        (Some(_), None) => ", running, or killed".into(),
     };
     let error =
         source.last_error.as_deref().map(|error| format!(": {}", line(error))).unwrap_or_default();
     let since = source
-        .oldest_waiting
-        .map(|time| format!(" (the oldest since {})", instant(Some(time))))
+        .oldest_queued
+        .map(|time| format!(" (oldest since {})", instant(Some(time))))
         .unwrap_or_default();
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{} (account {}{organizations})", source.source, source.account);
     let _ = writeln!(text, "  last run       {}{ended}{error}", instant(source.last_run));
     let _ = writeln!(text, "  last success   {}", instant(source.last_success));
-    let _ = writeln!(text, "  read up to     {}", instant(source.read_until));
-    let _ = writeln!(text, "  waiting        {}{since}", source.waiting);
+    let _ = writeln!(text, "  read until     {}", instant(source.read_until));
+    let _ = writeln!(text, "  queued         {}{since}", source.queued);
     let _ = writeln!(text, "  in quarantine  {}", source.quarantined);
     let _ = writeln!(text, "  sent today     {} (this API key, UTC day)", source.used_today);
     text
@@ -74,8 +74,8 @@ fn as_json(sources: &[SourceStatus]) -> String {
                 "last_error": source.last_error,
                 "last_success": time(source.last_success),
                 "read_until": time(source.read_until),
-                "waiting": source.waiting,
-                "oldest_waiting": time(source.oldest_waiting),
+                "waiting": source.queued,
+                "oldest_waiting": time(source.oldest_queued),
                 "quarantined": source.quarantined,
                 "used_today": source.used_today,
             })

@@ -1,67 +1,78 @@
-//! How far a vendor has been read completely.
+//! The checkpoint: up to when all alerts of a vendor were fetched.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::columns::{Time, time};
-use super::{Ledger, Result, TenantId};
+use super::tenant_ledger::latest_run;
+use super::{Result, TenantId, TenantLedger};
 
 /// What became of the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advance {
     /// It moved forward.
     Moved,
-    /// The run read nothing that was not read before.
+    /// The run fetched nothing that was not fetched before.
     Unchanged,
-    /// The run began reading after the checkpoint: what lies between was never read.
+    /// The run started after the checkpoint: the alerts between them were never fetched.
     WouldLeaveGap,
-    /// The clock shows an earlier time than a run before, or than the checkpoint: it cannot be trusted.
+    /// The clock is behind an earlier run, or behind the checkpoint, so it cannot be trusted.
     ClockWentBack,
 }
 
-impl Ledger {
-    /// Up to when the vendor has been read completely; None before the first time.
+impl TenantLedger {
+    /// Returns the checkpoint; `None` before the first one.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn checkpoint(&self, tenant: TenantId) -> Result<Option<DateTime<Utc>>> {
-        self.view.read(|db| Ok(checkpoint(db, tenant)?))
+    pub fn checkpoint(&self) -> Result<Option<DateTime<Utc>>> {
+        self.reader().read(|db| Ok(checkpoint(db, self.tenant)?))
     }
 
-    /// Moves the checkpoint for a run that read everything from `read_from` until `read_until`, where that is safe:
-    /// forward only, over no gap, not beyond `now`. Where there is none yet, any window sets it, because a scheduled run
-    /// reads on from there.
-    ///
-    /// Call it after everything read was stored.
+    /// Sets the first checkpoint to the start of this window. If the first run is killed, the next one still
+    /// starts here.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub fn advance(
+    pub fn init_checkpoint(&self, window_start: DateTime<Utc>) -> Result<()> {
+        if self.checkpoint()?.is_none() {
+            self.advance_checkpoint(window_start, window_start)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the checkpoint for a run that fetched all alerts from `fetched_from` to `fetched_until`, where
+    /// that is safe: forward only, over no gap, not beyond now. The first one may be anywhere.
+    ///
+    /// Call it after everything that was fetched is stored.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub fn advance_checkpoint(
         &self,
-        tenant: TenantId,
-        read_from: DateTime<Utc>,
-        read_until: DateTime<Utc>,
-        now: DateTime<Utc>,
+        fetched_from: DateTime<Utc>,
+        fetched_until: DateTime<Utc>,
     ) -> Result<Advance> {
-        // As it will stand in the file: rounded down, because claiming less is safe.
+        let now = self.clock.now();
+        // Rounded down as the column does, because claiming less is safe.
         let whole = |time: DateTime<Utc>| {
             DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
         };
-        let target = whole(read_until.min(now));
-        self.atomically(|db| {
-            let checkpoint = checkpoint(db, tenant)?;
-            let latest = last_run(db, tenant)?.max(checkpoint);
+        let target = whole(fetched_until.min(now));
+        self.ledger.transaction(|db| {
+            let checkpoint = checkpoint(db, self.tenant)?;
+            let latest = latest_run(db, self.tenant)?.max(checkpoint);
             if latest.is_some_and(|latest| now < latest) {
                 return Ok(Advance::ClockWentBack);
             }
-            if read_from > target || checkpoint.is_some_and(|checkpoint| target <= checkpoint) {
+            if fetched_from > target || checkpoint.is_some_and(|checkpoint| target <= checkpoint) {
                 return Ok(Advance::Unchanged);
             }
-            if checkpoint.is_some_and(|checkpoint| read_from > checkpoint) {
+            if checkpoint.is_some_and(|checkpoint| fetched_from > checkpoint) {
                 return Ok(Advance::WouldLeaveGap);
             }
             let update = "UPDATE tenant SET read_until = ?2 WHERE id = ?1";
-            db.execute(update, params![tenant.0, Time(target)])?;
+            db.execute(update, params![self.tenant.0, Time(target)])?;
             Ok(Advance::Moved)
         })
     }
@@ -70,11 +81,4 @@ impl Ledger {
 fn checkpoint(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<DateTime<Utc>>> {
     let mut select = db.prepare_cached("SELECT read_until FROM tenant WHERE id = ?1")?;
     select.query_row([tenant.0], |row| time(row, "read_until"))
-}
-
-/// The latest time at which this tenant's runs saw the clock.
-fn last_run(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    let mut select = db
-        .prepare_cached("SELECT max(max(started_at, ifnull(finished_at, started_at))) AS seen FROM run WHERE tenant = ?1")?;
-    select.query_row([tenant.0], |row| time(row, "seen"))
 }

@@ -1,4 +1,4 @@
-//! How our types stand in a column.
+//! How Rust types are stored in columns.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -6,17 +6,17 @@ use rusqlite::{Row, ToSql};
 
 use crate::indicator::IndicatorType;
 
-/// The one form of a time in the ledger. It sorts as text.
-pub(super) fn text(time: DateTime<Utc>) -> String {
+/// Formats a time as the ledger stores it: RFC 3339, UTC, milliseconds. It sorts as text.
+pub(super) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A time in a column.
+/// A time in a text column.
 pub(super) struct Time(pub DateTime<Utc>);
 
 impl ToSql for Time {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(text(self.0).into())
+        Ok(rfc3339(self.0).into())
     }
 }
 
@@ -27,39 +27,44 @@ impl FromSql for Time {
     }
 }
 
-/// A kind in a column.
-pub(super) struct Named(pub IndicatorType);
+/// An indicator type in a text column.
+pub(super) struct TypeColumn(pub IndicatorType);
 
-impl FromSql for Named {
+impl FromSql for TypeColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         IndicatorType::from_name(value.as_str()?).map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
 
 /// A number of rows. `SQLite` counts in signed numbers, but never below zero.
-pub(super) struct Count(pub u64);
+pub(super) struct RowCount(pub u64);
 
-impl FromSql for Count {
+impl FromSql for RowCount {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
         u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
     }
 }
 
-/// The largest number a column holds stands for anything larger.
-pub(super) fn number(count: u64) -> i64 {
+/// Converts a count for a column; a count beyond the largest number is stored as the largest.
+pub(super) fn saturating_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The time in `column`, if any.
+/// Converts a number of rows as `SQLite` reports it.
+pub(super) fn row_count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+/// Reads the time in `column`, if any.
 pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<DateTime<Utc>>> {
     Ok(row.get::<_, Option<Time>>(column)?.map(|time| time.0))
 }
 
-/// A list of words in a column, as JSON.
-pub(super) struct Words(pub Vec<String>);
+/// A list of texts in a column, as JSON.
+pub(super) struct JsonList(pub Vec<String>);
 
-impl ToSql for Words {
+impl ToSql for JsonList {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let text = serde_json::to_string(&self.0)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -67,7 +72,7 @@ impl ToSql for Words {
     }
 }
 
-impl FromSql for Words {
+impl FromSql for JsonList {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         serde_json::from_str(value.as_str()?).map(Self).map_err(FromSqlError::other)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a ledger, told so that a person knows what to do.
+//! What can go wrong with a ledger, and what to do about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,12 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 
 use super::EntryId;
+use crate::failure::{Failure, FailureKind};
 
 /// What the ledger's functions return.
 pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
-/// Why the ledger could not do what was asked. In every case it is as it was before the call.
+/// Why the ledger could not do what it was called for. In every case it is as it was before the call.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another run has it.
@@ -19,12 +20,12 @@ pub enum LedgerError {
     Locked {
         /// The ledger.
         path: PathBuf,
-        /// The process that holds it, where it left its number.
+        /// The process id of the other run, where its note in the lock file can be read.
         process: Option<u32>,
-        /// Since when, where it left the time.
+        /// When the other run locked the ledger (RFC 3339), where its note can be read.
         since: Option<String>,
     },
-    /// Not a ledger, or no longer one. The file was left exactly as it is.
+    /// Not a ledger, or damaged. The file was left as it is.
     #[error("the ledger {} is damaged: {detail}", path.display())]
     Damaged {
         /// The ledger.
@@ -32,27 +33,17 @@ pub enum LedgerError {
         /// What is wrong with it.
         detail: String,
     },
-    /// Written by a newer release. The file was left exactly as it is.
-    #[error("the ledger {} has version {found}, and this release knows versions up to {known}", path.display())]
+    /// Written by a newer release. The file was left as it is.
+    #[error("the ledger {} has version {found}; this release knows versions up to {known}", path.display())]
     Newer {
         /// The ledger.
         path: PathBuf,
         /// Its version.
         found: u32,
-        /// The newest version known here.
+        /// The newest version that this release knows.
         known: u32,
     },
-    /// Written by an older release, and not brought up to date by what may change it: to look changes nothing.
-    #[error("the ledger {} still has version {found}; the next run brings it up to {known}", path.display())]
-    Older {
-        /// The ledger.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-        /// The version that a run makes of it.
-        known: u32,
-    },
-    /// The file or its folder cannot be written to.
+    /// The file or its folder cannot be written.
     #[error("the ledger {} cannot be written: {reason}", path.display())]
     Unwritable {
         /// The ledger.
@@ -60,15 +51,15 @@ pub enum LedgerError {
         /// Why not.
         reason: String,
     },
-    /// No room on the disk.
+    /// The disk is full.
     #[error("the ledger {} cannot grow: the disk is full", path.display())]
     Full {
         /// The ledger.
         path: PathBuf,
     },
-    /// Asked to settle something that is not waiting for this tenant: unknown, settled before, or quarantined.
-    #[error("entry {id} is not waiting in the ledger {}", path.display())]
-    NotWaiting {
+    /// An entry that is not queued for this tenant: unknown, already sent, or quarantined.
+    #[error("entry {id} is not queued in the ledger {}", path.display())]
+    NotQueued {
         /// The ledger.
         path: PathBuf,
         /// The entry.
@@ -79,7 +70,7 @@ pub enum LedgerError {
     Other {
         /// The ledger.
         path: PathBuf,
-        /// What `SQLite` or the system said.
+        /// The message of `SQLite` or of the system.
         detail: String,
     },
 }
@@ -92,33 +83,67 @@ fn holder(process: Option<u32>, since: Option<&str>) -> String {
     }
 }
 
-/// A failure inside an operation, before the path is added to it.
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let kind = match &error {
+            LedgerError::Locked { .. } => FailureKind::Locked,
+            _ => FailureKind::Ledger,
+        };
+        Self::new(kind, error.to_string(), help(&error))
+    }
+}
+
+fn help(error: &LedgerError) -> String {
+    match error {
+        LedgerError::Locked { .. } => "Wait for the other run to end; `collective-insights status` shows it. Sources that run at the same time need one ledger each (--ledger).".to_owned(),
+        LedgerError::Damaged { path, .. } => {
+            let path = path.display();
+            format!(
+                "The file was left as it is. Save what can be saved with `sqlite3 {path} .recover > saved.sql`, then move the file away (`mv {path} {path}.damaged`). The next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
+            )
+        }
+        LedgerError::Newer { .. } => "Install the newer release again, or name another file with --ledger; this file was left as it is.".to_owned(),
+        LedgerError::Unwritable { path, .. } => format!(
+            "Give this user write access to the file and its folder (`ls -ld {}`), or name another file with --ledger <FILE>; --no-ledger runs without a ledger.",
+            path.display()
+        ),
+        LedgerError::Full { path } => format!(
+            "Free some space (`df -h {}`), then run again: nothing that was stored is lost.",
+            path.display()
+        ),
+        LedgerError::NotQueued { .. } | LedgerError::Other { .. } => {
+            "Run again; if the error persists, check the file with `sqlite3 <FILE> 'PRAGMA integrity_check'`.".to_owned()
+        }
+    }
+}
+
+/// Why an operation failed, before the path is added to it.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum Cause {
     Sql(rusqlite::Error),
-    NotWaiting(EntryId),
+    NotQueued(EntryId),
     Other(String),
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for Cause {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
 }
 
-/// Turns a fault into the error of the ledger at `path`.
-pub(super) fn explain(fault: Fault, path: &Path) -> LedgerError {
+/// Turns a cause into the error of the ledger at `path`.
+pub(super) fn with_path(cause: Cause, path: &Path) -> LedgerError {
     let path = path.to_owned();
-    match fault {
-        Fault::Sql(error) => explain_sql(&error, path),
-        Fault::NotWaiting(id) => LedgerError::NotWaiting { path, id },
-        Fault::Other(detail) => LedgerError::Other { path, detail },
+    match cause {
+        Cause::Sql(error) => from_sql(&error, path),
+        Cause::NotQueued(id) => LedgerError::NotQueued { path, id },
+        Cause::Other(detail) => LedgerError::Other { path, detail },
     }
 }
 
-fn explain_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
+fn from_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
     let detail = error.to_string();
-    // A value that cannot be what we wrote: somebody else did, or the disk.
+    // A value that this program cannot have written.
     let foreign = matches!(
         error,
         rusqlite::Error::FromSqlConversionFailure(..)
@@ -136,15 +161,16 @@ fn explain_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             LedgerError::Unwritable { path, reason: detail }
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            LedgerError::Other { path, detail: format!("another program keeps it busy ({detail})") }
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Other {
+            path,
+            detail: format!("another program keeps it locked ({detail})"),
+        },
         _ => LedgerError::Other { path, detail },
     }
 }
 
 /// Turns an error of the file system into the error of the ledger at `path`.
-pub(super) fn explain_io(error: &io::Error, path: &Path) -> LedgerError {
+pub(super) fn from_io(error: &io::Error, path: &Path) -> LedgerError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LedgerError::Full { path },

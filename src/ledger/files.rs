@@ -1,4 +1,4 @@
-//! The ledger as a file: where it is, how it is made, and whether it is one.
+//! The ledger as a file: where it is, how it is created, and whether it is a ledger at all.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -9,32 +9,32 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{Fault, LedgerError, Result, explain, explain_io};
+use super::error::{LedgerError, Result, from_io, with_path};
 use super::schema;
 
-/// No lock within the process: a connection never leaves its thread.
+/// No mutex within the process: a connection may change its thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// How long to wait for a person's `sqlite3` to let go.
+/// How long to wait while another program, such as `sqlite3`, has the file locked.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Options that create a file for its owner alone.
-pub(super) fn private() -> OpenOptions {
+/// Options that create a file which only its owner can read and write.
+pub(super) fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
 }
 
-/// The path with `ending` added to its name.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+/// Returns the path with `suffix` added to its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(ending);
+    name.push(suffix);
     name.into()
 }
 
-/// The one true path of the ledger: two names of one file must lead to one lock.
-pub(super) fn locate(path: &Path) -> Result<PathBuf> {
+/// Returns the canonical path of the ledger: two names of one file must lead to one lock.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     let unwritable =
         |reason: &str| LedgerError::Unwritable { path: path.to_owned(), reason: reason.to_owned() };
     match fs::canonicalize(path) {
@@ -42,9 +42,9 @@ pub(super) fn locate(path: &Path) -> Result<PathBuf> {
         Ok(found) if found.is_dir() => return Err(unwritable("it is a folder")),
         Ok(_) => return Err(unwritable("it is not an ordinary file")),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(explain_io(&error, path)),
+        Err(error) => return Err(from_io(&error, path)),
     }
-    // A link to nowhere is a disk that is not mounted rather than a wish for a new ledger.
+    // The target of a dangling link is probably on a disk that is not mounted.
     if fs::symlink_metadata(path).is_ok() {
         return Err(unwritable("it is a link to a file that does not exist"));
     }
@@ -58,43 +58,45 @@ pub(super) fn locate(path: &Path) -> Result<PathBuf> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(unwritable("its folder does not exist"))
         }
-        Err(error) => Err(explain_io(&error, path)),
+        Err(error) => Err(from_io(&error, path)),
     }
 }
 
-/// Whether there is no ledger yet. An empty file is not that: a ledger is never made empty, so it lost its content.
+/// Whether there is no ledger yet. An empty file is damaged, not new: ledgers are created under
+/// another name and renamed.
 pub(super) fn is_absent(path: &Path) -> Result<bool> {
     let damaged =
         |detail: &str| LedgerError::Damaged { path: path.to_owned(), detail: detail.to_owned() };
     match fs::metadata(path) {
         Ok(found) if found.len() == 0 => Err(damaged("the file is empty")),
         Ok(_) => Ok(false),
-        // SQLite would play a journal left by another file into the new one.
+        // SQLite would apply a journal left by another file to the new one.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            match fs::symlink_metadata(beside(path, "-journal")) {
+            match fs::symlink_metadata(with_suffix(path, "-journal")) {
                 Ok(_) => Err(damaged(
                     "the file is gone, but the journal of an unfinished change to it is still there",
                 )),
                 Err(_) => Ok(true),
             }
         }
-        Err(error) => Err(explain_io(&error, path)),
+        Err(error) => Err(from_io(&error, path)),
     }
 }
 
-/// Makes a new ledger, which is under its name only when it is complete and on disk. The caller holds the lock.
+/// Creates a ledger. It appears under its name only when it is complete and on disk. The caller holds
+/// the lock.
 pub(super) fn create(path: &Path) -> Result<()> {
-    let draft = beside(path, ".half-made");
-    let made = draw_up(&draft).and_then(|()| {
-        let failed = |error: io::Error| explain_io(&error, path);
-        File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;
-        fs::rename(&draft, path).map_err(failed)?;
+    let temporary = with_suffix(path, ".tmp");
+    let created = create_temporary(&temporary).and_then(|()| {
+        let failed = |error: io::Error| from_io(&error, path);
+        File::open(&temporary).and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::rename(&temporary, path).map_err(failed)?;
         sync_folder(path).map_err(failed)
     });
-    made.map_err(|error| {
-        let _kept = fs::remove_file(&draft);
+    created.map_err(|error| {
+        let _kept = fs::remove_file(&temporary);
+        // Report the caller's path, not the temporary file's.
         match error {
-            // Nobody has heard of the draft.
             LedgerError::Full { .. } => LedgerError::Full { path: path.to_owned() },
             LedgerError::Unwritable { reason, .. } => {
                 LedgerError::Unwritable { path: path.to_owned(), reason }
@@ -104,30 +106,30 @@ pub(super) fn create(path: &Path) -> Result<()> {
     })
 }
 
-fn draw_up(draft: &Path) -> Result<()> {
-    // Left by a run that was killed right here. It never held anything.
-    for leftover in [draft.to_owned(), beside(draft, "-journal")] {
+fn create_temporary(temporary: &Path) -> Result<()> {
+    // Left by a run that was killed at this point; nothing was stored in it yet.
+    for leftover in [temporary.to_owned(), with_suffix(temporary, "-journal")] {
         match fs::remove_file(leftover) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(explain_io(&error, draft));
+                return Err(from_io(&error, temporary));
             }
             _ => {}
         }
     }
-    private()
+    owner_only()
         .write(true)
         .create_new(true)
-        .open(draft)
-        .map_err(|error| explain_io(&error, draft))?;
-    let make = || -> rusqlite::Result<()> {
-        let db = Connection::open_with_flags(draft, FLAGS)?;
-        settle_in(&db)?;
+        .open(temporary)
+        .map_err(|error| from_io(&error, temporary))?;
+    let fill = || -> rusqlite::Result<()> {
+        let db = Connection::open_with_flags(temporary, FLAGS)?;
+        configure(&db)?;
         db.execute_batch("BEGIN")?;
-        schema::migrate(&db, 0)?;
+        schema::create(&db)?;
         db.execute_batch("COMMIT")?;
         db.close().map_err(|(_, error)| error)
     };
-    make().map_err(|error| explain(error.into(), draft))
+    fill().map_err(|error| with_path(error.into(), temporary))
 }
 
 /// Makes a rename durable.
@@ -138,70 +140,97 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A database that is deleted when it is closed, and the name to call it by in errors. It may grow beyond memory.
+/// Opens an empty private ledger, and returns it with the name to call it by in errors.
+///
+/// `SQLite` keeps it in memory and, beyond its page cache, in an unnamed file that is gone when the
+/// connection closes: in the first of `SQLITE_TMPDIR`, `TMPDIR`, `/var/tmp`, `/usr/tmp`, `/tmp` and
+/// the working folder that can be written (<https://sqlite.org/tempfiles.html>).
 pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
     let path = PathBuf::from("(temporary)");
     let open = || -> rusqlite::Result<Connection> {
-        let db = Connection::open_with_flags("", FLAGS | OpenFlags::SQLITE_OPEN_CREATE)?;
-        settle_in(&db)?;
+        let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
+        let db = Connection::open_with_flags("", flags)?;
+        configure(&db)?;
+        schema::create(&db)?;
         Ok(db)
     };
     match open() {
         Ok(db) => Ok((db, path)),
-        Err(error) => Err(explain(error.into(), &path)),
+        Err(error) => Err(with_path(error.into(), &path)),
     }
 }
 
-/// Connects to an existing ledger and makes sure that it is one, whole, and not newer than this program.
-/// Returns its version.
-pub(super) fn connect(path: &Path) -> Result<(Connection, u32)> {
-    if let Some((application, version)) = peek(path) {
-        identify(application, version, path)?;
+/// What is examined when a ledger is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Examine {
+    /// Every table but the long history of sightings, which would take seconds.
+    Short,
+    /// Everything.
+    All,
+}
+
+/// Connects to an existing file and verifies that it is a ledger, whole, and not newer than this
+/// program. Returns its version.
+pub(super) fn connect(path: &Path, examine: Examine) -> Result<(Connection, u32)> {
+    if let Some((application, version)) = read_header(path) {
+        check_header(application, version, path)?;
     }
     let open = || -> rusqlite::Result<(Connection, i32, i32)> {
-        // Not read-only even for a view: a run that was killed may have left a journal to be played back first.
+        // Not read-only even for a reader: a killed run may have left a journal, which is rolled back.
         let db = Connection::open_with_flags(path, FLAGS)?;
-        settle_in(&db)?;
+        configure(&db)?;
         let application = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         Ok((db, application, version))
     };
-    let (db, application, version) = open().map_err(|error| explain(error.into(), path))?;
-    let version = identify(application, version, path)?;
-    examine(&db, path)?;
+    let (db, application, version) = open().map_err(|error| with_path(error.into(), path))?;
+    let version = check_header(application, version, path)?;
+    integrity_check(&db, path, examine)?;
     Ok((db, version))
 }
 
-/// Makes sure that the file is whole. Some 30 ms for 100,000 sightings: cheap enough to do it always.
-fn examine(db: &Connection, path: &Path) -> Result<()> {
-    let failed = |error: rusqlite::Error| explain(error.into(), path);
+/// Verifies that the file has its full length and that its tables are well formed.
+fn integrity_check(db: &Connection, path: &Path, examine: Examine) -> Result<()> {
+    let failed = |error: rusqlite::Error| with_path(error.into(), path);
     let damaged = |detail| Err(LedgerError::Damaged { path: path.to_owned(), detail });
-    // In one transaction, so that no run makes the file grow or shrink between its header and its length.
+    // One transaction, so that the file cannot grow or shrink between the two readings of its length.
     let transaction = db.unchecked_transaction().map_err(failed)?;
-    let ask = |what| transaction.pragma_query_value(None, what, |row| row.get::<_, u32>(0));
-    let pages = ask("page_count").map_err(failed)?;
-    let size = ask("page_size").map_err(failed)?;
+    let pragma = |what| transaction.pragma_query_value(None, what, |row| row.get::<_, u32>(0));
+    let pages = pragma("page_count").map_err(failed)?;
+    let size = pragma("page_size").map_err(failed)?;
     let whole = u64::from(pages) * u64::from(size);
-    let length = fs::metadata(path).map_err(|error| explain_io(&error, path))?.len();
+    let length = fs::metadata(path).map_err(|error| from_io(&error, path))?.len();
     // SQLite reads the missing end of a last page as zeros, which may well pass for content.
     if length < whole {
         return damaged(format!("{} of its {whole} bytes are missing", whole - length));
     }
-    let health: String =
-        transaction.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(failed)?;
-    if health == "ok" { Ok(()) } else { damaged(health) }
+    let check = |table: Option<&str>| -> rusqlite::Result<String> {
+        match table {
+            Some(table) => {
+                transaction
+                    .query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0))
+            }
+            None => transaction.pragma_query_value(None, "quick_check", |row| row.get(0)),
+        }
+    };
+    let tables: &[Option<&str>] = match examine {
+        Examine::Short => &[Some("tenant"), Some("run"), Some("batch"), Some("outbox")],
+        Examine::All => &[None],
+    };
+    for table in tables {
+        let health = check(*table).map_err(failed)?;
+        if health != "ok" {
+            return damaged(health);
+        }
+    }
+    Ok(())
 }
 
-/// Reads whose file it is without a lock, a journal or any other trace, so that a foreign database stays as it is.
-/// None when that fails: then the real opening finds out why.
-fn peek(path: &Path) -> Option<(i32, i32)> {
-    let mut uri = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        write!(uri, "%{byte:02X}").ok()?;
-    }
-    uri.push_str("?immutable=1");
+/// Reads the header without a lock, a journal or any other trace, so that a foreign database stays as
+/// it is. `None` when that fails: then the real opening finds out why.
+fn read_header(path: &Path) -> Option<(i32, i32)> {
     let db = Connection::open_with_flags(
-        uri,
+        uri(path, "immutable=1"),
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
     )
     .ok()?;
@@ -210,9 +239,9 @@ fn peek(path: &Path) -> Option<(i32, i32)> {
     Some((application, version))
 }
 
-fn identify(application: i32, version: i32, path: &Path) -> Result<u32> {
+fn check_header(application: i32, version: i32, path: &Path) -> Result<u32> {
     let path = path.to_owned();
-    if application != schema::APPLICATION {
+    if application != schema::APPLICATION_ID {
         return Err(LedgerError::Damaged {
             path,
             detail: "it is the database of another program".to_owned(),
@@ -227,8 +256,21 @@ fn identify(application: i32, version: i32, path: &Path) -> Result<u32> {
     }
 }
 
-/// What every connection needs. Values that come from vendors are never trusted, nor is a schema that was tampered with.
-fn settle_in(db: &Connection) -> rusqlite::Result<()> {
+/// Returns the path as a URI that `SQLite` reads, with a query.
+pub(super) fn uri(path: &Path, query: &str) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        // Writing to a String cannot fail.
+        let _ = write!(uri, "%{byte:02X}");
+    }
+    uri.push('?');
+    uri.push_str(query);
+    uri
+}
+
+/// Sets what every connection needs. Neither vendors' values nor a schema that somebody changed are
+/// trusted.
+fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY)?;
     db.set_prepared_statement_cache_capacity(64);
     db.execute_batch(
@@ -241,11 +283,11 @@ fn settle_in(db: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Why the file cannot be written to, for one that its owner protected: root could, and must not either.
+/// Fails where the owner made the file read-only: root could still write it, and must not.
 pub(super) fn must_be_writable(db: &Connection, path: &Path) -> Result<()> {
     let protected =
-        fs::metadata(path).map_err(|error| explain_io(&error, path))?.permissions().readonly();
-    let read_only = db.is_readonly("main").map_err(|error| explain(Fault::from(error), path))?;
+        fs::metadata(path).map_err(|error| from_io(&error, path))?.permissions().readonly();
+    let read_only = db.is_readonly("main").map_err(|error| with_path(error.into(), path))?;
     if protected || read_only {
         return Err(LedgerError::Unwritable {
             path: path.to_owned(),

@@ -1,231 +1,228 @@
-//! The ledger: the one file that remembers, and the one place that knows SQL.
+//! The ledger: the one file that a run leaves for the next, and the one place that knows SQL.
 //!
-//! An ordinary `SQLite` file, 0600, that the `sqlite3` tool reads, also while a run is on.
-//! What makes it ours is its `application_id`; `user_version` is the version of its schema.
+//! An ordinary `SQLite` file with mode 0600, which the `sqlite3` tool reads, also during a run.
+//! `application_id` marks it as a ledger; `user_version` is the version of its schema.
+//!
+//! [`TenantLedger`] is what a run sees: one tenant. [`LedgerReader`] reads the whole ledger for a person,
+//! without a lock. [`Ledger`] changes the whole ledger for a person.
 //!
 //! # Tables
 //! | table | a row is | |
 //! |---|---|---|
-//! | `tenant` | a source, account, Recorded Future token and set of organizations | with its checkpoint `read_until`: up to when the vendor has been read completely |
-//! | `outbox` | a submission that has not been delivered | `waiting`, or `quarantined` with Recorded Future's status and words |
-//! | `settled` | a submission that left the outbox, under the same number | `delivered_at`, or `dropped_at` (since version 3) |
-//! | `sighting` | a detection together with an indicator it named | in the state of its `entry`, a row of one of those two |
-//! | `quota` | a token and a UTC day | with the number of submissions `used` |
+//! | `tenant` | a source, account, Recorded Future token and set of organizations | with its checkpoint `read_until`: up to when all alerts were fetched |
+//! | `outbox` | a submission that is not delivered: an *entry* | `waiting`, or `quarantined` with Recorded Future's status and message |
+//! | `batch` | entries that leave the outbox together | `sending`, `delivered`, or `dropped` by a person |
+//! | `settled` | an entry that is in a batch, under the same id | what `history` counts |
+//! | `sighting` | an alert that names the indicator of an entry | |
 //! | `run` | a run | unfinished ones have no `finished_at` |
-//! | `technique` | a tenant, a UTC day and a MITRE technique | with the number of `submissions` delivered that named it (since version 2) |
 //!
 //! # Invariants
-//! 1. A sighting is in exactly one state, that of the one entry it names: in the outbox, or delivered, or dropped by a
-//!    person. An entry is in exactly one of `outbox` and `settled`: it is taken out of the one and put into the other
-//!    in one transaction, and no entry gets a number that `settled` has. No foreign key can lead to one of two tables;
-//!    a sighting whose entry is in neither is reported as damage when it is asked about.
-//! 2. At least one sighting names each row of the outbox: they are stored in one transaction, and a sighting comes to
-//!    name another entry only on a `resend`, when its own was delivered. The detections merged into a submission share
-//!    its fate.
-//! 3. A row leaves the outbox only as delivered or dropped, and its number is never given again. What was settled is
-//!    forgotten together with the sightings that name it. A number below zero stands for all that version 2 settled
-//!    at one time; a file that came from version 2 has as much free room in it as it held, which later days fill.
-//! 4. The quota grows in the same transaction that settles, so a submission is never counted twice.
-//! 5. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went back.
-//! 6. Every question of a run about a sighting, a batch or a checkpoint names one tenant; only a person's look at the
-//!    whole ledger, through a [`View`], spans them. The quota alone belongs to the token.
-//! 7. No secret is in here: accounts and tokens come as digests.
-//! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text.
-//! 9. A technique's number grows in the same transaction that settles as delivered: once for each delivery of a
-//!    submission, so a `resend` counts again. It is read from the item, the JSON that was sent; an item without a list
-//!    of `mitre_codes` adds nothing and is settled like any other. What a ledger of version 1 delivered has no number.
+//! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and after it
+//!    was delivered until the row in `outbox` is deleted. The view `pending` has the rows of `outbox` that
+//!    are not delivered.
+//! 2. Before a request is sent, one transaction writes its batch. The response changes one row, that of the
+//!    batch. A run that was killed leaves a batch in state `sending`; the next run queues its entries again.
+//! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into. A sighting
+//!    whose entry was purged counts as never seen.
+//! 4. An entry's id is never given twice.
+//! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day with that
+//!    token. Techniques are counted per batch, when it is written.
+//! 6. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went
+//!    back.
+//! 7. No secret is stored: accounts and tokens come as digests.
+//! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text; only
+//!    `sighting.created_at` is a number.
 //!
 //! # Durability
-//! Each operation is one transaction, on disk when the call returns. Rollback journal rather than WAL: one file,
-//! on any file system. `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder once the journal is
-//! gone; with `FULL` alone a power cut could bring the journal back, and it would undo the last commit.
+//! Each operation is one transaction, on disk when the call returns. Rollback journal rather than WAL: one
+//! file, on any file system. `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder once the
+//! journal is deleted; with `FULL` alone a power cut could bring the journal back, and it would undo the
+//! last commit.
 //!
-//! A new ledger is made under another name and renamed when complete. An empty file is therefore never a young
-//! ledger: it is one that lost its content, and is refused like any other damaged one. No damaged file is ever
-//! written to, renamed or deleted.
+//! A new ledger is created under another name and renamed when complete. An empty file is therefore not a
+//! new ledger but one that lost its content, and is refused like any other damaged one. A damaged file is
+//! never written, renamed or deleted.
 
+mod batch;
 mod checkpoint;
 mod columns;
 mod error;
 mod files;
 mod history;
 mod lock;
+mod maintenance;
 mod outbox;
-mod quota;
+mod purge;
 mod reader;
-mod remedy;
 mod runs;
 mod schema;
-mod settle;
 mod status;
-mod tenant;
+mod store;
+mod tenant_ledger;
 
 #[cfg(test)]
 mod tests;
 
+pub use batch::{Batch, Cursor, QueuedItem};
 pub use checkpoint::Advance;
 pub use error::{LedgerError, Result};
-pub use history::{Seen, Technique};
-pub use outbox::{Cursor, Entry, EntryId, Known, Pending};
-pub use quota::{Forgotten, RUNS_KEPT, SIGHTINGS_KEPT};
-pub use reader::{Filter, Held, State, View};
+pub use history::{Technique, TopIndicator};
+pub use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
+pub use purge::SIGHTINGS_KEPT;
+pub use reader::LedgerReader;
 pub use runs::Run;
 pub use status::SourceStatus;
-pub use tenant::{TenantId, TenantKey};
+pub use tenant_ledger::{TenantId, TenantKey, TenantLedger, TenantOptions};
 
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 
-use error::{Fault, explain};
-use lock::Lock;
+use self::error::{Cause, with_path};
+use self::files::Examine;
+use self::lock::Lock;
 
 /// The ledger, open for a run or a command that changes it.
 ///
-/// Reading is in [`View`], which [`Ledger::view`] lends.
+/// Everything that only reads is in [`LedgerReader`], which [`Ledger::reader`] lends.
 #[derive(Debug)]
 pub struct Ledger {
-    // Before the lock, because fields are dropped in this order: the lock outlives the connection.
-    view: View,
-    rehearsal: bool,
+    // Declared before the lock, because fields are dropped in order: the lock outlives the connection.
+    reader: LedgerReader,
+    /// Whether the real ledger is attached as `prior`, to be read only.
+    has_prior: bool,
     _lock: Option<Lock>,
 }
 
-/// The ledger, read as of one moment.
-#[derive(Debug)]
-pub struct AtOnce<'a> {
-    _reading: Option<Transaction<'a>>,
-}
-
 impl Ledger {
-    /// Opens the ledger at `path` for one run, creating it when there is none, and holds its lock until dropped.
+    /// Opens the ledger at `path`, creating it when there is none, and holds its lock until dropped.
     ///
     /// # Errors
     /// [`LedgerError::Locked`] at once when another run has it; every other variant but
-    /// [`LedgerError::NotWaiting`] for a file or folder that cannot serve.
+    /// [`LedgerError::NotQueued`] for a file or folder that cannot be used.
     pub fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        let path = files::locate(path)?;
-        let lock = Lock::take(&path, now)?;
+        let path = files::resolve(path)?;
+        let lock = Lock::acquire(&path, now)?;
         if files::is_absent(&path)? {
             files::create(&path)?;
         }
-        let (db, version) = files::connect(&path)?;
-        let view = View::new(db, path);
-        view.must_be_writable()?;
-        let ledger = Self { view, rehearsal: false, _lock: Some(lock) };
-        // Writing the version also when it is current proves now, and not after an hour of reading from a
-        // vendor, that the folder takes a journal and the disk has room.
-        ledger.atomically(|db| Ok(schema::migrate(db, version)?))?;
+        let (db, version) = files::connect(&path, Examine::Short)?;
+        files::must_be_writable(&db, &path)?;
+        let reader = LedgerReader::new(db, path);
+        let ledger = Self { reader, has_prior: false, _lock: Some(lock) };
+        // Also when the version is current: this proves now, not after an hour of fetching, that the
+        // folder takes a journal and the disk has space.
+        ledger.transaction(|db| Ok(schema::migrate(db, version)?))?;
         Ok(ledger)
     }
 
-    /// Opens the ledger for a command that changes what is in it, as a run does; `None` where there is none, and then
-    /// none is made.
+    /// Opens the ledger for a command that changes it; `None` where there is none, and then none is created.
     ///
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open_existing(path: &Path, now: DateTime<Utc>) -> Result<Option<Self>> {
-        if files::is_absent(&files::locate(path)?)? {
+        if files::is_absent(&files::resolve(path)?)? {
             return Ok(None);
         }
         Self::open(path, now).map(Some)
     }
 
-    /// A ledger without a past and without a future, for `--no-ledger`: private, deleted when dropped.
+    /// Opens an empty private ledger that is deleted when dropped, for `--no-ledger`.
     ///
     /// # Errors
-    /// When the system's folder for temporary files cannot be written to.
+    /// When no folder for temporary files can be written.
     pub fn temporary() -> Result<Self> {
         let (db, path) = files::temporary()?;
-        let ledger = Self { view: View::new(db, path), rehearsal: false, _lock: None };
-        ledger.atomically(|db| Ok(schema::migrate(db, 0)?))?;
-        Ok(ledger)
+        Ok(Self { reader: LedgerReader::new(db, path), has_prior: false, _lock: None })
     }
 
-    /// Opens the ledger for `--debug` and `--dry-run`: it sees everything and may write, but all that was written
-    /// is gone when it is dropped. Where there is no ledger, none is created, and the rehearsal starts from nothing.
+    /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at `path`,
+    /// locks it as a run does, and changes nothing in it. All that is written is gone when it is dropped.
+    /// Where there is no ledger, none is created.
     ///
     /// # Errors
-    /// As [`Ledger::open`].
-    pub fn rehearse(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        let path = files::locate(path)?;
+    /// As [`Ledger::open`] and [`Ledger::temporary`].
+    pub fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        Self::open_dry_run_examined(path, now, Examine::Short)
+    }
+
+    /// Opens the ledger as [`Ledger::open_dry_run`] does, after an examination of the whole file.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_dry_run`].
+    pub fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
+        Self::open_dry_run_examined(path, now, Examine::All).map(|_| ())
+    }
+
+    fn open_dry_run_examined(path: &Path, now: DateTime<Utc>, examine: Examine) -> Result<Self> {
+        let path = files::resolve(path)?;
         if files::is_absent(&path)? {
             return Self::temporary();
         }
-        let lock = Lock::take(&path, now)?;
-        let (db, version) = files::connect(&path)?;
-        let view = View::new(db, path);
-        view.must_be_writable()?;
-        // Neither the ledger nor a journal beside it is written to: the changes stay in memory, and a rehearsal
-        // that is killed leaves nothing to clean up.
-        view.read(|db| {
-            Ok(db.execute_batch("PRAGMA cache_spill = OFF; PRAGMA journal_mode = MEMORY; BEGIN")?)
-        })?;
-        let ledger = Self { view, rehearsal: true, _lock: Some(lock) };
-        ledger.atomically(|db| Ok(schema::migrate(db, version)?))?;
+        let lock = Lock::acquire(&path, now)?;
+        let (db, version) = files::connect(&path, examine)?;
+        files::must_be_writable(&db, &path)?;
+        drop(db);
+        if version < schema::VERSION {
+            return Err(LedgerError::Other {
+                path,
+                detail: format!("it still has version {version}; the next real run updates it"),
+            });
+        }
+        let mut ledger = Self { _lock: Some(lock), ..Self::temporary()? };
+        ledger.attach_prior(&path)?;
+        ledger.has_prior = true;
         Ok(ledger)
     }
 
-    /// Everything that can be read, as this ledger sees it.
-    #[must_use]
-    pub fn view(&self) -> &View {
-        &self.view
-    }
-
-    /// Whether what is written here will be forgotten.
-    #[must_use]
-    pub fn is_rehearsal(&self) -> bool {
-        self.rehearsal
-    }
-
-    /// While this is held, everything is read as of one moment. Many questions in it are several times as fast as
-    /// each by itself, because `SQLite` locks the file once. Nothing can be written until it is dropped.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub fn at_once(&self) -> Result<AtOnce<'_>> {
-        if self.rehearsal {
-            // It is all one transaction anyway.
-            return Ok(AtOnce { _reading: None });
-        }
-        match self.view.db().unchecked_transaction() {
-            Ok(reading) => Ok(AtOnce { _reading: Some(reading) }),
-            Err(error) => Err(explain(error.into(), self.view.path())),
-        }
-    }
-
-    /// Does `work` wholly or not at all: as a transaction, and in a rehearsal as a part of the one that is never
-    /// committed.
-    fn atomically<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> std::result::Result<T, Fault>,
-    ) -> Result<T> {
-        let db = self.view.db();
-        let tell = |fault| explain(fault, self.view.path());
-        // SQLite itself ends a transaction after some errors. Going on in a rehearsal would then write for real,
-        // and going on with one left open would write nothing.
-        if db.is_autocommit() == self.rehearsal {
-            return Err(tell(Fault::Other(
-                "an earlier error ended the transaction it was in".to_owned(),
-            )));
-        }
-        // A savepoint would do for both, but SQLite copies every page it changes to a second journal for it. Immediate,
-        // because one that has read something and then wants to write does not wait for another program.
-        let (begin, end, undo) = if self.rehearsal {
-            ("SAVEPOINT step", "RELEASE step", "ROLLBACK TO step; RELEASE step")
-        } else {
-            ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+    /// Attaches the real ledger and copies what a run changes: all but the long history.
+    fn attach_prior(&self, path: &Path) -> Result<()> {
+        let db = self.reader.db();
+        let attach = || -> rusqlite::Result<()> {
+            db.execute("ATTACH ?1 AS prior", [files::uri(path, "mode=ro")])?;
+            db.execute_batch(
+                "BEGIN;
+                 INSERT INTO tenant SELECT * FROM prior.tenant;
+                 INSERT INTO run SELECT * FROM prior.run;
+                 INSERT INTO batch SELECT * FROM prior.batch;
+                 INSERT INTO outbox (id, tenant, run, type, value, severity, detections, stored_at, attempts,
+                                     state, status, message, rejected_at, item)
+                 SELECT id, tenant, run, type, value, severity, detections, stored_at, attempts,
+                        state, status, message, rejected_at, item
+                 FROM prior.outbox;
+                 INSERT INTO settled SELECT * FROM prior.settled WHERE id IN (SELECT id FROM prior.outbox);
+                 DELETE FROM sqlite_sequence;
+                 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM prior.sqlite_sequence;
+                 COMMIT",
+            )
         };
-        db.execute_batch(begin).map_err(|error| tell(error.into()))?;
+        attach().map_err(|error| with_path(error.into(), path))
+    }
+
+    /// Returns the part that reads.
+    #[must_use]
+    pub const fn reader(&self) -> &LedgerReader {
+        &self.reader
+    }
+
+    /// Does `work` as one transaction: wholly or not at all.
+    ///
+    /// It is immediate, because one that has read something and then wants to write does not wait for
+    /// another program.
+    fn transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Cause>) -> Result<T> {
+        let db = self.reader.db();
+        let path = self.reader.path();
+        db.execute_batch("BEGIN IMMEDIATE").map_err(|error| with_path(error.into(), path))?;
         let done = work(db).and_then(|value| {
-            db.execute_batch(end)?;
+            db.execute_batch("COMMIT")?;
             Ok(value)
         });
-        done.map_err(|fault| {
-            // When even this fails, the check above refuses whatever comes next; the first fault is the one to tell.
-            let _undone = db.is_autocommit() || db.execute_batch(undo).is_ok();
-            tell(fault)
+        done.map_err(|cause| {
+            // SQLite itself ends a transaction after some errors. Where even this fails, the next BEGIN
+            // does too; the first cause is the one to report.
+            let _rolled_back = db.is_autocommit() || db.execute_batch("ROLLBACK").is_ok();
+            with_path(cause, path)
         })
     }
 }

@@ -4,25 +4,26 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 
 use super::columns::{Time, time};
-use super::error::Fault;
-use super::{Ledger, Result, TenantId, View};
+use super::error::Cause;
+use super::{LedgerReader, Result, TenantId, TenantLedger};
+use crate::window::Window;
 
 /// A run as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The id the run gave itself.
+    /// The run's id.
     pub id: String,
     /// Whose run it was.
     pub tenant: TenantId,
-    /// The vendor's name.
+    /// The source's name.
     pub source: String,
-    /// How it was started.
+    /// The name of its mode.
     pub mode: String,
-    /// The span of time it meant to read, from and until; None for a run that reads nothing.
-    pub window: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// When it began.
+    /// The span of time it was to fetch.
+    pub window: Option<Window>,
+    /// When it started, UTC.
     pub started_at: DateTime<Utc>,
-    /// When it ended; None while it is on, or when it was killed.
+    /// When it ended, UTC; `None` while it runs, or when it was killed.
     pub finished_at: Option<DateTime<Utc>>,
     /// Its exit code, once it ended.
     pub exit_code: Option<i32>,
@@ -32,58 +33,44 @@ pub struct Run {
     pub error: Option<String>,
 }
 
-impl Ledger {
-    /// Records that a run began.
+impl TenantLedger {
+    /// Records that the run started.
     ///
     /// # Errors
     /// When the ledger cannot be written, or the tenant has a run of this id.
-    pub fn begin_run(
-        &self,
-        tenant: TenantId,
-        run: &str,
-        mode: &str,
-        window: Option<(DateTime<Utc>, DateTime<Utc>)>,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let (from, until) =
-            (window.map(|window| Time(window.0)), window.map(|window| Time(window.1)));
-        self.atomically(|db| {
+    pub fn begin_run(&self, mode: &str, window: Window) -> Result<()> {
+        let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock.now()));
+        self.ledger.transaction(|db| {
             let mut insert = db.prepare_cached(
                 "INSERT INTO run (tenant, id, mode, read_from, read_until, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
-            insert.execute(params![tenant.0, run, mode, from, until, Time(now)])?;
+            insert.execute(params![self.tenant.0, self.run_id, mode, from, until, now])?;
             Ok(())
         })
     }
 
-    /// Records how a run ended: its exit code, its numbers as JSON, and what went wrong.
+    /// Records how the run ended: its exit code, its numbers as JSON, and what went wrong.
     ///
     /// # Errors
-    /// When the ledger cannot be written, or the tenant has no run of this id that is still open.
-    pub fn finish_run(
-        &self,
-        tenant: TenantId,
-        run: &str,
-        exit_code: i32,
-        counts: &str,
-        error: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        self.atomically(|db| {
+    /// When the ledger cannot be written, or the run has not started or has ended already.
+    pub fn finish_run(&self, exit_code: u8, counts: &str, error: Option<&str>) -> Result<()> {
+        let now = Time(self.clock.now());
+        self.ledger.transaction(|db| {
             let mut update = db.prepare_cached(
                 "UPDATE run SET finished_at = ?3, exit_code = ?4, counts = ?5, error = ?6
                  WHERE tenant = ?1 AND id = ?2 AND finished_at IS NULL",
             )?;
-            match update.execute(params![tenant.0, run, Time(now), exit_code, counts, error])? {
-                0 => Err(Fault::Other(format!("no run {run} is open"))),
+            let columns = params![self.tenant.0, self.run_id, now, exit_code, counts, error];
+            match update.execute(columns)? {
+                0 => Err(Cause::Other(format!("run {} has not started", self.run_id))),
                 _ => Ok(()),
             }
         })
     }
 }
 
-impl View {
-    /// The runs begun since a time, the oldest first.
+impl LedgerReader {
+    /// Returns the runs that started since a time, the oldest first.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -107,7 +94,9 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
         tenant: TenantId(row.get("tenant")?),
         source: row.get("source")?,
         mode: row.get("mode")?,
-        window: time(row, "read_from")?.zip(time(row, "read_until")?),
+        window: time(row, "read_from")?
+            .zip(time(row, "read_until")?)
+            .map(|(start, end)| Window { start, end }),
         started_at: row.get::<_, Time>("started_at")?.0,
         finished_at: time(row, "finished_at")?,
         exit_code: row.get("exit_code")?,

@@ -1,24 +1,33 @@
-//! The tables, version by version.
+//! The tables.
 
 use rusqlite::Connection;
 
-/// Marks a database as a ledger of ours: `CIns` in ASCII.
-pub(super) const APPLICATION: i32 = 0x4349_6E73;
+/// Marks a database as a ledger: `CIns` in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x4349_6E73;
 
-/// The version this program writes.
-pub(super) const VERSION: u32 = 3;
+/// The schema version that this program writes.
+pub(super) const VERSION: u32 = 1;
 
-/// What leads to each version from the one before. A new version is a new entry; no entry ever changes.
-const MIGRATIONS: [(u32, &str); 3] = [(1, FIRST), (2, TECHNIQUES), (3, SETTLED)];
+/// What leads from an earlier version to each later one; none has been needed yet.
+///
+/// To change the tables after a release, leave [`TABLES`] alone, raise [`VERSION`] and append the
+/// change, for example:
+///
+/// ```text
+/// (2, "ALTER TABLE outbox ADD COLUMN note TEXT"),
+/// ```
+///
+/// An entry never changes once it was released. A run applies what is missing, in one transaction.
+const MIGRATIONS: &[(u32, &str)] = &[];
 
-const FIRST: &str = "
+const TABLES: &str = "
 CREATE TABLE tenant (
     id            INTEGER PRIMARY KEY,
     source        TEXT NOT NULL,
     account       TEXT NOT NULL, -- a digest
     token         TEXT NOT NULL, -- a digest
     organizations TEXT NOT NULL, -- a sorted JSON array
-    read_until    TEXT,
+    read_until    TEXT,          -- the checkpoint
     UNIQUE (source, account, token, organizations)
 ) STRICT;
 
@@ -37,99 +46,107 @@ CREATE TABLE run (
     CHECK ((finished_at IS NULL) = (exit_code IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- AUTOINCREMENT: the number of a settled row is never given to another one.
+-- Entries that leave the outbox together: in one request, or dropped by one command.
+CREATE TABLE batch (
+    id          INTEGER PRIMARY KEY,
+    tenant      INTEGER NOT NULL REFERENCES tenant (id),
+    token       TEXT NOT NULL, -- a digest
+    state       TEXT NOT NULL CHECK (state IN ('sending', 'delivered', 'dropped')),
+    entries     INTEGER NOT NULL,
+    first_entry INTEGER,       -- the range of its rows in settled; NULL once they are purged
+    last_entry  INTEGER,
+    techniques  TEXT NOT NULL, -- a JSON object: MITRE technique to number of entries
+    ended_at    TEXT,
+    CHECK ((state = 'sending') = (ended_at IS NULL))
+) STRICT;
+CREATE INDEX batch_quota ON batch (token, ended_at);
+
+-- AUTOINCREMENT: an id is never given twice.
 -- The rank puts the most severe first and those of unknown severity last.
 CREATE TABLE outbox (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
-    tenant     INTEGER NOT NULL REFERENCES tenant (id),
-    run        TEXT NOT NULL,
-    kind       TEXT NOT NULL,
-    value      TEXT NOT NULL,
-    severity   INTEGER,
-    rank       INTEGER NOT NULL GENERATED ALWAYS AS (-ifnull(severity, -1)) VIRTUAL,
-    item       TEXT NOT NULL,
-    stored_at  TEXT NOT NULL,
-    tries      INTEGER NOT NULL DEFAULT 0,
-    state      TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'quarantined')),
-    status     INTEGER,
-    words      TEXT,
-    refused_at TEXT,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant      INTEGER NOT NULL REFERENCES tenant (id),
+    run         TEXT NOT NULL,
+    type        TEXT NOT NULL,
+    value       TEXT NOT NULL,
+    severity    INTEGER,
+    rank        INTEGER NOT NULL GENERATED ALWAYS AS (-ifnull(severity, -1)) VIRTUAL,
+    detections  INTEGER NOT NULL,
+    stored_at   TEXT NOT NULL,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    state       TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'quarantined')),
+    status      INTEGER,
+    message     TEXT,
+    rejected_at TEXT,
+    item        TEXT NOT NULL,
     CHECK ((state = 'quarantined') = (status IS NOT NULL)),
-    CHECK ((state = 'quarantined') = (words IS NOT NULL)),
-    CHECK ((state = 'quarantined') = (refused_at IS NOT NULL))
+    CHECK ((state = 'quarantined') = (message IS NOT NULL)),
+    CHECK ((state = 'quarantined') = (rejected_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX outbox_order ON outbox (tenant, state, rank, id);
 
-CREATE TABLE sighting (
-    tenant       INTEGER NOT NULL REFERENCES tenant (id),
-    detection    TEXT NOT NULL,
-    kind         TEXT NOT NULL,
-    value        TEXT NOT NULL,
-    outbox       INTEGER REFERENCES outbox (id),
-    delivered_at TEXT,
-    dropped_at   TEXT,
-    PRIMARY KEY (tenant, detection, kind, value),
-    CHECK ((outbox IS NOT NULL) + (delivered_at IS NOT NULL) + (dropped_at IS NOT NULL) = 1)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX sighting_outbox ON sighting (outbox) WHERE outbox IS NOT NULL;
-
-CREATE TABLE quota (
-    token TEXT NOT NULL, -- a digest
-    day   TEXT NOT NULL,
-    used  INTEGER NOT NULL,
-    PRIMARY KEY (token, day)
-) STRICT, WITHOUT ROWID;
-";
-
-/// A delivered item is deleted, so its techniques are counted when it is settled. Numbers a day rather than codes
-/// beside each sighting: some thirty rows a day instead of a list on every one of 100,000 sightings, and a merged
-/// submission's codes are not known detection by detection anyway.
-const TECHNIQUES: &str = "
-CREATE TABLE technique (
-    tenant      INTEGER NOT NULL REFERENCES tenant (id),
-    day         TEXT NOT NULL,
-    code        TEXT NOT NULL,
-    submissions INTEGER NOT NULL,
-    PRIMARY KEY (tenant, day, code)
-) STRICT, WITHOUT ROWID;
-";
-
-/// Sightings lie by detection, so a batch that is settled is scattered over all of them: with their state in each row,
-/// every batch rewrote nearly every page of the table. Now a sighting names its entry, and settling one
-/// appends a row. Version 2 forgot the number of a settled entry; one below zero, which no row of the outbox ever has,
-/// stands for all that were settled at the same time.
-const SETTLED: &str = "
 CREATE TABLE settled (
-    id           INTEGER PRIMARY KEY,
-    delivered_at TEXT,
-    dropped_at   TEXT,
-    CHECK ((delivered_at IS NULL) <> (dropped_at IS NULL))
+    id         INTEGER PRIMARY KEY, -- the entry's id in the outbox
+    type       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    detections INTEGER NOT NULL,
+    batch      INTEGER NOT NULL REFERENCES batch (id)
 ) STRICT;
-INSERT INTO settled (id, delivered_at, dropped_at)
-SELECT -row_number() OVER (ORDER BY delivered_at, dropped_at), delivered_at, dropped_at
-FROM (SELECT DISTINCT delivered_at, dropped_at FROM sighting WHERE outbox IS NULL);
 
-ALTER TABLE sighting RENAME TO sighting_2;
+-- The rows of the outbox that are not yet delivered.
+CREATE VIEW pending AS SELECT * FROM outbox WHERE NOT EXISTS (
+    SELECT 1 FROM settled JOIN batch ON batch.id = settled.batch
+    WHERE settled.id = outbox.id AND batch.state <> 'sending');
+
+-- By time first: alerts come in the order of their creation, so a run touches few pages.
 CREATE TABLE sighting (
-    tenant    INTEGER NOT NULL REFERENCES tenant (id),
-    detection TEXT NOT NULL,
-    kind      TEXT NOT NULL,
-    value     TEXT NOT NULL,
-    entry     INTEGER NOT NULL, -- in outbox or in settled
-    PRIMARY KEY (tenant, detection, kind, value)
+    tenant     INTEGER NOT NULL REFERENCES tenant (id),
+    created_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
+    detection  TEXT NOT NULL,
+    entry      INTEGER NOT NULL, -- in outbox or in settled
+    PRIMARY KEY (tenant, created_at, detection, entry)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO sighting (tenant, detection, kind, value, entry)
-SELECT tenant, detection, kind, value, ifnull(outbox, settled.id)
-FROM sighting_2 AS old LEFT JOIN settled
-    ON settled.delivered_at IS old.delivered_at AND settled.dropped_at IS old.dropped_at;
-DROP TABLE sighting_2;
 ";
 
-/// Brings the database from version `found` (0 for an empty one) to [`VERSION`]. The caller holds the transaction.
+/// Creates the tables in an empty database. The caller holds the transaction.
+pub(super) fn create(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(TABLES)?;
+    stamp(db)
+}
+
+/// Brings the tables from version `found` to [`VERSION`]. The caller holds the transaction.
 pub(super) fn migrate(db: &Connection, found: u32) -> rusqlite::Result<()> {
-    for (_, change) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+    apply(db, found, MIGRATIONS)?;
+    stamp(db)
+}
+
+fn apply(db: &Connection, found: u32, migrations: &[(u32, &str)]) -> rusqlite::Result<()> {
+    for (_, change) in migrations.iter().filter(|(version, _)| *version > found) {
         db.execute_batch(change)?;
     }
-    db.pragma_update(None, "application_id", APPLICATION)?;
+    Ok(())
+}
+
+/// Writes whose file it is and its version; also when both are current, which proves early that the
+/// file can be written.
+fn stamp(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_later_migrations_are_applied() {
+        let db = Connection::open_in_memory().unwrap();
+        let migrations = [(2, "CREATE TABLE two (x)"), (3, "CREATE TABLE three (x)")];
+        apply(&db, 2, &migrations).unwrap();
+        let tables = "SELECT group_concat(name) FROM sqlite_schema";
+        let found: String = db.query_row(tables, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, "three");
+        assert!(MIGRATIONS.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(MIGRATIONS.last().map_or(1, |last| last.0), VERSION);
+    }
 }

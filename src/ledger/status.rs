@@ -1,46 +1,43 @@
-//! How each source stands.
+//! The status of each source.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{Words, time};
-use super::outbox::count;
-use super::quota::used;
-use super::{Result, TenantId, View};
+use super::columns::{JsonList, time};
+use super::tenant_ledger::{count_pending, quota_used};
+use super::{LedgerReader, Result, TenantId};
 
-/// How one source stands, for one tenant.
+/// The status of one source, for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceStatus {
-    /// The vendor's name.
+    /// The source's name.
     pub source: String,
-    /// The Recorded Future organizations it goes to.
+    /// The Recorded Future organizations that receive its detections.
     pub organizations: Vec<String>,
-    /// The tenant's number.
-    pub tenant: TenantId,
     /// The beginning of the account's digest: enough to tell two accounts apart.
     pub account: String,
-    /// When the last run began.
+    /// When the last run started, UTC.
     pub last_run: Option<DateTime<Utc>>,
-    /// The last run's exit code; None while it is on, or when it was killed.
+    /// The last run's exit code; `None` while it runs, or when it was killed.
     pub last_exit_code: Option<i32>,
     /// What went wrong in the last run.
     pub last_error: Option<String>,
-    /// When the last run ended that ended with exit code 0.
+    /// When the last run with exit code 0 ended, UTC.
     pub last_success: Option<DateTime<Utc>>,
-    /// Up to when the vendor has been read completely.
+    /// The checkpoint: up to when all alerts were fetched, UTC.
     pub read_until: Option<DateTime<Utc>>,
-    /// How many entries wait.
-    pub waiting: u64,
-    /// How many entries are in quarantine.
+    /// The number of queued entries.
+    pub queued: u64,
+    /// The number of entries in quarantine.
     pub quarantined: u64,
-    /// When the oldest waiting entry was stored.
-    pub oldest_waiting: Option<DateTime<Utc>>,
-    /// How many submissions the token used today, by whichever tenant.
+    /// When the oldest queued entry was stored, UTC.
+    pub oldest_queued: Option<DateTime<Utc>>,
+    /// The number of indicators delivered today (UTC) with this token, by all tenants.
     pub used_today: u64,
 }
 
-impl View {
-    /// How each source stands, with the quota of the UTC day `today`.
+impl LedgerReader {
+    /// Returns the status of each tenant, with the quota of the UTC day `today`.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -50,37 +47,40 @@ impl View {
                 "SELECT id, source, substr(account, 1, 8) AS account, token, organizations, read_until FROM tenant
                  ORDER BY source, id",
             )?;
-            let rows = select.query_map([], |row| status_of(db, row, today))?;
+            let rows = select.query_map([], |row| tenant_status(db, row, today))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 }
 
-fn status_of(db: &Connection, row: &Row<'_>, today: NaiveDate) -> rusqlite::Result<SourceStatus> {
+fn tenant_status(
+    db: &Connection,
+    row: &Row<'_>,
+    today: NaiveDate,
+) -> rusqlite::Result<SourceStatus> {
     let tenant = TenantId(row.get("id")?);
     let last = last_run(db, tenant)?;
     Ok(SourceStatus {
         source: row.get("source")?,
-        organizations: row.get::<_, Words>("organizations")?.0,
-        tenant,
+        organizations: row.get::<_, JsonList>("organizations")?.0,
         account: row.get("account")?,
         last_run: last.as_ref().and_then(|last| last.0),
         last_exit_code: last.as_ref().and_then(|last| last.1),
         last_error: last.and_then(|last| last.2),
-        last_success: the_time(
+        last_success: query_time(
             db,
             "SELECT max(finished_at) AS time FROM run WHERE tenant = ?1 AND exit_code = 0",
             tenant,
         )?,
         read_until: time(row, "read_until")?,
-        waiting: count(db, tenant, "waiting")?,
-        quarantined: count(db, tenant, "quarantined")?,
-        oldest_waiting: the_time(
+        queued: count_pending(db, tenant, "waiting")?,
+        quarantined: count_pending(db, tenant, "quarantined")?,
+        oldest_queued: query_time(
             db,
-            "SELECT min(stored_at) AS time FROM outbox WHERE tenant = ?1 AND state = 'waiting'",
+            "SELECT min(stored_at) AS time FROM pending WHERE tenant = ?1 AND state = 'waiting'",
             tenant,
         )?,
-        used_today: used(db, &row.get::<_, String>("token")?, today)?,
+        used_today: quota_used(db, &row.get::<_, String>("token")?, today)?,
     })
 }
 
@@ -97,7 +97,7 @@ fn last_run(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<LastRu
         .optional()
 }
 
-fn the_time(
+fn query_time(
     db: &Connection,
     select: &str,
     tenant: TenantId,

@@ -1,17 +1,15 @@
 //! Recorded Future's Collective Insights API: what is sent, the client, and what an answer means.
 
 mod bisection;
-mod item;
 mod outcome;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use self::bisection::Bisection;
-pub use self::item::item;
-use self::item::{Options, RequestBody};
 pub use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Http, Reply, Request};
@@ -30,22 +28,38 @@ pub struct Settings {
     pub organization_ids: Vec<String>,
 }
 
+/// The body of one request.
+#[derive(Debug, Serialize)]
+struct RequestBody<'a> {
+    options: Options,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    organization_ids: &'a [String],
+    data: &'a [&'a RawValue],
+}
+
+#[derive(Debug, Serialize)]
+struct Options {
+    /// Always sent: the sources disagree on its default.
+    debug: bool,
+    summary: bool,
+}
+
 /// Submits batches, one after the other.
 #[derive(Debug)]
-pub struct Client<'a> {
-    http: &'a Http,
-    settings: &'a Settings,
+pub struct Client {
+    http: Http,
+    settings: Settings,
     url: Url,
     headers: HeaderMap,
     debug: bool,
 }
 
-impl<'a> Client<'a> {
+impl Client {
     /// A client; with `debug`, Recorded Future validates what is sent and saves nothing.
     ///
     /// # Errors
     /// When the address or the token cannot be part of a request.
-    pub fn new(http: &'a Http, settings: &'a Settings, debug: bool) -> Result<Self, Failure> {
+    pub fn new(http: &Http, settings: &Settings, debug: bool) -> Result<Self, Failure> {
         let url = settings.base.join(PATH).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
@@ -67,13 +81,7 @@ impl<'a> Client<'a> {
             (ACCEPT, json),
             (TOKEN_HEADER, token),
         ]);
-        Ok(Self { http, settings, url, headers, debug })
-    }
-
-    /// The service's address as it is set.
-    #[must_use]
-    pub const fn base(&self) -> &Url {
-        &self.settings.base
+        Ok(Self { http: http.clone(), settings: settings.clone(), url, headers, debug })
     }
 
     /// Sends one batch and says what became of it.

@@ -1,112 +1,191 @@
-//! The recipe of one run: read what is excluded, deliver what waits, read the vendor, store what was
-//! selected, deliver it, and say what happened.
+//! One run: deliver what is queued, fetch the vendor's alerts, store what is selected, deliver it, report.
 
-mod books;
 mod crash_point;
-mod delivery;
-mod reading;
+mod deliver;
+mod fetch;
 mod window;
 
-use self::books::Books;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
 use self::crash_point::crash_point;
-use self::delivery::Delivery;
+use self::deliver::DeliveryState;
+use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
+use crate::ledger::{Advance, TenantKey, TenantLedger, TenantOptions};
 use crate::logging;
 use crate::recorded_future::Client;
+use crate::redact;
 use crate::report::Report;
-use crate::report::progress::{Progress, Work};
+use crate::report::progress::Progress;
 use crate::selection::exclusions::Exclusions;
-use crate::settings::{Mode, Settings};
+use crate::settings::{LedgerChoice, Mode, Settings};
 use crate::shutdown::Shutdown;
 
-/// Performs one run. Whatever happens, the report says it.
+/// Performs one run. Failures are in the report.
 pub async fn run(
     settings: &Settings,
     run_id: &str,
     clock: Clock,
-    stop: Shutdown,
+    shutdown: Shutdown,
     progress: &Progress,
 ) -> Report {
     let heartbeat = tokio::spawn(progress.clone().log_heartbeat(clock));
-    let mut report = Report::new(run_id, settings.source.info(), settings.mode);
-    report.progress = progress.clone();
-    if let Err(failure) = prepare_and_perform(settings, clock, stop, &mut report).await {
-        report.fail(failure);
-    }
+    let report = match Run::prepare(settings, run_id, clock, shutdown, progress) {
+        Ok(run) => run.perform().await,
+        Err(failure) => {
+            let mut report = Report::new(run_id, settings.source.info(), settings.mode);
+            report.fail(failure);
+            report
+        }
+    };
     heartbeat.abort();
     report
 }
 
-/// Everything that can be wrong on this machine is found before any request.
-async fn prepare_and_perform(
-    settings: &Settings,
-    clock: Clock,
-    stop: Shutdown,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    let exclusions = read_exclusions(settings)?;
-    let http = Http::new(&settings.network, clock, settings.deadline, stop)?;
-    report.progress.follow(http.waits());
-    let client = Client::new(&http, &settings.recorded_future, settings.mode == Mode::Debug)?;
-    let now = clock.now_to_the_millisecond();
-    // A span that cannot be leaves the ledger untouched.
-    window::check(settings.span, now)?;
-    let books = Books::open(settings, &report.run_id, clock)?;
-    logging::enable_rotation();
-    crash_point();
-    let choice = window::choose(settings.span, books.checkpoint()?, settings.max_catch_up, now)?;
-    report.window = Some(choice.window);
-    if let Some(note) = &choice.note {
-        report.note(note.clone());
-    }
-    books.found(&choice)?;
-    crash_point();
-    books.begin(choice.window)?;
-    crash_point();
-    report.counts.carried_in = books.waiting()?;
-    let elsewhere = books.waiting_elsewhere()?;
-    if elsewhere > 0 {
-        report.warn(format!(
-            "{elsewhere} submissions of this account wait under another Recorded Future key or for other organizations, and only a run with those sends them; `collective-insights status` shows them"
-        ));
-    }
-
-    let mut delivery = Delivery::new(settings, &client, &books);
-    let performed =
-        perform(settings, &http, &choice, exclusions, &books, &mut delivery, report).await;
-    let concluded = delivery.conclude(report, performed.is_ok());
-    let failure = [performed, concluded].into_iter().find_map(Result::err);
-    if let Some(failure) = &failure {
-        report.fail(failure.clone());
-    }
-    crash_point();
-    books.finish(report)?;
-    crash_point();
-    Ok(())
+/// A run in progress.
+struct Run<'a> {
+    settings: &'a Settings,
+    http: Http,
+    client: Client,
+    exclusions: Arc<Exclusions>,
+    /// Shared with the thread that stores pages while the next ones are fetched.
+    ledger: Arc<Mutex<TenantLedger>>,
+    plan: WindowPlan,
+    delivery: DeliveryState,
+    report: Report,
 }
 
-async fn perform(
-    settings: &Settings,
-    http: &Http,
-    choice: &window::Choice,
-    exclusions: Exclusions,
-    books: &Books<'_>,
-    delivery: &mut Delivery<'_>,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    delivery.deliver(report).await?;
-    let read = reading::read(settings, http, choice.window, exclusions, books, report).await?;
-    crash_point();
-    report.progress.set(Work::Storing {
-        submissions: u64::try_from(read.submissions.len()).unwrap_or(u64::MAX),
-    });
-    books.store(read.submissions, &read.repeats)?;
-    crash_point();
-    books.advance(choice, read.complete_until, report)?;
-    crash_point();
-    delivery.deliver(report).await
+impl<'a> Run<'a> {
+    /// Checks everything that can be wrong on this machine, before any request is made.
+    fn prepare(
+        settings: &'a Settings,
+        run_id: &str,
+        clock: Clock,
+        shutdown: Shutdown,
+        progress: &Progress,
+    ) -> Result<Self, Failure> {
+        let exclusions = Arc::new(read_exclusions(settings)?);
+        let http = Http::new(&settings.network, clock, settings.deadline, shutdown)?;
+        progress.follow(http.waits());
+        let debug = settings.mode == Mode::Debug;
+        let client = Client::new(&http, &settings.recorded_future, debug)?;
+        let now = clock.now_to_the_millisecond();
+        // Reject an impossible window before opening the ledger.
+        window::check(settings.span, now)?;
+        let ledger = TenantLedger::open(tenant_options(settings, run_id), clock)?;
+        logging::enable_rotation();
+        crash_point();
+        let checkpoint = ledger.checkpoint()?;
+        let plan = window::choose(settings.span, checkpoint, settings.max_catch_up, now)?;
+        let mut report = Report::new(run_id, settings.source.info(), settings.mode);
+        report.progress = progress.clone();
+        report.window = Some(plan.window);
+        let ledger = Arc::new(Mutex::new(ledger));
+        let delivery = DeliveryState::new(settings);
+        Ok(Self { settings, http, client, exclusions, ledger, plan, delivery, report })
+    }
+
+    /// Performs the run and records it in the ledger.
+    async fn perform(mut self) -> Report {
+        if let Err(failure) = self.start() {
+            self.report.fail(failure);
+            return self.report;
+        }
+        let done = self.deliver_and_fetch().await;
+        let counted = self.count_remaining(done.is_ok());
+        crash_point();
+        for failure in [done, counted].into_iter().filter_map(Result::err) {
+            self.report.fail(failure);
+        }
+        if let Err(failure) = self.finish() {
+            self.report.fail(failure);
+        }
+        crash_point();
+        self.report
+    }
+
+    async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
+        self.deliver().await?;
+        self.fetch().await?;
+        self.advance_checkpoint()?;
+        self.deliver().await
+    }
+
+    /// Records that the run started, and what earlier runs left.
+    fn start(&mut self) -> Result<(), Failure> {
+        if let Some(note) = &self.plan.note {
+            self.report.note(note.clone());
+        }
+        let ledger = self.ledger();
+        // Before the run is recorded, so that no run is without a checkpoint.
+        if self.plan.may_init_checkpoint {
+            ledger.init_checkpoint(self.plan.window.start)?;
+        }
+        crash_point();
+        ledger.begin_run(self.settings.mode.name(), self.plan.window)?;
+        crash_point();
+        let (queued, others) = (ledger.queued()?, ledger.pending_for_other_tenants()?);
+        drop(ledger);
+        self.report.counts.carried_in = queued;
+        if others > 0 {
+            self.report.warn(format!(
+                "{others} indicators of this account are queued under another Recorded Future key or for other organizations; only a run with those sends them (see `collective-insights status`)"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Moves the checkpoint over what was fetched and stored.
+    fn advance_checkpoint(&mut self) -> Result<(), Failure> {
+        let ledger = self.ledger();
+        let checkpoint = ledger.checkpoint()?;
+        let start = self.plan.window.start;
+        let until = self.plan.complete_until;
+        let fetched_from = match checkpoint {
+            None if !self.plan.may_init_checkpoint => return Ok(()),
+            // Where nothing was fetched, the gap stays, so that a run with a higher limit can fetch it.
+            Some(checkpoint) if self.plan.gap_skipped && until > start => checkpoint,
+            _ => start,
+        };
+        let advance = ledger.advance_checkpoint(fetched_from, until)?;
+        drop(ledger);
+        if advance == Advance::ClockWentBack {
+            self.report.note(
+                "the system clock is behind an earlier run; the checkpoint was not moved, so the next run fetches this window again".into(),
+            );
+        }
+        crash_point();
+        Ok(())
+    }
+
+    /// Records how the run ended, and deletes what is too old to matter.
+    fn finish(&self) -> Result<(), Failure> {
+        let counts = serde_json::to_string(&self.report.counts).map_err(|error| {
+            Failure::new(
+                FailureKind::Unexpected,
+                format!("the numbers of this run cannot be written as JSON: {error}"),
+                "Report this.",
+            )
+        })?;
+        let failure = self.report.failures().first();
+        let error = failure.map(|failure| redact::safe(&failure.to_string()));
+        let ledger = self.ledger();
+        ledger.finish_run(self.report.exit_code(), &counts, error.as_deref())?;
+        ledger.delete_delivered()?;
+        ledger.purge_expired()?;
+        Ok(())
+    }
+
+    /// Locks the ledger. Hold one guard at a time.
+    fn ledger(&self) -> MutexGuard<'_, TenantLedger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Reads the exclusion file that the settings name.
@@ -121,13 +200,44 @@ pub fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
         let failure = Failure::new(
             FailureKind::Configuration,
             error.to_string(),
-            "Correct the line or the file's name; exclusions.example.txt shows every form. Nothing was asked or sent.",
+            "Correct the line or the file's name; exclusions.example.txt shows every form. No request was made.",
         );
         match std::error::Error::source(&error) {
             Some(source) => failure.with_cause(source.to_string()),
             None => failure,
         }
     })?;
-    tracing::info!("{} exclusions read from {}", exclusions.len(), path.display());
+    tracing::info!("read {} exclusions from {}", exclusions.len(), path.display());
     Ok(exclusions)
+}
+
+fn tenant_options<'a>(settings: &'a Settings, run_id: &'a str) -> TenantOptions<'a> {
+    let recorded_future = &settings.recorded_future;
+    let source = settings.source.info();
+    TenantOptions {
+        path: match &settings.ledger {
+            LedgerChoice::File(path) => Some(path),
+            LedgerChoice::None => None,
+        },
+        dry_run: settings.mode != Mode::Live,
+        key: TenantKey {
+            source: source.name.to_owned(),
+            account: digest("account", &settings.source.account()),
+            token: digest("token", recorded_future.token.expose_secret()),
+            organizations: recorded_future.organization_ids.clone(),
+        },
+        source,
+        run_id,
+        resend: settings.resend,
+    }
+}
+
+/// Returns the digest under which the ledger stores an account or a token: SHA-256, in hex.
+fn digest(purpose: &str, text: &str) -> String {
+    let hash = Sha256::digest(format!("collective-insights {purpose} {text}"));
+    hash.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

@@ -1,4 +1,4 @@
-//! Which window a run reads: the span asked for, and what earlier runs missed.
+//! Which window a run fetches: the requested span, and what earlier runs missed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -6,26 +6,40 @@ use crate::failure::{Failure, FailureKind};
 use crate::settings::Span;
 use crate::window::Window;
 
-/// How far a run looks back over the last one's end: Falcon enriches about an hour late, Carbon Black
-/// updates for a quarter of an hour, and what is read twice is sent once.
+/// How far a run looks back behind the checkpoint: Falcon enriches alerts about an hour late, Carbon Black
+/// updates them for a quarter of an hour. What is fetched twice is sent once.
 const OVERLAP: TimeDelta = TimeDelta::hours(2);
-/// A night that begins this much late is no catching up yet.
+/// A run this late is not reported as catching up.
 const USUAL_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// A window, and what is special about it.
+/// The window of a run, and how far it was fetched.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct WindowPlan {
     pub window: Window,
-    /// What the summary says about it.
+    /// Every alert of the window before this instant was fetched; its start until then.
+    pub complete_until: DateTime<Utc>,
+    /// What the summary says about the window.
     pub note: Option<String>,
-    /// Whether what lies between the checkpoint and the window is given up on, because it is older than
-    /// the limit for catching up.
-    pub gap_accepted: bool,
-    /// Whether this window may begin the checkpoint's history.
-    pub may_found_checkpoint: bool,
+    /// Whether the span between the checkpoint and the window is skipped, because it is older than the limit
+    /// for catching up.
+    pub gap_skipped: bool,
+    /// Whether this window may set the first checkpoint.
+    pub may_init_checkpoint: bool,
 }
 
-/// Whether the span that was asked for can be read at all.
+impl WindowPlan {
+    const fn new(window: Window) -> Self {
+        Self {
+            window,
+            complete_until: window.start,
+            note: None,
+            gap_skipped: false,
+            may_init_checkpoint: true,
+        }
+    }
+}
+
+/// Checks that the requested span can be fetched at all.
 ///
 /// # Errors
 /// When an exact span is empty or ends in the future.
@@ -39,17 +53,18 @@ pub(super) fn check(span: Span, now: DateTime<Utc>) -> Result<(), Failure> {
 /// Chooses the window.
 ///
 /// # Errors
-/// When an exact span is empty or begins in the future.
+/// When an exact span is empty or ends in the future.
 pub(super) fn choose(
     span: Span,
     checkpoint: Option<DateTime<Utc>>,
     max_catch_up: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<Choice, Failure> {
+) -> Result<WindowPlan, Failure> {
     match span {
         Span::Exact { since, until } => exact(since, until, now),
         Span::Hours(hours) => {
-            Ok(scheduled(TimeDelta::hours(hours.into()), checkpoint, max_catch_up, now))
+            let span = TimeDelta::hours(hours.into());
+            Ok(catch_up_window(span, checkpoint, max_catch_up, now))
         }
     }
 }
@@ -58,9 +73,9 @@ fn exact(
     since: DateTime<Utc>,
     until: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Result<Choice, Failure> {
+) -> Result<WindowPlan, Failure> {
     let end = until.unwrap_or(now);
-    let wrong = |what: &str| {
+    let invalid = |what: &str| {
         Err(Failure::new(
             FailureKind::Configuration,
             what,
@@ -68,58 +83,51 @@ fn exact(
         ))
     };
     if end > now {
-        return wrong("--until is in the future");
+        return invalid("--until is in the future");
     }
     if since >= end {
-        return wrong(if until.is_some() {
+        return invalid(if until.is_some() {
             "--since is not before --until"
         } else {
             "--since is in the future"
         });
     }
-    Ok(Choice {
-        window: Window { start: since, end },
-        note: None,
-        gap_accepted: false,
-        may_found_checkpoint: until.is_none(),
-    })
+    let plan = WindowPlan::new(Window { start: since, end });
+    Ok(WindowPlan { may_init_checkpoint: until.is_none(), ..plan })
 }
 
-fn scheduled(
+/// Extends the last `span` back to the checkpoint, at most by `max_catch_up`.
+fn catch_up_window(
     span: TimeDelta,
     checkpoint: Option<DateTime<Utc>>,
     max_catch_up: TimeDelta,
     now: DateTime<Utc>,
-) -> Choice {
-    let asked = now - span;
-    let wanted = checkpoint.map_or(asked, |checkpoint| asked.min(checkpoint - OVERLAP));
-    let start = wanted.max(asked.min(now - max_catch_up));
-    let late = checkpoint.filter(|checkpoint| *checkpoint < asked - USUAL_DELAY);
+) -> WindowPlan {
+    let requested = now - span;
+    let wanted = checkpoint.map_or(requested, |checkpoint| requested.min(checkpoint - OVERLAP));
+    let start = wanted.max(requested.min(now - max_catch_up));
+    let late = checkpoint.filter(|checkpoint| *checkpoint < requested - USUAL_DELAY);
     let gap = checkpoint.filter(|checkpoint| *checkpoint < start);
     let note = match (late, gap) {
-        (_, Some(checkpoint)) => Some(format!(
-            "nothing was read since {}, longer ago than --max-catch-up allows: what lies between then and {} is NOT read; read it with --since {} --until {}",
-            second(checkpoint),
-            second(start),
-            second(checkpoint),
-            second(start)
-        )),
+        (_, Some(checkpoint)) => {
+            let (from, until) = (format_seconds(checkpoint), format_seconds(start));
+            Some(format!(
+                "gap: alerts from {from} to {until} were not read (older than --max-catch-up {} days); read them with --since {from} --until {until}",
+                max_catch_up.num_days()
+            ))
+        }
         (Some(checkpoint), None) => Some(format!(
-            "catching up: the last complete reading ended {}, so this one begins {}",
-            second(checkpoint),
-            second(start)
+            "catching up: the last complete run ended at {}, so this one starts at {}",
+            format_seconds(checkpoint),
+            format_seconds(start)
         )),
         (None, None) => None,
     };
-    Choice {
-        window: Window { start, end: now },
-        note,
-        gap_accepted: gap.is_some(),
-        may_found_checkpoint: true,
-    }
+    let plan = WindowPlan::new(Window { start, end: now });
+    WindowPlan { note, gap_skipped: gap.is_some(), ..plan }
 }
 
-fn second(time: DateTime<Utc>) -> String {
+fn format_seconds(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
@@ -131,48 +139,48 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn window(checkpoint: Option<&str>, hours: u32) -> Choice {
+    fn window(checkpoint: Option<&str>, hours: u32) -> WindowPlan {
         let now = at("2026-11-22T00:15:00Z");
         choose(Span::Hours(hours), checkpoint.map(at), TimeDelta::days(30), now).unwrap()
     }
 
     #[test]
-    fn the_first_run_reads_the_hours() {
-        let choice = window(None, 24);
-        assert_eq!(choice.window.start, at("2026-11-21T00:15:00Z"));
-        assert_eq!(choice.note, None);
+    fn the_first_run_fetches_the_requested_hours() {
+        let plan = window(None, 24);
+        assert_eq!(plan.window.start, at("2026-11-21T00:15:00Z"));
+        assert_eq!(plan.note, None);
     }
 
     #[test]
-    fn the_next_night_looks_two_hours_over_the_last_end() {
-        let choice = window(Some("2026-11-21T00:15:00Z"), 24);
-        assert_eq!(choice.window.start, at("2026-11-20T22:15:00Z"));
-        assert_eq!(choice.note, None);
+    fn the_next_run_starts_two_hours_before_the_checkpoint() {
+        let plan = window(Some("2026-11-21T00:15:00Z"), 24);
+        assert_eq!(plan.window.start, at("2026-11-20T22:15:00Z"));
+        assert_eq!(plan.note, None);
     }
 
     #[test]
-    fn missed_nights_are_caught_up_with_a_note() {
-        let choice = window(Some("2026-11-18T00:15:00Z"), 24);
-        assert_eq!(choice.window.start, at("2026-11-17T22:15:00Z"));
-        assert!(choice.note.unwrap().starts_with("catching up"));
-        assert!(!choice.gap_accepted);
+    fn missed_runs_are_caught_up_with_a_note() {
+        let plan = window(Some("2026-11-18T00:15:00Z"), 24);
+        assert_eq!(plan.window.start, at("2026-11-17T22:15:00Z"));
+        assert!(plan.note.unwrap().starts_with("catching up"));
+        assert!(!plan.gap_skipped);
     }
 
     #[test]
-    fn catching_up_has_a_limit_that_is_told() {
-        let choice = window(Some("2026-09-01T00:15:00Z"), 24);
-        assert_eq!(choice.window.start, at("2026-10-23T00:15:00Z"));
-        assert!(choice.note.unwrap().contains("NOT read"));
-        assert!(choice.gap_accepted);
+    fn a_skipped_gap_is_reported() {
+        let plan = window(Some("2026-09-01T00:15:00Z"), 24);
+        assert_eq!(plan.window.start, at("2026-10-23T00:15:00Z"));
+        assert!(plan.note.unwrap().contains("were not read"));
+        assert!(plan.gap_skipped);
     }
 
     #[test]
-    fn hours_asked_for_are_not_cut_by_the_limit() {
+    fn the_catch_up_limit_does_not_shorten_the_requested_hours() {
         assert_eq!(window(None, 8760).window.start, at("2025-11-22T00:15:00Z"));
     }
 
     #[test]
-    fn a_clock_that_went_back_reads_the_hours() {
+    fn a_checkpoint_in_the_future_is_ignored() {
         assert_eq!(
             window(Some("2026-11-25T00:15:00Z"), 24).window.start,
             at("2026-11-21T00:15:00Z")
@@ -180,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_spans_are_checked() {
+    fn an_exact_span_must_not_be_empty_or_in_the_future() {
         let now = at("2026-11-22T00:15:00Z");
         let span = |since: &str, until: Option<&str>| {
             choose(

@@ -132,9 +132,8 @@ fn fewer_processed_than_sent_is_a_warning_with_its_numbers() {
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARNING")).collect();
     assert_eq!(warnings.len(), 3, "{log}");
     for (kind, sent, processed) in [("ip", 1, 0), ("domain", 1, 0), ("hash", 2, 1)] {
-        let words = format!(
-            "of {sent} submissions of kind {kind}, Recorded Future says it processed {processed}"
-        );
+        let words =
+            format!("of {sent} indicators of type {kind}, Recorded Future processed {processed}");
         assert!(warnings.iter().any(|line| line.contains(&words)), "{words} in {log}");
     }
     assert_eq!(ran.stderr, "");
@@ -155,9 +154,7 @@ fn more_processed_than_sent_makes_no_numbers_up() {
     stage.sandbox.script(Service::RecordedFuture, vec![Fault::status(200, body.to_string())]);
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 5);
-    assert!(
-        stage.log().contains("of 2 submissions of kind hash, Recorded Future says it processed 99")
-    );
+    assert!(stage.log().contains("of 2 indicators of type hash, Recorded Future processed 99"));
 }
 
 #[test]
@@ -170,7 +167,7 @@ fn an_answer_without_a_summary_counts_as_processed_with_a_note() {
     let ran = stage.run("crowdstrike --json").ended(0);
     assert_eq!(ran.adds_up().count("processed"), 3);
     let notes = &ran.json()["notes"];
-    assert!(texts(notes)[0].contains("without saying how many it processed"), "{notes}");
+    assert!(texts(notes)[0].contains("without reporting how many it processed"), "{notes}");
 }
 
 #[test]
@@ -187,7 +184,7 @@ fn a_success_of_unknown_shape_is_accepted_but_not_reconciled() {
         let log = stage.log();
         let warned = log
             .lines()
-            .any(|line| line.contains("WARNING") && line.contains("without saying how many"));
+            .any(|line| line.contains("WARNING") && line.contains("without reporting how many"));
         assert!(warned, "{body} {log}");
     }
 }

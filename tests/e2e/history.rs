@@ -150,7 +150,7 @@ fn longer_than_indicators_are_remembered_it_says_since_when() {
     let stage = stage();
     stage.run("crowdstrike").ended(0);
     let text = stage.run_at(NEXT_DAY, "history --days 400").ended(0).stdout;
-    assert!(text.contains("Indicators seen most, remembered since 2026-08-25\n"), "{text}");
+    assert!(text.contains("Top indicators, kept since 2026-08-25\n"), "{text}");
     let told = history(&stage, "--days 400");
     assert_eq!(told["since"], "2025-10-20");
     assert_eq!(told["indicators_since"], "2026-08-25");

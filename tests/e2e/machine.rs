@@ -48,7 +48,7 @@ fn a_second_run_ends_at_once_and_names_the_process_until_a_crash_frees_the_ledge
     // Who only looks is not kept out.
     let status = stage.run("status --json").ended(0).json();
     assert_eq!(status["sources"][0]["waiting"], 3);
-    assert!(stage.run("status").ended(0).stdout.contains("still on or killed"));
+    assert!(stage.run("status").ended(0).stdout.contains("running, or killed"));
     first.kill();
     stage.run_at(LATER, RUN).ended(0);
     assert_eq!(stage.stored_values(), hashes(0..3));

@@ -41,7 +41,7 @@ fn three_skipped_nights_are_caught_up_with_one_plain_line() {
     let notes = notes(&ran);
     assert_eq!(notes.len(), 1);
     assert!(
-        notes[0].starts_with("catching up: the last complete reading ended 2026-11-19T00:15:00Z"),
+        notes[0].starts_with("catching up: the last complete run ended at 2026-11-19T00:15:00Z"),
         "{notes:?}"
     );
     assert!(ran.json()["window"]["start"].as_str().unwrap().starts_with("2026-11-18T22:15:00"));
@@ -68,7 +68,7 @@ fn a_gap_beyond_the_limit_for_catching_up_is_told_with_the_command_that_helps() 
     let ran = stage.run_at("2026-11-22T00:15:00Z", "crowdstrike --json --max-catch-up 5").ended(0);
     assert_eq!(stage.stored_values(), hashes([2]));
     let note = notes(&ran).join("");
-    let (_, command) = note.split_once("read it with ").unwrap();
+    let (_, command) = note.split_once("read them with ").unwrap();
     stage.run_at("2026-11-22T00:20:00Z", &format!("crowdstrike {command}")).ended(0);
     assert_eq!(stage.stored_values(), hashes([1, 2]));
 }

@@ -122,7 +122,7 @@ fn a_short_run_logs_no_line_a_page() {
     let log = stage.log();
     assert_eq!(heartbeats(&log, "read", "alerts"), []);
     assert_eq!(heartbeats(&log, "sent", "submissions"), []);
-    let pages = [" DEBUG ", " read ", " of 2500 alerts"];
+    let pages = [" DEBUG ", " fetched ", " of 2500 alerts"];
     let pages = |line: &&str| pages.iter().all(|part| line.contains(part));
     assert_eq!(log.lines().filter(pages).count(), 3, "{log}");
 }

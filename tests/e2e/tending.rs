@@ -1,6 +1,5 @@
 //! The commands that look at the ledger and tend what has not been delivered.
 
-use rusqlite::Connection;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
@@ -55,7 +54,7 @@ fn status_tells_how_each_source_stands() {
         "crowdstrike (account ",
         "uhash:a",
         "exit code 4",
-        "waiting        2",
+        "queued         2",
         "in quarantine  1",
         "sent today     1",
         "last success   never",
@@ -104,7 +103,7 @@ fn list_tells_what_waits_and_what_was_refused_with_the_words() {
     );
     assert_eq!(listed(&stage, "--quarantined").len(), 1);
     let text = stage.run("outbox list").ended(0).stdout;
-    assert!(text.contains("refused with 400: 400 \"not "), "{text}");
+    assert!(text.contains("rejected with 400: 400 \"not "), "{text}");
     assert!(!text.contains('\u{1b}'), "control characters stay out of terminals: {text:?}");
 }
 
@@ -112,7 +111,7 @@ fn list_tells_what_waits_and_what_was_refused_with_the_words() {
 fn retry_lets_quarantine_wait_again() {
     let stage = stage();
     let ran = stage.run("outbox retry").ended(0);
-    assert!(ran.stdout.starts_with("1 submissions left quarantine"), "{ran:?}");
+    assert!(ran.stdout.starts_with("1 indicator is queued again"), "{ran:?}");
     assert!(listed(&stage, "").iter().all(|(_, state)| state == "waiting"));
     stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
     assert_eq!(stage.stored_values(), hashes(0..4));
@@ -161,24 +160,6 @@ fn tries_without_success_are_counted() {
     assert_eq!(tries(), [1, 2, 1]);
     stage.run_at(LATER, &format!("{again} --debug")).ended(5);
     assert_eq!(tries(), [1, 2, 1], "a rehearsal leaves no trace");
-}
-
-#[test]
-fn what_an_earlier_version_held_is_tended_before_any_run() {
-    // One in quarantine and one that waits.
-    let held = include_str!("../../src/ledger/tests/version_2.sql");
-    for (tended, told, left) in [
-        ("outbox retry", "1 submissions left quarantine", 2),
-        ("outbox drop --quarantined --yes", "1 submissions were dropped", 1),
-        ("outbox drop --yes", "2 submissions were dropped", 0),
-    ] {
-        let stage = Stage::new(World::default());
-        let ledger = Connection::open(stage.path("collective-insights.db")).unwrap();
-        ledger.execute_batch(held).unwrap();
-        let ran = stage.run(tended).ended(0);
-        assert!(ran.stdout.contains(told), "{tended}: {}", ran.stdout);
-        assert_eq!(listed(&stage, "").len(), left, "{tended}");
-    }
 }
 
 #[test]

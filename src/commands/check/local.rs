@@ -57,7 +57,7 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
         return Ok(format!("{} is not there yet; the first run makes it", path.display()));
     }
     // A rehearsal opens, locks and examines it as a run would, and changes nothing.
-    Ledger::rehearse(path, clock.now())?;
+    Ledger::verify(path, clock.now())?;
     try_folder(path)?;
     Ok(format!("{} is sound and can be written", path.display()))
 }

@@ -8,11 +8,12 @@ use serde_json::value::RawValue;
 
 use super::{Finding, Section};
 use crate::clock::Clock;
+use crate::detection::{Detection, Scores};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Http, HttpError};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::MitreCodes;
-use crate::recorded_future::{self, Client, Outcome};
+use crate::recorded_future::{Client, Outcome};
 use crate::report;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
@@ -145,18 +146,17 @@ async fn submit_trial(settings: &Settings, http: &Http, clock: Clock) -> Result<
 fn trial(settings: &Settings, clock: Clock) -> Result<Box<RawValue>, Failure> {
     let wrong = |what: String| Failure::new(FailureKind::Unexpected, what, "Report this.");
     let indicator = Indicator::parse(ClaimedType::Sha256, EICAR_SHA256)
-        .map_err(|refusal| wrong(refusal.to_string()))?;
-    let submission = Submission {
-        indicator,
-        field: "check",
-        detection_id: "collective-insights-check".into(),
+        .map_err(|reason| wrong(reason.to_string()))?;
+    let detection = Detection {
+        id: "collective-insights-check".into(),
         observed_at: clock.now(),
+        created_at: clock.now(),
         name: Some("collective-insights check: EICAR test file, not a detection".into()),
         incident_name: None,
+        scores: Scores::default(),
         mitre_codes: MitreCodes::default(),
-        severity: None,
-        last_repeat: None,
+        mentions: Vec::new(),
     };
-    recorded_future::item(&submission, settings.source.info())
-        .map_err(|error| wrong(error.to_string()))
+    let submission = Submission::new(&detection, &indicator, "check", settings.source.info());
+    serde_json::value::to_raw_value(&submission).map_err(|error| wrong(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! `history`: the days as rows, and which threats are shared most.
+//! `history`: daily totals, top indicators and top MITRE techniques.
 
 mod days;
 mod text;
@@ -9,47 +9,47 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde_json::json;
 
 use self::days::Day;
-use super::{conclude, no_ledger_message, view};
+use super::{no_ledger_message, print_result};
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{SIGHTINGS_KEPT, Seen, Technique, View};
+use crate::ledger::{LedgerReader, SIGHTINGS_KEPT, Technique, TopIndicator};
 use crate::report::line;
 
-/// How many indicators and techniques are shown.
-const MOST: u32 = 10;
+/// The number of indicators and techniques that are shown.
+const TOP: u32 = 10;
 
-/// What the ledger tells about a span of days.
+/// The history of a span of days.
 struct History {
     days: u32,
-    /// The first of the days, UTC.
+    /// The first day, UTC.
     since: NaiveDate,
-    /// The first of them of which indicators are still remembered.
+    /// The first day whose indicators are still kept.
     indicators_since: NaiveDate,
     rows: Vec<Day>,
-    indicators: Vec<Seen>,
+    indicators: Vec<TopIndicator>,
     techniques: Vec<Technique>,
 }
 
-/// Shows each day's numbers, the indicators seen most, and the MITRE techniques shared most.
+/// Prints each day's numbers, the top indicators and the top MITRE techniques.
 #[must_use]
 pub fn history(args: &HistoryArgs, clock: Clock) -> ExitCode {
-    conclude(show(args, clock.now()))
+    print_result(show(args, clock.now()))
 }
 
 fn show(args: &HistoryArgs, now: DateTime<Utc>) -> Result<String, Failure> {
     let path = &args.ledger.ledger;
-    let view = view(path)?;
-    if view.is_none() && !args.json {
+    let ledger = LedgerReader::open(path)?;
+    if ledger.is_none() && !args.json {
         return Ok(no_ledger_message(path));
     }
-    let history = History::read(view.as_ref(), args.days, now)?;
+    let history = History::read(ledger.as_ref(), args.days, now)?;
     Ok(if args.json { as_json(&history) } else { text::text(&history) })
 }
 
 impl History {
-    /// Reads the last `days` UTC days, today among them; of no ledger, nothing.
-    fn read(view: Option<&View>, days: u32, now: DateTime<Utc>) -> Result<Self, Failure> {
+    /// Reads the last `days` UTC days, today included; empty without a ledger.
+    fn read(ledger: Option<&LedgerReader>, days: u32, now: DateTime<Utc>) -> Result<Self, Failure> {
         let today = now.date_naive();
         let since = today - Days::new(u64::from(days.saturating_sub(1)));
         let indicators_since = since.max((now - SIGHTINGS_KEPT).date_naive());
@@ -61,10 +61,10 @@ impl History {
             indicators: Vec::new(),
             techniques: Vec::new(),
         };
-        if let Some(view) = view {
-            history.rows = days::days(&view.runs(midnight(since))?, today);
-            history.indicators = view.most_seen(midnight(indicators_since), MOST)?;
-            history.techniques = view.techniques(since, MOST)?;
+        if let Some(ledger) = ledger {
+            history.rows = days::days(&ledger.runs(midnight(since))?, today);
+            history.indicators = ledger.top_indicators(midnight(indicators_since), TOP)?;
+            history.techniques = ledger.techniques(since, TOP)?;
         }
         Ok(history)
     }
@@ -86,7 +86,7 @@ fn as_json(history: &History) -> String {
                 "fetched": day.fetched,
                 "sent": day.sent,
                 "processed": day.processed,
-                "waiting": day.waiting,
+                "waiting": day.queued,
                 "quarantined": day.quarantined,
                 "all_well": day.all_succeeded,
             })
@@ -95,12 +95,12 @@ fn as_json(history: &History) -> String {
     let indicators: Vec<_> = history
         .indicators
         .iter()
-        .map(|seen| {
+        .map(|top| {
             json!({
-                "type": seen.kind.as_str(),
-                "value": line(&seen.value),
-                "detections": seen.detections,
-                "last_delivered": seen.last_delivered.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                "type": top.indicator_type.as_str(),
+                "value": line(&top.value),
+                "detections": top.detections,
+                "last_delivered": top.last_delivered.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             })
         })
         .collect();

@@ -1,4 +1,4 @@
-//! The history as text, 80 columns wide: only an indicator longer than that leaves its line.
+//! The history as text for 80 columns; only longer indicators exceed them.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use super::History;
 use super::days::Day;
 use crate::report::line;
 
-/// The longest bar: what is left of 80 columns beside a day's numbers.
-const LONGEST_BAR: u64 = 10;
+/// The columns that are left of 80 for the bar.
+const MAX_BAR: u64 = 10;
 
-/// The whole history.
+/// Returns the whole history.
 pub(super) fn text(history: &History) -> String {
     let mut text = String::new();
     if history.rows.is_empty() {
@@ -28,18 +28,18 @@ fn days(text: &mut String, history: &History) {
     let _ = writeln!(
         text,
         "{:<10} {:<11} {:>7} {:>6} {:>9} {:>7} {:>11}   sent",
-        "date (UTC)", "source", "fetched", "sent", "processed", "waiting", "quarantined"
+        "date (UTC)", "source", "fetched", "sent", "processed", "queued", "quarantined"
     );
-    let most = most(history.rows.iter().map(|day| day.sent));
+    let max = max(history.rows.iter().map(|day| day.sent));
     for day in &history.rows {
-        let _ = writeln!(text, "{}", row(day, most).trim_end());
+        let _ = writeln!(text, "{}", row(day, max).trim_end());
     }
     if history.rows.iter().any(|day| day.runs > 0 && !day.all_succeeded) {
         text.push_str("! not every run ended with exit code 0: see `collective-insights status`\n");
     }
 }
 
-fn row(day: &Day, most: u64) -> String {
+fn row(day: &Day, max: u64) -> String {
     let (date, source) = (day.date, line(&day.source));
     if day.runs == 0 {
         return format!("{date} {source:<11} no run");
@@ -49,10 +49,10 @@ fn row(day: &Day, most: u64) -> String {
         day.fetched,
         day.sent,
         day.processed,
-        day.waiting,
+        day.queued,
         day.quarantined,
         if day.all_succeeded { ' ' } else { '!' },
-        bar(day.sent, most)
+        bar(day.sent, max)
     )
 }
 
@@ -60,21 +60,21 @@ fn indicators(text: &mut String, history: &History) {
     if history.indicators.is_empty() {
         return;
     }
-    let forgotten = if history.indicators_since > history.since {
-        format!(", remembered since {}", history.indicators_since)
+    let since = if history.indicators_since > history.since {
+        format!(", kept since {}", history.indicators_since)
     } else {
         String::new()
     };
-    let _ = writeln!(text, "\nIndicators seen most{forgotten}");
-    for seen in &history.indicators {
+    let _ = writeln!(text, "\nTop indicators{since}");
+    for top in &history.indicators {
         let _ = writeln!(
             text,
             "{:>7} {}, last delivered {}, {}\n        {}",
-            seen.detections,
-            if seen.detections == 1 { "detection" } else { "detections" },
-            seen.last_delivered.date_naive(),
-            seen.kind.as_str(),
-            line(&seen.value)
+            top.detections,
+            if top.detections == 1 { "detection" } else { "detections" },
+            top.last_delivered.date_naive(),
+            top.indicator_type.as_str(),
+            line(&top.value)
         );
     }
 }
@@ -83,29 +83,29 @@ fn techniques(text: &mut String, history: &History) {
     if history.techniques.is_empty() {
         return;
     }
-    text.push_str("\nMITRE techniques shared most, by submissions that name them\n");
-    let most = most(history.techniques.iter().map(|one| one.submissions));
+    text.push_str("\nTop MITRE techniques, by the number of indicators\n");
+    let max = max(history.techniques.iter().map(|one| one.submissions));
     for technique in &history.techniques {
         let _ = writeln!(
             text,
             "{:>7} {:<9} {}",
             technique.submissions,
             line(&technique.code),
-            bar(technique.submissions, most)
+            bar(technique.submissions, max)
         );
     }
 }
 
-fn most(numbers: impl Iterator<Item = u64>) -> u64 {
+fn max(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-/// A bar for a number, the longest for the largest; whatever is more than nothing shows.
-fn bar(number: u64, most: u64) -> String {
+/// Returns a bar for a number, longest for the largest; any number above 0 shows.
+fn bar(number: u64, max: u64) -> String {
     let length = number
-        .saturating_mul(LONGEST_BAR)
-        .checked_div(most)
-        .map_or(0, |length| length.clamp(u64::from(number > 0), LONGEST_BAR));
+        .saturating_mul(MAX_BAR)
+        .checked_div(max)
+        .map_or(0, |length| length.clamp(u64::from(number > 0), MAX_BAR));
     "#".repeat(usize::try_from(length).unwrap_or_default())
 }
 
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::indicator::IndicatorType;
-    use crate::ledger::{Seen, Technique};
+    use crate::ledger::{Technique, TopIndicator};
 
     fn date(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -129,13 +129,13 @@ mod tests {
             fetched: 123_456,
             sent,
             processed: sent,
-            waiting: 100_000,
+            queued: 100_000,
             quarantined: 12_345,
             all_succeeded,
         }
     }
 
-    fn history(rows: Vec<Day>, indicators: Vec<Seen>) -> History {
+    fn history(rows: Vec<Day>, indicators: Vec<TopIndicator>) -> History {
         History {
             days: 30,
             since: date("2026-10-24"),
@@ -146,9 +146,9 @@ mod tests {
         }
     }
 
-    fn seen(value: &str) -> Seen {
-        Seen {
-            kind: IndicatorType::Hash,
+    fn top(value: &str) -> TopIndicator {
+        TopIndicator {
+            indicator_type: IndicatorType::Hash,
             value: value.to_owned(),
             detections: 100_000,
             last_delivered: DateTime::parse_from_rfc3339("2026-11-22T00:15:00Z").unwrap().to_utc(),
@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wider_than_80_columns() {
+    fn no_line_is_wider_than_80_columns() {
         let days = vec![
             day("2026-11-20", 1, 15_000, true),
             day("2026-11-21", 1, 100_000, false),
             day("2026-11-22", 0, 0, false),
         ];
-        let text = text(&history(days, vec![seen(&"a".repeat(64))]));
+        let text = text(&history(days, vec![top(&"a".repeat(64))]));
         let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{wide:?}");
         assert!(text.contains("2026-11-22 crowdstrike no run\n"), "{text}");
@@ -170,13 +170,13 @@ mod tests {
 
     #[test]
     fn hostile_values_stay_on_their_line() {
-        let text = text(&history(Vec::new(), vec![seen("http://a\u{1b}[2Jb/\n\u{202e}cod")]));
+        let text = text(&history(Vec::new(), vec![top("http://a\u{1b}[2Jb/\n\u{202e}cod")]));
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
         assert_eq!(text.lines().count(), 8, "{text}");
     }
 
     #[test]
-    fn bars_show_whatever_is_more_than_nothing() {
+    fn a_bar_shows_any_number_above_0() {
         assert_eq!(bar(0, 0), "");
         assert_eq!(bar(0, 100), "");
         assert_eq!(bar(1, 100_000), "#");

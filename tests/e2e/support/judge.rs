@@ -258,8 +258,10 @@ pub fn books(stage: &Stage) -> BTreeMap<Pair, String> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
     let mut select = db
         .prepare(
-            "SELECT detection, sighting.value, concat_ws(' and ', state, iif(delivered_at IS NULL, NULL, 'delivered'), iif(dropped_at IS NULL, NULL, 'dropped'))
-             FROM sighting LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry",
+            "SELECT detection, ifnull(settled.value, outbox.value),
+                    CASE WHEN batch.state IN ('delivered', 'dropped') THEN batch.state ELSE outbox.state END
+             FROM sighting LEFT JOIN outbox ON outbox.id = entry
+             LEFT JOIN settled ON settled.id = entry LEFT JOIN batch ON batch.id = settled.batch",
         )
         .unwrap();
     let rows = select.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();

@@ -1,0 +1,287 @@
+//! How entries leave the outbox: batch by batch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::columns::{Time, TypeColumn, saturating_i64};
+use super::error::Cause;
+use super::{EntryId, Result, TenantLedger};
+use crate::indicator::IndicatorType;
+
+/// Ids whose delivered rows are deleted in one transaction: bounds the size of the journal.
+const DELETE_CHUNK: i64 = 20_000;
+
+/// A queued entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedItem {
+    /// Its id.
+    pub id: EntryId,
+    /// The type of the indicator.
+    pub indicator_type: IndicatorType,
+    /// The exact JSON to send.
+    pub item: String,
+    rank: i64,
+}
+
+/// The place after an entry in the order of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    rank: i64,
+    id: EntryId,
+}
+
+impl QueuedItem {
+    /// Returns the place after this entry.
+    #[must_use]
+    pub const fn cursor(&self) -> Cursor {
+        Cursor { rank: self.rank, id: self.id }
+    }
+}
+
+/// Entries that are being sent in one request.
+#[derive(Debug)]
+pub struct Batch {
+    id: i64,
+    entries: Vec<EntryId>,
+}
+
+impl TenantLedger {
+    /// Returns the next entries to send: the most severe first, then those stored first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn next_items(&self, limit: usize, after: Option<Cursor>) -> Result<Vec<QueuedItem>> {
+        let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
+        self.reader().read(|db| {
+            let mut select = db.prepare_cached(
+                "SELECT id, type, item, rank FROM outbox
+                 WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
+                    AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
+                 ORDER BY rank, id LIMIT ?4",
+            )?;
+            let limit = saturating_i64(limit);
+            let columns = params![self.tenant.0, after.rank, after.id.0, limit];
+            let rows = select.query_map(columns, |row| {
+                Ok(QueuedItem {
+                    id: EntryId(row.get(0)?),
+                    indicator_type: row.get::<_, TypeColumn>(1)?.0,
+                    item: row.get(2)?,
+                    rank: row.get(3)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Writes the batch of a request that is about to be sent.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when one of the entries is not queued for
+    /// this tenant, and when the ledger cannot be written; then no batch is written.
+    pub fn begin_batch<'a>(
+        &self,
+        items: impl IntoIterator<Item = &'a QueuedItem>,
+    ) -> Result<Batch> {
+        let mut techniques = Techniques::default();
+        let mut entries = Vec::new();
+        for item in items {
+            techniques.add(&item.item);
+            entries.push(item.id);
+        }
+        self.ledger.transaction(|db| {
+            let insert = "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques)
+                          VALUES (?1, ?2, 'sending', ?3, ?4, ?5, ?6)";
+            db.prepare_cached(insert)?.execute(params![
+                self.tenant.0,
+                self.token,
+                saturating_i64(entries.len()),
+                entries.iter().min().map(|id| id.0),
+                entries.iter().max().map(|id| id.0),
+                techniques.json(),
+            ])?;
+            let batch = db.last_insert_rowid();
+            let mut settle = db.prepare_cached(
+                "INSERT INTO settled (id, type, value, detections, batch)
+                 SELECT id, type, value, detections, ?3 FROM outbox
+                 WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
+                    AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
+            )?;
+            for id in &entries {
+                if settle.execute(params![id.0, self.tenant.0, batch])? == 0 {
+                    return Err(Cause::NotQueued(*id));
+                }
+            }
+            Ok(Batch { id: batch, entries })
+        })
+    }
+
+    /// Records that Recorded Future confirmed a batch: its entries are delivered, and count for the quota
+    /// and the techniques of the day.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn deliver_batch(&self, batch: Batch) -> Result<()> {
+        let now = Time(self.clock.now());
+        self.ledger.transaction(|db| {
+            let update = "UPDATE batch SET state = 'delivered', ended_at = ?2 WHERE id = ?1 AND state = 'sending'";
+            match db.prepare_cached(update)?.execute(params![batch.id, now])? {
+                1 => Ok(()),
+                _ => Err(Cause::Other(format!("batch {} is not being sent", batch.id))),
+            }
+        })
+    }
+
+    /// Queues the entries of a batch again, because it was not accepted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn release_batch(&self, batch: &Batch) -> Result<()> {
+        self.ledger.transaction(|db| release(db, batch))
+    }
+
+    /// Queues the entries of a batch again and counts one more attempt for each, because no receipt came.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn release_failed_batch(&self, batch: &Batch) -> Result<()> {
+        self.ledger.transaction(|db| {
+            release(db, batch)?;
+            let update = "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1";
+            let mut update = db.prepare_cached(update)?;
+            for id in &batch.entries {
+                update.execute([id.0])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts the entries of a batch into quarantine, with the status and the message of the rejection.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn quarantine_batch(&self, batch: &Batch, status: u16, message: &str) -> Result<()> {
+        let now = Time(self.clock.now());
+        self.ledger.transaction(|db| {
+            release(db, batch)?;
+            let mut update = db.prepare_cached(
+                "UPDATE outbox SET state = 'quarantined', attempts = attempts + 1,
+                                   status = ?2, message = ?3, rejected_at = ?4
+                 WHERE id = ?1",
+            )?;
+            for id in &batch.entries {
+                update.execute(params![id.0, status, message, now])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Queues the entries of batches again that a killed run was sending.
+    pub(super) fn requeue_interrupted(&self) -> Result<u64> {
+        self.ledger.transaction(|db| {
+            let rows = db.execute(
+                "DELETE FROM settled WHERE id IN (
+                    SELECT settled.id FROM batch JOIN settled
+                        ON settled.id BETWEEN first_entry AND last_entry AND settled.batch = batch.id
+                    WHERE state = 'sending' AND batch.tenant = ?1)",
+                [self.tenant.0],
+            )?;
+            let delete = "DELETE FROM batch WHERE state = 'sending' AND tenant = ?1";
+            db.execute(delete, [self.tenant.0])?;
+            Ok(super::columns::row_count(rows))
+        })
+    }
+
+    /// Deletes the rows of delivered entries from the outbox, in the order in which they are in the file:
+    /// deleting them batch by batch, by severity, would rewrite each page several times.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn delete_delivered(&self) -> Result<()> {
+        let span = self.reader().read(|db| {
+            let select = "SELECT ifnull(min(id), 0), ifnull(max(id), -1) FROM outbox";
+            Ok(db.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        })?;
+        let (mut first, last): (i64, i64) = span;
+        while first <= last {
+            let until = first.saturating_add(DELETE_CHUNK - 1);
+            self.ledger.transaction(|db| {
+                let mut delete = db.prepare_cached(
+                    "DELETE FROM outbox WHERE id BETWEEN ?1 AND ?2 AND EXISTS (
+                        SELECT 1 FROM settled JOIN batch ON batch.id = settled.batch
+                        WHERE settled.id = outbox.id AND batch.state <> 'sending')",
+                )?;
+                Ok(delete.execute([first, until])?)
+            })?;
+            first = until.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+fn release(db: &Connection, batch: &Batch) -> Result<(), Cause> {
+    let mut delete = db.prepare_cached("DELETE FROM settled WHERE id = ?1 AND batch = ?2")?;
+    for id in &batch.entries {
+        if delete.execute([id.0, batch.id])? == 0 {
+            return Err(Cause::NotQueued(*id));
+        }
+    }
+    db.prepare_cached("DELETE FROM batch WHERE id = ?1 AND state = 'sending'")?
+        .execute([batch.id])?;
+    Ok(())
+}
+
+/// How many items of a batch name each technique.
+#[derive(Debug, Default)]
+pub(super) struct Techniques(BTreeMap<String, u64>);
+
+/// What is read of an item.
+#[derive(Debug, Default, Deserialize)]
+struct Item {
+    #[serde(default)]
+    mitre_codes: Vec<Value>,
+}
+
+impl Techniques {
+    /// Counts those that an item names, each once. Tactics (`TA0002`) are left out: nearly every technique
+    /// comes with one. An item that is not JSON, or whose codes are not a list, names none.
+    pub(super) fn add(&mut self, item: &str) {
+        let item: Item = serde_json::from_str(item).unwrap_or_default();
+        let codes: BTreeSet<&str> = item.mitre_codes.iter().filter_map(Value::as_str).collect();
+        for code in codes.into_iter().filter(|code| is_technique(code)) {
+            *self.0.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Returns them as a JSON object.
+    pub(super) fn json(&self) -> String {
+        let map: serde_json::Map<String, Value> =
+            self.0.iter().map(|(code, count)| (code.clone(), (*count).into())).collect();
+        Value::Object(map).to_string()
+    }
+}
+
+/// Whether the code is a `T` followed by a digit.
+fn is_technique(code: &str) -> bool {
+    code.strip_prefix('T')
+        .is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+/// The quota and the techniques of a day, for tests and benchmarks that need no real batch.
+#[cfg(test)]
+pub(super) fn record_delivered(
+    db: &Connection,
+    tenant: super::TenantId,
+    token: &str,
+    entries: u64,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    let entries = i64::try_from(entries).unwrap_or(i64::MAX);
+    let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, ended_at)
+                  VALUES (?1, ?2, 'delivered', ?3, '{}', ?4)";
+    db.execute(insert, params![tenant.0, token, entries, Time(now)]).map(|_| ())
+}

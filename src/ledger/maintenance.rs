@@ -1,0 +1,64 @@
+//! What a person does with the outbox.
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use super::columns::{Time, row_count};
+use super::outbox::MATCHES;
+use super::{EntryFilter, EntryState, Ledger, Result};
+
+impl Ledger {
+    /// Queues the quarantined entries among those that match again, and returns their number.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn retry_quarantined(&self, filter: &EntryFilter) -> Result<u64> {
+        let filter = EntryFilter { state: Some(EntryState::Quarantined), ..filter.clone() };
+        self.transaction(|db| {
+            let update = format!(
+                "UPDATE outbox SET state = 'waiting', status = NULL, message = NULL, rejected_at = NULL WHERE {MATCHES}"
+            );
+            let changed = db.prepare_cached(&update)?.execute(filter.columns())?;
+            Ok(row_count(changed))
+        })
+    }
+
+    /// Drops the entries that match from the outbox, and returns their number. Their alerts are remembered,
+    /// or the next run would fetch and send them again.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn drop_entries(&self, filter: &EntryFilter, now: DateTime<Utc>) -> Result<u64> {
+        self.transaction(|db| {
+            let tenants: Vec<i64> = db
+                .prepare("SELECT id FROM tenant")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut dropped = 0;
+            for tenant in tenants {
+                let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, ended_at)
+                              SELECT id, token, 'dropped', 0, '{}', ?2 FROM tenant WHERE id = ?1";
+                db.execute(insert, params![tenant, Time(now)])?;
+                let batch = db.last_insert_rowid();
+                // A batch that a killed run left is not sent any more.
+                let chosen = format!("SELECT id FROM pending WHERE ({MATCHES}) AND tenant = {tenant}");
+                let settle = format!(
+                    "INSERT OR REPLACE INTO settled (id, type, value, detections, batch)
+                     SELECT id, type, value, detections, {batch} FROM outbox WHERE id IN ({chosen})"
+                );
+                dropped += db.execute(&settle, filter.columns())?;
+                db.execute(
+                    "DELETE FROM outbox WHERE id IN (SELECT id FROM settled WHERE batch = ?1)",
+                    [batch],
+                )?;
+                db.execute(
+                    "UPDATE batch SET (entries, first_entry, last_entry) =
+                        (SELECT count(*), min(id), max(id) FROM settled WHERE batch = ?1) WHERE id = ?1",
+                    [batch],
+                )?;
+                db.execute("DELETE FROM batch WHERE id = ?1 AND entries = 0", [batch])?;
+            }
+            Ok(row_count(dropped))
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! Retention: what is deleted, and when.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, params};
+
+use super::columns::{Time, row_count};
+use super::{Result, TenantLedger};
+
+/// How long delivered and dropped indicators are kept.
+pub const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
+/// How long runs and batches are kept: a year can be compared with the year before.
+const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
+
+/// How many rows were deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Sightings of entries that were delivered or dropped long ago.
+    pub sightings: u64,
+    /// Runs that started long ago.
+    pub runs: u64,
+    /// Batches that were delivered or dropped long ago.
+    pub batches: u64,
+}
+
+impl TenantLedger {
+    /// Deletes what was delivered or dropped more than 90 days ago, and runs and batches from more than 400
+    /// days ago, of all tenants. Nothing that is in the outbox is ever deleted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn purge_expired(&self) -> Result<Purged> {
+        let now = self.clock.now();
+        let before = |kept| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let (settled, runs) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
+        self.ledger.transaction(|db| {
+            Ok(Purged {
+                sightings: purge_settled(db, settled)?,
+                runs: row_count(db.execute("DELETE FROM run WHERE started_at < ?1", [Time(runs)])?),
+                batches: row_count(db.execute(
+                    "DELETE FROM batch WHERE ended_at < ?1 AND first_entry IS NULL",
+                    [Time(runs)],
+                )?),
+            })
+        })
+    }
+}
+
+/// Deletes the entries of batches that ended before a time, and their sightings. Returns the number of
+/// sightings.
+fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64> {
+    const EXPIRED: &str = "FROM batch WHERE ended_at < ?1 AND first_entry IS NOT NULL";
+    // On most days there is nothing, and then the far longer tables need not be read.
+    let any = format!("SELECT EXISTS (SELECT 1 {EXPIRED})");
+    if !db.query_row(&any, [Time(before)], |row| row.get(0))? {
+        return Ok(0);
+    }
+    // An alert was created before it was delivered, so only the oldest sightings are read. One with a later
+    // time, from a clock that was wrong, stays; without its entry it counts as never seen.
+    let purged = db.execute(
+        "DELETE FROM sighting WHERE tenant IN (SELECT id FROM tenant) AND created_at < ?2 AND EXISTS (
+            SELECT 1 FROM settled JOIN batch ON batch.id = settled.batch
+            WHERE settled.id = sighting.entry AND ended_at < ?1)",
+        params![Time(before), before.timestamp_millis()],
+    )?;
+    db.execute(
+        &format!(
+            "DELETE FROM settled WHERE id IN (
+                SELECT settled.id FROM (SELECT id, first_entry, last_entry {EXPIRED}) AS old
+                JOIN settled ON settled.id BETWEEN first_entry AND last_entry AND settled.batch = old.id)"
+        ),
+        [Time(before)],
+    )?;
+    db.execute(
+        "UPDATE batch SET first_entry = NULL, last_entry = NULL WHERE ended_at < ?1",
+        [Time(before)],
+    )?;
+    Ok(row_count(purged))
+}

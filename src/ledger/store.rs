@@ -1,0 +1,249 @@
+//! Storing what a page names: uniqueness within the run, and what earlier runs did.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns::rfc3339;
+use super::error::Cause;
+use super::{EntryId, Result, TenantLedger};
+use crate::detection::Detection;
+use crate::indicator::Indicator;
+use crate::submission::{Stored, Submission};
+
+/// The state of an alert with one of its indicators.
+enum SightingState {
+    /// In the outbox.
+    Pending {
+        entry: EntryId,
+        this_run: bool,
+    },
+    Delivered {
+        entry: EntryId,
+    },
+    Dropped,
+}
+
+/// Entries of this run by their indicator. A table of the connection's own, not a map in memory: it may
+/// become larger than memory. See [`super::files::temporary`] for where it is.
+const CREATE_RUN_ENTRIES: &str = "
+CREATE TEMP TABLE IF NOT EXISTS run_entry (
+    type  TEXT NOT NULL,
+    value TEXT NOT NULL,
+    entry INTEGER NOT NULL,
+    PRIMARY KEY (type, value)
+) STRICT, WITHOUT ROWID";
+
+impl TenantLedger {
+    /// Stores the mentions that `work` adds, as one transaction: all or none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written, and those of `work`.
+    pub fn store<T>(&self, work: impl FnOnce(&mut Store<'_>) -> Result<T>) -> Result<T> {
+        let mut failed = None;
+        let done = self.ledger.transaction(|db| {
+            db.execute_batch(CREATE_RUN_ENTRIES)?;
+            let now = rfc3339(self.clock.now());
+            work(&mut Store { db, ledger: self, now }).map_err(|error| {
+                let cause = Cause::Other(error.to_string());
+                failed = Some(error);
+                cause
+            })
+        });
+        done.map_err(|error| failed.unwrap_or(error))
+    }
+}
+
+/// A transaction that stores mentions.
+#[derive(Debug)]
+pub struct Store<'a> {
+    db: &'a Connection,
+    ledger: &'a TenantLedger,
+    now: String,
+}
+
+impl Store<'_> {
+    /// Stores one mention: a new entry, or merged into the entry that the indicator has in this run.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written.
+    pub fn add(
+        &mut self,
+        detection: &Detection,
+        indicator: &Indicator,
+        field: &str,
+    ) -> Result<Stored> {
+        self.add_inner(detection, indicator, field)
+            .map_err(|cause| super::error::with_path(cause, self.ledger.reader().path()))
+    }
+
+    fn add_inner(
+        &self,
+        detection: &Detection,
+        indicator: &Indicator,
+        field: &str,
+    ) -> Result<Stored, Cause> {
+        match self.lookup(detection, indicator)? {
+            Some(SightingState::Delivered { entry }) if self.ledger.resend => {
+                self.unlink(detection, entry)?;
+            }
+            Some(SightingState::Delivered { .. }) => return Ok(Stored::AlreadyDelivered),
+            Some(SightingState::Pending { entry, this_run: true }) => {
+                // The alert names the indicator twice.
+                self.merge(entry, detection, indicator, field, 0)?;
+                return Ok(Stored::Duplicate);
+            }
+            Some(SightingState::Pending { .. } | SightingState::Dropped) => {
+                return Ok(Stored::Duplicate);
+            }
+            None => {}
+        }
+        if let Some(entry) = self.run_entry(indicator)? {
+            self.merge(entry, detection, indicator, field, 1)?;
+            self.link(detection, entry)?;
+            return Ok(Stored::Duplicate);
+        }
+        let entry = self.insert(detection, indicator, field)?;
+        self.link(detection, entry)?;
+        Ok(Stored::New)
+    }
+
+    /// Returns what is known about an alert with an indicator, in this ledger or in the one that a dry run
+    /// reads.
+    fn lookup(
+        &self,
+        detection: &Detection,
+        indicator: &Indicator,
+    ) -> Result<Option<SightingState>, Cause> {
+        let found = self.lookup_in("main", detection, indicator)?;
+        if found.is_none() && self.ledger.ledger.has_prior {
+            return self.lookup_in("prior", detection, indicator);
+        }
+        Ok(found)
+    }
+
+    fn lookup_in(
+        &self,
+        schema: &str,
+        detection: &Detection,
+        indicator: &Indicator,
+    ) -> Result<Option<SightingState>, Cause> {
+        let mut select = self.db.prepare_cached(&format!(
+            "SELECT entry, ifnull(batch.state, 'sending'), outbox.run = ?6 AND outbox.state = 'waiting'
+             FROM {schema}.sighting
+             LEFT JOIN main.outbox ON outbox.id = entry AND outbox.type = ?4 AND outbox.value = ?5
+             LEFT JOIN {schema}.settled ON settled.id = entry AND settled.type = ?4 AND settled.value = ?5
+             LEFT JOIN {schema}.batch ON batch.id = settled.batch
+             WHERE sighting.tenant = ?1 AND created_at = ?2 AND detection = ?3
+                AND (outbox.id IS NOT NULL OR settled.id IS NOT NULL)",
+        ))?;
+        let key = params![
+            self.ledger.tenant.0,
+            detection.created_at.timestamp_millis(),
+            detection.id,
+            indicator.kind().as_str(),
+            indicator.value(),
+            self.ledger.run_id,
+        ];
+        let found = select.query_row(key, |row| {
+            let entry = EntryId(row.get(0)?);
+            Ok(match row.get_ref(1)?.as_str()? {
+                "delivered" => SightingState::Delivered { entry },
+                "dropped" => SightingState::Dropped,
+                _ => SightingState::Pending {
+                    entry,
+                    this_run: row.get::<_, Option<bool>>(2)?.unwrap_or(false),
+                },
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    fn run_entry(&self, indicator: &Indicator) -> rusqlite::Result<Option<EntryId>> {
+        let mut select = self
+            .db
+            .prepare_cached("SELECT entry FROM temp.run_entry WHERE type = ?1 AND value = ?2")?;
+        let key = params![indicator.kind().as_str(), indicator.value()];
+        select.query_row(key, |row| Ok(EntryId(row.get(0)?))).optional()
+    }
+
+    fn insert(
+        &self,
+        detection: &Detection,
+        indicator: &Indicator,
+        field: &str,
+    ) -> Result<EntryId, Cause> {
+        let submission = Submission::new(detection, indicator, field, self.ledger.source);
+        let item = json(&submission)?;
+        let (indicator_type, value) = (indicator.kind().as_str(), indicator.value());
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO main.outbox (tenant, run, type, value, severity, detections, stored_at, item)
+             VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7)",
+        )?;
+        let (tenant, severity) = (self.ledger.tenant.0, detection.scores.severity);
+        let run = &self.ledger.run_id;
+        insert.execute(params![tenant, run, indicator_type, value, severity, self.now, item])?;
+        let entry = EntryId(self.db.last_insert_rowid());
+        let mut remember = self.db.prepare_cached(
+            "INSERT INTO temp.run_entry (type, value, entry) VALUES (?1, ?2, ?3)",
+        )?;
+        remember.execute(params![indicator_type, value, entry.0])?;
+        Ok(entry)
+    }
+
+    /// Merges an alert into an entry of this run; `sightings` is 1 where the entry did not have it.
+    fn merge(
+        &self,
+        entry: EntryId,
+        detection: &Detection,
+        indicator: &Indicator,
+        field: &str,
+        sightings: u8,
+    ) -> Result<(), Cause> {
+        let mut select =
+            self.db.prepare_cached("SELECT item, severity FROM main.outbox WHERE id = ?1")?;
+        let (item, severity) = select.query_row([entry.0], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Option<u8>>(1)?))
+        })?;
+        let mut merged: Submission<'_> = serde_json::from_str(&item)
+            .map_err(|error| Cause::Other(format!("entry {entry} is not valid JSON: {error}")))?;
+        let other = Submission::new(detection, indicator, field, self.ledger.source);
+        let new_item = merged.merge(other).then(|| json(&merged)).transpose()?;
+        let new_severity = severity.max(detection.scores.severity);
+        if new_item.is_some() || new_severity != severity {
+            let mut update = self.db.prepare_cached(
+                "UPDATE main.outbox SET item = ?2, severity = ?3, detections = detections + ?4 WHERE id = ?1",
+            )?;
+            let item = new_item.as_ref().unwrap_or(&item);
+            update.execute(params![entry.0, item, new_severity, sightings])?;
+        } else if sightings > 0 {
+            let mut update = self.db.prepare_cached(
+                "UPDATE main.outbox SET detections = detections + ?2 WHERE id = ?1",
+            )?;
+            update.execute(params![entry.0, sightings])?;
+        }
+        Ok(())
+    }
+
+    fn link(&self, detection: &Detection, entry: EntryId) -> rusqlite::Result<()> {
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO main.sighting (tenant, created_at, detection, entry) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        let created_at = detection.created_at.timestamp_millis();
+        insert.execute(params![self.ledger.tenant.0, created_at, detection.id, entry.0])?;
+        Ok(())
+    }
+
+    /// Removes the sighting of a delivered entry, so that the alert is stored again.
+    fn unlink(&self, detection: &Detection, entry: EntryId) -> rusqlite::Result<()> {
+        let mut delete = self.db.prepare_cached(
+            "DELETE FROM main.sighting WHERE tenant = ?1 AND created_at = ?2 AND detection = ?3 AND entry = ?4",
+        )?;
+        let created_at = detection.created_at.timestamp_millis();
+        delete.execute(params![self.ledger.tenant.0, created_at, detection.id, entry.0])?;
+        Ok(())
+    }
+}
+
+fn json(submission: &Submission<'_>) -> Result<String, Cause> {
+    serde_json::to_string(submission)
+        .map_err(|error| Cause::Other(format!("an item cannot be written as JSON: {error}")))
+}

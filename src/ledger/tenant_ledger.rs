@@ -1,0 +1,184 @@
+//! The ledger as one run sees it: its own tenant and its own id.
+
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::columns::{JsonList, RowCount};
+use super::{Ledger, LedgerReader, Result};
+use crate::clock::Clock;
+use crate::detection::SourceInfo;
+
+/// What separates one tenant from another. The caller digests what is secret or nearly so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantKey {
+    /// The source's name.
+    pub source: String,
+    /// A digest of the client id or organization key at the vendor.
+    pub account: String,
+    /// A digest of the Recorded Future token.
+    pub token: String,
+    /// The Recorded Future organization ids; their order and repeats do not matter.
+    pub organizations: Vec<String>,
+}
+
+/// The id of a tenant in one ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(pub(super) i64);
+
+#[cfg(test)]
+impl TenantId {
+    /// Returns a tenant's id for tests that have no ledger.
+    pub(crate) const fn new(id: i64) -> Self {
+        Self(id)
+    }
+}
+
+/// How a run opens its ledger.
+#[derive(Debug, Clone)]
+pub struct TenantOptions<'a> {
+    /// The file; `None` for a private ledger that is gone after the run.
+    pub path: Option<&'a Path>,
+    /// Whether the file is left as it is.
+    pub dry_run: bool,
+    /// Whose run it is.
+    pub key: TenantKey,
+    /// The source, for the items that are stored.
+    pub source: SourceInfo,
+    /// The run's id.
+    pub run_id: &'a str,
+    /// Whether indicators that were delivered are stored again.
+    pub resend: bool,
+}
+
+/// The ledger of one run.
+#[derive(Debug)]
+pub struct TenantLedger {
+    pub(super) ledger: Ledger,
+    pub(super) tenant: TenantId,
+    pub(super) token: String,
+    pub(super) source: SourceInfo,
+    pub(super) run_id: String,
+    pub(super) resend: bool,
+    pub(super) clock: Clock,
+}
+
+impl TenantLedger {
+    /// Opens the ledger for a run, and queues again what a killed run left in a batch.
+    ///
+    /// # Errors
+    /// When the ledger cannot be opened, read or written.
+    pub fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
+        let ledger = match options.path {
+            None => Ledger::temporary(),
+            Some(path) if options.dry_run => Ledger::open_dry_run(path, clock.now()),
+            Some(path) => Ledger::open(path, clock.now()),
+        }?;
+        let opened = Self {
+            tenant: ledger.tenant(&options.key)?,
+            ledger,
+            token: options.key.token,
+            source: options.source,
+            run_id: options.run_id.to_owned(),
+            resend: options.resend,
+            clock,
+        };
+        opened.requeue_interrupted()?;
+        opened.delete_delivered()?;
+        Ok(opened)
+    }
+
+    pub(super) const fn reader(&self) -> &LedgerReader {
+        self.ledger.reader()
+    }
+
+    /// Returns the number of entries that are queued.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn queued(&self) -> Result<u64> {
+        self.reader().read(|db| Ok(count_pending(db, self.tenant, "waiting")?))
+    }
+
+    /// Returns the number of entries of the same account that are queued under another Recorded Future
+    /// token or for other organizations: no run of this tenant sends them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn pending_for_other_tenants(&self) -> Result<u64> {
+        self.reader().read(|db| {
+            let mut select = db.prepare_cached(
+                "SELECT count(*) FROM pending JOIN tenant AS other ON other.id = pending.tenant
+                 JOIN tenant AS this ON this.source = other.source AND this.account = other.account
+                 WHERE this.id = ?1 AND other.id <> ?1 AND state = 'waiting'",
+            )?;
+            Ok(select.query_row([self.tenant.0], |row| Ok(row.get::<_, RowCount>(0)?.0))?)
+        })
+    }
+
+    /// Returns the number of indicators delivered with this token on the UTC day of now, by all tenants.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn quota_used(&self) -> Result<u64> {
+        let today = self.clock.now().date_naive();
+        self.reader().read(|db| Ok(quota_used(db, &self.token, today)?))
+    }
+}
+
+impl Ledger {
+    /// Returns the tenant with this key, new or known.
+    fn tenant(&self, key: &TenantKey) -> Result<TenantId> {
+        let mut organizations = key.organizations.clone();
+        organizations.sort_unstable();
+        organizations.dedup();
+        let organizations = JsonList(organizations);
+        let columns = params![key.source, key.account, key.token, organizations];
+        self.transaction(|db| {
+            let mut find = db.prepare_cached(
+                "SELECT id FROM tenant WHERE source = ?1 AND account = ?2 AND token = ?3 AND organizations = ?4",
+            )?;
+            if let Some(id) = find.query_row(columns, |row| row.get(0)).optional()? {
+                return Ok(TenantId(id));
+            }
+            let insert = "INSERT INTO tenant (source, account, token, organizations) VALUES (?1, ?2, ?3, ?4)";
+            db.execute(insert, columns)?;
+            Ok(TenantId(db.last_insert_rowid()))
+        })
+    }
+}
+
+/// Returns the number of a tenant's pending entries in `state`.
+pub(super) fn count_pending(
+    db: &Connection,
+    tenant: TenantId,
+    state: &str,
+) -> rusqlite::Result<u64> {
+    let mut count =
+        db.prepare_cached("SELECT count(*) FROM pending WHERE tenant = ?1 AND state = ?2")?;
+    count.query_row(params![tenant.0, state], |row| Ok(row.get::<_, RowCount>(0)?.0))
+}
+
+/// Returns the number of entries delivered with a token on a UTC day.
+pub(super) fn quota_used(db: &Connection, token: &str, day: NaiveDate) -> rusqlite::Result<u64> {
+    let next = day.succ_opt().unwrap_or(day);
+    let mut select = db.prepare_cached(
+        "SELECT ifnull(sum(entries), 0) FROM batch
+         WHERE token = ?1 AND ended_at >= ?2 AND ended_at < ?3 AND state = 'delivered'",
+    )?;
+    select.query_row(params![token, day.to_string(), next.to_string()], |row| {
+        Ok(row.get::<_, RowCount>(0)?.0)
+    })
+}
+
+/// The latest time at which this tenant's runs read the clock.
+pub(super) fn latest_run(
+    db: &Connection,
+    tenant: TenantId,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let mut select = db.prepare_cached(
+        "SELECT max(max(started_at, ifnull(finished_at, started_at))) AS latest FROM run WHERE tenant = ?1",
+    )?;
+    select.query_row([tenant.0], |row| super::columns::time(row, "latest"))
+}

@@ -1,0 +1,278 @@
+//! Delivering the outbox: batch by batch, one after the other, each settled only on a verified receipt.
+
+use serde_json::value::RawValue;
+
+use super::Run;
+use super::crash_point::crash_point;
+use crate::failure::{Failure, FailureKind};
+use crate::indicator::IndicatorType;
+use crate::ledger::QueuedItem;
+use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
+use crate::report::progress::Work;
+use crate::settings::{LedgerChoice, Mode, Settings};
+
+/// After this many rejections and no acceptance, the cause is the account, not the items.
+const MAX_REJECTIONS_WITHOUT_ACCEPTANCE: u64 = 20;
+
+/// How far the delivery of a run is.
+#[derive(Debug)]
+pub(super) struct DeliveryState {
+    /// Submissions per request; smaller after a request was too large.
+    batch_size: usize,
+    /// Batches that were accepted.
+    batches: u64,
+    /// Submissions that were sent in this run or are queued.
+    total: u64,
+    /// Whether no further request is sent in this run.
+    stopped: bool,
+}
+
+impl DeliveryState {
+    pub(super) const fn new(settings: &Settings) -> Self {
+        Self { batch_size: settings.batch_size, batches: 0, total: 0, stopped: false }
+    }
+}
+
+impl Run<'_> {
+    /// Sends what is queued. A failure of Recorded Future goes to the report and stops sending in this run;
+    /// what was not accepted stays queued.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) async fn deliver(&mut self) -> Result<(), Failure> {
+        if self.settings.mode == Mode::DryRun {
+            return Ok(());
+        }
+        let queued = self.ledger().queued()?;
+        let counts = &self.report.counts;
+        self.delivery.total = counts.submitted + counts.quarantined + queued;
+        let mut cursor = None;
+        while !self.delivery.stopped {
+            let quota = self.quota_left()?;
+            let limit = self.delivery.batch_size.min(quota.max(1));
+            let items = self.ledger().next_items(limit, cursor)?;
+            let Some(last) = items.last() else {
+                return Ok(());
+            };
+            if quota == 0 {
+                self.stop_delivery(quota_exhausted(self.settings));
+                return Ok(());
+            }
+            cursor = Some(last.cursor());
+            self.update_progress();
+            self.send(items).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns how many more submissions may be sent on this UTC day.
+    fn quota_left(&self) -> Result<usize, Failure> {
+        let Some(limit) = self.settings.daily_limit else {
+            return Ok(usize::MAX);
+        };
+        let left = limit.saturating_sub(self.ledger().quota_used()?);
+        Ok(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    /// Sends items, bisecting where some of them are rejected.
+    async fn send(&mut self, items: Vec<QueuedItem>) -> Result<(), Failure> {
+        let mut bisection = Bisection::new(items);
+        while let Some(items) = bisection.next_batch() {
+            let payload: Vec<&RawValue> = items
+                .iter()
+                .map(|queued| serde_json::from_str(&queued.item))
+                .collect::<Result<_, _>>()
+                .map_err(|error| invalid_item(&error))?;
+            let batch = self.ledger().begin_batch(&items)?;
+            let size = payload.len();
+            crash_point();
+            let outcome = self.client.submit(&payload).await;
+            crash_point();
+            match outcome {
+                Outcome::Delivered(receipt) => {
+                    self.ledger().deliver_batch(batch)?;
+                    self.count_delivered(&items, &receipt);
+                }
+                Outcome::Rejected(rejection) => match bisection.split(items) {
+                    Some(rejected) => {
+                        self.ledger().quarantine_batch(
+                            &batch,
+                            rejection.status,
+                            &rejection.words,
+                        )?;
+                        self.count_quarantined(&rejected, &rejection);
+                    }
+                    None => {
+                        self.ledger().release_batch(&batch)?;
+                        self.shrink_batches(size, &rejection);
+                    }
+                },
+                Outcome::Transient(failure)
+                | Outcome::QuotaExhausted(failure)
+                | Outcome::Fatal(failure) => {
+                    self.stop_delivery(failure);
+                    self.ledger().release_failed_batch(&batch)?;
+                }
+            }
+            crash_point();
+            if self.delivery.stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_delivered(&mut self, items: &[QueuedItem], receipt: &Receipt) {
+        let processed = self.reconcile(items, receipt);
+        let sent = u64::try_from(items.len()).unwrap_or(u64::MAX);
+        let counts = &mut self.report.counts;
+        counts.submitted += sent;
+        counts.processed += processed;
+        counts.unprocessed += sent - processed;
+        tracing::debug!("sent a batch of {sent}; {processed} processed");
+        self.delivery.batches += 1;
+        self.update_progress();
+    }
+
+    fn count_quarantined(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
+        self.report.counts.quarantined += 1;
+        self.update_progress();
+        tracing::warn!(
+            "Recorded Future rejected an indicator, which is now in quarantine: {} ({})",
+            rejection.words,
+            rejected.item
+        );
+        let counts = &self.report.counts;
+        if counts.submitted == 0 && counts.quarantined >= MAX_REJECTIONS_WITHOUT_ACCEPTANCE {
+            self.stop_delivery(everything_rejected(rejection));
+        }
+    }
+
+    /// Sends smaller batches from now on, where a batch of this size was too large.
+    fn shrink_batches(&mut self, size: usize, rejection: &Rejection) {
+        if rejection.too_large() {
+            self.delivery.batch_size = self.delivery.batch_size.min(size.div_ceil(2));
+            tracing::info!(
+                "a batch of {size} is too large: at most {} from now on",
+                self.delivery.batch_size
+            );
+        }
+    }
+
+    /// Compares what was processed with what was sent, type by type, and returns the number processed. A
+    /// difference is a warning, not a failure: the service may know an indicator already.
+    fn reconcile(&mut self, items: &[QueuedItem], receipt: &Receipt) -> u64 {
+        let Some(processed) = receipt.processed else {
+            self.report.warn(format!("Recorded Future accepted {} indicators without reporting how many it processed; they count as processed", items.len()));
+            return u64::try_from(items.len()).unwrap_or(u64::MAX);
+        };
+        let mut sent = ProcessedCounts::default();
+        for item in items {
+            sent.add(item.indicator_type);
+        }
+        let mut sum = 0;
+        for indicator_type in IndicatorType::ALL {
+            let (sent, processed) = (sent.of(indicator_type), processed.of(indicator_type));
+            if sent != processed {
+                let name = indicator_type.as_str();
+                tracing::warn!(
+                    "of {sent} indicators of type {name}, Recorded Future processed {processed}"
+                );
+            }
+            sum += processed.min(sent);
+        }
+        sum
+    }
+
+    fn update_progress(&self) {
+        self.report.progress.set(Work::Sending {
+            batches: self.delivery.batches,
+            sent: self.report.counts.submitted,
+            refused: self.report.counts.quarantined,
+            all: self.delivery.total,
+        });
+    }
+
+    fn stop_delivery(&mut self, failure: Failure) {
+        self.delivery.stopped = true;
+        self.report.fail(failure);
+    }
+
+    /// Counts what is still queued at the end of the run, and reports what is in quarantine. Where the
+    /// ledger failed it may not know all that was selected, and the run's own count is used.
+    ///
+    /// # Errors
+    /// Those of the ledger; the numbers then are those that the run itself counted.
+    pub(super) fn count_remaining(&mut self, ledger_succeeded: bool) -> Result<(), Failure> {
+        if self.settings.mode == Mode::DryRun {
+            return self.collect_items();
+        }
+        if self.report.counts.quarantined > 0 {
+            let failure = in_quarantine(self.settings, self.report.counts.quarantined);
+            self.report.fail(failure);
+        }
+        let queued = self.ledger().queued();
+        let counts = &mut self.report.counts;
+        counts.waiting = match &queued {
+            Ok(queued) if ledger_succeeded => *queued,
+            Ok(_) | Err(_) => counts.unsettled(),
+        };
+        queued.map(|_| ()).map_err(Failure::from)
+    }
+
+    /// Collects the items that a dry run shows.
+    fn collect_items(&mut self) -> Result<(), Failure> {
+        let items = self.ledger().next_items(usize::MAX, None)?;
+        self.report.items = items
+            .into_iter()
+            .map(|queued| RawValue::from_string(queued.item))
+            .collect::<Result<_, _>>()
+            .map_err(|error| invalid_item(&error))?;
+        self.report.counts.submitted = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
+        self.report.counts.unprocessed = self.report.counts.submitted;
+        Ok(())
+    }
+}
+
+fn invalid_item(error: &serde_json::Error) -> Failure {
+    Failure::new(
+        FailureKind::Unexpected,
+        format!("a stored item is not valid JSON: {error}"),
+        "Report this.",
+    )
+}
+
+fn quota_exhausted(settings: &Settings) -> Failure {
+    let limit = settings.daily_limit.unwrap_or_default();
+    Failure::new(
+        FailureKind::Temporary,
+        format!(
+            "daily limit of {limit} indicators reached; the rest stays in the outbox (the most severe were sent first)"
+        ),
+        "No action is needed: the first run after midnight UTC continues. --daily-limit changes the limit.",
+    )
+}
+
+fn everything_rejected(rejection: &Rejection) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        format!("Recorded Future rejects every indicator, the last one with {}", rejection.words),
+        "Check --organization-id first. Sending has stopped and everything else stays queued; once the cause is fixed, `collective-insights outbox retry` queues what is in quarantine again.",
+    )
+}
+
+fn in_quarantine(settings: &Settings, count: u64) -> Failure {
+    let help = match settings.ledger {
+        LedgerChoice::File(_) => {
+            "See the reason with `collective-insights outbox list --quarantined`, then `outbox retry` or `outbox drop`; report the reason to Recorded Future's support."
+        }
+        LedgerChoice::None => {
+            "The log has the reasons and the items; without a ledger they are not kept."
+        }
+    };
+    let message = match count {
+        1 => "Recorded Future rejected 1 indicator; it is in quarantine, all others were processed as usual".to_owned(),
+        _ => format!("Recorded Future rejected {count} indicators; they are in quarantine, all others were processed as usual"),
+    };
+    Failure::new(FailureKind::Partial, message, help)
+}
