@@ -1,82 +1,82 @@
-//! A detection: our vendor-free form of an alert. What it is, not where it came from.
+//! A detection: the vendor-neutral form of an alert.
 
 use chrono::{DateTime, Utc};
 
 use crate::indicator::{Indicator, RejectReason};
 use crate::mitre::MitreCodes;
 
-/// How a source is named: on the command line, in texts, and towards Recorded Future.
+/// The names of a source: on the command line, in messages, and in what Recorded Future receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceInfo {
-    /// The subcommand, the ledger's and the JSON document's word, for example `crowdstrike`.
+    /// The subcommand, also used in the ledger and in JSON, for example `crowdstrike`.
     pub name: &'static str,
-    /// The product's name in texts for people.
+    /// The product name in messages.
     pub title: &'static str,
-    /// `ioc.source_type`: the portal's "Event Source".
+    /// `ioc.source_type`: the "Event Source" in the Recorded Future portal.
     pub source_type: &'static str,
     /// `incident.type`.
     pub incident_type: &'static str,
 }
 
-/// An alert's scores as the vendor gave them: severity 1-100 (CrowdStrike) or 1-10 (Carbon Black),
-/// confidence 1-100.
+/// The scores of an alert, as the vendor reports them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scores {
-    /// How bad the vendor says it is; absent on some products.
+    /// How severe the alert is, 1 to 100 (CrowdStrike) or 1 to 10 (Carbon Black); absent on some
+    /// products.
     pub severity: Option<u8>,
-    /// How sure the vendor is; absent on some products and for all of Carbon Black.
+    /// How certain the vendor is, 1 to 100; absent on some products and always for Carbon Black.
     pub confidence: Option<u8>,
 }
 
-/// One mention of an indicator in an alert, with what became of reading it.
+/// A mention: an indicator named by an alert, before it is unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The vendor's field it stood in: Recorded Future's `ioc.field`.
+    /// The field of the alert: `ioc.field`.
     pub field: &'static str,
-    /// The indicator, or why it is none that may be sent.
-    pub outcome: Result<Indicator, RejectReason>,
+    /// The indicator, or why it may not be sent.
+    pub indicator: Result<Indicator, RejectReason>,
 }
 
-/// One alert that names at least one indicator.
+/// An alert that names at least one indicator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detection {
-    /// The vendor's identity of the alert, opaque.
+    /// The vendor's id of the alert, opaque.
     pub id: String,
-    /// When the behaviour was seen, UTC: what Recorded Future gets.
+    /// When the behavior was observed, UTC: what Recorded Future receives.
     pub observed_at: DateTime<Utc>,
-    /// When the alert entered the vendor's store, UTC. Written once, so it is the same each time the
-    /// alert is fetched; `observed_at` where the alert does not have it.
+    /// When the alert entered the vendor's store, UTC. It never changes, so it is the same each time
+    /// the alert is fetched. `observed_at` if the alert does not have it.
     pub created_at: DateTime<Utc>,
-    /// What was detected, in the vendor's words.
+    /// What was detected, as the vendor describes it.
     pub name: Option<String>,
-    /// The short title the vendor shows, where it has one.
+    /// The vendor's short title, if it has one.
     pub incident_name: Option<String>,
     /// The vendor's scores.
     pub scores: Scores,
     /// MITRE ATT&CK techniques and tactics, without repeats.
     pub mitre_codes: MitreCodes,
-    /// Every mention of an indicator, in the alert's order; not empty.
+    /// The mentions in the order of the alert; not empty.
     pub mentions: Vec<Mention>,
 }
 
-/// What reading one alert gave.
+/// What an alert was mapped to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlertOutcome {
-    /// It names indicators.
+    /// The alert names indicators.
     Detection(Box<Detection>),
-    /// It is a good alert that names no indicator we look for: the normal case.
+    /// The alert is valid and names no indicator in the fields that are read: the usual case.
     WithoutIndicator(Scores),
-    /// It cannot be made a detection; counted and logged, never fatal.
+    /// The alert cannot become a detection. It is counted and logged, and never ends a run.
     Unreadable {
-        /// The alert's identity, where it has one.
+        /// The id of the alert, if it has one.
         id: Option<String>,
-        /// What is wrong with it.
+        /// What is wrong with the alert.
         why: &'static str,
     },
 }
 
 impl AlertOutcome {
-    /// What reads as no alert at all.
+    /// The outcome of an element that is not an alert.
     pub const MALFORMED: Self =
         Self::Unreadable { id: None, why: "it is not a JSON object that can be read" };
 }

@@ -96,7 +96,7 @@ impl Selection {
     ) -> Result<(), E> {
         let tally = &mut self.tally;
         tally.indicators_found += 1;
-        let count = match &mention.outcome {
+        let count = match &mention.indicator {
             Err(reason) => {
                 let id = truncate(&detection.id);
                 tracing::debug!("not sent, {reason}: {} of {id}", mention.field);

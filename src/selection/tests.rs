@@ -50,7 +50,7 @@ fn detection() -> impl Strategy<Value = Detection> {
                 .collect(),
             mentions: outcomes
                 .into_iter()
-                .map(|outcome| Mention { field: "ioc_value", outcome })
+                .map(|indicator| Mention { field: "ioc_value", indicator })
                 .collect(),
         },
     )
@@ -174,7 +174,7 @@ proptest! {
         let Selected { submissions, .. } = select(&outcomes, Thresholds::default(), "", |_, _| Past::New);
         let mut wanted: BTreeMap<&Indicator, Standing> = BTreeMap::new();
         for detection in &detections {
-            for indicator in detection.mentions.iter().filter_map(|mention| mention.outcome.as_ref().ok()) {
+            for indicator in detection.mentions.iter().filter_map(|mention| mention.indicator.as_ref().ok()) {
                 let entry = wanted.entry(indicator).or_insert((detection.observed_at, BTreeSet::new(), None));
                 entry.0 = entry.0.min(detection.observed_at);
                 entry.1.extend(detection.mitre_codes.iter());
@@ -213,7 +213,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
             mitre_codes: MitreCodes::default(),
             mentions: vec![Mention {
                 field: "ioc_value",
-                outcome: Indicator::parse(ClaimedType::Domain, "example.com"),
+                indicator: Indicator::parse(ClaimedType::Domain, "example.com"),
             }],
         }))
     };

@@ -64,7 +64,7 @@ fn mentions(alert: &Alert, choice: HashChoice) -> Vec<Mention> {
     chosen
         .into_iter()
         .flatten()
-        .map(|(field, claim, value)| Mention { field, outcome: Indicator::parse(claim, value) })
+        .map(|(field, claim, value)| Mention { field, indicator: Indicator::parse(claim, value) })
         .collect()
 }
 

@@ -79,9 +79,9 @@ fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
 /// One `ioc_value` can hold several values, split by commas: hashes, domains and addresses do, and a
 /// comma inside a URL is part of it.
 fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Mention> {
-    let outcome = |claim, text: &str| Mention { field, outcome: Indicator::parse(claim, text) };
+    let outcome = |claim, text: &str| Mention { field, indicator: Indicator::parse(claim, text) };
     match claim(ioc_type) {
-        None => vec![Mention { field, outcome: Err(RejectReason::Unsupported) }],
+        None => vec![Mention { field, indicator: Err(RejectReason::Unsupported) }],
         Some(ClaimedType::Url) => vec![outcome(ClaimedType::Url, value)],
         Some(claim) => value
             .split(',')
