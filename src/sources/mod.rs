@@ -8,7 +8,10 @@
 
 pub mod carbonblack;
 pub mod crowdstrike;
+mod errors;
 mod lenient;
+mod parsed_alert;
+mod request;
 mod request_queue;
 mod seen_ids;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Alerts of any form whatsoever, for the tests of each vendor's reading.
+//! Alerts of any form, for the tests of each vendor.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ pub(super) fn any_json() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
-        telling_text().prop_map(Value::from),
+        special_text().prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
@@ -25,9 +25,9 @@ pub(super) fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An alert whose known fields hold anything.
-pub(super) fn any_alert(known: &'static [&'static str]) -> impl Strategy<Value = Value> {
-    let field = (prop::sample::select(known), any_json());
+/// An alert with some of these fields and any values.
+pub(super) fn any_alert(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let field = (prop::sample::select(fields), any_json());
     prop_oneof![
         1 => any_json(),
         5 => prop::collection::vec(field, 0..10).prop_map(|fields| {
@@ -37,8 +37,8 @@ pub(super) fn any_alert(known: &'static [&'static str]) -> impl Strategy<Value =
     ]
 }
 
-/// Texts that mean something to a reader, and their neighbours that do not.
-fn telling_text() -> impl Strategy<Value = &'static str> {
+/// Texts that have a meaning in some field, and similar ones that have none.
+fn special_text() -> impl Strategy<Value = &'static str> {
     prop::sample::select(
         &[
             "",
@@ -70,8 +70,8 @@ fn any_key() -> impl Strategy<Value = String> {
     ]
 }
 
-/// An answer that is a page with these alerts under that key.
-pub(super) fn answer_of(list: &str, alerts: &[Value]) -> Response {
+/// A response with a page of these alerts under the key `list`.
+pub(super) fn page_of(list: &str, alerts: &[Value]) -> Response {
     let page = json!({list: alerts, "num_found": alerts.len(), "meta": {"pagination": {"total": alerts.len()}}});
     Response::made(200, page.to_string())
 }

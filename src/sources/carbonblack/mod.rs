@@ -2,19 +2,18 @@
 
 mod errors;
 mod mapping;
+mod page;
 mod reader;
 mod rows;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use reqwest::Url;
 use secrecy::SecretString;
 
+pub use self::page::read_page;
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
-use crate::detection::{AlertOutcome, SourceInfo};
-use crate::http::MalformedBody;
+use crate::detection::SourceInfo;
 
 /// How Carbon Black Cloud is named.
 pub const INFO: SourceInfo = SourceInfo {
@@ -57,14 +56,4 @@ impl Settings {
     pub(super) fn account(&self) -> String {
         self.org_key.clone()
     }
-}
-
-/// Reads the alerts of a page by itself, as a run does but for telling repeats.
-///
-/// # Errors
-/// When the bytes are no page.
-pub fn read_page(bytes: &[u8], choice: HashChoice) -> Result<Vec<AlertOutcome>, MalformedBody> {
-    let page = wire::decode(bytes)?;
-    let slots = page.results.into_iter();
-    Ok(slots.map(|slot| mapping::of_slot(slot, choice)).collect())
 }

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
+use super::errors::VENDOR;
+use super::page::{AlertPage, alert_page};
 use super::rows::{LAST_ROW, RowPage, RowRange};
-use super::wire::{self, Alert, AlertPage, Exclusions, Search, Sort, TimeRange};
-use super::{HashChoice, Settings, errors, mapping};
+use super::wire::{Exclusions, Search, Sort, TimeRange};
+use super::{Settings, errors};
 use crate::detection::AlertOutcome;
 use crate::failure::{Failure, FailureKind};
-use crate::http::{Http, Reply, Request};
-use crate::sources::Page;
-use crate::sources::lenient::Lenient;
+use crate::http::{Http, Request};
+use crate::sources::parsed_alert::ParsedAlert;
 use crate::sources::request_queue::RequestQueue;
 use crate::sources::seen_ids::SeenIds;
+use crate::sources::{Page, request};
 use crate::window::Window;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
@@ -28,7 +29,6 @@ type Answered = (RowPage, Result<AlertPage, Failure>);
 pub struct Reader {
     client: Arc<SearchClient>,
     window: Window,
-    indicator: HashChoice,
     queue: RequestQueue<RowPage, Answered>,
     round: RowRange,
     alerts: SeenIds,
@@ -52,7 +52,6 @@ impl Reader {
                 settings: settings.clone(),
             }),
             window,
-            indicator: settings.indicator,
             queue,
             round,
             alerts: SeenIds::default(),
@@ -89,11 +88,11 @@ impl Reader {
     }
 
     fn take(&mut self, rows: RowPage, page: AlertPage) -> Page {
-        let got = u32::try_from(page.results.len()).unwrap_or(u32::MAX);
+        let got = u32::try_from(page.alerts.len()).unwrap_or(u32::MAX);
         // The first number counts the whole window; those of later rounds count what is left of it.
-        self.total = self.total.or(page.num_found);
-        let (outcomes, latest) = self.outcomes(page.results);
-        for rows in self.round.take(rows, got, latest, page.num_found) {
+        self.total = self.total.or(page.found);
+        let (outcomes, latest) = self.outcomes(page.alerts);
+        for rows in self.round.take(rows, got, latest, page.found) {
             self.queue.push(rows);
         }
         let finished = self.queue.is_empty() && !self.round.is_truncated();
@@ -103,71 +102,57 @@ impl Reader {
 
     /// The alerts of a page that are of this window and new to this run, and the latest instant at
     /// which one became searchable.
-    fn outcomes(
-        &mut self,
-        slots: Vec<Lenient<Alert>>,
-    ) -> (Vec<AlertOutcome>, Option<DateTime<Utc>>) {
-        let mut outcomes = Vec::with_capacity(slots.len());
+    fn outcomes(&mut self, alerts: Vec<ParsedAlert>) -> (Vec<AlertOutcome>, Option<DateTime<Utc>>) {
+        let mut outcomes = Vec::with_capacity(alerts.len());
         let mut latest = None;
-        for slot in slots {
-            let Lenient::Parsed(alert) = slot else {
-                outcomes.push(AlertOutcome::MALFORMED);
-                continue;
-            };
-            if let Some(searchable) = alert.backend_timestamp {
+        for alert in alerts {
+            if let Some(searchable) = alert.created_at {
                 // The service's end is taken to be inclusive; ours is the next window's.
                 if searchable >= self.window.end {
                     continue;
                 }
                 latest = latest.max(Some(searchable));
             }
-            if alert.id.as_deref().is_none_or(|id| self.alerts.is_new(id)) {
-                outcomes.push(mapping::reading(alert, self.indicator));
+            if alert.id.is_none_or(|id| self.alerts.is_new(&id)) {
+                outcomes.push(alert.outcome);
             }
         }
         (outcomes, latest)
     }
 }
 
-/// Asks for one alert to see whether a run would be let in.
+/// Requests one alert to verify access and returns the number of alerts in the window, where the
+/// service reports it.
 pub(in crate::sources) async fn probe(
     settings: &Settings,
     http: &Http,
     window: Window,
 ) -> Result<Option<u64>, Failure> {
     let client = SearchClient { http: http.clone(), settings: settings.clone() };
-    Ok(client.search(window, RowPage { start: 1, count: 1 }).await?.num_found)
+    Ok(client.search(window, RowPage { start: 1, count: 1 }).await?.found)
 }
 
-/// What every search needs.
+async fn ask(client: Arc<SearchClient>, span: Window, rows: RowPage) -> Answered {
+    let page = client.search(span, rows).await;
+    (rows, page)
+}
+
+/// Sends searches.
 #[derive(Debug)]
 struct SearchClient {
     http: Http,
     settings: Settings,
 }
 
-/// Asks for a page of rows.
-async fn ask(client: Arc<SearchClient>, span: Window, rows: RowPage) -> Answered {
-    let page = client.search(span, rows).await;
-    (rows, page)
-}
-
 impl SearchClient {
     async fn search(&self, span: Window, rows: RowPage) -> Result<AlertPage, Failure> {
         let request = self.request(span, rows)?;
-        let reply = self
-            .http
-            .send(&request, |response| wire::alert_page(response, rows.start))
-            .await
-            .map_err(|trouble| {
-                let mut failure = trouble.into_failure();
-                failure.message = format!("Carbon Black Cloud: {}", failure.message);
-                failure
-            })?;
-        match reply {
-            Reply::Success(page) => Ok(page),
-            Reply::Rejected(response) => Err(errors::search(&response, request.host())),
-        }
+        let hashes = self.settings.indicator;
+        let reply = request::send(&self.http, VENDOR, &request, |response| {
+            alert_page(response, rows.start, hashes)
+        })
+        .await?;
+        request::accepted(reply, |response| errors::search(response, request.host()))
     }
 
     fn request(&self, span: Window, rows: RowPage) -> Result<Request, Failure> {
@@ -178,48 +163,29 @@ impl SearchClient {
             sort: [Sort { field: "backend_timestamp", order: "ASC" }],
             exclusions: Exclusions { r#type: ["DEVICE_CONTROL", "CONTAINER_RUNTIME"] },
         };
-        let body = serde_json::to_vec(&search).map_err(|error| {
-            Failure::new(
-                FailureKind::Unexpected,
-                format!("a search could not be written as JSON: {error}"),
-                "Report this.",
-            )
-        })?;
         let headers = [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (TOKEN_HEADER, self.token()?),
         ];
-        Ok(Request {
-            method: Method::POST,
-            url: self.url(),
-            headers: HeaderMap::from_iter(headers),
-            body,
-        })
+        let path = format!("api/alerts/v7/orgs/{}/alerts/_search", self.settings.org_key);
+        Ok(request::post(&self.settings.base, &path, headers, request::json_body(&search)?))
     }
 
-    fn url(&self) -> Url {
-        let mut url = self.settings.base.clone();
-        url.set_path(&format!("api/alerts/v7/orgs/{}/alerts/_search", self.settings.org_key));
-        url
-    }
-
-    /// The secret comes first; swapped, it is a 401.
+    /// Returns the token: the secret comes first; if the two are swapped, the response is 401.
     fn token(&self) -> Result<HeaderValue, Failure> {
         let (secret, id) =
             (self.settings.secret.expose_secret(), self.settings.api_id.expose_secret());
-        let mut token = HeaderValue::try_from(format!("{secret}/{id}")).map_err(|_| {
+        request::secret_header(&format!("{secret}/{id}")).ok_or_else(|| {
             Failure::new(
                 FailureKind::Configuration,
-                "the Carbon Black API secret or id holds characters that no header can carry",
+                "the Carbon Black API secret or API ID contains characters that are not allowed in an HTTP header",
                 "Check --secret (CB_SECRET) and --api-id (CB_API_ID) for stray characters such as line breaks.",
             )
-        })?;
-        token.set_sensitive(true);
-        Ok(token)
+        })
     }
 }
 
-/// The form the service documents: UTC with milliseconds.
+/// Formats an instant as the service documents it: UTC with milliseconds.
 fn instant(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

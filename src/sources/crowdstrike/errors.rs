@@ -1,101 +1,119 @@
-//! Falcon's refusals, in plain words: what happened, why, and what to do.
+//! Falcon's errors: what happened, why, and what to do.
 
+use super::cloud::Cloud;
+use super::page::AlertPage;
 use crate::failure::{Failure, FailureKind};
-use crate::http::Response;
+use crate::http::{Response, truncate_message, truncate_trace_id};
+use crate::sources::errors::{Hints, common};
+use crate::sources::lenient::Lenient;
+
+/// The vendor's name in messages.
+pub(super) const VENDOR: &str = "CrowdStrike";
 
 const API_CLIENTS: &str = "Falcon console > Support and resources > API clients and keys";
 
-/// A sign-in that was refused.
+/// Returns the failure for a rejected sign-in.
 pub(super) fn sign_in(response: &Response, host: &str) -> Failure {
-    let message = format!("CrowdStrike refused the sign-in at {host}: {}", response.summary());
+    let message = format!("{VENDOR} rejected the sign-in at {host}: {}", response.summary());
     let credentials = |hint: String| Failure::new(FailureKind::Credentials, message.clone(), hint);
-    let words = response.error_message().unwrap_or_default();
+    let reason = response.error_message().unwrap_or_default();
     match response.status.as_u16() {
-        // The same text stands for an address that is not allowed and for a missing scope.
-        403 if words.contains("authorization failed") => credentials(
-            "Put this machine's public address on the API client's or account's allow-list of IP addresses, or ask for it to be lifted.".into(),
+        // A missing scope has the same text, but shows only when alerts are requested.
+        403 if reason.contains("authorization failed") => credentials(
+            "Add this machine's public IP address to the allow-list of the API client or the account, or remove the restriction.".into(),
         )
-        .with_cause("the address this request came from is not on the allow-list"),
+        .with_cause("the IP address of this request is not on the allow-list"),
         401 | 403 => credentials(format!(
-            "Check --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) against {API_CLIENTS}; the secret is shown once, when the client is made. Check --cloud too: a client of another cloud is unknown here."
+            "Check --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) against {API_CLIENTS}; the secret is shown only once, when the client is created. Check --cloud too: a client of another cloud is unknown here."
         ))
-        .with_cause("the client id or the client secret is wrong, or the API client was deleted"),
+        .with_cause("the client ID or the client secret is wrong, or the API client was deleted"),
         400 => credentials(
-            "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the id of a child of this account.".into(),
+            "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the ID of a child of this account.".into(),
         )
-        .with_cause("this cloud does not know the account, or the request's member CID"),
+        .with_cause("this cloud does not know the account, or the member CID of the request"),
         404 => not_an_api(message),
-        300..=399 => redirected(response, host),
-        _ => fallback(response, message),
+        _ => fallback(response, host, message),
     }
 }
 
-/// A query for alerts that was refused.
+/// Returns the failure for a rejected query for alerts.
 pub(super) fn alerts(response: &Response, host: &str) -> Failure {
     let message =
-        format!("CrowdStrike refused the query for alerts at {host}: {}", response.summary());
+        format!("{VENDOR} rejected the query for alerts at {host}: {}", response.summary());
     match response.status.as_u16() {
         401 => Failure::new(
             FailureKind::Credentials,
             message,
-            format!("The API client may have been changed or deleted a moment ago: check it under {API_CLIENTS}, then run again."),
+            format!("The API client may just have been changed or deleted: check it under {API_CLIENTS}, then run again."),
         )
-        .with_cause("the access token was refused, also after a new sign-in"),
+        .with_cause("the access token was rejected, also after a new sign-in"),
         403 => Failure::new(
             FailureKind::Credentials,
             message,
-            format!("Give the API client the scope Alerts: READ ({API_CLIENTS}), and check that this machine's address is on the allow-list."),
+            format!("Give the API client the scope Alerts: READ ({API_CLIENTS}), and check that the IP address of this machine is on the allow-list."),
         )
-        .with_cause("the API client lacks the scope Alerts: READ, or the address is not allowed"),
+        .with_cause("the API client lacks the scope Alerts: READ, or the IP address is not allowed"),
         404 => not_an_api(message),
-        300..=399 => redirected(response, host),
-        _ => fallback(response, message),
+        _ => fallback(response, host, message),
     }
 }
 
-/// Something else answers at this address.
+/// Returns the failure for the first error in a page that came with status 200; `None` if there is no
+/// error.
+pub(super) fn in_page(page: &AlertPage) -> Option<Failure> {
+    let (code, message) = match page.errors.first()? {
+        Lenient::Parsed(error) => (
+            error.code.unwrap_or_default(),
+            truncate_message(error.message.as_deref().unwrap_or_default()),
+        ),
+        Lenient::Malformed => (0, String::new()),
+    };
+    let trace = truncate_trace_id(page.trace_id.as_deref().unwrap_or("none"));
+    let kind = match code {
+        _ if !page.alerts.is_empty() => FailureKind::Partial,
+        401 | 403 => FailureKind::Credentials,
+        429 | 500..=599 => FailureKind::Temporary,
+        _ => FailureKind::Unexpected,
+    };
+    Some(Failure::new(
+        kind,
+        format!("{VENDOR} returned a page with errors: {code} \"{message}\" (trace {trace})"),
+        format!(
+            "Run again; the alerts of the page are kept. If the error persists, send this message to {VENDOR} support."
+        ),
+    ))
+}
+
+/// Returns the failure for a page token that was already returned for another page.
+pub(super) fn repeated_token() -> Failure {
+    Failure::new(
+        FailureKind::Unexpected,
+        format!("{VENDOR} sent the same page token twice"),
+        format!(
+            "Run again. If the error persists, send the log of a run with --debug to {VENDOR} support."
+        ),
+    )
+}
+
 fn not_an_api(message: String) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         message,
-        "Check --cloud or --base-url (CS_BASE_URL): it must be the API's address, without a path, for example https://api.crowdstrike.com.",
+        "Check --cloud or --base-url (CS_BASE_URL): it must be the address of the API, without a path, for example https://api.crowdstrike.com.",
     )
     .with_cause("there is no CrowdStrike API at this address")
 }
 
-/// A redirect that is not followed.
-fn redirected(response: &Response, host: &str) -> Failure {
-    let cloud = response.header("location").and_then(super::cloud::Cloud::from_location);
-    let hint = cloud.map_or_else(
-        || "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),
-        |cloud| {
-            format!(
-                "The account lives in another cloud: use --cloud {} and no --base-url.",
-                cloud.name()
-            )
-        },
-    );
-    Failure::new(
-        FailureKind::Configuration,
-        format!("{host} sends us elsewhere ({})", response.status.as_u16()),
-        hint,
-    )
-    .with_cause("redirects are not followed, since they would carry the secret along")
-}
-
-fn fallback(response: &Response, message: String) -> Failure {
-    match response.status.as_u16() {
-        429 => Failure::new(
-            FailureKind::Temporary,
-            message,
-            "Another program may be using up the account's 6,000 requests a minute; run again later.",
-        )
-        .with_cause("the rate limit did not clear"),
-        500..=599 => Failure::new(FailureKind::Temporary, message, "The service has trouble; run again later. Its support asks for the trace id."),
-        _ => Failure::new(
-            FailureKind::Unexpected,
-            message,
-            "Run again with --debug and show the log to whoever maintains this tool; CrowdStrike's support asks for the trace id.",
+fn fallback(response: &Response, host: &str, message: String) -> Failure {
+    let cloud = response.header("location").and_then(Cloud::from_location);
+    let redirect = match cloud {
+        Some(cloud) => format!(
+            "The account belongs to another cloud: use --cloud {} without --base-url.",
+            cloud.name()
         ),
-    }
+        None => "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),
+    };
+    let rate_limit =
+        "Another program may use up the account's 6,000 requests per minute; run again later.";
+    common(response, host, message, Hints { vendor: VENDOR, redirect, rate_limit })
 }

@@ -1,43 +1,32 @@
-//! From a Falcon alert to a [`Detection`].
+//! Maps a Falcon alert to a [`Detection`].
 
 use std::borrow::Cow;
-
-use chrono::{DateTime, Utc};
 
 use super::wire::Alert;
 use crate::detection::{AlertOutcome, Detection, Mention, Scores};
 use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::lenient::Lenient;
+use crate::sources::parsed_alert::ParsedAlert;
 
-/// What is kept of one alert.
-#[derive(Debug)]
-pub(super) struct ParsedAlert {
-    /// The alert's identity, by which repeats are told.
-    pub id: Option<String>,
-    /// When it reached the store.
-    pub created: Option<DateTime<Utc>>,
-    pub reading: AlertOutcome,
-}
-
-/// Reads one alert.
+/// Maps one alert.
 pub(super) fn parse_alert(alert: Alert<'_>) -> ParsedAlert {
     let id = alert.composite_id.as_ref().or(alert.id.as_ref());
     ParsedAlert {
         id: id.map(|id| id.clone().into_owned()),
-        created: alert.created_timestamp,
-        reading: reading(alert),
+        created_at: alert.created_timestamp,
+        outcome: outcome(alert),
     }
 }
 
-fn reading(alert: Alert<'_>) -> AlertOutcome {
+fn outcome(alert: Alert<'_>) -> AlertOutcome {
     let scores = Scores { severity: alert.severity, confidence: alert.confidence };
     let mentions = mentions(&alert);
     if mentions.is_empty() {
         return AlertOutcome::WithoutIndicator(scores);
     }
     let mitre_codes = mitre_codes(&alert);
-    // When the behaviour happened; `created_timestamp` is when the alert reached the store.
+    // When the behavior happened; `created_timestamp` is when the alert entered the store.
     let observed_at = alert.timestamp.or(alert.created_timestamp);
     let id = alert.composite_id.or(alert.id).map(Cow::into_owned);
     let title = alert.display_name.or(alert.name);
@@ -61,7 +50,7 @@ fn reading(alert: Alert<'_>) -> AlertOutcome {
 }
 
 fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
-    let contexts = alert.ioc_context.iter().filter_map(|slot| match slot {
+    let contexts = alert.ioc_context.iter().filter_map(|context| match context {
         Lenient::Parsed(context) => Some((
             "ioc_context.ioc_value",
             context.ioc_type.as_deref(),
@@ -72,26 +61,27 @@ fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
     std::iter::once(("ioc_value", alert.ioc_type.as_deref(), alert.ioc_value.as_deref()))
         .chain(contexts)
         .filter_map(|(field, ioc_type, value)| Some((field, ioc_type, value?)))
-        .flat_map(|(field, ioc_type, value)| read_value(field, ioc_type.unwrap_or_default(), value))
+        .flat_map(|(field, ioc_type, value)| parse_value(field, ioc_type, value))
         .collect()
 }
 
-/// One `ioc_value` can hold several values, split by commas: hashes, domains and addresses do, and a
-/// comma inside a URL is part of it.
-fn read_value(field: &'static str, ioc_type: &str, value: &str) -> Vec<Mention> {
-    let outcome = |claim, text: &str| Mention { field, indicator: Indicator::parse(claim, text) };
-    match claim(ioc_type) {
+/// Parses one `ioc_value`. It can contain several hashes, domains or addresses, separated by commas; a
+/// comma in a URL is part of the URL.
+fn parse_value(field: &'static str, ioc_type: Option<&str>, value: &str) -> Vec<Mention> {
+    let mention =
+        |claimed, text: &str| Mention { field, indicator: Indicator::parse(claimed, text) };
+    match claimed_type(ioc_type.unwrap_or_default()) {
         None => vec![Mention { field, indicator: Err(RejectReason::Unsupported) }],
-        Some(ClaimedType::Url) => vec![outcome(ClaimedType::Url, value)],
-        Some(claim) => value
+        Some(ClaimedType::Url) => vec![mention(ClaimedType::Url, value)],
+        Some(claimed) => value
             .split(',')
             .filter(|part| !part.trim().is_empty())
-            .map(|part| outcome(claim, part))
+            .map(|part| mention(claimed, part))
             .collect(),
     }
 }
 
-fn claim(ioc_type: &str) -> Option<ClaimedType> {
+fn claimed_type(ioc_type: &str) -> Option<ClaimedType> {
     match ioc_type.to_ascii_lowercase().as_str() {
         "hash_sha256" | "sha256" => Some(ClaimedType::Sha256),
         "hash_sha1" | "sha1" => Some(ClaimedType::Sha1),
@@ -104,7 +94,7 @@ fn claim(ioc_type: &str) -> Option<ClaimedType> {
 }
 
 fn mitre_codes(alert: &Alert<'_>) -> MitreCodes {
-    let listed = alert.mitre_attack.iter().filter_map(|slot| match slot {
+    let listed = alert.mitre_attack.iter().filter_map(|mitre| match mitre {
         Lenient::Parsed(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
         Lenient::Malformed => None,
     });
@@ -113,4 +103,151 @@ fn mitre_codes(alert: &Alert<'_>) -> MitreCodes {
         .flatten()
         .filter_map(|code| MitreCode::parse(code.as_deref()?))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(alert: &Value) -> ParsedAlert {
+        let text = alert.to_string();
+        parse_alert(serde_json::from_str(&text).unwrap())
+    }
+
+    fn detection(alert: &Value) -> Detection {
+        match parse(alert).outcome {
+            AlertOutcome::Detection(detection) => *detection,
+            outcome => panic!("{alert}: {outcome:?}"),
+        }
+    }
+
+    /// The alert that has these fields in addition to those that a detection needs.
+    fn alert(fields: &Value) -> Value {
+        let mut alert = json!({
+            "composite_id": "c1",
+            "created_timestamp": "2026-11-21T08:01:00Z",
+            "ioc_type": "domain",
+            "ioc_value": "evil.example.com",
+        });
+        for (key, value) in fields.as_object().unwrap() {
+            alert[key] = value.clone();
+        }
+        alert
+    }
+
+    fn values(fields: &Value) -> Vec<(&'static str, Result<String, RejectReason>)> {
+        let mentions = detection(&alert(fields)).mentions.into_iter();
+        let value = |mention: Mention| mention.indicator.map(|found| found.value().to_owned());
+        mentions.map(|mention| (mention.field, value(mention))).collect()
+    }
+
+    #[test]
+    fn an_alert_without_an_ioc_value_has_no_indicator() {
+        for ioc_value in [json!(null), json!(""), json!(" "), json!({}), json!(" ,, ")] {
+            let alert = alert(&json!({"ioc_value": ioc_value, "severity": 70, "confidence": 80}));
+            let scores = Scores { severity: Some(70), confidence: Some(80) };
+            assert_eq!(parse(&alert).outcome, AlertOutcome::WithoutIndicator(scores), "{alert}");
+        }
+    }
+
+    #[test]
+    fn the_ids_and_times_have_fallbacks() {
+        let parsed = parse(&alert(&json!({"composite_id": null, "id": "i1"})));
+        assert_eq!(parsed.id.as_deref(), Some("i1"));
+        assert_eq!(parsed.created_at, "2026-11-21T08:01:00Z".parse().ok());
+
+        let both = detection(&alert(&json!({"id": "i1", "timestamp": "2026-11-21T08:00:00Z"})));
+        assert_eq!(both.id, "c1");
+        assert_eq!(both.observed_at.to_rfc3339(), "2026-11-21T08:00:00+00:00");
+        assert_eq!(both.created_at.to_rfc3339(), "2026-11-21T08:01:00+00:00");
+        let created_only = detection(&alert(&json!({"timestamp": "yesterday"})));
+        assert_eq!(created_only.observed_at, both.created_at);
+        let observed_only = json!({"created_timestamp": 5, "timestamp": "2026-11-21T08:00:00Z"});
+        assert_eq!(detection(&alert(&observed_only)).created_at, both.observed_at);
+    }
+
+    #[test]
+    fn an_alert_with_an_indicator_but_without_id_or_time_is_unreadable() {
+        let no_id = parse(&alert(&json!({"composite_id": null}))).outcome;
+        assert_eq!(no_id, AlertOutcome::Unreadable { id: None, why: "it has no composite_id" });
+        let no_time = parse(&alert(&json!({"created_timestamp": null}))).outcome;
+        assert!(
+            matches!(&no_time, AlertOutcome::Unreadable { id: Some(id), .. } if id == "c1"),
+            "{no_time:?}"
+        );
+    }
+
+    #[test]
+    fn names_have_fallbacks() {
+        let all = json!({"description": "text", "display_name": "title", "name": "other"});
+        for (absent, name, incident_name) in [
+            (&[][..], Some("text"), Some("title")),
+            (&["description"][..], Some("title"), Some("title")),
+            (&["description", "display_name"][..], Some("other"), Some("other")),
+            (&["display_name", "name"][..], Some("text"), None),
+            (&["description", "display_name", "name"][..], None, None),
+        ] {
+            let mut fields = all.clone();
+            absent.iter().for_each(|key| fields[*key] = json!(null));
+            let detection = detection(&alert(&fields));
+            assert_eq!(detection.name.as_deref(), name, "without {absent:?}");
+            assert_eq!(detection.incident_name.as_deref(), incident_name, "without {absent:?}");
+        }
+    }
+
+    #[test]
+    fn lists_of_values_are_split_except_for_urls() {
+        let ok = |value: &str| ("ioc_value", Ok(value.to_owned()));
+        assert_eq!(
+            values(&json!({"ioc_value": "a.example.com, ,B.example.com,"})),
+            [ok("a.example.com"), ok("b.example.com")]
+        );
+        assert_eq!(
+            values(&json!({"ioc_type": "URL", "ioc_value": "http://a.example.com/?x=1,2"})),
+            [ok("http://a.example.com/?x=1,2")]
+        );
+        assert_eq!(
+            values(&json!({"ioc_type": "ipv4", "ioc_value": "8.8.8.8,10.0.0.1,x"})),
+            [
+                ok("8.8.8.8"),
+                ("ioc_value", Err(RejectReason::Private)),
+                ("ioc_value", Err(RejectReason::Invalid))
+            ]
+        );
+    }
+
+    #[test]
+    fn other_types_are_unsupported_as_a_whole() {
+        for ioc_type in [json!("registry_key"), json!("behavior"), json!(null), json!(7)] {
+            let fields = json!({"ioc_type": ioc_type, "ioc_value": "a,b"});
+            assert_eq!(values(&fields), [("ioc_value", Err(RejectReason::Unsupported))]);
+        }
+    }
+
+    #[test]
+    fn the_contexts_are_read_too() {
+        let context = json!([
+            {"ioc_type": "domain", "ioc_value": "b.example.com"},
+            "malformed",
+            {"ioc_type": "domain"},
+        ]);
+        assert_eq!(
+            values(&json!({"ioc_value": null, "ioc_context": context})),
+            [("ioc_context.ioc_value", Ok("b.example.com".to_owned()))]
+        );
+    }
+
+    #[test]
+    fn mitre_codes_come_from_both_places() {
+        let fields = json!({
+            "tactic_id": "TA0002",
+            "technique_id": "CST0007",
+            "mitre_attack": [{"tactic_id": "TA0002", "technique_id": "T1204"}, 5],
+        });
+        let codes = detection(&alert(&fields)).mitre_codes;
+        let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+        assert_eq!(codes, ["T1204", "TA0002"]);
+    }
 }

@@ -6,25 +6,22 @@
 mod cloud;
 mod errors;
 mod mapping;
+mod page;
 mod reader;
 mod session;
 mod slice;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::cloud::Cloud;
-use self::mapping::ParsedAlert;
+pub use self::page::read_page;
 pub use self::reader::Reader;
 pub(super) use self::reader::probe;
-use crate::detection::{AlertOutcome, SourceInfo};
+use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind};
-use crate::http::{HttpError, MalformedBody};
 use crate::selection::Thresholds;
-use crate::sources::lenient::Lenient;
 
 /// How CrowdStrike is named.
 pub const INFO: SourceInfo = SourceInfo {
@@ -76,19 +73,6 @@ impl Settings {
     }
 }
 
-/// Reads the alerts of a page by itself, as a run does but for telling repeats.
-///
-/// # Errors
-/// When the bytes are no page.
-pub fn read_page(bytes: &[u8]) -> Result<Vec<AlertOutcome>, MalformedBody> {
-    let page = wire::decode(bytes)?;
-    let reading = |slot| match slot {
-        Lenient::Parsed(ParsedAlert { reading, .. }) => reading,
-        Lenient::Malformed => AlertOutcome::MALFORMED,
-    };
-    Ok(page.resources.into_iter().map(reading).collect())
-}
-
 /// The base URL of a cloud.
 ///
 /// # Errors
@@ -101,10 +85,4 @@ pub fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
             "Report this; --base-url helps meanwhile.",
         )
     })
-}
-
-fn trouble(trouble: HttpError) -> Failure {
-    let mut failure = trouble.into_failure();
-    failure.message = format!("CrowdStrike: {}", failure.message);
-    failure
 }

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::mapping::ParsedAlert;
+use super::page::{AlertPage, alert_page};
 use super::session::Session;
 use super::slice::TimeSlice;
-use super::wire::{self, AlertPage, Query};
+use super::wire::Query;
 use super::{Settings, errors};
 use crate::detection::AlertOutcome;
-use crate::failure::{Failure, FailureKind};
-use crate::http::{Http, Reply, Response, truncate_message, truncate_trace_id};
+use crate::failure::Failure;
+use crate::http::{Http, Reply, Response};
 use crate::selection::Thresholds;
-use crate::sources::Page;
-use crate::sources::lenient::Lenient;
+use crate::sources::parsed_alert::ParsedAlert;
 use crate::sources::request_queue::RequestQueue;
 use crate::sources::seen_ids::SeenIds;
 use crate::sources::watermark::Watermark;
+use crate::sources::{Page, request};
 use crate::window::Window;
 
 const PATH: &str = "alerts/combined/alerts/v1";
@@ -100,15 +100,15 @@ impl Reader {
     }
 
     fn take(&mut self, mut slice: TimeSlice, page: AlertPage) -> Result<Page, Failure> {
-        let mut partial_error = partial_error(&page);
-        if let Some(partial_error) = partial_error.clone().filter(|_| page.resources.is_empty()) {
-            return Err(partial_error);
+        let mut partial_error = errors::in_page(&page);
+        if let Some(error) = partial_error.take_if(|_| page.alerts.is_empty()) {
+            return Err(error);
         }
-        let next = page.meta.pagination.after.filter(|_| !page.resources.is_empty());
-        slice.count(page.resources.len(), page.meta.pagination.total);
+        let next = page.next_token.filter(|_| !page.alerts.is_empty());
+        slice.count(page.alerts.len(), page.total);
         // The first page's total counts the whole window; those of slices count what is in them.
-        self.total = self.total.or(page.meta.pagination.total);
-        let outcomes = self.outcomes(&mut slice, page.resources);
+        self.total = self.total.or(page.total);
+        let outcomes = self.outcomes(&mut slice, page.alerts);
         // What the service counts and has not handed out may lie behind the last alert that came.
         let is_read = next.is_none() && !slice.is_short();
         self.watermark
@@ -121,11 +121,7 @@ impl Reader {
             }
             // This page is as good as any; only the way on from it is lost.
             Some(_) => {
-                partial_error = Some(Failure::new(
-                    FailureKind::Unexpected,
-                    "CrowdStrike sent the same page token twice",
-                    "Run again; if it stays, show the log of a --debug run to CrowdStrike's support.",
-                ));
+                partial_error = Some(errors::repeated_token());
             }
         }
         Ok(Page {
@@ -145,26 +141,18 @@ impl Reader {
     }
 
     /// The alerts of a page that are of this window and new to this run.
-    fn outcomes(
-        &mut self,
-        slice: &mut TimeSlice,
-        slots: Vec<Lenient<ParsedAlert>>,
-    ) -> Vec<AlertOutcome> {
-        let mut outcomes = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let Lenient::Parsed(element) = slot else {
-                outcomes.push(AlertOutcome::MALFORMED);
-                continue;
-            };
-            if let Some(created) = element.created {
+    fn outcomes(&mut self, slice: &mut TimeSlice, alerts: Vec<ParsedAlert>) -> Vec<AlertOutcome> {
+        let mut outcomes = Vec::with_capacity(alerts.len());
+        for alert in alerts {
+            if let Some(created) = alert.created_at {
                 // `<` may act as `<=`, as `>` was seen to act as `>=`: the end is the next window's.
                 if created >= self.window.end {
                     continue;
                 }
                 slice.observe(created);
             }
-            if element.id.is_none_or(|id| self.alerts.is_new(&id)) {
-                outcomes.push(element.reading);
+            if alert.id.is_none_or(|id| self.alerts.is_new(&id)) {
+                outcomes.push(alert.outcome);
             }
         }
         outcomes
@@ -177,7 +165,7 @@ async fn ask(session: Arc<Session>, slice: TimeSlice, thresholds: Thresholds) ->
     let query =
         Query { filter: &filter, limit: PAGE_SIZE, sort: SORT, after: slice.after.as_deref() };
     let first = slice.after.is_none();
-    let reply = session.post(PATH, &query, |response| wire::alert_page(response, first)).await;
+    let reply = session.post(PATH, &query, |response| alert_page(response, first)).await;
     (slice, reply)
 }
 
@@ -191,38 +179,10 @@ pub(in crate::sources) async fn probe(
     let session = Session::new(http, settings);
     let filter = filter(window.start, window.end, settings.thresholds);
     let query = Query { filter: &filter, limit: 2, sort: SORT, after: None };
-    match session.post(PATH, &query, |response| wire::alert_page(response, true)).await? {
-        Reply::Success(page) => match partial_error(&page) {
-            Some(partial_error) => Err(partial_error),
-            None => Ok(page.meta.pagination.total),
-        },
-        Reply::Rejected(response) => Err(errors::alerts(
-            &response,
-            settings.address.base().host_str().unwrap_or("CrowdStrike"),
-        )),
-    }
-}
-
-/// What the service says is wrong with a page that it answered with 200.
-fn partial_error(page: &AlertPage) -> Option<Failure> {
-    let first = page.errors.first()?;
-    let (code, message) = match first {
-        Lenient::Parsed(error) => (
-            error.code.unwrap_or_default(),
-            truncate_message(error.message.as_deref().unwrap_or_default()),
-        ),
-        Lenient::Malformed => (0, String::new()),
-    };
-    let trace = truncate_trace_id(page.meta.trace_id.as_deref().unwrap_or("none"));
-    let words = format!("CrowdStrike answered with errors: {code} \"{message}\" (trace {trace})");
-    let hint = "Run again; alerts that were sent beside the error are kept. CrowdStrike's support asks for the trace id.";
-    let kind = match code {
-        _ if !page.resources.is_empty() => FailureKind::Partial,
-        401 | 403 => FailureKind::Credentials,
-        429 | 500..=599 => FailureKind::Temporary,
-        _ => FailureKind::Unexpected,
-    };
-    Some(Failure::new(kind, words, hint))
+    let reply = session.post(PATH, &query, |response| alert_page(response, true)).await?;
+    let host = settings.address.base().host_str().unwrap_or("CrowdStrike");
+    let page = request::accepted(reply, |response| errors::alerts(response, host))?;
+    errors::in_page(&page).map_or(Ok(page.total), Err)
 }
 
 /// The window and the thresholds in Falcon's query language. The window is on `created_timestamp`,

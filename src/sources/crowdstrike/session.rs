@@ -1,106 +1,105 @@
-//! Signing in to Falcon, staying signed in, and finding the right cloud.
+//! The sign-in to Falcon: access tokens, their renewal, and the discovery of the account's cloud.
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::cloud::Cloud;
-use super::{Address, Settings, errors, wire};
-use crate::failure::{Failure, FailureKind};
-use crate::http::{Http, MalformedBody, Reply, Request, Response};
+use super::errors::VENDOR;
+use super::wire::TokenResponse;
+use super::{Address, Settings, errors};
+use crate::failure::Failure;
+use crate::http::{Http, MalformedBody, Reply, Response};
 use crate::redact;
+use crate::sources::request;
 
-/// How long a token is good when the answer does not say (it always did).
-const USUAL_LIFETIME: Duration = Duration::from_secs(1799);
-/// How long before its end a token is renewed.
+/// The lifetime of a token whose response does not have one; all recorded responses do.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(1799);
+/// How long before its expiry a token is renewed.
 const RENEW_EARLY: Duration = Duration::from_mins(2);
 
-/// A signed-in client of one Falcon cloud, shared by the requests that go side by side.
+/// A client that is signed in to one Falcon cloud, shared by concurrent requests.
 #[derive(Debug)]
 pub(super) struct Session {
     http: Http,
     settings: Settings,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SessionState {
     base: Url,
+    /// Whether a sign-in may switch to the account's cloud.
     region_discovery: bool,
-    token: Option<Token>,
-    /// Counts sign-ins, so that several requests whose token was refused lead to one new sign-in.
+    token: Option<AccessToken>,
+    /// The number of sign-ins, so that several requests with the same rejected token lead to one new
+    /// sign-in.
     sign_ins: u64,
 }
 
 #[derive(Debug)]
-struct Token {
+struct AccessToken {
     header: HeaderValue,
     renew_at: Instant,
 }
 
-/// What a request needs of the session: where to, with which token, and of which sign-in that is.
+/// What a request needs from the session.
 struct Authorization {
     base: Url,
     header: HeaderValue,
+    /// The number of the sign-in that returned the token.
     sign_in: u64,
 }
 
 impl Session {
-    /// A session that signs in when it is first used.
+    /// Creates a session that signs in when it is first used.
     pub fn new(http: &Http, settings: &Settings) -> Self {
         let region_discovery = matches!(settings.address, Address::Discover(_));
         let base = settings.address.base().clone();
-        let state = Mutex::new(State { base, region_discovery, token: None, sign_ins: 0 });
-        Self { http: http.clone(), settings: settings.clone(), state }
+        let state = SessionState { base, region_discovery, token: None, sign_ins: 0 };
+        Self { http: http.clone(), settings: settings.clone(), state: Mutex::new(state) }
     }
 
-    /// Posts JSON to a path and reads the response. A 401 leads to one new sign-in and one repeat, no
-    /// more: with a bad token the limit is 15 requests a minute.
+    /// Posts JSON to a path and reads the response. A 401 leads to one new sign-in and one more
+    /// request, because rejected tokens are limited to 15 requests per minute.
     pub async fn post<T>(
         &self,
         path: &str,
         body: &impl Serialize,
         read: impl Fn(&Response) -> Result<T, MalformedBody>,
     ) -> Result<Reply<T>, Failure> {
-        let body = serde_json::to_vec(body).map_err(|error| {
-            Failure::new(
-                FailureKind::Unexpected,
-                format!("a request could not be written as JSON: {error}"),
-                "Report this.",
-            )
-        })?;
-        let mut refused = None;
+        let body = request::json_body(body)?;
+        let mut rejected = None;
         loop {
-            let pass = self.authorize(refused).await?;
+            let authorization = self.authorize(rejected).await?;
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-                (AUTHORIZATION, pass.header),
+                (AUTHORIZATION, authorization.header),
             ];
-            let request = request(&pass.base, path, headers, body.clone())?;
-            match self.http.send(&request, &read).await.map_err(super::trouble)? {
+            let request = request::post(&authorization.base, path, headers, body.clone());
+            match request::send(&self.http, VENDOR, &request, &read).await? {
                 Reply::Rejected(response)
-                    if response.status.as_u16() == 401 && refused.is_none() =>
+                    if response.status.as_u16() == 401 && rejected.is_none() =>
                 {
-                    tracing::info!(
-                        "CrowdStrike no longer takes the access token: signing in again"
-                    );
-                    refused = Some(pass.sign_in);
+                    tracing::info!("{VENDOR} rejected the access token: signing in again");
+                    rejected = Some(authorization.sign_in);
                 }
                 reply => return Ok(reply),
             }
         }
     }
 
-    /// A pass with a good token, not of the sign-in that was refused.
-    async fn authorize(&self, refused: Option<u64>) -> Result<Authorization, Failure> {
-        // Held while signing in: whoever comes meanwhile waits for that one sign-in.
+    /// Returns a valid token, signing in if necessary. `rejected` is the number of the sign-in whose
+    /// token was rejected.
+    async fn authorize(&self, rejected: Option<u64>) -> Result<Authorization, Failure> {
+        // Locked during the sign-in, so that concurrent requests wait for it instead of their own.
         let mut state = self.state.lock().await;
-        if refused == Some(state.sign_ins) {
+        if rejected == Some(state.sign_ins) {
             state.token = None;
         }
         let header = match &state.token {
@@ -116,8 +115,8 @@ impl Session {
         Ok(Authorization { base: state.base.clone(), header, sign_in: state.sign_ins })
     }
 
-    /// Signs in, and moves to the account's own cloud where that may be discovered: once.
-    async fn sign_in(&self, state: &mut State) -> Result<Token, Failure> {
+    /// Signs in, and switches to the account's cloud once if it may be discovered.
+    async fn sign_in(&self, state: &mut SessionState) -> Result<AccessToken, Failure> {
         let mut reply = self.request_token(&state.base).await?;
         if let Reply::Rejected(response) = &reply
             && response.status.as_u16() == 308
@@ -127,17 +126,12 @@ impl Session {
             state.switch_cloud(cloud)?;
             reply = self.request_token(&state.base).await?;
         }
-        match reply {
-            Reply::Success((token, region)) => {
-                if let Some(cloud) = state.discovered_cloud(region) {
-                    state.switch_cloud(cloud)?;
-                }
-                Ok(token)
-            }
-            Reply::Rejected(response) => {
-                Err(errors::sign_in(&response, state.base.host_str().unwrap_or("CrowdStrike")))
-            }
+        let host = state.base.host_str().unwrap_or(VENDOR);
+        let (token, region) = request::accepted(reply, |response| errors::sign_in(response, host))?;
+        if let Some(cloud) = state.discovered_cloud(region) {
+            state.switch_cloud(cloud)?;
         }
+        Ok(token)
     }
 
     fn sign_in_form(&self) -> Vec<u8> {
@@ -150,21 +144,24 @@ impl Session {
         form.finish().into_bytes()
     }
 
-    async fn request_token(&self, base: &Url) -> Result<Reply<(Token, Option<Cloud>)>, Failure> {
+    /// Returns a token, and the cloud that the response names as the account's.
+    async fn request_token(
+        &self,
+        base: &Url,
+    ) -> Result<Reply<(AccessToken, Option<Cloud>)>, Failure> {
         let headers =
             [(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))];
-        let request = request(base, "oauth2/token", headers, self.sign_in_form())?;
-        self.http
-            .send(&request, |response| {
-                let region = response.header("x-cs-region").and_then(Cloud::from_region);
-                Ok((read_token(response)?, region))
-            })
-            .await
-            .map_err(super::trouble)
+        let request = request::post(base, "oauth2/token", headers, self.sign_in_form());
+        request::send(&self.http, VENDOR, &request, |response| {
+            let region = response.header("x-cs-region").and_then(Cloud::from_region);
+            Ok((access_token(response)?, region))
+        })
+        .await
     }
 }
 
-impl State {
+impl SessionState {
+    /// Returns the cloud to switch to, if it is another one and may be discovered.
     fn discovered_cloud(&self, cloud: Option<Cloud>) -> Option<Cloud> {
         cloud.filter(|cloud| {
             self.region_discovery
@@ -174,47 +171,36 @@ impl State {
     }
 
     fn switch_cloud(&mut self, cloud: Cloud) -> Result<(), Failure> {
-        tracing::info!("the account lives in CrowdStrike's cloud {}: going on there", cloud.name());
+        tracing::info!(
+            "the account belongs to the {VENDOR} cloud {}: continuing there",
+            cloud.name()
+        );
         self.base = super::cloud_base(cloud)?;
         self.region_discovery = false;
         Ok(())
     }
 }
 
-fn request(
-    base: &Url,
-    path: &str,
-    headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
-    body: Vec<u8>,
-) -> Result<Request, Failure> {
-    let url = base.join(path).map_err(|error| {
-        Failure::new(
-            FailureKind::Configuration,
-            format!("{base} is no usable base URL: {error}"),
-            "Check --base-url (CS_BASE_URL).",
-        )
-    })?;
-    Ok(Request { method: Method::POST, url, headers: HeaderMap::from_iter(headers), body })
-}
-
-/// A success without a token is broken, not a sign-in.
-fn read_token(response: &Response) -> Result<Token, MalformedBody> {
-    let token: wire::Token =
+/// Reads the token of a successful sign-in; without one the response is malformed.
+fn access_token(response: &Response) -> Result<AccessToken, MalformedBody> {
+    let token: TokenResponse =
         serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
     let secret = SecretString::from(
-        token.access_token.ok_or_else(|| MalformedBody("it holds no access token".into()))?,
+        token.access_token.ok_or_else(|| MalformedBody("it has no access token".into()))?,
     );
     redact::register_secret(&secret);
-    let mut header =
-        HeaderValue::try_from(format!("Bearer {}", secret.expose_secret())).map_err(|_| {
-            MalformedBody("its access token holds characters that no header can carry".into())
+    let header =
+        request::secret_header(&format!("Bearer {}", secret.expose_secret())).ok_or_else(|| {
+            MalformedBody(
+                "its access token contains characters that are not allowed in an HTTP header"
+                    .into(),
+            )
         })?;
-    header.set_sensitive(true);
-    let lifetime = token.expires_in.map_or(USUAL_LIFETIME, Duration::from_secs);
-    // A token shorter than the usual head start is still used for half of its time.
-    let good_for = lifetime.saturating_sub(RENEW_EARLY).max(lifetime / 2);
-    Ok(Token {
+    let lifetime = token.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
+    // A token with a lifetime shorter than RENEW_EARLY is used for half of it.
+    let valid_for = lifetime.saturating_sub(RENEW_EARLY).max(lifetime / 2);
+    Ok(AccessToken {
         header,
-        renew_at: Instant::now().checked_add(good_for).unwrap_or_else(Instant::now),
+        renew_at: Instant::now().checked_add(valid_for).unwrap_or_else(Instant::now),
     })
 }

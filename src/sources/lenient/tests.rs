@@ -2,8 +2,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::http::MalformedBody;
 
-/// One field of each kind of reading.
+/// One field for each function.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 struct Fields {
@@ -18,48 +19,40 @@ struct Fields {
     #[serde(deserialize_with = "texts")]
     texts: Vec<String>,
     #[serde(deserialize_with = "list")]
-    list: Vec<Lenient<Inner>>,
+    list: Vec<Lenient<Object>>,
     #[serde(deserialize_with = "object")]
-    object: Inner,
+    object: Object,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
-struct Inner {
+struct Object {
     #[serde(deserialize_with = "text")]
     name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
-struct Sheet {
-    #[serde(deserialize_with = "elements")]
-    rows: Vec<Lenient<Fields>>,
+struct Envelope {
     #[serde(deserialize_with = "count")]
     total: Option<u64>,
-}
-
-impl WithElements<Fields> for Sheet {
-    fn set_elements(&mut self, elements: Vec<Lenient<Fields>>) {
-        self.rows = elements;
-    }
 }
 
 fn field(name: &str, value: &Value) -> Fields {
     serde_json::from_value(json!({ name: value })).unwrap()
 }
 
-fn sheet(text: impl AsRef<[u8]>) -> Result<Sheet, MalformedBody> {
-    page(text.as_ref(), "rows")
+fn page(bytes: impl AsRef<[u8]>) -> Result<(Envelope, Vec<Lenient<Fields>>), MalformedBody> {
+    decode_page(bytes.as_ref(), "rows", PhantomData)
 }
 
-fn named(text: &str) -> Lenient<Fields> {
+fn row(text: &str) -> Lenient<Fields> {
     Lenient::Parsed(Fields { text: Some(text.into()), ..Fields::default() })
 }
 
 #[test]
-fn texts_are_spelled_out_and_trimmed() {
-    for (value, wanted) in [
+fn texts_are_converted_and_trimmed() {
+    for (value, expected) in [
         (json!("a"), Some("a")),
         (json!(" \t a b \r\n"), Some("a b")),
         (json!(17), Some("17")),
@@ -76,13 +69,13 @@ fn texts_are_spelled_out_and_trimmed() {
         (json!([null, "", {}]), None),
         (json!({"text": "a"}), None),
     ] {
-        assert_eq!(field("text", &value).text.as_deref(), wanted, "{value}");
+        assert_eq!(field("text", &value).text.as_deref(), expected, "{value}");
     }
 }
 
 #[test]
-fn instants_have_up_to_nine_digits_and_become_utc() {
-    for (value, wanted) in [
+fn instants_have_up_to_nine_digits_and_are_converted_to_utc() {
+    for (value, expected) in [
         (json!("2026-11-21T08:00:00Z"), Some(0)),
         (json!("2026-11-21T08:00:00.5Z"), Some(500_000_000)),
         (json!("2026-11-21T08:00:00.123456789Z"), Some(123_456_789)),
@@ -98,14 +91,15 @@ fn instants_have_up_to_nine_digits_and_become_utc() {
         (json!({}), None),
     ] {
         let start: DateTime<Utc> = "2026-11-21T08:00:00Z".parse().unwrap();
-        let wanted = wanted.map(|nanoseconds| start + chrono::TimeDelta::nanoseconds(nanoseconds));
-        assert_eq!(field("instant", &value).instant, wanted, "{value}");
+        let expected =
+            expected.map(|nanoseconds| start + chrono::TimeDelta::nanoseconds(nanoseconds));
+        assert_eq!(field("instant", &value).instant, expected, "{value}");
     }
 }
 
 #[test]
-fn scores_are_cut_to_whole_and_to_a_byte() {
-    for (value, wanted) in [
+fn scores_are_truncated_to_a_byte() {
+    for (value, expected) in [
         (json!(0), Some(0)),
         (json!(70), Some(70)),
         (json!(70.9), Some(70)),
@@ -124,13 +118,13 @@ fn scores_are_cut_to_whole_and_to_a_byte() {
         (json!(["70"]), Some(70)),
         (json!([70, 80]), None),
     ] {
-        assert_eq!(field("score", &value).score, wanted, "{value}");
+        assert_eq!(field("score", &value).score, expected, "{value}");
     }
 }
 
 #[test]
-fn counts_are_whole_numbers() {
-    for (value, wanted) in [
+fn counts_are_integers() {
+    for (value, expected) in [
         (json!(0), Some(0)),
         (json!("12"), Some(12)),
         (json!(u64::MAX), Some(u64::MAX)),
@@ -141,45 +135,65 @@ fn counts_are_whole_numbers() {
         (json!([7]), Some(7)),
         (json!(["7", null]), Some(7)),
     ] {
-        assert_eq!(field("count", &value).count, wanted, "{value}");
+        assert_eq!(field("count", &value).count, expected, "{value}");
     }
 }
 
 #[test]
-fn lists_and_objects_of_another_form_are_empty() {
+fn values_of_another_form_are_empty_lists_and_objects() {
     for odd in [json!(null), json!("a"), json!(1), json!(false), json!({"name": "a"})] {
         assert_eq!(field("list", &odd).list, [], "{odd}");
         assert_eq!(field("texts", &odd).texts, [""; 0], "{odd}");
     }
     for odd in [json!(null), json!("a"), json!(1.5), json!([{"name": "a"}])] {
-        assert_eq!(field("object", &odd).object, Inner::default(), "{odd}");
+        assert_eq!(field("object", &odd).object, Object::default(), "{odd}");
     }
     assert_eq!(field("texts", &json!(["a", null, "", 2, ["b", "c"], {}])).texts, ["a", "2", "b,c"]);
-    let inner = || Inner { name: Some("a".into()) };
-    assert_eq!(field("object", &json!({"name": "a", "x": []})).object, inner());
+    let object = || Object { name: Some("a".into()) };
+    assert_eq!(field("object", &json!({"name": "a", "x": []})).object, object());
     let list = field("list", &json!([{"name": "a"}, "b", null, 3, [], {}])).list;
-    let strange = || Lenient::Malformed;
+    let malformed = || Lenient::Malformed;
     assert_eq!(
         list,
         [
-            Lenient::Parsed(inner()),
-            strange(),
-            strange(),
-            strange(),
-            strange(),
-            Lenient::Parsed(Inner::default())
+            Lenient::Parsed(object()),
+            malformed(),
+            malformed(),
+            malformed(),
+            malformed(),
+            Lenient::Parsed(Object::default())
         ]
     );
 }
 
 #[test]
-fn elements_are_a_list_or_nothing() {
-    assert_eq!(sheet("{}"), Ok(Sheet::default()));
-    assert_eq!(sheet(r#"{"rows": null}"#), Ok(Sheet::default()));
-    assert_eq!(sheet(r#"{"rows": []}"#), Ok(Sheet::default()));
+fn the_list_of_a_page_is_a_list_or_null_or_absent() {
+    let empty = || Ok((Envelope::default(), Vec::new()));
+    assert_eq!(page("{}"), empty());
+    assert_eq!(page(r#"{"rows": null}"#), empty());
+    assert_eq!(page(r#"{"rows": []}"#), empty());
     for odd in [r#"{"rows": {}}"#, r#"{"rows": "none"}"#, r#"{"rows": 0}"#, r#"{"rows": false}"#] {
-        assert!(sheet(odd).is_err(), "{odd}");
+        assert!(page(odd).is_err(), "{odd}");
     }
+}
+
+#[test]
+fn the_keys_around_the_list_are_decoded_in_any_order() {
+    let expected = || Ok((Envelope { total: Some(3) }, vec![row("a")]));
+    assert_eq!(page(r#"{"total": 3, "rows": [{"text": "a"}]}"#), expected());
+    assert_eq!(page(r#"{"x": {}, "rows": [{"text": "a"}], "y": [1], "total": 3}"#), expected());
+}
+
+#[test]
+fn a_list_that_appears_twice_is_the_last_one() {
+    let (_, rows) = page(r#"{"rows": [{"text": "a"}], "rows": [{"text": "b"}]}"#).unwrap();
+    assert_eq!(rows, [row("b")]);
+}
+
+#[test]
+fn a_list_longer_than_any_page_is_an_error() {
+    let zeros = vec!["0"; 100_001].join(",");
+    assert!(page(format!(r#"{{"rows": [{zeros}]}}"#)).is_err());
 }
 
 #[test]
@@ -196,12 +210,12 @@ fn a_page_is_a_json_object() {
         r#"{"rows": [{}]"#,
         r#"{"rows": [{}]} x"#,
     ] {
-        assert!(sheet(odd).is_err(), "{odd}");
+        assert!(page(odd).is_err(), "{odd}");
     }
 }
 
 #[test]
-fn one_element_that_breaks_the_reading_is_strange_alone() {
+fn only_the_element_that_breaks_the_decoding_is_malformed() {
     for broken in [
         r#"{"text": "a", "text": "b"}"#,
         r#"{"score": 1e999}"#,
@@ -214,43 +228,40 @@ fn one_element_that_breaks_the_reading_is_strange_alone() {
         "[]",
     ] {
         let text = format!(
-            r#"{{"rows": [{{"text": "before"}}, {broken}, {{"text": "behind"}}], "total": 3}}"#
+            r#"{{"rows": [{{"text": "before"}}, {broken}, {{"text": "after"}}], "total": 3}}"#
         );
-        let wanted = Sheet {
-            rows: vec![named("before"), Lenient::Malformed, named("behind")],
-            total: Some(3),
-        };
-        assert_eq!(sheet(&text), Ok(wanted), "{broken}");
+        let rows = vec![row("before"), Lenient::Malformed, row("after")];
+        assert_eq!(page(&text), Ok((Envelope { total: Some(3) }, rows)), "{broken}");
     }
 }
 
 #[test]
-fn bytes_that_are_no_utf_8_sink_nothing_else() {
+fn bytes_that_are_not_utf_8_break_only_their_text() {
     let text =
-        b"{\"rows\": [{\"text\": \"before\"}, {\"text\": \"b\xfc\"}, {\"text\": \"behind\"}]}";
-    let rows = sheet(text).unwrap().rows;
-    assert_eq!(rows, [named("before"), named("b\u{fffd}"), named("behind")]);
+        b"{\"rows\": [{\"text\": \"before\"}, {\"text\": \"b\xfc\"}, {\"text\": \"after\"}]}";
+    let (_, rows) = page(text).unwrap();
+    assert_eq!(rows, [row("before"), row("b\u{fffd}"), row("after")]);
 }
 
 #[test]
-fn nesting_without_end_is_strange_and_no_end_of_the_stack() {
+fn deep_nesting_is_malformed_and_does_not_overflow_the_stack() {
     for depth in [100, 200, 100_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         for element in
             [format!(r#"{{"text": {deep}}}"#), format!(r#"{{"unknown": {deep}}}"#), deep.clone()]
         {
-            let text = format!(r#"{{"rows": [{element}, {{"text": "behind"}}]}}"#);
-            let rows = sheet(&text).unwrap().rows;
+            let text = format!(r#"{{"rows": [{element}, {{"text": "after"}}]}}"#);
+            let (_, rows) = page(&text).unwrap();
             assert_eq!(rows.len(), 2, "{depth}");
-            assert_eq!(rows[1], named("behind"), "{depth}");
+            assert_eq!(rows[1], row("after"), "{depth}");
         }
     }
 }
 
 #[test]
-fn what_is_wrong_is_told_without_the_payload() {
-    let Err(MalformedBody(told)) = sheet(r#"{"rows": "s3cr3t"}"#) else {
-        panic!("a text is no list");
+fn errors_do_not_quote_the_payload() {
+    let Err(MalformedBody(message)) = page(r#"{"rows": "s3cr3t"}"#) else {
+        panic!("a text is not a list");
     };
-    assert!(!told.contains("s3cr3t"), "{told}");
+    assert!(!message.contains("s3cr3t"), "{message}");
 }

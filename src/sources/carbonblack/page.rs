@@ -1,0 +1,127 @@
+//! One page of alerts, decoded and mapped.
+
+use serde::de::{Deserialize as _, DeserializeSeed, Deserializer};
+
+use super::wire::{Alert, Envelope};
+use super::{HashChoice, mapping};
+use crate::detection::AlertOutcome;
+use crate::http::{MalformedBody, Response};
+use crate::sources::lenient;
+use crate::sources::parsed_alert::ParsedAlert;
+
+/// A page of alerts.
+#[derive(Debug, Default)]
+pub(super) struct AlertPage {
+    pub alerts: Vec<ParsedAlert>,
+    /// The number of rows of the search.
+    pub found: Option<u64>,
+}
+
+/// Decodes a page without checking what it contains.
+///
+/// # Errors
+/// When the bytes are not a JSON object.
+fn decode(bytes: &[u8], hashes: HashChoice) -> Result<AlertPage, MalformedBody> {
+    let (envelope, alerts): (Envelope, _) =
+        lenient::decode_page(bytes, "results", AlertSeed(hashes))?;
+    Ok(AlertPage {
+        alerts: alerts.into_iter().map(ParsedAlert::from).collect(),
+        found: envelope.num_found,
+    })
+}
+
+/// Decodes and checks a page that begins with the row `first_row`, counted from 1.
+///
+/// # Errors
+/// When the body is not JSON, or when it has no alerts although it has no number of rows or one of at
+/// least `first_row`. Treated as empty, it would lose alerts.
+pub(super) fn alert_page(
+    response: &Response,
+    first_row: u32,
+    hashes: HashChoice,
+) -> Result<AlertPage, MalformedBody> {
+    let page = decode(&response.body, hashes)?;
+    match page.found {
+        _ if !page.alerts.is_empty() => Ok(page),
+        None => Err(MalformedBody("it has neither alerts nor their number".into())),
+        Some(found) if found >= u64::from(first_row) => Err(MalformedBody(format!(
+            "it has no alerts from row {first_row} on although it reports {found} rows"
+        ))),
+        Some(_) => Ok(page),
+    }
+}
+
+/// Maps the alerts of one page without the checks of a run (window, duplicates).
+///
+/// # Errors
+/// When the bytes are not a page.
+pub fn read_page(bytes: &[u8], hashes: HashChoice) -> Result<Vec<AlertOutcome>, MalformedBody> {
+    Ok(decode(bytes, hashes)?.alerts.into_iter().map(|alert| alert.outcome).collect())
+}
+
+/// Maps each alert while it is decoded: most have no indicator, and nothing of those is kept.
+#[derive(Clone, Copy)]
+struct AlertSeed(HashChoice);
+
+impl<'de> DeserializeSeed<'de> for AlertSeed {
+    type Value = ParsedAlert;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ParsedAlert, D::Error> {
+        Alert::deserialize(deserializer).map(|alert| mapping::parse_alert(alert, self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sources::tests::{any_alert, page_of};
+
+    const FIELDS: &[&str] = &[
+        "id",
+        "backend_timestamp",
+        "detection_timestamp",
+        "severity",
+        "reason",
+        "blocked_sha256",
+        "blocked_md5",
+        "ioc_hit",
+        "process_sha256",
+        "attack_tactic",
+        "attack_technique",
+        "ttps",
+    ];
+
+    #[test]
+    fn a_page_without_alerts_needs_a_number_that_allows_it() {
+        for (body, first_row, is_page) in [
+            ("{}", 1, false),
+            (r#"{"results": []}"#, 1, false),
+            (r#"{"results": [], "num_found": 0}"#, 1, true),
+            (r#"{"results": null, "num_found": 0}"#, 1, true),
+            (r#"{"results": [], "num_found": 1}"#, 1, false),
+            (r#"{"results": [], "num_found": 1000}"#, 1001, true),
+            (r#"{"results": [{}]}"#, 1, true),
+        ] {
+            let page = alert_page(&Response::made(200, body), first_row, HashChoice::Both);
+            assert_eq!(page.is_ok(), is_page, "{body} from row {first_row}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_value_is_read_as_an_alert(
+            alerts in prop::collection::vec(any_alert(FIELDS), 1..8),
+        ) {
+            let page = alert_page(&page_of("results", &alerts), 1, HashChoice::Both).unwrap();
+            prop_assert_eq!(page.alerts.len(), alerts.len());
+            for (parsed, alert) in page.alerts.into_iter().zip(&alerts) {
+                prop_assert_eq!(parsed.outcome == AlertOutcome::MALFORMED, !alert.is_object());
+                if let AlertOutcome::Detection(detection) = parsed.outcome {
+                    prop_assert!(!detection.id.is_empty() && !detection.mentions.is_empty());
+                }
+            }
+        }
+    }
+}

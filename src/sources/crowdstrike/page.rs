@@ -1,0 +1,143 @@
+//! One page of alerts, decoded and mapped.
+
+use serde::de::{Deserialize as _, DeserializeSeed, Deserializer};
+
+use super::mapping;
+use super::wire::{Alert, ApiError, Envelope};
+use crate::detection::AlertOutcome;
+use crate::http::{MalformedBody, Response};
+use crate::sources::lenient::{self, Lenient};
+use crate::sources::parsed_alert::ParsedAlert;
+
+/// A page of alerts.
+#[derive(Debug, Default)]
+pub(super) struct AlertPage {
+    pub alerts: Vec<ParsedAlert>,
+    /// The errors that the service reports although it answers with 200.
+    pub errors: Vec<Lenient<ApiError>>,
+    /// The number of alerts that match the query; a lower bound.
+    pub total: Option<u64>,
+    /// The token of the next page; `None` on the last one.
+    pub next_token: Option<String>,
+    pub trace_id: Option<String>,
+}
+
+/// Decodes a page without checking what it contains.
+///
+/// # Errors
+/// When the bytes are not a JSON object.
+fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
+    let (envelope, alerts): (Envelope, _) = lenient::decode_page(bytes, "resources", AlertSeed)?;
+    Ok(AlertPage {
+        alerts: alerts.into_iter().map(ParsedAlert::from).collect(),
+        errors: envelope.errors,
+        total: envelope.meta.pagination.total,
+        next_token: envelope.meta.pagination.after,
+        trace_id: envelope.meta.trace_id,
+    })
+}
+
+/// Decodes and checks a page, the first of its query or a later one.
+///
+/// # Errors
+/// When the body is not JSON, when it has neither alerts nor errors nor a total, or when it is a first
+/// page without alerts although its total is not 0. Treated as empty, it would lose alerts.
+pub(super) fn alert_page(response: &Response, is_first: bool) -> Result<AlertPage, MalformedBody> {
+    let page = decode(&response.body)?;
+    if !page.alerts.is_empty() || !page.errors.is_empty() {
+        return Ok(page);
+    }
+    match page.total {
+        None if page.trace_id.is_none() => {
+            Err(MalformedBody("it has neither alerts nor errors nor a total".into()))
+        }
+        Some(total @ 1..) if is_first => {
+            Err(MalformedBody(format!("it has no alerts although its total is {total}")))
+        }
+        _ => Ok(page),
+    }
+}
+
+/// Maps the alerts of one page without the checks of a run (window, duplicates).
+///
+/// # Errors
+/// When the bytes are not a page.
+pub fn read_page(bytes: &[u8]) -> Result<Vec<AlertOutcome>, MalformedBody> {
+    Ok(decode(bytes)?.alerts.into_iter().map(|alert| alert.outcome).collect())
+}
+
+/// Maps each alert while it is decoded: most have no indicator, and nothing of those is kept.
+#[derive(Clone, Copy)]
+struct AlertSeed;
+
+impl<'de> DeserializeSeed<'de> for AlertSeed {
+    type Value = ParsedAlert;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ParsedAlert, D::Error> {
+        Alert::deserialize(deserializer).map(mapping::parse_alert)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sources::tests::{any_alert, page_of};
+
+    const FIELDS: &[&str] = &[
+        "composite_id",
+        "id",
+        "created_timestamp",
+        "timestamp",
+        "severity",
+        "confidence",
+        "description",
+        "display_name",
+        "name",
+        "ioc_type",
+        "ioc_value",
+        "ioc_context",
+        "tactic_id",
+        "technique_id",
+        "mitre_attack",
+    ];
+
+    fn page(body: &str, is_first: bool) -> Result<AlertPage, MalformedBody> {
+        alert_page(&Response::made(200, body), is_first)
+    }
+
+    #[test]
+    fn a_page_without_alerts_needs_a_reason_to_be_empty() {
+        for body in ["{}", r#"{"resources": []}"#, r#"{"resources": null, "errors": []}"#] {
+            assert!(page(body, true).is_err(), "{body}");
+            assert!(page(body, false).is_err(), "{body}");
+        }
+        for body in [
+            r#"{"errors": [{"code": 500}]}"#,
+            r#"{"meta": {"trace_id": "t"}}"#,
+            r#"{"resources": [], "meta": {"pagination": {"total": 0}}}"#,
+        ] {
+            assert!(page(body, true).is_ok(), "{body}");
+        }
+        let promised = r#"{"resources": [], "meta": {"pagination": {"total": 1}}}"#;
+        assert!(page(promised, true).is_err());
+        assert!(page(promised, false).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_value_is_read_as_an_alert(
+            alerts in prop::collection::vec(any_alert(FIELDS), 1..8),
+        ) {
+            let page = alert_page(&page_of("resources", &alerts), true).unwrap();
+            prop_assert_eq!(page.alerts.len(), alerts.len());
+            for (parsed, alert) in page.alerts.into_iter().zip(&alerts) {
+                prop_assert_eq!(parsed.outcome == AlertOutcome::MALFORMED, !alert.is_object());
+                if let AlertOutcome::Detection(detection) = parsed.outcome {
+                    prop_assert!(!detection.id.is_empty() && !detection.mentions.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! One alert of a page, decoded and mapped.
+
+use chrono::{DateTime, Utc};
+
+use super::lenient::Lenient;
+use crate::detection::AlertOutcome;
+
+/// What is kept of one alert.
+#[derive(Debug)]
+pub(super) struct ParsedAlert {
+    /// The alert's id, by which repeats are recognized.
+    pub id: Option<String>,
+    /// When the alert entered the vendor's store (UTC): the field by which windows are read.
+    pub created_at: Option<DateTime<Utc>>,
+    /// What the alert was mapped to.
+    pub outcome: AlertOutcome,
+}
+
+impl From<Lenient<Self>> for ParsedAlert {
+    fn from(decoded: Lenient<Self>) -> Self {
+        match decoded {
+            Lenient::Parsed(alert) => alert,
+            Lenient::Malformed => {
+                Self { id: None, created_at: None, outcome: AlertOutcome::MALFORMED }
+            }
+        }
+    }
+}
