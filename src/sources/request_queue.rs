@@ -1,4 +1,4 @@
-//! Asking side by side: a queue of things to ask, and so many of them under way.
+//! A queue of requests that are sent concurrently.
 
 use std::collections::VecDeque;
 
@@ -6,56 +6,100 @@ use tokio::task::JoinSet;
 
 use crate::failure::{Failure, FailureKind};
 
-/// Things to ask (`Q`), of which a limited number is under way, each becoming an answer (`A`).
+/// Requests in the order of their `Priority`, the lowest first, with a limited number in flight.
 ///
-/// Dropping it ends what is under way.
+/// Dropping the queue aborts the requests in flight.
 #[derive(Debug)]
-pub(super) struct RequestQueue<Q, A> {
-    most: usize,
-    queue: VecDeque<Q>,
-    under_way: JoinSet<A>,
+pub(super) struct RequestQueue<Request, Priority, Response> {
+    limit: usize,
+    priority: fn(&Request) -> Priority,
+    queue: VecDeque<Request>,
+    in_flight: JoinSet<Response>,
 }
 
-impl<Q, A: Send + 'static> RequestQueue<Q, A> {
-    /// No more than `most` side by side, at least one.
-    pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), queue: VecDeque::new(), under_way: JoinSet::new() }
+impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Priority, Response> {
+    /// Creates an empty queue that sends at most `limit` requests at the same time, at least one.
+    pub fn new(limit: usize, priority: fn(&Request) -> Priority) -> Self {
+        Self { limit: limit.max(1), priority, queue: VecDeque::new(), in_flight: JoinSet::new() }
     }
 
-    /// Puts something at the end of the queue.
-    pub fn push(&mut self, question: Q) {
-        self.queue.push_back(question);
+    /// Adds a request, after those of the same priority.
+    pub fn push(&mut self, request: Request) {
+        let priority = (self.priority)(&request);
+        let place = self.queue.partition_point(|queued| (self.priority)(queued) <= priority);
+        self.queue.insert(place, request);
     }
 
-    /// How many more could be under way than there is to ask.
-    pub fn idle(&self) -> usize {
-        self.most.saturating_sub(self.queue.len() + self.under_way.len())
+    /// Returns the unused capacity: how many more requests could be in flight than there are.
+    pub fn spare(&self) -> usize {
+        self.limit.saturating_sub(self.queue.len() + self.in_flight.len())
     }
 
-    /// Whether there is nothing to ask and nothing under way.
+    /// Whether no request is queued or in flight.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.under_way.is_empty()
+        self.queue.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Begins what may begin, and waits for the next response; `None` when nothing is left.
-    pub async fn next<F>(&mut self, ask: impl Fn(Q) -> F) -> Result<Option<A>, Failure>
+    /// Sends as many requests as the limit allows and waits for the next response; `None` if there is
+    /// no request left.
+    ///
+    /// # Errors
+    /// When a task panicked.
+    pub async fn next<F>(
+        &mut self,
+        send: impl Fn(Request) -> F,
+    ) -> Result<Option<Response>, Failure>
     where
-        F: Future<Output = A> + Send + 'static,
+        F: Future<Output = Response> + Send + 'static,
     {
-        while self.under_way.len() < self.most {
-            let Some(question) = self.queue.pop_front() else {
+        while self.in_flight.len() < self.limit {
+            let Some(request) = self.queue.pop_front() else {
                 break;
             };
-            self.under_way.spawn(ask(question));
+            self.in_flight.spawn(send(request));
         }
-        match self.under_way.join_next().await {
+        match self.in_flight.join_next().await {
             None => Ok(None),
             Some(Ok(response)) => Ok(Some(response)),
             Some(Err(error)) => Err(Failure::new(
                 FailureKind::Unexpected,
-                format!("reading alerts met a fault of the program's own: {error}"),
-                "What was read before it is kept. Run again, and report this with the log.",
+                format!("internal error while fetching alerts: {error}"),
+                "The alerts fetched before are kept. Run again, and report this with the log.",
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_sent_in_the_order_of_their_priority() {
+        let mut queue = RequestQueue::new(1, |request: &(u8, &str)| request.0);
+        for request in [(2, "c"), (1, "a"), (2, "d"), (1, "b")] {
+            queue.push(request);
+        }
+        let mut sent = String::new();
+        while let Some((_, name)) = queue.next(|request| async move { request }).await.unwrap() {
+            sent += name;
+        }
+        assert_eq!(sent, "abcd");
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn spare_capacity_counts_queued_and_sent_requests() {
+        let mut queue = RequestQueue::new(3, |request: &u8| *request);
+        assert_eq!(queue.spare(), 3);
+        queue.push(1);
+        queue.push(2);
+        assert_eq!(queue.spare(), 1);
+        queue.next(|request| async move { request }).await.unwrap();
+        assert_eq!(queue.spare(), 2);
+        queue.push(3);
+        queue.push(4);
+        queue.push(5);
+        assert_eq!(queue.spare(), 0);
     }
 }

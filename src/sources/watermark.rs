@@ -1,50 +1,54 @@
-//! How far a window is known when its parts are read side by side.
+//! Up to when a window is complete while its parts are read concurrently.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use chrono::{DateTime, Utc};
 
 use crate::window::Window;
 
-/// The parts of a window, without gap or overlap, and how far each has been read.
-///
-/// Everything before [`complete_until`](Self::complete_until) has been read, whatever order the parts are
-/// read in: it stops at the first part that is not read to its end.
+/// The parts of a window, without gaps or overlaps, and up to when each is complete. A part that
+/// reaches the next one is merged with it.
 #[derive(Debug)]
 pub(super) struct Watermark {
-    end: DateTime<Utc>,
-    /// By the part's start: up to when it was read.
+    /// By the start of each part: the instant before which it is complete.
     parts: BTreeMap<DateTime<Utc>, DateTime<Utc>>,
+    start: DateTime<Utc>,
 }
 
 impl Watermark {
-    /// A window as one part, of which nothing has been read.
+    /// Creates the watermark of a window that is one part, of which nothing was read.
     pub fn new(window: Window) -> Self {
-        Self { end: window.end, parts: BTreeMap::from([(window.start, window.start)]) }
+        Self { parts: BTreeMap::from([(window.start, window.start)]), start: window.start }
     }
 
-    /// The part that begins here was read up to this instant; it never goes back.
+    /// Records that the part that begins at `start` is complete before `until`. It never goes back.
     pub fn advance(&mut self, start: DateTime<Utc>, until: DateTime<Utc>) {
-        if let Some(reached) = self.parts.get_mut(&start) {
-            *reached = until.max(*reached);
+        let Some((&part, &reached)) = self.parts.range(..=start).next_back() else {
+            return;
+        };
+        let mut reached = reached.max(until);
+        while let Some((&next, &next_reached)) =
+            self.parts.range((Bound::Excluded(part), Bound::Included(reached))).next()
+        {
+            self.parts.remove(&next);
+            reached = reached.max(next_reached);
         }
+        self.parts.insert(part, reached);
     }
 
-    /// From here on it is a part of its own, of which nothing has been read.
+    /// Records that a part of its own begins at `start`.
     pub fn split_at(&mut self, start: DateTime<Utc>) {
-        self.parts.entry(start).or_insert(start);
+        let part = self.parts.range(..=start).next_back();
+        // Where the part before is complete up to here, the two stay one.
+        if part.is_none_or(|(_, reached)| *reached < start) {
+            self.parts.insert(start, start);
+        }
     }
 
-    /// Everything before this instant has been read.
+    /// Returns the instant before which every alert was read.
     pub fn complete_until(&self) -> DateTime<Utc> {
-        let mut parts = self.parts.iter().peekable();
-        while let Some((_, reached)) = parts.next() {
-            match parts.peek() {
-                Some((next, _)) if reached >= *next => {}
-                _ => return *reached,
-            }
-        }
-        self.end
+        self.parts.first_key_value().map_or(self.start, |(_, reached)| *reached)
     }
 }
 
@@ -56,28 +60,57 @@ mod tests {
         DateTime::from_timestamp(second, 0).unwrap()
     }
 
+    fn watermark() -> Watermark {
+        Watermark::new(Window { start: at(0), end: at(30) })
+    }
+
     #[test]
-    fn it_stops_at_the_first_part_that_is_not_read_to_its_end() {
-        let mut progress = Watermark::new(Window { start: at(0), end: at(30) });
-        progress.split_at(at(10));
-        progress.split_at(at(20));
-        assert_eq!(progress.complete_until(), at(0));
-        progress.advance(at(20), at(30));
-        progress.advance(at(0), at(7));
-        assert_eq!(progress.complete_until(), at(7));
-        progress.advance(at(0), at(10));
-        assert_eq!(progress.complete_until(), at(10));
-        progress.advance(at(10), at(15));
-        assert_eq!(progress.complete_until(), at(15));
-        progress.advance(at(10), at(20));
-        assert_eq!(progress.complete_until(), at(30));
+    fn the_window_is_complete_up_to_the_first_gap() {
+        let mut watermark = watermark();
+        watermark.split_at(at(10));
+        watermark.split_at(at(20));
+        assert_eq!(watermark.complete_until(), at(0));
+        watermark.advance(at(20), at(30));
+        watermark.advance(at(0), at(7));
+        assert_eq!(watermark.complete_until(), at(7));
+        watermark.advance(at(0), at(10));
+        assert_eq!(watermark.complete_until(), at(10));
+        watermark.advance(at(10), at(15));
+        assert_eq!(watermark.complete_until(), at(15));
+        watermark.advance(at(10), at(20));
+        assert_eq!(watermark.complete_until(), at(30));
     }
 
     #[test]
     fn a_part_never_goes_back() {
-        let mut progress = Watermark::new(Window { start: at(0), end: at(30) });
-        progress.advance(at(0), at(12));
-        progress.advance(at(0), at(3));
-        assert_eq!(progress.complete_until(), at(12));
+        let mut watermark = watermark();
+        watermark.advance(at(0), at(12));
+        watermark.advance(at(0), at(3));
+        assert_eq!(watermark.complete_until(), at(12));
+    }
+
+    #[test]
+    fn completed_neighbors_are_merged() {
+        let mut watermark = watermark();
+        for second in 1..30 {
+            watermark.split_at(at(second));
+        }
+        // Every other part first, so that the gaps between them are filled one by one.
+        for second in (0..30).step_by(2).chain((1..30).step_by(2)) {
+            watermark.advance(at(second), at(second + 1));
+        }
+        assert_eq!(watermark.parts.len(), 1);
+        assert_eq!(watermark.complete_until(), at(30));
+    }
+
+    #[test]
+    fn a_part_that_begins_where_the_one_before_ends_needs_no_entry() {
+        let mut watermark = watermark();
+        for second in 1..30 {
+            watermark.advance(at(second - 1), at(second));
+            watermark.split_at(at(second));
+        }
+        assert_eq!(watermark.parts.len(), 1);
+        assert_eq!(watermark.complete_until(), at(29));
     }
 }

@@ -1,4 +1,5 @@
-//! AlertOutcome a window of Carbon Black's alerts: rounds of at most 10,000 rows, pages side by side.
+//! Reads a window of Carbon Black alerts: row ranges one after the other, the pages of a range
+//! concurrently.
 
 use std::sync::Arc;
 
@@ -8,116 +9,80 @@ use secrecy::ExposeSecret;
 
 use super::errors::VENDOR;
 use super::page::{AlertPage, alert_page};
-use super::rows::{LAST_ROW, RowPage, RowRange};
+use super::rows::{RowLimits, RowRange, RowRequest};
 use super::wire::{Exclusions, Search, Sort, TimeRange};
 use super::{Settings, errors};
-use crate::detection::AlertOutcome;
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Http, Request};
-use crate::sources::parsed_alert::ParsedAlert;
 use crate::sources::request_queue::RequestQueue;
-use crate::sources::seen_ids::SeenIds;
 use crate::sources::{Page, request};
 use crate::window::Window;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
+const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
 
-type Answered = (RowPage, Result<AlertPage, Failure>);
+type RowReply = (RowRequest, Result<AlertPage, Failure>);
 
-/// Reads a window of Carbon Black's alerts.
+/// Reads a window of Carbon Black alerts.
 #[derive(Debug)]
 pub struct Reader {
     client: Arc<SearchClient>,
     window: Window,
-    queue: RequestQueue<RowPage, Answered>,
-    round: RowRange,
-    alerts: SeenIds,
+    queue: RequestQueue<RowRequest, u32, RowReply>,
+    range: RowRange,
     total: Option<u64>,
 }
 
 impl Reader {
-    /// A reader that has asked nothing yet.
+    /// Creates a reader that has not sent a request.
     pub(in crate::sources) fn new(
         settings: &Settings,
         http: &Http,
         window: Window,
         concurrency: usize,
     ) -> Self {
-        let (round, first) = RowRange::new(window.start);
-        let mut queue = RequestQueue::new(concurrency);
-        queue.push(first);
-        Self {
-            client: Arc::new(SearchClient {
-                http: http.with_concurrency(concurrency),
-                settings: settings.clone(),
-            }),
-            window,
-            queue,
-            round,
-            alerts: SeenIds::default(),
-            total: None,
-        }
+        let range = RowRange::new(window.start, LIMITS);
+        let mut queue = RequestQueue::new(concurrency, |request: &RowRequest| request.start);
+        queue.push(range.first_request());
+        let http = http.with_concurrency(concurrency);
+        let client = Arc::new(SearchClient { http, settings: settings.clone() });
+        Self { client, window, queue, range, total: None }
     }
 
-    /// The next page of any round; `None` at the window's end.
+    /// Returns the next page of the current range; `None` at the end of the window.
     pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
-            let span = Window { start: self.round.start, end: self.window.end };
+            let span = Window { start: self.range.start, end: self.window.end };
             let client = &self.client;
-            let answered = self.queue.next(|rows| ask(Arc::clone(client), span, rows)).await?;
-            match answered {
-                Some((rows, page)) => return Ok(Some(self.take(rows, page?))),
-                None if self.round.is_truncated() => self.begin_next_round()?,
+            let reply = self.queue.next(|rows| send(Arc::clone(client), span, rows)).await?;
+            match reply {
+                Some((rows, page)) => return Ok(Some(self.record_page(rows, page?))),
+                None if self.range.is_truncated() => self.begin_next_range()?,
                 None => return Ok(None),
             }
         }
     }
 
-    /// Past row 10,000 the service answers 500: the rows begin again at the last instant seen,
-    /// inclusive, and what was read already is recognised. (One millisecond more, as the vendor's own
-    /// tools do, would lose alerts that share the instant.)
-    fn begin_next_round(&mut self) -> Result<(), Failure> {
-        let complete_until = self.round.complete_until();
-        if complete_until <= self.round.start {
-            return Err(errors::too_many_at_instant(&instant(complete_until), LAST_ROW));
-        }
-        let (round, first) = RowRange::new(complete_until);
-        self.round = round;
-        self.queue.push(first);
+    /// Begins the next range at the last instant, inclusive. The vendor's own tools add a millisecond,
+    /// which loses alerts of the same instant.
+    fn begin_next_range(&mut self) -> Result<(), Failure> {
+        let next = self.range.next_range().ok_or_else(|| {
+            errors::too_many_at_instant(&instant(self.range.complete_until()), LIMITS.last)
+        })?;
+        self.queue.push(next.first_request());
+        self.range = next;
         Ok(())
     }
 
-    fn take(&mut self, rows: RowPage, page: AlertPage) -> Page {
-        let got = u32::try_from(page.alerts.len()).unwrap_or(u32::MAX);
-        // The first number counts the whole window; those of later rounds count what is left of it.
+    fn record_page(&mut self, rows: RowRequest, page: AlertPage) -> Page {
+        // The first number is that of the window; those of later ranges are of its remainder.
         self.total = self.total.or(page.found);
-        let (outcomes, latest) = self.outcomes(page.alerts);
-        for rows in self.round.take(rows, got, latest, page.found) {
-            self.queue.push(rows);
-        }
-        let finished = self.queue.is_empty() && !self.round.is_truncated();
-        let complete_until = if finished { self.window.end } else { self.round.complete_until() };
+        let (outcomes, requests) = self.range.record_page(rows, page, self.window);
+        requests.into_iter().for_each(|request| self.queue.push(request));
+        let is_finished = self.queue.is_empty() && !self.range.is_truncated();
+        let complete_until =
+            if is_finished { self.window.end } else { self.range.complete_until() };
         Page { outcomes, complete_until, partial_error: None, total: self.total }
-    }
-
-    /// The alerts of a page that are of this window and new to this run, and the latest instant at
-    /// which one became searchable.
-    fn outcomes(&mut self, alerts: Vec<ParsedAlert>) -> (Vec<AlertOutcome>, Option<DateTime<Utc>>) {
-        let mut outcomes = Vec::with_capacity(alerts.len());
-        let mut latest = None;
-        for alert in alerts {
-            if let Some(searchable) = alert.created_at {
-                // The service's end is taken to be inclusive; ours is the next window's.
-                if searchable >= self.window.end {
-                    continue;
-                }
-                latest = latest.max(Some(searchable));
-            }
-            if alert.id.is_none_or(|id| self.alerts.is_new(&id)) {
-                outcomes.push(alert.outcome);
-            }
-        }
-        (outcomes, latest)
     }
 }
 
@@ -129,10 +94,10 @@ pub(in crate::sources) async fn probe(
     window: Window,
 ) -> Result<Option<u64>, Failure> {
     let client = SearchClient { http: http.clone(), settings: settings.clone() };
-    Ok(client.search(window, RowPage { start: 1, count: 1 }).await?.found)
+    Ok(client.search(window, RowRequest { start: 1, count: 1 }).await?.found)
 }
 
-async fn ask(client: Arc<SearchClient>, span: Window, rows: RowPage) -> Answered {
+async fn send(client: Arc<SearchClient>, span: Window, rows: RowRequest) -> RowReply {
     let page = client.search(span, rows).await;
     (rows, page)
 }
@@ -145,7 +110,7 @@ struct SearchClient {
 }
 
 impl SearchClient {
-    async fn search(&self, span: Window, rows: RowPage) -> Result<AlertPage, Failure> {
+    async fn search(&self, span: Window, rows: RowRequest) -> Result<AlertPage, Failure> {
         let request = self.request(span, rows)?;
         let hashes = self.settings.indicator;
         let reply = request::send(&self.http, VENDOR, &request, |response| {
@@ -155,7 +120,7 @@ impl SearchClient {
         request::accepted(reply, |response| errors::search(response, request.host()))
     }
 
-    fn request(&self, span: Window, rows: RowPage) -> Result<Request, Failure> {
+    fn request(&self, span: Window, rows: RowRequest) -> Result<Request, Failure> {
         let search = Search {
             time_range: TimeRange { start: instant(span.start), end: instant(span.end) },
             start: rows.start,

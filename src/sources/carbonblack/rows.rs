@@ -1,180 +1,154 @@
-//! A round of rows: what can be asked for from one start, up to the last row the service gives, in pages
-//! that may come in any order.
+//! Row ranges: what one search can return, read in pages that arrive in any order.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-/// RowPage a page.
-const PAGE_ROWS: u32 = 1000;
-/// The last row the service gives; past it, it answers 500.
-pub(super) const LAST_ROW: u32 = 10_000;
+use super::page::AlertPage;
+use crate::detection::AlertOutcome;
+use crate::sources::seen_ids::SeenIds;
+use crate::window::Window;
 
-/// RowPage to be asked for.
+/// What the service allows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowLimits {
+    /// Rows per page.
+    pub page: u32,
+    /// The last row of a search; a request for a later one is answered with 500.
+    pub last: u32,
+}
+
+/// A request for one page of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RowPage {
-    /// The first, counted from 1.
+pub(super) struct RowRequest {
+    /// The first row, counted from 1.
     pub start: u32,
-    /// How many.
+    /// The number of rows.
     pub count: u32,
 }
 
-/// The rows from one instant on, as far as they have been read.
+/// The rows of one search, from one instant on, as far as they were read.
+///
+/// A window with more rows is read in several ranges. Each begins at the last instant of the one
+/// before, inclusive, and recognizes the alerts of that instant.
 #[derive(Debug)]
 pub(super) struct RowRange {
-    /// The first instant of the round, inclusive.
+    /// The first instant (UTC) of the search, inclusive.
     pub start: DateTime<Utc>,
-    /// The rows that were asked for or will be: up to this one.
+    limits: RowLimits,
+    /// The last row that was or will be requested.
     requested_to: u32,
-    /// How many rows the service says there are.
+    /// The number of rows that the service reports.
     found: u64,
-    /// Pages read: by their first row, the row after their last and the latest instant in them.
-    read: BTreeMap<u32, (u32, Option<DateTime<Utc>>)>,
+    /// The pages read, by their first row: the row after their last, and their latest instant.
+    pages: BTreeMap<u32, (u32, Option<DateTime<Utc>>)>,
+    seen: SeenIds,
 }
 
 impl RowRange {
-    /// A round of which nothing is known, and its first page.
-    pub fn new(start: DateTime<Utc>) -> (Self, RowPage) {
-        let round = Self { start, requested_to: PAGE_ROWS, found: 0, read: BTreeMap::new() };
-        (round, RowPage { start: 1, count: PAGE_ROWS })
+    /// Creates a range of which nothing was read.
+    pub fn new(start: DateTime<Utc>, limits: RowLimits) -> Self {
+        let (pages, seen) = (BTreeMap::new(), SeenIds::default());
+        Self { start, limits, requested_to: limits.page, found: 0, pages, seen }
     }
 
-    /// A page came with so many rows; gives what is to be asked for because of it.
-    pub fn take(
+    /// Returns the request that every range begins with.
+    pub fn first_request(&self) -> RowRequest {
+        RowRequest { start: 1, count: self.limits.page }
+    }
+
+    /// Records a page. Returns its alerts that belong to the window and were not seen before, and the
+    /// requests that follow from it.
+    pub fn record_page(
         &mut self,
-        asked: RowPage,
-        got: u32,
+        request: RowRequest,
+        page: AlertPage,
+        window: Window,
+    ) -> (Vec<AlertOutcome>, Vec<RowRequest>) {
+        let received = u32::try_from(page.alerts.len()).unwrap_or(u32::MAX);
+        let mut outcomes = Vec::with_capacity(page.alerts.len());
+        let mut latest = None;
+        for alert in page.alerts {
+            if let Some(created) = alert.created_at {
+                // The end is assumed to be inclusive, and an earlier range has what is before the start.
+                let is_of_earlier_range = created < self.start && created >= window.start;
+                if created >= window.end || is_of_earlier_range {
+                    continue;
+                }
+                latest = latest.max(Some(created));
+            }
+            if alert.id.is_none_or(|id| self.seen.insert(&id, alert.created_at)) {
+                outcomes.push(alert.outcome);
+            }
+        }
+        (outcomes, self.next_requests(request, received, latest, page.found))
+    }
+
+    /// Records the rows of a page and returns the requests that follow from it.
+    fn next_requests(
+        &mut self,
+        request: RowRequest,
+        received: u32,
         latest: Option<DateTime<Utc>>,
         found: Option<u64>,
-    ) -> Vec<RowPage> {
-        let next = asked.start.saturating_add(got);
-        self.read.insert(asked.start, (next, latest));
-        // A number smaller than the rows that came is no number.
+    ) -> Vec<RowRequest> {
+        let next = request.start.saturating_add(received);
+        self.pages.insert(request.start, (next, latest));
+        // A number smaller than that of the rows received is wrong.
         let found = found.filter(|found| *found >= u64::from(next - 1));
         self.found = self.found.max(found.unwrap_or(0));
-        let last = u32::try_from(self.found).unwrap_or(u32::MAX).min(LAST_ROW);
-        let mut more = Vec::new();
-        // A page may be shorter than asked for without being the last; one without rows is the end.
-        if got > 0 && got < asked.count && (next <= last || found.is_none()) {
-            more.push(RowPage { start: next, count: asked.count - got });
+        let last = u32::try_from(self.found).unwrap_or(u32::MAX).min(self.limits.last);
+        let mut requests = Vec::new();
+        // A page may be shorter than requested without being the last; one without rows is the end.
+        if received > 0 && received < request.count && (next <= last || found.is_none()) {
+            requests.push(RowRequest { start: next, count: request.count - received });
         }
-        // Without a number the next page is asked for as long as pages are full.
-        let last = if found.is_none() && got == asked.count {
-            LAST_ROW.min(self.requested_to + PAGE_ROWS)
+        // Without a number of rows, full pages are followed by one more.
+        let last = if found.is_none() && received == request.count {
+            self.limits.last.min(self.requested_to + self.limits.page)
         } else {
             last
         };
         while self.requested_to < last {
             let start = self.requested_to + 1;
-            let count = PAGE_ROWS.min(LAST_ROW - self.requested_to);
-            more.push(RowPage { start, count });
+            let count = self.limits.page.min(self.limits.last - self.requested_to);
+            requests.push(RowRequest { start, count });
             self.requested_to += count;
         }
-        more
+        requests
     }
 
-    /// Every alert of the round before this instant has been read: it stops at the first page missing.
+    /// Returns the instant before which every alert of the range was read: that of the last page
+    /// without a gap before it.
     pub fn complete_until(&self) -> DateTime<Utc> {
         let mut row = 1;
-        let mut known = self.start;
-        while let Some((next, latest)) = self.read.get(&row).filter(|(next, _)| *next > row) {
-            known = latest.map_or(known, |latest| latest.max(known));
+        let mut complete_until = self.start;
+        while let Some((next, latest)) = self.pages.get(&row).filter(|(next, _)| *next > row) {
+            complete_until = latest.map_or(complete_until, |latest| latest.max(complete_until));
             row = *next;
         }
-        known
+        complete_until
     }
 
-    /// Whether there are rows that this round cannot give, or may be: where it was read to the last row and
-    /// nothing tells that this was all.
+    /// Whether there are or may be rows that this range cannot return: it was read to the last row,
+    /// and nothing shows that there are no more.
     pub fn is_truncated(&self) -> bool {
-        let to_the_last = || self.read.values().any(|(next, _)| *next > LAST_ROW);
-        match self.found.cmp(&u64::from(LAST_ROW)) {
+        let has_last_row = || self.pages.values().any(|(next, _)| *next > self.limits.last);
+        match self.found.cmp(&u64::from(self.limits.last)) {
             Ordering::Greater => true,
             Ordering::Equal => false,
-            Ordering::Less => to_the_last(),
+            Ordering::Less => has_last_row(),
         }
+    }
+
+    /// Returns the range that continues this one; `None` if it would begin at the same instant.
+    pub fn next_range(&self) -> Option<Self> {
+        let start = self.complete_until();
+        (start > self.start)
+            .then(|| Self { seen: self.seen.carry_over(start), ..Self::new(start, self.limits) })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(second, 0).unwrap()
-    }
-
-    fn rows(start: u32, count: u32) -> RowPage {
-        RowPage { start, count }
-    }
-
-    #[test]
-    fn a_window_of_one_page_asks_for_no_more() {
-        for found in [0, 1, 999, 1000] {
-            let (mut round, first) = RowRange::new(at(0));
-            assert_eq!(round.take(first, u32::try_from(found).unwrap(), None, Some(found)), []);
-        }
-    }
-
-    #[test]
-    fn the_number_found_tells_all_further_pages_at_once() {
-        let (mut round, first) = RowRange::new(at(0));
-        assert_eq!(
-            round.take(first, 1000, Some(at(5)), Some(2001)),
-            [rows(1001, 1000), rows(2001, 1000)]
-        );
-        assert_eq!(round.complete_until(), at(5));
-        assert_eq!(round.take(rows(2001, 1000), 1, Some(at(9)), Some(2001)), []);
-        assert_eq!(round.complete_until(), at(5));
-        assert_eq!(round.take(rows(1001, 1000), 1000, Some(at(8)), Some(2001)), []);
-        assert_eq!(round.complete_until(), at(9));
-        assert!(!round.is_truncated());
-    }
-
-    #[test]
-    fn rows_beyond_the_last_are_left_to_another_round() {
-        let (mut round, first) = RowRange::new(at(0));
-        let more = round.take(first, 1000, None, Some(10_001));
-        assert_eq!(more.last(), Some(&rows(9001, 1000)));
-        assert!(round.is_truncated());
-    }
-
-    #[test]
-    fn a_short_page_is_read_on() {
-        let (mut round, first) = RowRange::new(at(0));
-        assert_eq!(round.take(first, 400, None, Some(1000)), [rows(401, 600)]);
-        assert_eq!(round.take(rows(401, 600), 0, None, Some(1000)), []);
-    }
-
-    #[test]
-    fn alerts_that_come_while_reading_are_read_too() {
-        let (mut round, first) = RowRange::new(at(0));
-        assert_eq!(round.take(first, 1000, None, Some(1500)), [rows(1001, 1000)]);
-        assert_eq!(round.take(rows(1001, 1000), 1000, None, Some(2100)), [rows(2001, 1000)]);
-    }
-
-    #[test]
-    fn without_a_number_a_round_full_to_its_last_row_may_leave_some() {
-        for found in [None, Some(0), Some(20), Some(9999)] {
-            let (mut round, first) = RowRange::new(at(0));
-            let mut asked = vec![first];
-            let mut read = 0;
-            while let Some(rows) = asked.pop() {
-                read += rows.count;
-                asked.extend(round.take(rows, rows.count, Some(at(read.into())), found));
-            }
-            assert_eq!(read, LAST_ROW, "{found:?}");
-            assert!(round.is_truncated(), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn without_a_number_full_pages_are_followed_by_more() {
-        let (mut round, first) = RowRange::new(at(0));
-        assert_eq!(round.take(first, 1000, None, None), [rows(1001, 1000)]);
-        assert_eq!(round.take(rows(1001, 1000), 1000, None, None), [rows(2001, 1000)]);
-        assert_eq!(round.take(rows(2001, 1000), 3, None, None), [rows(2004, 997)]);
-        assert_eq!(round.take(rows(2004, 997), 0, None, None), []);
-    }
-}
+mod tests;

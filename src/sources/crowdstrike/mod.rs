@@ -10,6 +10,7 @@ mod page;
 mod reader;
 mod session;
 mod slice;
+mod sliced_window;
 mod wire;
 
 use reqwest::Url;

@@ -1,36 +1,53 @@
-//! A slice of the window: what one query with its page tokens reads, and how it is cut into more.
+//! Time slices: the parts of a window that are read concurrently, each with a query of its own.
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 
+use crate::detection::AlertOutcome;
+use crate::sources::parsed_alert::ParsedAlert;
 use crate::sources::seen_ids::SeenIds;
+use crate::window::Window;
 
-/// The alerts created in `[start, end)`, as far as they have been read.
+/// How many slices one split creates at most, whatever total the service reports. A slice that is
+/// still too large is split again when it is read.
+const MAX_PARTS: u64 = 256;
+
+/// How many alerts are read together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// Alerts per page.
+    pub page: u64,
+    /// Alerts per slice, approximately. A slice remembers their ids.
+    pub slice: usize,
+}
+
+/// The alerts created in `[start, end)`, as far as they were read.
 #[derive(Debug)]
 pub(super) struct TimeSlice {
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
-    /// The token of the page before; none for the first page.
-    pub after: Option<String>,
-    /// The tokens met so far.
-    pub tokens: SeenIds,
+    /// The token of the next page; `None` for the first page.
+    pub token: Option<String>,
+    seen_tokens: SeenIds,
+    seen_alerts: SeenIds,
     /// The latest creation seen.
     latest: DateTime<Utc>,
-    /// Whether the alerts came in the order that was asked for. Only then are those before the latest
-    /// one all known.
+    /// Whether the alerts came in the requested order. Only then are all before `latest` known.
     in_order: bool,
+    /// The number of alerts returned, repeats included.
     received: u64,
+    /// The number of alerts that the service reports.
     total: u64,
 }
 
 impl TimeSlice {
-    /// A slice of which nothing has been asked.
+    /// Creates a slice of which nothing was read.
     pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
-        let tokens = SeenIds::default();
         Self {
             start,
             end,
-            after: None,
-            tokens,
+            token: None,
+            seen_tokens: SeenIds::default(),
+            seen_alerts: SeenIds::default(),
             latest: start,
             in_order: true,
             received: 0,
@@ -38,22 +55,64 @@ impl TimeSlice {
         }
     }
 
-    /// A page of so many alerts came; the service says how many the slice has.
-    pub fn count(&mut self, received: usize, total: Option<u64>) {
-        self.received += u64::try_from(received).unwrap_or(u64::MAX);
-        self.total = total.unwrap_or(0);
+    /// Returns the key by which slices are queued: those being read first, because their tokens
+    /// expire and their ids take memory, then the earliest.
+    pub fn priority(&self) -> (bool, DateTime<Utc>) {
+        (self.token.is_none(), self.start)
     }
 
-    /// Whether the service promised more alerts than have come.
+    /// Records a page and returns its alerts that this slice sees for the first time and no other
+    /// slice of the window returns.
+    pub fn record_page(
+        &mut self,
+        alerts: Vec<ParsedAlert>,
+        total: Option<u64>,
+        window: Window,
+    ) -> Vec<AlertOutcome> {
+        self.received += u64::try_from(alerts.len()).unwrap_or(u64::MAX);
+        self.total = total.unwrap_or(0);
+        let mut outcomes = Vec::with_capacity(alerts.len());
+        for alert in alerts {
+            if let Some(created) = alert.created_at {
+                if !self.may_return(created, window) {
+                    continue;
+                }
+                self.observe(created);
+            }
+            if alert.id.is_none_or(|id| self.seen_alerts.insert(&id, alert.created_at)) {
+                outcomes.push(alert.outcome);
+            }
+        }
+        outcomes
+    }
+
+    /// Whether an alert created at this instant belongs to no other slice and to no later window. The
+    /// service may treat `<` as `<=` and round the instants of the filter.
+    fn may_return(&self, created: DateTime<Utc>, window: Window) -> bool {
+        created < self.end && (created >= self.start || created < window.start)
+    }
+
+    fn observe(&mut self, created: DateTime<Utc>) {
+        self.in_order &= created >= self.latest;
+        self.latest = self.latest.max(created);
+    }
+
+    /// Continues with this token; `false` if it was already used.
+    pub fn advance(&mut self, token: &str) -> bool {
+        self.token = Some(token.to_owned());
+        self.seen_tokens.insert(token, None)
+    }
+
+    /// Whether the service reports more alerts than it returned.
     pub fn is_short(&self) -> bool {
         self.received < self.total
     }
 
-    /// The service gives no further page: a person should know where it had promised more alerts.
+    /// Logs a warning if the last page was returned before all alerts that the service reports.
     pub fn warn_if_short(&self) {
         if self.is_short() {
             tracing::warn!(
-                "CrowdStrike counts {} alerts from {} to {} and handed out {}",
+                "CrowdStrike reports {} alerts from {} to {} and returned {}",
                 self.total,
                 self.start,
                 self.end,
@@ -62,45 +121,60 @@ impl TimeSlice {
         }
     }
 
-    /// An alert of this creation came.
-    pub fn observe(&mut self, created: DateTime<Utc>) {
-        self.in_order &= created >= self.latest;
-        self.latest = self.latest.max(created);
-    }
-
-    /// Every alert of the slice created before this instant came.
+    /// Returns the instant before which every alert of the slice was read.
     pub fn complete_until(&self) -> DateTime<Utc> {
         if self.in_order { self.latest } else { self.start }
     }
 
-    /// The part not read yet as a slice of its own, to be asked anew: it begins with the last instant
-    /// seen. `None` where that would begin at the same place again.
+    /// Returns the part that was not read, as a slice that begins at the last instant seen and
+    /// recognizes the alerts of that instant; `None` if it would begin where this slice begins.
     pub fn remainder(&self) -> Option<Self> {
-        (self.complete_until() > self.start).then(|| Self::new(self.complete_until(), self.end))
+        let start = self.complete_until();
+        (start > self.start).then(|| Self {
+            seen_alerts: self.seen_alerts.carry_over(start),
+            ..Self::new(start, self.end)
+        })
     }
 
-    /// What is to be asked next: the slice itself with its token, or its rest cut into slices of about
-    /// equal numbers, no more than `queue` and no more than there are pages left.
-    pub fn split(self, queue: usize, page_size: u64) -> Vec<Self> {
+    /// Returns the number of ids that the slice remembers.
+    #[cfg(test)]
+    pub fn remembered(&self) -> usize {
+        self.seen_alerts.len()
+    }
+
+    /// Returns what to read next: this slice's next page, or its remainder in one or more slices.
+    ///
+    /// The remainder is split if requests can be added (`spare`) or if it is too large for one slice.
+    /// A slice that became too large begins again as its remainder, so that it forgets its ids.
+    pub fn next_slices(self, spare: usize, sizes: Sizes) -> Vec<Self> {
+        let slice_size = u64::try_from(sizes.slice).unwrap_or(u64::MAX);
         let left = self.total.saturating_sub(self.received);
-        let parts = u64::try_from(queue).unwrap_or(u64::MAX).min(left.div_ceil(page_size));
+        let parts = u64::try_from(spare)
+            .unwrap_or(u64::MAX)
+            .max(left.div_ceil(slice_size))
+            .min(left.div_ceil(sizes.page))
+            .min(MAX_PARTS);
+        if parts <= 1 && self.seen_alerts.len() < sizes.slice {
+            return vec![self];
+        }
         match self.remainder() {
-            Some(rest) if parts > 1 => rest.split_evenly(parts, self.estimate_span(left)),
-            _ => vec![self],
+            Some(remainder) if parts > 1 => remainder.split_evenly(parts, self.estimate_span(left)),
+            Some(remainder) => vec![remainder],
+            None => vec![self],
         }
     }
 
-    /// The span that so many more alerts take, if they come as densely as those received.
-    fn estimate_span(&self, left: u64) -> TimeDelta {
-        fraction(self.complete_until() - self.start, left, self.received)
+    /// Returns the span of `alerts` more alerts, if they are as dense as those received.
+    fn estimate_span(&self, alerts: u64) -> TimeDelta {
+        fraction(self.complete_until() - self.start, alerts, self.received)
     }
 
-    /// Equal spans of time over what the alerts are guessed to take; where that is far less than the
-    /// whole, the last part is the remainder, in which hardly any are expected.
-    fn split_evenly(&self, parts: u64, estimate_span: TimeDelta) -> Vec<Self> {
+    /// Splits the slice into parts of equal duration. If the alerts are expected in less than half of
+    /// it, that span is split, and what follows is one more part with few alerts.
+    fn split_evenly(self, parts: u64, estimated_span: TimeDelta) -> Vec<Self> {
         let whole = self.end - self.start;
         let (span, shares) =
-            if estimate_span < whole / 2 { (estimate_span, parts - 1) } else { (whole, parts) };
+            if estimated_span < whole / 2 { (estimated_span, parts - 1) } else { (whole, parts) };
         let mut starts = vec![self.start];
         for part in 1..parts {
             let start = self.start + fraction(span, part, shares);
@@ -110,11 +184,16 @@ impl TimeSlice {
             }
         }
         let ends = starts.iter().skip(1).copied().chain([self.end]);
-        starts.iter().zip(ends).map(|(start, end)| Self::new(*start, end)).collect()
+        let mut slices: Vec<_> =
+            starts.iter().zip(ends).map(|(start, end)| Self::new(*start, end)).collect();
+        if let Some(first) = slices.first_mut() {
+            first.seen_alerts = self.seen_alerts;
+        }
+        slices
     }
 }
 
-/// So many of so many parts of a span; no more than a span can be.
+/// Returns `part / parts` of a span, in whole milliseconds.
 fn fraction(span: TimeDelta, part: u64, parts: u64) -> TimeDelta {
     let milliseconds =
         i128::from(span.num_milliseconds()) * i128::from(part) / i128::from(parts.max(1));
@@ -123,46 +202,81 @@ fn fraction(span: TimeDelta, part: u64, parts: u64) -> TimeDelta {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+
+    const SIZES: Sizes = Sizes { page: 1000, slice: 10_000 };
 
     fn at(nanosecond: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_nanos(nanosecond)
     }
 
+    /// A slice of which one page was read, up to `latest`.
     fn slice(start: i64, end: i64, latest: i64, total: u64) -> TimeSlice {
         let mut slice = TimeSlice::new(at(start), at(end));
-        slice.count(1000, Some(total));
+        slice.received = 1000;
+        slice.total = total;
         slice.observe(at(latest));
-        slice.after = Some("token".into());
+        assert!(slice.advance("token"));
         slice
     }
 
-    #[test]
-    fn a_clump_at_its_start_is_read_on_with_the_token() {
-        let slices = slice(5, 1_000_000_000, 5, 9000).split(8, 1000);
-        assert_eq!(slices.len(), 1);
-        assert_eq!(slices[0].after.as_deref(), Some("token"));
+    fn has_token(slices: &[TimeSlice]) -> bool {
+        slices.iter().any(|slice| slice.token.is_some())
     }
 
     #[test]
-    fn alerts_out_of_order_make_nothing_certain() {
+    fn a_clump_at_the_start_is_read_with_the_token() {
+        let slices = slice(5, 1_000_000_000, 5, 9000).next_slices(8, SIZES);
+        assert_eq!(slices.len(), 1);
+        assert!(has_token(&slices));
+    }
+
+    #[test]
+    fn a_slice_with_alerts_out_of_order_is_not_split() {
         let mut slice = slice(0, 1_000_000_000, 500_000_000, 9000);
         slice.observe(at(1));
         assert_eq!(slice.complete_until(), at(0));
-        assert_eq!(slice.split(8, 1000).len(), 1);
+        assert!(has_token(&slice.next_slices(8, SIZES)));
     }
 
     #[test]
-    fn one_page_more_is_not_worth_a_cut() {
-        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2000).split(8, 1000).len(), 1);
-        assert_eq!(slice(0, 1_000_000_000, 500_000_000, 2001).split(8, 1000).len(), 2);
+    fn one_more_page_is_not_worth_a_split() {
+        let parts = |total| slice(0, 1_000_000_000, 500_000_000, total).next_slices(8, SIZES).len();
+        assert_eq!(parts(2000), 1);
+        assert_eq!(parts(2001), 2);
     }
 
     #[test]
-    fn a_dense_beginning_is_cut_where_the_alerts_are() {
+    fn a_large_remainder_is_split_even_without_spare_requests() {
         let day = 86_400_000_000_000;
-        let parts = slice(0, day, 1_000_000_000, 8000).split(8, 1000);
+        let parts = |total| slice(0, day, day / 100, total).next_slices(0, SIZES).len();
+        assert_eq!(parts(11_000), 1);
+        assert_eq!(parts(11_001), 2);
+        assert_eq!(parts(101_000), 10);
+        assert_eq!(parts(u64::MAX), 256);
+    }
+
+    #[test]
+    fn a_slice_that_became_too_large_begins_again_as_its_remainder() {
+        let mut slice = slice(0, 1_000_000_000, 500_000_000, 0);
+        for number in 0..9_999 {
+            slice.seen_alerts.insert(&number.to_string(), Some(at(number)));
+        }
+        slice.seen_alerts.insert("last", Some(at(500_000_000)));
+        let mut slices = slice.next_slices(0, SIZES);
+        assert_eq!(slices.len(), 1);
+        let remainder = &mut slices[0];
+        assert_eq!((remainder.start, remainder.end), (at(500_000_000), at(1_000_000_000)));
+        assert_eq!((remainder.token.as_ref(), remainder.seen_alerts.len()), (None, 0));
+        assert!(!remainder.seen_alerts.insert("last", None));
+    }
+
+    #[test]
+    fn a_dense_beginning_is_split_where_the_alerts_are() {
+        let day = 86_400_000_000_000;
+        let parts = slice(0, day, 1_000_000_000, 8000).next_slices(8, SIZES);
         assert_eq!(parts.len(), 7);
         assert_eq!(parts[0].end, at(1_000_000_000 + 7_000_000_000 / 6 / 1_000_000 * 1_000_000));
         assert_eq!(parts[6].start, at(8_000_000_000));
@@ -170,16 +284,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_leave_no_instant_out_and_none_twice(
+        fn parts_cover_every_instant_exactly_once(
             start in 0_i64..4_000_000_000_000_000_000,
             read in 1_i64..90_000_000_000_000,
             left in 1_i64..31_000_000_000_000_000,
-            queue in 1_usize..33,
+            spare in 0_usize..33,
             total in 0_u64..300_000,
         ) {
             let whole = slice(start, start + read + left, start + read, total);
-            let parts = whole.split(queue, 1000);
-            prop_assert!(parts.len() <= queue);
+            let parts = whole.next_slices(spare, SIZES);
+            prop_assert!(parts.len() <= spare.max(30));
             prop_assert_eq!(parts.last().unwrap().end, at(start + read + left));
             if parts.len() > 1 {
                 prop_assert_eq!(parts[0].start, at(start + read));
