@@ -44,8 +44,8 @@ pub struct Detection {
     pub id: String,
     /// When the behavior was observed, UTC: what Recorded Future receives.
     pub observed_at: DateTime<Utc>,
-    /// When the alert entered the vendor's store, UTC. It never changes, so it is the same each time
-    /// the alert is fetched. `observed_at` if the alert does not have it.
+    /// When the alert entered the vendor's store, UTC. It never changes, so it is the same each
+    /// time the alert is fetched. `observed_at` if the alert does not have it.
     pub created_at: DateTime<Utc>,
     /// What was detected, as the vendor describes it.
     pub name: Option<String>,

@@ -45,8 +45,8 @@ pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(AnyValue(TextConverter(instant)))
 }
 
-/// Decodes a score: a number, or a text that is one, truncated to an integer of at most 255. Anything
-/// else is `None`.
+/// Decodes a score: a number, or a text that is one, truncated to an integer of at most 255.
+/// Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     let integer = |text: &str| text.split('.').next()?.parse().ok();
     let number = deserializer.deserialize_any(AnyValue(NumberConverter(integer)))?;

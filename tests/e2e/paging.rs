@@ -235,3 +235,15 @@ fn an_end_that_the_service_takes_loosely_is_checked_again() {
     let world = vendor.raw(world, &late.to_string(), &vendor.alert(1, inside));
     read_once(vendor, &Stage::new(world), 1);
 }
+
+#[test]
+fn a_large_window_is_read_in_slices_of_about_ten_thousand_alerts() {
+    let vendor = Vendor::CrowdStrike;
+    let instants = (0..25_000).map(|number| at(number / 3 * 3000));
+    let stage = Stage::new(vendor.world(&plain(vendor, instants)));
+    let ran = stage.run(&format!("crowdstrike --json {EXACTLY} --concurrency 1")).ended(0);
+    ran.counts(&[("alerts_fetched", 25_000), ("alerts_without_indicator", 25_000)]);
+    // 25 full pages, and at most one that is not full for each of the 3 or 4 slices.
+    let requests = stage.asked(vendor.service());
+    assert!((25..=29).contains(&requests), "{requests}");
+}

@@ -33,8 +33,8 @@ fn decode(bytes: &[u8], hashes: HashChoice) -> Result<AlertPage, MalformedBody> 
 /// Decodes and checks a page that begins with the row `first_row`, counted from 1.
 ///
 /// # Errors
-/// When the body is not JSON, or when it has no alerts although it has no number of rows or one of at
-/// least `first_row`. Treated as empty, it would lose alerts.
+/// When the body is not JSON, or when it has no alerts although it has no number of rows or one of
+/// at least `first_row`. Treated as empty, it would lose alerts.
 pub(super) fn alert_page(
     response: &Response,
     first_row: u32,

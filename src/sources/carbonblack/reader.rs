@@ -63,8 +63,8 @@ impl Reader {
         }
     }
 
-    /// Begins the next range at the last instant, inclusive. The vendor's own tools add a millisecond,
-    /// which loses alerts of the same instant.
+    /// Begins the next range at the last instant, inclusive. The vendor's own tools add a
+    /// millisecond, which loses alerts of the same instant.
     fn begin_next_range(&mut self) -> Result<(), Failure> {
         let next = self.range.next_range().ok_or_else(|| {
             errors::too_many_at_instant(&instant(self.range.complete_until()), LIMITS.last)
@@ -78,7 +78,9 @@ impl Reader {
         // The first number is that of the window; those of later ranges are of its remainder.
         self.total = self.total.or(page.found);
         let (outcomes, requests) = self.range.record_page(rows, page, self.window);
-        requests.into_iter().for_each(|request| self.queue.push(request));
+        for request in requests {
+            self.queue.push(request);
+        }
         let is_finished = self.queue.is_empty() && !self.range.is_truncated();
         let complete_until =
             if is_finished { self.window.end } else { self.range.complete_until() };

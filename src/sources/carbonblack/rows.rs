@@ -58,8 +58,8 @@ impl RowRange {
         RowRequest { start: 1, count: self.limits.page }
     }
 
-    /// Records a page. Returns its alerts that belong to the window and were not seen before, and the
-    /// requests that follow from it.
+    /// Records a page. Returns its alerts that belong to the window and were not seen before, and
+    /// the requests that follow from it.
     pub fn record_page(
         &mut self,
         request: RowRequest,
@@ -71,7 +71,8 @@ impl RowRange {
         let mut latest = None;
         for alert in page.alerts {
             if let Some(created) = alert.created_at {
-                // The end is assumed to be inclusive, and an earlier range has what is before the start.
+                // The end is assumed to be inclusive, and an earlier range has what is before the
+                // start.
                 let is_of_earlier_range = created < self.start && created >= window.start;
                 if created >= window.end || is_of_earlier_range {
                     continue;

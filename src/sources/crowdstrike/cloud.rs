@@ -1,4 +1,4 @@
-//! Falcon's clouds and where their API is.
+//! Falcon's clouds and the addresses of their APIs.
 
 use reqwest::Url;
 
@@ -29,7 +29,7 @@ pub enum Cloud {
 impl Cloud {
     const ALL: [Self; 6] = [Self::Us1, Self::Us2, Self::Us3, Self::Eu1, Self::UsGov1, Self::UsGov2];
 
-    /// Its name on the command line and in `X-Cs-Region`.
+    /// Returns its name on the command line and in `X-Cs-Region`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl Cloud {
         }
     }
 
-    /// The host of its API.
+    /// Returns the host of its API.
     #[must_use]
     pub const fn host(self) -> &'static str {
         match self {
@@ -55,21 +55,21 @@ impl Cloud {
         }
     }
 
-    /// The cloud that a sign-in's `X-Cs-Region` names.
+    /// Returns the cloud that the header `X-Cs-Region` of a sign-in names.
     #[must_use]
     pub fn from_region(region: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
     }
 
-    /// The cloud that a person or another tool names: with hyphens, without, or with underscores.
+    /// Returns the cloud of this name, with hyphens, with underscores or without.
     #[must_use]
     pub fn from_any_spelling(name: &str) -> Option<Self> {
         let bare = |name: &str| name.trim().to_ascii_lowercase().replace(['-', '_'], "");
         Self::ALL.into_iter().find(|cloud| bare(cloud.name()) == bare(name))
     }
 
-    /// The cloud that a redirected sign-in's `Location` points to: exactly one of the known hosts over
-    /// HTTPS, or `None`. The secret goes nowhere else.
+    /// Returns the cloud that the header `Location` of a redirected sign-in points to: one of the
+    /// known hosts over HTTPS, or `None`. The secret is sent nowhere else.
     #[must_use]
     pub fn from_location(location: &str) -> Option<Self> {
         let url = Url::parse(location).ok()?;
@@ -78,7 +78,8 @@ impl Cloud {
         Self::ALL.into_iter().find(|cloud| cloud.host() == host)
     }
 
-    /// Whether a sign-in elsewhere can lead here. The government clouds cannot be discovered.
+    /// Whether a sign-in to another cloud can lead to this one. Government clouds cannot be
+    /// discovered.
     #[must_use]
     pub const fn is_discoverable(self) -> bool {
         !matches!(self, Self::UsGov1 | Self::UsGov2)
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_leads_only_to_known_hosts() {
+    fn only_known_hosts_are_accepted_as_a_location() {
         assert_eq!(
             Cloud::from_location("https://api.us-2.crowdstrike.com/oauth2/token"),
             Some(Cloud::Us2)
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_are_read_in_any_case() {
+    fn regions_are_case_insensitive() {
         assert_eq!(Cloud::from_region(" US-2 "), Some(Cloud::Us2));
         assert_eq!(Cloud::from_region("mars-1"), None);
     }

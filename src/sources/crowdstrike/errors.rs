@@ -58,8 +58,8 @@ pub(super) fn alerts(response: &Response, host: &str) -> Failure {
     }
 }
 
-/// Returns the failure for the first error in a page that came with status 200; `None` if there is no
-/// error.
+/// Returns the failure for the first error in a page that came with status 200; `None` if there is
+/// no error.
 pub(super) fn in_page(page: &AlertPage) -> Option<Failure> {
     let (code, message) = match page.errors.first()? {
         Lenient::Parsed(error) => (

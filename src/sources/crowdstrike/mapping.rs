@@ -65,8 +65,8 @@ fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
         .collect()
 }
 
-/// Parses one `ioc_value`. It can contain several hashes, domains or addresses, separated by commas; a
-/// comma in a URL is part of the URL.
+/// Parses one `ioc_value`. It can contain several hashes, domains or addresses, separated by
+/// commas; a comma in a URL is part of the URL.
 fn parse_value(field: &'static str, ioc_type: Option<&str>, value: &str) -> Vec<Mention> {
     let mention =
         |claimed, text: &str| Mention { field, indicator: Indicator::parse(claimed, text) };
@@ -190,7 +190,9 @@ mod tests {
             (&["description", "display_name", "name"][..], None, None),
         ] {
             let mut fields = all.clone();
-            absent.iter().for_each(|key| fields[*key] = json!(null));
+            for key in absent {
+                fields[*key] = json!(null);
+            }
             let detection = detection(&alert(&fields));
             assert_eq!(detection.name.as_deref(), name, "without {absent:?}");
             assert_eq!(detection.incident_name.as_deref(), incident_name, "without {absent:?}");

@@ -40,8 +40,8 @@ fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
 /// Decodes and checks a page, the first of its query or a later one.
 ///
 /// # Errors
-/// When the body is not JSON, when it has neither alerts nor errors nor a total, or when it is a first
-/// page without alerts although its total is not 0. Treated as empty, it would lose alerts.
+/// When the body is not JSON, when it has neither alerts nor errors nor a total, or when it is a
+/// first page without alerts although its total is not 0. Treated as empty, it would lose alerts.
 pub(super) fn alert_page(response: &Response, is_first: bool) -> Result<AlertPage, MalformedBody> {
     let page = decode(&response.body)?;
     if !page.alerts.is_empty() || !page.errors.is_empty() {

@@ -72,7 +72,9 @@ impl Reader {
             match reply? {
                 Reply::Success(page) => {
                     let (page, next) = self.window.record_page(slice, page, self.queue.spare())?;
-                    next.into_iter().for_each(|slice| self.queue.push(slice));
+                    for slice in next {
+                        self.queue.push(slice);
+                    }
                     return Ok(Some(page));
                 }
                 Reply::Rejected(response) => self.restart(&slice, &response)?,
@@ -80,8 +82,8 @@ impl Reader {
         }
     }
 
-    /// Restarts a slice at the last instant seen if its page token was rejected: how long a token is
-    /// valid is not documented.
+    /// Restarts a slice at the last instant seen if its page token was rejected: how long a token
+    /// is valid is not documented.
     fn restart(&mut self, slice: &TimeSlice, response: &Response) -> Result<(), Failure> {
         let token_rejected =
             slice.token.is_some() && matches!(response.status.as_u16(), 400 | 404 | 410);

@@ -37,8 +37,8 @@ struct SessionState {
     /// Whether a sign-in may switch to the account's cloud.
     region_discovery: bool,
     token: Option<AccessToken>,
-    /// The number of sign-ins, so that several requests with the same rejected token lead to one new
-    /// sign-in.
+    /// The number of sign-ins, so that several requests with the same rejected token lead to one
+    /// new sign-in.
     sign_ins: u64,
 }
 
@@ -94,8 +94,8 @@ impl Session {
         }
     }
 
-    /// Returns a valid token, signing in if necessary. `rejected` is the number of the sign-in whose
-    /// token was rejected.
+    /// Returns a valid token, signing in if necessary. `rejected` is the number of the sign-in
+    /// whose token was rejected.
     async fn authorize(&self, rejected: Option<u64>) -> Result<Authorization, Failure> {
         // Locked during the sign-in, so that concurrent requests wait for it instead of their own.
         let mut state = self.state.lock().await;

@@ -86,8 +86,8 @@ impl TimeSlice {
         outcomes
     }
 
-    /// Whether an alert created at this instant belongs to no other slice and to no later window. The
-    /// service may treat `<` as `<=` and round the instants of the filter.
+    /// Whether an alert created at this instant belongs to no other slice and to no later window.
+    /// The service may treat `<` as `<=` and round the instants of the filter.
     fn may_return(&self, created: DateTime<Utc>, window: Window) -> bool {
         created < self.end && (created >= self.start || created < window.start)
     }
@@ -144,8 +144,9 @@ impl TimeSlice {
 
     /// Returns what to read next: this slice's next page, or its remainder in one or more slices.
     ///
-    /// The remainder is split if requests can be added (`spare`) or if it is too large for one slice.
-    /// A slice that became too large begins again as its remainder, so that it forgets its ids.
+    /// The remainder is split if requests can be added (`spare`) or if it is too large for one
+    /// slice. A slice that became too large begins again as its remainder, so that it forgets its
+    /// ids.
     pub fn next_slices(self, spare: usize, sizes: Sizes) -> Vec<Self> {
         let slice_size = u64::try_from(sizes.slice).unwrap_or(u64::MAX);
         let left = self.total.saturating_sub(self.received);
@@ -169,8 +170,8 @@ impl TimeSlice {
         fraction(self.complete_until() - self.start, alerts, self.received)
     }
 
-    /// Splits the slice into parts of equal duration. If the alerts are expected in less than half of
-    /// it, that span is split, and what follows is one more part with few alerts.
+    /// Splits the slice into parts of equal duration. If the alerts are expected in less than half
+    /// of it, that span is split, and what follows is one more part with few alerts.
     fn split_evenly(self, parts: u64, estimated_span: TimeDelta) -> Vec<Self> {
         let whole = self.end - self.start;
         let (span, shares) =

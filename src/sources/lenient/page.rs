@@ -26,8 +26,8 @@ pub(in crate::sources) enum Lenient<T> {
 /// Decodes a page: `P` from all keys but `list`, and the elements of `list` with `element`.
 ///
 /// If a single element breaks the decoding (a duplicate key, a number out of range), the page is
-/// decoded again element by element, and only that element is [`Lenient::Malformed`]. The first pass
-/// is enough for everything that real services send.
+/// decoded again element by element, and only that element is [`Lenient::Malformed`]. The first
+/// pass is enough for everything that real services send.
 ///
 /// # Errors
 /// When the bytes are not a JSON object.
@@ -41,8 +41,8 @@ where
     S: for<'de> DeserializeSeed<'de, Value = T> + Copy,
 {
     let seed = PageSeed { list, element, page: PhantomData };
-    // Text that is validated as a whole decodes faster. Bytes that are not UTF-8 can still be a page
-    // whose required parts are.
+    // Text that is validated as a whole decodes faster. Bytes that are not UTF-8 can still be a
+    // page whose required parts are.
     let decoded = match std::str::from_utf8(bytes) {
         Ok(text) => decode(serde_json::Deserializer::from_str(text), seed),
         Err(_) => decode(serde_json::Deserializer::from_slice(bytes), seed),

@@ -102,9 +102,9 @@ fn scene(faults: usize) -> impl Strategy<Value = Scene> {
     })
 }
 
-/// What a reading led to.
+/// What reading a window led to.
 #[derive(Debug, Default)]
-struct Reading {
+struct ReadResult {
     /// By id: how often each alert was returned.
     returned: Vec<usize>,
     complete_until: DateTime<Utc>,
@@ -117,14 +117,13 @@ struct Reading {
 impl Scene {
     /// Returns the next page of a slice. A token is the position of the last alert of its page.
     fn page(&self, slice: &TimeSlice, pages: usize) -> AlertPage {
-        let start = match self.rounded_start {
-            true => slice.start.duration_trunc(TimeDelta::milliseconds(1)).unwrap(),
-            false => slice.start,
+        let start = if self.rounded_start {
+            slice.start.duration_trunc(TimeDelta::milliseconds(1)).unwrap()
+        } else {
+            slice.start
         };
-        let is_before_end = |created| match self.inclusive_end {
-            true => created <= slice.end,
-            false => created < slice.end,
-        };
+        let is_before_end =
+            |created| if self.inclusive_end { created <= slice.end } else { created < slice.end };
         let first = self.alerts.partition_point(|(created, _)| *created < start);
         let after = self.alerts.partition_point(|(created, _)| is_before_end(*created));
         let found = &self.alerts[first..after];
@@ -154,12 +153,12 @@ impl Scene {
         }
     }
 
-    fn read(mut self) -> Reading {
+    fn read(mut self) -> ReadResult {
         let (mut sliced, first) = SlicedWindow::new(window(), SIZES);
         let original = self.alerts.clone();
-        let mut reading = Reading {
+        let mut result = ReadResult {
             returned: vec![0; original.len() + self.appearing.len()],
-            ..Reading::default()
+            ..ReadResult::default()
         };
         let mut checked = 0;
         let mut queue = vec![first];
@@ -170,11 +169,11 @@ impl Scene {
             let free = self.concurrency - in_flight.len();
             in_flight.extend(queue.drain(..free.min(queue.len())));
             if in_flight.is_empty() {
-                return reading;
+                return result;
             }
-            let slices = queue.iter().chain(&in_flight);
-            let remembered = slices.map(|slice| slice.remembered()).sum();
-            reading.remembered = reading.remembered.max(remembered);
+            let all = queue.iter().chain(&in_flight);
+            let remembered = all.map(TimeSlice::remembered).sum();
+            result.remembered = result.remembered.max(remembered);
 
             for (number, (after, created)) in self.appearing.iter().enumerate() {
                 if *after == pages {
@@ -185,31 +184,29 @@ impl Scene {
             }
             let slice = in_flight.swap_remove(order.next().unwrap() % in_flight.len());
             if slice.token.is_some() && self.rejected.contains(&pages) {
-                match sliced.restart(&slice) {
-                    Some(remainder) => queue.push(remainder),
-                    None => {
-                        reading.failed = true;
-                        return reading;
-                    }
-                }
+                let Some(remainder) = sliced.restart(&slice) else {
+                    result.failed = true;
+                    return result;
+                };
+                queue.push(remainder);
                 continue;
             }
             let page = self.page(&slice, pages);
             let spare = self.concurrency.saturating_sub(queue.len() + in_flight.len());
             let (page, next) = sliced.record_page(slice, page, spare).unwrap();
             queue.extend(next);
-            reading.record(page);
-            let due = original.iter().take_while(|(created, _)| *created < reading.complete_until);
+            result.record(page);
+            let due = original.iter().take_while(|(created, _)| *created < result.complete_until);
             for (created, id) in due.skip(checked) {
-                assert_ne!(reading.returned[*id], 0, "alert {id} of {created} is missing");
+                assert_ne!(result.returned[*id], 0, "alert {id} of {created} is missing");
                 checked += 1;
             }
         }
-        reading
+        result
     }
 }
 
-impl Reading {
+impl ReadResult {
     fn record(&mut self, page: Page) {
         for outcome in page.outcomes {
             let AlertOutcome::Unreadable { id: Some(id), .. } = outcome else {
@@ -233,25 +230,25 @@ proptest! {
     fn each_alert_is_returned_exactly_once(scene in scene(0)) {
         let alerts = scene.alerts.clone();
         let concurrency = scene.concurrency;
-        let reading = scene.read();
+        let result = scene.read();
         for (created, id) in alerts {
             let expected = usize::from(created < window().end);
-            prop_assert_eq!(reading.returned[id], expected, "alert {} of {}", id, created);
+            prop_assert_eq!(result.returned[id], expected, "alert {} of {}", id, created);
         }
-        prop_assert_eq!(reading.complete_until, window().end);
+        prop_assert_eq!(result.complete_until, window().end);
         // A slice in flight remembers its ids until it is restarted after its last instant.
         let per_slice = SIZES.slice + usize::try_from(SIZES.page).unwrap() + MAX_AT_ONE_INSTANT;
-        prop_assert!(reading.remembered <= concurrency * per_slice, "{}", reading.remembered);
+        prop_assert!(result.remembered <= concurrency * per_slice, "{}", result.remembered);
     }
 
     #[test]
     fn faults_and_new_alerts_lose_and_repeat_nothing(scene in scene(4)) {
         let alerts = scene.alerts.clone();
-        let reading = scene.read();
-        prop_assert!(reading.returned.iter().all(|count| *count <= 1), "repeated");
+        let result = scene.read();
+        prop_assert!(result.returned.iter().all(|count| *count <= 1), "repeated");
         for (created, id) in alerts {
-            let is_due = created < window().end && !reading.failed;
-            prop_assert!(!is_due || reading.returned[id] == 1, "alert {} of {}", id, created);
+            let is_due = created < window().end && !result.failed;
+            prop_assert!(!is_due || result.returned[id] == 1, "alert {} of {}", id, created);
         }
     }
 }
@@ -270,9 +267,9 @@ fn a_large_window_needs_no_more_memory_than_a_small_one() {
             repeating: Vec::new(),
             order: vec![0],
         };
-        let reading = scene.read();
-        assert!(reading.returned.iter().all(|count| *count == 1));
-        reading.remembered
+        let result = scene.read();
+        assert!(result.returned.iter().all(|count| *count == 1));
+        result.remembered
     };
     let small = remembered(500);
     let large = remembered(5000);
