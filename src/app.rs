@@ -1,42 +1,40 @@
-//! From arguments to an exit code: reads the command line, starts the log, and runs the command.
+//! From arguments to an exit code: parses the command line, opens the log and runs the command.
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use crate::cli::{self, Command, Parsed, SourceArgs};
+use crate::cli::{self, Command, CommonArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::commands::{self, check, generate};
-use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind};
 use crate::report::progress::Progress;
 use crate::report::{self, Report};
-use crate::settings::{EffectiveOption, Origin, Settings};
-use crate::sources::{carbonblack, crowdstrike};
+use crate::settings::{EffectiveOption, Origin};
 use crate::{http, logging, run, shutdown};
 
-/// Runs the program with these arguments, the program's name first.
+/// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     http::remember_passwords();
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {
-            // Help goes to stdout, a refusal to stderr; nothing can be said where neither takes it.
+            // Help goes to stdout, an error to stderr. If that fails, there is nowhere to report it.
             let _ = message.print();
             return ExitCode::from(
                 u8::try_from(message.exit_code()).unwrap_or(FailureKind::Configuration.exit_code()),
             );
         }
     };
-    // A panic's message may quote anything: it is shown only as safe text, and never as a backtrace.
     let progress = Progress::default();
-    let shown = progress.clone();
+    let progress_of_hook = progress.clone();
+    // Panic messages can quote any text: they are sanitized and printed without a backtrace.
     std::panic::set_hook(Box::new(move |panic| {
-        shown.clear();
+        progress_of_hook.clear();
         let _ = report::print_failure(&Failure::new(
             FailureKind::Unexpected,
-            format!("the program met a fault of its own: {panic}"),
+            format!("internal error: {panic}"),
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
@@ -46,15 +44,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     let clock = Clock::from_environment();
-    match &parsed.cli.command {
-        Command::Crowdstrike(args) => {
-            let settings = || Settings::crowdstrike(args);
-            source(crowdstrike::INFO, parsed, &args.common, clock, progress, settings)
-        }
-        Command::Carbonblack(args) => {
-            let settings = || Settings::carbonblack(args);
-            source(carbonblack::INFO, parsed, &args.common, clock, progress, settings)
-        }
+    match &parsed.command {
+        Command::Source(source) => run_source(source, parsed, clock, progress),
         Command::Check(args) => check::check(args, parsed, clock),
         Command::Status(args) => commands::status(args, clock),
         Command::History(args) => commands::history(args, clock),
@@ -63,52 +54,54 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     }
 }
 
-/// One run of one source.
-fn source(
-    labels: SourceInfo,
+/// Runs one source and prints its report.
+fn run_source(
+    source: &SourceCommand,
     parsed: &Parsed,
-    args: &SourceArgs,
     clock: Clock,
     progress: &Progress,
-    settings: impl FnOnce() -> Result<Settings, Failure>,
 ) -> ExitCode {
+    let (source_args, args) = source.args();
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
     let report = init_logging(args, &run_id, clock)
-        .and_then(|()| settings())
-        .and_then(|settings| {
-            log_settings(&parsed.effective(&settings.resolved));
-            progress.show(args.output, args.debug);
-            perform(&settings, &run_id, clock, progress)
+        .and_then(|()| Ok(source.resolve()?))
+        .and_then(|run| {
+            log_settings(&parsed.effective(&run.resolved));
+            progress.show(args.output.settings(), args.debug);
+            run_async(&run, &run_id, clock, progress)
         })
         .unwrap_or_else(|failure| {
-            let mut report = Report::new(&run_id, labels, args.mode());
+            let mut report = Report::new(&run_id, source_args.info(), args.mode());
             report.fail(failure);
             report
         });
     progress.clear();
-    report::print(&report, args.output)
+    report::print(&report, args.output.settings())
 }
 
-fn init_logging(args: &SourceArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
+fn init_logging(args: &CommonArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
     logging::start(&args.log.settings(args.debug), run_id, clock)?;
-    tracing::info!("collective-insights {} begins", env!("CARGO_PKG_VERSION"));
+    tracing::info!("collective-insights {} started", env!("CARGO_PKG_VERSION"));
     Ok(())
 }
 
-/// The settings in force, secrets masked: what is not set is left out.
+/// Logs the effective settings that have a value, secrets masked.
 fn log_settings(effective: &[EffectiveOption]) {
-    let set = effective.iter().filter(|setting| setting.origin != Origin::Unset);
-    let told: Vec<String> = set
-        .map(|setting| format!("{} {} ({})", setting.flag, setting.value, setting.origin))
+    let settings: Vec<String> = effective
+        .iter()
+        .filter(|option| option.origin != Origin::Unset)
+        .map(|option| format!("{} {} ({})", option.flag, option.value, option.origin))
         .collect();
-    tracing::info!("settings: {}", told.join(", "));
+    tracing::info!("settings: {}", settings.join(", "));
 }
 
-fn perform(
-    settings: &Settings,
+fn run_async(
+    run: &ResolvedRun,
     run_id: &str,
     clock: Clock,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    shutdown::block_on(async |stop| run::run(settings, run_id, clock, stop, progress).await)
+    shutdown::block_on(async |stop| {
+        run::run(&run.settings, run.source.as_ref(), run_id, clock, stop, progress).await
+    })
 }

@@ -21,7 +21,7 @@ use crate::recorded_future::{self, Client, Outcome};
 use crate::selection::Thresholds;
 use crate::shutdown::Shutdown;
 use crate::sources::crowdstrike::Address;
-use crate::sources::{SourceSettings, carbonblack, crowdstrike};
+use crate::sources::{Source, carbonblack, crowdstrike};
 use crate::window::Window;
 
 /// The statuses, how often the request was sent, and how it ended: `alerts` and `delivered` are successes,
@@ -105,32 +105,34 @@ RecordedFuture
 const SERVICES: [Service; 4] =
     [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack, Service::RecordedFuture];
 
-fn falcon(base: &Url) -> SourceSettings {
-    SourceSettings::CrowdStrike(crowdstrike::Settings {
+fn falcon(base: &Url) -> Box<dyn Source> {
+    Box::new(crowdstrike::Config {
         client_id: CLIENT_ID.into(),
         client_secret: CLIENT_SECRET.into(),
         member_cid: None,
         address: Address::Fixed(base.clone()),
         thresholds: Thresholds::default(),
+        concurrency: 1,
     })
 }
 
-fn carbon_black(base: &Url) -> SourceSettings {
-    SourceSettings::CarbonBlack(carbonblack::Settings {
+fn carbon_black(base: &Url) -> Box<dyn Source> {
+    Box::new(carbonblack::Config {
         base: base.clone(),
         org_key: CB_ORG.into(),
         secret: CB_SECRET.into(),
         api_id: CB_API_ID.into(),
         indicator: carbonblack::HashChoice::Process,
+        concurrency: 1,
     })
 }
 
-async fn read(http: &Http, source: SourceSettings) -> String {
+async fn read(http: &Http, source: &dyn Source) -> String {
     let window = Window {
         start: "2026-11-21T00:15:00Z".parse().unwrap(),
         end: "2026-11-22T00:15:00Z".parse().unwrap(),
     };
-    match source.reader(http, window, 1).next_page().await {
+    match source.reader(http, window).next_page().await {
         Ok(_) => "alerts".into(),
         Err(failure) => failure.kind.name().into(),
     }
@@ -156,8 +158,8 @@ async fn submit(http: &Http, base: &Url) -> String {
 
 async fn ask(http: &Http, service: Service, base: &Url) -> String {
     match service {
-        Service::FalconToken | Service::FalconAlerts => read(http, falcon(base)).await,
-        Service::CarbonBlack => read(http, carbon_black(base)).await,
+        Service::FalconToken | Service::FalconAlerts => read(http, falcon(base).as_ref()).await,
+        Service::CarbonBlack => read(http, carbon_black(base).as_ref()).await,
         Service::RecordedFuture => submit(http, base).await,
     }
 }

@@ -1,27 +1,25 @@
-//! The options in force, read off the very definitions that parsed them.
+//! The effective options of a command, from the definition that parsed them.
+
+use std::any::TypeId;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use secrecy::SecretString;
 
-use crate::settings::lookup::{
-    CB_API_ID, CB_SECRET, CS_CLIENT_ID, CS_CLIENT_SECRET, EffectiveOption, Origin, RF_API_KEY,
-};
+use crate::settings::{EffectiveOption, Origin};
 
-const SECRETS: [&str; 5] =
-    [RF_API_KEY.flag, CS_CLIENT_ID.flag, CS_CLIENT_SECRET.flag, CB_SECRET.flag, CB_API_ID.flag];
-
-/// Every option of the innermost command that was named.
+/// Returns every option of the innermost subcommand. An option in `resolved` is taken from there.
 pub(super) fn options(
     definition: &Command,
     matches: &ArgMatches,
     resolved: &[EffectiveOption],
 ) -> Vec<EffectiveOption> {
     let (mut command, mut matches) = (definition, matches);
-    while let Some((name, inner)) = matches.subcommand() {
-        let Some(found) = command.find_subcommand(name) else {
+    while let Some((name, submatches)) = matches.subcommand() {
+        let Some(subcommand) = command.find_subcommand(name) else {
             break;
         };
-        (command, matches) = (found, inner);
+        (command, matches) = (subcommand, submatches);
     }
     command
         .get_arguments()
@@ -34,8 +32,8 @@ pub(super) fn options(
 
 fn option(argument: &Arg, matches: &ArgMatches, resolved: &[EffectiveOption]) -> EffectiveOption {
     let flag = format!("--{}", argument.get_long().unwrap_or_default());
-    if let Some(found) = resolved.iter().find(|found| found.flag == flag) {
-        return found.clone();
+    if let Some(option) = resolved.iter().find(|option| option.flag == flag) {
+        return option.clone();
     }
     let id = argument.get_id().as_str();
     let origin = match matches.value_source(id) {
@@ -44,8 +42,8 @@ fn option(argument: &Arg, matches: &ArgMatches, resolved: &[EffectiveOption]) ->
         None => Origin::Unset,
     };
     let value = match argument.get_action() {
-        // Looked up always; should one ever not be, it is masked all the same.
-        _ if SECRETS.contains(&flag.as_str()) => String::new(),
+        // Secrets come from the lookup; mask them here too, in case one does not.
+        _ if is_secret(argument) => String::new(),
         ArgAction::SetTrue => matches.get_flag(id).to_string(),
         _ => matches
             .get_raw(id)
@@ -53,4 +51,8 @@ fn option(argument: &Arg, matches: &ArgMatches, resolved: &[EffectiveOption]) ->
             .unwrap_or_default(),
     };
     EffectiveOption { flag, value, origin }
+}
+
+fn is_secret(argument: &Arg) -> bool {
+    argument.get_value_parser().type_id() == TypeId::of::<SecretString>()
 }

@@ -1,28 +1,22 @@
 //! The options of `generate`.
 
-#![allow(
-    clippy::doc_markdown,
-    rustdoc::bare_urls,
-    reason = "these comments are the program's help, read in a terminal"
-)]
-
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-/// Options of `generate`.
+/// The options of `generate`.
 #[derive(Debug, Args)]
-pub struct GenerateArgs {
-    /// What to make.
+pub(crate) struct GenerateArgs {
+    /// What to generate.
     #[command(subcommand)]
-    pub what: Artifact,
+    pub artifact: Artifact,
 }
 
-/// What can be made.
+/// What can be generated.
 #[derive(Debug, Subcommand)]
-pub enum Artifact {
-    /// Print the completions of a shell
+pub(crate) enum Artifact {
+    /// Print completions for a shell
     Completions {
         /// The shell
         #[arg(value_enum, value_name = "SHELL", ignore_case = true)]
@@ -30,22 +24,22 @@ pub enum Artifact {
     },
     /// Print the man page, or write one for each command
     Man {
-        /// Write a page for each command to this folder
+        /// Write a page for each command to this directory
         ///
-        /// It is made if it is not there. Pages of the same names in it are replaced.
-        #[arg(long, value_name = "FOLDER")]
+        /// Creates the directory if needed and replaces pages of the same names.
+        #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
     /// Print a crontab line for each source
     Cron,
     /// Print or write hardened systemd units for each source
     Systemd {
-        /// Write the units to this folder
+        /// Write the units to this directory
         ///
-        /// It is made if it is not there. Units in it that were changed by hand are never replaced.
-        #[arg(long, value_name = "FOLDER")]
+        /// Creates the directory if needed. Units that were changed by hand are never replaced.
+        #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Print a commented exclusion file, to be kept and changed
+    /// Print a commented exclusion file as a starting point
     Exclusions,
 }

@@ -1,5 +1,4 @@
-//! The texts below the options: examples and exit codes. A line without indentation that ends with a colon is a
-//! heading, also in the man pages.
+//! The texts below the options in the help and in the man pages: examples and exit codes.
 
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
@@ -13,68 +12,42 @@ Exit codes:
   7    another run holds the ledger
   130, 143  interrupted by Ctrl-C, by SIGTERM";
 
-pub(super) const CROWDSTRIKE: &str = "\
-Examples:
-  Show what the last 24 hours would send, and send nothing:
-    collective-insights crowdstrike --dry-run
-  Without what is known to be good:
-    collective-insights crowdstrike --exclusion-file known-good.txt
-  From medium severity on:
-    collective-insights crowdstrike --min-severity medium
-  Everything from a certain moment on:
-    collective-insights crowdstrike --since 2026-11-01T00:00:00Z
-  Have Recorded Future check everything, and save nothing:
-    collective-insights crowdstrike --debug";
-
-pub(super) const CARBONBLACK: &str = "\
-Examples:
-  Show what the last 24 hours would send, and send nothing:
-    collective-insights carbonblack --dry-run
-  Without what is known to be good:
-    collective-insights carbonblack --exclusion-file known-good.txt
-  With the hashes of what was blocked:
-    collective-insights carbonblack --indicator blocked
-  Everything from a certain moment on:
-    collective-insights carbonblack --since 2026-11-01T00:00:00Z
-  Have Recorded Future check everything, and save nothing:
-    collective-insights carbonblack --debug";
-
 pub(super) const HISTORY: &str = "\
 Examples:
-  The last week:
+  Show the last week:
     collective-insights history --days 7
-  The indicators seen most in the last 90 days, as a list:
+  List the top indicators of the last 90 days:
     collective-insights history --days 90 --json | jq -r '.indicators[].value'";
 
 pub(super) const OUTBOX: &str = "\
 Examples:
-  What was refused, and in which words:
+  Show which indicators Recorded Future rejected, and why:
     collective-insights outbox list --quarantined
-  Send it again with the next run:
+  Send them again with the next run:
     collective-insights outbox retry";
 
 pub(super) const GENERATE: &str = "\
 Examples:
-  Completions:
+  Install completions:
     collective-insights generate completions bash \\
         > ~/.local/share/bash-completion/completions/collective-insights
     collective-insights generate completions zsh > \"${fpath[1]}/_collective-insights\"
-  Man pages:
+  Install man pages:
     collective-insights generate man --dir ~/.local/share/man/man1
-  A schedule, with cron or with systemd:
+  Schedule daily runs with cron or systemd:
     collective-insights generate cron
     collective-insights generate systemd --dir /etc/systemd/system
-  An exclusion file:
+  Start an exclusion file:
     collective-insights generate exclusions > known-good.txt";
 
 pub(super) const FIRST_STEPS: &str = "\
 Examples:
-  See first what would be sent:
+  Show what would be sent, without sending it:
     collective-insights crowdstrike --dry-run
-  Send it, and see how it stands:
+  Send it, and show the result:
     collective-insights crowdstrike
     collective-insights status
-  Every day, with cron or with systemd:
+  Schedule daily runs with cron or systemd:
     collective-insights generate cron
     collective-insights generate systemd";
 

@@ -1,33 +1,21 @@
-//! The Python scripts' own flags, as separate arguments: `-ccid ID`, not `-ccid=ID`.
+//! The flags of the Python scripts, as separate arguments: `-ccid ID`, not `-ccid=ID`.
 
 use std::ffi::OsString;
 
-/// The scripts' flags of several letters behind one hyphen, and what they are called here. (`-k`, `-l`
-/// and `--debug` have the same name in both.)
-const CROWDSTRIKE: [(&str, &str); 3] =
-    [("-ccid", "--client-id"), ("-ccs", "--client-secret"), ("-ef", "--exclusion-file")];
-const CARBONBLACK: [(&str, &str); 5] = [
-    ("-co", "--org-id"),
-    ("-ch", "--hostname"),
-    ("-cs", "--secret"),
-    ("-cid", "--api-id"),
-    ("-ef", "--exclusion-file"),
-];
+use super::source_command::SourceCommand;
 
-/// Replaces the scripts' flags behind the subcommand they belong to.
+/// Replaces the scripts' flags of several letters after the source that they belong to. (`-k`, `-l`
+/// and `--debug` did not change.)
 pub(super) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let named = |name: &str| arguments.iter().skip(1).take(1).any(|argument| argument == name);
-    let flags: &[(&str, &str)] = if named("crowdstrike") {
-        &CROWDSTRIKE
-    } else if named("carbonblack") {
-        &CARBONBLACK
-    } else {
-        &[]
+    let source = arguments.get(1).and_then(|name| name.to_str()).and_then(SourceCommand::from_name);
+    let Some(source) = source else {
+        return arguments;
     };
+    let flags = source.args().0.legacy_flags();
     for argument in arguments.iter_mut().skip(2) {
-        if let Some((_, name)) = flags.iter().find(|(old, _)| argument == old) {
-            *argument = OsString::from(name);
+        if let Some((_, flag)) = flags.iter().find(|(old, _)| argument == old) {
+            *argument = OsString::from(flag);
         }
     }
     arguments
@@ -43,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn each_flag_is_translated_behind_its_own_subcommand() {
+    fn each_flag_is_translated_after_its_own_source() {
         assert_eq!(
             translated("ci crowdstrike -k K -ccid I -ccs S"),
             "ci crowdstrike -k K --client-id I --client-secret S"

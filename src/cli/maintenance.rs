@@ -1,34 +1,34 @@
-//! The options of the commands that check, look and tend.
+//! The options of `check` and of the commands that work on the ledger.
 
 #![allow(
     clippy::doc_markdown,
     rustdoc::bare_urls,
-    reason = "these comments are the program's help, read in a terminal"
+    reason = "the doc comments of the arguments are help texts, read in a terminal"
 )]
 
 use clap::{Args, ColorChoice, Subcommand};
 
-use super::commands::{CarbonblackArgs, CrowdstrikeArgs};
 use super::run_args::LedgerArgs;
+use super::source_command::SourceCommand;
 
-/// Options of `check`.
+/// The options of `check`.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// What to check; without it, every source that is configured by variables.
+pub(crate) struct CheckArgs {
+    /// The source to check; every configured source if none is given.
     #[command(subcommand)]
-    pub source: Option<CheckSource>,
-    /// Ask no service: settings, files and ledger only
+    pub source: Option<SourceCommand>,
+    /// Send no request: check configuration, files and ledger only
     #[arg(long, global = true)]
     pub offline: bool,
-    /// Show each setting and where it came from; check nothing
+    /// Show each option and where its value came from; check nothing
     #[arg(long, global = true)]
     pub show_config: bool,
-    /// One JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(id = "check_json", long = "json")]
-    pub json: bool,
-    /// Colours: auto, always or never
+    json: bool,
+    /// Colors: auto, always or never
     ///
-    /// With auto, on a terminal and without NO_COLOR.
+    /// auto uses colors on a terminal if NO_COLOR is not set.
     #[arg(
         id = "check_color",
         long = "color",
@@ -38,113 +38,101 @@ pub struct CheckArgs {
         ignore_case = true,
         hide_possible_values = true
     )]
-    pub color: ColorChoice,
+    color: ColorChoice,
 }
 
 impl CheckArgs {
-    /// When colours are used: what is said after the source counts before what is said ahead of it.
-    #[must_use]
-    pub fn color(&self) -> ColorChoice {
-        let source = match &self.source {
-            Some(CheckSource::Crowdstrike(args)) => args.common.output.color,
-            Some(CheckSource::Carbonblack(args)) => args.common.output.color,
-            None => ColorChoice::Auto,
-        };
-        match source {
-            ColorChoice::Auto => self.color,
-            ColorChoice::Always | ColorChoice::Never => source,
+    /// Whether to print JSON: given before or after the source.
+    pub(crate) fn json(&self) -> bool {
+        self.json || self.source.as_ref().is_some_and(|source| source.args().1.output.json)
+    }
+
+    /// When to use colors. The option after the source takes precedence over the one before it.
+    pub(crate) fn color(&self) -> ColorChoice {
+        match self.source.as_ref().map(|source| source.args().1.output.color) {
+            None | Some(ColorChoice::Auto) => self.color,
+            Some(color) => color,
         }
     }
 }
 
-/// The source to check.
-#[derive(Debug, Subcommand)]
-pub enum CheckSource {
-    /// Check CrowdStrike Falcon, with the options of `crowdstrike`
-    #[command(disable_help_flag = true)]
-    Crowdstrike(Box<CrowdstrikeArgs>),
-    /// Check Carbon Black Cloud, with the options of `carbonblack`
-    #[command(disable_help_flag = true)]
-    Carbonblack(Box<CarbonblackArgs>),
-}
-
-/// Options of `status`.
+/// The options of `status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Where the ledger is.
+pub(crate) struct StatusArgs {
+    /// The ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
-    /// One JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }
 
-/// Options of `history`.
+/// The options of `history`.
 #[derive(Debug, Args)]
-pub struct HistoryArgs {
-    /// How many days to look back
+pub(crate) struct HistoryArgs {
+    /// Number of days to show
     ///
-    /// From 1 to 400, today among them. Runs and techniques are remembered for 400 days, indicators for 90.
+    /// From 1 to 400, including today. Runs and techniques are kept for 400 days, indicators for 90.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub days: u32,
-    /// Where the ledger is.
+    /// The ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
-    /// One JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }
 
-/// Options of `outbox`.
+/// The options of `outbox`.
 #[derive(Debug, Args)]
-pub struct OutboxArgs {
-    /// What to do with it.
+pub(crate) struct OutboxArgs {
+    /// What to do.
     #[command(subcommand)]
     pub action: OutboxAction,
 }
 
-/// What to do with what has not been delivered.
+/// What to do with undelivered indicators.
 #[derive(Debug, Subcommand)]
-pub enum OutboxAction {
-    /// Show what waits and what is in quarantine
+pub(crate) enum OutboxAction {
+    /// List queued and quarantined indicators
     List {
-        /// Which of it.
+        /// Which entries.
         #[command(flatten)]
         which: EntryFilterArgs,
-        /// One JSON document instead of text
+        /// Print one JSON document instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Let what is in quarantine wait again: the next run sends it
+    /// Requeue quarantined indicators for the next run
     Retry {
-        /// Which of it.
+        /// Which entries.
         #[command(flatten)]
         which: EntryFilterArgs,
     },
-    /// Print the items as JSON, as they would be sent
+    /// Print the indicators as JSON, as they would be sent
     Export {
-        /// Which of it.
+        /// Which entries.
         #[command(flatten)]
         which: EntryFilterArgs,
     },
-    /// Drop it: it is never sent
+    /// Drop indicators, so that they are never sent
     Drop {
-        /// Which of it.
+        /// Which entries.
         #[command(flatten)]
         which: EntryFilterArgs,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Which part of the outbox.
+/// Selects entries of the outbox.
 #[derive(Debug, Args)]
-pub struct EntryFilterArgs {
-    /// Only what is in quarantine
+pub(crate) struct EntryFilterArgs {
+    /// Only quarantined indicators
     #[arg(long)]
     pub quarantined: bool,
-    /// Where the ledger is.
+    /// The ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
 }

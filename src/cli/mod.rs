@@ -1,4 +1,4 @@
-//! The command line: its definitions, the older scripts' flags, and one validated [`Settings`].
+//! The command line: its definition, the flags of the Python scripts, and the settings it leads to.
 
 mod commands;
 mod effective;
@@ -7,29 +7,41 @@ mod help_text;
 mod legacy_flags;
 mod maintenance;
 mod run_args;
+mod source_command;
 mod value_parsers;
 
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
+use self::commands::Cli;
+pub(crate) use self::commands::Command;
+pub(crate) use self::generate::{Artifact, GenerateArgs};
+pub(crate) use self::maintenance::{
+    CheckArgs, EntryFilterArgs, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs,
+};
+pub(crate) use self::run_args::CommonArgs;
+pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 use crate::settings::EffectiveOption;
 
-pub use self::commands::{CarbonblackArgs, Cli, Command, CrowdstrikeArgs};
-pub use self::generate::{Artifact, GenerateArgs};
-pub use self::maintenance::{
-    CheckArgs, CheckSource, EntryFilterArgs, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs,
-};
-pub use self::run_args::{LogArgs, OutputArgs, SourceArgs};
+/// The name of the program, also in file names and completions.
+pub(crate) const NAME: &str = "collective-insights";
 
-/// The command line's definition, for those who make something of it.
+/// Returns the definition of the command line.
 #[must_use]
 pub fn definition() -> clap::Command {
-    with_exit_codes(Cli::command())
+    with_exit_codes(Cli::command().mut_subcommand("check", |check| {
+        // Here the sources are checked, not run: their own descriptions and examples do not apply.
+        check.mut_subcommands(|source| {
+            let about = format!("Check one source, with the options of `{}`", source.get_name());
+            source.about(about).long_about(Resettable::Reset).after_long_help(Resettable::Reset)
+        })
+    }))
 }
 
-/// Adds the exit codes to `--help` of a command and its subcommands; `-h` has to stay one screen.
+/// Adds the exit codes to `--help` of a command and its subcommands. `-h` has to fit on a screen.
 fn with_exit_codes(command: clap::Command) -> clap::Command {
     let text = match command.get_after_long_help() {
         Some(examples) => format!("{examples}\n\n{}", help_text::EXIT_CODES),
@@ -38,72 +50,132 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
     command.after_long_help(text).mut_subcommands(with_exit_codes)
 }
 
-/// A command line that was read.
+/// A parsed command line.
 #[derive(Debug)]
 pub struct Parsed {
-    /// What it says.
-    pub cli: Cli,
+    /// The command.
+    pub(crate) command: Command,
     matches: ArgMatches,
 }
 
 impl Parsed {
-    /// Every option of the innermost command with its value and where that came from, fit to be shown.
-    /// `resolved` takes precedence: those may come from elsewhere.
-    #[must_use]
-    pub fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
+    /// Returns the source that is run or checked.
+    pub(crate) const fn source(&self) -> Option<&SourceCommand> {
+        match &self.command {
+            Command::Source(source) => Some(source),
+            Command::Check(args) => args.source.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Returns every option of the innermost subcommand with its effective value, safe to show. An
+    /// option in `resolved` is taken from there, because it can come from outside the command line.
+    pub(crate) fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
         effective::options(&definition(), &self.matches, resolved)
     }
 }
 
-/// Reads the arguments, the older scripts' flags among them.
+/// Parses the arguments, including the flags of the Python scripts.
 ///
 /// # Errors
-/// With clap's message where they cannot be read, and for `--help` and `--version`. A stray word and a
-/// value that looks like a secret are not repeated in it: a flag was forgotten or mistaken.
+/// When they cannot be parsed, and for `--help` and `--version`. The message does not repeat a stray
+/// word or a value that looks like a secret: probably its flag is missing or misspelled.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     let arguments = legacy_flags::translate(arguments);
     definition()
         .try_get_matches_from(arguments)
-        .and_then(|matches| Ok(Parsed { cli: Cli::from_arg_matches(&matches)?, matches }))
+        .and_then(|matches| {
+            Ok(Parsed { command: Cli::from_arg_matches(&matches)?.command, matches })
+        })
         .map_err(without_secrets)
 }
 
+/// Parses a command line for each source that consists of its name only.
+///
+/// # Errors
+/// When a source requires an argument.
+pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, clap::Error> {
+    SourceCommand::names().iter().map(|name| parse([NAME, name].map(OsString::from))).collect()
+}
+
 fn without_secrets(mut error: clap::Error) -> clap::Error {
-    let unshown =
-        |word: &str| ContextValue::String(format!("({word}; not shown, it may be a secret)"));
+    let hidden =
+        |what: &str| ContextValue::String(format!("({what}; not shown, it may be a secret)"));
     match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(text)))
             if !text.starts_with('-') || may_be_secret(text) =>
         {
-            error.insert(ContextKind::InvalidArg, unshown("a word that is no option"));
+            error.insert(ContextKind::InvalidArg, hidden("a word that is not an option"));
             error.remove(ContextKind::SuggestedArg);
         }
         (ErrorKind::InvalidSubcommand, _) => {
-            error.insert(ContextKind::InvalidSubcommand, unshown("a word that is no command"));
+            error.insert(ContextKind::InvalidSubcommand, hidden("a word that is not a command"));
         }
         _ => {}
     }
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
         && may_be_secret(value)
     {
-        error.insert(ContextKind::InvalidValue, unshown("a word of letters and digits"));
+        error.insert(ContextKind::InvalidValue, hidden("a word of letters and digits"));
     }
     error
 }
 
-/// Whether a refused value holds a word that could be a key: one of digits and letters, as long as the
-/// shortest key, or longer where it is joined by hyphens. Keys come with others joined to them, as in
-/// `secret/id` and `key:value`.
+/// Whether a rejected value contains a word that could be a key: letters and digits, at least as long
+/// as the shortest key. Keys can be joined to other words, as in `secret/id` and `key:value`.
 fn may_be_secret(value: &str) -> bool {
-    const SHORTEST: usize = 10;
-    const SHORTEST_JOINED: usize = 16;
+    const MIN_LENGTH: usize = 10;
+    /// For words with hyphens and underscores, such as `us-gov-west-1`.
+    const MIN_LENGTH_HYPHENATED: usize = 16;
     value.split(['/', ':', '.', '=']).any(|word| {
         let has = |kind: fn(&char) -> bool| word.chars().any(|char| kind(&char));
-        let shortest =
-            if has(|char| matches!(char, '-' | '_')) { SHORTEST_JOINED } else { SHORTEST };
-        word.len() >= shortest
+        let min_length =
+            if has(|char| matches!(char, '-' | '_')) { MIN_LENGTH_HYPHENATED } else { MIN_LENGTH };
+        word.len() >= min_length
             && has(char::is_ascii_digit)
             && has(char::is_ascii_alphabetic)
             && !has(|char| char.is_whitespace())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::lookup::Lookup;
+
+    #[test]
+    fn every_source_parses_from_its_bare_name() {
+        let names: Vec<&str> = parse_each_source()
+            .unwrap()
+            .iter()
+            .map(|parsed| parsed.source().unwrap().args().0.info().name)
+            .collect();
+        assert_eq!(names, SourceCommand::names());
+    }
+
+    #[test]
+    fn the_help_names_the_variable_of_each_setting() {
+        let definition = definition();
+        for parsed in parse_each_source().unwrap() {
+            let source = parsed.source().unwrap();
+            let mut lookup = Lookup::without_environment();
+            source.look_up(&mut lookup);
+            let expected: Vec<String> =
+                lookup.settings().iter().map(|setting| setting.names.to_string()).collect();
+            let command = definition.find_subcommand(source.args().0.info().name).unwrap();
+            let named: Vec<String> = command
+                .get_arguments()
+                .filter_map(|argument| {
+                    let help = argument.get_help()?.to_string();
+                    let (_, variable) = help.strip_suffix(']')?.split_once(" [env: ")?;
+                    Some(format!("--{} ({variable})", argument.get_long()?))
+                })
+                .collect();
+            let sorted = |mut names: Vec<String>| {
+                names.sort();
+                names
+            };
+            assert_eq!(sorted(named), sorted(expected));
+        }
+    }
 }

@@ -1,172 +1,240 @@
-//! The options that both sources have.
+//! The options of every source.
 
 #![allow(
     clippy::doc_markdown,
     rustdoc::bare_urls,
-    reason = "these comments are the program's help, read in a terminal"
+    reason = "the doc comments of the arguments are help texts, read in a terminal"
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, ColorChoice};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::value_parsers::{self, LogLevel};
+use crate::http;
 use crate::logging::{Format, LogSettings};
-use crate::settings::Mode;
+use crate::recorded_future;
+use crate::report::Output;
+use crate::settings::lookup::{Lookup, Names, non_blank};
+use crate::settings::{LedgerChoice, Mode, RequestedSpan, Settings, base_url};
 
-/// Options of both sources.
+const RF_API_KEY: Names =
+    Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"] };
+const RF_API_URL: Names = Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &[] };
+const RF_API_URL_DEFAULT: &str = "https://api.recordedfuture.com";
+
+/// The options of a run: those of the vendor and those of every source.
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
-pub struct SourceArgs {
+pub(crate) struct RunArgs<A: Args> {
+    /// The options of the vendor.
+    #[command(flatten)]
+    pub vendor: A,
+    /// The options of every source.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// The options of every source.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct CommonArgs {
     /// Recorded Future API key [env: RF_API_KEY]
-    #[arg(short = 'k', long, value_name = "KEY", value_parser = value_parsers::secret, help_heading = "Delivery")]
-    pub rf_api_key: Option<SecretString>,
-    /// Recorded Future's address [env: RF_API_URL]
+    #[arg(short = 'k', long, value_name = "KEY", help_heading = "Delivery")]
+    rf_api_key: Option<SecretString>,
+    /// Recorded Future base URL [env: RF_API_URL]
     ///
     /// [default: https://api.recordedfuture.com]
     #[arg(long, value_name = "URL", help_heading = "Delivery")]
-    pub rf_api_url: Option<String>,
-    /// An organization to see it; repeatable
+    rf_api_url: Option<String>,
+    /// Organization that receives the detections
     ///
-    /// [default: all of the key's user]
+    /// Can be given several times. [default: all of the key's user]
     #[arg(long, value_name = "ID", help_heading = "Delivery")]
-    pub organization_id: Vec<String>,
-    /// Read the last N hours
+    organization_id: Vec<String>,
+    /// Read the alerts of the last N hours
     ///
-    /// From 1 to 8760. A run that comes after missed ones also reads what they missed.
+    /// From 1 to 8760. A run after missed ones also reads the alerts that they missed.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8760), conflicts_with = "since", help_heading = "Selection")]
-    pub hours: u32,
-    /// Read from this time on, instead of --hours
+    hours: u32,
+    /// Read alerts since this time
     ///
-    /// Exactly: nothing is caught up. In RFC 3339 with its time zone, for example 2026-11-21T00:15:00Z.
+    /// Instead of --hours; alerts that earlier runs missed are not added. In RFC 3339 format with a time zone, for
+    /// example 2026-11-21T00:15:00Z.
     #[arg(long, value_name = "TIME", value_parser = value_parsers::instant, help_heading = "Selection")]
-    pub since: Option<DateTime<Utc>>,
-    /// Read up to this time [default: now]
+    since: Option<DateTime<Utc>>,
+    /// Read alerts before this time [default: now]
     ///
-    /// In the same form as the beginning, without which it says nothing.
+    /// Same format as --since; requires --since.
     #[arg(long, value_name = "TIME", value_parser = value_parsers::instant, requires = "since", help_heading = "Selection")]
-    pub until: Option<DateTime<Utc>>,
-    /// How far a late run looks back
+    until: Option<DateTime<Utc>>,
+    /// Maximum days to catch up
     ///
-    /// In days, from 1 to 365: as far back a run reads what earlier ones missed.
+    /// After missed runs, alerts of up to this many days are read. From 1 to 365.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=365), help_heading = "Selection")]
-    pub max_catch_up: u32,
-    /// Indicators never to send, one a line
+    max_catch_up: u32,
+    /// Indicators that are never sent, one per line
     ///
-    /// `collective-insights generate exclusions` prints one with every form a line can have.
+    /// `collective-insights generate exclusions` prints a file that shows every form of a line.
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
-    pub exclusion_file: Option<PathBuf>,
-    /// Submissions a request
+    exclusion_file: Option<PathBuf>,
+    /// Maximum indicators per request
     ///
     /// From 1 to 15000.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=15000), help_heading = "Delivery")]
-    pub batch_size: u32,
-    /// Submissions a UTC day
+    batch_size: u32,
+    /// Maximum indicators per UTC day
     ///
-    /// With this API key, over all sources of one ledger; 0 for no limit. What is beyond it waits for the next run.
+    /// For this API key, over all sources of one ledger; 0 for no limit. Indicators above the limit stay queued for
+    /// the next run.
     #[arg(long, value_name = "N", default_value_t = 15000, help_heading = "Delivery")]
-    pub daily_limit: u32,
-    /// Minutes for the whole run
+    daily_limit: u32,
+    /// Maximum run time in minutes
     ///
-    /// From 1 to 1440. What is not done by then is left to the next run.
+    /// From 1 to 1440. The next run continues where this one stops.
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440), help_heading = "Delivery")]
     pub deadline: u32,
-    /// Pages asked for side by side [default: 8 or 4]
-    ///
-    /// 8 for CrowdStrike, 4 for Carbon Black; 1 to 32. Fewer go side by side after a service asked to slow down.
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u8).range(1..=32),
-        help_heading = "Source"
-    )]
-    pub concurrency: Option<u8>,
     /// The network.
     #[command(flatten)]
-    pub network: NetworkArgs,
-    /// Send again what was delivered before
+    network: NetworkArgs,
+    /// Send indicators again that were delivered before
     #[arg(long, help_heading = "Delivery")]
-    pub resend: bool,
-    /// Send nothing; show what would be sent
+    resend: bool,
+    /// Show what would be sent, without sending it
     ///
-    /// The vendor is read, Recorded Future is not asked, and nothing is remembered.
+    /// Reads the vendor's alerts, sends no request to Recorded Future and records nothing in the ledger.
     #[arg(short = 'n', long, help_heading = "Delivery")]
-    pub dry_run: bool,
-    /// Troubleshoot; Recorded Future saves nothing
+    dry_run: bool,
+    /// Test mode: Recorded Future stores nothing
     ///
-    /// Everything is logged, also on stderr. Recorded Future checks what is sent without saving it, and nothing is
-    /// remembered here.
+    /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the ledger. The log
+    /// is verbose and also goes to stderr.
     #[arg(long, help_heading = "Log and output")]
     pub debug: bool,
-    /// Where the ledger is.
+    /// The ledger.
     #[command(flatten, next_help_heading = "Delivery")]
-    pub ledger: LedgerArgs,
-    /// Do without memory and later retries
+    ledger: LedgerArgs,
+    /// Run without the ledger
     ///
-    /// What is refused or cannot be sent is lost, and a detection that is read again is sent again.
+    /// No deduplication, no retry by later runs: an alert that is read again is sent again, and what is rejected or
+    /// cannot be sent is lost.
     #[arg(long, conflicts_with = "ledger", help_heading = "Delivery")]
-    pub no_ledger: bool,
+    no_ledger: bool,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
-    /// What stdout gets.
+    /// The output.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Print help (--help tells more)
-    // Its own, so that it stands at the end instead of under a heading of its own at the top.
+    /// Print help (--help prints more)
+    // Defined here so that it is listed last instead of under a heading of its own at the top.
     #[arg(short, long, action = clap::ArgAction::Help, help_heading = "Log and output")]
     help: Option<bool>,
 }
 
-impl SourceArgs {
-    /// What the run does with what it selected.
-    #[must_use]
-    pub const fn mode(&self) -> Mode {
+impl CommonArgs {
+    /// Returns what the run does with the selected indicators.
+    pub(crate) const fn mode(&self) -> Mode {
         match (self.dry_run, self.debug) {
             (true, _) => Mode::DryRun,
             (false, true) => Mode::Debug,
             (false, false) => Mode::Live,
         }
     }
+
+    /// Returns the settings; `None` if one is missing or not valid.
+    pub(super) fn resolve(&self, lookup: &mut Lookup) -> Option<Settings> {
+        Some(Settings {
+            recorded_future: self.recorded_future(lookup)?,
+            span: match self.since {
+                Some(since) => RequestedSpan::Exact { since, until: self.until },
+                None => RequestedSpan::Hours(self.hours),
+            },
+            max_catch_up: TimeDelta::days(self.max_catch_up.into()),
+            exclusion_file: self.exclusion_file.clone(),
+            batch_size: usize::try_from(self.batch_size).unwrap_or(usize::MAX),
+            daily_limit: (self.daily_limit > 0).then(|| self.daily_limit.into()),
+            deadline: Duration::from_mins(self.deadline.into()),
+            network: http::Options {
+                ca_cert: self.network.ca_cert.clone(),
+                connect_timeout: Duration::from_secs(self.network.connect_timeout.into()),
+                timeout: Duration::from_secs(self.network.timeout.into()),
+            },
+            resend: self.resend,
+            mode: self.mode(),
+            ledger: if self.no_ledger {
+                LedgerChoice::None
+            } else {
+                LedgerChoice::File(self.ledger.ledger.clone())
+            },
+        })
+    }
+
+    fn recorded_future(&self, lookup: &mut Lookup) -> Option<recorded_future::Settings> {
+        let token = lookup.secret(&RF_API_KEY, self.rf_api_key.as_ref());
+        let url = lookup.defaulted(&RF_API_URL, self.rf_api_url.as_deref(), RF_API_URL_DEFAULT);
+        let token = token?;
+        warn_if_unusual(&token);
+        let mut organization_ids: Vec<String> = self
+            .organization_id
+            .iter()
+            .filter_map(|id| non_blank(Some(id)))
+            .map(str::to_owned)
+            .collect();
+        organization_ids.sort();
+        organization_ids.dedup();
+        let base = lookup.accept(base_url(&url, &RF_API_URL, RF_API_URL_DEFAULT))?;
+        Some(recorded_future::Settings { base, token, organization_ids })
+    }
+}
+
+fn warn_if_unusual(token: &SecretString) {
+    let plain = token.expose_secret();
+    let is_usual = plain.len() == 32
+        && plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_usual {
+        tracing::warn!(
+            "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; it is used as it is"
+        );
+    }
 }
 
 /// The network.
 #[derive(Debug, Args)]
-pub struct NetworkArgs {
-    /// Certificates to trust beside the system's
+struct NetworkArgs {
+    /// Additional CA certificates to trust (PEM)
     ///
-    /// A PEM file, for example with an inspecting proxy's certificate.
+    /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting proxy.
     #[arg(long, value_name = "FILE", help_heading = "Delivery")]
-    pub ca_cert: Option<PathBuf>,
-    /// Seconds to connect
+    ca_cert: Option<PathBuf>,
+    /// Connection timeout in seconds
     ///
     /// From 1 to 300.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), hide_short_help = true, help_heading = "Delivery")]
-    pub connect_timeout: u16,
-    /// Seconds a request may take
+    connect_timeout: u16,
+    /// Request timeout in seconds
     ///
-    /// Its whole answer included; from 1 to 3600.
+    /// Includes the complete response. From 1 to 3600.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true, help_heading = "Delivery")]
-    pub timeout: u16,
+    timeout: u16,
 }
 
-/// Where the ledger is.
+/// The ledger.
 #[derive(Debug, Args)]
-pub struct LedgerArgs {
-    /// The ledger
+pub(crate) struct LedgerArgs {
+    /// Ledger file
     ///
-    /// The file that remembers what was sent and what waits. It is made by the first run, and one run at a time has
-    /// it.
+    /// Records what was sent and what is still queued. Created by the first run; locked by one run at a time.
     #[arg(long, value_name = "FILE", default_value = "collective-insights.db")]
     pub ledger: PathBuf,
 }
 
 /// The log.
 #[derive(Debug, Args)]
-pub struct LogArgs {
-    /// How much to log
+pub(crate) struct LogArgs {
+    /// Log level
     ///
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL.
     #[arg(
@@ -179,8 +247,8 @@ pub struct LogArgs {
         hide_possible_values = true,
         help_heading = "Log and output"
     )]
-    pub log_level: LogLevel,
-    /// The log
+    log_level: LogLevel,
+    /// Log file
     #[arg(
         long,
         value_name = "FILE",
@@ -188,29 +256,31 @@ pub struct LogArgs {
         help_heading = "Log and output"
     )]
     pub log_file: PathBuf,
-    /// Begin a new log beyond this size
+    /// Size at which the log is rotated
     ///
-    /// A number of bytes, or of KiB, MiB or GiB; 1KiB at least.
+    /// In bytes, KiB, MiB or GiB; at least 1KiB.
     #[arg(
         long,
         value_name = "SIZE",
         default_value = "10MiB",
         value_parser = value_parsers::size,
-        hide_short_help = true, help_heading = "Log and output"
+        hide_short_help = true,
+        help_heading = "Log and output"
     )]
-    pub log_max_size: u64,
-    /// Older logs to keep
+    log_max_size: u64,
+    /// Number of rotated logs to keep
     ///
-    /// 1 to 99. The youngest has the number 1.
+    /// From 1 to 99. The newest has the suffix .1.
     #[arg(
         long,
         value_name = "N",
         default_value_t = 5,
         value_parser = clap::value_parser!(u8).range(1..=99),
-        hide_short_help = true, help_heading = "Log and output"
+        hide_short_help = true,
+        help_heading = "Log and output"
     )]
-    pub log_keep: u8,
-    /// How a log line looks, text or json
+    log_keep: u8,
+    /// Format of log lines: text or json
     #[arg(
         long,
         value_name = "FORMAT",
@@ -220,13 +290,12 @@ pub struct LogArgs {
         hide_possible_values = true,
         help_heading = "Log and output"
     )]
-    pub log_format: Format,
+    log_format: Format,
 }
 
 impl LogArgs {
-    /// What the log is to be.
-    #[must_use]
-    pub fn settings(&self, debug: bool) -> LogSettings<'_> {
+    /// Returns the settings of the log. `debug` logs everything, also to stderr.
+    pub(crate) fn settings(&self, debug: bool) -> LogSettings<'_> {
         LogSettings {
             file: Some(&self.log_file),
             max_size: self.log_max_size,
@@ -238,18 +307,18 @@ impl LogArgs {
     }
 }
 
-/// What stdout gets.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct OutputArgs {
-    /// One JSON document instead of text
+/// The output.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Print one JSON document instead of text
     #[arg(long, help_heading = "Log and output")]
     pub json: bool,
-    /// Nothing on stdout when all is well, and no progress
+    /// Print nothing on success, and no progress
     #[arg(short, long, conflicts_with = "json", help_heading = "Log and output")]
-    pub quiet: bool,
-    /// Colours: auto, always or never
+    quiet: bool,
+    /// Colors: auto, always or never
     ///
-    /// With auto, on a terminal and without NO_COLOR.
+    /// auto uses colors on a terminal if NO_COLOR is not set.
     #[arg(
         long,
         value_name = "WHEN",
@@ -260,4 +329,11 @@ pub struct OutputArgs {
         help_heading = "Log and output"
     )]
     pub color: ColorChoice,
+}
+
+impl OutputArgs {
+    /// Returns how the report is printed.
+    pub(crate) const fn settings(&self) -> Output {
+        Output { json: self.json, quiet: self.quiet, color: self.color }
+    }
 }

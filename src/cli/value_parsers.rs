@@ -1,30 +1,27 @@
-//! Parsers of single values. Each refusal names the range and gives an example.
-
-use std::convert::Infallible;
+//! Parsers of single values. Each error names the accepted form and gives an example.
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use secrecy::SecretString;
 use tracing::Level;
 
-/// The log's levels, by the names the scripts took.
+/// The log levels, named as in the Python scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "UPPER")]
-pub enum LogLevel {
-    /// Everything, each request included.
+pub(crate) enum LogLevel {
+    /// Everything, including each request.
     Debug,
-    /// What a run does, and its numbers.
+    /// The steps and numbers of a run.
     Info,
-    /// What a person should look at.
+    /// Events that need attention.
     Warning,
-    /// What ended a run.
+    /// Failures.
     Error,
     /// The same as ERROR.
     Critical,
 }
 
 impl LogLevel {
-    /// The level in the log's own terms.
+    /// Returns the corresponding level of `tracing`.
     pub(super) const fn level(self) -> Level {
         match self {
             Self::Debug => Level::DEBUG,
@@ -35,29 +32,9 @@ impl LogLevel {
     }
 }
 
-/// A secret: any text.
-#[allow(clippy::unnecessary_wraps, reason = "clap's value parsers return a Result")]
-pub(super) fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(SecretString::from(text))
-}
-
-/// A least severity: a number, or the name of a band (its lower end).
-pub(super) fn severity(text: &str) -> Result<u8, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "informational" => Ok(0),
-        "low" => Ok(20),
-        "medium" => Ok(40),
-        "high" => Ok(60),
-        "critical" => Ok(80),
-        other => other.parse().ok().filter(|number| *number <= 100).ok_or_else(|| {
-            "a severity is a number from 0 to 100 or one of informational, low, medium, high, critical; for example 60 or high".into()
-        }),
-    }
-}
-
-/// A size in bytes, at least one KiB.
+/// Parses a size in bytes, at least 1 KiB.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    const SMALLEST: u64 = 1024;
+    const MIN_BYTES: u64 = 1024;
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
     let factor: Option<u64> = match unit.as_str() {
@@ -68,15 +45,15 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         _ => None,
     };
     let bytes = factor.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor));
-    bytes.filter(|bytes| *bytes >= SMALLEST).ok_or_else(|| {
-        "a size is a number of bytes, or of KiB, MiB or GiB, and at least 1KiB; for example 10MiB".into()
+    bytes.filter(|bytes| *bytes >= MIN_BYTES).ok_or_else(|| {
+        "a size is a number of bytes, KiB, MiB or GiB, and at least 1KiB; for example 10MiB".into()
     })
 }
 
-/// An instant.
+/// Parses a point in time.
 pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| {
-        "a time is RFC 3339 with its time zone; for example 2026-11-21T00:15:00Z".into()
+        "a time is in RFC 3339 format with a time zone; for example 2026-11-21T00:15:00Z".into()
     })
 }
 
@@ -103,24 +80,6 @@ mod tests {
             "99999999999GiB",
         ] {
             assert!(size(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn severities_are_numbers_or_bands() {
-        for (text, least) in [
-            ("0", 0),
-            ("100", 100),
-            ("informational", 0),
-            ("Low", 20),
-            ("MEDIUM", 40),
-            ("high", 60),
-            ("critical", 80),
-        ] {
-            assert_eq!(severity(text), Ok(least), "{text}");
-        }
-        for text in ["101", "-1", "", "severe", "6.5"] {
-            assert!(severity(text).is_err(), "{text}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The commands that are not runs: check, status, history, outbox and generate.
+//! The commands, except for the run of a source.
 
-pub mod check;
-pub mod generate;
+pub(crate) mod check;
+pub(crate) mod generate;
 mod history;
 mod outbox;
 mod status;
@@ -11,13 +11,13 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-pub use self::history::history;
-pub use self::outbox::outbox;
-pub use self::status::status;
+pub(crate) use self::history::history;
+pub(crate) use self::outbox::outbox;
+pub(crate) use self::status::status;
 use crate::failure::Failure;
 use crate::report;
 
-/// Prints the output of a command, or its failure, and returns the exit code.
+/// Prints the output of a command, or its failure.
 fn print_result(result: Result<String, Failure>) -> ExitCode {
     match result {
         Ok(text) => {
@@ -29,7 +29,7 @@ fn print_result(result: Result<String, Failure>) -> ExitCode {
 }
 
 fn no_ledger_message(path: &Path) -> String {
-    format!("there is no ledger {} yet; the first run creates it\n", path.display())
+    format!("the ledger {} does not exist yet; the first run creates it\n", path.display())
 }
 
 /// Formats a count with its noun: `1 indicator`, `2 indicators`.

@@ -9,17 +9,28 @@ mod text;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::ColorChoice;
 use serde_json::value::RawValue;
 
 pub use self::counts::Counts;
 use self::progress::Progress;
 pub use self::style::Styler;
-use crate::cli::OutputArgs;
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
 use crate::settings::Mode;
 use crate::window::Window;
+
+/// What is printed on stdout, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// Whether to print one JSON document instead of text.
+    pub json: bool,
+    /// Whether to print nothing on success, and no progress.
+    pub quiet: bool,
+    /// When to use colors.
+    pub color: ColorChoice,
+}
 
 /// Everything there is to say about a run.
 #[derive(Debug)]
@@ -109,7 +120,7 @@ pub(crate) const fn urgency(kind: FailureKind) -> u8 {
 /// Prints a run's report where it belongs (summary to stdout and the log, failures to stderr) and gives
 /// the process's exit code.
 #[must_use]
-pub fn print(report: &Report, output: OutputArgs) -> ExitCode {
+pub fn print(report: &Report, output: Output) -> ExitCode {
     // Without a window the run ended before it began, and has no numbers to tell.
     let summary = if report.window.is_some() { text::summary(report) } else { String::new() };
     for line in summary.lines() {

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use console::Term;
 
 use self::painter::{Margin, Painter};
-use super::Styler;
-use crate::cli::OutputArgs;
+use super::{Output, Styler};
 use crate::clock::Clock;
 use crate::http::PendingWaits;
 
@@ -81,7 +80,7 @@ impl Default for Progress {
 impl Progress {
     /// Draws from now on, where stderr is a terminal that can wipe a line again and nobody asked for
     /// silence. With the log on stderr there is no place for it.
-    pub fn show(&self, output: OutputArgs, log_on_stderr: bool) {
+    pub fn show(&self, output: Output, log_on_stderr: bool) {
         let terminal = Term::buffered_stderr();
         if terminal.is_term() && !console::is_dumb() && !output.quiet && !log_on_stderr {
             let paint = Styler::new(output.color, &stderr());

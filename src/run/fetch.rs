@@ -22,14 +22,13 @@ impl Run<'_> {
     /// # Errors
     /// Those of the ledger.
     pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
-        let settings = self.settings;
         let (sender, receiver) = mpsc::channel(MAX_UNSTORED_PAGES);
         let storing = tokio::task::spawn_blocking({
-            let selection = Selection::new(settings.thresholds, Arc::clone(&self.exclusions));
+            let selection = Selection::new(self.source.thresholds(), Arc::clone(&self.exclusions));
             let (ledger, progress) = (Arc::clone(&self.ledger), self.report.progress.clone());
             move || store_pages(receiver, selection, &ledger, &progress)
         });
-        let mut reader = settings.source.reader(&self.http, self.plan.window, settings.concurrency);
+        let mut reader = self.source.reader(&self.http, self.plan.window);
         self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
         let mut is_complete = true;
         loop {

@@ -26,20 +26,22 @@ use crate::report::progress::Progress;
 use crate::selection::exclusions::Exclusions;
 use crate::settings::{LedgerChoice, Mode, Settings};
 use crate::shutdown::Shutdown;
+use crate::sources::Source;
 
 /// Performs one run. Failures are in the report.
 pub async fn run(
     settings: &Settings,
+    source: &dyn Source,
     run_id: &str,
     clock: Clock,
     shutdown: Shutdown,
     progress: &Progress,
 ) -> Report {
     let heartbeat = tokio::spawn(progress.clone().log_heartbeat(clock));
-    let report = match Run::prepare(settings, run_id, clock, shutdown, progress) {
+    let report = match Run::prepare(settings, source, run_id, clock, shutdown, progress) {
         Ok(run) => run.perform().await,
         Err(failure) => {
-            let mut report = Report::new(run_id, settings.source.info(), settings.mode);
+            let mut report = Report::new(run_id, source.info(), settings.mode);
             report.fail(failure);
             report
         }
@@ -51,6 +53,7 @@ pub async fn run(
 /// A run in progress.
 struct Run<'a> {
     settings: &'a Settings,
+    source: &'a dyn Source,
     http: Http,
     client: Client,
     exclusions: Arc<Exclusions>,
@@ -65,6 +68,7 @@ impl<'a> Run<'a> {
     /// Checks everything that can be wrong on this machine, before any request is made.
     fn prepare(
         settings: &'a Settings,
+        source: &'a dyn Source,
         run_id: &str,
         clock: Clock,
         shutdown: Shutdown,
@@ -78,17 +82,17 @@ impl<'a> Run<'a> {
         let now = clock.now_to_the_millisecond();
         // Reject an impossible window before opening the ledger.
         window::check(settings.span, now)?;
-        let ledger = TenantLedger::open(tenant_options(settings, run_id), clock)?;
+        let ledger = TenantLedger::open(tenant_options(settings, source, run_id), clock)?;
         logging::enable_rotation();
         crash_point();
         let checkpoint = ledger.checkpoint()?;
         let plan = window::choose(settings.span, checkpoint, settings.max_catch_up, now)?;
-        let mut report = Report::new(run_id, settings.source.info(), settings.mode);
+        let mut report = Report::new(run_id, source.info(), settings.mode);
         report.progress = progress.clone();
         report.window = Some(plan.window);
         let ledger = Arc::new(Mutex::new(ledger));
         let delivery = DeliveryState::new(settings);
-        Ok(Self { settings, http, client, exclusions, ledger, plan, delivery, report })
+        Ok(Self { settings, source, http, client, exclusions, ledger, plan, delivery, report })
     }
 
     /// Performs the run and records it in the ledger.
@@ -211,9 +215,12 @@ pub fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
     Ok(exclusions)
 }
 
-fn tenant_options<'a>(settings: &'a Settings, run_id: &'a str) -> TenantOptions<'a> {
+fn tenant_options<'a>(
+    settings: &'a Settings,
+    source: &dyn Source,
+    run_id: &'a str,
+) -> TenantOptions<'a> {
     let recorded_future = &settings.recorded_future;
-    let source = settings.source.info();
     TenantOptions {
         path: match &settings.ledger {
             LedgerChoice::File(path) => Some(path),
@@ -221,12 +228,12 @@ fn tenant_options<'a>(settings: &'a Settings, run_id: &'a str) -> TenantOptions<
         },
         dry_run: settings.mode != Mode::Live,
         key: TenantKey {
-            source: source.name.to_owned(),
-            account: digest("account", &settings.source.account()),
+            source: source.info().name.to_owned(),
+            account: digest("account", &source.account()),
             token: digest("token", recorded_future.token.expose_secret()),
             organizations: recorded_future.organization_ids.clone(),
         },
-        source,
+        source: source.info(),
         run_id,
         resend: settings.resend,
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::failure::{Failure, FailureKind};
-use crate::settings::Span;
+use crate::settings::RequestedSpan;
 use crate::window::Window;
 
 /// How far a run looks back behind the checkpoint: Falcon enriches alerts about an hour late, Carbon Black
@@ -43,10 +43,10 @@ impl WindowPlan {
 ///
 /// # Errors
 /// When an exact span is empty or ends in the future.
-pub(super) fn check(span: Span, now: DateTime<Utc>) -> Result<(), Failure> {
+pub(super) fn check(span: RequestedSpan, now: DateTime<Utc>) -> Result<(), Failure> {
     match span {
-        Span::Exact { since, until } => exact(since, until, now).map(|_| ()),
-        Span::Hours(_) => Ok(()),
+        RequestedSpan::Exact { since, until } => exact(since, until, now).map(|_| ()),
+        RequestedSpan::Hours(_) => Ok(()),
     }
 }
 
@@ -55,14 +55,14 @@ pub(super) fn check(span: Span, now: DateTime<Utc>) -> Result<(), Failure> {
 /// # Errors
 /// When an exact span is empty or ends in the future.
 pub(super) fn choose(
-    span: Span,
+    span: RequestedSpan,
     checkpoint: Option<DateTime<Utc>>,
     max_catch_up: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<WindowPlan, Failure> {
     match span {
-        Span::Exact { since, until } => exact(since, until, now),
-        Span::Hours(hours) => {
+        RequestedSpan::Exact { since, until } => exact(since, until, now),
+        RequestedSpan::Hours(hours) => {
             let span = TimeDelta::hours(hours.into());
             Ok(catch_up_window(span, checkpoint, max_catch_up, now))
         }
@@ -141,7 +141,7 @@ mod tests {
 
     fn window(checkpoint: Option<&str>, hours: u32) -> WindowPlan {
         let now = at("2026-11-22T00:15:00Z");
-        choose(Span::Hours(hours), checkpoint.map(at), TimeDelta::days(30), now).unwrap()
+        choose(RequestedSpan::Hours(hours), checkpoint.map(at), TimeDelta::days(30), now).unwrap()
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
         let now = at("2026-11-22T00:15:00Z");
         let span = |since: &str, until: Option<&str>| {
             choose(
-                Span::Exact { since: at(since), until: until.map(at) },
+                RequestedSpan::Exact { since: at(since), until: until.map(at) },
                 None,
                 TimeDelta::days(30),
                 now,

@@ -1,7 +1,9 @@
-//! Where a setting comes from: the argument, else a variable, else a file that a variable names, else
-//! systemd's credentials folder, else a default.
+//! Looks settings up: the argument first, then environment variables, then the file that a variable
+//! names, then systemd's credentials directory, then the default.
 
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,65 +11,41 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
 
-/// What is shown in a secret's place.
+/// What is shown instead of a secret.
 const MASK: &str = "(secret)";
 
-/// The names of a setting that may come from outside the command line.
+/// The names of a setting that can be set outside the command line.
 #[derive(Debug)]
-pub struct Names {
+pub(crate) struct Names {
     /// The flag.
     pub flag: &'static str,
-    /// The variable; with `_FILE` behind it, the variable that names a file; in lower case, the
-    /// credential.
+    /// The environment variable. For a secret, `<VARIABLE>_FILE` names a file that holds it, and the
+    /// variable in lower case is the name of its systemd credential.
     pub variable: &'static str,
-    /// Variables that the vendors' own tools use.
+    /// Variables of the vendor's own tools, used if `variable` is not set.
     pub fallbacks: &'static [&'static str],
 }
 
-/// The Recorded Future API key.
-pub const RF_API_KEY: Names =
-    Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"] };
-/// Recorded Future's address.
-pub const RF_API_URL: Names =
-    Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &[] };
-/// CrowdStrike's API client id.
-pub const CS_CLIENT_ID: Names =
-    Names { flag: "--client-id", variable: "CS_CLIENT_ID", fallbacks: &["FALCON_CLIENT_ID"] };
-/// CrowdStrike's API client secret.
-pub const CS_CLIENT_SECRET: Names = Names {
-    flag: "--client-secret",
-    variable: "CS_CLIENT_SECRET",
-    fallbacks: &["FALCON_CLIENT_SECRET"],
-};
-/// CrowdStrike's address.
-pub const CS_BASE_URL: Names =
-    Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[] };
-/// CrowdStrike's cloud: only the vendor's own tools have a variable for it.
-pub const CS_CLOUD: Names = Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[] };
-/// Carbon Black's organization key.
-pub const CB_ORG_ID: Names = Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &[] };
-/// Carbon Black's console.
-pub const CB_HOSTNAME: Names =
-    Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &[] };
-/// Carbon Black's API secret key.
-pub const CB_SECRET: Names = Names { flag: "--secret", variable: "CB_SECRET", fallbacks: &[] };
-/// Carbon Black's API id.
-pub const CB_API_ID: Names = Names { flag: "--api-id", variable: "CB_API_ID", fallbacks: &[] };
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.flag, self.variable)
+    }
+}
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The command line.
     Argument,
     /// This environment variable.
     Variable(String),
-    /// This file, which this variable names.
+    /// This file, named by this variable.
     File(String, PathBuf),
-    /// This file in systemd's credentials folder.
+    /// This file in systemd's credentials directory.
     Credential(PathBuf),
-    /// Nobody said anything else.
+    /// The built-in default.
     Default,
-    /// It is not set.
+    /// Nowhere: there is no value.
     Unset,
 }
 
@@ -77,219 +55,327 @@ impl fmt::Display for Origin {
             Self::Argument => f.write_str("argument"),
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::File(name, path) => write!(f, "file {} ({name})", path.display()),
-            Self::Credential(path) => write!(f, "credentials folder, {}", path.display()),
+            Self::Credential(path) => write!(f, "credentials directory, {}", path.display()),
             Self::Default => f.write_str("default"),
             Self::Unset => f.write_str("not set"),
         }
     }
 }
 
-/// A setting in force, fit to be shown.
+/// An option and its effective value, safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EffectiveOption {
+pub(crate) struct EffectiveOption {
     /// The flag.
     pub flag: String,
-    /// Its value; a secret's is masked.
+    /// The value; masked if it is a secret.
     pub value: String,
-    /// Where it came from.
+    /// Where the value came from.
     pub origin: Origin,
 }
 
-/// Looks settings up and keeps what is to be said about them.
-#[derive(Debug, Default)]
-pub struct Lookup {
-    missing: Vec<String>,
-    secrets_as_arguments: Vec<&'static str>,
-    found: Vec<EffectiveOption>,
+/// Why a source cannot run with its settings.
+#[derive(Debug)]
+pub(crate) enum SettingsError {
+    /// Required settings have no value.
+    Missing(Failure),
+    /// A value cannot be read or is not valid.
+    Invalid(Failure),
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Missing(failure) | SettingsError::Invalid(failure) => failure,
+        }
+    }
+}
+
+/// One setting that was looked up.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its names.
+    pub names: &'static Names,
+    /// Whether its value must not be shown.
+    pub is_secret: bool,
+    /// Whether a run needs a value.
+    pub is_required: bool,
+    value: String,
+    origin: Origin,
+}
+
+/// Looks settings up and remembers where they came from and what is wrong with them.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    environment: fn(&str) -> Option<OsString>,
+    settings: Vec<Setting>,
+    unreadable: Option<Failure>,
+    invalid: Option<Failure>,
 }
 
 impl Lookup {
-    /// A text that may be left out.
-    ///
-    /// # Errors
-    /// When its variable is not UTF-8 text.
-    pub fn optional(
-        &mut self,
-        names: &Names,
-        argument: Option<&str>,
-    ) -> Result<Option<String>, Failure> {
-        let found = match given(argument) {
-            Some(value) => Some((value.to_owned(), Origin::Argument)),
-            None => from_variable(names)?,
-        };
-        let (value, origin) =
-            found.map_or((None, Origin::Unset), |(value, origin)| (Some(value), origin));
-        self.note(names, value.clone().unwrap_or_default(), origin);
-        Ok(value)
+    /// Returns a lookup in this process's environment.
+    pub(crate) fn from_environment() -> Self {
+        Self::new(|name| std::env::var_os(name))
     }
 
-    /// A text with a default.
-    ///
-    /// # Errors
-    /// When its variable is not UTF-8 text.
-    pub fn defaulted(
+    /// Returns a lookup in an empty environment, to see which settings are looked up.
+    pub(crate) fn without_environment() -> Self {
+        Self::new(|_| None)
+    }
+
+    const fn new(environment: fn(&str) -> Option<OsString>) -> Self {
+        Self { environment, settings: Vec::new(), unreadable: None, invalid: None }
+    }
+
+    /// Looks up an optional text.
+    pub(crate) fn optional(
         &mut self,
-        names: &Names,
+        names: &'static Names,
+        argument: Option<&str>,
+    ) -> Option<String> {
+        let found = self.find(names, argument);
+        self.record(names, false, found)
+    }
+
+    /// Looks up a text that has a default.
+    pub(crate) fn defaulted(
+        &mut self,
+        names: &'static Names,
         argument: Option<&str>,
         default: &str,
-    ) -> Result<String, Failure> {
-        if let Some(value) = self.optional(names, argument)? {
-            return Ok(value);
-        }
-        self.found.pop();
-        self.note(names, default.to_owned(), Origin::Default);
-        Ok(default.to_owned())
+    ) -> String {
+        let found = self.find(names, argument);
+        let found = found.unwrap_or_else(|| (default.to_owned(), Origin::Default));
+        self.record(names, false, Some(found)).unwrap_or_default()
     }
 
-    /// A text that is needed.
-    ///
-    /// # Errors
-    /// When its variable is not UTF-8 text.
-    pub fn required(&mut self, names: &Names, argument: Option<&str>) -> Result<String, Failure> {
-        Ok(self.optional(names, argument)?.unwrap_or_else(|| self.miss(names)))
-    }
-
-    /// A secret that is needed. It may also come from a file.
-    ///
-    /// # Errors
-    /// When a file that is named for it cannot be read.
-    pub fn secret(
+    /// Looks up a required text. `None` is reported as missing.
+    pub(crate) fn required(
         &mut self,
-        names: &Names,
+        names: &'static Names,
+        argument: Option<&str>,
+    ) -> Option<String> {
+        let found = self.find(names, argument);
+        self.record(names, true, found)
+    }
+
+    /// Looks up a required secret, also in files. `None` is reported as missing.
+    pub(crate) fn secret(
+        &mut self,
+        names: &'static Names,
         argument: Option<&SecretString>,
-    ) -> Result<SecretString, Failure> {
-        let found = match given(argument.map(ExposeSecret::expose_secret)) {
-            Some(value) => {
-                self.secrets_as_arguments.push(names.flag);
-                Some((value.to_owned(), Origin::Argument))
-            }
-            None => match from_variable(names)? {
-                Some(found) => Some(found),
-                None => from_file(names)?,
-            },
+    ) -> Option<SecretString> {
+        let argument = argument.map(ExposeSecret::expose_secret);
+        let found = self.find(names, argument).or_else(|| {
+            let found = self.from_file(names);
+            self.readable(found)
+        });
+        let (secret, origin) = match found {
+            Some((value, origin)) => (Some(SecretString::from(value)), origin),
+            None => (None, Origin::Unset),
         };
-        let (value, origin) = found.unwrap_or_else(|| (self.miss(names), Origin::Unset));
-        let secret = SecretString::from(value);
-        redact::register_secret(&secret);
-        let shown = if origin == Origin::Unset { String::new() } else { MASK.to_owned() };
-        self.note(names, shown, origin);
-        Ok(secret)
-    }
-
-    /// What was found, where.
-    pub fn into_found(self) -> Vec<EffectiveOption> {
-        self.found
-    }
-
-    /// Warns of secrets that others can see, and refuses to go on where something is missing.
-    ///
-    /// # Errors
-    /// One failure that names everything missing.
-    pub fn check(&self) -> Result<(), Failure> {
-        if !self.secrets_as_arguments.is_empty() {
-            tracing::warn!(
-                "given on the command line, where other users of this machine can see it: {}; environment variables or files are safer",
-                self.secrets_as_arguments.join(", ")
-            );
-        }
-        if self.missing.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::new(
-            FailureKind::Configuration,
-            format!("missing: {}", self.missing.join(", ")),
-            "Set each as its flag or as the environment variable in brackets, or name a file that holds a secret with <VARIABLE>_FILE; an empty value counts as missing.",
-        ))
-    }
-
-    fn miss(&mut self, names: &Names) -> String {
-        self.missing.push(format!("{} ({})", names.flag, names.variable));
-        String::new()
-    }
-
-    fn note(&mut self, names: &Names, value: String, origin: Origin) {
-        self.found.push(EffectiveOption {
-            flag: names.flag.to_owned(),
-            value: without_password(value),
+        let shown = if secret.is_some() { MASK } else { "" };
+        self.settings.push(Setting {
+            names,
+            is_secret: true,
+            is_required: true,
+            value: shown.to_owned(),
             origin,
         });
+        secret.inspect(redact::register_secret)
     }
-}
 
-/// An address as it may be shown: a run refuses one with a user name and a password in it, and what is
-/// shown of it must not hold them either.
-fn without_password(value: String) -> String {
-    match value.rsplit_once('@') {
-        Some((before, place)) => match before.split_once("://") {
-            Some((scheme, _)) => format!("{scheme}://{MASK}@{place}"),
-            None => format!("{MASK}@{place}"),
-        },
-        None => value,
-    }
-}
-
-fn from_variable(names: &Names) -> Result<Option<(String, Origin)>, Failure> {
-    for name in std::iter::once(&names.variable).chain(names.fallbacks) {
-        let Some(value) = std::env::var_os(name) else {
-            continue;
-        };
-        let value = value.to_str().ok_or_else(|| {
-            Failure::new(
-                FailureKind::Configuration,
-                format!("the variable {name} is not UTF-8 text"),
-                "Set it anew; nothing was asked or sent.",
-            )
-        })?;
-        if let Some(value) = given(Some(value)) {
-            return Ok(Some((value.to_owned(), Origin::Variable((*name).to_owned()))));
+    /// Returns a validated value; an error is reported as an invalid setting.
+    pub(crate) fn accept<T>(&mut self, validated: Result<T, Failure>) -> Option<T> {
+        match validated {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                self.invalid.get_or_insert(failure);
+                None
+            }
         }
     }
-    Ok(None)
-}
 
-/// A secret from the file that `<VARIABLE>_FILE` names, else from systemd's credentials folder.
-fn from_file(names: &Names) -> Result<Option<(String, Origin)>, Failure> {
-    let variable = format!("{}_FILE", names.variable);
-    if let Some(path) = std::env::var_os(&variable).filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
+    /// Returns the settings that were looked up, in that order.
+    pub(crate) fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// Returns `value` with the options it was made from, or why there is no value. Logs a warning if
+    /// a secret was given as an argument.
+    pub(crate) fn finish<T>(
+        self,
+        value: Option<T>,
+    ) -> Result<(T, Vec<EffectiveOption>), SettingsError> {
+        self.warn_about_secrets_in_arguments();
+        if let Some(failure) = self.unreadable {
+            return Err(SettingsError::Invalid(failure));
+        }
+        let missing: Vec<String> = self
+            .settings
+            .iter()
+            .filter(|setting| setting.is_required && setting.origin == Origin::Unset)
+            .map(|setting| setting.names.to_string())
+            .collect();
+        if !missing.is_empty() {
+            return Err(SettingsError::Missing(Failure::new(
+                FailureKind::Configuration,
+                format!("missing: {}", missing.join(", ")),
+                "Set each as the flag or as the environment variable in parentheses, or name a file that holds a secret with <VARIABLE>_FILE. An empty value counts as missing.",
+            )));
+        }
+        match (self.invalid, value) {
+            (Some(failure), _) => Err(SettingsError::Invalid(failure)),
+            (None, Some(value)) => Ok((value, effective(self.settings))),
+            (None, None) => Err(SettingsError::Invalid(Failure::new(
+                FailureKind::Unexpected,
+                "internal error: a source reported no reason why it cannot run",
+                "Report this.",
+            ))),
+        }
+    }
+
+    /// Returns the options that were looked up, also if some are missing or not valid.
+    ///
+    /// # Errors
+    /// When a value could not be read.
+    pub(crate) fn into_options(self) -> Result<Vec<EffectiveOption>, Failure> {
+        match self.unreadable {
+            Some(failure) => Err(failure),
+            None => Ok(effective(self.settings)),
+        }
+    }
+
+    fn warn_about_secrets_in_arguments(&self) {
+        let flags: Vec<&str> = self
+            .settings
+            .iter()
+            .filter(|setting| setting.is_secret && setting.origin == Origin::Argument)
+            .map(|setting| setting.names.flag)
+            .collect();
+        if !flags.is_empty() {
+            tracing::warn!(
+                "other users of this machine can see secrets given on the command line: {}; environment variables and files are safer",
+                flags.join(", ")
+            );
+        }
+    }
+
+    fn find(&mut self, names: &Names, argument: Option<&str>) -> Option<(String, Origin)> {
+        match non_blank(argument) {
+            Some(value) => Some((value.to_owned(), Origin::Argument)),
+            None => {
+                let found = self.from_variable(names);
+                self.readable(found)
+            }
+        }
+    }
+
+    /// Records a text and returns it.
+    fn record(
+        &mut self,
+        names: &'static Names,
+        is_required: bool,
+        found: Option<(String, Origin)>,
+    ) -> Option<String> {
+        let (value, origin) = match found {
+            Some((value, origin)) => (Some(value), origin),
+            None => (None, Origin::Unset),
+        };
+        let shown = value.as_deref().map(without_password).unwrap_or_default();
+        self.settings.push(Setting { names, is_secret: false, is_required, value: shown, origin });
+        value
+    }
+
+    fn readable<T>(&mut self, found: Result<Option<T>, Failure>) -> Option<T> {
+        found.unwrap_or_else(|failure| {
+            self.unreadable.get_or_insert(failure);
+            None
+        })
+    }
+
+    fn from_variable(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
+        for name in std::iter::once(&names.variable).chain(names.fallbacks) {
+            let Some(value) = (self.environment)(name) else {
+                continue;
+            };
+            let value = value.to_str().ok_or_else(|| {
+                Failure::new(
+                    FailureKind::Configuration,
+                    format!("the variable {name} is not UTF-8 text"),
+                    "Correct its value. No request was made.",
+                )
+            })?;
+            if let Some(value) = non_blank(Some(value)) {
+                return Ok(Some((value.to_owned(), Origin::Variable((*name).to_owned()))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a secret from the file that `<VARIABLE>_FILE` names, else from the credentials
+    /// directory.
+    fn from_file(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
+        let path_in = |variable: &str| {
+            (self.environment)(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
+        };
+        let variable = format!("{}_FILE", names.variable);
+        if let Some(path) = path_in(&variable) {
+            let value = read_secret(&path, names)?;
+            warn_if_open(&path, names);
+            return Ok(value.map(|value| (value, Origin::File(variable, path))));
+        }
+        let credential = path_in("CREDENTIALS_DIRECTORY")
+            .map(|directory| directory.join(names.variable.to_ascii_lowercase()))
+            .filter(|path| path.exists());
+        let Some(path) = credential else {
+            return Ok(None);
+        };
         let value = read_secret(&path, names)?;
-        warn_if_open(&path, names);
-        return Ok(
-            given(Some(&value)).map(|value| (value.to_owned(), Origin::File(variable, path)))
-        );
+        Ok(value.map(|value| (value, Origin::Credential(path))))
     }
-    let Some(folder) =
-        std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty())
-    else {
-        return Ok(None);
-    };
-    let path = PathBuf::from(folder).join(names.variable.to_ascii_lowercase());
-    if !path.exists() {
-        return Ok(None);
-    }
-    let value = read_secret(&path, names)?;
-    Ok(given(Some(&value)).map(|value| (value.to_owned(), Origin::Credential(path))))
 }
 
-fn read_secret(path: &Path, names: &Names) -> Result<String, Failure> {
+fn effective(settings: Vec<Setting>) -> Vec<EffectiveOption> {
+    let option = |setting: Setting| EffectiveOption {
+        flag: setting.names.flag.to_owned(),
+        value: setting.value,
+        origin: setting.origin,
+    };
+    settings.into_iter().map(option).collect()
+}
+
+/// Returns an address without a user name and password. A run rejects an address that has them, and
+/// the messages about it must not show them.
+fn without_password(value: &str) -> String {
+    match value.rsplit_once('@') {
+        Some((before, rest)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://{MASK}@{rest}"),
+            None => format!("{MASK}@{rest}"),
+        },
+        None => value.to_owned(),
+    }
+}
+
+fn read_secret(path: &Path, names: &Names) -> Result<Option<String>, Failure> {
     let unreadable = |reason: String| {
         Failure::new(
             FailureKind::Configuration,
             format!("the file {} for {} cannot be read: {reason}", path.display(), names.flag),
             format!(
-                "Name a readable file with {}_FILE; it holds the secret alone, as text.",
+                "Name a readable file with {}_FILE that contains nothing but the secret, as text.",
                 names.variable
             ),
         )
     };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
+    Ok(non_blank(Some(&text)).map(str::to_owned))
 }
 
-/// Files that anybody on the machine may read keep no secret. (systemd looks after its credentials: it lets
-/// the service's user in by an access list, which looks like rights of a group.)
+/// Logs a warning if other users can read the file. Credentials are not checked: systemd grants the
+/// service's user access with an access list, which looks like permissions of the group.
 fn warn_if_open(path: &Path, names: &Names) {
-    use std::os::unix::fs::PermissionsExt as _;
     const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;
     let mode =
         std::fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or_default();
@@ -302,7 +388,63 @@ fn warn_if_open(path: &Path, names: &Names) {
     }
 }
 
-/// A text that says something: not empty, not white space alone.
-pub fn given(text: Option<&str>) -> Option<&str> {
+/// Returns the text without surrounding white space; `None` if nothing is left.
+pub(crate) fn non_blank(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: Names = Names { flag: "--text", variable: "TEXT", fallbacks: &["OTHER_TEXT"] };
+    const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &[] };
+
+    fn in_fallback() -> Lookup {
+        Lookup::new(|name| (name == "OTHER_TEXT").then(|| " from the fallback ".into()))
+    }
+
+    #[test]
+    fn an_argument_takes_precedence_over_variables() {
+        let mut lookup = in_fallback();
+        assert_eq!(lookup.optional(&TEXT, Some("argument")).as_deref(), Some("argument"));
+        assert_eq!(lookup.optional(&TEXT, Some(" ")).as_deref(), Some("from the fallback"));
+        assert_eq!(lookup.defaulted(&KEY, None, "default"), "default");
+        let origins: Vec<Origin> =
+            lookup.into_options().unwrap().into_iter().map(|option| option.origin).collect();
+        let fallback = Origin::Variable("OTHER_TEXT".to_owned());
+        assert_eq!(origins, [Origin::Argument, fallback, Origin::Default]);
+    }
+
+    #[test]
+    fn missing_settings_are_reported_together_and_before_invalid_ones() {
+        let mut lookup = Lookup::without_environment();
+        assert!(lookup.required(&TEXT, None).is_none());
+        assert!(lookup.secret(&KEY, None).is_none());
+        let invalid = Failure::new(FailureKind::Configuration, "not valid", "");
+        assert_eq!(lookup.accept::<()>(Err(invalid)), None);
+        let Err(SettingsError::Missing(failure)) = lookup.finish(Some(())) else {
+            panic!("no missing setting was reported");
+        };
+        assert_eq!(failure.message, "missing: --text (TEXT), --key (KEY)");
+    }
+
+    #[test]
+    fn an_invalid_setting_is_an_error_even_with_a_value() {
+        let mut lookup = in_fallback();
+        assert!(lookup.required(&TEXT, None).is_some());
+        let invalid = Failure::new(FailureKind::Configuration, "not valid", "");
+        assert_eq!(lookup.accept::<()>(Err(invalid)), None);
+        assert!(matches!(lookup.finish(Some(())), Err(SettingsError::Invalid(_))));
+    }
+
+    #[test]
+    fn a_secret_and_the_password_in_an_address_are_masked() {
+        let mut lookup = Lookup::without_environment();
+        lookup.optional(&TEXT, Some("https://user:password@host"));
+        lookup.secret(&KEY, Some(&SecretString::from("a-secret-of-a-test")));
+        let values: Vec<String> =
+            lookup.into_options().unwrap().into_iter().map(|option| option.value).collect();
+        assert_eq!(values, ["https://(secret)@host", MASK]);
+    }
 }

@@ -1,20 +1,20 @@
-//! What a run does with what it selected.
+//! What a run does with the selected indicators.
 
-/// What a run does with what it selected.
+/// What a run does with the selected indicators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It is sent and saved.
+pub(crate) enum Mode {
+    /// Sends them and stores the result.
     Live,
-    /// It is sent with `options.debug`: Recorded Future checks it and saves nothing.
+    /// Sends them with `options.debug`: Recorded Future validates but does not store them.
     Debug,
-    /// It is shown.
+    /// Prints them.
     DryRun,
 }
 
 impl Mode {
-    /// The mode's name in the JSON document and the ledger.
+    /// Returns the name of the mode in the JSON document and the ledger.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::Debug => "debug",

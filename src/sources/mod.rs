@@ -1,13 +1,11 @@
-//! The vendors: each folder signs in, pages and maps one vendor's alerts to [`Detection`]s.
+//! The vendors. Each folder signs in to one vendor, pages through its alerts and maps them to
+//! [`Detection`](crate::detection::Detection)s.
 //!
-//! A further vendor is one more folder with the same outline (`mod.rs` settings and reader, `wire.rs`
-//! what it answers, `mapping.rs` alert to detection, `refusal.rs` its errors in plain words), one
-//! variant here and one subcommand in `cli`.
-//!
-//! [`Detection`]: crate::detection::Detection
+//! A new vendor is a folder with the same outline (`args.rs`, `mod.rs`, `wire.rs`, `mapping.rs`,
+//! `reader.rs`, `errors.rs`), a `mod` line here and a variant of `cli::SourceCommand`.
 
-pub mod carbonblack;
-pub mod crowdstrike;
+pub(crate) mod carbonblack;
+pub(crate) mod crowdstrike;
 mod errors;
 mod lenient;
 mod parsed_alert;
@@ -18,125 +16,86 @@ mod seen_ids;
 mod tests;
 mod watermark;
 
+use std::fmt;
+use std::pin::Pin;
+
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
 use crate::detection::{AlertOutcome, SourceInfo};
 use crate::failure::Failure;
 use crate::http::Http;
+use crate::selection::Thresholds;
+use crate::settings::lookup::Lookup;
 use crate::window::Window;
 
-/// One page of alerts, read.
+/// A boxed future: traits with `async fn` cannot be used as `dyn`.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One page of alerts.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// The alerts not seen before in this run.
     pub outcomes: Vec<AlertOutcome>,
-    /// Every alert of the window before this instant (UTC) has been handed out with this page or
-    /// earlier ones.
+    /// Every alert of the window before this instant (UTC) is in this page or an earlier one.
     pub complete_until: DateTime<Utc>,
-    /// What the vendor said was wrong with this page although it sent alerts.
+    /// The error that the vendor reported for this page although it sent alerts.
     pub partial_error: Option<Failure>,
-    /// How many alerts the vendor says the window holds.
+    /// The number of alerts in the window, where the vendor reports it.
     pub total: Option<u64>,
 }
 
-/// Which vendor to read, and how.
-#[derive(Debug, Clone)]
-pub enum SourceSettings {
-    /// CrowdStrike Falcon.
-    CrowdStrike(crowdstrike::Settings),
-    /// Carbon Black Cloud.
-    CarbonBlack(carbonblack::Settings),
+/// The command line arguments of one source.
+pub(crate) trait SourceArgs: fmt::Debug {
+    /// Returns the names of this source.
+    fn info(&self) -> SourceInfo;
+
+    /// Returns the flags of the Python script that this source replaces, each with its new name.
+    fn legacy_flags(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Returns the source with its settings, or `None` if one is missing or not valid; `lookup` has
+    /// the reason. Every setting is looked up first, so that all missing ones are reported together.
+    fn resolve(&self, lookup: &mut Lookup) -> Option<Box<dyn Source>>;
 }
 
-impl SourceSettings {
-    /// How this source is named.
-    #[must_use]
-    pub const fn info(&self) -> SourceInfo {
-        match self {
-            Self::CrowdStrike(_) => crowdstrike::INFO,
-            Self::CarbonBlack(_) => carbonblack::INFO,
-        }
+/// A vendor whose alerts can be read: its validated settings.
+pub(crate) trait Source: fmt::Debug {
+    /// Returns the names of this source.
+    fn info(&self) -> SourceInfo;
+
+    /// Returns the vendor's name for the customer whose alerts are read; part of the tenant.
+    fn account(&self) -> String;
+
+    /// Returns the configured address of the API.
+    fn base_url(&self) -> &Url;
+
+    /// Returns the minimum scores of an alert.
+    fn thresholds(&self) -> Thresholds {
+        Thresholds::default()
     }
 
-    /// The vendor's name for the customer whose alerts are read: part of the tenant.
-    #[must_use]
-    pub fn account(&self) -> String {
-        match self {
-            Self::CrowdStrike(settings) => settings.account(),
-            Self::CarbonBlack(settings) => settings.account(),
-        }
-    }
-
-    /// How many pages are asked for side by side where nothing else is said: what each vendor's rate
-    /// limit bears easily.
-    #[must_use]
-    pub const fn default_concurrency(&self) -> usize {
-        match self {
-            Self::CrowdStrike(_) => 8,
-            Self::CarbonBlack(_) => 4,
-        }
-    }
-
-    /// The service's address as it is set.
-    #[must_use]
-    pub const fn base(&self) -> &Url {
-        match self {
-            Self::CrowdStrike(settings) => settings.address.base(),
-            Self::CarbonBlack(settings) => &settings.base,
-        }
-    }
-
-    /// Signs in and asks for the fewest alerts there can be, to see whether a run would be let in. Gives
-    /// how many alerts the window holds, where the service says.
+    /// Signs in and requests as few alerts as possible to verify access. Returns the number of
+    /// alerts in the window, where the vendor reports it.
     ///
     /// # Errors
-    /// The very failure that a run would meet.
-    pub async fn probe(&self, http: &Http, window: Window) -> Result<Option<u64>, Failure> {
-        match self {
-            Self::CrowdStrike(settings) => crowdstrike::probe(settings, http, window).await,
-            Self::CarbonBlack(settings) => carbonblack::probe(settings, http, window).await,
-        }
-    }
+    /// The same failure that a run would report.
+    fn probe<'a>(
+        &'a self,
+        http: &'a Http,
+        window: Window,
+    ) -> BoxFuture<'a, Result<Option<u64>, Failure>>;
 
-    /// A reader of the window's alerts that asks for so many pages side by side. Nothing is asked yet.
-    #[must_use]
-    pub fn reader(&self, http: &Http, window: Window, concurrency: usize) -> Reader {
-        match self {
-            Self::CrowdStrike(settings) => Reader::CrowdStrike(Box::new(crowdstrike::Reader::new(
-                settings,
-                http,
-                window,
-                concurrency,
-            ))),
-            Self::CarbonBlack(settings) => Reader::CarbonBlack(Box::new(carbonblack::Reader::new(
-                settings,
-                http,
-                window,
-                concurrency,
-            ))),
-        }
-    }
+    /// Returns a reader of the window's alerts. It sends no request yet.
+    fn reader(&self, http: &Http, window: Window) -> Box<dyn AlertReader>;
 }
 
-/// Reads a window page by page.
-#[derive(Debug)]
-pub enum Reader {
-    /// CrowdStrike Falcon.
-    CrowdStrike(Box<crowdstrike::Reader>),
-    /// Carbon Black Cloud.
-    CarbonBlack(Box<carbonblack::Reader>),
-}
-
-impl Reader {
-    /// The next page; `None` when the window has been read to its end.
+/// Reads the alerts of a window page by page.
+pub(crate) trait AlertReader: fmt::Debug {
+    /// Returns the next page; `None` at the end of the window.
     ///
     /// # Errors
-    /// What kept the window from being read further; pages handed out before stay good.
-    pub async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
-        match self {
-            Self::CrowdStrike(reader) => reader.next_page().await,
-            Self::CarbonBlack(reader) => reader.next_page().await,
-        }
-    }
+    /// Why the window cannot be read further. The pages returned before remain valid.
+    fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>>;
 }

@@ -1,4 +1,4 @@
-//! `check`: is everything in place for a run? One line a check, a tick or a cross with the remedy.
+//! `check`: verifies that a run can work. Prints one line per check: a pass, or how to fix it.
 
 mod local;
 mod print;
@@ -6,77 +6,91 @@ mod services;
 
 use std::process::ExitCode;
 
-use crate::cli::{
-    self, CarbonblackArgs, CheckArgs, CheckSource, Command, CrowdstrikeArgs, Parsed, SourceArgs,
-};
+use crate::cli::{self, CheckArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::logging::{self, Format, LogSettings};
 use crate::report::{self, Styler};
-use crate::settings::{EffectiveOption, Settings};
+use crate::settings::lookup::{Lookup, SettingsError};
 
-/// What came of one check.
+/// What is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Settings,
+    TlsAndProxy,
+    Exclusions,
+    Ledger,
+    Log,
+    Dns,
+    Proxy,
+    Tls,
+    Network,
+    Clock,
+    Permission,
+}
+
+impl Check {
+    /// Returns the name in the output.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::TlsAndProxy => "TLS and proxy",
+            Self::Exclusions => "exclusions",
+            Self::Ledger => "ledger",
+            Self::Log => "log",
+            Self::Dns => "DNS",
+            Self::Proxy => "proxy",
+            Self::Tls => "TLS",
+            Self::Network => "network",
+            Self::Clock => "clock",
+            Self::Permission => "permission",
+        }
+    }
+}
+
+/// The result of one check.
 #[derive(Debug)]
 struct Finding {
-    /// What was checked, in a word or two.
-    check: &'static str,
-    /// What was found, or what is wrong and how it is mended.
+    check: Check,
+    /// What was found, or what is wrong and how to fix it.
     result: Result<String, Failure>,
 }
 
 impl Finding {
-    fn new(check: &'static str, result: Result<String, Failure>) -> Self {
+    fn new(check: Check, result: Result<String, Failure>) -> Self {
         Self { check, result }
     }
 }
 
-/// The findings about one source, or about what both share.
+/// The findings about one service.
 #[derive(Debug)]
 struct Section {
     title: &'static str,
     findings: Vec<Finding>,
+    /// The run that the service would be part of, if its settings are valid.
+    run: Option<ResolvedRun>,
 }
 
-/// One source to be checked: the command line that would run it.
-enum Subject<'a> {
-    CrowdStrike(&'a CrowdstrikeArgs),
-    CarbonBlack(&'a CarbonblackArgs),
+/// A source to check, and the command line that names it.
+struct Target<'a> {
+    source: &'a SourceCommand,
+    parsed: &'a Parsed,
 }
 
-impl Subject<'_> {
+impl<'a> Target<'a> {
+    fn new(parsed: &'a Parsed) -> Option<Self> {
+        Some(Self { source: parsed.source()?, parsed })
+    }
+
     fn title(&self) -> &'static str {
-        match self {
-            Self::CrowdStrike(_) => crate::sources::crowdstrike::INFO.title,
-            Self::CarbonBlack(_) => crate::sources::carbonblack::INFO.title,
-        }
-    }
-
-    fn common(&self) -> &SourceArgs {
-        match self {
-            Self::CrowdStrike(args) => &args.common,
-            Self::CarbonBlack(args) => &args.common,
-        }
-    }
-
-    fn settings(&self) -> Result<Settings, Failure> {
-        match self {
-            Self::CrowdStrike(args) => Settings::crowdstrike(args),
-            Self::CarbonBlack(args) => Settings::carbonblack(args),
-        }
-    }
-
-    fn survey(&self) -> Result<Vec<EffectiveOption>, Failure> {
-        match self {
-            Self::CrowdStrike(args) => Settings::resolve_crowdstrike(args),
-            Self::CarbonBlack(args) => Settings::resolve_carbonblack(args),
-        }
+        self.source.args().0.info().title
     }
 }
 
-/// Checks one source, or every one that is configured.
+/// Checks one source, or every configured one.
 #[must_use]
-pub fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
-    // Warnings (a secret that others can read, say) belong to what a check shows.
+pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
+    // Warnings, for example about a secret that others can read, are part of the result.
     let warnings = LogSettings {
         file: None,
         max_size: u64::MAX,
@@ -85,94 +99,63 @@ pub fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
         level: tracing::Level::WARN,
         to_stderr: true,
     };
-    let result = logging::start(&warnings, "check", clock)
-        .and_then(|()| subject_by_subject(args, parsed, clock));
+    let result =
+        logging::start(&warnings, "check", clock).and_then(|()| match Target::new(parsed) {
+            Some(named) => check_targets(args, &[named], clock),
+            None => check_configured(args, clock),
+        });
     result.unwrap_or_else(|failure| report::print_failure(&failure))
 }
 
-fn subject_by_subject(
-    args: &CheckArgs,
-    parsed: &Parsed,
-    clock: Clock,
-) -> Result<ExitCode, Failure> {
-    match &args.source {
-        Some(CheckSource::Crowdstrike(source)) => {
-            let json = args.json || source.common.output.json;
-            examine(args, json, &[(Subject::CrowdStrike(source), parsed)], clock)
-        }
-        Some(CheckSource::Carbonblack(source)) => {
-            let json = args.json || source.common.output.json;
-            examine(args, json, &[(Subject::CarbonBlack(source), parsed)], clock)
-        }
-        None => examine_configured(args, clock),
-    }
-}
-
-/// Both sources as they would run without any argument; those that are not configured are left out.
-fn examine_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure> {
-    let parsed = [parse("crowdstrike")?, parse("carbonblack")?];
-    let (mut subjects, mut unconfigured) = (Vec::new(), Vec::new());
+/// Checks every source that has all its settings without any argument.
+fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure> {
+    let parsed = cli::parse_each_source().map_err(|error| {
+        Failure::new(FailureKind::Unexpected, error.to_string(), "Report this.")
+    })?;
+    let (mut configured, mut unconfigured) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
-    for parsed in &parsed {
-        let subject = match &parsed.cli.command {
-            Command::Crowdstrike(args) => Subject::CrowdStrike(args),
-            Command::Carbonblack(args) => Subject::CarbonBlack(args),
-            _ => continue,
-        };
-        match subject.settings() {
-            Err(failure) if failure.message.starts_with("missing: ") && !args.show_config => {
-                missing.push(format!("{}: {}", subject.title(), failure.message));
-                unconfigured.push((subject, parsed));
+    for target in parsed.iter().filter_map(Target::new) {
+        match target.source.resolve() {
+            Err(SettingsError::Missing(failure)) if !args.show_config => {
+                missing.push(format!("{}: {}", target.title(), failure.message));
+                unconfigured.push(target);
             }
-            _ => subjects.push((subject, parsed)),
+            _ => configured.push(target),
         }
     }
-    if subjects.is_empty() && args.json {
-        // A program that reads the answer gets one in this case too.
-        subjects = unconfigured;
+    if configured.is_empty() && args.json() {
+        // A program that reads the output gets a document in this case too.
+        configured = unconfigured;
     }
-    if subjects.is_empty() {
+    if configured.is_empty() {
         return Err(Failure::new(
             FailureKind::Configuration,
             format!("no source is configured; {}", missing.join("; ")),
-            "Set the variables of one source, or name it: `collective-insights check crowdstrike --help` lists what it takes.",
+            "Set the variables of one source, or name the source: `collective-insights check crowdstrike --help` lists its options.",
         ));
     }
-    examine(args, args.json, &subjects, clock)
+    check_targets(args, &configured, clock)
 }
 
-fn parse(source: &str) -> Result<Parsed, Failure> {
-    cli::parse(["collective-insights", source].map(Into::into))
-        .map_err(|error| Failure::new(FailureKind::Unexpected, error.to_string(), "Report this."))
-}
-
-fn examine(
+fn check_targets(
     args: &CheckArgs,
-    json: bool,
-    subjects: &[(Subject<'_>, &Parsed)],
+    targets: &[Target<'_>],
     clock: Clock,
 ) -> Result<ExitCode, Failure> {
     if args.show_config {
-        for (subject, parsed) in subjects {
-            print::config(subject.title(), &parsed.effective(&subject.survey()?), json);
+        for target in targets {
+            let mut lookup = Lookup::from_environment();
+            target.source.look_up(&mut lookup);
+            let options = target.parsed.effective(&lookup.into_options()?);
+            print::config(target.title(), &options, args.json());
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut sections = Vec::new();
-    let mut ready = Vec::new();
-    for (subject, _) in subjects {
-        let (findings, settings) = local::check(subject, clock);
-        sections.push(Section { title: subject.title(), findings });
-        ready.extend(settings);
+    let mut sections: Vec<Section> =
+        targets.iter().map(|target| local::check(target, clock)).collect();
+    if !args.offline {
+        services::check(&mut sections, args.json(), clock)?;
     }
-    if !args.offline && !ready.is_empty() {
-        for asked in services::check(&ready, json, clock)? {
-            match sections.iter_mut().find(|section| section.title == asked.title) {
-                Some(section) => section.findings.extend(asked.findings),
-                None => sections.push(asked),
-            }
-        }
-    }
-    let paint = Styler::new(args.color(), &std::io::stdout());
-    Ok(print::findings(&sections, json, paint))
+    let styler = Styler::new(args.color(), &std::io::stdout());
+    Ok(print::findings(&sections, args.json(), styler))
 }

@@ -1,57 +1,59 @@
-//! How a check's findings are shown.
+//! Prints the findings of a check.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Finding, Section};
 use crate::failure::Failure;
 use crate::report::{self, Styler, line};
 use crate::settings::EffectiveOption;
 
-/// Prints the findings; the exit code is that of the most urgent failure.
-pub(super) fn findings(sections: &[Section], json: bool, paint: Styler) -> ExitCode {
-    let failures = || {
-        sections
-            .iter()
-            .flat_map(|section| &section.findings)
-            .filter_map(|found| found.result.as_ref().err())
-    };
-    let worst = failures().min_by_key(|failure| report::urgency(failure.kind));
-    let code = worst.map_or(0, |failure| failure.kind.exit_code());
+/// Prints the findings. Returns the exit code of the most urgent failure.
+pub(super) fn findings(sections: &[Section], json: bool, styler: Styler) -> ExitCode {
+    let failures: Vec<&Failure> = sections
+        .iter()
+        .flat_map(|section| &section.findings)
+        .filter_map(|finding| finding.result.as_ref().err())
+        .collect();
+    let code = failures
+        .iter()
+        .min_by_key(|failure| report::urgency(failure.kind))
+        .map_or(0, |failure| failure.kind.exit_code());
     if json {
-        let checks: Vec<_> = sections
+        let checks: Vec<Value> = sections
             .iter()
-            .flat_map(|section| section.findings.iter().map(|found| as_json(section.title, found)))
+            .flat_map(|section| {
+                section.findings.iter().map(|finding| as_json(section.title, finding))
+            })
             .collect();
-        report::out(&format!(
-            "{}\n",
-            json!({"schema_version": 1, "checks": checks, "exit_code": code})
-        ));
+        let document = json!({"schema_version": 1, "checks": checks, "exit_code": code});
+        report::out(&format!("{document}\n"));
     } else {
-        let as_text = |section| as_text(section, paint);
-        report::out(&sections.iter().map(as_text).collect::<String>());
-        report::out(&match failures().count() {
-            0 => "All is in place.\n".to_owned(),
-            1 => "1 thing is to be mended.\n".to_owned(),
-            count => format!("{count} things are to be mended.\n"),
+        let mut text: String = sections.iter().map(|section| as_text(section, styler)).collect();
+        text.push_str(&match failures.len() {
+            0 => "All checks passed.\n".to_owned(),
+            1 => "1 check failed.\n".to_owned(),
+            count => format!("{count} checks failed.\n"),
         });
+        report::out(&text);
     }
     ExitCode::from(code)
 }
 
-fn as_text(section: &Section, paint: Styler) -> String {
+fn as_text(section: &Section, styler: Styler) -> String {
     let mut text = format!("{}\n", section.title);
     for Finding { check, result } in &section.findings {
+        let check = check.name();
         // Writing to a String cannot fail.
         let _ = match result {
-            Ok(found) => writeln!(text, "  {} {check}: {}", paint.green("✓"), line(found)),
+            Ok(message) => writeln!(text, "  {} {check}: {}", styler.green("✓"), line(message)),
             Err(failure) => writeln!(
                 text,
-                "  {} {check}: {}\n      what to do: {}",
-                paint.red("✗"),
-                why(failure),
+                "  {} {check}: {}\n      help: {}",
+                styler.red("✗"),
+                line(&failure.to_string()),
                 line(&failure.hint)
             ),
         };
@@ -59,48 +61,50 @@ fn as_text(section: &Section, paint: Styler) -> String {
     text
 }
 
-fn why(failure: &Failure) -> String {
-    line(&failure.to_string())
-}
-
-fn as_json(title: &str, found: &Finding) -> serde_json::Value {
-    match &found.result {
-        Ok(text) => {
-            json!({"about": title, "check": found.check, "ok": true, "message": line(text)})
+fn as_json(title: &str, finding: &Finding) -> Value {
+    let check = finding.check.name();
+    match &finding.result {
+        Ok(message) => {
+            json!({"about": title, "check": check, "ok": true, "message": line(message)})
         }
         Err(failure) => json!({
             "about": title,
-            "check": found.check,
+            "check": check,
             "ok": false,
-            "message": why(failure),
+            "message": line(&failure.to_string()),
             "hint": line(&failure.hint),
             "kind": failure.kind.name(),
         }),
     }
 }
 
-/// Prints every setting with its value and where it came from.
-pub(super) fn config(title: &str, settings: &[EffectiveOption], json: bool) {
+/// Prints every option with its value and where the value came from.
+pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) {
     if json {
-        let settings: Vec<_> = settings
+        let settings: Vec<Value> = options
             .iter()
-            .map(|found| json!({"setting": found.flag, "value": line(&found.value), "origin": found.origin.to_string()}))
+            .map(|option| {
+                json!({
+                    "setting": option.flag,
+                    "value": line(&option.value),
+                    "origin": option.origin.to_string(),
+                })
+            })
             .collect();
-        report::out(&format!(
-            "{}\n",
-            json!({"schema_version": 1, "about": title, "settings": settings})
-        ));
+        let document = json!({"schema_version": 1, "about": title, "settings": settings});
+        report::out(&format!("{document}\n"));
         return;
     }
-    let widest = settings.iter().map(|found| found.flag.len()).max().unwrap_or_default();
+    let width = options.iter().map(|option| option.flag.len()).max().unwrap_or_default();
     let mut text = format!("{title}\n");
-    for found in settings {
+    for option in options {
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "  {:<widest$}  {}  [{}]",
-            found.flag,
-            line(&found.value),
-            line(&found.origin.to_string())
+            "  {:<width$}  {}  [{}]",
+            option.flag,
+            line(&option.value),
+            line(&option.origin.to_string())
         );
     }
     report::out(&text);

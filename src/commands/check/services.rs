@@ -1,4 +1,4 @@
-//! The half of a check that asks each service for real, as gently as possible.
+//! The checks that send requests to the services: as few and as small as possible.
 
 use std::time::Duration;
 
@@ -6,136 +6,135 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
 use serde_json::value::RawValue;
 
-use super::{Finding, Section};
+use super::{Check, Finding, Section};
+use crate::cli::ResolvedRun;
 use crate::clock::Clock;
-use crate::detection::{Detection, Scores};
+use crate::detection::{Detection, Scores, SourceInfo};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Http, HttpError};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::MitreCodes;
 use crate::recorded_future::{Client, Outcome};
 use crate::report;
-use crate::settings::Settings;
-use crate::shutdown::Shutdown;
+use crate::shutdown;
+use crate::sources::Source;
 use crate::submission::Submission;
 use crate::window::Window;
 
-/// How long all services together may take.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// A clock this far off is worth a word: windows are cut by it.
-const LARGEST_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
-/// The EICAR test file: known everywhere, harmless, made for such trials.
+/// The maximum time for all services together.
+const DEADLINE: Duration = Duration::from_mins(5);
+/// A larger difference between the clocks is reported: windows depend on the clock.
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
+/// The EICAR test file: harmless, and known to every security product.
 const EICAR_SHA256: &str = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
 
-/// Checks the vendors of these settings, and Recorded Future once.
-pub(super) fn check(ready: &[Settings], json: bool, clock: Clock) -> Result<Vec<Section>, Failure> {
-    let Some(first) = ready.first() else {
-        return Ok(Vec::new());
+/// Checks the vendor of each section that has a run, and Recorded Future once.
+pub(super) fn check(sections: &mut Vec<Section>, json: bool, clock: Clock) -> Result<(), Failure> {
+    let runs: Vec<_> = sections.iter_mut().map(|section| section.run.take()).collect();
+    // Sources have options of their own only if one is named, and then it is the only one.
+    let Some(first) = runs.iter().flatten().next() else {
+        return Ok(());
     };
     if !json {
         report::out(
-            "One submission goes to Recorded Future: the EICAR test file's hash, with debug: true. It is checked there and not saved.\n",
+            "Sends one test submission to Recorded Future: the hash of the EICAR test file, with debug: true. It is validated and not stored.\n",
         );
     }
-    crate::shutdown::block_on(async |stop: Shutdown| {
-        // Only a source that is named can have options of its own, and then it is the only one.
-        let http = Http::new(&first.network, clock, PATIENCE, stop)?.without_retries();
-        let mut sections = Vec::new();
-        for settings in ready {
-            let title = settings.source.info().title;
-            sections.push(Section { title, findings: vendor(settings, &http, clock).await });
+    shutdown::block_on(async |stop| {
+        let http = Http::new(&first.settings.network, clock, DEADLINE, stop)?.without_retries();
+        for (section, run) in sections.iter_mut().zip(&runs) {
+            if let Some(run) = run {
+                section.findings.extend(check_source(run.source.as_ref(), &http, clock).await);
+            }
         }
-        sections.push(Section {
-            title: "Recorded Future",
-            findings: receiver(first, &http, clock).await,
-        });
-        Ok(sections)
+        let findings = check_recorded_future(first, &http, clock).await;
+        sections.push(Section { title: "Recorded Future", findings, run: None });
+        Ok(())
     })?
 }
 
-async fn vendor(settings: &Settings, http: &Http, clock: Clock) -> Vec<Finding> {
-    let mut findings = reach(settings.source.base(), http, clock).await;
-    if findings.iter().all(|finding| finding.check == "clock" || finding.result.is_ok()) {
+async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Finding> {
+    let mut findings = reach(source.base_url(), http, clock).await;
+    if is_reachable(&findings) {
         let end = clock.now_to_the_millisecond();
         let window = Window { start: end - TimeDelta::hours(24), end };
-        let probed = settings.source.probe(http, window).await;
-        let found = probed.map(|total| {
-            let total =
-                total.map_or_else(|| "an unknown number of".into(), |total| total.to_string());
-            format!("signed in and allowed to read alerts; {total} in the last 24 hours")
+        let result = source.probe(http, window).await.map(|total| {
+            let total = total.map_or_else(|| "an unknown number".into(), |total| total.to_string());
+            format!("authorized to read alerts; {total} in the last 24 hours")
         });
-        findings.push(Finding::new("permission", found));
+        findings.push(Finding::new(Check::Permission, result));
     }
     findings
 }
 
-async fn receiver(settings: &Settings, http: &Http, clock: Clock) -> Vec<Finding> {
-    let mut findings = reach(&settings.recorded_future.base, http, clock).await;
-    if findings.iter().all(|finding| finding.check == "clock" || finding.result.is_ok()) {
-        findings.push(Finding::new("permission", submit_trial(settings, http, clock).await));
+async fn check_recorded_future(run: &ResolvedRun, http: &Http, clock: Clock) -> Vec<Finding> {
+    let mut findings = reach(&run.settings.recorded_future.base, http, clock).await;
+    if is_reachable(&findings) {
+        findings.push(Finding::new(Check::Permission, submit_test(run, http, clock).await));
     }
     findings
 }
 
-/// Name, connection and TLS, and how far the clocks are apart.
+/// A wrong clock does not prevent further requests.
+fn is_reachable(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.check == Check::Clock || finding.result.is_ok())
+}
+
+/// Checks the connection to a service and compares its clock with this machine's.
 async fn reach(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
-    let host = url.host_str().unwrap_or("the service").to_owned();
-    match http.reach(url).await {
-        Err(trouble) => vec![Finding::new(stage(&trouble), Err(trouble.into_failure()))],
-        Ok(time) => {
-            let tls = if url.scheme() == "https" {
-                "its certificate is trusted"
-            } else {
-                "without TLS (loopback)"
-            };
-            let way = http
-                .proxy(url)
-                .map(|proxy| format!(" through the proxy {proxy}"))
-                .unwrap_or_default();
-            let mut findings =
-                vec![Finding::new("network", Ok(format!("{host} answers{way}, {tls}")))];
-            findings.extend(time.map(|time| Finding::new("clock", difference(time, clock.now()))));
-            findings
-        }
-    }
+    let time = match http.reach(url).await {
+        Ok(time) => time,
+        Err(error) => return vec![Finding::new(failed_step(&error), Err(error.into_failure()))],
+    };
+    let host = url.host_str().unwrap_or("the service");
+    let proxy = http.proxy(url).map(|proxy| format!(" through the proxy {proxy}"));
+    let tls = if url.scheme() == "https" {
+        "its certificate is trusted"
+    } else {
+        "without TLS (loopback)"
+    };
+    let network = format!("{host} responds{}, {tls}", proxy.unwrap_or_default());
+    let mut findings = vec![Finding::new(Check::Network, Ok(network))];
+    findings.extend(time.map(|time| Finding::new(Check::Clock, compare(time, clock.now()))));
+    findings
 }
 
-/// Where on the way to a service it ended.
-fn stage(trouble: &HttpError) -> &'static str {
-    match trouble {
-        HttpError::Certificate(_) => "TLS",
-        HttpError::ProxyCredentials { .. } => "proxy",
+/// Returns the step at which a connection failed.
+fn failed_step(error: &HttpError) -> Check {
+    match error {
+        HttpError::Certificate(_) => Check::Tls,
+        HttpError::ProxyCredentials { .. } => Check::Proxy,
         HttpError::Connect { detail, .. }
             if detail.contains("dns") || detail.contains("lookup") =>
         {
-            "DNS"
+            Check::Dns
         }
-        _ => "network",
+        _ => Check::Network,
     }
 }
 
-fn difference(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Result<String, Failure> {
-    let difference = ours - theirs;
+fn compare(service: DateTime<Utc>, system: DateTime<Utc>) -> Result<String, Failure> {
+    let difference = system - service;
     let seconds = difference.num_seconds();
-    if difference.abs() <= LARGEST_DIFFERENCE {
-        return Ok(format!("{seconds} s from the service's"));
+    if difference.abs() <= MAX_CLOCK_DIFFERENCE {
+        return Ok(format!("{seconds} s from the service's clock"));
     }
     let direction = if seconds > 0 { "ahead of" } else { "behind" };
     Err(Failure::new(
         FailureKind::Configuration,
-        format!("this machine's clock is {} s {direction} the service's", seconds.abs()),
-        "Set the clock by NTP (timedatectl set-ntp true): the window of each run is cut by it.",
+        format!("the system clock is {} s {direction} the service's", seconds.abs()),
+        "Synchronize the clock with NTP (timedatectl set-ntp true): the window of each run depends on it.",
     ))
 }
 
-async fn submit_trial(settings: &Settings, http: &Http, clock: Clock) -> Result<String, Failure> {
-    let item = trial(settings, clock)?;
-    match Client::new(http, &settings.recorded_future, true)?.submit(&[&item]).await {
-        Outcome::Delivered(_) => Ok("the trial submission was accepted (and not saved)".into()),
-        Outcome::Rejected(refused) => Err(Failure::new(
+async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<String, Failure> {
+    let item = test_submission(run.source.info(), clock)?;
+    match Client::new(http, &run.settings.recorded_future, true)?.submit(&[&item]).await {
+        Outcome::Delivered(_) => Ok("the test submission was accepted (and not stored)".into()),
+        Outcome::Rejected(rejection) => Err(Failure::new(
             FailureKind::Unexpected,
-            format!("Recorded Future refused the trial submission: {}", refused.words),
-            "Check --organization-id; show the words to Recorded Future's support.",
+            format!("Recorded Future rejected the test submission: {}", rejection.words),
+            "Check --organization-id; send the message to Recorded Future's support.",
         )),
         Outcome::Transient(failure)
         | Outcome::QuotaExhausted(failure)
@@ -143,10 +142,12 @@ async fn submit_trial(settings: &Settings, http: &Http, clock: Clock) -> Result<
     }
 }
 
-fn trial(settings: &Settings, clock: Clock) -> Result<Box<RawValue>, Failure> {
-    let wrong = |what: String| Failure::new(FailureKind::Unexpected, what, "Report this.");
+fn test_submission(source: SourceInfo, clock: Clock) -> Result<Box<RawValue>, Failure> {
+    let internal = |error: String| {
+        Failure::new(FailureKind::Unexpected, format!("internal error: {error}"), "Report this.")
+    };
     let indicator = Indicator::parse(ClaimedType::Sha256, EICAR_SHA256)
-        .map_err(|reason| wrong(reason.to_string()))?;
+        .map_err(|reason| internal(reason.to_string()))?;
     let detection = Detection {
         id: "collective-insights-check".into(),
         observed_at: clock.now(),
@@ -157,6 +158,6 @@ fn trial(settings: &Settings, clock: Clock) -> Result<Box<RawValue>, Failure> {
         mitre_codes: MitreCodes::default(),
         mentions: Vec::new(),
     };
-    let submission = Submission::new(&detection, &indicator, "check", settings.source.info());
-    serde_json::value::to_raw_value(&submission).map_err(|error| wrong(error.to_string()))
+    let submission = Submission::new(&detection, &indicator, "check", source);
+    serde_json::value::to_raw_value(&submission).map_err(|error| internal(error.to_string()))
 }

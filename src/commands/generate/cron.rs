@@ -3,53 +3,49 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::NAME;
-use super::schedule_inputs::{self, Source};
-use crate::failure::FailureKind;
+use super::schedule_inputs::{self, ScheduledSource};
+use crate::cli::NAME;
+use crate::failure::{Failure, FailureKind};
 
-/// The first source starts at 00:15; each further one so many minutes later, because one run at a time has the
-/// ledger.
+/// The first source starts at 00:15.
 const FIRST_MINUTE: usize = 15;
+/// The time between the starts of two sources: only one run at a time can use the ledger.
 const MINUTES_BETWEEN: usize = 10;
 
-/// The lines, with what has to be done first as comments.
-pub(super) fn lines(program: &str) -> String {
-    let sources = schedule_inputs::all();
+/// Returns the lines, with what to do first as comments.
+pub(super) fn lines(program: &str) -> Result<String, Failure> {
+    let sources = schedule_inputs::all()?;
     let lines: String =
-        sources.iter().enumerate().map(|(number, source)| line(number, source, program)).collect();
-    include_str!("crontab.txt")
+        sources.iter().enumerate().map(|(index, source)| line(index, source, program)).collect();
+    let first = sources.first().map_or("", |source| source.info.name);
+    Ok(include_str!("crontab.txt")
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
+        .replace("@SOURCE@", first)
         .replace("@VARIABLES@\n", &variables(&sources))
         .replace("@MINUTES@", &MINUTES_BETWEEN.to_string())
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
-        .replace("@LINES@\n", &lines)
+        .replace("@LINES@\n", &lines))
 }
 
-fn line(number: usize, source: &Source, program: &str) -> String {
-    let minute = FIRST_MINUTE + number * MINUTES_BETWEEN;
+fn line(index: usize, source: &ScheduledSource, program: &str) -> String {
+    let start = FIRST_MINUTE + index * MINUTES_BETWEEN;
+    let (hour, minute) = (start / 60, start % 60);
     format!(
-        "{minute} 0 * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} --quiet\n",
-        source.labels.name
+        "{minute} {hour} * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} --quiet\n",
+        source.info.name
     )
 }
 
-/// What the environment file holds, as comments.
-fn variables(sources: &[Source]) -> String {
+/// Returns the required variables of all sources, as comments.
+fn variables(sources: &[ScheduledSource]) -> String {
     let mut text = String::new();
-    let mut told = BTreeSet::new();
-    for source in sources {
-        for variable in &source.variables {
-            if variable.optional || !told.insert(&variable.name) {
-                continue;
-            }
+    let mut listed = BTreeSet::new();
+    for variable in sources.iter().flat_map(|source| &source.variables) {
+        if variable.is_required && listed.insert(variable.name) {
+            let assignment = format!("{}='...'", variable.name);
             // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                "#        {:<22}  # {}",
-                format!("{}='...'", variable.name),
-                variable.about
-            );
+            let _ = writeln!(text, "#        {assignment:<22}  # {}", variable.about);
         }
     }
     text

@@ -1,6 +1,6 @@
-//! `generate`: what makes the tool at home on a machine. All of it comes from the definitions the program
-//! itself uses: the command line's for names, options and variables, [`FailureKind`](crate::failure::FailureKind) for exit
-//! codes, the exclusion file that the README points at.
+//! `generate`: completions, man pages, schedules and an exclusion file. They come from the
+//! definitions that the program itself uses: the command line for names, options and variables,
+//! [`FailureKind`](crate::failure::FailureKind) for exit codes.
 
 mod completions;
 mod cron;
@@ -9,23 +9,20 @@ mod man;
 mod schedule_inputs;
 mod systemd;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::cli::{Artifact, GenerateArgs};
 use crate::failure::Failure;
 use crate::report;
 
-/// The program's name, as in file names and as a shell completes it.
-const NAME: &str = "collective-insights";
-/// Where the program is where its own path is not fit to stand in a schedule.
+/// The path of the program in schedules if its real path cannot be used there.
 const DEFAULT_PATH: &str = "/usr/local/bin/collective-insights";
 const EXCLUSIONS: &str = include_str!("../../../exclusions.example.txt");
 
-/// Prints or writes what was asked for.
+/// Prints or writes what was requested.
 #[must_use]
-pub fn generate(args: &GenerateArgs) -> ExitCode {
-    match make(&args.what) {
+pub(crate) fn generate(args: &GenerateArgs) -> ExitCode {
+    match artifact(&args.artifact) {
         Ok(text) => {
             report::out(&text);
             ExitCode::SUCCESS
@@ -34,24 +31,24 @@ pub fn generate(args: &GenerateArgs) -> ExitCode {
     }
 }
 
-fn make(what: &Artifact) -> Result<String, Failure> {
-    match what {
+fn artifact(artifact: &Artifact) -> Result<String, Failure> {
+    match artifact {
         Artifact::Completions { shell } => Ok(completions::script(*shell)),
-        Artifact::Man { dir: None } => Ok(man::main_page()),
-        Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()),
-        Artifact::Cron => Ok(cron::lines(&program())),
-        Artifact::Systemd { dir: None } => Ok(systemd::as_text(&program())),
-        Artifact::Systemd { dir: Some(dir) } => files::add(dir, &systemd::units(&program())),
+        Artifact::Man { dir: None } => man::main_page(),
+        Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()?),
+        Artifact::Cron => cron::lines(&program()),
+        Artifact::Systemd { dir: None } => systemd::as_text(&program()),
+        Artifact::Systemd { dir: Some(dir) } => files::add(dir, &systemd::units(&program())?),
         Artifact::Exclusions => Ok(EXCLUSIONS.to_owned()),
     }
 }
 
-/// This program's path, for a schedule: neither cron nor systemd looks where a shell does. A path with blanks
-/// or signs that either of them reads in its own way is left out.
+/// Returns the path of this program for a schedule, because cron and systemd do not use the shell's
+/// `PATH`. A path with characters that are special to either of them is replaced by the default.
 fn program() -> String {
     std::env::current_exe()
         .ok()
-        .and_then(|path: PathBuf| path.to_str().map(str::to_owned))
+        .and_then(|path| path.into_os_string().into_string().ok())
         .filter(|path| is_plain(path))
         .unwrap_or_else(|| DEFAULT_PATH.to_owned())
 }
@@ -66,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_paths_stand_in_a_schedule() {
+    fn only_plain_paths_are_used_in_a_schedule() {
         assert!(is_plain("/opt/ci-1.0/bin/collective-insights"));
         for path in [
             "",

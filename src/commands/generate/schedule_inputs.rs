@@ -1,74 +1,74 @@
-//! What a schedule has to know about a source, read from the command line's definition.
+//! What a schedule needs to know about a source, from the definition of the command line.
 
-use std::any::TypeId;
-
-use clap::{Arg, Command};
-use secrecy::SecretString;
+use clap::Command;
 
 use crate::cli;
 use crate::detection::SourceInfo;
-use crate::sources::{carbonblack, crowdstrike};
+use crate::failure::{Failure, FailureKind};
+use crate::settings::lookup::{Lookup, Setting};
 
-/// The sources, in the order in which they run.
-const SOURCES: [SourceInfo; 2] = [crowdstrike::INFO, carbonblack::INFO];
-/// Variables that a run does without.
-const WITH_DEFAULT: [&str; 2] = ["CS_BASE_URL", "RF_API_URL"];
-
-/// A source that can be scheduled.
-pub(super) struct Source {
-    pub labels: SourceInfo,
-    /// The variables it reads, Recorded Future's first.
+/// A source to schedule.
+#[derive(Debug)]
+pub(super) struct ScheduledSource {
+    pub info: SourceInfo,
+    /// The environment variables that it reads.
     pub variables: Vec<Variable>,
-    /// How many minutes a run may take unless told otherwise.
+    /// The maximum run time in minutes.
     pub deadline: u32,
 }
 
-/// A variable of the environment that stands in for an option.
+/// An environment variable that sets an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variable {
-    pub name: String,
-    /// What it is, in a few words.
+    pub name: &'static str,
+    /// The short help of the option.
     pub about: String,
-    /// Whether nobody else may know it.
-    pub secret: bool,
-    /// Whether a run does without it.
-    pub optional: bool,
+    /// Whether its value is a secret.
+    pub is_secret: bool,
+    /// Whether a run needs it.
+    pub is_required: bool,
 }
 
-/// All sources.
-pub(super) fn all() -> Vec<Source> {
+/// Returns all sources, in the order in which they run.
+///
+/// # Errors
+/// When a source cannot be named without arguments.
+pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
     let definition = cli::definition();
-    SOURCES
-        .into_iter()
-        .filter_map(|labels| {
-            let command = definition.find_subcommand(labels.name)?;
-            Some(Source { labels, variables: variables(command), deadline: deadline(command)? })
+    let parsed = cli::parse_each_source().map_err(|error| {
+        Failure::new(FailureKind::Unexpected, error.to_string(), "Report this.")
+    })?;
+    let sources = parsed.iter().filter_map(cli::Parsed::source);
+    Ok(sources
+        .map(|source| {
+            let (vendor, common) = source.args();
+            let info = vendor.info();
+            let mut lookup = Lookup::without_environment();
+            // Only the names matter: without an environment there are no values.
+            let _ = source.look_up(&mut lookup);
+            let command = definition.find_subcommand(info.name);
+            let variables =
+                lookup.settings().iter().map(|setting| variable(setting, command)).collect();
+            ScheduledSource { info, variables, deadline: common.deadline }
         })
-        .collect()
+        .collect())
 }
 
-fn variables(command: &Command) -> Vec<Variable> {
-    let mut variables: Vec<Variable> = command.get_arguments().filter_map(variable).collect();
-    variables.sort_by_key(|variable| !variable.name.starts_with("RF_"));
-    variables
-}
-
-/// The variable that an option's help names as `[env: NAME]`.
-fn variable(option: &Arg) -> Option<Variable> {
-    let help = option.get_help()?.to_string();
-    let (about, rest) = help.split_once(" [env: ")?;
-    let (name, _) = rest.split_once(']')?;
-    Some(Variable {
-        name: name.to_owned(),
+fn variable(setting: &Setting, command: Option<&Command>) -> Variable {
+    let names = setting.names;
+    let help = command
+        .into_iter()
+        .flat_map(Command::get_arguments)
+        .find(|option| option.get_long() == names.flag.strip_prefix("--"))
+        .and_then(|option| Some(option.get_help()?.to_string()))
+        .unwrap_or_default();
+    let about = help.strip_suffix(&format!(" [env: {}]", names.variable)).unwrap_or(&help);
+    Variable {
+        name: names.variable,
         about: about.to_owned(),
-        secret: option.get_value_parser().type_id() == TypeId::of::<SecretString>(),
-        optional: WITH_DEFAULT.contains(&name),
-    })
-}
-
-fn deadline(command: &Command) -> Option<u32> {
-    let option = command.get_arguments().find(|option| option.get_id() == "deadline")?;
-    option.get_default_values().first()?.to_str()?.parse().ok()
+        is_secret: setting.is_secret,
+        is_required: setting.is_required,
+    }
 }
 
 #[cfg(test)]
@@ -76,26 +76,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_names_each_variable_and_which_are_secret() {
-        let told: Vec<Vec<String>> = all()
-            .iter()
-            .map(|source| {
-                let told = source.variables.iter().map(|variable| {
-                    let mark = match (variable.secret, variable.optional) {
-                        (true, _) => "*",
-                        (false, true) => "?",
-                        (false, false) => "",
-                    };
-                    format!("{}{mark}", variable.name)
-                });
-                told.collect()
-            })
-            .collect();
-        let crowdstrike =
-            ["RF_API_KEY*", "RF_API_URL?", "CS_CLIENT_ID*", "CS_CLIENT_SECRET*", "CS_BASE_URL?"];
-        let carbonblack =
-            ["RF_API_KEY*", "RF_API_URL?", "CB_ORG_ID", "CB_HOSTNAME", "CB_SECRET*", "CB_API_ID*"];
-        assert_eq!(told, [crowdstrike.to_vec(), carbonblack.to_vec()]);
-        assert!(all().iter().all(|source| source.deadline == 60));
+    fn each_source_has_its_variables_and_a_deadline() {
+        let variables = |name: &str| -> Vec<String> {
+            let sources = all().unwrap();
+            let source = sources.iter().find(|source| source.info.name == name).unwrap();
+            assert_eq!(source.deadline, 60);
+            let mark = |variable: &Variable| match (variable.is_secret, variable.is_required) {
+                (true, _) => "*",
+                (false, false) => "?",
+                (false, true) => "",
+            };
+            let variables = source.variables.iter();
+            variables.map(|variable| format!("{}{}", variable.name, mark(variable))).collect()
+        };
+        assert_eq!(
+            variables("crowdstrike"),
+            [
+                "RF_API_KEY*",
+                "RF_API_URL?",
+                "CS_CLIENT_ID*",
+                "CS_CLIENT_SECRET*",
+                "CS_BASE_URL?",
+                "FALCON_CLOUD?"
+            ]
+        );
+        assert_eq!(
+            variables("carbonblack"),
+            ["RF_API_KEY*", "RF_API_URL?", "CB_ORG_ID", "CB_HOSTNAME", "CB_SECRET*", "CB_API_ID*"]
+        );
+    }
+
+    #[test]
+    fn each_variable_is_described() {
+        for source in all().unwrap() {
+            for variable in source.variables {
+                assert!(!variable.about.is_empty(), "{variable:?}");
+                assert!(!variable.about.contains('['), "{variable:?}");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Carbon Black Cloud: the Alerts API v7.
 
+mod args;
 mod errors;
 mod mapping;
 mod page;
@@ -10,50 +11,81 @@ mod wire;
 use reqwest::Url;
 use secrecy::SecretString;
 
+pub(crate) use self::args::{Args, EXAMPLES};
 pub use self::page::read_page;
-pub use self::reader::Reader;
-pub(super) use self::reader::probe;
+use self::reader::Reader;
+use super::{AlertReader, BoxFuture, Page, Source};
 use crate::detection::SourceInfo;
+use crate::failure::Failure;
+use crate::http::Http;
+use crate::window::Window;
 
-/// How Carbon Black Cloud is named.
-pub const INFO: SourceInfo = SourceInfo {
+/// The names of Carbon Black Cloud.
+const INFO: SourceInfo = SourceInfo {
     name: "carbonblack",
     title: "Carbon Black Cloud",
     source_type: "carbonblack:cloud",
     incident_type: "carbonblack-cloud-alert",
 };
 
-/// Which hash of an alert is its indicator.
+/// Which hashes of an alert are indicators.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum HashChoice {
-    /// The acting process: what the older script sends. For a watchlist hit it is often a clean
-    /// system program.
+    /// The acting process, as in the Python script. On a watchlist hit it is often a clean system
+    /// program.
     #[default]
     Process,
-    /// The blocked file: usually the malware itself. Its SHA-256, or its MD5 where there is no other.
+    /// The blocked file, usually the malware itself: its SHA-256, or its MD5 if there is no SHA-256.
     Blocked,
-    /// Both of them.
+    /// Both hashes.
     Both,
 }
 
-/// What is needed to read Carbon Black Cloud.
+/// The validated settings of Carbon Black Cloud.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// The console's address, without a path.
+pub(crate) struct Config {
+    /// The address of the console, without a path.
     pub base: Url,
     /// The organization key.
     pub org_key: String,
     /// The API secret key.
     pub secret: SecretString,
-    /// The API id.
+    /// The API ID.
     pub api_id: SecretString,
     /// Which hashes are indicators.
     pub indicator: HashChoice,
+    /// The number of parallel requests, 1 to 32.
+    pub concurrency: usize,
 }
 
-impl Settings {
-    /// Whose alerts these are.
-    pub(super) fn account(&self) -> String {
+impl Source for Config {
+    fn info(&self) -> SourceInfo {
+        INFO
+    }
+
+    fn account(&self) -> String {
         self.org_key.clone()
+    }
+
+    fn base_url(&self) -> &Url {
+        &self.base
+    }
+
+    fn probe<'a>(
+        &'a self,
+        http: &'a Http,
+        window: Window,
+    ) -> BoxFuture<'a, Result<Option<u64>, Failure>> {
+        Box::pin(reader::probe(self, http, window))
+    }
+
+    fn reader(&self, http: &Http, window: Window) -> Box<dyn AlertReader> {
+        Box::new(Reader::new(self, http, window, self.concurrency))
+    }
+}
+
+impl AlertReader for Reader {
+    fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>> {
+        Box::pin(self.next_page())
     }
 }

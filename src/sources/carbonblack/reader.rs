@@ -11,7 +11,7 @@ use super::errors::VENDOR;
 use super::page::{AlertPage, alert_page};
 use super::rows::{RowLimits, RowRange, RowRequest};
 use super::wire::{Exclusions, Search, Sort, TimeRange};
-use super::{Settings, errors};
+use super::{Config, errors};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Http, Request};
 use crate::sources::request_queue::RequestQueue;
@@ -36,7 +36,7 @@ pub struct Reader {
 impl Reader {
     /// Creates a reader that has not sent a request.
     pub(in crate::sources) fn new(
-        settings: &Settings,
+        settings: &Config,
         http: &Http,
         window: Window,
         concurrency: usize,
@@ -91,7 +91,7 @@ impl Reader {
 /// Requests one alert to verify access and returns the number of alerts in the window, where the
 /// service reports it.
 pub(in crate::sources) async fn probe(
-    settings: &Settings,
+    settings: &Config,
     http: &Http,
     window: Window,
 ) -> Result<Option<u64>, Failure> {
@@ -108,7 +108,7 @@ async fn send(client: Arc<SearchClient>, span: Window, rows: RowRequest) -> RowR
 #[derive(Debug)]
 struct SearchClient {
     http: Http,
-    settings: Settings,
+    settings: Config,
 }
 
 impl SearchClient {

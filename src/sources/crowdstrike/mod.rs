@@ -1,8 +1,9 @@
 //! CrowdStrike Falcon: the Alerts API, product `epp`.
 //!
-//! One alert of this product is one behaviour of the Detects API that the older scripts read and that
-//! was switched off on 2025-09-30.
+//! One alert of this product is one behavior of the Detects API, which the Python script read and
+//! which was switched off on 2025-09-30.
 
+mod args;
 mod cloud;
 mod errors;
 mod mapping;
@@ -16,74 +17,107 @@ mod wire;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::cloud::Cloud;
+pub(crate) use self::args::{Args, EXAMPLES};
+use self::cloud::Cloud;
 pub use self::page::read_page;
-pub use self::reader::Reader;
-pub(super) use self::reader::probe;
+use self::reader::Reader;
+use super::{AlertReader, BoxFuture, Page, Source};
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind};
+use crate::http::Http;
 use crate::selection::Thresholds;
+use crate::window::Window;
 
-/// How CrowdStrike is named.
-pub const INFO: SourceInfo = SourceInfo {
+/// The names of CrowdStrike Falcon.
+const INFO: SourceInfo = SourceInfo {
     name: "crowdstrike",
     title: "CrowdStrike Falcon",
     source_type: "crowdstrike:falcon",
     incident_type: "crowdstrike-falcon-alert",
 };
 
-/// Where Falcon's API is.
+/// The address of Falcon's API.
 #[derive(Debug, Clone)]
-pub enum Address {
-    /// Start here, and go where the account lives.
+pub(crate) enum Address {
+    /// Start here and switch to the cloud of the account.
     Discover(Url),
-    /// Here, and never elsewhere.
+    /// Never leave this address.
     Fixed(Url),
 }
 
 impl Address {
-    /// The URL to start with.
-    #[must_use]
-    pub const fn base(&self) -> &Url {
+    /// Returns the URL to start with.
+    pub(crate) const fn base(&self) -> &Url {
         match self {
             Self::Discover(url) | Self::Fixed(url) => url,
         }
     }
 }
 
-/// What is needed to read Falcon.
+/// The validated settings of CrowdStrike Falcon.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// The API client's id.
+pub(crate) struct Config {
+    /// The ID of the API client.
     pub client_id: SecretString,
-    /// The API client's secret.
+    /// The secret of the API client.
     pub client_secret: SecretString,
-    /// A child account of an MSSP, where the client is the parent's.
+    /// The child account to read, where the API client belongs to a parent account.
     pub member_cid: Option<String>,
-    /// Where the API is.
+    /// The address of the API.
     pub address: Address,
-    /// What is asked for on the server (and checked again in `selection`).
+    /// The minimum scores, applied by the server and again by `selection`.
     pub thresholds: Thresholds,
+    /// The number of parallel requests, 1 to 32.
+    pub concurrency: usize,
 }
 
-impl Settings {
-    /// Whose alerts these are: client id, and the child account where one is named.
-    pub(super) fn account(&self) -> String {
+impl Source for Config {
+    fn info(&self) -> SourceInfo {
+        INFO
+    }
+
+    fn account(&self) -> String {
         let member = self.member_cid.as_deref().unwrap_or_default();
         format!("{}/{member}", self.client_id.expose_secret())
     }
+
+    fn base_url(&self) -> &Url {
+        self.address.base()
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    fn probe<'a>(
+        &'a self,
+        http: &'a Http,
+        window: Window,
+    ) -> BoxFuture<'a, Result<Option<u64>, Failure>> {
+        Box::pin(reader::probe(self, http, window))
+    }
+
+    fn reader(&self, http: &Http, window: Window) -> Box<dyn AlertReader> {
+        Box::new(Reader::new(self, http, window, self.concurrency))
+    }
 }
 
-/// The base URL of a cloud.
+impl AlertReader for Reader {
+    fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>> {
+        Box::pin(self.next_page())
+    }
+}
+
+/// Returns the base URL of a cloud.
 ///
 /// # Errors
-/// Never with the clouds as they are known; a wrong host in the table would show here.
-pub fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
+/// When the table of clouds has an invalid host name.
+fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
     Url::parse(&format!("https://{}", cloud.host())).map_err(|error| {
         Failure::new(
             FailureKind::Unexpected,
-            format!("the address of {} is wrong: {error}", cloud.name()),
-            "Report this; --base-url helps meanwhile.",
+            format!("internal error: the address of {} is not valid: {error}", cloud.name()),
+            "Report this; --base-url (CS_BASE_URL) works in the meantime.",
         )
     })
 }

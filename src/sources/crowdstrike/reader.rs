@@ -11,7 +11,7 @@ use super::session::Session;
 use super::slice::{Sizes, TimeSlice};
 use super::sliced_window::SlicedWindow;
 use super::wire::Query;
-use super::{Settings, errors};
+use super::{Config, errors};
 use crate::failure::Failure;
 use crate::http::{Http, Reply, Response};
 use crate::selection::Thresholds;
@@ -42,7 +42,7 @@ pub struct Reader {
 impl Reader {
     /// Creates a reader that has not sent a request.
     pub(in crate::sources) fn new(
-        settings: &Settings,
+        settings: &Config,
         http: &Http,
         window: Window,
         concurrency: usize,
@@ -108,7 +108,7 @@ async fn send(session: Arc<Session>, slice: TimeSlice, thresholds: Thresholds) -
 /// Requests two alerts to verify access and returns the number of alerts in the window, where the
 /// service reports it. (Its documentation asks for a limit greater than 1.)
 pub(in crate::sources) async fn probe(
-    settings: &Settings,
+    settings: &Config,
     http: &Http,
     window: Window,
 ) -> Result<Option<u64>, Failure> {
@@ -120,7 +120,7 @@ pub(in crate::sources) async fn probe(
     errors::in_page(&page).map_or(Ok(page.total), Err)
 }
 
-fn host(settings: &Settings) -> String {
+fn host(settings: &Config) -> String {
     settings.address.base().host_str().unwrap_or(VENDOR).to_owned()
 }
 

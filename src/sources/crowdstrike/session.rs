@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::cloud::Cloud;
 use super::errors::VENDOR;
 use super::wire::TokenResponse;
-use super::{Address, Settings, errors};
+use super::{Address, Config, errors};
 use crate::failure::Failure;
 use crate::http::{Http, MalformedBody, Reply, Response};
 use crate::redact;
@@ -27,7 +27,7 @@ const RENEW_EARLY: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Session {
     http: Http,
-    settings: Settings,
+    settings: Config,
     state: Mutex<SessionState>,
 }
 
@@ -58,7 +58,7 @@ struct Authorization {
 
 impl Session {
     /// Creates a session that signs in when it is first used.
-    pub fn new(http: &Http, settings: &Settings) -> Self {
+    pub fn new(http: &Http, settings: &Config) -> Self {
         let region_discovery = matches!(settings.address, Address::Discover(_));
         let base = settings.address.base().clone();
         let state = SessionState { base, region_discovery, token: None, sign_ins: 0 };

@@ -1,0 +1,79 @@
+//! The sources as subcommands.
+
+use clap::{FromArgMatches, Subcommand};
+
+use super::NAME;
+use super::run_args::{CommonArgs, RunArgs};
+use crate::settings::lookup::{Lookup, SettingsError};
+use crate::settings::{EffectiveOption, Settings};
+use crate::sources::{Source, SourceArgs, carbonblack, crowdstrike};
+
+/// The sources. A new one is a folder and a variant here; nothing else knows how many there are.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourceCommand {
+    /// Send CrowdStrike Falcon detections
+    ///
+    /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each file hash, domain, IP
+    /// address and URL in them as an indicator, once.
+    #[command(disable_help_flag = true, after_long_help = crowdstrike::EXAMPLES)]
+    Crowdstrike(Box<RunArgs<crowdstrike::Args>>),
+    /// Send Carbon Black Cloud alerts
+    ///
+    /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each file hash in them as
+    /// an indicator, once.
+    #[command(disable_help_flag = true, after_long_help = carbonblack::EXAMPLES)]
+    Carbonblack(Box<RunArgs<carbonblack::Args>>),
+}
+
+/// A source and the settings of a run.
+#[derive(Debug)]
+pub(crate) struct ResolvedRun {
+    /// The source with its own settings.
+    pub source: Box<dyn Source>,
+    /// All other settings.
+    pub settings: Settings,
+    /// The options that can also be set outside the command line.
+    pub resolved: Vec<EffectiveOption>,
+}
+
+impl SourceCommand {
+    /// Returns the arguments of the vendor and the common ones.
+    pub(crate) fn args(&self) -> (&dyn SourceArgs, &CommonArgs) {
+        match self {
+            Self::Crowdstrike(args) => (&args.vendor, &args.common),
+            Self::Carbonblack(args) => (&args.vendor, &args.common),
+        }
+    }
+
+    /// Returns the names of all sources.
+    pub(crate) fn names() -> Vec<String> {
+        let command = Self::augment_subcommands(clap::Command::new(NAME));
+        command.get_subcommands().map(|source| source.get_name().to_owned()).collect()
+    }
+
+    /// Returns the source with this name, without arguments.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let command = Self::augment_subcommands(clap::Command::new(NAME));
+        let matches = command.try_get_matches_from([NAME, name]).ok()?;
+        Self::from_arg_matches(&matches).ok()
+    }
+
+    /// Looks up all settings; `None` if one is missing or not valid.
+    pub(crate) fn look_up(&self, lookup: &mut Lookup) -> Option<(Box<dyn Source>, Settings)> {
+        let (source, common) = self.args();
+        let source = source.resolve(lookup);
+        let settings = common.resolve(lookup);
+        source.zip(settings)
+    }
+
+    /// Looks up and validates all settings.
+    ///
+    /// # Errors
+    /// When settings are missing or one is not valid.
+    pub(crate) fn resolve(&self) -> Result<ResolvedRun, SettingsError> {
+        let mut lookup = Lookup::from_environment();
+        let run = self.look_up(&mut lookup);
+        let ((source, settings), resolved) = lookup.finish(run)?;
+        Ok(ResolvedRun { source, settings, resolved })
+    }
+}

@@ -1,0 +1,124 @@
+//! The command line arguments and environment variables of `carbonblack`.
+
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the doc comments of the arguments are help texts, read in a terminal"
+)]
+
+use secrecy::SecretString;
+
+use super::{Config, HashChoice, INFO};
+use crate::detection::SourceInfo;
+use crate::failure::Failure;
+use crate::settings::lookup::{Lookup, Names};
+use crate::settings::{base_url, invalid_setting};
+use crate::sources::{Source, SourceArgs};
+
+const ORG_ID: Names = Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &[] };
+const HOSTNAME: Names = Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &[] };
+const SECRET: Names = Names { flag: "--secret", variable: "CB_SECRET", fallbacks: &[] };
+const API_ID: Names = Names { flag: "--api-id", variable: "CB_API_ID", fallbacks: &[] };
+
+/// The examples in the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  Show what would be sent for the last 24 hours, without sending it:
+    collective-insights carbonblack --dry-run
+  Exclude indicators that are known to be good:
+    collective-insights carbonblack --exclusion-file known-good.txt
+  Send the hashes of blocked files:
+    collective-insights carbonblack --indicator blocked
+  Read all alerts since a point in time:
+    collective-insights carbonblack --since 2026-11-01T00:00:00Z
+  Let Recorded Future validate everything without storing it:
+    collective-insights carbonblack --debug";
+
+/// The arguments of `carbonblack`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Organization key [env: CB_ORG_ID]
+    #[arg(long, value_name = "KEY", help_heading = "Source")]
+    org_id: Option<String>,
+    /// Host or URL of the console [env: CB_HOSTNAME]
+    ///
+    /// As shown in the browser's address bar, for example defense-prod05.conferdeploy.net.
+    #[arg(long, value_name = "HOST", help_heading = "Source")]
+    hostname: Option<String>,
+    /// API secret key [env: CB_SECRET]
+    #[arg(long, value_name = "SECRET", help_heading = "Source")]
+    secret: Option<SecretString>,
+    /// API ID [env: CB_API_ID]
+    #[arg(long, value_name = "ID", help_heading = "Source")]
+    api_id: Option<SecretString>,
+    /// Parallel requests
+    ///
+    /// From 1 to 32. Reduced while the service limits the request rate.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32), help_heading = "Source")]
+    concurrency: u8,
+    /// Which hash of an alert to send
+    ///
+    /// process: the hash of the acting process, which on a watchlist hit is often a clean system program. blocked:
+    /// the hash of the blocked file, usually the malware itself. both: both hashes.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "process",
+        ignore_case = true,
+        help_heading = "Selection"
+    )]
+    indicator: HashChoice,
+}
+
+impl SourceArgs for Args {
+    fn info(&self) -> SourceInfo {
+        INFO
+    }
+
+    fn legacy_flags(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("-co", ORG_ID.flag),
+            ("-ch", HOSTNAME.flag),
+            ("-cs", SECRET.flag),
+            ("-cid", API_ID.flag),
+            ("-ef", "--exclusion-file"),
+        ]
+    }
+
+    fn resolve(&self, lookup: &mut Lookup) -> Option<Box<dyn Source>> {
+        let org_key = lookup.required(&ORG_ID, self.org_id.as_deref());
+        let hostname = lookup.required(&HOSTNAME, self.hostname.as_deref());
+        let secret = lookup.secret(&SECRET, self.secret.as_ref());
+        let api_id = lookup.secret(&API_ID, self.api_id.as_ref());
+        Some(Box::new(Config {
+            org_key: lookup.accept(valid_org_key(org_key?))?,
+            base: lookup.accept(base_url(
+                &with_scheme(hostname?),
+                &HOSTNAME,
+                "defense-prod05.conferdeploy.net",
+            ))?,
+            secret: secret?,
+            api_id: api_id?,
+            indicator: self.indicator,
+            concurrency: self.concurrency.into(),
+        }))
+    }
+}
+
+/// Rejects a key that would change the path of the URL it is put into.
+fn valid_org_key(key: String) -> Result<String, Failure> {
+    if key.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_')) {
+        Ok(key)
+    } else {
+        Err(invalid_setting(
+            &ORG_ID,
+            "an organization key consists of letters and digits, for example ABCD1234",
+        ))
+    }
+}
+
+fn with_scheme(hostname: String) -> String {
+    if hostname.contains("://") { hostname } else { format!("https://{hostname}") }
+}
