@@ -145,7 +145,7 @@ impl CommonArgs {
     }
 
     /// Returns the settings; `None` if one is missing or not valid.
-    pub(super) fn resolve(&self, lookup: &mut Lookup) -> Option<Settings> {
+    pub(crate) fn resolve(&self, lookup: &mut Lookup) -> Option<Settings> {
         Some(Settings {
             recorded_future: self.recorded_future(lookup)?,
             span: match self.since {

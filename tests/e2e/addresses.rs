@@ -28,7 +28,7 @@ fn plain_http_is_for_loopback_only() {
         ] {
             let stage = stage();
             let ran = Ran::of(stage.command(vendor).args([flag, url])).ended(2);
-            ran.says(&[flag, "is wrong", "for example"]);
+            ran.says(&[flag, "is not valid", "for example"]);
             assert!(!ran.stderr.contains("pa55word"), "{}", ran.stderr);
             assert_eq!(stage.sandbox.requests().len(), 0, "{url}");
         }

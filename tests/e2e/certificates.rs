@@ -178,7 +178,7 @@ fn check_goes_the_same_way_as_a_run() {
         "trusted are the system's certificates and 1 in ca.pem",
         &format!("the proxy is 127.0.0.1:{} (HTTPS_PROXY)", internet.proxy.port),
         &format!(
-            "api.crowdstrike.com answers through the proxy 127.0.0.1:{}, its certificate is trusted",
+            "api.crowdstrike.com responds through the proxy 127.0.0.1:{}, its certificate is trusted",
             internet.proxy.port
         ),
     ] {

@@ -58,7 +58,7 @@ fn argument_variable_file_and_credential_in_this_order() {
     assert_eq!(show("", &all, &["CS_CLIENT_SECRET"]), "variable FALCON_CLIENT_SECRET");
     let file_first = format!("file {} (CS_CLIENT_SECRET_FILE)", file.display());
     assert_eq!(show("", &all[..2], &["CS_CLIENT_SECRET"]), file_first);
-    let last = format!("credentials folder, {}", credentials.join("cs_client_secret").display());
+    let last = format!("credentials directory, {}", credentials.join("cs_client_secret").display());
     assert_eq!(show("", &all[1..2], &["CS_CLIENT_SECRET"]), last);
     assert_eq!(show("", &[], &["CS_CLIENT_SECRET"]), "not set");
 }
@@ -100,7 +100,7 @@ fn the_vendors_own_names_are_understood() {
     }
     let mut command = stage.command("crowdstrike");
     command.env_remove("CS_BASE_URL").env("FALCON_CLOUD", "mars-1");
-    assert!(Ran::of(&mut command).ended(2).stderr.contains("FALCON_CLOUD is wrong"));
+    assert!(Ran::of(&mut command).ended(2).stderr.contains("--cloud (FALCON_CLOUD) is not valid"));
 }
 
 #[test]

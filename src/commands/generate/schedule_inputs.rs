@@ -44,8 +44,10 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
             let (vendor, common) = source.args();
             let info = vendor.info();
             let mut lookup = Lookup::without_environment();
-            // Only the names matter: without an environment there are no values.
-            let _ = source.look_up(&mut lookup);
+            // Only the names matter: without an environment there are no values. What all sources
+            // share comes first.
+            common.resolve(&mut lookup);
+            vendor.resolve(&mut lookup);
             let command = definition.find_subcommand(info.name);
             let variables =
                 lookup.settings().iter().map(|setting| variable(setting, command)).collect();
