@@ -1,34 +1,32 @@
-//! Shares what endpoint tools detect with Recorded Future's Collective Insights.
+//! Sends endpoint detections to Recorded Future Collective Insights.
 //!
-//! A batch tool for cron. What flows through it changes its form once at each door:
+//! A batch program for cron. Data moves in one direction:
 //!
 //! ```text
-//! cli ─► run ─► sources ──► Detection ──► selection ──► ledger ──► recorded_future ──► report
-//!               crowdstrike               thresholds    (outbox)   batches, halving    what happened,
-//!               carbonblack               exclusions                                   as numbers that
-//!                                         unique                                       add up
+//! cli -> settings -> run -> source -> selection -> ledger (outbox) -> recorded_future -> report
+//!                           crowdstrike  thresholds                   batches,
+//!                           carbonblack  exclusions                   bisection
+//!                                        uniqueness
 //! ```
 //!
-//! Vendor JSON becomes a [`Detection`](detection::Detection) (ours, vendor-free, validated), a
-//! [`Submission`](submission::Submission) (one Collective Insights item), and is settled: delivered, in
-//! quarantine, or waiting.
+//! Vendor JSON becomes a `Detection` (vendor-neutral, validated), then a `Submission` (one Collective
+//! Insights item), and is settled: delivered, quarantined, queued or dropped.
 //!
-//! | module | what it is for | what it does not know |
+//! | module | purpose | must not know |
 //! |---|---|---|
-//! | [`cli`] | the command line and one validated `Settings` | HTTP, JSON |
-//! | [`run`] | the recipe of one run | vendor fields, SQL, status codes |
-//! | [`indicator`], [`mitre`], [`detection`], [`submission`] | the domain | where things come from and go |
-//! | [`sources`] | one folder a vendor: sign-in, pages, mapping | each other, Recorded Future, the ledger |
-//! | [`selection`] | pure decisions, and a number for each that does not go on | I/O |
-//! | [`recorded_future`] | what is sent, the client, what an answer means | the vendors |
-//! | [`http`] | the one client: retries, waits, limits | what payloads mean |
-//! | [`ledger`] | the one place that knows SQL | HTTP |
-//! | [`check`] | is everything in place for a run? | |
-//! | [`manage`] | the commands that look at and tend the ledger | HTTP |
-//! | [`generate`] | what is made from the command line's definition: completions, man pages, schedules | services, the ledger |
-//! | [`report`] | the one place that prints | decisions |
-//! | [`failure`] | what went wrong, why, what to do, and the exit code | |
-//! | [`logging`] | the log, and what may be shown at all | |
+//! | `app` | one command, from arguments to exit code | |
+//! | `commands` | one file or directory per command | SQL, HTTP details |
+//! | `run` | one run of one source | vendor fields, SQL, status codes |
+//! | `cli` | the definition of the command line, help texts | HTTP, files |
+//! | `settings` | validated settings, and where their values come from | clap, the sources |
+//! | `sources` | one directory per vendor: arguments, requests, mapping, errors | each other, Recorded Future, the ledger |
+//! | `selection` | decides which indicators are sent, and counts all others | I/O |
+//! | `recorded_future` | the requests, and what the responses mean | the vendors |
+//! | `ledger` | the only module that knows SQL | HTTP |
+//! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
+//! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | where data comes from and goes to |
+//! | `report`, `logging`, `redact` | the output, the log, and what may appear in them | decisions |
+//! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
 
 #![cfg_attr(
     test,
@@ -39,7 +37,7 @@
         clippy::print_stdout,
         clippy::print_stderr,
         clippy::as_conversions,
-        reason = "a test that cannot go on should stop where it is"
+        reason = "a test that cannot continue fails where it is"
     )
 )]
 
@@ -71,7 +69,7 @@ mod statuses;
 
 pub use app::main;
 
-/// What the benchmarks in `tests/bench.rs` measure. Not an interface.
+/// The functions that `tests/bench.rs` measures. Not a public interface.
 #[doc(hidden)]
 pub mod bench_api {
     pub use crate::detection::AlertOutcome;

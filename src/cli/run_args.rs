@@ -238,8 +238,8 @@ pub(crate) struct LogArgs {
     ///
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL.
     #[arg(
-        short,
-        long,
+        short = 'l',
+        long = "log-level",
         value_name = "LEVEL",
         default_value = "INFO",
         value_enum,
@@ -247,42 +247,42 @@ pub(crate) struct LogArgs {
         hide_possible_values = true,
         help_heading = "Log and output"
     )]
-    log_level: LogLevel,
+    level: LogLevel,
     /// Log file
     #[arg(
-        long,
+        long = "log-file",
         value_name = "FILE",
         default_value = "collective-insights.log",
         help_heading = "Log and output"
     )]
-    pub log_file: PathBuf,
+    pub file: PathBuf,
     /// Size at which the log is rotated
     ///
     /// In bytes, KiB, MiB or GiB; at least 1KiB.
     #[arg(
-        long,
+        long = "log-max-size",
         value_name = "SIZE",
         default_value = "10MiB",
         value_parser = value_parsers::size,
         hide_short_help = true,
         help_heading = "Log and output"
     )]
-    log_max_size: u64,
+    max_size: u64,
     /// Number of rotated logs to keep
     ///
     /// From 1 to 99. The newest has the suffix .1.
     #[arg(
-        long,
+        long = "log-keep",
         value_name = "N",
         default_value_t = 5,
         value_parser = clap::value_parser!(u8).range(1..=99),
         hide_short_help = true,
         help_heading = "Log and output"
     )]
-    log_keep: u8,
+    keep: u8,
     /// Format of log lines: text or json
     #[arg(
-        long,
+        long = "log-format",
         value_name = "FORMAT",
         value_enum,
         default_value = "text",
@@ -290,18 +290,18 @@ pub(crate) struct LogArgs {
         hide_possible_values = true,
         help_heading = "Log and output"
     )]
-    log_format: Format,
+    format: Format,
 }
 
 impl LogArgs {
     /// Returns the settings of the log. `debug` logs everything, also to stderr.
     pub(crate) fn settings(&self, debug: bool) -> LogSettings<'_> {
         LogSettings {
-            file: Some(&self.log_file),
-            max_size: self.log_max_size,
-            keep: self.log_keep,
-            format: self.log_format,
-            level: if debug { tracing::Level::DEBUG } else { self.log_level.level() },
+            file: Some(&self.file),
+            max_size: self.max_size,
+            keep: self.keep,
+            format: self.format,
+            level: if debug { tracing::Level::DEBUG } else { self.level.level() },
             to_stderr: debug,
         }
     }

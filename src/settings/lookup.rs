@@ -167,7 +167,7 @@ impl Lookup {
     ) -> Option<SecretString> {
         let argument = argument.map(ExposeSecret::expose_secret);
         let found = self.find(names, argument).or_else(|| {
-            let found = self.from_file(names);
+            let found = self.read_file(names);
             self.readable(found)
         });
         let (secret, origin) = match found {
@@ -262,13 +262,11 @@ impl Lookup {
     }
 
     fn find(&mut self, names: &Names, argument: Option<&str>) -> Option<(String, Origin)> {
-        match non_blank(argument) {
-            Some(value) => Some((value.to_owned(), Origin::Argument)),
-            None => {
-                let found = self.from_variable(names);
-                self.readable(found)
-            }
+        if let Some(value) = non_blank(argument) {
+            return Some((value.to_owned(), Origin::Argument));
         }
+        let found = self.read_variable(names);
+        self.readable(found)
     }
 
     /// Records a text and returns it.
@@ -294,7 +292,7 @@ impl Lookup {
         })
     }
 
-    fn from_variable(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
+    fn read_variable(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
         for name in std::iter::once(&names.variable).chain(names.fallbacks) {
             let Some(value) = (self.environment)(name) else {
                 continue;
@@ -315,7 +313,7 @@ impl Lookup {
 
     /// Reads a secret from the file that `<VARIABLE>_FILE` names, else from the credentials
     /// directory.
-    fn from_file(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
+    fn read_file(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
         let path_in = |variable: &str| {
             (self.environment)(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
         };

@@ -167,7 +167,7 @@ fn man_pages_render_without_warnings() {
         }
         if let Some(mut man) = tool("man") {
             let text = runs_clean(man.args(["--warnings=all", "-l"]).arg(&page));
-            assert!(text.contains("Exit codes:"), "{text}");
+            assert!(text.contains("EXIT CODES"), "{text}");
             let title = page.file_stem().unwrap().to_str().unwrap();
             let words: Vec<&str> = text.split_whitespace().collect();
             assert!(words.windows(2).any(|two| two == [title, "-"]), "{text}");

@@ -14,7 +14,7 @@ use crate::settings::{EffectiveOption, LedgerChoice, Origin, Settings};
 /// Checks what is on this machine. The section has a run if requests can be sent.
 pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
     let (_, args) = target.source.args();
-    let log = Finding::new(Check::Log, log_file(&args.log.log_file));
+    let log = Finding::new(Check::Log, log_file(&args.log.file));
     let title = target.title();
     match target.source.resolve() {
         Err(error) => {

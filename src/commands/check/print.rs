@@ -32,11 +32,12 @@ pub(super) fn findings(sections: &[Section], json: bool, styler: Styler) -> Exit
         report::out(&format!("{document}\n"));
     } else {
         let mut text: String = sections.iter().map(|section| as_text(section, styler)).collect();
-        text.push_str(&match failures.len() {
-            0 => "All checks passed.\n".to_owned(),
-            1 => "1 check failed.\n".to_owned(),
-            count => format!("{count} checks failed.\n"),
-        });
+        // Writing to a String cannot fail.
+        let _ = match failures.len() {
+            0 => writeln!(text, "All checks passed."),
+            1 => writeln!(text, "1 check failed."),
+            count => writeln!(text, "{count} checks failed."),
+        };
         report::out(&text);
     }
     ExitCode::from(code)

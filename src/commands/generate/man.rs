@@ -33,12 +33,20 @@ fn collect(command: &Command, pages: &mut Vec<File>) -> Result<(), Failure> {
 }
 
 fn page(command: &Command) -> Result<File, Failure> {
-    // The renderer takes the version from the command, and only the program itself has one.
-    let man = Man::new(command.clone()).source(format!("{NAME} {}", env!("CARGO_PKG_VERSION")));
+    let man = Man::new(command.clone());
+    let file_name = man.get_filename();
+    let title = file_name.trim_end_matches(".1").to_uppercase();
+    let man = man
+        .title(title)
+        // An empty date would be left out, and the next field would take its place.
+        .date(" ")
+        .source(format!("{NAME} {}", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     man.render(&mut text).map_err(|error| internal(&error))?;
     let text = String::from_utf8(text).map_err(|error| internal(&io::Error::other(error)))?;
-    Ok((man.get_filename(), text))
+    // Without filling, so that commands are neither justified nor hyphenated.
+    let text = text.replace(".SH EXTRA\n", ".SH EXAMPLES AND EXIT CODES\n.nf\n") + ".fi\n";
+    Ok((file_name, text))
 }
 
 fn internal(error: &io::Error) -> Failure {
