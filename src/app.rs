@@ -20,7 +20,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {
-            // Help goes to stdout, an error to stderr. If that fails, there is nowhere to report it.
+            // Help goes to stdout, an error to stderr. If that fails, there is nowhere to report
+            // it.
             let _ = message.print();
             return ExitCode::from(
                 u8::try_from(message.exit_code()).unwrap_or(FailureKind::Configuration.exit_code()),

@@ -9,8 +9,8 @@
 //!                                        uniqueness
 //! ```
 //!
-//! Vendor JSON becomes a `Detection` (vendor-neutral, validated), then a `Submission` (one Collective
-//! Insights item), and is settled: delivered, quarantined, queued or dropped.
+//! Vendor JSON becomes a `Detection` (vendor-neutral, validated), then a `Submission` (one item of
+//! Collective Insights), and is settled: delivered, quarantined, queued or dropped.
 //!
 //! | module | purpose | must not know |
 //! |---|---|---|
@@ -18,14 +18,14 @@
 //! | `commands` | one file or directory per command | SQL, HTTP details |
 //! | `run` | one run of one source | vendor fields, SQL, status codes |
 //! | `cli` | the definition of the command line, help texts | HTTP, files |
-//! | `settings` | validated settings, and where their values come from | clap, the sources |
-//! | `sources` | one directory per vendor: arguments, requests, mapping, errors | each other, Recorded Future, the ledger |
+//! | `settings` | validated settings, and the origin of values | clap, the sources |
+//! | `sources` | one directory per vendor | each other, Recorded Future, the ledger |
 //! | `selection` | decides which indicators are sent, and counts all others | I/O |
 //! | `recorded_future` | the requests, and what the responses mean | the vendors |
 //! | `ledger` | the only module that knows SQL | HTTP |
 //! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
-//! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | where data comes from and goes to |
-//! | `report`, `logging`, `redact` | the output, the log, and what may appear in them | decisions |
+//! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | sources, sinks |
+//! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
 //! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
 
 #![cfg_attr(

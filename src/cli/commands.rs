@@ -10,8 +10,8 @@ use super::source_command::SourceCommand;
 
 /// Send endpoint detections to Recorded Future Collective Insights
 ///
-/// Meant to run daily: reads the alerts of the last 24 hours, sends each indicator in them once, and records in a
-/// ledger what was sent and what is still queued.
+/// Meant to run daily: reads the alerts of the last 24 hours, sends each indicator in them once,
+/// and records in a ledger what was sent and what is still queued.
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
@@ -38,8 +38,9 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show daily totals, top indicators and top ATT&CK techniques
     ///
-    /// One row per UTC day and source adds up all its runs. Below are the indicators named by the most detections and
-    /// the ATT&CK techniques of the delivered ones. Runs with --dry-run or --debug do not count.
+    /// One row per UTC day and source adds up all its runs. Below are the indicators named by the
+    /// most detections and the ATT&CK techniques of the delivered ones. Runs with --dry-run or
+    /// --debug do not count.
     #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
     /// List, retry, export or drop undelivered indicators

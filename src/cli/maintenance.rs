@@ -72,7 +72,8 @@ pub(crate) struct StatusArgs {
 pub(crate) struct HistoryArgs {
     /// Number of days to show
     ///
-    /// From 1 to 400, including today. Runs and techniques are kept for 400 days, indicators for 90.
+    /// From 1 to 400, including today. Runs and techniques are kept for 400 days, indicators for
+    /// 90.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub days: u32,
     /// The ledger.

@@ -78,8 +78,8 @@ impl Parsed {
 /// Parses the arguments, including the flags of the Python scripts.
 ///
 /// # Errors
-/// When they cannot be parsed, and for `--help` and `--version`. The message does not repeat a stray
-/// word or a value that looks like a secret: probably its flag is missing or misspelled.
+/// When they cannot be parsed, and for `--help` and `--version`. The message does not repeat a
+/// stray word or a value that looks like a secret: probably its flag is missing or misspelled.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     let arguments = legacy_flags::translate(arguments);
     definition()
@@ -121,8 +121,8 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Whether a rejected value contains a word that could be a key: letters and digits, at least as long
-/// as the shortest key. Keys can be joined to other words, as in `secret/id` and `key:value`.
+/// Whether a rejected value contains a word that could be a key: letters and digits, at least as
+/// long as the shortest key. Keys can be joined to other words, as in `secret/id` and `key:value`.
 fn may_be_secret(value: &str) -> bool {
     const MIN_LENGTH: usize = 10;
     /// For words with hyphens and underscores, such as `us-gov-west-1`.

@@ -61,8 +61,8 @@ pub(crate) struct CommonArgs {
     hours: u32,
     /// Read alerts since this time
     ///
-    /// Instead of --hours; alerts that earlier runs missed are not added. In RFC 3339 format with a time zone, for
-    /// example 2026-11-21T00:15:00Z.
+    /// Instead of --hours; alerts that earlier runs missed are not added. In RFC 3339 format with a
+    /// time zone, for example 2026-11-21T00:15:00Z.
     #[arg(long, value_name = "TIME", value_parser = value_parsers::instant, help_heading = "Selection")]
     since: Option<DateTime<Utc>>,
     /// Read alerts before this time [default: now]
@@ -87,8 +87,8 @@ pub(crate) struct CommonArgs {
     batch_size: u32,
     /// Maximum indicators per UTC day
     ///
-    /// For this API key, over all sources of one ledger; 0 for no limit. Indicators above the limit stay queued for
-    /// the next run.
+    /// For this API key, over all sources of one ledger; 0 for no limit. Indicators above the limit
+    /// stay queued for the next run.
     #[arg(long, value_name = "N", default_value_t = 15000, help_heading = "Delivery")]
     daily_limit: u32,
     /// Maximum run time in minutes
@@ -104,13 +104,14 @@ pub(crate) struct CommonArgs {
     resend: bool,
     /// Show what would be sent, without sending it
     ///
-    /// Reads the vendor's alerts, sends no request to Recorded Future and records nothing in the ledger.
+    /// Reads the vendor's alerts, sends no request to Recorded Future and records nothing in the
+    /// ledger.
     #[arg(short = 'n', long, help_heading = "Delivery")]
     dry_run: bool,
     /// Test mode: Recorded Future stores nothing
     ///
-    /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the ledger. The log
-    /// is verbose and also goes to stderr.
+    /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
+    /// ledger. The log is verbose and also goes to stderr.
     #[arg(long, help_heading = "Log and output")]
     pub debug: bool,
     /// The ledger.
@@ -118,8 +119,8 @@ pub(crate) struct CommonArgs {
     ledger: LedgerArgs,
     /// Run without the ledger
     ///
-    /// No deduplication, no retry by later runs: an alert that is read again is sent again, and what is rejected or
-    /// cannot be sent is lost.
+    /// No deduplication, no retry by later runs: an alert that is read again is sent again, and
+    /// what is rejected or cannot be sent is lost.
     #[arg(long, conflicts_with = "ledger", help_heading = "Delivery")]
     no_ledger: bool,
     /// The log.
@@ -206,7 +207,8 @@ fn warn_if_unusual(token: &SecretString) {
 struct NetworkArgs {
     /// Additional CA certificates to trust (PEM)
     ///
-    /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting proxy.
+    /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting
+    /// proxy.
     #[arg(long, value_name = "FILE", help_heading = "Delivery")]
     ca_cert: Option<PathBuf>,
     /// Connection timeout in seconds
@@ -226,7 +228,8 @@ struct NetworkArgs {
 pub(crate) struct LedgerArgs {
     /// Ledger file
     ///
-    /// Records what was sent and what is still queued. Created by the first run; locked by one run at a time.
+    /// Records what was sent and what is still queued. Created by the first run; locked by one run
+    /// at a time.
     #[arg(long, value_name = "FILE", default_value = "collective-insights.db")]
     pub ledger: PathBuf,
 }

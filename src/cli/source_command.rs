@@ -13,14 +13,14 @@ use crate::sources::{Source, SourceArgs, carbonblack, crowdstrike};
 pub(crate) enum SourceCommand {
     /// Send CrowdStrike Falcon detections
     ///
-    /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each file hash, domain, IP
-    /// address and URL in them as an indicator, once.
+    /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each
+    /// file hash, domain, IP address and URL in them as an indicator, once.
     #[command(disable_help_flag = true, after_long_help = crowdstrike::EXAMPLES)]
     Crowdstrike(Box<RunArgs<crowdstrike::Args>>),
     /// Send Carbon Black Cloud alerts
     ///
-    /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each file hash in them as
-    /// an indicator, once.
+    /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each
+    /// file hash in them as an indicator, once.
     #[command(disable_help_flag = true, after_long_help = carbonblack::EXAMPLES)]
     Carbonblack(Box<RunArgs<carbonblack::Args>>),
 }
@@ -46,7 +46,7 @@ impl SourceCommand {
     }
 
     /// Returns the names of all sources.
-    pub(crate) fn names() -> Vec<String> {
+    pub(super) fn names() -> Vec<String> {
         let command = Self::augment_subcommands(clap::Command::new(NAME));
         command.get_subcommands().map(|source| source.get_name().to_owned()).collect()
     }

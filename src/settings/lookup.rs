@@ -19,8 +19,8 @@ const MASK: &str = "(secret)";
 pub(crate) struct Names {
     /// The flag.
     pub flag: &'static str,
-    /// The environment variable. For a secret, `<VARIABLE>_FILE` names a file that holds it, and the
-    /// variable in lower case is the name of its systemd credential.
+    /// The environment variable. For a secret, `<VARIABLE>_FILE` names a file that holds it, and
+    /// the variable in lower case is the name of its systemd credential.
     pub variable: &'static str,
     /// Variables of the vendor's own tools, used if `variable` is not set.
     pub fallbacks: &'static [&'static str],
@@ -201,8 +201,8 @@ impl Lookup {
         &self.settings
     }
 
-    /// Returns `value` with the options it was made from, or why there is no value. Logs a warning if
-    /// a secret was given as an argument.
+    /// Returns `value` with the options it was made from, or why there is no value. Logs a warning
+    /// if a secret was given as an argument.
     pub(crate) fn finish<T>(
         self,
         value: Option<T>,

@@ -56,7 +56,8 @@ pub(crate) trait SourceArgs: fmt::Debug {
     }
 
     /// Returns the source with its settings, or `None` if one is missing or not valid; `lookup` has
-    /// the reason. Every setting is looked up first, so that all missing ones are reported together.
+    /// the reason. Every setting is looked up first, so that all missing ones are reported
+    /// together.
     fn resolve(&self, lookup: &mut Lookup) -> Option<Box<dyn Source>>;
 }
 

@@ -12,8 +12,8 @@ pub(super) fn script(shell: Shell) -> String {
     if shell == Shell::Bash { fix_bash_name(&script) } else { script }
 }
 
-/// Works around clap-rs/clap#6421: `clap_complete` 4.6 writes the hyphen of the program's name in two
-/// ways, so that bash completes nothing after a subcommand. Does nothing once that is fixed.
+/// Works around clap-rs/clap#6421: `clap_complete` 4.6 writes the hyphen of the program's name in
+/// two ways, so that bash completes nothing after a subcommand. Does nothing once that is fixed.
 fn fix_bash_name(script: &str) -> String {
     script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__"))
 }

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn every_placeholder_is_replaced() {
         let text = as_text(DEFAULT_PATH).unwrap();
-        // A placeholder has an @ on each side, a group of system calls (`@privileged`) one in front.
+        // A placeholder has an @ on each side, a group of system calls (`@privileged`) one in
+        // front.
         let left = text.split_whitespace().find(|word| {
             let mut parts = word.split('@').skip(1);
             parts.next().is_some() && parts.next().is_some()

@@ -58,8 +58,9 @@ pub(crate) struct Args {
     concurrency: u8,
     /// Which hash of an alert to send
     ///
-    /// process: the hash of the acting process, which on a watchlist hit is often a clean system program. blocked:
-    /// the hash of the blocked file, usually the malware itself. both: both hashes.
+    /// process: the hash of the acting process, which on a watchlist hit is often a clean system
+    /// program. blocked: the hash of the blocked file, usually the malware itself. both: both
+    /// hashes.
     #[arg(
         long,
         value_name = "WHICH",

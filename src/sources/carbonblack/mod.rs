@@ -35,7 +35,8 @@ pub enum HashChoice {
     /// program.
     #[default]
     Process,
-    /// The blocked file, usually the malware itself: its SHA-256, or its MD5 if there is no SHA-256.
+    /// The blocked file, usually the malware itself: its SHA-256, or its MD5 if there is no
+    /// SHA-256.
     Blocked,
     /// Both hashes.
     Both,

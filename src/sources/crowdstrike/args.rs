@@ -80,13 +80,15 @@ pub(crate) struct Args {
     concurrency: u8,
     /// Minimum severity: 0-100 or a name
     ///
-    /// A number from 0 to 100, or informational (0), low (20), medium (40), high (60) or critical (80). Detections
-    /// below it are counted and not sent; so are those without a severity if it is more than 0.
+    /// A number from 0 to 100, or informational (0), low (20), medium (40), high (60) or critical
+    /// (80). Detections below it are counted and not sent; so are those without a severity if it is
+    /// more than 0.
     #[arg(long, value_name = "N", default_value = "0", value_parser = severity, help_heading = "Selection")]
     min_severity: u8,
     /// Minimum confidence: 0-100
     ///
-    /// Detections below it are counted and not sent; so are those without a confidence if it is more than 0.
+    /// Detections below it are counted and not sent; so are those without a confidence if it is
+    /// more than 0.
     #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Selection")]
     min_confidence: u8,
 }
