@@ -21,6 +21,15 @@ pub fn every_command() -> Vec<String> {
     all
 }
 
+/// Every command that runs a source.
+pub fn sources() -> Vec<String> {
+    let definition = collective_insights::cli::definition();
+    let runs = |command: &&Definition| {
+        command.get_arguments().any(|option| option.get_long() == Some("rf-api-key"))
+    };
+    definition.get_subcommands().filter(runs).map(|command| command.get_name().to_owned()).collect()
+}
+
 fn help(words: &str, flag: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut command = bare_command(folder.path());

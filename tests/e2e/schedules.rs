@@ -8,6 +8,7 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 use tempfile::TempDir;
 
 use crate::generate::{generate, generate_in, runs_clean, tool};
+use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::{NOW, Ran, Stage, bare_command};
 
@@ -21,7 +22,8 @@ fn crontab() -> Vec<String> {
 fn cron_lines_come_one_after_the_other_and_hold_no_secret() {
     let lines = crontab();
     let times: Vec<&str> = lines.iter().map(|line| line.split_once(" cd ").unwrap().0).collect();
-    assert_eq!(times, ["15 0 * * *", "25 0 * * *"]);
+    let expected = (0..sources().len()).map(|index| format!("{} 0 * * *", 15 + 10 * index));
+    assert_eq!(times, expected.collect::<Vec<_>>());
     for line in lines {
         assert!(!line.contains('%') && !line.contains("KEY"), "{line}");
     }
@@ -45,7 +47,9 @@ fn cron_lines_run_as_they_are() {
     );
     std::fs::write(&settings, text).unwrap();
     std::fs::set_permissions(&settings, std::fs::Permissions::from_mode(0o600)).unwrap();
-    for line in crontab() {
+    let lines = crontab();
+    for source in ["crowdstrike", "carbonblack"] {
+        let line = lines.iter().find(|line| line.contains(&format!(" {source} "))).unwrap();
         let (_, command) = line.split_once("* * * ").unwrap();
         // What cron gives a command: these two, and nothing else.
         let ran = Ran::of(
@@ -67,8 +71,8 @@ fn cron_lines_run_as_they_are() {
 fn cron_names_the_variables_that_a_run_misses() {
     let text = generate("cron").ended(0).stdout;
     let folder = TempDir::new().unwrap();
-    let mut missed: Vec<String> = ["crowdstrike", "carbonblack"]
-        .iter()
+    let mut missed: Vec<String> = sources()
+        .into_iter()
         .flat_map(|source| {
             let ran = Ran::of(bare_command(folder.path()).arg(source)).ended(2);
             let missing = ran.stderr.lines().next().unwrap().to_owned();
@@ -96,7 +100,7 @@ fn systemd_accepts_the_units() {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    assert_eq!(units.len(), 4);
+    assert_eq!(units.len(), 2 * sources().len());
     let Some(mut analyze) = tool("systemd-analyze") else {
         return;
     };
