@@ -1,12 +1,14 @@
-//! What can go wrong, in the words a person needs at 00:16: what happened, why, and what to do next.
+//! Errors: what happened, why, what to do about it, and the exit code.
 //!
-//! Every failure has a [`FailureKind`], and every kind has one exit code; the table stands in the README and
-//! in `--help`.
+//! Every [`Failure`] has a [`FailureKind`], and the kind decides the exit code. The help, the README,
+//! the systemd units and the report all read [`FailureKind::ALL`].
 
+use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-/// The signal that asked a run to end.
+/// A signal that ends a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// `SIGINT`, Ctrl-C.
@@ -15,29 +17,53 @@ pub enum Signal {
     Terminate,
 }
 
-/// What kind of trouble ended (or blemished) a run.
+impl Signal {
+    /// Returns the signal's name, for example `SIGTERM`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+}
+
+/// The category of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Something the program did not foresee, or an answer that contradicts the contract.
+    /// An internal error, or a response that contradicts the API's contract.
     Unexpected,
-    /// The command line, a variable, a file or the place it runs in needs to be changed.
+    /// The command line, a variable, a file or the environment has to be changed.
     Configuration,
-    /// Part of the work is done; the message says what is not.
+    /// Part of the work was done; the message says which part was not.
     Partial,
-    /// A service refused the credentials, or they lack a permission.
+    /// A service rejected the credentials, or they lack a permission.
     Credentials,
-    /// Only time is needed: safe to run again.
+    /// A transient error: safe to run again.
     Temporary,
     /// The ledger cannot be used.
     Ledger,
-    /// Another run holds the ledger.
+    /// Another run has locked the ledger.
     Locked,
     /// A signal ended the run.
     Interrupted(Signal),
 }
 
 impl FailureKind {
-    /// The exit code of a run that ends this way.
+    /// Every kind, in the order of the exit codes.
+    pub const ALL: [Self; 9] = [
+        Self::Unexpected,
+        Self::Configuration,
+        Self::Partial,
+        Self::Credentials,
+        Self::Temporary,
+        Self::Ledger,
+        Self::Locked,
+        Self::Interrupted(Signal::Interrupt),
+        Self::Interrupted(Signal::Terminate),
+    ];
+
+    /// Returns the exit code of a run that ends this way.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -48,12 +74,39 @@ impl FailureKind {
             Self::Temporary => 5,
             Self::Ledger => 6,
             Self::Locked => 7,
+            // 128 and the signal's number, as in a shell.
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
         }
     }
 
-    /// The word for it in the JSON document.
+    /// Returns the rank that picks the exit code of a run with several failures: the lowest wins.
+    #[must_use]
+    pub const fn urgency(self) -> u8 {
+        match self {
+            Self::Interrupted(_) => 0,
+            Self::Ledger | Self::Locked => 1,
+            Self::Credentials | Self::Configuration => 2,
+            Self::Unexpected => 3,
+            Self::Partial => 4,
+            Self::Temporary => 5,
+        }
+    }
+
+    /// Returns whether running again later can help without any other change.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::Temporary | Self::Locked | Self::Interrupted(_) => true,
+            Self::Unexpected
+            | Self::Configuration
+            | Self::Partial
+            | Self::Credentials
+            | Self::Ledger => false,
+        }
+    }
+
+    /// Returns the kind's name in JSON documents.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,53 +120,163 @@ impl FailureKind {
             Self::Interrupted(_) => "interrupted",
         }
     }
+
+    /// Returns the line that explains the exit code in the help.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Unexpected => "unexpected error",
+            Self::Configuration => "usage or configuration error",
+            Self::Partial => "partly done: indicators are queued or in quarantine",
+            Self::Credentials => "credentials rejected or permission missing",
+            Self::Temporary => "transient error, safe to run again",
+            Self::Ledger => "the ledger cannot be used",
+            Self::Locked => "another run has locked the ledger",
+            Self::Interrupted(Signal::Interrupt) => "interrupted by Ctrl-C (SIGINT)",
+            Self::Interrupted(Signal::Terminate) => "interrupted by SIGTERM",
+        }
+    }
 }
 
-/// One failure: what happened, why as far as known, what to do next.
+/// A failure with its message, its chain of causes and a remedy.
 ///
-/// The texts may quote a service's own words; whoever prints them escapes control characters and
-/// removes secrets (see [`crate::redact`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The texts may quote a service's message: sanitize them before printing (see [`crate::redact`]).
+#[derive(Debug, Clone)]
 pub struct Failure {
-    /// What kind of trouble this is.
+    /// The category.
     pub kind: FailureKind,
-    /// What happened, with the service's own message and trace id where there is one.
+    /// What happened, with the service's message and trace id if there are any.
     pub message: String,
-    /// Why, as far as known.
-    pub cause: Option<String>,
-    /// What to do next.
-    pub hint: String,
+    /// What to do about it.
+    pub help: String,
+    cause: Option<Arc<anyhow::Error>>,
 }
 
 impl Failure {
-    /// A failure with what happened and what to do next.
+    /// Creates a failure without a cause.
     #[must_use]
-    pub fn new(kind: FailureKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), cause: None, hint: hint.into() }
+    pub fn new(kind: FailureKind, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), help: help.into(), cause: None }
     }
 
-    /// The same, with why it happened.
+    /// Adds the cause: an error with its sources, or a text.
     #[must_use]
-    pub fn with_cause(mut self, cause: impl Into<String>) -> Self {
-        self.cause = Some(cause.into());
+    pub fn with_cause(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(Arc::new(anyhow::Error::from_boxed(cause.into())));
         self
     }
 
-    /// The exit code of a run that ends with this failure.
+    /// Returns the chain of causes on one line, if there is a cause.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        self.cause.as_ref().map(|cause| joined(cause.chain()))
+    }
+
+    /// Returns the text of every link in the chain of causes, the outermost first.
+    #[must_use]
+    pub fn cause_chain(&self) -> Vec<String> {
+        let chain = self.cause.iter().flat_map(|cause| cause.chain());
+        chain.map(ToString::to_string).collect()
+    }
+
+    /// Returns the process's exit code.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind.exit_code())
     }
 }
 
+/// One line: the message, and the cause in parentheses.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if let Some(cause) = &self.cause {
+        if let Some(cause) = self.cause() {
             write!(f, " ({cause})")?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Failure {}
+impl PartialEq for Failure {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.message == other.message
+            && self.help == other.help
+            && self.cause_chain() == other.cause_chain()
+    }
+}
+
+impl Eq for Failure {}
+
+/// Joins an error and its sources with `: `.
+pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
+    joined(std::iter::successors(Some(error), |error| (*error).source()))
+}
+
+/// Leaves out links that the text so far already ends with: many errors repeat their source's text.
+fn joined<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
+    chain.fold(String::new(), |mut text, error| {
+        let link = error.to_string();
+        if !text.ends_with(&link) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&link);
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    fn link(text: &'static str, source: Option<Link>) -> Link {
+        Link { text, source: source.map(Box::new) }
+    }
+
+    fn failure() -> Failure {
+        Failure::new(FailureKind::Temporary, "it failed", "Try again.")
+    }
+
+    #[test]
+    fn exit_codes_are_unique_and_sorted() {
+        let codes = FailureKind::ALL.map(FailureKind::exit_code);
+        assert!(codes.is_sorted_by(|one, next| one < next), "{codes:?}");
+        assert!(!codes.contains(&0));
+    }
+
+    #[test]
+    fn the_cause_may_be_a_text_or_an_error_with_sources() {
+        assert_eq!(failure().cause(), None);
+        assert_eq!(failure().with_cause("no network").cause().as_deref(), Some("no network"));
+        let chain = link("connect failed", Some(link("connection refused", None)));
+        let failure = failure().with_cause(chain);
+        assert_eq!(failure.to_string(), "it failed (connect failed: connection refused)");
+        assert_eq!(failure.cause_chain(), ["connect failed", "connection refused"]);
+    }
+
+    #[test]
+    fn the_cause_leaves_out_what_a_link_repeats_of_its_source() {
+        let refused = || link("refused", None);
+        let chain = link("outer: refused", Some(link("refused", Some(refused()))));
+        assert_eq!(error_chain(&chain), "outer: refused");
+        let failure = failure().with_cause(chain);
+        assert_eq!(failure.cause().as_deref(), Some("outer: refused"));
+        assert_eq!(failure.cause_chain(), ["outer: refused", "refused", "refused"]);
+    }
+
+    #[test]
+    fn failures_with_the_same_texts_are_equal() {
+        assert_eq!(failure().with_cause("a"), failure().with_cause("a"));
+        assert_ne!(failure().with_cause("a"), failure().with_cause("b"));
+        assert_ne!(failure().with_cause("a"), failure());
+    }
+}

@@ -17,7 +17,7 @@ use super::source_command::SourceCommand;
     name = NAME,
     version,
     arg_required_else_help = true,
-    after_help = help_text::EXIT_CODES,
+    after_help = help_text::exit_codes(),
     after_long_help = help_text::FIRST_STEPS
 )]
 pub(crate) struct Cli {

@@ -1,16 +1,18 @@
 //! The texts below the options in the help and in the man pages: examples and exit codes.
 
-pub(super) const EXIT_CODES: &str = "\
-Exit codes:
-  0    done, or nothing to do
-  1    unexpected
-  2    usage or configuration
-  3    partly done: something waits or is in quarantine
-  4    credentials or permission
-  5    temporary trouble, safe to run again
-  6    the ledger cannot be used
-  7    another run holds the ledger
-  130, 143  interrupted by Ctrl-C, by SIGTERM";
+use std::fmt::Write as _;
+
+use crate::failure::FailureKind;
+
+/// Returns the table of exit codes.
+pub(super) fn exit_codes() -> String {
+    let success = "Exit codes:\n  0    success, also when there was nothing to do".to_owned();
+    FailureKind::ALL.into_iter().fold(success, |mut text, kind| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {:<4} {}", kind.exit_code(), kind.description());
+        text
+    })
+}
 
 pub(super) const HISTORY: &str = "\
 Examples:
@@ -53,31 +55,18 @@ Examples:
 
 #[cfg(test)]
 mod tests {
-    use super::EXIT_CODES;
-    use crate::failure::{FailureKind, Signal};
+    use super::*;
 
     #[test]
-    fn every_exit_code_is_told() {
-        let told: Vec<u8> = EXIT_CODES
+    fn every_exit_code_has_one_line() {
+        let text = exit_codes();
+        let codes: Vec<u8> = text
             .lines()
             .skip(1)
-            .flat_map(|line| {
-                let (codes, _) = line.trim().split_once("  ").unwrap();
-                codes.split(", ").map(|code| code.parse().unwrap())
-            })
+            .map(|line| line.trim().split_once("  ").unwrap().0.trim().parse().unwrap())
             .collect();
-        let kinds = [
-            FailureKind::Unexpected,
-            FailureKind::Configuration,
-            FailureKind::Partial,
-            FailureKind::Credentials,
-            FailureKind::Temporary,
-            FailureKind::Ledger,
-            FailureKind::Locked,
-            FailureKind::Interrupted(Signal::Interrupt),
-            FailureKind::Interrupted(Signal::Terminate),
-        ];
-        let codes: Vec<u8> = std::iter::once(0).chain(kinds.map(FailureKind::exit_code)).collect();
-        assert_eq!(told, codes);
+        let kinds = FailureKind::ALL.map(FailureKind::exit_code);
+        assert_eq!(codes, std::iter::once(0).chain(kinds).collect::<Vec<u8>>());
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 }

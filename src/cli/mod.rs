@@ -44,8 +44,8 @@ pub fn definition() -> clap::Command {
 /// Adds the exit codes to `--help` of a command and its subcommands. `-h` has to fit on a screen.
 fn with_exit_codes(command: clap::Command) -> clap::Command {
     let text = match command.get_after_long_help() {
-        Some(examples) => format!("{examples}\n\n{}", help_text::EXIT_CODES),
-        None => help_text::EXIT_CODES.to_owned(),
+        Some(examples) => format!("{examples}\n\n{}", help_text::exit_codes()),
+        None => help_text::exit_codes(),
     };
     command.after_long_help(text).mut_subcommands(with_exit_codes)
 }

@@ -1,44 +1,44 @@
-//! The numbers of a run, and the sums that hold on every path.
+//! The counts of a run, and the sums that hold on every path.
 
 use serde::{Deserialize, Serialize};
 
 use crate::selection::Tally;
 
-/// The numbers of a run. On every path, faults included:
+/// The counts of a run. These sums hold on every path, failures included:
 ///
-/// - `alerts_fetched` = below threshold + unreadable + without indicator + those that name indicators;
+/// - `alerts_fetched` = below threshold + unreadable + without indicator + those with indicators;
 /// - `carried_in + indicators_found` = unsupported + invalid + private + excluded + repeated +
 ///   `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
 /// - `submitted` = `processed` + `unprocessed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// What was read and selected.
+    /// What was fetched and selected.
     #[serde(flatten)]
     pub tally: Tally,
-    /// In the outbox from earlier runs when this one began.
+    /// Queued in the outbox when the run started.
     pub carried_in: u64,
     /// Sent and accepted; in a dry run: what would be sent.
     pub submitted: u64,
-    /// Of these, what Recorded Future says it processed.
+    /// Submitted, and processed according to Recorded Future.
     pub processed: u64,
-    /// Of these, the rest.
+    /// Submitted, and not processed.
     pub unprocessed: u64,
-    /// Still in the outbox.
+    /// Queued in the outbox at the end of the run.
     pub waiting: u64,
-    /// Refused by Recorded Future in this run.
+    /// Rejected by Recorded Future in this run.
     pub quarantined: u64,
 }
 
 impl Counts {
-    /// Whether every mention found or carried in is in exactly one place.
+    /// Returns whether the sums hold.
     #[must_use]
     pub const fn add_up(&self) -> bool {
         self.carried_in + self.tally.indicators_found == self.settled() + self.waiting
             && self.submitted == self.processed + self.unprocessed
     }
 
-    /// What was found or carried in and has no other place, by the run's own count: it still waits.
+    /// Returns how many indicators must still be queued by the run's own counts.
     #[must_use]
     pub const fn unsettled(&self) -> u64 {
         (self.carried_in + self.tally.indicators_found).saturating_sub(self.settled())

@@ -1,4 +1,4 @@
-//! A run's report as one JSON document, schema version 1.
+//! A run's report as a JSON document, schema version 1.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -39,9 +39,9 @@ struct Error {
     hint: String,
 }
 
-/// The document, on one line.
+/// Returns the document, on one line.
 pub(super) fn document(report: &Report) -> String {
-    let instant = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let timestamp = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
     let document = Document {
         schema_version: 1,
         tool_version: env!("CARGO_PKG_VERSION"),
@@ -49,7 +49,7 @@ pub(super) fn document(report: &Report) -> String {
         source: report.labels.name,
         window: report
             .window
-            .map(|window| Span { start: instant(window.start), end: instant(window.end) }),
+            .map(|window| Span { start: timestamp(window.start), end: timestamp(window.end) }),
         mode: report.mode.name(),
         counts: &report.counts,
         exit_code: report.exit_code(),
@@ -58,10 +58,10 @@ pub(super) fn document(report: &Report) -> String {
         error: report.failures().first().map(|failure| Error {
             kind: failure.kind.name(),
             message: redact::safe(&failure.to_string()),
-            hint: redact::safe(&failure.hint),
+            hint: redact::safe(&failure.help),
         }),
     };
-    // Texts, numbers and ready-made JSON: there is nothing in it that could not be written.
+    // Strings, numbers and valid raw JSON cannot fail to serialize.
     serde_json::to_string(&document).map_or_else(
         |error| format!("{{\"error\":\"{error}\"}}\n"),
         |text| redact::safe_json(&text) + "\n",

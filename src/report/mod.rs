@@ -1,4 +1,4 @@
-//! What a run did, as numbers that add up: collected here, printed by [`print`](fn@print).
+//! The report of a run: collected while it runs, printed at its end by [`print`](fn@print).
 
 mod counts;
 mod json;
@@ -16,7 +16,7 @@ pub use self::counts::Counts;
 use self::progress::Progress;
 pub use self::style::Styler;
 use crate::detection::SourceInfo;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::redact;
 use crate::settings::Mode;
 use crate::window::Window;
@@ -32,22 +32,22 @@ pub(crate) struct Output {
     pub color: ColorChoice,
 }
 
-/// Everything there is to say about a run.
+/// The report of one run.
 #[derive(Debug)]
 pub struct Report {
     /// The run's id.
     pub run_id: String,
-    /// The vendor.
+    /// The source.
     pub labels: SourceInfo,
-    /// What was done with what was selected.
+    /// The mode of the run.
     pub mode: Mode,
-    /// The span of time that was asked for, once it is known.
+    /// The requested window, once it is known.
     pub window: Option<Window>,
-    /// The numbers.
+    /// The counts.
     pub counts: Counts,
-    /// How far it is, while it is on.
+    /// The progress of the running run.
     pub progress: Progress,
-    /// Plain lines for the summary.
+    /// Notes for the summary, one line each.
     pub notes: Vec<String>,
     /// The items of a dry run.
     pub items: Vec<Box<RawValue>>,
@@ -55,7 +55,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of a run that has done nothing yet.
+    /// Creates the report of a run that has done nothing yet.
     #[must_use]
     pub fn new(run_id: &str, labels: SourceInfo, mode: Mode) -> Self {
         Self {
@@ -71,63 +71,51 @@ impl Report {
         }
     }
 
-    /// Adds a plain line to the summary; it is logged too.
+    /// Adds a note to the summary and logs it.
     pub fn note(&mut self, note: String) {
         tracing::info!("{note}");
         self.notes.push(note);
     }
 
-    /// Adds a line to the summary that a person should look at; it is logged as a warning.
+    /// Adds a note to the summary and logs it as a warning.
     pub fn warn(&mut self, note: String) {
         tracing::warn!("{note}");
         self.notes.push(note);
     }
 
-    /// Adds a failure; the one that most needs a person leads.
+    /// Adds a failure, unless the same one is there, and logs it.
     pub fn fail(&mut self, failure: Failure) {
-        tracing::error!("{failure}; what to do: {}", failure.hint);
+        log_failure(&failure);
         if !self.failures.contains(&failure) {
             self.failures.push(failure);
         }
-        self.failures.sort_by_key(|failure| urgency(failure.kind));
+        self.failures.sort_by_key(|failure| failure.kind.urgency());
     }
 
-    /// The failures, the most urgent first.
+    /// Returns the failures, the most urgent first.
     #[must_use]
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }
 
-    /// How the run ended, as an exit code.
+    /// Returns the exit code: that of the most urgent failure, else 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         self.failures.first().map_or(0, |failure| failure.kind.exit_code())
     }
 }
 
-/// A signal was a person's wish; what needs a person comes before what needs only time.
-pub(crate) const fn urgency(kind: FailureKind) -> u8 {
-    match kind {
-        FailureKind::Interrupted(_) => 0,
-        FailureKind::Ledger | FailureKind::Locked => 1,
-        FailureKind::Credentials | FailureKind::Configuration => 2,
-        FailureKind::Unexpected => 3,
-        FailureKind::Partial => 4,
-        FailureKind::Temporary => 5,
-    }
-}
-
-/// Prints a run's report where it belongs (summary to stdout and the log, failures to stderr) and gives
-/// the process's exit code.
+/// Prints a run's report (summary to stdout and the log, failures to stderr) and returns the exit
+/// code.
 #[must_use]
 pub fn print(report: &Report, output: Output) -> ExitCode {
-    // Without a window the run ended before it began, and has no numbers to tell.
+    // Without a window the run ended before it started, and there are no numbers to print.
     let summary = if report.window.is_some() { text::summary(report) } else { String::new() };
     for line in summary.lines() {
         tracing::info!("{line}");
     }
     if !report.counts.add_up() {
-        tracing::error!("the numbers of this run do not add up: {:?}", report.counts);
+        tracing::error!(counts = ?report.counts, "the counts of this run do not add up");
     }
     if output.json {
         out(&json::document(report));
@@ -141,15 +129,23 @@ pub fn print(report: &Report, output: Output) -> ExitCode {
     ExitCode::from(report.exit_code())
 }
 
-/// Prints a failure that came before there was a run to report.
+/// Prints and logs a failure for which there is no report, and returns its exit code.
 #[must_use]
 pub fn print_failure(failure: &Failure) -> ExitCode {
-    tracing::error!("{failure}; what to do: {}", failure.hint);
+    log_failure(failure);
     err(&text::failure(failure));
     failure.exit_code()
 }
 
-/// Writes to stdout. A reader that went away (`| head`) is no failure of the run.
+/// Logs a failure; every link in its chain of causes at debug level.
+fn log_failure(failure: &Failure) {
+    tracing::error!("{failure}; help: {}", failure.help);
+    for cause in failure.cause_chain() {
+        tracing::debug!("caused by: {cause}");
+    }
+}
+
+/// Writes to stdout. A reader that closed the pipe (`| head`) is not an error.
 pub fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -159,7 +155,7 @@ fn err(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// One line, safe for a terminal: without secrets and control characters.
+/// Returns the text as one line without secrets and control characters.
 #[must_use]
 pub fn line(text: &str) -> String {
     redact::safe(text)

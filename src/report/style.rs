@@ -1,39 +1,39 @@
-//! Colour, where a person wants it. It only ever repeats what the words and signs say.
+//! Colors. They only repeat what the text already shows.
 
 use std::io::IsTerminal;
 
 use clap::ColorChoice;
 
-/// Whether what is printed is coloured.
+/// Adds colors to text, or leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Styler(bool);
 
 impl Styler {
-    /// What the option says; without its word: on a terminal that takes colours, unless `NO_COLOR`
-    /// (<https://no-color.org>) is set.
+    /// Creates a styler for a stream. `Auto` means colors on a terminal that supports them, unless
+    /// `NO_COLOR` (<https://no-color.org>) is set.
     #[must_use]
     pub fn new(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
-        let unwanted = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self(match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => stream.is_terminal() && !console::is_dumb() && !unwanted(),
+            ColorChoice::Auto => stream.is_terminal() && !console::is_dumb() && !no_color(),
         })
     }
 
-    /// For what is well.
+    /// Success.
     #[must_use]
     pub fn green(self, text: &str) -> String {
         self.styled("32", text)
     }
 
-    /// For what needs a person.
+    /// Failure.
     #[must_use]
     pub fn red(self, text: &str) -> String {
         self.styled("31", text)
     }
 
-    /// For what moves.
+    /// Progress.
     #[must_use]
     pub fn cyan(self, text: &str) -> String {
         self.styled("36", text)

@@ -1,4 +1,4 @@
-//! A run's report as text: the answer to "why 800 in and 200 out?".
+//! A run's report as text: where every alert and indicator went.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ use crate::failure::Failure;
 use crate::redact;
 use crate::settings::Mode;
 
-/// The summary, a few lines.
+/// Returns the summary, a few lines.
 pub(super) fn summary(report: &Report) -> String {
     let (counts, tally) = (&report.counts, &report.counts.tally);
     let mut text = String::new();
-    let span = report.window.map_or_else(String::new, |window| {
-        let instant =
+    let window = report.window.map_or_else(String::new, |window| {
+        let timestamp =
             |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        format!(", {} to {}", instant(window.start), instant(window.end))
+        format!(", {} to {}", timestamp(window.start), timestamp(window.end))
     });
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}{span} (run {})", report.labels.title, report.run_id);
+    let _ = writeln!(text, "{}{window} (run {})", report.labels.title, report.run_id);
     let _ = writeln!(
         text,
         "Alerts:      {} fetched; of these {} below threshold, {} unreadable, {} without an indicator",
@@ -28,26 +28,26 @@ pub(super) fn summary(report: &Report) -> String {
         tally.alerts_unreadable,
         tally.alerts_without_indicator
     );
-    let carried = if counts.carried_in > 0 {
-        format!(", and {} waited from before", counts.carried_in)
+    let carried_in = if counts.carried_in > 0 {
+        format!(", {} queued by earlier runs", counts.carried_in)
     } else {
         String::new()
     };
     let _ = writeln!(
         text,
-        "Indicators:  {} found{carried}; {}",
+        "Indicators:  {} found{carried_in}; {}",
         tally.indicators_found,
-        places(report)
+        indicator_counts(report)
     );
-    let _ = writeln!(text, "{}", last_line(report));
+    let _ = writeln!(text, "{}", delivery_line(report));
     for note in &report.notes {
         let _ = writeln!(text, "Note:        {}", line(note));
     }
     text
 }
 
-/// Where the indicators went; what never happened on a quiet night is left out.
-fn places(report: &Report) -> String {
+/// Returns what became of the indicators; rare counts are left out when they are zero.
+fn indicator_counts(report: &Report) -> String {
     let (counts, tally) = (&report.counts, &report.counts.tally);
     let always = [
         (tally.indicators_unsupported, "unsupported"),
@@ -58,7 +58,7 @@ fn places(report: &Report) -> String {
     ];
     let rare = [
         (tally.already_delivered, "already delivered"),
-        (counts.waiting, "waiting in the outbox"),
+        (counts.waiting, "queued"),
         (counts.quarantined, "in quarantine"),
     ];
     let submitted = match report.mode {
@@ -69,19 +69,19 @@ fn places(report: &Report) -> String {
         .into_iter()
         .chain(rare.into_iter().filter(|(count, _)| *count > 0))
         .chain([(counts.submitted, submitted)])
-        .map(|(count, word)| format!("{count} {word}"))
+        .map(|(count, label)| format!("{count} {label}"))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
-fn last_line(report: &Report) -> String {
+fn delivery_line(report: &Report) -> String {
     let counts = &report.counts;
     match report.mode {
         Mode::DryRun => {
-            "Dry run:     nothing was sent to Recorded Future, and nothing is remembered".to_owned()
+            "Dry run:     nothing was sent to Recorded Future or stored in the ledger".to_owned()
         }
         Mode::Debug => format!(
-            "Debug:       {} checked by Recorded Future, {} not; it SAVED NOTHING, and nothing is remembered here",
+            "Debug:       {} validated by Recorded Future, {} not; NOTHING WAS STORED there or in the ledger",
             counts.processed, counts.unprocessed
         ),
         Mode::Live => {
@@ -93,7 +93,7 @@ fn last_line(report: &Report) -> String {
     }
 }
 
-/// The items of a dry run, one a line as the JSON that would be sent.
+/// Returns the items of a dry run, one per line, as the JSON that would be sent.
 pub(super) fn items(report: &Report) -> String {
     report.items.iter().fold(String::new(), |mut text, item| {
         let _ = writeln!(text, "{}", redact::safe_json(item.get()));
@@ -101,12 +101,29 @@ pub(super) fn items(report: &Report) -> String {
     })
 }
 
-/// A failure as one block: what happened, why, what to do.
+/// Returns a failure as a block of lines: `error:`, `cause:` if there is one, and `help:`.
 pub(super) fn failure(failure: &Failure) -> String {
     let mut text = format!("error: {}\n", line(&failure.message));
-    if let Some(cause) = &failure.cause {
-        let _ = writeln!(text, "  why: {}", line(cause));
+    if let Some(cause) = failure.cause() {
+        let _ = writeln!(text, "  cause: {}", line(&cause));
     }
-    let _ = writeln!(text, "  what to do: {}", line(&failure.hint));
+    let _ = writeln!(text, "  help: {}", line(&failure.help));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureKind;
+
+    #[test]
+    fn a_failure_has_three_labelled_lines() {
+        let plain = Failure::new(FailureKind::Partial, "one\nline", "Do it.");
+        assert_eq!(failure(&plain), "error: one\\u{a}line\n  help: Do it.\n");
+        let caused = plain.with_cause(std::io::Error::other("\u{1b}[31mwhy"));
+        assert_eq!(
+            failure(&caused),
+            "error: one\\u{a}line\n  cause: \\u{1b}[31mwhy\n  help: Do it.\n"
+        );
+    }
 }

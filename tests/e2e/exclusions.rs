@@ -142,7 +142,7 @@ fn a_line_that_is_no_indicator_is_named_before_any_request() {
         "com",
         "\"example.com",
     ] {
-        wrong(format!("example.com\n# fine\n\n{line}\n8.8.4.4\n"), &["list.txt:4", "what to do"]);
+        wrong(format!("example.com\n# fine\n\n{line}\n8.8.4.4\n"), &["list.txt:4", "help: "]);
     }
     wrong("x y\r\nexample.com\r\n", &["list.txt:1"]);
 }
@@ -166,7 +166,7 @@ fn a_file_that_cannot_be_read_ends_the_run_before_any_request() {
     for vendor in ["crowdstrike", "carbonblack"] {
         for name in ["missing.txt", "folder", "no/such/folder.txt"] {
             let ran = stage.run(&format!("{vendor} --exclusion-file {name}")).ended(2);
-            ran.says(&[name, "cannot be read", "what to do"]);
+            ran.says(&[name, "cannot be read", "help: "]);
         }
     }
     assert_eq!(stage.sandbox.requests().len(), 0);

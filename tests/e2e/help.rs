@@ -70,7 +70,7 @@ fn long_help_ends_with_examples_and_exit_codes() {
     for words in every_command() {
         let help = help(&words, "--help");
         assert!(help.contains("\nExit codes:\n"), "{words}");
-        assert!(help.trim_end().ends_with("by Ctrl-C, by SIGTERM"), "{words}");
+        assert!(help.trim_end().ends_with("interrupted by SIGTERM"), "{words}");
     }
     for words in ["", "crowdstrike", "carbonblack", "history", "outbox", "generate"] {
         assert!(help(words, "--help").contains("\nExamples:\n"), "{words}");

@@ -109,7 +109,7 @@ fn an_error_is_part_of_the_document_and_told_on_stderr() {
     assert_eq!(document["error"]["kind"], "credentials");
     assert_eq!(document["exit_code"], 4);
     assert_eq!(keys(&document["counts"]), COUNTS);
-    ran.says(&["error: ", "what to do: ", &text(&document, "/error/hint")]);
+    ran.says(&["error: ", "help: ", &text(&document, "/error/hint")]);
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn debug_saves_nothing_and_says_so() {
         let ran = stage.run(&format!("{} --debug", vendor.command())).ended(0);
         assert!(stage.items().is_empty());
         assert_eq!(stage.asked(Service::RecordedFuture), 1);
-        assert!(ran.stdout.contains("2 checked by Recorded Future"), "{}", ran.stdout);
-        assert!(ran.stdout.contains("SAVED NOTHING"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("2 validated by Recorded Future"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("NOTHING WAS STORED"), "{}", ran.stdout);
         assert_eq!(ran.stderr, stage.log(), "the log is also on stderr");
         assert!(ran.stderr.contains(" DEBUG "), "{}", ran.stderr);
         // What was a rehearsal is not remembered: the live run sends it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use collective_insights::failure::{FailureKind, Signal};
+use collective_insights::failure::FailureKind;
 use sandbox::{Service, World};
 use serde_json::Value;
 
@@ -114,21 +114,11 @@ fn the_commands_have_the_options_that_the_table_gives_them() {
 
 #[test]
 fn the_exit_codes_are_those_of_the_failures() {
-    let real: BTreeSet<(String, String)> = [
-        FailureKind::Unexpected,
-        FailureKind::Configuration,
-        FailureKind::Partial,
-        FailureKind::Credentials,
-        FailureKind::Temporary,
-        FailureKind::Ledger,
-        FailureKind::Locked,
-        FailureKind::Interrupted(Signal::Interrupt),
-        FailureKind::Interrupted(Signal::Terminate),
-    ]
-    .into_iter()
-    .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
-    .chain([("0".to_owned(), String::new())])
-    .collect();
+    let real: BTreeSet<(String, String)> = FailureKind::ALL
+        .into_iter()
+        .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
+        .chain([("0".to_owned(), String::new())])
+        .collect();
     let said: BTreeSet<(String, String)> =
         table("Exit codes").into_iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
     assert_eq!(said, real);

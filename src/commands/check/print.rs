@@ -19,7 +19,7 @@ pub(super) fn findings(sections: &[Section], json: bool, styler: Styler) -> Exit
         .collect();
     let code = failures
         .iter()
-        .min_by_key(|failure| report::urgency(failure.kind))
+        .min_by_key(|failure| failure.kind.urgency())
         .map_or(0, |failure| failure.kind.exit_code());
     if json {
         let checks: Vec<Value> = sections
@@ -55,7 +55,7 @@ fn as_text(section: &Section, styler: Styler) -> String {
                 "  {} {check}: {}\n      help: {}",
                 styler.red("✗"),
                 line(&failure.to_string()),
-                line(&failure.hint)
+                line(&failure.help)
             ),
         };
     }
@@ -73,7 +73,7 @@ fn as_json(title: &str, finding: &Finding) -> Value {
             "check": check,
             "ok": false,
             "message": line(&failure.to_string()),
-            "hint": line(&failure.hint),
+            "hint": line(&failure.help),
             "kind": failure.kind.name(),
         }),
     }

@@ -75,15 +75,8 @@ fn timer(source: &ScheduledSource) -> String {
 
 /// Returns the exit codes after which a restart on the same day would not help.
 fn non_retryable() -> String {
-    [
-        FailureKind::Unexpected,
-        FailureKind::Configuration,
-        FailureKind::Partial,
-        FailureKind::Credentials,
-        FailureKind::Ledger,
-    ]
-    .map(|kind| kind.exit_code().to_string())
-    .join(" ")
+    let kinds = FailureKind::ALL.into_iter().filter(|kind| !kind.is_retryable());
+    kinds.map(|kind| kind.exit_code().to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the names of the secret files, as comments.

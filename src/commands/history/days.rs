@@ -167,12 +167,12 @@ mod tests {
             .iter()
             .map(|day| (day.date.to_string(), day.runs, day.sent, day.all_succeeded))
             .collect();
-        let told: Vec<_> = told
+        let rows: Vec<_> = rows
             .iter()
             .map(|(date, runs, sent, well)| (date.as_str(), *runs, *sent, *well))
             .collect();
         assert_eq!(
-            told,
+            rows,
             [
                 ("2026-11-20", 1, 5, false),
                 ("2026-11-21", 1, 0, false),

@@ -36,7 +36,7 @@ pub fn answered(
 pub fn told(stage: Stage, arguments: &str, code: i32, words: &[&str]) -> Stage {
     let ran = stage.run(&format!("{arguments} --json")).ended(code);
     ran.says(words);
-    ran.says(&["error: ", "  what to do: "]);
+    ran.says(&["error: ", "  help: "]);
     assert_eq!(
         ran.stderr.lines().filter(|line| !line.starts_with("  ")).count(),
         1,
