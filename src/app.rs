@@ -16,7 +16,7 @@ use crate::{http, logging, run, shutdown};
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    http::remember_passwords();
+    http::register_proxy_passwords();
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {

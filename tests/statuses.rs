@@ -197,7 +197,7 @@ async fn informational(http: &Http, service: Service, code: u16) -> String {
 #[tokio::test]
 async fn every_status_has_its_verdict() {
     let (_signals, stop) = Shutdown::new();
-    let network = http::Options {
+    let network = http::NetworkOptions {
         ca_cert: None,
         connect_timeout: Duration::from_secs(10),
         timeout: Duration::from_mins(2),

@@ -1,4 +1,4 @@
-//! The memory for answers: how many may be in it at the same time, and buffers that are used again.
+//! Buffers for response bodies: how many are in memory at once, and their reuse.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,84 +6,85 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many answers are read into memory at the same time, however many requests are under way: what
-/// bounds the memory of a run.
-const ANSWERS: usize = 2;
-/// A buffer of more bytes than this is given back to the system: several times the largest real page.
+/// How many bodies are read into memory at once, however many requests are in flight. It bounds the
+/// memory of a run.
+const MAX_BODIES_IN_MEMORY: usize = 2;
+/// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.
 const MAX_POOLED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Where answers are read into.
+/// A pool of body buffers.
 ///
-/// The buffers stay: giving each page's 4 MB back to the system and asking for them again costs page
-/// faults, and with it the peak of memory differed from run to run.
+/// Buffers are reused because freeing and allocating 4 MB per page costs page faults, and made the
+/// peak memory differ from run to run.
 #[derive(Debug)]
 pub(super) struct BodyBuffers {
-    places: Arc<Semaphore>,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    slots: Arc<Semaphore>,
+    free: Mutex<Vec<Vec<u8>>>,
 }
 
-/// An answer's body, decompressed. While it lives it takes one of the places.
+/// A response body, decompressed. It occupies a slot of the pool until it is dropped.
 #[derive(Default)]
 pub struct Body {
     bytes: Vec<u8>,
-    place: Option<Slot>,
+    slot: Option<Slot>,
 }
 
 #[derive(Debug)]
 struct Slot {
-    room: Arc<BodyBuffers>,
+    buffers: Arc<BodyBuffers>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl BodyBuffers {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { places: Arc::new(Semaphore::new(ANSWERS)), buffers: Mutex::default() })
+    pub(super) fn new() -> Arc<Self> {
+        let slots = Arc::new(Semaphore::new(MAX_BODIES_IN_MEMORY));
+        Arc::new(Self { slots, free: Mutex::default() })
     }
 
-    /// PendingWaits for a place, and gives an empty body that has it.
-    pub async fn body(self: &Arc<Self>) -> Body {
-        // It is never closed, which would be the only error.
-        let permit = Arc::clone(&self.places).acquire_owned().await.ok();
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits for a free slot and returns an empty body that occupies it.
+    pub(super) async fn acquire(self: &Arc<Self>) -> Body {
+        // The only error is a closed semaphore, and this one is never closed.
+        let permit = Arc::clone(&self.slots).acquire_owned().await.ok();
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         Body {
-            bytes: buffers.pop().unwrap_or_default(),
-            place: permit.map(|permit| Slot { room: Arc::clone(self), _permit: permit }),
+            bytes: free.pop().unwrap_or_default(),
+            slot: permit.map(|permit| Slot { buffers: Arc::clone(self), _permit: permit }),
         }
     }
 }
 
 impl Body {
-    /// Prepares for so many bytes.
+    /// Reserves space for this many more bytes.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
     }
 
-    /// Adds what came.
+    /// Appends bytes.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Lets another answer into memory, and goes on with a copy of its own.
+    /// Frees the slot and keeps the bytes in a buffer outside the pool.
     pub(super) fn release_early(&mut self) {
-        if let Some(place) = self.place.take() {
+        if let Some(slot) = self.slot.take() {
             let copy = self.bytes.as_slice().to_vec();
-            place.leave(std::mem::replace(&mut self.bytes, copy));
+            slot.release(std::mem::replace(&mut self.bytes, copy));
         }
     }
 }
 
 impl Slot {
-    /// Gives place and buffer to the next response.
-    fn leave(self, mut buffer: Vec<u8>) {
+    /// Returns the buffer to the pool and frees the slot.
+    fn release(self, mut buffer: Vec<u8>) {
         if buffer.capacity() <= MAX_POOLED_BYTES {
             buffer.clear();
-            let buffers = self.room.buffers.lock();
-            buffers.unwrap_or_else(PoisonError::into_inner).push(buffer);
+            let free = self.buffers.free.lock();
+            free.unwrap_or_else(PoisonError::into_inner).push(buffer);
         }
     }
 }
 
-/// Its length alone: a sign-in's answer holds a token.
+/// Shows the length only: the body of a sign-in contains a token.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.bytes.len())
@@ -100,8 +101,8 @@ impl Deref for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            place.leave(std::mem::take(&mut self.bytes));
+        if let Some(slot) = self.slot.take() {
+            slot.release(std::mem::take(&mut self.bytes));
         }
     }
 }
@@ -113,32 +114,32 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn places_are_limited_and_buffers_used_again() {
-        let room = BodyBuffers::new();
-        let mut first = room.body().await;
-        first.extend(b"a long answer");
-        let second = room.body().await;
-        let third = tokio::time::timeout(Duration::from_secs(1), room.body()).await;
+    async fn slots_are_limited_and_buffers_are_reused() {
+        let buffers = BodyBuffers::new();
+        let mut first = buffers.acquire().await;
+        first.extend(b"a long response");
+        let second = buffers.acquire().await;
+        let third = tokio::time::timeout(Duration::from_secs(1), buffers.acquire()).await;
         assert!(third.is_err());
 
         let buffer = first.as_ptr();
         drop(first);
-        let third = room.body().await;
+        let third = buffers.acquire().await;
         assert!(third.is_empty());
         assert_eq!(third.as_ptr(), buffer);
         drop((second, third));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_leaves_keeps_the_words() {
-        let room = BodyBuffers::new();
-        let mut refusals = Vec::new();
-        for _ in 0..=ANSWERS {
-            let mut refusal = room.body().await;
-            refusal.extend(b"no");
-            refusal.release_early();
-            refusals.push(refusal);
+    async fn a_body_that_is_released_early_keeps_its_bytes() {
+        let buffers = BodyBuffers::new();
+        let mut bodies = Vec::new();
+        for _ in 0..=MAX_BODIES_IN_MEMORY {
+            let mut body = buffers.acquire().await;
+            body.extend(b"no");
+            body.release_early();
+            bodies.push(body);
         }
-        assert!(refusals.iter().all(|refusal| **refusal == *b"no"));
+        assert!(bodies.iter().all(|body| **body == *b"no"));
     }
 }

@@ -1,4 +1,4 @@
-//! Which certificate was refused, and why, in words a person can act upon.
+//! Rejected certificates: which one, and why.
 
 use std::error::Error;
 use std::fmt;
@@ -9,66 +9,64 @@ use rustls::{CertificateError, OtherError};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-/// How much of a name is quoted, in characters: whoever is at the other end wrote it.
+/// How many characters of a name are quoted: the other end wrote it.
 const QUOTED_CHARACTERS: usize = 120;
-/// How many of the names that a certificate is for are quoted.
+/// How many of the names that a certificate is valid for are quoted.
 const QUOTED_NAMES: usize = 5;
 
-/// Why a certificate is refused.
+/// Why a certificate was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// It was issued by nobody who is trusted here.
+enum Reason {
+    /// No trusted authority issued it.
     UnknownIssuer,
-    /// Its time is over; since that day (UTC), where it is told.
+    /// It expired on that day (UTC), if known.
     Expired(Option<NaiveDate>),
-    /// Its time has not begun; it does on that day (UTC), where it is told.
+    /// It becomes valid on that day (UTC), if known.
     NotYetValid(Option<NaiveDate>),
-    /// It is for other hosts.
+    /// It is valid for other hosts.
     WrongName(Vec<String>),
     /// Anything else, in the verifier's words.
     Other(String),
 }
 
-/// A certificate that was refused.
+/// A certificate that the TLS verifier rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedCertificate {
-    /// Whose it should have been.
-    pub host: String,
-    /// Why.
-    pub reason: Reason,
-    /// Whose it says it is; `None` where it cannot be read.
-    pub subject: Option<String>,
-    /// Who issued it, and who issued the last of those sent along with it: who is to be trusted.
-    pub issuers: Vec<String>,
+    /// The host that it should be valid for.
+    pub(super) host: String,
+    reason: Reason,
+    /// `None` if the certificate cannot be parsed.
+    subject: Option<String>,
+    /// The issuer, and that of the last certificate of the chain: the one to trust.
+    issuers: Vec<String>,
 }
 
 impl RejectedCertificate {
-    /// A refusal of the verifier's.
+    /// Describes the certificate that the verifier rejected.
     pub(super) fn new(
-        why: &CertificateError,
+        reason: &CertificateError,
         host: &ServerName<'_>,
         certificate: &CertificateDer<'_>,
-        sent_along: &[CertificateDer<'_>],
+        chain: &[CertificateDer<'_>],
     ) -> Self {
         let certificate = Certificate::from_der(certificate).ok();
-        let last =
-            sent_along.last().and_then(|certificate| Certificate::from_der(certificate).ok());
+        let last = chain.last().and_then(|certificate| Certificate::from_der(certificate).ok());
         let mut issuers: Vec<String> = [&certificate, &last]
             .into_iter()
             .flatten()
-            .map(|certificate| in_short(&certificate.tbs_certificate().issuer().to_string()))
+            .map(|certificate| truncated(&certificate.tbs_certificate().issuer().to_string()))
             .collect();
         issuers.dedup();
         Self {
             host: host.to_str().into_owned(),
-            reason: Reason::of(why),
+            reason: Reason::from_verifier(reason),
             subject: certificate
-                .map(|certificate| in_short(&certificate.tbs_certificate().subject().to_string())),
+                .map(|certificate| truncated(&certificate.tbs_certificate().subject().to_string())),
             issuers,
         }
     }
 
-    /// The refusal in an error's chain of causes, if that is what it ends in.
+    /// Returns the rejected certificate among an error's sources, if there is one.
     pub(super) fn find(error: &(dyn Error + 'static), host: &str) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -84,8 +82,7 @@ impl RejectedCertificate {
                     issuers: Vec::new(),
                 }));
             }
-            // An I/O error leaves out of its sources the very error it wraps, and is itself wrapped in
-            // others.
+            // An I/O error skips the error that it wraps in its own sources.
             let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
             next = match wrapped {
                 Some(wrapped) => Some(wrapped),
@@ -95,35 +92,35 @@ impl RejectedCertificate {
         None
     }
 
-    /// The refusal as our own verifier tells it.
+    /// Returns the description that our verifier put into the error.
     fn from_verifier(error: &rustls::Error) -> Option<Self> {
         match error {
-            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(told))) => {
-                told.downcast_ref().cloned()
+            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(described))) => {
+                described.downcast_ref().cloned()
             }
             _ => None,
         }
     }
 
-    /// What to do about it.
-    pub(super) const fn hint(&self) -> &'static str {
+    /// Returns what to do about it.
+    pub(super) const fn help(&self) -> &'static str {
         match &self.reason {
             Reason::UnknownIssuer | Reason::Other(_) => {
-                "Where a proxy inspects HTTPS here, get its issuer's certificate from whoever runs it and name it with --ca-cert <FILE>, or add it to the system's certificates. Where none should, somebody is in between, or the host is wrong: ask first."
+                "If a proxy inspects TLS in your network, get its CA certificate (PEM) from its administrators and pass it with --ca-cert <FILE>, or add it to the system's certificates. If there should be no such proxy, the host is wrong or the connection is intercepted: find out before you trust it."
             }
             Reason::Expired(_) | Reason::NotYetValid(_) => {
-                "Check this machine's clock. If it is right, whoever runs the host, or the proxy that inspects HTTPS here, has to renew the certificate; --ca-cert does not help against that."
+                "Check the system clock. If it is right, the operator of the host, or of the TLS-inspecting proxy, has to renew the certificate; --ca-cert does not help against that."
             }
             Reason::WrongName(_) => {
-                "Check the host's name in the settings. If it is right, something else answers in its place, such as a proxy's own page; --ca-cert does not help against that."
+                "Check the host's name in the settings. If it is right, another server answers at this address, for example a proxy's own page; --ca-cert does not help against that."
             }
         }
     }
 }
 
 impl Reason {
-    fn of(why: &CertificateError) -> Self {
-        match why {
+    fn from_verifier(error: &CertificateError) -> Self {
+        match error {
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
             CertificateError::Expired => Self::Expired(None),
             CertificateError::ExpiredContext { not_after, .. } => Self::Expired(day(*not_after)),
@@ -133,7 +130,7 @@ impl Reason {
             }
             CertificateError::NotValidForName => Self::WrongName(Vec::new()),
             CertificateError::NotValidForNameContext { presented, .. } => Self::WrongName(
-                presented.iter().take(QUOTED_NAMES).map(|name| in_short(name)).collect(),
+                presented.iter().take(QUOTED_NAMES).map(|name| truncated(name)).collect(),
             ),
             other => Self::Other(other.to_string()),
         }
@@ -143,14 +140,18 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownIssuer => f.write_str("its issuer is not trusted here"),
+            Self::UnknownIssuer => f.write_str("its issuer is not trusted"),
             Self::Expired(Some(day)) => write!(f, "it expired on {day}"),
             Self::Expired(None) => f.write_str("it has expired"),
             Self::NotYetValid(Some(day)) => write!(f, "it is not valid before {day}"),
             Self::NotYetValid(None) => f.write_str("it is not valid yet"),
-            Self::WrongName(names) if names.is_empty() => f.write_str("it is for no host's name"),
-            Self::WrongName(names) => write!(f, "it is for other names: {}", names.join(", ")),
-            Self::Other(words) => f.write_str(words),
+            Self::WrongName(names) if names.is_empty() => {
+                f.write_str("it is not valid for any host name")
+            }
+            Self::WrongName(names) => {
+                write!(f, "it is valid for other names: {}", names.join(", "))
+            }
+            Self::Other(reason) => f.write_str(reason),
         }
     }
 }
@@ -175,6 +176,6 @@ fn day(time: UnixTime) -> Option<NaiveDate> {
     DateTime::from_timestamp(seconds, 0).map(|time| time.date_naive())
 }
 
-fn in_short(name: &str) -> String {
+fn truncated(name: &str) -> String {
     name.chars().take(QUOTED_CHARACTERS).collect()
 }

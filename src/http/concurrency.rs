@@ -1,8 +1,7 @@
-//! Backing off together: how many requests of one service are under way, and when none may begin.
+//! The concurrency limit of one service, shared by all its requests.
 //!
-//! One 429 slows all: its wait holds for every request, and half as many go side by side afterwards;
-//! each full round without another lets one more go. A service that tells how many requests are left is
-//! taken at its word before nothing is left.
+//! A 429 pauses all requests for its wait and halves the limit; each full round of successes raises
+//! the limit by one. `X-RateLimit-Remaining` is respected before it reaches zero.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,56 +9,57 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long all requests pause when the service says that hardly any are left: its limits refill by the
+/// How long all requests pause when hardly any are left: the services refill their limits every
 /// second.
 const NEARLY_EMPTY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The shared state of all requests to one service.
+/// The limit on requests in flight to one service.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     max: usize,
-    state: Mutex<State>,
+    state: Mutex<LimitState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimitState {
     limit: usize,
     in_flight: usize,
-    good_in_a_row: usize,
+    /// Since the limit last changed.
+    successes: usize,
     resume_at: Instant,
-    slowed_at: Instant,
+    lowered_at: Instant,
 }
 
-/// The right to have one request under way.
+/// Permission for one request in flight; dropping it admits the next.
 #[derive(Debug)]
 pub(super) struct Permit {
-    throttle: Arc<ConcurrencyLimit>,
-    began: Instant,
+    limit: Arc<ConcurrencyLimit>,
+    started: Instant,
 }
 
 impl ConcurrencyLimit {
-    /// At max this many requests side by side, at least one.
-    pub fn new(max: usize) -> Arc<Self> {
+    /// Creates a limit of `max` requests in flight, at least one.
+    pub(super) fn new(max: usize) -> Arc<Self> {
         let max = max.max(1);
         let now = Instant::now();
         let state =
-            State { limit: max, in_flight: 0, good_in_a_row: 0, resume_at: now, slowed_at: now };
+            LimitState { limit: max, in_flight: 0, successes: 0, resume_at: now, lowered_at: now };
         Arc::new(Self { max, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// PendingWaits until one more request may begin.
-    pub async fn acquire(self: &Arc<Self>) -> Permit {
+    /// Waits until one more request may start.
+    pub(super) async fn acquire(self: &Arc<Self>) -> Permit {
         loop {
             let changed = self.changed.notified();
             let pause = {
-                let mut state = self.state();
+                let mut state = self.lock();
                 let now = Instant::now();
                 if now < state.resume_at {
                     Some(state.resume_at)
                 } else if state.in_flight < state.limit {
                     state.in_flight += 1;
-                    return Permit { throttle: Arc::clone(self), began: now };
+                    return Permit { limit: Arc::clone(self), started: now };
                 } else {
                     None
                 }
@@ -71,52 +71,52 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Until when all requests pause, where they do.
-    pub fn resumes_at(&self) -> Option<Instant> {
-        Some(self.state().resume_at).filter(|until| *until > Instant::now())
+    /// Returns the end of the pause of all requests, if they pause.
+    pub(super) fn resumes_at(&self) -> Option<Instant> {
+        Some(self.lock().resume_at).filter(|until| *until > Instant::now())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit {
-    /// The request was answered well, and so many requests are left as far as the service tells.
-    pub fn on_success(&self, remaining: Option<u64>) {
-        let mut state = self.throttle.state();
-        state.good_in_a_row += 1;
-        if state.good_in_a_row >= state.limit && state.limit < self.throttle.max {
+    /// Records a success. `remaining` is the number of requests that the service still allows.
+    pub(super) fn on_success(&self, remaining: Option<u64>) {
+        let mut state = self.limit.lock();
+        state.successes += 1;
+        if state.successes >= state.limit && state.limit < self.limit.max {
             state.limit += 1;
-            state.good_in_a_row = 0;
-            // The end of this request makes room for one; this is for the other.
-            self.throttle.changed.notify_one();
+            state.successes = 0;
+            // Dropping the permit wakes one waiter; the raised limit admits a second.
+            self.limit.changed.notify_one();
         }
-        let hardly_any = u64::try_from(self.throttle.max).unwrap_or(u64::MAX);
+        let hardly_any = u64::try_from(self.limit.max).unwrap_or(u64::MAX);
         if remaining.is_some_and(|remaining| remaining <= hardly_any) {
             state.limit = 1;
             state.resume_at = state.resume_at.max(Instant::now() + NEARLY_EMPTY_PAUSE);
         }
     }
 
-    /// The service asked to slow down: nothing begins before the wait is over.
-    pub fn on_rate_limited(&self, wait: Duration) {
-        let mut state = self.throttle.state();
+    /// Records a 429: no request starts before the wait is over.
+    pub(super) fn on_rate_limited(&self, wait: Duration) {
+        let mut state = self.limit.lock();
         let now = Instant::now();
         state.resume_at = state.resume_at.max(now + wait);
-        // Requests that were under way together are refused together: that is one reason to halve.
-        if self.began >= state.slowed_at {
+        // Requests that were in flight together are rejected together: halve only once.
+        if self.started >= state.lowered_at {
             state.limit = (state.limit / 2).max(1);
-            state.slowed_at = now;
+            state.lowered_at = now;
         }
-        state.good_in_a_row = 0;
+        state.successes = 0;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.throttle.state().in_flight -= 1;
-        self.throttle.changed.notify_one();
+        self.limit.lock().in_flight -= 1;
+        self.limit.changed.notify_one();
     }
 }
 
@@ -124,85 +124,85 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn limit(throttle: &ConcurrencyLimit) -> usize {
-        throttle.state().limit
+    fn current(limit: &ConcurrencyLimit) -> usize {
+        limit.lock().limit
     }
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_of_one_round_halve_once_and_hold_everyone_back() {
-        let throttle = ConcurrencyLimit::new(8);
-        let round = [throttle.acquire().await, throttle.acquire().await, throttle.acquire().await];
+    async fn rate_limits_of_one_round_halve_the_limit_once_and_pause_all_requests() {
+        let limit = ConcurrencyLimit::new(8);
+        let round = [limit.acquire().await, limit.acquire().await, limit.acquire().await];
         tokio::time::advance(Duration::from_millis(10)).await;
-        for turn in &round {
-            turn.on_rate_limited(Duration::from_secs(7));
+        for permit in &round {
+            permit.on_rate_limited(Duration::from_secs(7));
         }
         drop(round);
-        assert_eq!(limit(&throttle), 4);
+        assert_eq!(current(&limit), 4);
         let before = Instant::now();
         let resumes_at = before + Duration::from_secs(7);
-        assert_eq!(throttle.resumes_at(), Some(resumes_at));
-        let turn = throttle.acquire().await;
+        assert_eq!(limit.resumes_at(), Some(resumes_at));
+        let permit = limit.acquire().await;
         assert!(before.elapsed() >= Duration::from_secs(7));
-        assert_eq!(throttle.resumes_at(), None);
-        turn.on_rate_limited(Duration::ZERO);
-        assert_eq!(limit(&throttle), 2);
+        assert_eq!(limit.resumes_at(), None);
+        permit.on_rate_limited(Duration::ZERO);
+        assert_eq!(current(&limit), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_grows_back_by_one_a_round_up_to_the_most() {
-        let throttle = ConcurrencyLimit::new(3);
-        throttle.acquire().await.on_rate_limited(Duration::ZERO);
-        assert_eq!(limit(&throttle), 1);
-        throttle.acquire().await.on_success(None);
-        assert_eq!(limit(&throttle), 2);
-        throttle.acquire().await.on_success(None);
-        assert_eq!(limit(&throttle), 2);
+    async fn the_limit_grows_by_one_per_round_up_to_the_maximum() {
+        let limit = ConcurrencyLimit::new(3);
+        limit.acquire().await.on_rate_limited(Duration::ZERO);
+        assert_eq!(current(&limit), 1);
+        limit.acquire().await.on_success(None);
+        assert_eq!(current(&limit), 2);
+        limit.acquire().await.on_success(None);
+        assert_eq!(current(&limit), 2);
         for _ in 0..20 {
-            throttle.acquire().await.on_success(Some(5000));
+            limit.acquire().await.on_success(Some(5000));
         }
-        assert_eq!(limit(&throttle), 3);
+        assert_eq!(current(&limit), 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_wait_use_what_grew_back() {
-        let throttle = ConcurrencyLimit::new(4);
-        throttle.acquire().await.on_rate_limited(Duration::ZERO);
-        let round = [throttle.acquire().await, throttle.acquire().await];
+    async fn waiting_requests_use_the_raised_limit() {
+        let limit = ConcurrencyLimit::new(4);
+        limit.acquire().await.on_rate_limited(Duration::ZERO);
+        let round = [limit.acquire().await, limit.acquire().await];
         for _ in 0..4 {
-            let throttle = Arc::clone(&throttle);
+            let limit = Arc::clone(&limit);
             tokio::spawn(async move {
-                let _turn = throttle.acquire().await;
+                let _permit = limit.acquire().await;
                 std::future::pending::<()>().await;
             });
         }
         tokio::task::yield_now().await;
-        for turn in round {
-            turn.on_success(None);
+        for permit in round {
+            permit.on_success(None);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(limit(&throttle), 3);
-        assert_eq!(throttle.state().in_flight, 3);
+        assert_eq!(current(&limit), 3);
+        assert_eq!(limit.lock().in_flight, 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_requests_are_not_used_up_in_a_hurry() {
-        let throttle = ConcurrencyLimit::new(8);
-        throttle.acquire().await.on_success(Some(3));
+    async fn requests_pause_before_the_rate_limit_is_used_up() {
+        let limit = ConcurrencyLimit::new(8);
+        limit.acquire().await.on_success(Some(3));
         let before = Instant::now();
-        let _turn = throttle.acquire().await;
+        let _permit = limit.acquire().await;
         assert!(before.elapsed() >= NEARLY_EMPTY_PAUSE);
-        assert_eq!(limit(&throttle), 1);
+        assert_eq!(current(&limit), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_than_the_limit_are_under_way() {
-        let throttle = ConcurrencyLimit::new(2);
-        let _first = throttle.acquire().await;
-        let second = throttle.acquire().await;
-        let third = tokio::time::timeout(Duration::from_secs(1), throttle.acquire()).await;
+    async fn no_more_requests_than_the_limit_are_in_flight() {
+        let limit = ConcurrencyLimit::new(2);
+        let _first = limit.acquire().await;
+        let second = limit.acquire().await;
+        let third = tokio::time::timeout(Duration::from_secs(1), limit.acquire()).await;
         assert!(third.is_err());
         drop(second);
-        let third = tokio::time::timeout(Duration::from_secs(1), throttle.acquire()).await;
+        let third = tokio::time::timeout(Duration::from_secs(1), limit.acquire()).await;
         assert!(third.is_ok());
     }
 }

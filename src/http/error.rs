@@ -1,130 +1,145 @@
-//! Why no usable answer came, told apart by walking the error's chain of sources.
+//! Why a request got no usable response. The kinds are told apart by the error's sources.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error as ThisError;
 
 use super::certificate::RejectedCertificate;
+use super::dns::ResolveError;
+use super::response::MalformedBody;
+use super::retry::MAX_RETRY_AFTER;
 use crate::failure::{Failure, FailureKind, Signal};
 
-/// How the client's tunnel words a proxy's 407; its type is not public.
-const PROXY_WANTS_CREDENTIALS: &str = "proxy authorization required";
-
-/// Why a call got no usable response.
-#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+/// Why a request got no usable response.
+#[derive(Debug, ThisError)]
 pub enum HttpError {
-    /// No connection: refused, no such name, no route, no network.
-    #[error("could not connect to {host}{} ({detail})", on_the_way(.proxy.as_deref()))]
-    Connect {
-        /// The host that was called.
+    /// The name of the host, or of its proxy, cannot be resolved.
+    #[error("could not resolve the host name of {}", resolved(host, proxy.as_deref()))]
+    Dns {
+        /// The host of the request.
         host: String,
-        /// The proxy on the way to it.
+        /// The proxy for it, as `host:port`.
         proxy: Option<String>,
-        /// The chain of reasons.
-        detail: String,
+        /// The client's error.
+        source: ClientError,
     },
-    /// The certificate was not accepted: final.
-    #[error("the certificate of {} was not accepted: {_0}", _0.host)]
-    Certificate(RejectedCertificate),
-    /// The proxy on the way does not know us: final.
+    /// No connection: refused, timed out, no route, no network.
+    #[error("could not connect to {host}{}", through(proxy.as_deref()))]
+    Connect {
+        /// The host of the request.
+        host: String,
+        /// The proxy for it, as `host:port`.
+        proxy: Option<String>,
+        /// The client's error.
+        source: ClientError,
+    },
+    /// The certificate was rejected. Not retried.
+    #[error("the certificate of {} was rejected", .0.host)]
+    Certificate(#[source] RejectedCertificate),
+    /// The proxy requires credentials, or rejected them. Not retried.
     #[error(
-        "the proxy {proxy} on the way to {host} wants a user name and a password, or another one (407)"
+        "the proxy {proxy} for {host} requires a user name and a password, or rejected them (407)"
     )]
     ProxyCredentials {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
-        /// The proxy.
+        /// The proxy, as `host:port`.
         proxy: String,
     },
-    /// A time limit of one try passed.
-    #[error("{host} did not answer in time ({detail})")]
+    /// One attempt took longer than its time limit.
+    #[error("{host} did not respond in time")]
     Timeout {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
-        /// The chain of reasons.
-        detail: String,
+        /// The client's error.
+        source: ClientError,
     },
-    /// The connection broke before the answer was whole.
-    #[error("the connection to {host} broke ({detail})")]
+    /// The connection was lost before the response was complete.
+    #[error("the connection to {host} was lost")]
     ConnectionLost {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
-        /// The chain of reasons.
-        detail: String,
+        /// The client's error.
+        source: ClientError,
     },
-    /// A success that cannot be read.
-    #[error("the answer of {host} is broken: {detail}")]
+    /// A successful response with an unusable body.
+    #[error("{host} sent a malformed response")]
     MalformedBody {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
-        /// What is wrong with it.
-        detail: String,
+        /// What is wrong with the body.
+        source: MalformedBody,
     },
-    /// An answer larger than is read into memory.
-    #[error("the answer of {host} is larger than {limit} bytes")]
+    /// A response that does not fit into memory.
+    #[error("the response of {host} is larger than {limit} bytes")]
     TooLarge {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The request could not even be made.
-    #[error("the request to {host} could not be made ({detail})")]
+    /// The request cannot be built.
+    #[error("the request to {host} is invalid")]
     InvalidRequest {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
-        /// The chain of reasons.
-        detail: String,
+        /// The client's error.
+        source: ClientError,
     },
-    /// The service asked for a wait longer than is obeyed.
-    #[error("{host} asked to wait {} s, longer than the {} s that are waited", wait.as_secs(), super::MAX_RETRY_AFTER.as_secs())]
+    /// The service requests a wait that is longer than the limit.
+    #[error("{host} requested a {} s wait (limit {} s)", wait.as_secs(), MAX_RETRY_AFTER.as_secs())]
     RetryAfterTooLong {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
-        /// The wait it asked for.
+        /// The requested wait.
         wait: Duration,
     },
-    /// The run's own time is over.
-    #[error("the run's deadline passed while {host} was to answer")]
+    /// The run's deadline passed.
+    #[error("the run's deadline passed while waiting for {host}")]
     Deadline {
-        /// The host that was called.
+        /// The host of the request.
         host: String,
     },
-    /// A signal asked the run to end.
-    #[error("interrupted by a signal")]
+    /// A signal ended the run.
+    #[error("interrupted by {}", .0.name())]
     Interrupted(Signal),
 }
 
 impl HttpError {
-    /// Reads the client's error. The URL is taken off it: a proxy's URL can hold a password.
-    pub(super) fn from_client(host: &str, proxy: Option<String>, error: &reqwest::Error) -> Self {
-        if let Some(refused) = RejectedCertificate::find(error, host) {
-            return Self::Certificate(refused);
+    /// Classifies the client's error.
+    pub(super) fn from_client(host: &str, proxy: Option<String>, error: reqwest::Error) -> Self {
+        if let Some(rejected) = RejectedCertificate::find(&error, host) {
+            return Self::Certificate(rejected);
         }
         let host = host.to_owned();
-        let detail = chain(error);
-        if error.is_builder() {
-            Self::InvalidRequest { host, detail }
-        } else if error.is_connect() {
+        let source = ClientError(error.without_url());
+        if source.0.is_builder() {
+            Self::InvalidRequest { host, source }
+        } else if source.0.is_connect() {
             match proxy {
-                Some(proxy) if detail.contains(PROXY_WANTS_CREDENTIALS) => {
+                Some(proxy) if source.is_proxy_authorization_required() => {
                     Self::ProxyCredentials { host, proxy }
                 }
-                proxy => Self::Connect { host, proxy, detail },
+                proxy if source.chain().any(<dyn Error>::is::<ResolveError>) => {
+                    Self::Dns { host, proxy, source }
+                }
+                proxy => Self::Connect { host, proxy, source },
             }
-        } else if error.is_timeout() {
-            Self::Timeout { host, detail }
+        } else if source.0.is_timeout() {
+            Self::Timeout { host, source }
         } else {
-            Self::ConnectionLost { host, detail }
+            Self::ConnectionLost { host, source }
         }
     }
 
-    /// Whether another try may go better.
+    /// Returns whether another attempt may succeed.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Connect { .. }
+            Self::Dns { .. }
+            | Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::ConnectionLost { .. }
             | Self::MalformedBody { .. } => true,
@@ -138,77 +153,118 @@ impl HttpError {
         }
     }
 
-    /// The trouble as a failure, with what to do next.
-    #[must_use]
-    pub fn into_failure(self) -> Failure {
-        let message = self.to_string();
-        let (kind, hint) = match &self {
-            Self::Connect { proxy: None, .. } => (
-                FailureKind::Temporary,
-                "Check the host name, the network, DNS, the firewall and HTTPS_PROXY; then run again, nothing is lost by waiting.",
-            ),
-            Self::Connect { .. } => (
-                FailureKind::Temporary,
-                "Check that the proxy in HTTPS_PROXY is the right one, runs, takes the user name and password given there, and lets this host pass (NO_PROXY names hosts that are reached without it); then run again, nothing is lost by waiting.",
-            ),
-            Self::Certificate(refused) => (FailureKind::Configuration, refused.hint()),
-            Self::ProxyCredentials { .. } => (
-                FailureKind::Credentials,
-                "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, with the special characters of both percent-encoded (@ is %40), or have this machine let through without.",
-            ),
-            Self::Timeout { .. } => (
-                FailureKind::Temporary,
-                "Run again later, or give each request more time with --timeout <SECONDS>; if it stays, look at the network between here and the service.",
-            ),
-            Self::ConnectionLost { .. } => (
-                FailureKind::Temporary,
-                "Run again later; if it stays, look at the network between here and the service.",
-            ),
-            Self::MalformedBody { .. } => (
-                FailureKind::Temporary,
-                "Something in between (a proxy, a login page, a gateway) may have answered in the service's place; check the host, then run again.",
-            ),
-            Self::TooLarge { .. } => (
-                FailureKind::Unexpected,
-                "Ask for less at once (a shorter --hours) and report this: no known answer is that large.",
-            ),
-            Self::InvalidRequest { .. } => (
-                FailureKind::Configuration,
-                "Check the keys and host names for stray characters such as line breaks.",
-            ),
-            Self::RetryAfterTooLong { .. } => (
-                FailureKind::Temporary,
-                "Another program may be using up the limit of this account or address; run again after the wait.",
-            ),
-            Self::Deadline { .. } => (
-                FailureKind::Temporary,
-                "Run again, or give the run more time with --deadline <MINUTES>.",
-            ),
-            Self::Interrupted(signal) => {
-                (FailureKind::Interrupted(*signal), "Run again; it goes on where this run ended.")
-            }
-        };
-        Failure::new(kind, message, hint)
-    }
-}
-
-/// The chain of reasons as one line, without URLs and without repeating a text its cause repeats.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut reasons: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // reqwest's own text names the URL; its sources do not.
-        if !error.is::<reqwest::Error>() {
-            let reason = error.to_string();
-            if reasons.last() != Some(&reason) {
-                reasons.push(reason);
-            }
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Timeout { .. }
+            | Self::ConnectionLost { .. }
+            | Self::MalformedBody { .. }
+            | Self::RetryAfterTooLong { .. }
+            | Self::Deadline { .. } => FailureKind::Temporary,
+            Self::Certificate(_) | Self::InvalidRequest { .. } => FailureKind::Configuration,
+            Self::ProxyCredentials { .. } => FailureKind::Credentials,
+            Self::TooLarge { .. } => FailureKind::Unexpected,
+            Self::Interrupted(signal) => FailureKind::Interrupted(*signal),
         }
-        next = error.source();
     }
-    if reasons.is_empty() { "no reason given".into() } else { reasons.join(": ") }
+
+    fn help(&self) -> &'static str {
+        match self {
+            Self::Dns { proxy: None, .. } | Self::Connect { proxy: None, .. } => {
+                "Check the host name, the network, DNS, the firewall and HTTPS_PROXY; then run again. Nothing is lost in the meantime."
+            }
+            Self::Dns { .. } | Self::Connect { .. } => {
+                "Check that the proxy in HTTPS_PROXY is the right one, is running, accepts the user name and password given there, and allows this host (NO_PROXY lists hosts that are reached without it); then run again. Nothing is lost in the meantime."
+            }
+            Self::Certificate(rejected) => rejected.help(),
+            Self::ProxyCredentials { .. } => {
+                "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, with special characters in the user name and the password percent-encoded (@ is %40), or have the proxy allow this machine without a password."
+            }
+            Self::Timeout { .. } => {
+                "Run again later, or allow more time per request with --timeout <SECONDS>. If the error persists, check the network between this machine and the service."
+            }
+            Self::ConnectionLost { .. } => {
+                "Run again later. If the error persists, check the network between this machine and the service."
+            }
+            Self::MalformedBody { .. } => {
+                "A proxy, a login page or a gateway may have responded instead of the service: check the host, then run again."
+            }
+            Self::TooLarge { .. } => {
+                "Request less at once (a shorter --hours) and report this: no known response is that large."
+            }
+            Self::InvalidRequest { .. } => {
+                "Check the keys and host names for stray characters such as line breaks."
+            }
+            Self::RetryAfterTooLong { .. } => {
+                "Another program may be using up the rate limit of this account or address. Run again after the wait."
+            }
+            Self::Deadline { .. } => {
+                "Run again, or allow the run more time with --deadline <MINUTES>."
+            }
+            Self::Interrupted(_) => "Run again; the next run continues where this one ended.",
+        }
+    }
 }
 
-fn on_the_way(proxy: Option<&str>) -> String {
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        let failure = Self::new(error.kind(), error.to_string(), error.help());
+        match error {
+            HttpError::Dns { source, .. }
+            | HttpError::Connect { source, .. }
+            | HttpError::Timeout { source, .. }
+            | HttpError::ConnectionLost { source, .. }
+            | HttpError::InvalidRequest { source, .. } => failure.with_cause(source),
+            HttpError::Certificate(rejected) => failure.with_cause(rejected),
+            HttpError::MalformedBody { source, .. } => failure.with_cause(source),
+            HttpError::ProxyCredentials { .. }
+            | HttpError::TooLarge { .. }
+            | HttpError::RetryAfterTooLong { .. }
+            | HttpError::Deadline { .. }
+            | HttpError::Interrupted(_) => failure,
+        }
+    }
+}
+
+fn resolved(host: &str, proxy: Option<&str>) -> String {
+    proxy.map_or_else(|| host.to_owned(), |proxy| format!("the proxy {proxy} for {host}"))
+}
+
+fn through(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
+}
+
+/// The client's error without its own text, which names the URL: a proxy's URL may contain a password.
+/// The reasons are in its sources.
+#[derive(Debug)]
+pub struct ClientError(reqwest::Error);
+
+impl ClientError {
+    /// Returns the reasons, the outermost first.
+    fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        std::iter::successors(self.0.source(), |error| (*error).source())
+            .filter(|error| !error.is::<reqwest::Error>())
+    }
+
+    /// Returns whether a proxy responded to CONNECT with 407. The error's type is private to the
+    /// client's connector, so only its text is left.
+    fn is_proxy_authorization_required(&self) -> bool {
+        self.chain().any(|error| error.to_string() == "tunnel error: proxy authorization required")
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.chain().next() {
+            Some(reason) => fmt::Display::fmt(reason, f),
+            None => f.write_str("the reason is unknown"),
+        }
+    }
+}
+
+impl Error for ClientError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.chain().nth(1)
+    }
 }

@@ -1,12 +1,13 @@
-//! The one place that talks HTTP: it builds the client, retries, waits, and bounds every wait.
+//! The HTTP client: retries, `Retry-After`, concurrency limit, deadline, TLS and proxies.
 //!
-//! It does not know what the payloads mean. A caller hands it a [`Request`] and a function that reads a
-//! successful response; an answer that cannot be read (cut short, not JSON) counts as broken, never as
-//! empty, and is tried again like any other passing fault.
+//! It does not know what payloads mean. A caller passes a [`Request`] and a function that parses a
+//! successful response. A body that cannot be parsed (truncated, not JSON) is never taken for an empty
+//! one: it is retried like other transient errors.
 
 mod buffers;
 mod certificate;
 mod concurrency;
+mod dns;
 mod error;
 mod proxy;
 mod response;
@@ -23,92 +24,84 @@ use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url, redirect};
 
-pub use self::buffers::Body;
 use self::buffers::BodyBuffers;
-pub use self::certificate::{Reason, RejectedCertificate};
 use self::concurrency::{ConcurrencyLimit, Permit};
 pub use self::error::HttpError;
 use self::proxy::Proxies;
-pub use self::proxy::remember_passwords;
+pub use self::proxy::register_proxy_passwords;
 pub use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
-pub use self::retry::{MAX_RETRY_AFTER, TRIES};
+use self::retry::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
 pub use self::waits::PendingWaits;
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, error_chain};
 use crate::shutdown::Shutdown;
 
-/// The largest answer that is read into memory, in bytes: many times the largest real page.
-const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
-/// How much of a refusal is read: its words are at its beginning.
-const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
+/// The largest body that is read into memory, in bytes: many times the largest real page.
+const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// How much of an error's body is read, in bytes: its message is at the start.
+const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
 
-/// How the network is met.
+/// Network settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// A PEM file of certificates that are trusted beside the system's.
+pub struct NetworkOptions {
+    /// A PEM file of certificates to trust in addition to the system's.
     pub ca_cert: Option<PathBuf>,
-    /// How long a connection may take to be made.
+    /// The time limit for a connection, TLS included.
     pub connect_timeout: Duration,
-    /// How long one try of a request may take, its answer's last byte included.
+    /// The time limit for one attempt, from the connection to the last byte of the response.
     pub timeout: Duration,
 }
 
-impl Options {
-    /// Whether a client can be built on this, and whom and what it would go by.
+impl NetworkOptions {
+    /// Checks that a client can be built, and describes its certificates and proxy.
     ///
     /// # Errors
-    /// When certificates cannot be loaded, or the environment's proxy cannot be used.
-    pub fn examine(&self) -> Result<String, Failure> {
+    /// When certificates cannot be loaded, or the environment's proxy is invalid.
+    pub fn describe(&self) -> Result<String, Failure> {
         let (_, proxy) = Proxies::from_environment()?;
         let (_, certificates) = self.tls()?;
-        Ok(match proxy {
-            Some(proxy) => format!("{certificates}; {proxy}"),
-            None => format!("{certificates}; no proxy"),
-        })
+        let proxy = proxy.as_deref().unwrap_or("no proxy");
+        Ok(format!("{certificates}; {proxy}"))
     }
 
-    /// TLS, and a word on whose certificates are trusted.
+    /// Builds the TLS configuration, and describes the trusted certificates.
     fn tls(&self) -> Result<(rustls::ClientConfig, String), Failure> {
-        let (extra_roots, word) = match &self.ca_cert {
+        let (extra_roots, description) = match &self.ca_cert {
             Some(path) => {
                 let certificates = trust::read(path)?;
-                let word = format!(
-                    "trusted are the system's certificates and {} in {}",
-                    certificates.len(),
-                    path.display()
-                );
-                (certificates, word)
+                let description =
+                    format!("system CA store and {} from {}", certificates.len(), path.display());
+                (certificates, description)
             }
-            None => (Vec::new(), "trusted are the system's certificates".to_owned()),
+            None => (Vec::new(), "system CA store".to_owned()),
         };
-        let tls = trust::tls(extra_roots).map_err(|error| unbuilt(&error))?;
-        Ok((tls, word))
+        let tls = trust::tls(extra_roots).map_err(|error| setup_failed().with_cause(error))?;
+        Ok((tls, description))
     }
 }
 
-fn unbuilt(error: &(dyn std::error::Error + 'static)) -> Failure {
+fn setup_failed() -> Failure {
     Failure::new(
         FailureKind::Configuration,
         "the HTTPS client could not be set up",
         "Check that the system's certificates are installed (package ca-certificates).",
     )
-    .with_cause(error::chain(error))
 }
 
-/// One request, ready to be sent any number of times.
+/// One request, which can be sent any number of times.
 #[derive(Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub url: Url,
-    /// All headers; those that carry a secret are marked sensitive by their maker.
+    /// All headers; those that contain a secret must be marked as sensitive.
     pub headers: HeaderMap,
-    /// The body's bytes.
+    /// The body.
     pub body: Vec<u8>,
 }
 
-/// Without headers and body: a sign-in's body holds a secret.
+/// Leaves out headers and body: the body of a sign-in contains a secret.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {}, {} bytes)", self.method, self.url, self.body.len())
@@ -116,117 +109,118 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    /// The service's host, for messages.
+    /// Returns the service's host, for messages.
     #[must_use]
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the service")
     }
 }
 
-/// What became of a call that was answered.
+/// The outcome of a request that got a response.
 #[derive(Debug)]
 pub enum Reply<T> {
-    /// A 2xx response, read.
+    /// A 2xx response, parsed.
     Success(T),
-    /// Any other response, after the retries that its status deserves.
+    /// Any other response, after all retries.
     Rejected(Response),
 }
 
-/// The client: one for all services of a run.
+/// The HTTP client; all services of a run share one.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
     clock: Clock,
     deadline: tokio::time::Instant,
-    stop: Shutdown,
-    throttle: Arc<ConcurrencyLimit>,
+    shutdown: Shutdown,
+    limit: Arc<ConcurrencyLimit>,
     waits: PendingWaits,
-    room: Arc<BodyBuffers>,
+    buffers: Arc<BodyBuffers>,
     proxies: Arc<Proxies>,
-    tries: u32,
+    max_attempts: u32,
 }
 
 impl Http {
-    /// Builds the client: system certificates and those of the options, proxies from the environment,
-    /// HTTP/2 where it is offered, gzip, no automatic redirects (they would resend secrets anywhere).
+    /// Builds the client: certificates of the system and the options, proxies from the environment,
+    /// HTTP/2 where the server offers it, gzip, no redirects (they would send secrets to other hosts).
     ///
-    /// `deadline` bounds the whole run, counted from now.
+    /// `deadline` bounds the whole run, from now.
     ///
     /// # Errors
-    /// When certificates cannot be loaded, or the environment's proxy cannot be used.
+    /// When certificates cannot be loaded, or the environment's proxy is invalid.
     pub fn new(
-        options: &Options,
+        options: &NetworkOptions,
         clock: Clock,
         deadline: Duration,
-        stop: Shutdown,
+        shutdown: Shutdown,
     ) -> Result<Self, Failure> {
         let (proxies, proxy) = Proxies::from_environment()?;
         let (tls, certificates) = options.tls()?;
-        tracing::debug!("{certificates}");
+        tracing::debug!("trusting: {certificates}");
         if let Some(proxy) = proxy {
-            tracing::info!("{proxy}");
+            tracing::info!("using {proxy}");
         }
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
+            .dns_resolver(dns::SystemResolver)
             .user_agent(format!(
                 "collective-insights/{} ({})",
                 env!("CARGO_PKG_VERSION"),
                 std::env::consts::OS
             ))
             .redirect(redirect::Policy::none())
-            // The policy of this module is the only one: nothing is repeated behind its back.
+            // All retries are made here.
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .gzip(true)
             .build()
-            .map_err(|error| unbuilt(&error))?;
+            .map_err(|error| setup_failed().with_cause(error))?;
         Ok(Self {
             client,
             clock,
             deadline: tokio::time::Instant::now() + deadline,
-            stop,
-            throttle: ConcurrencyLimit::new(1),
+            shutdown,
+            limit: ConcurrencyLimit::new(1),
             waits: PendingWaits::default(),
-            room: BodyBuffers::new(),
+            buffers: BodyBuffers::new(),
             proxies: Arc::new(proxies),
-            tries: TRIES,
+            max_attempts: MAX_ATTEMPTS,
         })
     }
 
-    /// Whom this client and all made from it wait for at any moment.
+    /// Returns the waits of this client and its clones.
     #[must_use]
     pub fn waits(&self) -> PendingWaits {
         self.waits.clone()
     }
 
-    /// The same client for another service, with at most so many requests to it side by side.
+    /// Returns a client for another service, with at most this many requests in flight.
     #[must_use]
-    pub fn with_concurrency(&self, most: usize) -> Self {
+    pub fn with_concurrency(&self, max: usize) -> Self {
         Self {
-            throttle: ConcurrencyLimit::new(most),
-            // Its own, which goes with it: no other service's answers are as large.
-            room: BodyBuffers::new(),
+            limit: ConcurrencyLimit::new(max),
+            // Not shared: these buffers grow with this service's responses and are freed with it.
+            buffers: BodyBuffers::new(),
             ..self.clone()
         }
     }
 
-    /// The same client that tries everything once: for a person who waits for the response.
+    /// Returns a client that sends each request once: for a person who waits for the result.
     #[must_use]
     pub fn without_retries(&self) -> Self {
-        Self { tries: 1, ..self.clone() }
+        Self { max_attempts: 1, ..self.clone() }
     }
 
-    /// The proxy on the way to an address, as `host:port`.
+    /// Returns the proxy for a URL, as `host:port`.
     #[must_use]
     pub fn proxy(&self, url: &Url) -> Option<String> {
         self.proxies.proxy_for(url)
     }
 
-    /// Whether anything answers at an address, TLS included, and what time it says it is (UTC).
+    /// Checks that a server responds at a URL, and returns the time in its response (UTC).
     ///
     /// # Errors
-    /// When nothing answers.
+    /// When there is no response.
     pub async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, HttpError> {
         let request = Request {
             method: Method::GET,
@@ -245,126 +239,120 @@ impl Http {
         .map(DateTime::from))
     }
 
-    /// Sends a request, tries again what deserves it, and reads a successful answer with `read`.
+    /// Sends a request, retries transient errors, and parses a successful response with `parse`.
     ///
     /// # Errors
-    /// A [`HttpError`] when no usable answer came: network, certificate, a wait longer than
+    /// When there is no usable response: network, certificate, a requested wait longer than
     /// [`MAX_RETRY_AFTER`], the run's deadline, or a signal.
     pub async fn send<T>(
         &self,
         request: &Request,
-        read: impl Fn(&Response) -> Result<T, MalformedBody>,
+        parse: impl Fn(&Response) -> Result<T, MalformedBody>,
     ) -> Result<Reply<T>, HttpError> {
-        let mut tried = 1;
+        let mut attempt = 1;
         loop {
-            let (turn, result) = self.attempt(request, tried).await?;
-            let (fault, asked) = match result {
-                Ok(response) if response.status.is_success() => match read(&response) {
+            let (permit, result) = self.send_once_in_turn(request, attempt).await?;
+            let (error, requested_wait) = match result {
+                Ok(response) if response.status.is_success() => match parse(&response) {
                     Ok(value) => {
-                        turn.on_success(
-                            response
-                                .header("x-ratelimit-remaining")
-                                .and_then(|left| left.parse().ok()),
-                        );
+                        permit.on_success(rate_limit_remaining(&response));
                         return Ok(Reply::Success(value));
                     }
-                    Err(MalformedBody(detail)) => (
-                        Fault::HttpError(HttpError::MalformedBody {
-                            host: request.host().into(),
-                            detail,
-                        }),
-                        None,
-                    ),
+                    Err(source) => {
+                        let host = request.host().into();
+                        (AttemptError::Http(HttpError::MalformedBody { host, source }), None)
+                    }
                 },
                 Ok(mut response) if retry::is_retryable(response.status) => {
                     response.release_early();
-                    let asked = retry::retry_after(&response.headers, self.clock.now());
-                    (Fault::Response(response), asked)
+                    let wait = retry::retry_after(&response.headers, self.clock.now());
+                    (AttemptError::Status(response), wait)
                 }
                 Ok(mut response) => {
                     response.release_early();
                     return Ok(Reply::Rejected(response));
                 }
-                Err(trouble) if trouble.is_transient() => (Fault::HttpError(trouble), None),
-                Err(trouble) => return Err(trouble),
+                Err(error) if error.is_transient() => (AttemptError::Http(error), None),
+                Err(error) => return Err(error),
             };
-            if let Some(wait) = asked.filter(|wait| *wait > MAX_RETRY_AFTER) {
+            if let Some(wait) = requested_wait.filter(|wait| *wait > MAX_RETRY_AFTER) {
                 return Err(HttpError::RetryAfterTooLong { host: request.host().into(), wait });
             }
-            if tried >= self.tries {
-                return match fault {
-                    Fault::Response(response) => Ok(Reply::Rejected(response)),
-                    Fault::HttpError(trouble) => Err(trouble),
+            if attempt >= self.max_attempts {
+                return match error {
+                    AttemptError::Status(response) => Ok(Reply::Rejected(response)),
+                    AttemptError::Http(error) => Err(error),
                 };
             }
-            let wait = asked.unwrap_or_else(|| retry::backoff(tried));
+            let wait = requested_wait.unwrap_or_else(|| retry::backoff(attempt));
             tracing::warn!(
-                "{}: {fault}; try {} of {TRIES} in {:.1} s",
+                "{}: {error}; try {} of {MAX_ATTEMPTS} in {:.1} s",
                 request.host(),
-                tried + 1,
+                attempt + 1,
                 wait.as_secs_f64()
             );
-            if fault.asks_to_slow_down() {
-                turn.on_rate_limited(self.clock.scaled(wait));
+            if error.is_rate_limit() {
+                permit.on_rate_limited(self.clock.scaled(wait));
             }
-            drop(turn);
+            drop(permit);
             self.wait(wait, request).await?;
-            tried += 1;
+            attempt += 1;
         }
     }
 
-    /// One try when its turn has come, bounded by the deadline and by a signal's grace.
+    /// Sends a request once when the concurrency limit permits, bounded by the deadline and the grace
+    /// period after a signal.
     ///
     /// # Errors
-    /// When the run's time is over before the turn comes.
-    async fn attempt(
+    /// When the run has to end before the request can be sent.
+    async fn send_once_in_turn(
         &self,
         request: &Request,
-        tried: u32,
+        attempt: u32,
     ) -> Result<(Permit, Result<Response, HttpError>), HttpError> {
-        let late = || HttpError::Deadline { host: request.host().into() };
-        let turn = tokio::select! {
+        let deadline_passed = || HttpError::Deadline { host: request.host().into() };
+        let permit = tokio::select! {
             biased;
-            signal = self.stop.requested() => return Err(HttpError::Interrupted(signal)),
-            () = tokio::time::sleep_until(self.deadline) => return Err(late()),
-            turn = self.turn(request) => turn,
+            signal = self.shutdown.requested() => return Err(HttpError::Interrupted(signal)),
+            () = tokio::time::sleep_until(self.deadline) => return Err(deadline_passed()),
+            permit = self.permit(request) => permit,
         };
         let started = Instant::now();
         let result = tokio::select! {
             biased;
-            result = self.exchange(request) => result,
-            () = tokio::time::sleep_until(self.deadline) => Err(late()),
-            signal = self.stop.grace_expired() => Err(HttpError::Interrupted(signal)),
+            result = self.send_once(request) => result,
+            () = tokio::time::sleep_until(self.deadline) => Err(deadline_passed()),
+            signal = self.shutdown.grace_expired() => Err(HttpError::Interrupted(signal)),
         };
-        Self::log(request, tried, started.elapsed(), &result);
-        Ok((turn, result))
+        Self::log(request, attempt, started.elapsed(), &result);
+        Ok((permit, result))
     }
 
-    /// PendingWaits until this request may begin; the pause that all requests make is noted.
-    async fn turn(&self, request: &Request) -> Permit {
-        let _waiting =
-            self.throttle.resumes_at().map(|until| self.waits.start(request.host(), until));
-        self.throttle.acquire().await
+    /// Waits until this request may start; a pause of the whole service is shown as a wait.
+    async fn permit(&self, request: &Request) -> Permit {
+        let _wait = self.limit.resumes_at().map(|until| self.waits.start(request.host(), until));
+        self.limit.acquire().await
     }
 
-    /// Each request at debug level: never a body, never a header that could be a secret.
-    fn log(request: &Request, tried: u32, took: Duration, result: &Result<Response, HttpError>) {
+    /// Logs one attempt at debug level: never a body, never a header that may contain a secret.
+    fn log(request: &Request, attempt: u32, took: Duration, result: &Result<Response, HttpError>) {
         let (method, url, took) = (&request.method, &request.url, took.as_millis());
         match result {
             Ok(response) => tracing::debug!(
-                "{method} {url} -> {} in {took} ms, {} bytes, try {tried}, trace {}, rate limit left {}",
+                "{method} {url} -> {} in {took} ms, {} bytes, try {attempt}, trace {}, rate limit left {}",
                 response.status.as_u16(),
                 response.body.len(),
                 response.trace_id().unwrap_or_else(|| "none".into()),
                 response.header("x-ratelimit-remaining").unwrap_or("not told"),
             ),
-            Err(trouble) => {
-                tracing::debug!("{method} {url} -> {trouble} after {took} ms, try {tried}");
+            Err(error) => {
+                let error = error_chain(error);
+                tracing::debug!("{method} {url} -> {error} after {took} ms, try {attempt}");
             }
         }
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Response, HttpError> {
+    async fn send_once(&self, request: &Request) -> Result<Response, HttpError> {
         let host = request.host();
         let mut response = self
             .client
@@ -373,66 +361,70 @@ impl Http {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|error| HttpError::from_client(host, self.proxy(&request.url), &error))?;
+            .map_err(|error| HttpError::from_client(host, self.proxy(&request.url), error))?;
         let status = response.status();
-        // No service answers 407; over HTTPS the client meets it before there is an response.
+        // No service responds with 407. Over HTTPS the client fails before there is a response.
         if let Some(proxy) = self.proxy(&request.url)
             && status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
             return Err(HttpError::ProxyCredentials { host: host.into(), proxy });
         }
         let headers = std::mem::take(response.headers_mut());
-        // Waiting here leaves the body with the network; it takes no memory until its turn comes.
-        let mut body = self.room.body().await;
+        // Back-pressure: the body stays on the socket until a buffer is free.
+        let mut body = self.buffers.acquire().await;
         let announced =
             response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        body.reserve(announced.min(MAX_ANSWER_BYTES / 16));
+        body.reserve(announced.min(MAX_BODY_BYTES / 16));
         while let Some(chunk) =
-            response.chunk().await.map_err(|error| HttpError::from_client(host, None, &error))?
+            response.chunk().await.map_err(|error| HttpError::from_client(host, None, error))?
         {
-            if !status.is_success() && body.len() + chunk.len() > MAX_REFUSAL_BYTES {
+            if !status.is_success() && body.len() + chunk.len() > MAX_ERROR_BODY_BYTES {
                 break;
             }
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(HttpError::TooLarge { host: host.into(), limit: MAX_ANSWER_BYTES });
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(HttpError::TooLarge { host: host.into(), limit: MAX_BODY_BYTES });
             }
             body.extend(&chunk);
         }
         Ok(Response { status, headers, body })
     }
 
-    /// PendingWaits between tries, unless the deadline comes first or a signal asks to end.
+    /// Waits before the next attempt, unless the deadline or a signal comes first.
     async fn wait(&self, wait: Duration, request: &Request) -> Result<(), HttpError> {
         let wait = self.clock.scaled(wait);
         let until = tokio::time::Instant::now() + wait;
         if until >= self.deadline {
             return Err(HttpError::Deadline { host: request.host().into() });
         }
-        let _waiting = self.waits.start(request.host(), until);
+        let _wait = self.waits.start(request.host(), until);
         tokio::select! {
             () = tokio::time::sleep_until(until) => Ok(()),
-            signal = self.stop.requested() => Err(HttpError::Interrupted(signal)),
+            signal = self.shutdown.requested() => Err(HttpError::Interrupted(signal)),
         }
     }
 }
 
-/// What a try met that is worth another.
-enum Fault {
-    Response(Response),
-    HttpError(HttpError),
+fn rate_limit_remaining(response: &Response) -> Option<u64> {
+    response.header("x-ratelimit-remaining").and_then(|remaining| remaining.parse().ok())
 }
 
-impl Fault {
-    fn asks_to_slow_down(&self) -> bool {
-        matches!(self, Self::Response(response) if response.status.as_u16() == 429)
+/// Why an attempt failed that may be repeated.
+enum AttemptError {
+    Status(Response),
+    Http(HttpError),
+}
+
+impl AttemptError {
+    fn is_rate_limit(&self) -> bool {
+        matches!(self, Self::Status(response) if response.status == StatusCode::TOO_MANY_REQUESTS)
     }
 }
 
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for AttemptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Response(response) => write!(f, "answered {}", response.summary()),
-            Self::HttpError(trouble) => trouble.fmt(f),
+            Self::Status(response) => f.write_str(&response.summary()),
+            Self::Http(error) => f.write_str(&error_chain(error)),
         }
     }
 }

@@ -1,9 +1,8 @@
-//! The proxies that the environment names. Which of them is on the way to an address is decided by the very
-//! rules that the client goes by.
+//! Proxies from the environment. The client's own matcher decides which of them a URL uses.
 
 use std::fmt;
 
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use secrecy::SecretString;
@@ -11,32 +10,29 @@ use secrecy::SecretString;
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
 
-/// Each pair is one variable: the first that is set counts.
+/// Each pair is one variable; the first that is set counts.
 const FOR_HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const FOR_HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const FOR_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 
-/// The proxies in force.
+/// The proxies that the client uses.
 pub(super) struct Proxies(Matcher);
 
 impl Proxies {
-    /// Those of the environment, and a word on the one for HTTPS.
+    /// Reads the proxies from the environment, and describes the one for HTTPS.
     ///
     /// # Errors
-    /// When the one for HTTPS cannot be used. The client would go without it, without a word.
-    pub fn from_environment() -> Result<(Self, Option<String>), Failure> {
-        let word = match https_proxy()? {
-            Some((name, value)) => {
-                let proxy = usable(name, &value)?;
-                Some(format!("the proxy is {proxy} ({name})"))
-            }
+    /// When the proxy for HTTPS is invalid: the client would silently connect without it.
+    pub(super) fn from_environment() -> Result<(Self, Option<String>), Failure> {
+        let description = match https_proxy()? {
+            Some((name, value)) => Some(format!("proxy {} ({name})", parse(name, &value)?)),
             None => None,
         };
-        Ok((Self(Matcher::from_system()), word))
+        Ok((Self(Matcher::from_system()), description))
     }
 
-    /// The proxy on the way to an address, as `host:port`.
-    pub fn proxy_for(&self, url: &Url) -> Option<String> {
+    /// Returns the proxy for a URL, as `host:port`.
+    pub(super) fn proxy_for(&self, url: &Url) -> Option<String> {
         let proxy = self.0.intercept(&url.as_str().parse().ok()?)?;
         proxy.uri().authority().map(ToString::to_string)
     }
@@ -48,12 +44,12 @@ impl fmt::Debug for Proxies {
     }
 }
 
-/// Remembers the passwords in the environment's proxies, so that they are never shown.
-pub fn remember_passwords() {
+/// Registers the passwords of the environment's proxies as secrets.
+pub fn register_proxy_passwords() {
     for name in [FOR_HTTPS, FOR_HTTP, FOR_ALL].concat() {
         let value = std::env::var_os(name).unwrap_or_default();
         let value = value.to_string_lossy();
-        // Whether or not the rest is a URL: a password with a stray / in it is one all the same.
+        // Even in an invalid URL: a password with a stray / in it is still a password.
         let Some((before, _)) = value.rsplit_once('@') else {
             continue;
         };
@@ -74,51 +70,53 @@ pub fn remember_passwords() {
 }
 
 fn https_proxy() -> Result<Option<(&'static str, String)>, Failure> {
-    match set(FOR_HTTPS)? {
+    match first_set(FOR_HTTPS)? {
         Some(found) => Ok(Some(found)),
-        None => set(FOR_ALL),
+        None => first_set(FOR_ALL),
     }
 }
 
-/// A variable that says something, and its name.
-fn set(names: [&'static str; 2]) -> Result<Option<(&'static str, String)>, Failure> {
+/// Returns the first variable that is set, unless it is empty.
+fn first_set(names: [&'static str; 2]) -> Result<Option<(&'static str, String)>, Failure> {
     let first = names.into_iter().find_map(|name| Some((name, std::env::var_os(name)?)));
     match first {
         Some((name, value)) => match value.into_string() {
             Ok(value) if value.is_empty() => Ok(None),
             Ok(value) => Ok(Some((name, value))),
-            Err(_) => Err(unusable(name, "it is not UTF-8 text")),
+            Err(_) => Err(invalid(&format!("{name} is not valid UTF-8"))),
         },
         None => Ok(None),
     }
 }
 
-/// The proxy as `host:port`, if it is one that can be used.
+/// Returns the proxy as `host:port`.
 ///
-/// A password with a / or an @ as it is would make a host of its other half, to be looked up and logged.
-fn usable(name: &str, value: &str) -> Result<String, Failure> {
-    let place = value.split_once("://").map_or(value, |(_, place)| place);
-    let place = place.strip_suffix('/').unwrap_or(place);
-    let is_place = !place.contains(['/', '?', '#', '\\']) && place.matches('@').count() <= 1;
+/// Stricter than the client: part of a password with an unencoded / or @ would become a host name,
+/// and would be looked up and logged.
+fn parse(name: &str, value: &str) -> Result<String, Failure> {
+    let authority = value.split_once("://").map_or(value, |(_, authority)| authority);
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let is_plain =
+        !authority.contains(['/', '?', '#', '\\']) && authority.matches('@').count() <= 1;
     let proxy = intercept(value)
-        .filter(|_| is_place)
-        .ok_or_else(|| unusable(name, "it is no URL of a proxy"))?;
+        .filter(|_| is_plain)
+        .ok_or_else(|| invalid(&format!("{name} is not a valid proxy URL")))?;
     match (proxy.uri().scheme_str(), proxy.uri().authority()) {
-        (Some("http" | "https"), Some(place)) => Ok(place.to_string()),
-        _ => Err(unusable(name, "proxies that speak SOCKS are not supported")),
+        (Some("http" | "https"), Some(authority)) => Ok(authority.to_string()),
+        _ => Err(invalid(&format!("{name} names a SOCKS proxy, which is not supported"))),
     }
 }
 
-fn intercept(value: &str) -> Option<hyper_util::client::proxy::matcher::Intercept> {
+fn intercept(value: &str) -> Option<Intercept> {
     let any = "https://host.example".parse().ok()?;
     Matcher::builder().https(value).build().intercept(&any)
 }
 
-/// The value is not quoted: it can hold a password.
-fn unusable(name: &str, why: &str) -> Failure {
+/// The value is not quoted: it may contain a password.
+fn invalid(message: &str) -> Failure {
     Failure::new(
         FailureKind::Configuration,
-        format!("the variable {name} is wrong: {why}"),
-        "Set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with the special characters of both percent-encoded (@ is %40, / is %2F), or unset it. Nothing was asked or sent.",
+        message,
+        "Set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with special characters in the user name and the password percent-encoded (@ is %40, / is %2F), or unset it. No request was made.",
     )
 }

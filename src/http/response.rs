@@ -1,4 +1,4 @@
-//! An answer as bytes, and the few things every service's answers have in common.
+//! A response as bytes, and what the error responses of all services have in common.
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -7,22 +7,23 @@ use serde_json::Value;
 use super::buffers::Body;
 use crate::redact;
 
-/// How much of a service's own words a message quotes, in characters.
+/// How many characters of a service's error message are quoted.
 const QUOTED_CHARACTERS: usize = 300;
-/// How much of a trace id: those seen have 16 to 36 characters.
+/// How many characters of a trace id are quoted: real ones have 16 to 36.
 const TRACE_CHARACTERS: usize = 100;
 
-/// A 2xx answer that cannot be read: cut short, not JSON, or not of the promised shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is wrong with the body of a 2xx response: truncated, not JSON, or of another shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct MalformedBody(pub String);
 
 impl MalformedBody {
-    /// An answer that is not the JSON it should be.
+    /// Describes a body that is not the expected JSON.
     #[must_use]
     pub fn json(error: &serde_json::Error) -> Self {
-        // serde_json's text can quote the value; position and category cannot carry a payload.
+        // serde_json's own text may quote values; category and position do not.
         Self(format!(
-            "not the JSON it should be ({:?} at line {} column {})",
+            "not the expected JSON ({:?} at line {} column {})",
             error.classify(),
             error.line(),
             error.column()
@@ -42,21 +43,22 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer for a test.
+    /// Creates a response for a test.
     #[cfg(test)]
-    pub(crate) fn made(status: u16, text: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn new(status: u16, text: impl AsRef<[u8]>) -> Self {
         let mut body = Body::default();
         body.extend(text.as_ref());
         Self { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body }
     }
 
-    /// A header's value, where it is there once and plain text.
+    /// Returns a header's value, if it is printable ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The trace id a service's support asks for: from the headers, else from the body.
+    /// Returns the trace id that the service's support asks for: from the headers, else from the body
+    /// of an error.
     ///
     /// Seen as `X-Cs-Traceid` and `meta.trace_id` (CrowdStrike), `trace_id`, `traceId` and `CF-RAY`
     /// (Recorded Future).
@@ -78,8 +80,8 @@ impl Response {
             .map(truncate_trace_id)
     }
 
-    /// The service's own words: its message field in any of the known shapes, else the first
-    /// characters of the text; `None` for an empty body.
+    /// Returns the service's error message: the message field in any of the known shapes, else the
+    /// start of the body; `None` for an empty body.
     #[must_use]
     pub fn error_message(&self) -> Option<String> {
         let message = serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| {
@@ -96,27 +98,27 @@ impl Response {
             .map(str::to_owned)
         });
         let text = message.unwrap_or_else(|| String::from_utf8_lossy(&self.body).into_owned());
-        let short = truncate_message(&text);
-        (!short.is_empty()).then_some(short)
+        let message = truncate_message(&text);
+        (!message.is_empty()).then_some(message)
     }
 
-    /// Lets the next answer into memory before this one is dropped: a refusal is small, and may be held
-    /// for the length of a wait.
+    /// Releases the shared buffer early: error bodies are small and may outlive a long wait.
     pub(super) fn release_early(&mut self) {
         self.body.release_early();
     }
 
-    /// Status and words in one line, for example `403 "access denied" (trace 1234)`.
+    /// Returns status, message and trace id on one line, for example `403 "access denied" (trace 1234)`.
     #[must_use]
     pub fn summary(&self) -> String {
         let status = self.status.as_u16();
-        let words = self.error_message().map(|words| format!(" \"{words}\"")).unwrap_or_default();
+        let message =
+            self.error_message().map(|message| format!(" \"{message}\"")).unwrap_or_default();
         let trace = self.trace_id().map(|trace| format!(" (trace {trace})")).unwrap_or_default();
-        format!("{status}{words}{trace}")
+        format!("{status}{message}{trace}")
     }
 }
 
-/// The beginning of a service's words, on one line.
+/// Returns the start of a service's message, on one line and without secrets.
 #[must_use]
 pub fn truncate_message(text: &str) -> String {
     let shown = redact::without_secrets(text);
@@ -124,7 +126,7 @@ pub fn truncate_message(text: &str) -> String {
     words.chars().take(QUOTED_CHARACTERS).collect()
 }
 
-/// A trace id, or the beginning of what is too long to be one.
+/// Returns the start of a trace id, without secrets.
 #[must_use]
 pub fn truncate_trace_id(text: &str) -> String {
     redact::without_secrets(text).chars().take(TRACE_CHARACTERS).collect()
@@ -134,30 +136,30 @@ pub fn truncate_trace_id(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(body: &str) -> Response {
-        Response::made(403, body)
+    fn response(body: &str) -> Response {
+        Response::new(403, body)
     }
 
     #[test]
-    fn words_are_found_in_every_known_shape() {
+    fn messages_and_trace_ids_are_found_in_every_known_shape() {
         for body in [
             r#"{"errors":[{"code":403,"message":"no"}],"meta":{"trace_id":"t"}}"#,
             r#"{"message":"no","status_code":403,"trace_id":"t"}"#,
             r#"{"error":{"message":"no","status":403},"traceId":"t"}"#,
         ] {
-            assert_eq!(answer(body).error_message().as_deref(), Some("no"), "{body}");
-            assert_eq!(answer(body).trace_id().as_deref(), Some("t"), "{body}");
+            assert_eq!(response(body).error_message().as_deref(), Some("no"), "{body}");
+            assert_eq!(response(body).trace_id().as_deref(), Some("t"), "{body}");
         }
-        assert_eq!(answer(r#"{"error":"no"}"#).error_message().as_deref(), Some("no"));
-        assert_eq!(answer(r#"{"error_code":"NO"}"#).error_message().as_deref(), Some("NO"));
+        assert_eq!(response(r#"{"error":"no"}"#).error_message().as_deref(), Some("no"));
+        assert_eq!(response(r#"{"error_code":"NO"}"#).error_message().as_deref(), Some("NO"));
         assert_eq!(
-            answer(r#"{"error_code":"NO","message":"no"}"#).error_message().as_deref(),
+            response(r#"{"error_code":"NO","message":"no"}"#).error_message().as_deref(),
             Some("no")
         );
-        assert_eq!(answer("<html>\n <h1>no").error_message().as_deref(), Some("<html> <h1>no"));
-        assert_eq!(answer("").error_message(), None);
+        assert_eq!(response("<html>\n <h1>no").error_message().as_deref(), Some("<html> <h1>no"));
+        assert_eq!(response("").error_message(), None);
         assert_eq!(
-            answer(&"x".repeat(9000)).error_message().map(|words| words.len()),
+            response(&"x".repeat(9000)).error_message().map(|message| message.len()),
             Some(QUOTED_CHARACTERS)
         );
     }

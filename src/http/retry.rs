@@ -1,4 +1,4 @@
-//! The one retry policy: which answers deserve another try, and how long to wait before it.
+//! The retry policy: which responses are retried, and how long to wait before each attempt.
 
 use std::time::Duration;
 
@@ -6,40 +6,41 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// How often one call is sent at most.
-pub const TRIES: u32 = 5;
-/// The longest wait a service may ask for; a longer one ends the run as temporary trouble.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
-/// CrowdStrike's instant, in epoch seconds, at which its limit is lifted.
+/// How often one request is sent at most.
+pub(super) const MAX_ATTEMPTS: u32 = 5;
+/// The longest wait that a service may request; a longer one ends the run as a transient error.
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+/// CrowdStrike's header: when its limit is lifted, in epoch seconds.
 const RETRY_AT: &str = "x-ratelimit-retryafter";
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// Whether an answer with this status may be different next time.
-pub fn is_retryable(status: StatusCode) -> bool {
+/// Returns whether a request with this response status may succeed later.
+pub(super) fn is_retryable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
-/// The wait that a service asked for: `Retry-After` in seconds or as a date, or CrowdStrike's instant.
+/// Returns the wait that the service requests: `Retry-After` in seconds or as a date, or CrowdStrike's
+/// timestamp.
 ///
-/// An instant that is past means no wait; a text in none of the forms counts as nothing asked.
-pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+/// A time in the past means no wait; an unreadable value counts as no request.
+pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let until = |instant: DateTime<Utc>| (instant - now).to_std().unwrap_or_default();
+    let until = |time: DateTime<Utc>| (time - now).to_std().unwrap_or_default();
     if let Some(epoch) = text(RETRY_AT).and_then(|text| text.parse().ok()) {
         return DateTime::from_timestamp(epoch, 0).map(until);
     }
-    let asked = text(RETRY_AFTER.as_str())?;
-    if let Ok(seconds) = asked.parse() {
+    let requested = text(RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = requested.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    httpdate::parse_http_date(asked).ok().map(|date| until(date.into()))
+    httpdate::parse_http_date(requested).ok().map(|date| until(date.into()))
 }
 
-/// The wait before the next try when none was asked for: exponential, with full jitter, between one
-/// second and one minute.
-pub fn backoff(tried: u32) -> Duration {
-    let ceiling = SHORTEST_WAIT.saturating_mul(2_u32.saturating_pow(tried)).min(LONGEST_WAIT);
+/// Returns the wait after the given attempt (1 for the first) if the service requests none:
+/// exponential with full jitter, from one second to one minute.
+pub(super) fn backoff(attempt: u32) -> Duration {
+    let ceiling = SHORTEST_WAIT.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_WAIT);
     SHORTEST_WAIT + ceiling.saturating_sub(SHORTEST_WAIT).mul_f64(fastrand::f64())
 }
 
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_read_in_each_of_its_forms() {
+    fn retry_after_is_read_in_each_of_its_forms() {
         assert_eq!(wait("retry-after", "7"), Some(Duration::from_secs(7)));
         assert_eq!(
             wait("retry-after", "Sun, 22 Nov 2026 00:15:30 GMT"),
@@ -69,10 +70,10 @@ mod tests {
 
     #[test]
     fn backoff_stays_between_a_second_and_a_minute_and_grows() {
-        for tried in 1..40 {
+        for attempt in 1..40 {
             for _ in 0..50 {
-                let wait = backoff(tried);
-                assert!((SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait), "{tried}: {wait:?}");
+                let wait = backoff(attempt);
+                assert!((SHORTEST_WAIT..=LONGEST_WAIT).contains(&wait), "{attempt}: {wait:?}");
             }
         }
         assert!((0..50).all(|_| backoff(1) <= Duration::from_secs(2)));

@@ -1,4 +1,4 @@
-//! Whose certificates are believed: the system's, and beside them those of a file that the user names.
+//! Trusted root certificates: the system's, and those of a file that the user names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,37 +16,40 @@ use rustls_platform_verifier::Verifier;
 use super::certificate::RejectedCertificate;
 use crate::failure::{Failure, FailureKind};
 
-/// The certificates of a PEM file, each of them fit to be trusted.
+/// Reads the certificates of a PEM file.
 ///
 /// # Errors
-/// When the file cannot be read, or is not what it should be.
+/// When the file cannot be read, contains no certificate, or contains an invalid one.
 pub(super) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let refuse = |why: String| {
+    read_pem(path).map_err(|cause| {
         Failure::new(
             FailureKind::Configuration,
-            format!("the certificates in {} (--ca-cert) cannot be used: {why}", path.display()),
-            "Name a file with one or more certificates in PEM form (text, each beginning with -----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in <FILE>` turns the binary form into it. Nothing was asked or sent.",
+            format!("the certificates in {} (--ca-cert) cannot be used", path.display()),
+            "Name a file with one or more certificates in PEM format (text, each starting with -----BEGIN CERTIFICATE-----); `openssl x509 -inform der -in <FILE>` converts from the binary format. No request was made.",
         )
-    };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+        .with_cause(cause)
+    })
+}
+
+fn read_pem(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let pem = std::fs::read(path)?;
     let mut certificates = Vec::new();
-    for (at, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
-        let number = at + 1;
-        // The parser's own words quote the line.
+    for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
+        let number = index + 1;
+        // The parser's error is not kept as the source: it quotes the line.
         let certificate =
-            certificate.map_err(|_| refuse(format!("certificate {number} is damaged")))?;
-        RootCertStore::empty()
-            .add(certificate.clone())
-            .map_err(|_| refuse(format!("certificate {number} is no X.509 certificate")))?;
+            certificate.map_err(|_| anyhow::anyhow!("certificate {number} is damaged"))?;
+        RootCertStore::empty().add(certificate.clone()).map_err(|error| {
+            anyhow::Error::new(error)
+                .context(format!("certificate {number} is not an X.509 certificate"))
+        })?;
         certificates.push(certificate);
     }
-    if certificates.is_empty() {
-        return Err(refuse("it holds no certificate in PEM form".into()));
-    }
+    anyhow::ensure!(!certificates.is_empty(), "the file contains no certificate in PEM format");
     Ok(certificates)
 }
 
-/// TLS as the client does it by itself, with further certificates that are trusted like the system's.
+/// Builds the client's default TLS configuration with additional trusted roots.
 pub(super) fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))?;
@@ -59,7 +62,7 @@ pub(super) fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientCon
     Ok(tls)
 }
 
-/// The system's verifier. It alone decides; to its refusals is added which certificate it refused.
+/// The system's verifier; its errors are extended with a description of the rejected certificate.
 #[derive(Debug)]
 struct DescribingVerifier(Verifier);
 
@@ -75,10 +78,10 @@ impl ServerCertVerifier for DescribingVerifier {
         self.0
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
             .map_err(|error| match error {
-                Error::InvalidCertificate(why) => {
-                    let refused =
-                        RejectedCertificate::new(&why, server_name, end_entity, intermediates);
-                    CertificateError::Other(OtherError(Arc::new(refused))).into()
+                Error::InvalidCertificate(reason) => {
+                    let rejected =
+                        RejectedCertificate::new(&reason, server_name, end_entity, intermediates);
+                    CertificateError::Other(OtherError(Arc::new(rejected))).into()
                 }
                 other => other,
             })

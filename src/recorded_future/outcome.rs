@@ -187,7 +187,7 @@ pub(super) fn of_answer(response: &Response, host: &str) -> Outcome {
 
 /// The verdict where no usable answer came.
 pub(super) fn of_trouble(trouble: HttpError) -> Outcome {
-    let mut failure = trouble.into_failure();
+    let mut failure = Failure::from(trouble);
     failure.message = format!("Recorded Future: {}", failure.message);
     match failure.kind {
         FailureKind::Temporary => Outcome::Transient(failure),

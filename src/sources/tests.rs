@@ -73,5 +73,5 @@ fn any_key() -> impl Strategy<Value = String> {
 /// A response with a page of these alerts under the key `list`.
 pub(super) fn page_of(list: &str, alerts: &[Value]) -> Response {
     let page = json!({list: alerts, "num_found": alerts.len(), "meta": {"pagination": {"total": alerts.len()}}});
-    Response::made(200, page.to_string())
+    Response::new(200, page.to_string())
 }

@@ -16,7 +16,7 @@ const BOTH: [&str; 2] = ["h2", "http/1.1"];
 #[track_caller]
 fn refused(internet: &Internet, ran: Ran, words: &[&str]) {
     let ran = ran.ended(2);
-    ran.says(&["error: ", "was not accepted", "--ca-cert"]);
+    ran.says(&["error: ", "was rejected", "--ca-cert"]);
     ran.says(words);
     assert_eq!(internet.asked(), [""; 0]);
     assert_eq!(internet.proxy.wanted().len(), 1, "it is not tried again");
@@ -30,8 +30,8 @@ fn an_unknown_issuer_is_refused_and_named() {
         let internet = Internet::new(world());
         let ran = Ran::of(&mut internet.command(vendor.command()));
         let words = [
-            &format!("the certificate of {host} was not accepted"),
-            "its issuer is not trusted here",
+            &format!("the certificate of {host} was rejected"),
+            "its issuer is not trusted",
             &format!("its subject is \"CN={host}\""),
             "its issuer \"CN=Inspecting Proxy CA\"",
             "--ca-cert <FILE>",
@@ -99,7 +99,7 @@ fn what_is_wrong_with_a_certificate_is_told_apart_and_no_file_helps() {
         (Flaw::NotYetValid, &["it is not valid before 2999-02-01", "clock"]),
         (
             Flaw::WrongName,
-            &["it is for other names: ", "other.example", "another.example", "host's name"],
+            &["it is valid for other names: ", "other.example", "another.example", "host's name"],
         ),
     ] {
         let internet = Internet::with(world(), &BOTH, move |_| flaw);
@@ -118,7 +118,7 @@ fn the_receivers_certificate_is_checked_too_and_what_was_read_waits() {
     };
     let internet = Internet::with(world(), &BOTH, receiver);
     let ran = internet.run("crowdstrike --json").ended(2);
-    ran.says(&["the certificate of api.recordedfuture.com was not accepted: it expired"]);
+    ran.says(&["the certificate of api.recordedfuture.com was rejected", "cause: it expired"]);
     assert_eq!(ran.adds_up().count("waiting"), 1);
     assert_eq!(internet.stage.asked(Service::RecordedFuture), 0);
 }
@@ -132,14 +132,14 @@ fn a_file_that_is_no_certificate_ends_the_run_before_it_begins() {
     let no_x509 = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     let contents: [(&[u8], &str); 8] = [
-        (b"", "no certificate"),
-        (b"\n\n", "no certificate"),
-        (b"not a certificate", "no certificate"),
-        (&good.der(), "no certificate"),
-        (key.as_bytes(), "no certificate"),
+        (b"", "contains no certificate"),
+        (b"\n\n", "contains no certificate"),
+        (b"not a certificate", "contains no certificate"),
+        (&good.der(), "contains no certificate"),
+        (key.as_bytes(), "contains no certificate"),
         (half.as_bytes(), "certificate 1 is damaged"),
         (damaged.as_bytes(), "certificate 1 is damaged"),
-        (&[pem.as_bytes(), no_x509.as_bytes()].concat(), "certificate 2 is no X.509"),
+        (&[pem.as_bytes(), no_x509.as_bytes()].concat(), "certificate 2 is not an X.509"),
     ];
     for (content, words) in contents {
         let internet = Internet::new(world());
@@ -175,8 +175,8 @@ fn check_goes_the_same_way_as_a_run() {
     // The services' clocks are right.
     let ran = Ran::of(command.env_remove("COLLECTIVE_INSIGHTS_TEST_NOW")).ended(0);
     for words in [
-        "trusted are the system's certificates and 1 in ca.pem",
-        &format!("the proxy is 127.0.0.1:{} (HTTPS_PROXY)", internet.proxy.port),
+        "system CA store and 1 from ca.pem",
+        &format!("; proxy 127.0.0.1:{} (HTTPS_PROXY)", internet.proxy.port),
         &format!(
             "api.crowdstrike.com responds through the proxy 127.0.0.1:{}, its certificate is trusted",
             internet.proxy.port
@@ -198,7 +198,7 @@ fn what_a_certificate_says_of_itself_is_quoted_in_short_and_acts_on_nothing() {
     let front = Front::new(behind, &BOTH, move |host| authority.certificate(host, Flaw::None));
     let mut command = internet.command("crowdstrike");
     let ran = Ran::of(command.env_remove("HTTPS_PROXY").env("CS_BASE_URL", front.url())).ended(2);
-    ran.says(&["its issuer is not trusted here", "yyyy"]);
+    ran.says(&["its issuer is not trusted", "yyyy"]);
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
     assert!(ran.stderr.len() < 1500, "{}", ran.stderr.len());
 }

@@ -60,7 +60,7 @@ fn a_sign_in_that_gives_no_token_is_an_error() {
         "",
         "<html>",
     ] {
-        let words = ["CrowdStrike", "is broken"];
+        let words = ["CrowdStrike", "malformed response"];
         let stage =
             answered("crowdstrike", Service::FalconToken, Fault::status(201, body), 5, &words);
         assert_eq!(stage.asked(Service::FalconAlerts), 0, "{body}");

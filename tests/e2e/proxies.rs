@@ -49,7 +49,7 @@ fn a_real_proxy_carries_a_run() {
             let way = format!("CONNECT 127.0.0.1:{}", internet.front.port);
             assert!(proxy.log().contains(&way), "{program:?}: {}", proxy.log());
             // It says which proxy it goes through, and nobody sees the password.
-            let told = format!("the proxy is 127.0.0.1:{} (HTTPS_PROXY)", proxy.port);
+            let told = format!("using proxy 127.0.0.1:{} (HTTPS_PROXY)", proxy.port);
             ran.says(&[&told]);
             nothing_shows(&internet.stage, &ran, &[PASSWORD]);
         }
@@ -101,7 +101,7 @@ fn a_real_proxy_carries_plain_http_too() {
             Ran::of(&mut command)
         };
         let ran = run("").ended(4);
-        ran.says(&["wants a user name and a password", "(407)"]);
+        ran.says(&["requires a user name and a password", "(407)"]);
         assert_eq!(internet.asked(), [""; 0]);
         let ran = run(&format!("{USER}:{PASSWORD}@")).ended(0);
         assert_eq!(internet.asked().len(), 3);
@@ -156,7 +156,7 @@ fn a_407_is_final_and_shows_nothing() {
             let all = format!("{}{}", ran.stdout, ran.stderr);
             for words in [
                 &format!("the proxy 127.0.0.1:{}", proxy.port),
-                "wants a user name and a password",
+                "requires a user name and a password",
                 "http://USER:PASSWORD@HOST:PORT",
             ] {
                 assert!(all.contains(words), "no {words:?} in {all}");
@@ -180,7 +180,7 @@ fn a_407_in_a_services_place_is_the_proxys() {
     let mut command = internet.stage.command("crowdstrike --debug");
     let url = format!("http://batch:pr0xy-s3cret-t00@127.0.0.1:{}", sandbox.port());
     let ran = Ran::of(command.env("HTTP_PROXY", url)).ended(4);
-    ran.says(&["wants a user name and a password"]);
+    ran.says(&["requires a user name and a password"]);
     assert_eq!(internet.stage.asked(Service::FalconToken), 1);
     nothing_shows(&internet.stage, &ran, &["pr0xy-s3cret-t00"]);
 }
@@ -234,14 +234,14 @@ fn hosts_in_no_proxy_are_reached_without_it() {
 fn a_proxy_that_cannot_be_used_ends_the_run_before_it_begins() {
     for (name, value, words) in [
         // As typed, not percent-encoded: half of the password would be a host to look up.
-        ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen/x@127.0.0.1:1", "no URL"),
-        ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen@127.0.0.1:1", "no URL"),
-        ("HTTPS_PROXY", "http://w0rd-never-seen:1/p@127.0.0.1:1", "no URL"),
-        ("HTTPS_PROXY", "w0rd-never-seen:1#p@127.0.0.1:1", "no URL"),
-        ("HTTPS_PROXY", "w0rd-never-seen:1?p@127.0.0.1:1", "no URL"),
-        ("HTTPS_PROXY", "not a url", "no URL"),
-        ("HTTPS_PROXY", "http:///", "no URL"),
-        ("https_proxy", "ftp://127.0.0.1:1", "no URL"),
+        ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen/x@127.0.0.1:1", "is not a valid proxy URL"),
+        ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen@127.0.0.1:1", "is not a valid proxy URL"),
+        ("HTTPS_PROXY", "http://w0rd-never-seen:1/p@127.0.0.1:1", "is not a valid proxy URL"),
+        ("HTTPS_PROXY", "w0rd-never-seen:1#p@127.0.0.1:1", "is not a valid proxy URL"),
+        ("HTTPS_PROXY", "w0rd-never-seen:1?p@127.0.0.1:1", "is not a valid proxy URL"),
+        ("HTTPS_PROXY", "not a url", "is not a valid proxy URL"),
+        ("HTTPS_PROXY", "http:///", "is not a valid proxy URL"),
+        ("https_proxy", "ftp://127.0.0.1:1", "is not a valid proxy URL"),
         ("HTTPS_PROXY", "socks5://batch:w0rd-never-seen@127.0.0.1:1", "SOCKS"),
         ("ALL_PROXY", "socks5h://127.0.0.1:1", "SOCKS"),
     ] {
@@ -250,7 +250,7 @@ fn a_proxy_that_cannot_be_used_ends_the_run_before_it_begins() {
             let mut command = behind_the_front(&internet, arguments);
             let ran = Ran::of(command.env(name, value)).ended(2);
             let all = format!("{}{}", ran.stdout, ran.stderr);
-            for words in [name, "is wrong", words, "http://HOST:PORT"] {
+            for words in [name, words, "http://HOST:PORT"] {
                 assert!(all.contains(words), "no {words:?} in {all}");
             }
             assert!(!all.contains(value), "{all}");
@@ -289,5 +289,5 @@ fn a_proxy_that_lets_nobody_pass_is_named() {
         Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".into())
     });
     let ran = Ran::of(internet.command("crowdstrike").env("HTTPS_PROXY", proxy.url())).ended(5);
-    ran.says(&["through the proxy", "lets this host pass"]);
+    ran.says(&["through the proxy", "allows this host"]);
 }

@@ -134,7 +134,7 @@ fn a_wait_beyond_five_minutes_ends_the_run_and_names_host_and_wait() {
             let ran = stage.run(arguments).ended(5);
             assert_eq!(stage.sandbox.requests_to(service).len(), 1, "{fault:?}");
             let error = ran.adds_up().json()["error"].to_string();
-            assert!(error.contains("127.0.0.1 asked to wait"), "{error}");
+            assert!(error.contains("127.0.0.1 requested a "), "{error}");
             let waits = [" 301 s", " 599 s", " 600 s", " 598 s", " 597 s"];
             assert!(waits.iter().any(|wait| error.contains(wait)), "{error}");
             stage.sandbox.always(service, None);

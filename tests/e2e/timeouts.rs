@@ -16,14 +16,14 @@ fn a_request_that_takes_too_long_is_tried_again() {
         let slow = Fault::HangThenAnswer(Duration::from_secs(4));
         stage.sandbox.script(vendor.service(), vec![slow.clone()]);
         stage.run(&format!("{} --timeout 1", vendor.command())).ended(0);
-        assert!(stage.log().contains("did not answer in time"), "{}", stage.log());
+        assert!(stage.log().contains("did not respond in time"), "{}", stage.log());
         assert_eq!(stage.items().len(), 1);
 
         // The usual limit bears it.
         let stage = Stage::new(world());
         stage.sandbox.script(vendor.service(), vec![slow]);
         stage.run(vendor.command()).ended(0);
-        assert!(!stage.log().contains("did not answer in time"), "{}", stage.log());
+        assert!(!stage.log().contains("did not respond in time"), "{}", stage.log());
     }
 }
 
@@ -33,7 +33,7 @@ fn a_service_that_never_answers_in_time_is_said_to_and_with_what_remedy() {
     let slow = Fault::HangThenAnswer(Duration::from_secs(4));
     stage.sandbox.always(Service::RecordedFuture, Some(slow));
     let ran = stage.run("crowdstrike --timeout 1 --json").ended(5);
-    ran.says(&["127.0.0.1 did not answer in time", "--timeout <SECONDS>"]);
+    ran.says(&["127.0.0.1 did not respond in time", "--timeout <SECONDS>"]);
     assert_eq!(ran.adds_up().count("waiting"), 1);
 }
 

@@ -210,7 +210,7 @@ fn an_answer_that_says_nothing_is_not_taken_for_an_empty_night() {
             let stage = Stage::new(World::default());
             stage.sandbox.always(vendor.service(), Some(Fault::status(200, body)));
             let ran = stage.run(&format!("{} --json", vendor.command())).ended(5);
-            ran.says(&["is broken"]);
+            ran.says(&["malformed response"]);
             assert_eq!(stage.asked(Service::RecordedFuture), 0, "{vendor:?} {body}");
         }
     }
