@@ -1,12 +1,12 @@
-//! MITRE ATT&CK codes: the only ones Recorded Future takes.
+//! MITRE ATT&CK codes, the only codes that Recorded Future accepts.
 
 use std::fmt;
 
 /// A technique (`T1059`, `T1059.001`) or a tactic (`TA0002`).
 ///
-/// CrowdStrike's own `CST....` and `CSTA....` codes are not MITRE's and cannot be made into one.
+/// CrowdStrike's own `CST....` and `CSTA....` codes are not MITRE codes and have no equivalent.
 ///
-/// They are ordered as their texts are.
+/// The order is that of their texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MitreCode {
     tactic: bool,
@@ -15,7 +15,7 @@ pub struct MitreCode {
 }
 
 impl MitreCode {
-    /// Reads a code in any case; `None` when the text is not exactly one.
+    /// Parses a code in any case; `None` if the text is not exactly one code.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.trim().strip_prefix(['T', 't'])?;
@@ -31,8 +31,8 @@ impl MitreCode {
         Some(Self { tactic, number: digits(number, 4)?, sub })
     }
 
-    /// Reads the technique inside a Carbon Black TTP such as `MITRE_T1204_002_MALICIOUS_FILE`
-    /// (seen in recorded Alerts v7 answers); other TTPs give `None`.
+    /// Parses the technique in a Carbon Black TTP such as `MITRE_T1204_002_MALICIOUS_FILE` (seen in
+    /// recorded Alerts v7 responses); `None` for other TTPs.
     #[must_use]
     pub fn from_ttp(ttp: &str) -> Option<Self> {
         let mut words = ttp.trim().split('_');
@@ -54,24 +54,23 @@ impl fmt::Display for MitreCode {
     }
 }
 
-/// Codes in their order and without repeats.
+/// Codes, sorted and without duplicates.
 ///
-/// A list, because an alert names one or two, for which a tree would take ten times the memory, and a run
-/// keeps them of every submission.
+/// A list: most alerts have one or two, for which a tree would take ten times the memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MitreCodes(Vec<MitreCode>);
 
 impl MitreCodes {
-    /// Adds those that are not among them.
+    /// Adds the codes that are missing.
     pub fn add_all(&mut self, others: &Self) {
         for code in &others.0 {
-            if let Err(place) = self.0.binary_search(code) {
-                self.0.insert(place, *code);
+            if let Err(index) = self.0.binary_search(code) {
+                self.0.insert(index, *code);
             }
         }
     }
 
-    /// Each, in order.
+    /// Iterates over the codes in order.
     pub fn iter(&self) -> impl Iterator<Item = &MitreCode> {
         self.0.iter()
     }
@@ -87,7 +86,7 @@ impl FromIterator<MitreCode> for MitreCodes {
     }
 }
 
-/// The number that exactly so many digits spell.
+/// Parses a number of exactly `count` digits.
 fn digits(text: &str, count: usize) -> Option<u16> {
     let fits = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     fits.then(|| text.parse().ok()).flatten()
@@ -102,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn techniques_and_tactics_are_read() {
+    fn techniques_and_tactics_are_parsed() {
         assert_eq!(code("T1059").as_deref(), Some("T1059"));
         assert_eq!(code(" t1059.001 ").as_deref(), Some("T1059.001"));
         assert_eq!(code("TA0002").as_deref(), Some("TA0002"));
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_texts_are_rejected() {
         for text in [
             "",
             "CST0007",
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_ordered_as_their_texts_are() {
+    fn codes_are_ordered_like_their_texts() {
         let texts = ["T0001", "T0001.001", "T0010", "T1059", "T1059.002", "TA0002"];
         let codes = texts.map(|text| MitreCode::parse(text).unwrap());
         assert!(codes.is_sorted());
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_in_order_and_without_repeats() {
+    fn codes_are_sorted_and_without_duplicates() {
         let codes = |texts: &[&str]| -> MitreCodes {
             texts.iter().filter_map(|text| MitreCode::parse(text)).collect()
         };
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn ttps_hold_techniques() {
+    fn techniques_are_parsed_from_ttps() {
         let ttp = |text| MitreCode::from_ttp(text).map(|code| code.to_string());
         assert_eq!(ttp("MITRE_T1204_002_MALICIOUS_FILE").as_deref(), Some("T1204.002"));
         assert_eq!(ttp("MITRE_T1059_CMD_LINE_OR_SCRIPT_INTER").as_deref(), Some("T1059"));

@@ -1,4 +1,4 @@
-//! IP addresses, and which of them mean the same machine everywhere.
+//! IP addresses, and which of them are globally unique.
 //!
 //! The tables follow the IANA special-purpose address registries (RFC 6890, RFC 8190).
 
@@ -9,10 +9,10 @@ use ipnet::{Ipv4Net, Ipv6Net};
 #[cfg(test)]
 mod tests;
 
-const INNER_V4: [Ipv4Net; 15] = [
+const SPECIAL_V4: [Ipv4Net; 15] = [
     v4([0, 0, 0, 0], 8),       // RFC 791: this network
     v4([10, 0, 0, 0], 8),      // RFC 1918: private use
-    v4([100, 64, 0, 0], 10),   // RFC 6598: shared between a provider and its customers
+    v4([100, 64, 0, 0], 10),   // RFC 6598: shared by a provider and its customers
     v4([127, 0, 0, 0], 8),     // RFC 1122: loopback
     v4([169, 254, 0, 0], 16),  // RFC 3927: link-local
     v4([172, 16, 0, 0], 12),   // RFC 1918: private use
@@ -27,22 +27,22 @@ const INNER_V4: [Ipv4Net; 15] = [
     v4([240, 0, 0, 0], 4),     // RFC 1112: reserved, and RFC 8190: broadcast
 ];
 
-const GLOBAL_WITHIN_INNER_V4: [Ipv4Net; 2] = [
+const GLOBAL_WITHIN_SPECIAL_V4: [Ipv4Net; 2] = [
     v4([192, 0, 0, 9], 32),  // RFC 7723: Port Control Protocol anycast
     v4([192, 0, 0, 10], 32), // RFC 8155: TURN anycast
 ];
 
-/// RFC 4291: the only part of IPv6 handed out for global use. Unique local (RFC 4193),
-/// link-local and multicast addresses lie outside it, as does everything yet unassigned.
+/// RFC 4291: the only part of IPv6 assigned for global use. Unique local (RFC 4193), link-local,
+/// multicast and unassigned addresses are outside it.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
-const INNER_V6: [Ipv6Net; 3] = [
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // RFC 2928: protocol assignments, Teredo among them
+const SPECIAL_V6: [Ipv6Net; 3] = [
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // RFC 2928: protocol assignments, including Teredo
     v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // RFC 3849: documentation
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // RFC 9637: documentation
 ];
 
-const GLOBAL_WITHIN_INNER_V6: [Ipv6Net; 7] = [
+const GLOBAL_WITHIN_SPECIAL_V6: [Ipv6Net; 7] = [
     v6([0x2001, 1, 0, 0, 0, 0, 0, 1], 128), // RFC 7723: Port Control Protocol anycast
     v6([0x2001, 1, 0, 0, 0, 0, 0, 2], 128), // RFC 8155: TURN anycast
     v6([0x2001, 1, 0, 0, 0, 0, 0, 3], 128), // RFC 9665: service registration anycast
@@ -54,16 +54,16 @@ const GLOBAL_WITHIN_INNER_V6: [Ipv6Net; 7] = [
 
 /// RFC 3056. Bits 16 to 47 are the IPv4 address of the site's router.
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
-/// RFC 6052. The last 32 bits are the IPv4 address that is meant.
+/// RFC 6052. The last 32 bits are the IPv4 address.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 
-/// The address a text spells. An IPv4 address dressed as IPv6 (`::ffff:192.0.2.1`) is
-/// undressed; zones, ports and brackets are no part of an address.
+/// Parses an address. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes IPv4; zones, ports and
+/// brackets are not accepted.
 pub(crate) fn normalise(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// Whether an address means the same machine from everywhere.
+/// Returns whether an address is globally unique.
 pub(crate) fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_global_v4(address),
@@ -73,7 +73,7 @@ pub(crate) fn is_global(address: IpAddr) -> bool {
 
 fn is_global_v4(address: Ipv4Addr) -> bool {
     let within = |nets: &[Ipv4Net]| nets.iter().any(|net| net.contains(&address));
-    !within(&INNER_V4) || within(&GLOBAL_WITHIN_INNER_V4)
+    !within(&SPECIAL_V4) || within(&GLOBAL_WITHIN_SPECIAL_V4)
 }
 
 fn is_global_v6(address: Ipv6Addr) -> bool {
@@ -86,7 +86,7 @@ fn is_global_v6(address: Ipv6Addr) -> bool {
         return is_global_v4(Ipv4Addr::new(a, b, c, d));
     }
     let within = |nets: &[Ipv6Net]| nets.iter().any(|net| net.contains(&address));
-    GLOBAL_V6.contains(&address) && (!within(&INNER_V6) || within(&GLOBAL_WITHIN_INNER_V6))
+    GLOBAL_V6.contains(&address) && (!within(&SPECIAL_V6) || within(&GLOBAL_WITHIN_SPECIAL_V6))
 }
 
 const fn v4(octets: [u8; 4], prefix: u8) -> Ipv4Net {

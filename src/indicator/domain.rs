@@ -2,34 +2,34 @@
 
 use ::url::Host;
 
-/// Of a whole name in text form (RFC 1035, section 2.3.4, less the root's length bytes).
+/// The maximum length of a name, in bytes (RFC 1035, section 2.3.4, without the root's length bytes).
 const MAX_NAME: usize = 253;
-/// Of one label (RFC 1035, section 2.3.4).
+/// The maximum length of a label, in bytes (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// Names of inner networks, each with everything below it.
+/// Names that are used on internal networks only; each includes its subdomains.
 ///
-/// `.test`, `.example`, `.invalid` and `.onion` are reserved too (RFC 2606, RFC 7686), but
-/// they reveal nothing of anybody's network, and malware does use them.
-const INNER_NAMES: [&str; 10] = [
+/// `.test`, `.example`, `.invalid` and `.onion` are reserved too (RFC 2606, RFC 7686), but they reveal
+/// nothing about a network, and malware uses them.
+const SPECIAL_NAMES: [&str; 10] = [
     "localhost", // RFC 6761, section 6.3
     "local",     // RFC 6762: multicast DNS
     "internal",  // reserved for private use by ICANN's board, 2024
-    "arpa",      // home.arpa (RFC 8375), and reverse names, which spell somebody's address
-    "intranet",  // RFC 6762, appendix G, and the next four
+    "arpa",      // home.arpa (RFC 8375), and reverse names, which contain addresses
+    "intranet",  // RFC 6762, appendix G, as are the next four
     "private",
     "corp",
     "home",
     "lan",
-    "localdomain", // what many systems call themselves when nobody named them
+    "localdomain", // the default domain of many systems
 ];
 
-/// The normal spelling of a domain name, inner ones included.
+/// Returns the normal form of a domain name, internal names included.
 ///
-/// At least two labels, because one alone is a word: only the names of inner networks stand
-/// by themselves.
+/// A name needs two labels, because one alone may be any word; the names of internal networks are
+/// exempt.
 pub(crate) fn normalise(text: &str) -> Option<String> {
-    // In a URL a host may be percent-encoded, and the parser would decode it. Here it is no name.
+    // The parser decodes percent-encoding, which is valid in a URL but not in a name.
     if text.contains('%') {
         return None;
     }
@@ -40,28 +40,27 @@ pub(crate) fn normalise(text: &str) -> Option<String> {
     (name.contains('.') || is_reserved(name)).then(|| name.to_owned())
 }
 
-/// The normal spelling of a host as the `url` crate gives it: lower case and ASCII already,
-/// and never with a number for its last label, since the crate takes that for an address.
-/// One label is enough here, since inner hosts are often called so.
+/// Returns the normal form of a host that the `url` crate has parsed: lower case, ASCII, and without a
+/// number as its last label, which would be an address. One label is enough for a host.
 pub(super) fn host_name(ascii: &str) -> Option<&str> {
     let name = ascii.strip_suffix('.').unwrap_or(ascii);
     let last_fits = name.rsplit_once('.').is_none_or(|(_, last)| !last.contains('_'));
     (name.len() <= MAX_NAME && last_fits && name.split('.').all(is_label)).then_some(name)
 }
 
-/// Whether a normal name means something on an inner network only. One label alone does:
-/// it is looked up among the neighbours.
-pub(crate) fn is_inner(name: &str) -> bool {
+/// Returns whether a name in normal form is internal. A single label is: it is looked up in the local
+/// domain.
+pub(crate) fn is_internal(name: &str) -> bool {
     !name.contains('.') || is_reserved(name)
 }
 
 fn is_reserved(name: &str) -> bool {
-    INNER_NAMES.into_iter().any(|inner| {
-        name.strip_suffix(inner).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    SPECIAL_NAMES.into_iter().any(|special| {
+        name.strip_suffix(special).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     })
 }
 
-/// Underscores are no part of a host name by RFC 952, but real malicious hosts have them.
+/// Accepts underscores: RFC 952 does not, but real malicious hosts have them.
 fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
         && !label.starts_with('-')
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spelling_is_made_normal() {
+    fn names_are_normalized() {
         check(
             Domain,
             &[
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_rejected() {
         let texts = [
             "com",
             "www",
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_no_name() {
+    fn addresses_are_rejected() {
         let texts = [
             "8.8.8.8",
             "127.1",
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn underscores_may_stand_anywhere_but_in_the_last_label() {
+    fn underscores_are_accepted_except_in_the_last_label() {
         check(
             Domain,
             &[
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_bounds() {
+    fn lengths_are_limited() {
         let label = "a".repeat(63);
         let fits = format!("{label}.com");
         let long_label = format!("a{label}.com");
@@ -178,18 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn inner_names_are_private_with_all_below_them() {
-        for name in INNER_NAMES {
-            let (below, shouted) = (format!("a.b.{name}"), format!("DC01.{name}.").to_uppercase());
-            check(
-                Domain,
-                &[(name, Err(Private)), (&below, Err(Private)), (&shouted, Err(Private))],
-            );
+    fn special_names_and_their_subdomains_are_private() {
+        for name in SPECIAL_NAMES {
+            let (below, upper) = (format!("a.b.{name}"), format!("DC01.{name}.").to_uppercase());
+            check(Domain, &[(name, Err(Private)), (&below, Err(Private)), (&upper, Err(Private))]);
         }
     }
 
     #[test]
-    fn names_that_only_look_inner_are_not() {
+    fn names_that_resemble_special_names_are_accepted() {
         let names = [
             "notlocal.com",
             "corp.com",

@@ -1,19 +1,19 @@
-//! Hashes of files, in lower case.
+//! File hashes, in lower case.
 
-/// Hexadecimal digits of a SHA-256.
+/// The number of hexadecimal digits of a SHA-256.
 pub(crate) const SHA256_DIGITS: usize = 64;
-/// Hexadecimal digits of a SHA-1.
+/// The number of hexadecimal digits of a SHA-1.
 pub(crate) const SHA1_DIGITS: usize = 40;
-/// Hexadecimal digits of an MD5.
+/// The number of hexadecimal digits of an MD5.
 pub(crate) const MD5_DIGITS: usize = 32;
 
-/// The hash in lower case, when it has exactly that many digits and nothing else.
+/// Returns the hash in lower case if it has exactly this many hexadecimal digits.
 pub(crate) fn normalise(text: &str, digits: usize) -> Option<String> {
     let well_formed = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     well_formed.then(|| text.to_ascii_lowercase())
 }
 
-/// As [`normalise`], for a text that may be a hash of any of the three lengths.
+/// Does the same as [`normalise`] for a hash of any of the three lengths.
 pub(crate) fn normalise_any(text: &str) -> Option<String> {
     [SHA256_DIGITS, SHA1_DIGITS, MD5_DIGITS].into_iter().find_map(|digits| normalise(text, digits))
 }
@@ -30,7 +30,7 @@ mod tests {
     const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn each_has_its_length() {
+    fn each_type_has_its_length() {
         check(
             Md5,
             &[
@@ -46,13 +46,13 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_a_hash_like_any_other() {
+    fn a_hash_of_zeros_is_accepted() {
         let zeros = "0".repeat(SHA256_DIGITS);
         check(Sha256, &[(&zeros, Ok(&zeros))]);
     }
 
     #[test]
-    fn only_hexadecimal_digits_count() {
+    fn other_characters_than_hexadecimal_digits_are_rejected() {
         check(
             Md5,
             &[
@@ -61,7 +61,7 @@ mod tests {
                 ("d41d8cd98f00b204 e9800998ecf8427", Err(Invalid)),
                 ("d41d8cd98f00b204e9800998ecf8427", Err(Invalid)),
                 ("d41d8cd98f00b204e9800998ecf8427ee", Err(Invalid)),
-                // 32 characters, and then 32 bytes, of which not all are ASCII.
+                // 32 characters and 32 bytes, not all of them ASCII.
                 ("d41d8cd98f00b204e9800998ecf8427é", Err(Invalid)),
                 ("d41d8cd98f00b204e9800998ecf842é", Err(Invalid)),
             ],
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn any_length_is_told_by_counting() {
+    fn any_of_the_three_lengths_is_accepted() {
         for hash in [EMPTY_MD5, EMPTY_SHA1, EMPTY_SHA256] {
             assert_eq!(normalise_any(&hash.to_uppercase()).as_deref(), Some(hash));
         }

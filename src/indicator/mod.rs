@@ -1,11 +1,10 @@
-//! Indicators: hashes, domains, addresses and URLs, each in one normal spelling.
+//! Indicators: hashes, domains, addresses and URLs, in normal form.
 //!
-//! [`Indicator::parse`] is the only way to make one. Whatever holds an [`Indicator`] can
-//! therefore rely on two things: equal indicators are spelled equally, and nothing in it
-//! belongs to somebody's inner network.
+//! [`Indicator::parse`] is the only constructor. It guarantees that equal indicators have equal texts,
+//! and that none belongs to an internal network.
 //!
-//! The submodules hold the spelling rule of each kind without the judgement about inner
-//! networks, so that the exclusion list can spell an inner name by the same rule.
+//! The submodules normalize each type without checking for internal networks, so that the exclusion
+//! list can normalize internal names too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,56 +17,55 @@ pub(crate) mod url;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// Longer texts are refused unread, which bounds the work one alert can cause.
+/// The maximum length, in bytes. Longer texts are rejected unread, which bounds the work per alert.
 pub(crate) const MAX_BYTES: usize = 8192;
 
-/// A normal, shareable indicator.
+/// An indicator in normal form that may be sent.
 ///
 /// ```text
 /// (Domain, " WWW.Example.COM. ")          -> domain  www.example.com
 /// (Url, "HTTP://me:secret@Example.com:80") -> url     http://example.com/
-/// (Address, "10.1.2.3")                    -> refused, private
+/// (Address, "10.1.2.3")                    -> rejected, private
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Indicator {
     kind: IndicatorType,
-    /// Shared, because a run holds each several times.
+    /// Shared, because a run keeps each several times.
     value: Arc<str>,
 }
 
 impl Indicator {
-    /// Reads `text` as what `claim` says it is.
+    /// Parses `text` as the claimed type.
     ///
     /// # Errors
-    ///
-    /// [`RejectReason::Invalid`] when the text is not what was claimed, [`RejectReason::Private`] when
-    /// it is, but names something on an inner network.
+    /// [`RejectReason::Invalid`] if the text is not of the claimed type, [`RejectReason::Private`] if it
+    /// belongs to an internal network.
     pub fn parse(claim: ClaimedType, text: &str) -> Result<Self, RejectReason> {
         if text.len() > MAX_BYTES {
             return Err(RejectReason::Invalid);
         }
-        let (kind, value, inner) = spell(claim, text.trim()).ok_or(RejectReason::Invalid)?;
-        if inner {
+        let (kind, value, internal) = normalise(claim, text.trim()).ok_or(RejectReason::Invalid)?;
+        if internal {
             return Err(RejectReason::Private);
         }
         Ok(Self { kind, value: value.into() })
     }
 
-    /// What it is.
+    /// Returns the type.
     #[must_use]
     pub fn kind(&self) -> IndicatorType {
         self.kind
     }
 
-    /// Its normal spelling.
+    /// Returns the text in normal form.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 }
 
-/// The kind, the normal spelling, and whether it belongs to an inner network.
-fn spell(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)> {
+/// Returns the type, the text in normal form, and whether it belongs to an internal network.
+fn normalise(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)> {
     let hash = |digits| Some((IndicatorType::Hash, hash::normalise(text, digits)?, false));
     match claim {
         ClaimedType::Sha256 => hash(hash::SHA256_DIGITS),
@@ -75,23 +73,23 @@ fn spell(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)
         ClaimedType::Md5 => hash(hash::MD5_DIGITS),
         ClaimedType::Domain => {
             let name = domain::normalise(text)?;
-            let inner = domain::is_inner(&name);
-            Some((IndicatorType::Domain, name, inner))
+            let internal = domain::is_internal(&name);
+            Some((IndicatorType::Domain, name, internal))
         }
         ClaimedType::Address => {
             let address = address::normalise(text)?;
-            let inner = !address::is_global(address);
-            Some((IndicatorType::Ip, address.to_string(), inner))
+            let internal = !address::is_global(address);
+            Some((IndicatorType::Ip, address.to_string(), internal))
         }
         ClaimedType::Url => {
-            let location = url::normalise(text)?;
-            let inner = location.host.is_inner();
-            Some((IndicatorType::Url, location.text, inner))
+            let url = url::normalise(text)?;
+            let internal = url.host.is_internal();
+            Some((IndicatorType::Url, url.text, internal))
         }
     }
 }
 
-/// The kinds of indicator, by the names Recorded Future gives them.
+/// The types of indicators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IndicatorType {
     /// A SHA-256, SHA-1 or MD5 of a file.
@@ -105,10 +103,10 @@ pub enum IndicatorType {
 }
 
 impl IndicatorType {
-    /// Every kind, in the order of the enum.
+    /// Every type.
     pub const ALL: [Self; 4] = [Self::Hash, Self::Domain, Self::Ip, Self::Url];
 
-    /// The name of the kind.
+    /// Returns the name of the type in Recorded Future's API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -119,7 +117,7 @@ impl IndicatorType {
         }
     }
 
-    /// The kind of that name, spelled exactly as [`IndicatorType::as_str`] spells it.
+    /// Returns the type with this name, the inverse of [`IndicatorType::as_str`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -132,7 +130,7 @@ impl fmt::Display for IndicatorType {
     }
 }
 
-/// What a vendor says a text is. Only a claim: [`Indicator::parse`] checks it.
+/// The type of a text according to the vendor; [`Indicator::parse`] checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClaimedType {
     /// 64 hexadecimal digits.
@@ -149,16 +147,16 @@ pub enum ClaimedType {
     Url,
 }
 
-/// Why a text does not become an indicator.
+/// Why a text is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RejectReason {
-    /// The vendor's type has no [`ClaimedType`]. Only the sources can know that, so only they say it.
+    /// The vendor's type has no [`ClaimedType`]; only the sources use this.
     #[error("not a hash, domain, address or URL")]
     Unsupported,
-    /// The text is not what it was claimed to be.
-    #[error("not a well-formed indicator of its kind")]
+    /// The text is not of the claimed type.
+    #[error("not a valid indicator of the claimed type")]
     Invalid,
-    /// The text names something on an inner network: of no use outside, and not for sharing.
+    /// The text belongs to an internal network: useless to others, and not to be sent.
     #[error("a name or address of a private network")]
     Private,
 }

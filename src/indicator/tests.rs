@@ -8,7 +8,7 @@ use super::*;
 
 const CLAIMS: [ClaimedType; 6] = [Sha256, Sha1, Md5, Domain, Address, Url];
 
-/// Each text with its normal spelling or its refusal.
+/// Checks each text against its normal form or the reason of its rejection.
 pub(super) fn check(claim: ClaimedType, table: &[(&str, Result<&str, RejectReason>)]) {
     for (text, expected) in table {
         let indicator = Indicator::parse(claim, text);
@@ -31,7 +31,7 @@ fn claim_of(indicator: &Indicator) -> ClaimedType {
 }
 
 #[test]
-fn kinds_have_the_names_of_recorded_future() {
+fn types_have_the_names_of_recorded_futures_api() {
     assert_eq!(IndicatorType::ALL.map(IndicatorType::as_str), ["hash", "domain", "ip", "url"]);
     for kind in IndicatorType::ALL {
         assert_eq!(IndicatorType::from_name(kind.as_str()), Some(kind));
@@ -42,7 +42,7 @@ fn kinds_have_the_names_of_recorded_future() {
 }
 
 #[test]
-fn claims_lead_to_kinds() {
+fn claimed_types_become_indicator_types() {
     let kind = |claim, text: &str| Indicator::parse(claim, text).unwrap().kind();
     assert_eq!(kind(Sha256, &"a".repeat(64)), IndicatorType::Hash);
     assert_eq!(kind(Sha1, &"a".repeat(40)), IndicatorType::Hash);
@@ -53,33 +53,33 @@ fn claims_lead_to_kinds() {
 }
 
 #[test]
-fn refusals_speak_plainly() {
-    let words = [RejectReason::Unsupported, Invalid, Private].map(|refusal| refusal.to_string());
+fn reject_reasons_have_texts() {
+    let texts = [RejectReason::Unsupported, Invalid, Private].map(|reason| reason.to_string());
     assert_eq!(
-        words,
+        texts,
         [
             "not a hash, domain, address or URL",
-            "not a well-formed indicator of its kind",
+            "not a valid indicator of the claimed type",
             "a name or address of a private network",
         ]
     );
 }
 
 #[test]
-fn nothing_is_nothing() {
+fn empty_texts_are_rejected() {
     for claim in CLAIMS {
         check(claim, &[("", Err(Invalid)), (" \t\r\n", Err(Invalid))]);
     }
 }
 
 #[test]
-fn a_longer_text_is_refused_even_when_only_white_space_makes_it_long() {
+fn a_text_that_is_too_long_only_because_of_white_space_is_rejected() {
     let padded = |length: usize| format!("{:length$}", "8.8.8.8");
     assert!(Indicator::parse(Address, &padded(MAX_BYTES)).is_ok());
     assert_eq!(Indicator::parse(Address, &padded(MAX_BYTES + 1)), Err(Invalid));
 }
 
-/// Texts that come close to being an indicator, which arbitrary strings hardly ever do.
+/// Texts that resemble indicators, which arbitrary strings rarely do.
 pub(crate) fn near_misses() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -109,7 +109,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_is_accepted_is_normal(text in near_misses()) {
+    fn accepted_texts_are_in_normal_form(text in near_misses()) {
         for claim in CLAIMS {
             let Ok(indicator) = Indicator::parse(claim, &text) else { continue };
             let value = indicator.value();
@@ -124,24 +124,24 @@ proptest! {
     }
 
     #[test]
-    fn the_host_of_an_accepted_url_is_acceptable_by_itself(text in near_misses()) {
+    fn the_host_of_an_accepted_url_is_accepted_on_its_own(text in near_misses()) {
         let Ok(indicator) = Indicator::parse(Url, &text) else { return Ok(()) };
         let url = ::url::Url::parse(indicator.value()).unwrap();
         prop_assert_eq!((url.username(), url.password()), ("", None));
         let host = url.host_str().unwrap();
-        let by_itself = match url.host().unwrap() {
+        let alone = match url.host().unwrap() {
             ::url::Host::Domain(name) => Indicator::parse(Domain, name),
             ::url::Host::Ipv4(address) => Indicator::parse(Address, &address.to_string()),
             ::url::Host::Ipv6(address) => Indicator::parse(Address, &address.to_string()),
         }
         .unwrap();
-        prop_assert_eq!(by_itself.value(), host.trim_matches(['[', ']']));
+        prop_assert_eq!(alone.value(), host.trim_matches(['[', ']']));
     }
 
     #[test]
-    fn no_inner_address_is_accepted(address in any::<IpAddr>()) {
+    fn no_internal_address_is_accepted(address in any::<IpAddr>()) {
         let accepted = Indicator::parse(Address, &address.to_string()).is_ok();
-        let inner = match address.to_canonical() {
+        let internal = match address.to_canonical() {
             IpAddr::V4(address) => address.is_private()
                 || address.is_loopback()
                 || address.is_link_local()
@@ -155,11 +155,11 @@ proptest! {
                 || address.is_multicast()
                 || address.is_unspecified(),
         };
-        prop_assert!(!(accepted && inner));
+        prop_assert!(!(accepted && internal));
     }
 
     #[test]
-    fn no_address_of_an_inner_v4_network_is_accepted_in_any_dress(
+    fn no_address_of_an_internal_v4_network_is_accepted_in_any_notation(
         (first, rest) in prop_oneof![
             Just((0x0a00_0000_u32, 24)), Just((0xac10_0000, 20)), Just((0xc0a8_0000, 16)),
             Just((0x7f00_0000, 24)), Just((0xa9fe_0000, 16)), Just((0x6440_0000, 22)),

@@ -1,4 +1,4 @@
-//! URLs of the web, without the user names and passwords people put into them.
+//! Web URLs, without user names and passwords.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use ::url::Url;
 
 use super::{MAX_BYTES, address, domain};
 
-/// A URL in its normal spelling, and the host that decides whether it may be shared.
-pub(crate) struct Location {
+/// A URL in normal form, and the host that decides whether it may be sent.
+pub(crate) struct NormalizedUrl {
     pub(crate) text: String,
     pub(crate) host: Host,
 }
 
-/// The host of a URL in its normal spelling.
+/// The host of a URL, in normal form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Name(String),
@@ -20,15 +20,15 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Whether the host means something on an inner network only.
-    pub(crate) fn is_inner(&self) -> bool {
+    /// Returns whether the host is internal.
+    pub(crate) fn is_internal(&self) -> bool {
         match self {
-            Self::Name(name) => domain::is_inner(name),
+            Self::Name(name) => domain::is_internal(name),
             Self::Address(address) => !address::is_global(*address),
         }
     }
 
-    fn of(url: &Url) -> Option<Self> {
+    fn from_url(url: &Url) -> Option<Self> {
         match url.host()? {
             ::url::Host::Domain(name) => {
                 domain::host_name(name).map(|name| Self::Name(name.to_owned()))
@@ -38,7 +38,7 @@ impl Host {
         }
     }
 
-    /// Gives the URL the host's normal spelling, so that one place on the web has one URL.
+    /// Replaces the host of a URL, so that equal URLs have one form.
     fn write_into(&self, url: &mut Url) -> Option<()> {
         match self {
             Self::Name(name) => url.set_host(Some(name)).ok(),
@@ -47,9 +47,9 @@ impl Host {
     }
 }
 
-/// The normal spelling of an `http` or `https` URL, those of inner hosts included.
-pub(crate) fn normalise(text: &str) -> Option<Location> {
-    // The parser would silently drop some of them; a URL that needs that is not what was seen.
+/// Returns the normal form of an `http` or `https` URL, internal hosts included.
+pub(crate) fn normalise(text: &str) -> Option<NormalizedUrl> {
+    // The parser silently drops some of them, and the URL would not be the reported one.
     if text.chars().any(char::is_control) {
         return None;
     }
@@ -57,13 +57,13 @@ pub(crate) fn normalise(text: &str) -> Option<Location> {
     if !matches!(url.scheme(), "http" | "https") {
         return None;
     }
-    let host = Host::of(&url)?;
+    let host = Host::from_url(&url)?;
     host.write_into(&mut url)?;
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     let text = String::from(url);
-    // Percent-encoding can triple a text that was short enough.
-    (text.len() <= MAX_BYTES).then_some(Location { text, host })
+    // Percent-encoding can triple the length.
+    (text.len() <= MAX_BYTES).then_some(NormalizedUrl { text, host })
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
     use super::MAX_BYTES;
 
     #[test]
-    fn spelling_is_made_normal() {
+    fn urls_are_normalized() {
         check(
             Url,
             &[
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_web_url_is_refused() {
+    fn other_texts_than_web_urls_are_rejected() {
         let texts = [
             "example.com",
             "example.com/path",
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_refused_even_where_a_parser_would_drop_them() {
+    fn control_characters_are_rejected_even_if_the_parser_drops_them() {
         let texts = [
             "http://exam\nple.com/",
             "ht\ttp://example.com/",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn inner_hosts_are_private() {
+    fn internal_hosts_are_private() {
         let texts = [
             "http://localhost/",
             "http://localhost:8080/",
@@ -188,15 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn length_has_a_bound_before_and_after() {
+    fn the_length_is_limited_before_and_after_normalization() {
         let base = "http://example.com/";
         let longest = format!("{base}{}", "a".repeat(MAX_BYTES - base.len()));
         let too_long = format!("{longest}a");
-        let swollen = format!("{base}{}", "é".repeat(MAX_BYTES / 4));
-        assert!(swollen.len() < MAX_BYTES);
+        let expanded = format!("{base}{}", "é".repeat(MAX_BYTES / 4));
+        assert!(expanded.len() < MAX_BYTES);
         check(
             Url,
-            &[(&longest, Ok(&longest)), (&too_long, Err(Invalid)), (&swollen, Err(Invalid))],
+            &[(&longest, Ok(&longest)), (&too_long, Err(Invalid)), (&expanded, Err(Invalid))],
         );
     }
 }

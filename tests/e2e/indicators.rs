@@ -46,7 +46,7 @@ fn all_refused(ioc_type: &str, values: &[&str], place: &str) {
     let ran = stage.run("crowdstrike --json -l DEBUG").ended(0);
     let fate = match place {
         "unsupported" => "not a hash, domain, address or URL",
-        "invalid" => "not a well-formed indicator of its kind",
+        "invalid" => "not a valid indicator of the claimed type",
         _ => "a name or address of a private network",
     };
     let log = stage.log();

@@ -3,7 +3,7 @@ use crate::indicator::RejectReason::{Invalid, Private};
 use crate::indicator::tests::check;
 
 #[test]
-fn spelling_is_made_normal() {
+fn addresses_are_normalized() {
     check(
         Address,
         &[
@@ -12,7 +12,7 @@ fn spelling_is_made_normal() {
             ("::FFFF:0808:0808", Ok("8.8.8.8")),
             ("2606:4700:0000:0000:0000:0000:0000:1111", Ok("2606:4700::1111")),
             ("2A00:1450:4001:0:0:1:0:0", Ok("2a00:1450:4001::1:0:0")),
-            // RFC 5952: the longest run is cut, the first of equals, and no single zero.
+            // RFC 5952: the longest run of zeros is shortened, the first of equals, never a single one.
             ("2600:0:0:1:0:0:0:1", Ok("2600:0:0:1::1")),
             ("2600:0:0:1:1:0:0:1", Ok("2600::1:1:0:0:1")),
             ("2600::1:1:1:1:1:1", Ok("2600:0:1:1:1:1:1:1")),
@@ -21,7 +21,7 @@ fn spelling_is_made_normal() {
 }
 
 #[test]
-fn what_is_no_address_is_refused() {
+fn invalid_addresses_are_rejected() {
     let texts = [
         "8.8.8",
         "8.8.8.8.8",
@@ -48,10 +48,10 @@ fn what_is_no_address_is_refused() {
     check(Address, &texts.map(|text| (text, Err(Invalid))));
 }
 
-/// Both ends of each network, with the global neighbours where there are any.
+/// Both ends of each network, and the neighboring global addresses.
 #[test]
-fn inner_v4_networks_are_private() {
-    let inner = [
+fn special_v4_networks_are_private() {
+    let special = [
         "0.0.0.0",
         "0.255.255.255",
         "10.0.0.0",
@@ -85,7 +85,7 @@ fn inner_v4_networks_are_private() {
         "240.0.0.0",
         "255.255.255.255",
     ];
-    check(Address, &inner.map(|text| (text, Err(Private))));
+    check(Address, &special.map(|text| (text, Err(Private))));
     let global = [
         "1.0.0.0",
         "9.255.255.255",
@@ -122,8 +122,8 @@ fn inner_v4_networks_are_private() {
 }
 
 #[test]
-fn inner_v6_networks_are_private() {
-    let inner = [
+fn special_v6_networks_are_private() {
+    let special = [
         "::",
         "::1",
         "::8.8.8.8",
@@ -154,7 +154,7 @@ fn inner_v6_networks_are_private() {
         "fec0::1",
         "ff02::1",
     ];
-    check(Address, &inner.map(|text| (text, Err(Private))));
+    check(Address, &special.map(|text| (text, Err(Private))));
     let global = [
         "2000::1",
         "2001:1::1",
@@ -180,7 +180,7 @@ fn inner_v6_networks_are_private() {
 }
 
 #[test]
-fn an_embedded_v4_address_decides() {
+fn an_embedded_v4_address_is_checked() {
     check(
         Address,
         &[
