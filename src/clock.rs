@@ -1,15 +1,14 @@
-//! The one clock of a run: what time it is, and how long a wait lasts.
+//! The clock of a run: the current time, and the scale of waits.
 //!
-//! Tests need days that are over in a second. Builds with debug assertions therefore read two
-//! variables; a release build does not look at them:
-//! `COLLECTIVE_INSIGHTS_TEST_NOW` (RFC 3339) sets the time at which the run starts, and
-//! `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides every wait between tries.
+//! Tests need a fixed time and short waits. Builds with debug assertions read two variables for them,
+//! which release builds ignore: `COLLECTIVE_INSIGHTS_TEST_NOW` (RFC 3339) is the time at which the run
+//! starts, and `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides the waits between attempts.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-/// Tells the time in UTC and scales the waits between tries.
+/// Returns the time in UTC, and scales the waits between attempts.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started_at: DateTime<Utc>,
@@ -18,7 +17,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's clock (or the test's, see the module's header).
+    /// Creates the system clock, or a test's (see the module documentation).
     #[must_use]
     pub fn from_environment() -> Self {
         let variable =
@@ -33,21 +32,21 @@ impl Clock {
         Self { started_at, started: Instant::now(), wait_divisor }
     }
 
-    /// The machine's clock, with waits between tries that are over at once.
+    /// Creates the system clock with waits of practically no length.
     #[cfg(test)]
     pub(crate) fn without_waits() -> Self {
         Self { started_at: Utc::now(), started: Instant::now(), wait_divisor: u32::MAX }
     }
 
-    /// A clock that stands still at a time, for a day at least.
+    /// Returns a clock that stands still, for a day at least.
     #[cfg(test)]
     pub(crate) fn fixed(now: DateTime<Utc>) -> Self {
-        // The time since an instant yet to come is zero.
+        // The time since a future instant is zero.
         let started = Instant::now() + Duration::from_hours(24);
         Self { started_at: now, started, wait_divisor: 1 }
     }
 
-    /// Now, in UTC.
+    /// Returns the current time, in UTC.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         TimeDelta::from_std(self.started.elapsed())
@@ -56,14 +55,14 @@ impl Clock {
             .unwrap_or(self.started_at)
     }
 
-    /// Now, cut to whole milliseconds: the precision both vendors' windows are asked in.
+    /// Returns the current time truncated to milliseconds, the precision of requested windows.
     #[must_use]
     pub fn now_to_the_millisecond(&self) -> DateTime<Utc> {
         let now = self.now();
         now.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(now)
     }
 
-    /// How long to really sleep for a wait of this length.
+    /// Returns how long to sleep for a wait of this length.
     #[must_use]
     pub fn scaled(&self, wait: Duration) -> Duration {
         wait / self.wait_divisor

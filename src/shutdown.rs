@@ -1,44 +1,38 @@
-//! The asynchronous half of the program: one thread, and the signals that ask it to end.
+//! Graceful shutdown: no new requests; one in flight gets 4 s.
 
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::{Failure, FailureKind, Signal};
 
-/// How long a request in flight may still take after a signal; the run is over within 5 s of it.
+/// How long a request in flight may take after a signal; the process exits within 5 s of it.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// Knows whether a signal asked the run to end.
+/// A handle that reports whether a signal requested shutdown.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<Option<Signal>>);
 
 impl Shutdown {
-    /// A stop and the sender that asks for it.
+    /// Creates a handle and the sender that requests shutdown.
     #[must_use]
     pub fn new() -> (watch::Sender<Option<Signal>>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
-    /// The signal that came, if one did.
-    #[must_use]
-    pub fn asked(&self) -> Option<Signal> {
-        *self.0.borrow()
-    }
-
-    /// PendingWaits for a signal; for ever when nobody can send one any more.
+    /// Waits for a signal; forever if the sender is gone.
     pub async fn requested(&self) -> Signal {
         let mut receiver = self.0.clone();
-        let seen = receiver.wait_for(Option::is_some).await.map(|signal| *signal);
-        match seen {
+        let received = receiver.wait_for(Option::is_some).await.map(|signal| *signal);
+        match received {
             Ok(Some(signal)) => signal,
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
-    /// PendingWaits for a signal and then for the grace of a request in flight.
+    /// Waits for a signal, and then for the grace period of a request in flight.
     pub async fn grace_expired(&self) -> Signal {
         let signal = self.requested().await;
         tokio::time::sleep(GRACE).await;
@@ -46,32 +40,32 @@ impl Shutdown {
     }
 }
 
-/// Does asynchronous work that a signal can ask to end.
+/// Runs asynchronous work to its end, on one thread. The work gets a handle that reports signals.
 ///
 /// # Errors
-/// When the system refuses what a runtime needs.
+/// When the runtime or the signal handlers cannot be set up.
 pub fn block_on<T>(work: impl AsyncFnOnce(Shutdown) -> T) -> Result<T, Failure> {
     let unavailable = |error: std::io::Error| {
         Failure::new(
             FailureKind::Unexpected,
-            "the system refuses what a run needs",
+            "the asynchronous runtime could not be started",
             "Check the limits of this user (ulimit -a).",
         )
-        .with_cause(error.to_string())
+        .with_cause(error)
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
     let done = runtime.block_on(async {
-        let (sender, stop) = Shutdown::new();
+        let (sender, shutdown) = Shutdown::new();
         watch_signals(sender).map_err(unavailable)?;
-        Ok(work(stop).await)
+        Ok(work(shutdown).await)
     });
-    // The look-up of a host's name cannot be broken off: waiting for it, a run would outlast its signal.
+    // A host name lookup cannot be canceled: waiting for it would delay the exit after a signal.
     runtime.shutdown_background();
     done
 }
 
-/// Passes the first signal on. The run ends by itself within seconds; a second one changes nothing.
+/// Reports the first signal; a second one changes nothing.
 fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -80,8 +74,8 @@ fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
             _ = interrupt.recv() => Signal::Interrupt,
             _ = terminate.recv() => Signal::Terminate,
         };
-        tracing::warn!("a signal asks the run to end");
-        // Nobody listens any more when the run is over.
+        tracing::warn!("received {}: shutting down", signal.name());
+        // The receivers are gone when the run has just ended.
         let _ = sender.send(Some(signal));
         std::future::pending::<()>().await;
     });
@@ -95,15 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_looked_up_for_long_does_not_hold_the_end_up() {
-        let begun = Instant::now();
-        // As the system's look-up of a host's name, which nothing can break off.
-        let look_up = || std::thread::sleep(Duration::from_secs(20));
+    fn a_slow_host_name_lookup_does_not_delay_the_end() {
+        let started = Instant::now();
+        // Like the system's lookup of a host name, this cannot be canceled.
+        let lookup = || std::thread::sleep(Duration::from_secs(20));
         block_on(async |_| {
-            drop(tokio::task::spawn_blocking(look_up));
+            drop(tokio::task::spawn_blocking(lookup));
             tokio::time::sleep(Duration::from_millis(100)).await;
         })
         .unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(5));
     }
 }

@@ -98,7 +98,7 @@ fn export(which: &EntryFilterArgs) -> Result<String, Failure> {
         Some(ledger) => ledger.export(&filter(which))?,
         None => Vec::new(),
     };
-    let items: Vec<String> = items.iter().map(|item| redact::safe_json(item)).collect();
+    let items: Vec<String> = items.iter().map(|item| redact::sanitize_json(item)).collect();
     Ok(format!("[{}]\n", items.join(",\n")))
 }
 

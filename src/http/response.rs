@@ -121,7 +121,7 @@ impl Response {
 /// Returns the start of a service's message, on one line and without secrets.
 #[must_use]
 pub fn truncate_message(text: &str) -> String {
-    let shown = redact::without_secrets(text);
+    let shown = redact::mask_secrets(text);
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(QUOTED_CHARACTERS).collect()
 }
@@ -129,7 +129,7 @@ pub fn truncate_message(text: &str) -> String {
 /// Returns the start of a trace id, without secrets.
 #[must_use]
 pub fn truncate_trace_id(text: &str) -> String {
-    redact::without_secrets(text).chars().take(TRACE_CHARACTERS).collect()
+    redact::mask_secrets(text).chars().take(TRACE_CHARACTERS).collect()
 }
 
 #[cfg(test)]

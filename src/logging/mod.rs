@@ -100,7 +100,7 @@ impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let line = self.line(*event.metadata().level(), &redact::safe(&text.0));
+        let line = self.line(*event.metadata().level(), &redact::sanitize(&text.0));
         if self.to_stderr {
             // Nothing can be said about a stderr that takes nothing.
             let _ = std::io::stderr().write_all(line.as_bytes());

@@ -53,17 +53,17 @@ pub(super) fn document(report: &Report) -> String {
         mode: report.mode.name(),
         counts: &report.counts,
         exit_code: report.exit_code(),
-        notes: report.notes.iter().map(|note| redact::safe(note)).collect(),
+        notes: report.notes.iter().map(|note| redact::sanitize(note)).collect(),
         items: (report.mode == Mode::DryRun).then_some(&report.items),
         error: report.failures().first().map(|failure| Error {
             kind: failure.kind.name(),
-            message: redact::safe(&failure.to_string()),
-            hint: redact::safe(&failure.help),
+            message: redact::sanitize(&failure.to_string()),
+            hint: redact::sanitize(&failure.help),
         }),
     };
     // Strings, numbers and valid raw JSON cannot fail to serialize.
     serde_json::to_string(&document).map_or_else(
         |error| format!("{{\"error\":\"{error}\"}}\n"),
-        |text| redact::safe_json(&text) + "\n",
+        |text| redact::sanitize_json(&text) + "\n",
     )
 }

@@ -158,5 +158,5 @@ fn err(text: &str) {
 /// Returns the text as one line without secrets and control characters.
 #[must_use]
 pub fn line(text: &str) -> String {
-    redact::safe(text)
+    redact::sanitize(text)
 }

@@ -96,7 +96,7 @@ fn delivery_line(report: &Report) -> String {
 /// Returns the items of a dry run, one per line, as the JSON that would be sent.
 pub(super) fn items(report: &Report) -> String {
     report.items.iter().fold(String::new(), |mut text, item| {
-        let _ = writeln!(text, "{}", redact::safe_json(item.get()));
+        let _ = writeln!(text, "{}", redact::sanitize_json(item.get()));
         text
     })
 }
