@@ -1,5 +1,5 @@
-//! Every HTTP status from 100 to 599, answered by each service over real HTTP, and what becomes of it.
-//! No status may be left to chance: [`VERDICTS`] is the snapshot.
+//! What the program does with every HTTP status from 100 to 599 of each service, over real HTTP.
+//! [`OUTCOMES`] is the snapshot.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -25,9 +25,9 @@ use crate::sources::{Source, carbonblack, crowdstrike};
 use crate::window::Window;
 
 /// The statuses, how often the request was sent, and how it ended: `alerts` and `delivered` are successes,
-/// everything else a verdict or the kind of the failure. A 2xx is answered with a JSON object that says
-/// nothing: Recorded Future's is taken as accepted, a vendor's must not pass for a page or a token.
-const VERDICTS: &str = "\
+/// everything else an outcome or the kind of the failure. The body of a 2xx is a JSON object without the
+/// expected keys: that is enough from Recorded Future, but it is not a vendor's page or token.
+const OUTCOMES: &str = "\
 FalconToken
   100  5 x temporary
   101  1 x unexpected
@@ -79,27 +79,27 @@ CarbonBlack
   502-504  5 x temporary
   505-599  1 x temporary
 RecordedFuture
-  100  5 x try again, temporary
+  100  5 x transient, temporary
   101  1 x fatal, unexpected
-  102-199  5 x try again, temporary
+  102-199  5 x transient, temporary
   200-299  1 x delivered
   300-399  1 x fatal, configuration
-  400  1 x halve
+  400  1 x rejected
   401  1 x fatal, credentials
   402  1 x fatal, unexpected
   403  1 x fatal, credentials
   404  1 x fatal, configuration
   405-412  1 x fatal, unexpected
-  413  1 x halve
+  413  1 x rejected
   414-421  1 x fatal, unexpected
-  422  1 x halve
+  422  1 x rejected
   423-428  1 x fatal, unexpected
-  429  5 x try again, temporary
+  429  5 x transient, temporary
   430-499  1 x fatal, unexpected
-  500  5 x try again, temporary
-  501  1 x try again, temporary
-  502-504  5 x try again, temporary
-  505-599  1 x try again, temporary
+  500  5 x transient, temporary
+  501  1 x transient, temporary
+  502-504  5 x transient, temporary
+  505-599  1 x transient, temporary
 ";
 
 const SERVICES: [Service; 4] =
@@ -139,24 +139,24 @@ async fn read(http: &Http, source: &dyn Source) -> String {
 }
 
 async fn submit(http: &Http, base: &Url) -> String {
-    let settings = recorded_future::Settings {
+    let config = recorded_future::Config {
         base: base.clone(),
         token: RF_TOKEN.into(),
         organization_ids: Vec::new(),
     };
     let item = serde_json::value::to_raw_value(&1).unwrap();
-    let client = Client::new(http, &settings, false).unwrap();
-    let named = |verdict: &str, failure: &Failure| format!("{verdict}, {}", failure.kind.name());
+    let client = Client::new(http, &config, false).unwrap();
+    let named = |outcome: &str, failure: &Failure| format!("{outcome}, {}", failure.kind.name());
     match client.submit(&[&item]).await {
         Outcome::Delivered(_) => "delivered".into(),
-        Outcome::Transient(failure) => named("try again", &failure),
-        Outcome::Rejected(_) => "halve".into(),
-        Outcome::QuotaExhausted(failure) => named("stop for today", &failure),
+        Outcome::Transient(failure) => named("transient", &failure),
+        Outcome::Rejected(_) => "rejected".into(),
+        Outcome::QuotaExhausted(failure) => named("quota exhausted", &failure),
         Outcome::Fatal(failure) => named("fatal", &failure),
     }
 }
 
-async fn ask(http: &Http, service: Service, base: &Url) -> String {
+async fn request(http: &Http, service: Service, base: &Url) -> String {
     match service {
         Service::FalconToken | Service::FalconAlerts => read(http, falcon(base).as_ref()).await,
         Service::CarbonBlack => read(http, carbon_black(base).as_ref()).await,
@@ -164,68 +164,69 @@ async fn ask(http: &Http, service: Service, base: &Url) -> String {
     }
 }
 
-/// What becomes of a final answer, with the number of requests it took.
-async fn verdict(http: &Http, service: Service, code: u16) -> String {
+/// Returns the number of requests and the outcome for a final response.
+async fn outcome(http: &Http, service: Service, code: u16) -> String {
     let sandbox = Sandbox::start(World::default());
     sandbox.always(service, Some(Fault::status(code, r#"{"message":"no"}"#)));
     let base = sandbox.url().parse().unwrap();
-    let verdict = ask(http, service, &base).await;
-    format!("{} x {verdict}", sandbox.requests_to(service).len())
+    let outcome = request(http, service, &base).await;
+    format!("{} x {outcome}", sandbox.requests_to(service).len())
 }
 
-/// HTTP gives no final answer below 200, so a service has to break the rules for it: it says this much and
-/// hangs up.
+/// Does the same for a status below 200, which is never a final response: this server violates HTTP, sends
+/// only the status and closes the connection.
 async fn informational(http: &Http, service: Service, code: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&asked);
-    // It waits for a further connection when the test ends, and goes with the process.
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    // The thread waits for a further connection when the test ends, and ends with the process.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request);
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer);
             counter.fetch_add(1, Ordering::SeqCst);
             let _ = stream.write_all(format!("HTTP/1.1 {code} No\r\n\r\n").as_bytes());
         }
     });
-    let verdict = ask(http, service, &base.parse().unwrap()).await;
-    format!("{} x {verdict}", asked.load(Ordering::SeqCst))
+    let outcome = request(http, service, &base.parse().unwrap()).await;
+    format!("{} x {outcome}", requests.load(Ordering::SeqCst))
 }
 
 #[tokio::test]
-async fn every_status_has_its_verdict() {
-    let (_signals, stop) = Shutdown::new();
+async fn every_status_has_its_outcome() {
+    let (_signals, shutdown) = Shutdown::new();
     let network = http::NetworkOptions {
         ca_cert: None,
         connect_timeout: Duration::from_secs(10),
         timeout: Duration::from_mins(2),
     };
-    let http = Http::new(&network, Clock::without_waits(), Duration::from_mins(10), stop).unwrap();
-    let mut told = String::new();
+    let http =
+        Http::new(&network, Clock::without_waits(), Duration::from_mins(10), shutdown).unwrap();
+    let mut actual = String::new();
     for service in SERVICES {
-        writeln!(told, "{service:?}").unwrap();
+        writeln!(actual, "{service:?}").unwrap();
         let mut last: Option<(u16, u16, String)> = None;
-        let mut tell = |(first, end, verdict): (u16, u16, String)| {
+        let mut write = |(first, end, outcome): (u16, u16, String)| {
             let range = if first == end { first.to_string() } else { format!("{first}-{end}") };
-            writeln!(told, "  {range}  {verdict}").unwrap();
+            writeln!(actual, "  {range}  {outcome}").unwrap();
         };
         for code in 100..600 {
-            let verdict = match code {
+            let outcome = match code {
                 ..200 => informational(&http, service, code).await,
-                _ => verdict(&http, service, code).await,
+                _ => outcome(&http, service, code).await,
             };
             match &mut last {
-                Some((_, end, same)) if *same == verdict => *end = code,
+                Some((_, end, same)) if *same == outcome => *end = code,
                 _ => {
-                    if let Some(range) = last.replace((code, code, verdict)) {
-                        tell(range);
+                    if let Some(range) = last.replace((code, code, outcome)) {
+                        write(range);
                     }
                 }
             }
         }
-        tell(last.unwrap());
+        write(last.unwrap());
     }
-    assert!(told == VERDICTS, "the verdicts are now:\n{told}");
+    assert!(actual == OUTCOMES, "the outcomes are now:\n{actual}");
 }

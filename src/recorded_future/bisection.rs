@@ -1,25 +1,25 @@
-//! Bisection: how a refused batch is narrowed down to the items that are refused, while all others are
-//! delivered. For k refused items of n it takes at most 2·k·log2(n) further requests.
+//! Bisection: splits a rejected batch until the rejected items are isolated, while all others are
+//! delivered. For k rejected items of n it takes at most 2·k·log2(n) further requests.
 
-/// The parts of a batch that are still to be sent, in order.
+/// The parts of a batch that have to be sent, in order.
 #[derive(Debug)]
 pub struct Bisection<T> {
     parts: Vec<Vec<T>>,
 }
 
 impl<T> Bisection<T> {
-    /// The whole batch as its only part.
+    /// Starts with the whole batch.
     #[must_use]
     pub fn new(batch: Vec<T>) -> Self {
         Self { parts: if batch.is_empty() { Vec::new() } else { vec![batch] } }
     }
 
-    /// The next part to send; never empty.
+    /// Returns the next part to send; it is never empty.
     pub fn next_batch(&mut self) -> Option<Vec<T>> {
         self.parts.pop()
     }
 
-    /// Puts a refused part back as two halves; gives a single item back, for that one is the cause.
+    /// Splits a rejected part into two halves to send; returns a single item, which is the rejected one.
     pub fn split(&mut self, mut part: Vec<T>) -> Option<T> {
         if part.len() <= 1 {
             return part.pop();
@@ -36,30 +36,31 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Sends a batch of `n` in which `bad` are refused; gives the requests, the delivered and refused.
+    /// Sends a batch of `n` items of which `bad` are rejected; returns the number of requests, the
+    /// delivered and the rejected items.
     fn send(n: usize, bad: &[usize]) -> (usize, Vec<usize>, Vec<usize>) {
         let mut bisection = Bisection::new((0..n).collect());
-        let (mut requests, mut delivered, mut refused) = (0, Vec::new(), Vec::new());
+        let (mut requests, mut delivered, mut rejected) = (0, Vec::new(), Vec::new());
         while let Some(part) = bisection.next_batch() {
             requests += 1;
             if part.iter().any(|item| bad.contains(item)) {
-                refused.extend(bisection.split(part));
+                rejected.extend(bisection.split(part));
             } else {
                 delivered.extend(part);
             }
         }
-        (requests, delivered, refused)
+        (requests, delivered, rejected)
     }
 
     proptest! {
         #[test]
-        fn only_the_bad_are_refused_and_the_requests_are_bounded(
+        fn only_the_bad_items_are_rejected_and_the_requests_are_bounded(
             n in 1_usize..1500,
             picks in prop::collection::btree_set(0_usize..1500, 0..6),
         ) {
             let bad: Vec<usize> = picks.into_iter().filter(|pick| *pick < n).collect();
-            let (requests, delivered, refused) = send(n, &bad);
-            prop_assert_eq!(&refused, &bad);
+            let (requests, delivered, rejected) = send(n, &bad);
+            prop_assert_eq!(&rejected, &bad);
             let good: Vec<usize> = (0..n).filter(|item| !bad.contains(item)).collect();
             prop_assert_eq!(delivered, good);
             let steps = usize::try_from(n.next_power_of_two().ilog2()).unwrap();

@@ -1,4 +1,4 @@
-//! Recorded Future's Collective Insights API: what is sent, the client, and what an answer means.
+//! Recorded Future's Collective Insights API: the client, and the meaning of responses.
 
 mod bisection;
 mod outcome;
@@ -17,29 +17,29 @@ use crate::http::{Http, Reply, Request};
 const PATH: &str = "collective-insights/detections";
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
 
-/// What is needed to submit.
+/// The configuration of the client.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// The API's address, without a path.
+pub struct Config {
+    /// The API's base URL, without a path.
     pub base: Url,
     /// The API key.
     pub token: SecretString,
-    /// The organizations that are to see the detections; empty for all of the key's user.
+    /// The organizations that receive the detections; empty for all organizations of the key's user.
     pub organization_ids: Vec<String>,
 }
 
 /// The body of one request.
 #[derive(Debug, Serialize)]
 struct RequestBody<'a> {
-    options: Options,
+    options: RequestOptions,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     organization_ids: &'a [String],
     data: &'a [&'a RawValue],
 }
 
 #[derive(Debug, Serialize)]
-struct Options {
-    /// Always sent: the sources disagree on its default.
+struct RequestOptions {
+    /// Always sent, because the sources disagree on its default.
     debug: bool,
     summary: bool,
 }
@@ -48,31 +48,33 @@ struct Options {
 #[derive(Debug)]
 pub struct Client {
     http: Http,
-    settings: Settings,
+    config: Config,
     url: Url,
     headers: HeaderMap,
     debug: bool,
 }
 
 impl Client {
-    /// A client; with `debug`, Recorded Future validates what is sent and saves nothing.
+    /// Creates a client; with `debug`, Recorded Future validates what is sent but does not store it.
     ///
     /// # Errors
-    /// When the address or the token cannot be part of a request.
-    pub fn new(http: &Http, settings: &Settings, debug: bool) -> Result<Self, Failure> {
-        let url = settings.base.join(PATH).map_err(|error| {
+    /// When the base URL or the API key cannot be part of a request.
+    pub fn new(http: &Http, config: &Config, debug: bool) -> Result<Self, Failure> {
+        let url = config.base.join(PATH).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
-                format!("{} is no usable base URL: {error}", settings.base),
+                format!("{} is not a usable base URL", config.base),
                 "Check --rf-api-url (RF_API_URL).",
             )
+            .with_cause(error)
         })?;
-        let mut token = HeaderValue::try_from(settings.token.expose_secret()).map_err(|_| {
+        let mut token = HeaderValue::try_from(config.token.expose_secret()).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
-                "the Recorded Future API key holds characters that no header can carry",
+                "the Recorded Future API key contains characters that are not allowed in an HTTP header",
                 "Check --rf-api-key (RF_API_KEY) for stray characters such as line breaks.",
             )
+            .with_cause(error)
         })?;
         token.set_sensitive(true);
         let json = HeaderValue::from_static("application/json");
@@ -81,24 +83,27 @@ impl Client {
             (ACCEPT, json),
             (TOKEN_HEADER, token),
         ]);
-        Ok(Self { http: http.clone(), settings: settings.clone(), url, headers, debug })
+        Ok(Self { http: http.clone(), config: config.clone(), url, headers, debug })
     }
 
-    /// Sends one batch and says what became of it.
+    /// Sends one batch and returns its outcome.
     pub async fn submit(&self, items: &[&RawValue]) -> Outcome {
         let body = RequestBody {
-            options: Options { debug: self.debug, summary: true },
-            organization_ids: &self.settings.organization_ids,
+            options: RequestOptions { debug: self.debug, summary: true },
+            organization_ids: &self.config.organization_ids,
             data: items,
         };
         let body = match serde_json::to_vec(&body) {
             Ok(body) => body,
             Err(error) => {
-                return Outcome::Fatal(Failure::new(
-                    FailureKind::Unexpected,
-                    format!("a batch could not be written as JSON: {error}"),
-                    "Report this.",
-                ));
+                return Outcome::Fatal(
+                    Failure::new(
+                        FailureKind::Unexpected,
+                        "a batch could not be serialized as JSON",
+                        "Report this.",
+                    )
+                    .with_cause(error),
+                );
             }
         };
         let request = Request {
@@ -107,10 +112,10 @@ impl Client {
             headers: self.headers.clone(),
             body,
         };
-        match self.http.send(&request, outcome::receipt).await {
-            Ok(Reply::Success(receipt)) => outcome::of_receipt(receipt, self.debug),
-            Ok(Reply::Rejected(response)) => outcome::of_answer(&response, request.host()),
-            Err(trouble) => outcome::of_trouble(trouble),
+        match self.http.send(&request, outcome::parse_receipt).await {
+            Ok(Reply::Success(receipt)) => outcome::from_receipt(receipt, self.debug),
+            Ok(Reply::Rejected(response)) => outcome::from_response(&response, request.host()),
+            Err(error) => outcome::from_http_error(error),
         }
     }
 }

@@ -1,95 +1,92 @@
-//! What an answer of Recorded Future means for the batch it answers.
+//! What Recorded Future's response means for a batch.
 
 use serde::Deserialize;
 
 use crate::failure::{Failure, FailureKind};
 use crate::http::{HttpError, MalformedBody, Response};
-use crate::indicator;
+use crate::indicator::IndicatorType;
 
-/// What became of a batch.
+/// The outcome of submitting a batch.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Accepted, with what was processed of it.
+    /// The batch was accepted.
     Delivered(Receipt),
-    /// A passing trouble that the retries did not outlast: keep the batch for the next run.
+    /// A transient error that outlasted the retries: the batch stays queued for the next run.
     Transient(Failure),
-    /// Something in the batch is refused.
+    /// Something in the batch is not accepted.
     Rejected(Rejection),
-    /// The day's quota is used up: keep everything until tomorrow.
+    /// The daily quota is used up: everything stays queued until tomorrow.
     QuotaExhausted(Failure),
-    /// The run cannot go on: keep everything.
+    /// The run cannot continue: everything stays queued.
     Fatal(Failure),
 }
 
-/// A refusal of a batch for what is in it.
+/// The rejection of a batch because of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The HTTP status.
     pub status: u16,
-    /// Recorded Future's words, with the trace id.
-    pub words: String,
+    /// Status, message and trace id on one line.
+    pub message: String,
 }
 
 impl Rejection {
-    /// Whether the batch was too large rather than wrong.
+    /// Returns whether the batch was too large, rather than invalid.
     #[must_use]
     pub const fn too_large(&self) -> bool {
         self.status == 413
     }
 }
 
-/// What a 200 says.
+/// What a successful response says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The echo of `options.debug`, where there is one.
+    /// `options.debug` of the request, if the response repeats it.
     pub debug: Option<bool>,
-    /// How many of each kind were processed; `None` when the answer does not say.
+    /// The number of processed items by type; `None` if the response has none.
     pub processed: Option<ProcessedCounts>,
 }
 
-/// ProcessedCounts items by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The number of processed items by indicator type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct ProcessedCounts {
-    /// Hashes.
-    pub hash: u64,
-    /// Domains.
-    pub domain: u64,
-    /// Addresses.
-    pub ip: u64,
-    /// URLs.
-    pub url: u64,
+    hash: u64,
+    domain: u64,
+    ip: u64,
+    url: u64,
 }
 
 impl ProcessedCounts {
-    /// The number of one kind.
+    /// Returns the number of items of a type.
     #[must_use]
-    pub const fn of(&self, kind: indicator::IndicatorType) -> u64 {
+    pub const fn of(&self, kind: IndicatorType) -> u64 {
         match kind {
-            indicator::IndicatorType::Hash => self.hash,
-            indicator::IndicatorType::Domain => self.domain,
-            indicator::IndicatorType::Ip => self.ip,
-            indicator::IndicatorType::Url => self.url,
+            IndicatorType::Hash => self.hash,
+            IndicatorType::Domain => self.domain,
+            IndicatorType::Ip => self.ip,
+            IndicatorType::Url => self.url,
         }
     }
 
-    /// Counts one item of a kind.
-    pub fn add(&mut self, kind: indicator::IndicatorType) {
+    /// Counts one item of a type.
+    pub fn add(&mut self, kind: IndicatorType) {
         *match kind {
-            indicator::IndicatorType::Hash => &mut self.hash,
-            indicator::IndicatorType::Domain => &mut self.domain,
-            indicator::IndicatorType::Ip => &mut self.ip,
-            indicator::IndicatorType::Url => &mut self.url,
+            IndicatorType::Hash => &mut self.hash,
+            IndicatorType::Domain => &mut self.domain,
+            IndicatorType::Ip => &mut self.ip,
+            IndicatorType::Url => &mut self.url,
         } += 1;
     }
 }
 
-/// Reads a 2xx response. A JSON object of unknown shape is a receipt that says nothing; anything else is
-/// broken, because a proxy's or login page's 200 is no proof that the batch arrived.
+/// Parses a 2xx response. A JSON object of unknown shape is an empty receipt. Anything else is
+/// malformed: the 200 of a proxy or a login page does not prove that the batch arrived.
 ///
 /// # Errors
 /// When the body is not a JSON object.
-pub(super) fn receipt(response: &Response) -> Result<Receipt, MalformedBody> {
-    // It has no body by definition, and says all the same that the batch was taken.
+pub(super) fn parse_receipt(response: &Response) -> Result<Receipt, MalformedBody> {
+    // 204 has no body by definition, and still means that the batch was accepted.
     if response.status.as_u16() == 204 {
         return Ok(Receipt { debug: None, processed: None });
     }
@@ -99,56 +96,44 @@ pub(super) fn receipt(response: &Response) -> Result<Receipt, MalformedBody> {
     let debug = result.and_then(|result| result.get("debug")).and_then(serde_json::Value::as_bool);
     let processed = result
         .and_then(|result| result.pointer("/summary/processed"))
-        // A list would be read by its places.
+        // serde would deserialize a list by position.
         .filter(|processed| processed.is_object())
-        .and_then(|processed| {
-            #[derive(Deserialize)]
-            struct Counts {
-                #[serde(default)]
-                hash: u64,
-                #[serde(default)]
-                domain: u64,
-                #[serde(default)]
-                ip: u64,
-                #[serde(default)]
-                url: u64,
-            }
-            let Counts { hash, domain, ip, url } = Counts::deserialize(processed).ok()?;
-            Some(ProcessedCounts { hash, domain, ip, url })
-        });
+        .and_then(|processed| ProcessedCounts::deserialize(processed).ok());
     Ok(Receipt { debug, processed })
 }
 
-/// The verdict on a receipt: a run that saves must not be told that nothing was saved, nor the other
-/// way round.
-pub(super) fn of_receipt(receipt: Receipt, debug: bool) -> Outcome {
+/// Returns the outcome for a receipt. A `debug` that differs from the request's is fatal: a live run
+/// would store nothing, or a test would store its items.
+pub(super) fn from_receipt(receipt: Receipt, debug: bool) -> Outcome {
     match receipt.debug {
-        Some(echo) if echo != debug => Outcome::Fatal(
+        Some(other) if other != debug => Outcome::Fatal(
             Failure::new(
                 FailureKind::Unexpected,
-                format!("Recorded Future answered as if debug were {echo}, but {debug} was sent"),
+                format!("Recorded Future responded with debug: {other} to a request with debug: {debug}"),
                 if debug {
-                    "What was meant as a rehearsal may have been saved: tell Recorded Future's support."
+                    "What was meant as a test may have been stored: tell Recorded Future's support."
                 } else {
-                    "Nothing of this batch was saved, and it is kept: tell Recorded Future's support, then run again."
+                    "Nothing of this batch was stored, and it stays queued: tell Recorded Future's support, then run again."
                 },
             )
-            .with_cause("the answer's options.debug differs from the request's"),
+            .with_cause("options.debug of the response differs from that of the request"),
         ),
         _ => Outcome::Delivered(receipt),
     }
 }
 
-/// The verdict on an answer that is not 2xx.
-pub(super) fn of_answer(response: &Response, host: &str) -> Outcome {
-    let message = format!("Recorded Future ({host}) answered {}", response.summary());
+/// Returns the outcome for a response that is not 2xx.
+pub(super) fn from_response(response: &Response, host: &str) -> Outcome {
+    let message = format!("Recorded Future ({host}) responded with {}", response.summary());
     match response.status.as_u16() {
-        status @ (400 | 413 | 422) => Outcome::Rejected(Rejection { status, words: response.summary() }),
+        status @ (400 | 413 | 422) => {
+            Outcome::Rejected(Rejection { status, message: response.summary() })
+        }
         401 => Outcome::Fatal(
             Failure::new(
                 FailureKind::Credentials,
                 message,
-                "Check --rf-api-key (RF_API_KEY): 32 lower-case letters and digits, from Recorded Future > User settings > API access. A key that expired or was regenerated must be replaced here.",
+                "Check --rf-api-key (RF_API_KEY): 32 lower-case letters and digits, from Recorded Future > User settings > API access. Replace a key that expired or was regenerated.",
             )
             .with_cause("the API key is wrong or no longer valid"),
         ),
@@ -160,9 +145,13 @@ pub(super) fn of_answer(response: &Response, host: &str) -> Outcome {
             )
             .with_cause("the API key lacks the Collective Insights permission"),
         ),
-        429 if says_quota(response) => Outcome::QuotaExhausted(
-            Failure::new(FailureKind::Temporary, message, "Nothing needs to be done: what waits is sent by the next run after midnight UTC.")
-                .with_cause("the day's quota of submissions is used up"),
+        429 if is_daily_quota(response) => Outcome::QuotaExhausted(
+            Failure::new(
+                FailureKind::Temporary,
+                message,
+                "Nothing has to be done: the first run after midnight UTC sends the queued indicators.",
+            )
+            .with_cause("the daily quota of submissions is used up"),
         ),
         429 | 500..=599 => Outcome::Transient(Failure::new(
             FailureKind::Temporary,
@@ -170,24 +159,32 @@ pub(super) fn of_answer(response: &Response, host: &str) -> Outcome {
             "Run again later. Recorded Future's support asks for the trace id.",
         )),
         300..=399 => Outcome::Fatal(
-            Failure::new(FailureKind::Configuration, message, "Check --rf-api-url (RF_API_URL): it should be https://api.recordedfuture.com.")
-                .with_cause("redirects are not followed, since they would carry the API key along"),
+            Failure::new(
+                FailureKind::Configuration,
+                message,
+                "Check --rf-api-url (RF_API_URL): it should be https://api.recordedfuture.com.",
+            )
+            .with_cause("redirects are not followed, because they would send the API key to another address"),
         ),
         404 => Outcome::Fatal(
-            Failure::new(FailureKind::Configuration, message, "Check --rf-api-url (RF_API_URL): it should be https://api.recordedfuture.com, without a path.")
-                .with_cause("there is no Collective Insights API at this address"),
+            Failure::new(
+                FailureKind::Configuration,
+                message,
+                "Check --rf-api-url (RF_API_URL): it should be https://api.recordedfuture.com, without a path.",
+            )
+            .with_cause("there is no Collective Insights API at this address"),
         ),
         _ => Outcome::Fatal(Failure::new(
             FailureKind::Unexpected,
             message,
-            "Run again with --debug and show the log to whoever maintains this tool; Recorded Future's support asks for the trace id.",
+            "Run again with --debug and report this together with the log; Recorded Future's support asks for the trace id.",
         )),
     }
 }
 
-/// The verdict where no usable answer came.
-pub(super) fn of_trouble(trouble: HttpError) -> Outcome {
-    let mut failure = Failure::from(trouble);
+/// Returns the outcome if there was no usable response.
+pub(super) fn from_http_error(error: HttpError) -> Outcome {
+    let mut failure = Failure::from(error);
     failure.message = format!("Recorded Future: {}", failure.message);
     match failure.kind {
         FailureKind::Temporary => Outcome::Transient(failure),
@@ -195,9 +192,10 @@ pub(super) fn of_trouble(trouble: HttpError) -> Outcome {
     }
 }
 
-/// Whether a 429 is about the day, not the moment.
-fn says_quota(response: &Response) -> bool {
-    let words = response.error_message().unwrap_or_default().to_ascii_lowercase();
-    words.contains("quota")
-        || (words.contains("limit") && (words.contains("day") || words.contains("daily")))
+/// Returns whether a 429 is about the day's quota. Only the service's message tells it from the rate
+/// limit.
+fn is_daily_quota(response: &Response) -> bool {
+    let message = response.error_message().unwrap_or_default().to_ascii_lowercase();
+    message.contains("quota")
+        || (message.contains("limit") && (message.contains("day") || message.contains("daily")))
 }

@@ -176,12 +176,12 @@ fn debug_beats_a_coarser_log_level() {
 #[test]
 fn an_echo_of_the_other_mode_is_an_error() {
     for (flag, words) in
-        [("", "Nothing of this batch was saved"), ("--debug", "may have been saved")]
+        [("", "Nothing of this batch was stored"), ("--debug", "may have been stored")]
     {
         let stage = Stage::new(two());
         stage.sandbox.always(Service::RecordedFuture, Some(Fault::WrongDebugEcho));
         let ran = stage.run(&format!("crowdstrike --json {flag}")).ended(1);
-        ran.says(&["as if debug were", words]);
+        ran.says(&["responded with debug: ", words]);
         ran.adds_up();
         assert_eq!((ran.count("processed"), ran.count("waiting")), (0, 2));
         assert_eq!(ran.json()["error"]["kind"], "unexpected");
