@@ -188,8 +188,8 @@ impl Run<'_> {
         self.report.progress.set(Work::Sending {
             batches: self.delivery.batches,
             sent: self.report.counts.submitted,
-            refused: self.report.counts.quarantined,
-            all: self.delivery.total,
+            rejected: self.report.counts.quarantined,
+            total: self.delivery.total,
         });
     }
 

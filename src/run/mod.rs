@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Failure> {
         let exclusions = Arc::new(read_exclusions(settings)?);
         let http = Http::new(&settings.network, clock, settings.deadline, shutdown)?;
-        progress.follow(http.waits());
+        progress.watch(http.waits());
         let debug = settings.mode == Mode::Debug;
         let client = Client::new(&http, &settings.recorded_future, debug)?;
         let now = clock.now_to_the_millisecond();

@@ -33,16 +33,15 @@ fn one() -> Stage {
     Stage::falcon(&[falcon("f1", "hash_sha256", &sha256(1))])
 }
 
-/// The numbers of the log's INFO lines of this form: `read 1000 of 2500 alerts`.
-fn heartbeats(log: &str, verb: &str, noun: &str) -> Vec<(u64, u64)> {
+/// The numbers of the log's INFO lines of this form: `reading alerts alerts=1000 total=2500`.
+fn heartbeats(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
+    let number = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!(" {name}="))?;
+        rest.split(' ').next()?.parse().ok()
+    };
     log.lines()
-        .filter(|line| line.contains(" INFO "))
-        .filter_map(|line| {
-            let (_, words) = line.split_once(&format!(" {verb} "))?;
-            let (numbers, _) = words.split_once(&format!(" {noun}"))?;
-            let (done, all) = numbers.split_once(" of ")?;
-            Some((done.parse().ok()?, all.parse().ok()?))
-        })
+        .filter(|line| line.contains(" INFO ") && line.contains(message))
+        .filter_map(|line| Some((number(line, done)?, number(line, "total")?)))
         .collect()
 }
 
@@ -72,11 +71,11 @@ fn without_a_terminal_the_log_alone_says_how_far_it_is() {
     assert!(ran.stdout.starts_with("CrowdStrike Falcon, "), "{ran:?}");
     assert!(!ran.stdout.contains('\x1b'));
     let log = stage.log();
-    for (verb, noun) in [("read", "alerts"), ("sent", "submissions")] {
-        let told = heartbeats(&log, verb, noun);
-        assert!(told.contains(&(1000, 2500)), "{verb}: {log}");
-        assert!(told.contains(&(2000, 2500)), "{verb}: {log}");
-        assert!(told.is_sorted(), "{verb}: {log}");
+    for (message, done) in [("reading alerts", "alerts"), ("sending indicators", "sent")] {
+        let told = heartbeats(&log, message, done);
+        assert!(told.contains(&(1000, 2500)), "{message}: {log}");
+        assert!(told.contains(&(2000, 2500)), "{message}: {log}");
+        assert!(told.is_sorted(), "{message}: {log}");
     }
 }
 
@@ -103,7 +102,7 @@ fn pages_read_side_by_side_are_one_number() {
         let log = format!("{source}.log");
         stage.run(&format!("{source} -n --log-file {log}")).ended(0);
         let log = std::fs::read_to_string(stage.path(&log)).unwrap();
-        let told = heartbeats(&log, "read", "alerts");
+        let told = heartbeats(&log, "reading alerts", "alerts");
         assert!(told.iter().all(|(_, all)| *all == 4000), "{source}: {log}");
         assert!(told.contains(&(1000, 4000)), "{source}: {log}");
         assert!(told.is_sorted(), "{source}: {log}");
@@ -120,8 +119,8 @@ fn a_short_run_logs_no_line_a_page() {
     );
     ran.ended(0);
     let log = stage.log();
-    assert_eq!(heartbeats(&log, "read", "alerts"), []);
-    assert_eq!(heartbeats(&log, "sent", "submissions"), []);
+    assert_eq!(heartbeats(&log, "reading alerts", "alerts"), []);
+    assert_eq!(heartbeats(&log, "sending indicators", "sent"), []);
     let pages = [" DEBUG ", " fetched ", " of 2500 alerts"];
     let pages = |line: &&str| pages.iter().all(|part| line.contains(part));
     assert_eq!(log.lines().filter(pages).count(), 3, "{log}");
@@ -136,8 +135,10 @@ fn the_log_says_who_is_waited_for() {
     }
     assert_eq!(stage.run("crowdstrike").ended(0).stderr, "");
     let log = stage.log();
-    assert!(log.contains(" read 0 alerts; waiting 1 s for 127.0.0.1"), "{log}");
-    assert!(log.contains(" sent 0 of 1 submissions; waiting 1 s for 127.0.0.1"), "{log}");
+    let waiting = "waiting_for=127.0.0.1 wait_seconds=1";
+    assert!(log.contains(&format!(" reading alerts pages=0 alerts=0 {waiting}")), "{log}");
+    let sending = "sending indicators batches=0 sent=0 rejected=0 total=1";
+    assert!(log.contains(&format!(" {sending} {waiting}")), "{log}");
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn a_wait_is_counted_down_with_its_host_and_without_the_services_words() {
     let shown = ran.ended(0).stdout;
     for picture in [
         "Waiting 1 s for 127.0.0.1; read 0 alerts",
-        "Waiting 1 s for 127.0.0.1; sent 0 of 1 submissions",
+        "Waiting 1 s for 127.0.0.1; sent 0 of 1 indicators",
     ] {
         assert!(shown.contains(picture), "no {picture:?} in {shown:?}");
     }
