@@ -155,7 +155,7 @@ impl Http {
     ) -> Result<Self, Failure> {
         let (proxies, proxy) = Proxies::from_environment()?;
         let (tls, certificates) = options.tls()?;
-        tracing::debug!("trusting: {certificates}");
+        tracing::debug!(certificates, "trusted certificates");
         if let Some(proxy) = proxy {
             tracing::info!("using {proxy}");
         }
@@ -286,12 +286,15 @@ impl Http {
             }
             let wait = requested_wait.unwrap_or_else(|| retry::backoff(attempt));
             tracing::warn!(
-                "{}: {error}; try {} of {MAX_ATTEMPTS} in {:.1} s",
-                request.host(),
-                attempt + 1,
-                wait.as_secs_f64()
+                host = request.host(),
+                status = error.status(),
+                reason = %error,
+                attempt,
+                max_attempts = self.max_attempts,
+                retry_in_ms = millis(wait),
+                "request failed, retrying"
             );
-            if error.is_rate_limit() {
+            if error.status() == Some(429) {
                 permit.on_rate_limited(self.clock.scaled(wait));
             }
             drop(permit);
@@ -336,18 +339,22 @@ impl Http {
 
     /// Logs one attempt at debug level: never a body, never a header that may contain a secret.
     fn log(request: &Request, attempt: u32, took: Duration, result: &Result<Response, HttpError>) {
-        let (method, url, took) = (&request.method, &request.url, took.as_millis());
+        let (method, url, ms) = (request.method.as_str(), request.url.as_str(), millis(took));
         match result {
             Ok(response) => tracing::debug!(
-                "{method} {url} -> {} in {took} ms, {} bytes, try {attempt}, trace {}, rate limit left {}",
-                response.status.as_u16(),
-                response.body.len(),
-                response.trace_id().unwrap_or_else(|| "none".into()),
-                response.header("x-ratelimit-remaining").unwrap_or("not told"),
+                method,
+                url,
+                status = response.status.as_u16(),
+                ms,
+                bytes = response.body.len(),
+                attempt,
+                trace_id = response.trace_id(),
+                rate_limit_remaining = rate_limit_remaining(response),
+                "request finished"
             ),
             Err(error) => {
                 let error = error_chain(error);
-                tracing::debug!("{method} {url} -> {error} after {took} ms, try {attempt}");
+                tracing::debug!(method, url, ms, attempt, error, "request failed");
             }
         }
     }
@@ -404,6 +411,10 @@ impl Http {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn rate_limit_remaining(response: &Response) -> Option<u64> {
     response.header("x-ratelimit-remaining").and_then(|remaining| remaining.parse().ok())
 }
@@ -415,8 +426,11 @@ enum AttemptError {
 }
 
 impl AttemptError {
-    fn is_rate_limit(&self) -> bool {
-        matches!(self, Self::Status(response) if response.status == StatusCode::TOO_MANY_REQUESTS)
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(response) => Some(response.status.as_u16()),
+            Self::Http(_) => None,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The log file: appended to, bounded in size, rotated by the run that holds the lock.
+//! The log file: appended to, limited in size, rotated by the run that holds the lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,39 +7,39 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Whether this process may rotate: two that did so at once would tear each other's files away.
+/// Whether this process may rotate: two that rotate at once would rename each other's files.
 static ROTATION_ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// This process holds the run's lock from now on and may rotate its log.
+/// Allows this process to rotate its log, because it holds the run's lock.
 pub fn enable_rotation() {
     ROTATION_ENABLED.store(true, Ordering::Relaxed);
 }
 
-/// Opens a log file for appending, made with mode 0600 where it is not there.
+/// Opens a log file for appending; a new one is created with mode 0600.
 ///
 /// # Errors
-/// The system's.
+/// When the system does not allow it.
 pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-/// A log file with its limits.
+/// An open log file and its limits.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    /// Bytes, beyond which it is rotated.
+    /// The size from which it is rotated, in bytes.
     max_size: u64,
     /// How many rotated files are kept.
     keep: u8,
-    state: Mutex<State>,
+    state: Mutex<OpenFile>,
 }
 
 #[derive(Debug)]
-struct State {
+struct OpenFile {
     file: File,
     size: u64,
-    /// Rotating failed once; it is not tried again in this run.
-    stuck: bool,
+    /// Rotation is not tried again in this run.
+    rotation_failed: bool,
 }
 
 impl LogFile {
@@ -47,23 +47,23 @@ impl LogFile {
     pub fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
         let file = open(path)?;
         let size = file.metadata()?.len();
-        let state = Mutex::new(State { file, size, stuck: false });
+        let state = Mutex::new(OpenFile { file, size, rotation_failed: false });
         Ok(Self { path: path.to_owned(), max_size, keep, state })
     }
 
-    /// Writes one line in one write, so that lines of concurrent writers do not mix.
+    /// Writes a line with one system call, so that the lines of concurrent processes do not mix.
     pub fn write(&self, line: &str) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         let too_large = state.size > 0 && state.size.saturating_add(length) > self.max_size;
-        if too_large && !state.stuck && ROTATION_ENABLED.load(Ordering::Relaxed) {
-            // A log that cannot be rotated grows; it is not worth ending a run for.
+        if too_large && !state.rotation_failed && ROTATION_ENABLED.load(Ordering::Relaxed) {
+            // A log that cannot be rotated grows, which is better than to end the run.
             match self.rotate(&state.file) {
                 Ok(file) => {
                     state.size = file.metadata()?.len();
                     state.file = file;
                 }
-                Err(_) => state.stuck = true,
+                Err(_) => state.rotation_failed = true,
             }
         }
         state.file.write_all(line.as_bytes())?;
@@ -71,10 +71,10 @@ impl LogFile {
         Ok(())
     }
 
-    /// Moves each kept file one number up and begins a new one.
+    /// Increments the number of each rotated file and opens a new file.
     fn rotate(&self, current: &File) -> io::Result<File> {
-        // Another process, or a person, moved the file away already: that was the rotation.
-        if !self.is_ours(current)? {
+        // Another process or a person has already moved the file away.
+        if !self.is_same_file(current)? {
             return open(&self.path);
         }
         for number in (1..self.keep).rev() {
@@ -84,10 +84,10 @@ impl LogFile {
         open(&self.path)
     }
 
-    fn is_ours(&self, current: &File) -> io::Result<bool> {
-        let ours = current.metadata()?;
+    fn is_same_file(&self, current: &File) -> io::Result<bool> {
+        let current = current.metadata()?;
         match std::fs::metadata(&self.path) {
-            Ok(named) => Ok(named.dev() == ours.dev() && named.ino() == ours.ino()),
+            Ok(named) => Ok(named.dev() == current.dev() && named.ino() == current.ino()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -100,7 +100,7 @@ impl LogFile {
     }
 }
 
-/// Renames a file where it is there, over what has the new name.
+/// Renames a file if it exists, and replaces the target.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_keeps_as_many_as_asked_and_loses_no_line_between_them() {
+    fn the_given_number_of_files_is_kept_and_no_line_is_lost_between_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         enable_rotation();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_moved_away_is_not_moved_again() {
+    fn a_file_that_was_moved_away_is_not_rotated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         enable_rotation();

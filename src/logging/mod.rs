@@ -1,85 +1,73 @@
-//! The log: one line an event, UTC, the run's id on every line, free of secrets and control characters.
+//! The log: one event per line, in UTC, with the run's id, and without secrets and control characters.
 //!
-//! Only this program's own events are written. The libraries below it log headers and bodies at their
-//! finer levels, which is no place for other people's secrets.
+//! Only this program's own events are logged: libraries log headers and bodies at their finer levels,
+//! which may contain secrets.
 
+mod fields;
 mod file;
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::SecondsFormat;
-use serde_json::json;
-use tracing::field::{Field, Visit};
+use serde_json::{Map, Value};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-pub use self::file::{enable_rotation, open};
-
+use self::fields::Fields;
 use self::file::LogFile;
+pub use self::file::{enable_rotation, open};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::redact;
+use crate::report::progress;
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Time, level, run id and message, for people.
+    /// Time, level, run id, message and fields, for people.
     Text,
     /// A JSON object with the same, for machines.
     Json,
 }
 
-/// Where the log goes and how much of it.
+/// Where the log goes, and how much of it.
 #[derive(Debug, Clone)]
 pub struct LogSettings<'a> {
-    /// The file; made with mode 0600 where it is not there, else appended to. `None` for no file.
+    /// The file: created with mode 0600, or appended to. `None` for no file.
     pub file: Option<&'a Path>,
-    /// Bytes, beyond which the file is rotated.
+    /// The size from which the file is rotated, in bytes.
     pub max_size: u64,
     /// How many rotated files are kept.
     pub keep: u8,
-    /// How a line looks.
+    /// The format of a line.
     pub format: Format,
-    /// The finest level that is written.
+    /// The finest level that is logged.
     pub level: Level,
     /// Whether the lines also go to stderr.
     pub to_stderr: bool,
 }
 
-/// Opens the log for this process.
+/// Opens the log of this process.
 ///
 /// # Errors
 /// When the file cannot be opened for writing.
 pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let open = |path: &Path| {
-        LogFile::new(path, settings.max_size, settings.keep)
-            .map_err(|error| unwritable(path, &error))
-    };
-    let log = Log {
-        file: settings.file.map(open).transpose()?,
-        format: settings.format,
-        level: settings.level,
-        to_stderr: settings.to_stderr,
-        run_id: run_id.to_owned(),
-        clock,
-        failure_reported: AtomicBool::new(false),
-    };
-    // A second start in one process can only be a test's; the first log stays.
+    let log = Log::new(settings, run_id, clock)?;
+    // This fails in a test that starts a second log in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
     Ok(())
 }
 
-/// The failure of a log file that cannot be opened.
+/// Returns the failure for a log file that cannot be opened.
 #[must_use]
-pub fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+pub fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Configuration,
-        format!("the log file {} cannot be written: {error}", path.display()),
-        "Run in a folder you may write to, or name another file with --log-file.",
+        format!("the log file {} cannot be written", path.display()),
+        "Run in a folder that you may write to, or name another file with --log-file.",
     )
+    .with_cause(error)
 }
 
 struct Log {
@@ -98,26 +86,44 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = Text::default();
-        event.record(&mut text);
-        let line = self.line(*event.metadata().level(), &redact::sanitize(&text.0));
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let line = self.line(*event.metadata().level(), fields);
         if self.to_stderr {
-            // Nothing can be said about a stderr that takes nothing.
+            // An error of stderr cannot be reported anywhere.
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
         if let Some(Err(error)) = self.file.as_ref().map(|file| file.write(&line))
             && !self.failure_reported.swap(true, Ordering::Relaxed)
         {
-            let _ = writeln!(
-                std::io::stderr(),
-                "the log cannot be written ({error}); the run goes on without it"
-            );
+            progress::suspend(|| {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "the log cannot be written ({error}); the run continues without it"
+                );
+            });
         }
     }
 }
 
 impl Log {
-    fn line(&self, level: Level, message: &str) -> String {
+    fn new(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<Self, Failure> {
+        let open = |path: &Path| {
+            LogFile::new(path, settings.max_size, settings.keep)
+                .map_err(|error| unwritable(path, error))
+        };
+        Ok(Self {
+            file: settings.file.map(open).transpose()?,
+            format: settings.format,
+            level: settings.level,
+            to_stderr: settings.to_stderr,
+            run_id: run_id.to_owned(),
+            clock,
+            failure_reported: AtomicBool::new(false),
+        })
+    }
+
+    fn line(&self, level: Level, fields: Fields) -> String {
         let time = self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let level = match level {
             Level::WARN => "WARNING",
@@ -126,27 +132,98 @@ impl Log {
             _ => "DEBUG",
         };
         match self.format {
-            Format::Text => format!("{time} {level:<7} run={} {message}\n", self.run_id),
+            Format::Text => format!("{time} {level:<7} run={} {}\n", self.run_id, fields.to_text()),
             Format::Json => {
-                let line =
-                    json!({"time": time, "level": level, "run": self.run_id, "message": message});
-                format!("{line}\n")
+                let mut object = Map::new();
+                fields.add_to(&mut object);
+                // Last, so that no field replaces them.
+                object.insert("time".into(), time.into());
+                object.insert("level".into(), level.into());
+                object.insert("run".into(), self.run_id.as_str().into());
+                format!("{}\n", Value::Object(object))
             }
         }
     }
 }
 
-/// An event's message and fields as text.
-#[derive(Default)]
-struct Text(String);
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+    use serde_json::json;
 
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // Writing to a String cannot fail.
-        let _ = if field.name() == "message" {
-            write!(self.0, "{value:?}")
-        } else {
-            write!(self.0, " {}={value:?}", field.name())
+    use super::*;
+    use crate::redact;
+
+    /// Returns the log of `events` in a format, without the times.
+    fn log_of(format: Format, events: impl FnOnce()) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let settings = LogSettings {
+            file: Some(&path),
+            max_size: u64::MAX,
+            keep: 1,
+            format,
+            level: Level::DEBUG,
+            to_stderr: false,
         };
+        let log = Log::new(&settings, "0123456789ab", Clock::without_waits()).unwrap();
+        let subscriber = tracing_subscriber::registry().with(log);
+        tracing::subscriber::with_default(subscriber, events);
+        std::fs::read_to_string(&path).unwrap()
+    }
+
+    fn events() {
+        let trace_id: Option<&str> = None;
+        tracing::debug!(status = 200_u16, ok = true, offset = -3, url = "/a b", trace_id, "sent");
+        tracing::warn!(reason = %"say \"no\"\n", "two {}", "words");
+        tracing::trace!("not logged");
+    }
+
+    #[test]
+    fn text_lines_have_a_message_and_fields() {
+        let log = log_of(Format::Text, events);
+        let lines: Vec<&str> = log.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"DEBUG   run=0123456789ab sent status=200 ok=true offset=-3 url="/a b""#,
+                r#"WARNING run=0123456789ab two words reason="say \"no\"\\u{a}""#,
+            ]
+        );
+    }
+
+    #[test]
+    fn json_lines_have_typed_fields() {
+        let log = log_of(Format::Json, events);
+        let lines: Vec<Value> = log
+            .lines()
+            .map(|line| {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                assert!(line["time"].take().is_string());
+                line
+            })
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                json!({"time": null, "level": "DEBUG", "run": "0123456789ab", "message": "sent",
+                    "status": 200, "ok": true, "offset": -3, "url": "/a b"}),
+                json!({"time": null, "level": "WARNING", "run": "0123456789ab",
+                    "message": "two words", "reason": "say \"no\"\\u{a}"}),
+            ]
+        );
+    }
+
+    #[test]
+    fn secrets_are_masked_in_messages_and_fields() {
+        const SECRET: &str = "logged\"s3cret\\";
+        redact::register_secret(&SecretString::from(SECRET));
+        for format in [Format::Text, Format::Json] {
+            let log = log_of(format, || {
+                tracing::info!(text = SECRET, debug = ?SECRET, shown = %SECRET, "it is {SECRET}");
+            });
+            assert!(!log.contains("s3cret"), "{log}");
+            assert_eq!(log.matches("[secret]").count(), 4, "{log}");
+        }
     }
 }

@@ -114,6 +114,9 @@ pub fn print(report: &Report, output: Output) -> ExitCode {
     for line in summary.lines() {
         tracing::info!("{line}");
     }
+    if report.window.is_some() {
+        log_counts(report);
+    }
     if !report.counts.add_up() {
         tracing::error!(counts = ?report.counts, "the counts of this run do not add up");
     }
@@ -137,12 +140,39 @@ pub fn print_failure(failure: &Failure) -> ExitCode {
     failure.exit_code()
 }
 
-/// Logs a failure; every link in its chain of causes at debug level.
+/// Logs a failure, and at debug level every link in its chain of causes.
 fn log_failure(failure: &Failure) {
-    tracing::error!("{failure}; help: {}", failure.help);
-    for cause in failure.cause_chain() {
-        tracing::debug!("caused by: {cause}");
+    let (kind, exit_code) = (failure.kind.name(), failure.kind.exit_code());
+    tracing::error!(kind, exit_code, help = failure.help, "{failure}");
+    for (depth, cause) in failure.cause_chain().into_iter().enumerate() {
+        tracing::debug!(depth, cause, "caused by");
     }
+}
+
+/// Logs what the summary says as fields.
+fn log_counts(report: &Report) {
+    let (counts, tally) = (&report.counts, &report.counts.tally);
+    tracing::info!(
+        exit_code = report.exit_code(),
+        alerts_fetched = tally.alerts_fetched,
+        alerts_below_threshold = tally.alerts_below_threshold,
+        alerts_unreadable = tally.alerts_unreadable,
+        alerts_without_indicator = tally.alerts_without_indicator,
+        carried_in = counts.carried_in,
+        indicators_found = tally.indicators_found,
+        indicators_unsupported = tally.indicators_unsupported,
+        indicators_invalid = tally.indicators_invalid,
+        indicators_private = tally.indicators_private,
+        indicators_excluded = tally.indicators_excluded,
+        indicators_repeated = tally.indicators_repeated,
+        already_delivered = tally.already_delivered,
+        submitted = counts.submitted,
+        processed = counts.processed,
+        unprocessed = counts.unprocessed,
+        quarantined = counts.quarantined,
+        waiting = counts.waiting,
+        "run finished"
+    );
 }
 
 /// Writes to stdout. A reader that closed the pipe (`| head`) is not an error.

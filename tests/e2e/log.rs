@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use sandbox::{Fault, Service};
+use serde_json::{Value, json};
+
 use crate::support::Stage;
 use crate::support::failing::world;
 
@@ -73,5 +76,58 @@ fn a_json_log_is_one_object_a_line() {
         for key in ["time", "level", "run", "message"] {
             assert!(line[key].is_string(), "{line}");
         }
+    }
+}
+
+#[test]
+fn a_json_log_has_numbers_as_numbers() {
+    let stage = Stage::new(world());
+    let limited = Fault::status(429, r#"{"message": "slow \"down\""}"#);
+    stage.sandbox.script(Service::FalconAlerts, vec![limited]);
+    stage.run("crowdstrike --log-format json -l debug").ended(0);
+    let log = stage.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let with = |message: &str| {
+        let found = lines.iter().filter(|line| line["message"] == message);
+        found.cloned().collect::<Vec<Value>>()
+    };
+    let finished = with("request finished");
+    assert_eq!(finished.len(), 4, "{log}");
+    for request in &finished {
+        assert!(request["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{request}");
+        assert_eq!(request["method"], "POST");
+        assert!(["status", "ms", "bytes", "attempt"].iter().all(|key| request[key].is_u64()));
+    }
+    let statuses: Vec<&Value> = finished.iter().map(|request| &request["status"]).collect();
+    assert_eq!(statuses, [201, 429, 200, 200]);
+    assert!(finished[0]["trace_id"].is_string() && finished[2]["rate_limit_remaining"].is_u64());
+    let retries = with("request failed, retrying");
+    assert_eq!(retries.len(), 1, "{log}");
+    let retry = &retries[0];
+    assert_eq!(
+        (&retry["status"], &retry["attempt"], &retry["max_attempts"]),
+        (&json!(429), &json!(1), &json!(5))
+    );
+    assert!(retry["reason"].as_str().unwrap().contains(r#"429 "slow "down"""#), "{retry}");
+    assert!(retry["retry_in_ms"].is_u64() && retry["host"] == "127.0.0.1", "{retry}");
+    let ended = &with("run finished")[0];
+    assert_eq!((&ended["exit_code"], &ended["submitted"]), (&json!(0), &json!(1)));
+}
+
+#[test]
+fn an_error_is_logged_with_every_cause() {
+    let stage = Stage::new(world());
+    stage.sandbox.pause_listening();
+    stage.run("crowdstrike --log-format json -l debug").ended(5);
+    let log = stage.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let error = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert_eq!((&error["kind"], &error["exit_code"]), (&json!("temporary"), &json!(5)));
+    assert!(error["help"].as_str().unwrap().contains("HTTPS_PROXY"), "{error}");
+    let causes: Vec<&Value> = lines.iter().filter(|line| line["message"] == "caused by").collect();
+    assert!(causes.len() > 1, "{log}");
+    for (depth, line) in causes.iter().enumerate() {
+        assert_eq!(line["depth"], depth, "{line}");
+        assert!(line["cause"].is_string(), "{line}");
     }
 }
