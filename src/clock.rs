@@ -10,7 +10,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 /// Returns the time in UTC, and scales the waits between attempts.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     started_at: DateTime<Utc>,
     started: Instant,
     wait_divisor: u32,
@@ -19,7 +19,7 @@ pub struct Clock {
 impl Clock {
     /// Creates the system clock, or a test's (see the module documentation).
     #[must_use]
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let variable =
             |name: &str| cfg!(debug_assertions).then(|| std::env::var(name).ok()).flatten();
         let started_at = variable("COLLECTIVE_INSIGHTS_TEST_NOW")
@@ -48,7 +48,7 @@ impl Clock {
 
     /// Returns the current time, in UTC.
     #[must_use]
-    pub fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         TimeDelta::from_std(self.started.elapsed())
             .ok()
             .and_then(|elapsed| self.started_at.checked_add_signed(elapsed))
@@ -57,14 +57,14 @@ impl Clock {
 
     /// Returns the current time truncated to milliseconds, the precision of requested windows.
     #[must_use]
-    pub fn now_to_the_millisecond(&self) -> DateTime<Utc> {
+    pub(crate) fn now_to_the_millisecond(&self) -> DateTime<Utc> {
         let now = self.now();
         now.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(now)
     }
 
     /// Returns how long to sleep for a wait of this length.
     #[must_use]
-    pub fn scaled(&self, wait: Duration) -> Duration {
+    pub(crate) fn scaled(&self, wait: Duration) -> Duration {
         wait / self.wait_divisor
     }
 }

@@ -17,7 +17,7 @@ const MASK: &str = "[secret]";
 const SHORTEST_SECRET: usize = 6;
 
 /// Registers a secret, which is masked from now on.
-pub fn register_secret(secret: &SecretString) {
+pub(crate) fn register_secret(secret: &SecretString) {
     let plain = secret.expose_secret().trim();
     if plain.len() < SHORTEST_SECRET {
         return;
@@ -37,7 +37,7 @@ pub fn register_secret(secret: &SecretString) {
 
 /// Masks secrets and escapes control characters: the result is safe to print on one line.
 #[must_use]
-pub fn sanitize(text: &str) -> String {
+pub(crate) fn sanitize(text: &str) -> String {
     let masked = mask_secrets(text);
     escape(&masked, |escaped, char| {
         // Writing to a String cannot fail.
@@ -49,7 +49,7 @@ pub fn sanitize(text: &str) -> String {
 /// Does the same as [`sanitize`] to a JSON document, with JSON's own escapes: it stays the same
 /// document, apart from the secrets.
 #[must_use]
-pub fn sanitize_json(json: &str) -> String {
+pub(crate) fn sanitize_json(json: &str) -> String {
     let masked = mask_secrets(json);
     escape(&masked, |escaped, char| {
         let mut units = [0; 2];
@@ -63,7 +63,7 @@ pub fn sanitize_json(json: &str) -> String {
 
 /// Masks secrets. Needed before a text is truncated: part of a secret would not be recognized.
 #[must_use]
-pub fn mask_secrets(text: &str) -> Cow<'_, str> {
+pub(crate) fn mask_secrets(text: &str) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     secrets.iter().fold(Cow::Borrowed(text), |text, secret| {
         if text.contains(secret.expose_secret()) {

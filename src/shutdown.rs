@@ -12,28 +12,28 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// A handle that reports whether a signal requested shutdown.
 #[derive(Debug, Clone)]
-pub struct Shutdown(watch::Receiver<Option<Signal>>);
+pub(crate) struct Shutdown(watch::Receiver<Option<Signal>>);
 
 impl Shutdown {
     /// Creates a handle and the sender that requests shutdown.
     #[must_use]
-    pub fn new() -> (watch::Sender<Option<Signal>>, Self) {
+    pub(crate) fn new() -> (watch::Sender<Option<Signal>>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
     /// Waits for a signal; forever if the sender is gone.
-    pub async fn requested(&self) -> Signal {
+    pub(crate) async fn requested(&self) -> Signal {
         let mut receiver = self.0.clone();
-        let received = receiver.wait_for(Option::is_some).await.map(|signal| *signal);
-        match received {
+        let signal = receiver.wait_for(Option::is_some).await.map(|signal| *signal);
+        match signal {
             Ok(Some(signal)) => signal,
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
     /// Waits for a signal, and then for the grace period of a request in flight.
-    pub async fn grace_expired(&self) -> Signal {
+    pub(crate) async fn grace_expired(&self) -> Signal {
         let signal = self.requested().await;
         tokio::time::sleep(GRACE).await;
         signal
@@ -44,7 +44,7 @@ impl Shutdown {
 ///
 /// # Errors
 /// When the runtime or the signal handlers cannot be set up.
-pub fn block_on<T>(work: impl AsyncFnOnce(Shutdown) -> T) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(work: impl AsyncFnOnce(Shutdown) -> T) -> Result<T, Failure> {
     let unavailable = |error: std::io::Error| {
         Failure::new(
             FailureKind::Unexpected,

@@ -24,7 +24,7 @@ pub(super) struct BodyBuffers {
 
 /// A response body, decompressed. It occupies a slot of the pool until it is dropped.
 #[derive(Default)]
-pub struct Body {
+pub(crate) struct Body {
     bytes: Vec<u8>,
     slot: Option<Slot>,
 }

@@ -26,12 +26,12 @@ use reqwest::{Method, StatusCode, Url, redirect};
 
 use self::buffers::BodyBuffers;
 use self::concurrency::{ConcurrencyLimit, Permit};
-pub use self::error::HttpError;
+pub(crate) use self::error::HttpError;
 use self::proxy::Proxies;
-pub use self::proxy::register_proxy_passwords;
-pub use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
+pub(crate) use self::proxy::register_proxy_passwords;
+pub(crate) use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
 use self::retry::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
-pub use self::waits::PendingWaits;
+pub(crate) use self::waits::PendingWaits;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, error_chain};
 use crate::shutdown::Shutdown;
@@ -43,7 +43,7 @@ const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
 
 /// Network settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkOptions {
+pub(crate) struct NetworkOptions {
     /// A PEM file of certificates to trust in addition to the system's.
     pub ca_cert: Option<PathBuf>,
     /// The time limit for a connection, TLS included.
@@ -57,7 +57,7 @@ impl NetworkOptions {
     ///
     /// # Errors
     /// When certificates cannot be loaded, or the environment's proxy is invalid.
-    pub fn describe(&self) -> Result<String, Failure> {
+    pub(crate) fn describe(&self) -> Result<String, Failure> {
         let (_, proxy) = Proxies::from_environment()?;
         let (_, certificates) = self.tls()?;
         let proxy = proxy.as_deref().unwrap_or("no proxy");
@@ -90,7 +90,7 @@ fn setup_failed() -> Failure {
 
 /// One request, which can be sent any number of times.
 #[derive(Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// The method.
     pub method: Method,
     /// The URL.
@@ -111,14 +111,14 @@ impl fmt::Debug for Request {
 impl Request {
     /// Returns the service's host, for messages.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the service")
     }
 }
 
 /// The outcome of a request that got a response.
 #[derive(Debug)]
-pub enum Reply<T> {
+pub(crate) enum Reply<T> {
     /// A 2xx response, parsed.
     Success(T),
     /// Any other response, after all retries.
@@ -127,7 +127,7 @@ pub enum Reply<T> {
 
 /// The HTTP client; all services of a run share one.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub(crate) struct Http {
     client: reqwest::Client,
     clock: Clock,
     deadline: tokio::time::Instant,
@@ -147,7 +147,7 @@ impl Http {
     ///
     /// # Errors
     /// When certificates cannot be loaded, or the environment's proxy is invalid.
-    pub fn new(
+    pub(crate) fn new(
         options: &NetworkOptions,
         clock: Clock,
         deadline: Duration,
@@ -190,13 +190,13 @@ impl Http {
 
     /// Returns the waits of this client and its clones.
     #[must_use]
-    pub fn waits(&self) -> PendingWaits {
+    pub(crate) fn waits(&self) -> PendingWaits {
         self.waits.clone()
     }
 
     /// Returns a client for another service, with at most this many requests in flight.
     #[must_use]
-    pub fn with_concurrency(&self, max: usize) -> Self {
+    pub(crate) fn with_concurrency(&self, max: usize) -> Self {
         Self {
             limit: ConcurrencyLimit::new(max),
             // Not shared: these buffers grow with this service's responses and are freed with it.
@@ -207,13 +207,13 @@ impl Http {
 
     /// Returns a client that sends each request once: for a person who waits for the result.
     #[must_use]
-    pub fn without_retries(&self) -> Self {
+    pub(crate) fn without_retries(&self) -> Self {
         Self { max_attempts: 1, ..self.clone() }
     }
 
     /// Returns the proxy for a URL, as `host:port`.
     #[must_use]
-    pub fn proxy(&self, url: &Url) -> Option<String> {
+    pub(crate) fn proxy(&self, url: &Url) -> Option<String> {
         self.proxies.proxy_for(url)
     }
 
@@ -221,7 +221,7 @@ impl Http {
     ///
     /// # Errors
     /// When there is no response.
-    pub async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, HttpError> {
+    pub(crate) async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, HttpError> {
         let request = Request {
             method: Method::GET,
             url: url.clone(),
@@ -244,7 +244,7 @@ impl Http {
     /// # Errors
     /// When there is no usable response: network, certificate, a requested wait longer than
     /// [`MAX_RETRY_AFTER`], the run's deadline, or a signal.
-    pub async fn send<T>(
+    pub(crate) async fn send<T>(
         &self,
         request: &Request,
         parse: impl Fn(&Response) -> Result<T, MalformedBody>,

@@ -45,7 +45,7 @@ impl fmt::Debug for Proxies {
 }
 
 /// Registers the passwords of the environment's proxies as secrets.
-pub fn register_proxy_passwords() {
+pub(crate) fn register_proxy_passwords() {
     for name in [FOR_HTTPS, FOR_HTTP, FOR_ALL].concat() {
         let value = std::env::var_os(name).unwrap_or_default();
         let value = value.to_string_lossy();

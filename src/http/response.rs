@@ -33,7 +33,7 @@ impl MalformedBody {
 
 /// Status, headers and body of one response.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -53,7 +53,7 @@ impl Response {
 
     /// Returns a header's value, if it is printable ASCII.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
@@ -63,7 +63,7 @@ impl Response {
     /// Seen as `X-Cs-Traceid` and `meta.trace_id` (CrowdStrike), `trace_id`, `traceId` and `CF-RAY`
     /// (Recorded Future).
     #[must_use]
-    pub fn trace_id(&self) -> Option<String> {
+    pub(crate) fn trace_id(&self) -> Option<String> {
         let header = self.header("x-cs-traceid").or_else(|| self.header("cf-ray"));
         if let Some(trace) = header {
             return Some(truncate_trace_id(trace));
@@ -83,7 +83,7 @@ impl Response {
     /// Returns the service's error message: the message field in any of the known shapes, else the
     /// start of the body; `None` for an empty body.
     #[must_use]
-    pub fn error_message(&self) -> Option<String> {
+    pub(crate) fn error_message(&self) -> Option<String> {
         let message = serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| {
             [
                 body.pointer("/errors/0/message"),
@@ -109,7 +109,7 @@ impl Response {
 
     /// Returns status, message and trace id on one line, for example `403 "access denied" (trace 1234)`.
     #[must_use]
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let status = self.status.as_u16();
         let message =
             self.error_message().map(|message| format!(" \"{message}\"")).unwrap_or_default();
@@ -120,7 +120,7 @@ impl Response {
 
 /// Returns the start of a service's message, on one line and without secrets.
 #[must_use]
-pub fn truncate_message(text: &str) -> String {
+pub(crate) fn truncate_message(text: &str) -> String {
     let shown = redact::mask_secrets(text);
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().take(QUOTED_CHARACTERS).collect()
@@ -128,7 +128,7 @@ pub fn truncate_message(text: &str) -> String {
 
 /// Returns the start of a trace id, without secrets.
 #[must_use]
-pub fn truncate_trace_id(text: &str) -> String {
+pub(crate) fn truncate_trace_id(text: &str) -> String {
     redact::mask_secrets(text).chars().take(TRACE_CHARACTERS).collect()
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// The active waits for all services of a run.
 #[derive(Debug, Clone, Default)]
-pub struct PendingWaits(Arc<Mutex<Waits>>);
+pub(crate) struct PendingWaits(Arc<Mutex<Waits>>);
 
 #[derive(Debug, Default)]
 struct Waits {
@@ -33,7 +33,7 @@ impl PendingWaits {
 
     /// Returns the host with the longest remaining wait, and that wait.
     #[must_use]
-    pub fn longest_remaining(&self) -> Option<(String, Duration)> {
+    pub(crate) fn longest_remaining(&self) -> Option<(String, Duration)> {
         let waits = self.lock();
         let (host, until) = waits.active.values().max_by_key(|(_, until)| *until)?;
         let remaining = until.saturating_duration_since(Instant::now());

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 static ROTATION_ENABLED: AtomicBool = AtomicBool::new(false);
 
 /// Allows this process to rotate its log, because it holds the run's lock.
-pub fn enable_rotation() {
+pub(crate) fn enable_rotation() {
     ROTATION_ENABLED.store(true, Ordering::Relaxed);
 }
 
@@ -19,7 +19,7 @@ pub fn enable_rotation() {
 ///
 /// # Errors
 /// When the system does not allow it.
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
@@ -44,7 +44,7 @@ struct OpenFile {
 
 impl LogFile {
     /// Opens the file.
-    pub fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
         let file = open(path)?;
         let size = file.metadata()?.len();
         let state = Mutex::new(OpenFile { file, size, rotation_failed: false });
@@ -52,7 +52,7 @@ impl LogFile {
     }
 
     /// Writes a line with one system call, so that the lines of concurrent processes do not mix.
-    pub fn write(&self, line: &str) -> io::Result<()> {
+    pub(crate) fn write(&self, line: &str) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         let too_large = state.size > 0 && state.size.saturating_add(length) > self.max_size;

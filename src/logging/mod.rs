@@ -17,7 +17,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use self::fields::Fields;
 use self::file::LogFile;
-pub use self::file::{enable_rotation, open};
+pub(crate) use self::file::{enable_rotation, open};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::report::progress;
@@ -52,7 +52,7 @@ pub struct LogSettings<'a> {
 ///
 /// # Errors
 /// When the file cannot be opened for writing.
-pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(), Failure> {
+pub(crate) fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(), Failure> {
     let log = Log::new(settings, run_id, clock)?;
     // This fails in a test that starts a second log in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
@@ -61,7 +61,7 @@ pub fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(
 
 /// Returns the failure for a log file that cannot be opened.
 #[must_use]
-pub fn unwritable(path: &Path, error: std::io::Error) -> Failure {
+pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         format!("the log file {} cannot be written", path.display()),

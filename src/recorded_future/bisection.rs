@@ -3,24 +3,24 @@
 
 /// The parts of a batch that have to be sent, in order.
 #[derive(Debug)]
-pub struct Bisection<T> {
+pub(crate) struct Bisection<T> {
     parts: Vec<Vec<T>>,
 }
 
 impl<T> Bisection<T> {
     /// Starts with the whole batch.
     #[must_use]
-    pub fn new(batch: Vec<T>) -> Self {
+    pub(crate) fn new(batch: Vec<T>) -> Self {
         Self { parts: if batch.is_empty() { Vec::new() } else { vec![batch] } }
     }
 
     /// Returns the next part to send; it is never empty.
-    pub fn next_batch(&mut self) -> Option<Vec<T>> {
+    pub(crate) fn next_batch(&mut self) -> Option<Vec<T>> {
         self.parts.pop()
     }
 
     /// Splits a rejected part into two halves to send; returns a single item, which is the rejected one.
-    pub fn split(&mut self, mut part: Vec<T>) -> Option<T> {
+    pub(crate) fn split(&mut self, mut part: Vec<T>) -> Option<T> {
         if part.len() <= 1 {
             return part.pop();
         }

@@ -8,7 +8,7 @@ use crate::indicator::IndicatorType;
 
 /// The outcome of submitting a batch.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The batch was accepted.
     Delivered(Receipt),
     /// A transient error that outlasted the retries: the batch stays queued for the next run.
@@ -23,7 +23,7 @@ pub enum Outcome {
 
 /// The rejection of a batch because of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
+pub(crate) struct Rejection {
     /// The HTTP status.
     pub status: u16,
     /// Status, message and trace id on one line.
@@ -33,14 +33,14 @@ pub struct Rejection {
 impl Rejection {
     /// Returns whether the batch was too large, rather than invalid.
     #[must_use]
-    pub const fn too_large(&self) -> bool {
+    pub(crate) const fn too_large(&self) -> bool {
         self.status == 413
     }
 }
 
 /// What a successful response says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     /// `options.debug` of the request, if the response repeats it.
     pub debug: Option<bool>,
     /// The number of processed items by type; `None` if the response has none.
@@ -50,7 +50,7 @@ pub struct Receipt {
 /// The number of processed items by indicator type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct ProcessedCounts {
+pub(crate) struct ProcessedCounts {
     hash: u64,
     domain: u64,
     ip: u64,
@@ -60,7 +60,7 @@ pub struct ProcessedCounts {
 impl ProcessedCounts {
     /// Returns the number of items of a type.
     #[must_use]
-    pub const fn of(&self, kind: IndicatorType) -> u64 {
+    pub(crate) const fn of(&self, kind: IndicatorType) -> u64 {
         match kind {
             IndicatorType::Hash => self.hash,
             IndicatorType::Domain => self.domain,
@@ -70,7 +70,7 @@ impl ProcessedCounts {
     }
 
     /// Counts one item of a type.
-    pub fn add(&mut self, kind: IndicatorType) {
+    pub(crate) fn add(&mut self, kind: IndicatorType) {
         *match kind {
             IndicatorType::Hash => &mut self.hash,
             IndicatorType::Domain => &mut self.domain,

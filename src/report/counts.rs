@@ -12,7 +12,7 @@ use crate::selection::Tally;
 /// - `submitted` = `processed` + `unprocessed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// What was fetched and selected.
     #[serde(flatten)]
     pub tally: Tally,
@@ -33,14 +33,14 @@ pub struct Counts {
 impl Counts {
     /// Returns whether the sums hold.
     #[must_use]
-    pub const fn add_up(&self) -> bool {
+    pub(crate) const fn add_up(&self) -> bool {
         self.carried_in + self.tally.indicators_found == self.settled() + self.waiting
             && self.submitted == self.processed + self.unprocessed
     }
 
     /// Returns how many indicators must still be queued by the run's own counts.
     #[must_use]
-    pub const fn unsettled(&self) -> u64 {
+    pub(crate) const fn unsettled(&self) -> u64 {
         (self.carried_in + self.tally.indicators_found).saturating_sub(self.settled())
     }
 

@@ -6,13 +6,13 @@ use clap::ColorChoice;
 
 /// Adds colors to text, or leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Styler(bool);
+pub(crate) struct Styler(bool);
 
 impl Styler {
     /// Creates a styler for a stream. `Auto` means colors on a terminal that supports them, unless
     /// `NO_COLOR` (<https://no-color.org>) is set.
     #[must_use]
-    pub fn new(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
+    pub(crate) fn new(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
         let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self(match choice {
             ColorChoice::Always => true,
@@ -23,19 +23,19 @@ impl Styler {
 
     /// Success.
     #[must_use]
-    pub fn green(self, text: &str) -> String {
+    pub(crate) fn green(self, text: &str) -> String {
         self.styled("32", text)
     }
 
     /// Failure.
     #[must_use]
-    pub fn red(self, text: &str) -> String {
+    pub(crate) fn red(self, text: &str) -> String {
         self.styled("31", text)
     }
 
     /// Progress.
     #[must_use]
-    pub fn cyan(self, text: &str) -> String {
+    pub(crate) fn cyan(self, text: &str) -> String {
         self.styled("36", text)
     }
 
