@@ -1,8 +1,9 @@
 //! The clock of a run: the current time, and the scale of waits.
 //!
-//! Tests need a fixed time and short waits. Builds with debug assertions read two variables for them,
-//! which release builds ignore: `COLLECTIVE_INSIGHTS_TEST_NOW` (RFC 3339) is the time at which the run
-//! starts, and `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides the waits between attempts.
+//! Tests need a fixed time and short waits. Builds with debug assertions read two variables for
+//! them, which release builds ignore: `COLLECTIVE_INSIGHTS_TEST_NOW` (RFC 3339) is the time at
+//! which the run starts, and `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides the waits between
+//! attempts.
 
 use std::time::{Duration, Instant};
 

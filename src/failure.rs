@@ -1,7 +1,7 @@
 //! Errors: what happened, why, what to do about it, and the exit code.
 //!
-//! Every [`Failure`] has a [`FailureKind`], and the kind decides the exit code. The help, the README,
-//! the systemd units and the report all read [`FailureKind::ALL`].
+//! Every [`Failure`] has a [`FailureKind`], and the kind decides the exit code. The help, the
+//! README, the systemd units and the report all read [`FailureKind::ALL`].
 
 use std::error::Error;
 use std::fmt;

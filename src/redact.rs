@@ -1,5 +1,5 @@
-//! Masks secrets and escapes control characters in everything that is printed or logged, also in texts
-//! of others: a service may repeat a token in its error message.
+//! Masks secrets and escapes control characters in everything that is printed or logged, also in
+//! texts of others: a service may repeat a token in its error message.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

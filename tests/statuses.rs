@@ -24,9 +24,10 @@ use crate::sources::crowdstrike::Address;
 use crate::sources::{Source, carbonblack, crowdstrike};
 use crate::window::Window;
 
-/// The statuses, how often the request was sent, and how it ended: `alerts` and `delivered` are successes,
-/// everything else an outcome or the kind of the failure. The body of a 2xx is a JSON object without the
-/// expected keys: that is enough from Recorded Future, but it is not a vendor's page or token.
+/// The statuses, how often the request was sent, and how it ended: `alerts` and `delivered` are
+/// successes, everything else an outcome or the kind of the failure. The body of a 2xx is a JSON
+/// object without the expected keys: that is enough from Recorded Future, but it is not a vendor's
+/// page or token.
 const OUTCOMES: &str = "\
 FalconToken
   100  5 x temporary
@@ -173,8 +174,8 @@ async fn outcome(http: &Http, service: Service, code: u16) -> String {
     format!("{} x {outcome}", sandbox.requests_to(service).len())
 }
 
-/// Does the same for a status below 200, which is never a final response: this server violates HTTP, sends
-/// only the status and closes the connection.
+/// Does the same for a status below 200, which is never a final response: this server violates
+/// HTTP, sends only the status and closes the connection.
 async fn informational(http: &Http, service: Service, code: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

@@ -235,8 +235,8 @@ fn through(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
 }
 
-/// The client's error without its own text, which names the URL: a proxy's URL may contain a password.
-/// The reasons are in its sources.
+/// The client's error without its own text, which names the URL: a proxy's URL may contain a
+/// password. The reasons are in its sources.
 #[derive(Debug)]
 pub struct ClientError(reqwest::Error);
 

@@ -1,8 +1,8 @@
 //! The HTTP client: retries, `Retry-After`, concurrency limit, deadline, TLS and proxies.
 //!
 //! It does not know what payloads mean. A caller passes a [`Request`] and a function that parses a
-//! successful response. A body that cannot be parsed (truncated, not JSON) is never taken for an empty
-//! one: it is retried like other transient errors.
+//! successful response. A body that cannot be parsed (truncated, not JSON) is never taken for an
+//! empty one: it is retried like other transient errors.
 
 mod buffers;
 mod certificate;
@@ -141,7 +141,8 @@ pub(crate) struct Http {
 
 impl Http {
     /// Builds the client: certificates of the system and the options, proxies from the environment,
-    /// HTTP/2 where the server offers it, gzip, no redirects (they would send secrets to other hosts).
+    /// HTTP/2 where the server offers it, gzip, no redirects (they would send secrets to other
+    /// hosts).
     ///
     /// `deadline` bounds the whole run, from now.
     ///
@@ -168,7 +169,7 @@ impl Http {
                 std::env::consts::OS
             ))
             .redirect(redirect::Policy::none())
-            // All retries are made here.
+            // All retries happen here.
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
@@ -303,8 +304,8 @@ impl Http {
         }
     }
 
-    /// Sends a request once when the concurrency limit permits, bounded by the deadline and the grace
-    /// period after a signal.
+    /// Sends a request once when the concurrency limit permits, bounded by the deadline and the
+    /// grace period after a signal.
     ///
     /// # Errors
     /// When the run has to end before the request can be sent.

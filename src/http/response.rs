@@ -57,8 +57,8 @@ impl Response {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Returns the trace id that the service's support asks for: from the headers, else from the body
-    /// of an error.
+    /// Returns the trace id that the service's support asks for: from the headers, else from the
+    /// body of an error.
     ///
     /// Seen as `X-Cs-Traceid` and `meta.trace_id` (CrowdStrike), `trace_id`, `traceId` and `CF-RAY`
     /// (Recorded Future).
@@ -107,7 +107,8 @@ impl Response {
         self.body.release_early();
     }
 
-    /// Returns status, message and trace id on one line, for example `403 "access denied" (trace 1234)`.
+    /// Returns status, message and trace id on one line, for example `403 "access denied" (trace
+    /// 1234)`.
     #[must_use]
     pub(crate) fn summary(&self) -> String {
         let status = self.status.as_u16();

@@ -20,8 +20,8 @@ pub(super) fn is_retryable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
-/// Returns the wait that the service requests: `Retry-After` in seconds or as a date, or CrowdStrike's
-/// timestamp.
+/// Returns the wait that the service requests: `Retry-After` in seconds or as a date, or
+/// CrowdStrike's timestamp.
 ///
 /// A time in the past means no wait; an unreadable value counts as no request.
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {

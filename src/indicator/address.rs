@@ -57,8 +57,8 @@ const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
 /// RFC 6052. The last 32 bits are the IPv4 address.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 
-/// Parses an address. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes IPv4; zones, ports and
-/// brackets are not accepted.
+/// Parses an address. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes IPv4; zones, ports
+/// and brackets are not accepted.
 pub(crate) fn normalise(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }

@@ -2,15 +2,16 @@
 
 use ::url::Host;
 
-/// The maximum length of a name, in bytes (RFC 1035, section 2.3.4, without the root's length bytes).
+/// The maximum length of a name, in bytes (RFC 1035, section 2.3.4, without the root's length
+/// bytes).
 const MAX_NAME: usize = 253;
 /// The maximum length of a label, in bytes (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
 /// Names that are used on internal networks only; each includes its subdomains.
 ///
-/// `.test`, `.example`, `.invalid` and `.onion` are reserved too (RFC 2606, RFC 7686), but they reveal
-/// nothing about a network, and malware uses them.
+/// `.test`, `.example`, `.invalid` and `.onion` are reserved too (RFC 2606, RFC 7686), but they
+/// reveal nothing about a network, and malware uses them.
 const SPECIAL_NAMES: [&str; 10] = [
     "localhost", // RFC 6761, section 6.3
     "local",     // RFC 6762: multicast DNS
@@ -40,16 +41,16 @@ pub(crate) fn normalise(text: &str) -> Option<String> {
     (name.contains('.') || is_reserved(name)).then(|| name.to_owned())
 }
 
-/// Returns the normal form of a host that the `url` crate has parsed: lower case, ASCII, and without a
-/// number as its last label, which would be an address. One label is enough for a host.
+/// Returns the normal form of a host that the `url` crate has parsed: lower case, ASCII, and
+/// without a number as its last label, which would be an address. One label is enough for a host.
 pub(super) fn host_name(ascii: &str) -> Option<&str> {
     let name = ascii.strip_suffix('.').unwrap_or(ascii);
     let last_fits = name.rsplit_once('.').is_none_or(|(_, last)| !last.contains('_'));
     (name.len() <= MAX_NAME && last_fits && name.split('.').all(is_label)).then_some(name)
 }
 
-/// Returns whether a name in normal form is internal. A single label is: it is looked up in the local
-/// domain.
+/// Returns whether a name in normal form is internal. A single label is: it is looked up in the
+/// local domain.
 pub(crate) fn is_internal(name: &str) -> bool {
     !name.contains('.') || is_reserved(name)
 }

@@ -1,7 +1,7 @@
 //! Indicators: hashes, domains, addresses and URLs, in normal form.
 //!
-//! [`Indicator::parse`] is the only constructor. It guarantees that equal indicators have equal texts,
-//! and that none belongs to an internal network.
+//! [`Indicator::parse`] is the only constructor. It guarantees that equal indicators have equal
+//! texts, and that none belongs to an internal network.
 //!
 //! The submodules normalize each type without checking for internal networks, so that the exclusion
 //! list can normalize internal names too.
@@ -38,8 +38,8 @@ impl Indicator {
     /// Parses `text` as the claimed type.
     ///
     /// # Errors
-    /// [`RejectReason::Invalid`] if the text is not of the claimed type, [`RejectReason::Private`] if it
-    /// belongs to an internal network.
+    /// [`RejectReason::Invalid`] if the text is not of the claimed type, [`RejectReason::Private`]
+    /// if it belongs to an internal network.
     pub fn parse(claim: ClaimedType, text: &str) -> Result<Self, RejectReason> {
         if text.len() > MAX_BYTES {
             return Err(RejectReason::Invalid);

@@ -1,7 +1,8 @@
-//! The log: one event per line, in UTC, with the run's id, and without secrets and control characters.
+//! The log: one event per line, in UTC, with the run's id, and without secrets and control
+//! characters.
 //!
-//! Only this program's own events are logged: libraries log headers and bodies at their finer levels,
-//! which may contain secrets.
+//! Only this program's own events are logged: libraries log headers and bodies at their finer
+//! levels, which may contain secrets.
 
 mod fields;
 mod file;

@@ -19,7 +19,8 @@ impl<T> Bisection<T> {
         self.parts.pop()
     }
 
-    /// Splits a rejected part into two halves to send; returns a single item, which is the rejected one.
+    /// Splits a rejected part into two halves to send; returns a single item, which is the rejected
+    /// one.
     pub(crate) fn split(&mut self, mut part: Vec<T>) -> Option<T> {
         if part.len() <= 1 {
             return part.pop();

@@ -102,8 +102,8 @@ pub(super) fn parse_receipt(response: &Response) -> Result<Receipt, MalformedBod
     Ok(Receipt { debug, processed })
 }
 
-/// Returns the outcome for a receipt. A `debug` that differs from the request's is fatal: a live run
-/// would store nothing, or a test would store its items.
+/// Returns the outcome for a receipt. A `debug` that differs from the request's is fatal: a live
+/// run would store nothing, or a test would store its items.
 pub(super) fn from_receipt(receipt: Receipt, debug: bool) -> Outcome {
     match receipt.debug {
         Some(other) if other != debug => Outcome::Fatal(
@@ -111,7 +111,7 @@ pub(super) fn from_receipt(receipt: Receipt, debug: bool) -> Outcome {
                 FailureKind::Unexpected,
                 format!("Recorded Future responded with debug: {other} to a request with debug: {debug}"),
                 if debug {
-                    "What was meant as a test may have been stored: tell Recorded Future's support."
+                    "The items of this test may have been stored: tell Recorded Future's support."
                 } else {
                     "Nothing of this batch was stored, and it stays queued: tell Recorded Future's support, then run again."
                 },
@@ -192,8 +192,8 @@ pub(super) fn from_http_error(error: HttpError) -> Outcome {
     }
 }
 
-/// Returns whether a 429 is about the day's quota. Only the service's message tells it from the rate
-/// limit.
+/// Returns whether a 429 is about the day's quota. Only the service's message tells it from the
+/// rate limit.
 fn is_daily_quota(response: &Response) -> bool {
     let message = response.error_message().unwrap_or_default().to_ascii_lowercase();
     message.contains("quota")

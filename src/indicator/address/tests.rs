@@ -12,7 +12,8 @@ fn addresses_are_normalized() {
             ("::FFFF:0808:0808", Ok("8.8.8.8")),
             ("2606:4700:0000:0000:0000:0000:0000:1111", Ok("2606:4700::1111")),
             ("2A00:1450:4001:0:0:1:0:0", Ok("2a00:1450:4001::1:0:0")),
-            // RFC 5952: the longest run of zeros is shortened, the first of equals, never a single one.
+            // RFC 5952: the longest run of zeros is shortened, the first of equals, never a single
+            // one.
             ("2600:0:0:1:0:0:0:1", Ok("2600:0:0:1::1")),
             ("2600:0:0:1:1:0:0:1", Ok("2600::1:1:0:0:1")),
             ("2600::1:1:1:1:1:1", Ok("2600:0:1:1:1:1:1:1")),
