@@ -7,7 +7,7 @@ use crate::mitre::MitreCodes;
 
 /// The names of a source: on the command line, in messages, and in what Recorded Future receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceInfo {
+pub(crate) struct SourceInfo {
     /// The subcommand, also used in the ledger and in JSON, for example `crowdstrike`.
     pub name: &'static str,
     /// The product name in messages.

@@ -18,7 +18,7 @@ const MAX_NAME_CHARACTERS: usize = 2000;
 
 /// One item, as it is stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Submission<'a> {
+pub(crate) struct Submission<'a> {
     /// When the detection was observed: RFC 3339, UTC, milliseconds. It sorts as text.
     timestamp: Cow<'a, str>,
     #[serde(borrow)]
@@ -58,7 +58,7 @@ struct Incident<'a> {
 impl<'a> Submission<'a> {
     /// Returns the submission of one indicator that a detection names in `field`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         detection: &'a Detection,
         indicator: &'a Indicator,
         field: &'a str,
@@ -92,7 +92,7 @@ impl<'a> Submission<'a> {
     /// indicator, whatever the order in which they come, with the MITRE codes of all.
     ///
     /// Returns whether anything changed.
-    pub fn merge(&mut self, mut other: Self) -> bool {
+    pub(crate) fn merge(&mut self, mut other: Self) -> bool {
         let earlier = other.sort_key() < self.sort_key();
         let codes_before = self.mitre_codes.len();
         if earlier {
@@ -110,7 +110,7 @@ impl<'a> Submission<'a> {
 
 /// What became of a mention of an indicator when it was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
+pub(crate) enum Stored {
     /// It is a new entry of the outbox.
     New,
     /// The indicator is already in the outbox or in quarantine, or a person dropped it from there.

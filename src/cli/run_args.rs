@@ -158,7 +158,7 @@ impl CommonArgs {
             batch_size: usize::try_from(self.batch_size).unwrap_or(usize::MAX),
             daily_limit: (self.daily_limit > 0).then(|| self.daily_limit.into()),
             deadline: Duration::from_mins(self.deadline.into()),
-            network: http::Options {
+            network: http::NetworkOptions {
                 ca_cert: self.network.ca_cert.clone(),
                 connect_timeout: Duration::from_secs(self.network.connect_timeout.into()),
                 timeout: Duration::from_secs(self.network.timeout.into()),
@@ -173,7 +173,7 @@ impl CommonArgs {
         })
     }
 
-    fn recorded_future(&self, lookup: &mut Lookup) -> Option<recorded_future::Settings> {
+    fn recorded_future(&self, lookup: &mut Lookup) -> Option<recorded_future::Config> {
         let token = lookup.secret(&RF_API_KEY, self.rf_api_key.as_ref());
         let url = lookup.defaulted(&RF_API_URL, self.rf_api_url.as_deref(), RF_API_URL_DEFAULT);
         let token = token?;
@@ -187,7 +187,7 @@ impl CommonArgs {
         organization_ids.sort();
         organization_ids.dedup();
         let base = lookup.accept(base_url(&url, &RF_API_URL, RF_API_URL_DEFAULT))?;
-        Some(recorded_future::Settings { base, token, organization_ids })
+        Some(recorded_future::Config { base, token, organization_ids })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::report::{self, line};
 
 /// Lists, retries, exports or drops undelivered indicators.
 #[must_use]
-pub fn outbox(args: &OutboxArgs, clock: Clock) -> ExitCode {
+pub(crate) fn outbox(args: &OutboxArgs, clock: Clock) -> ExitCode {
     print_result(match &args.action {
         OutboxAction::List { which, json } => list(which, *json),
         OutboxAction::Retry { which } => retry(which, clock),

@@ -15,7 +15,7 @@ use crate::report::line;
 
 /// Prints per source: last run, last success, checkpoint, queue, quarantine, and what was sent today.
 #[must_use]
-pub fn status(args: &StatusArgs, clock: Clock) -> ExitCode {
+pub(crate) fn status(args: &StatusArgs, clock: Clock) -> ExitCode {
     print_result(show(args, clock))
 }
 

@@ -18,7 +18,7 @@ const DELETE_CHUNK: i64 = 20_000;
 
 /// A queued entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedItem {
+pub(crate) struct QueuedItem {
     /// Its id.
     pub id: EntryId,
     /// The type of the indicator.
@@ -30,7 +30,7 @@ pub struct QueuedItem {
 
 /// The place after an entry in the order of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     rank: i64,
     id: EntryId,
 }
@@ -38,14 +38,14 @@ pub struct Cursor {
 impl QueuedItem {
     /// Returns the place after this entry.
     #[must_use]
-    pub const fn cursor(&self) -> Cursor {
+    pub(crate) const fn cursor(&self) -> Cursor {
         Cursor { rank: self.rank, id: self.id }
     }
 }
 
 /// Entries that are being sent in one request.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     id: i64,
     entries: Vec<EntryId>,
 }
@@ -55,7 +55,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn next_items(&self, limit: usize, after: Option<Cursor>) -> Result<Vec<QueuedItem>> {
+    pub(crate) fn next_items(&self, limit: usize, after: Option<Cursor>) -> Result<Vec<QueuedItem>> {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
         self.reader().read(|db| {
             let mut select = db.prepare_cached(
@@ -83,7 +83,7 @@ impl TenantLedger {
     /// # Errors
     /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when one of the entries is not queued for
     /// this tenant, and when the ledger cannot be written; then no batch is written.
-    pub fn begin_batch<'a>(
+    pub(crate) fn begin_batch<'a>(
         &self,
         items: impl IntoIterator<Item = &'a QueuedItem>,
     ) -> Result<Batch> {
@@ -125,7 +125,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn deliver_batch(&self, batch: Batch) -> Result<()> {
+    pub(crate) fn deliver_batch(&self, batch: Batch) -> Result<()> {
         let now = Time(self.clock.now());
         self.ledger.transaction(|db| {
             let update = "UPDATE batch SET state = 'delivered', ended_at = ?2 WHERE id = ?1 AND state = 'sending'";
@@ -140,7 +140,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn release_batch(&self, batch: &Batch) -> Result<()> {
+    pub(crate) fn release_batch(&self, batch: &Batch) -> Result<()> {
         self.ledger.transaction(|db| release(db, batch))
     }
 
@@ -148,7 +148,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn release_failed_batch(&self, batch: &Batch) -> Result<()> {
+    pub(crate) fn release_failed_batch(&self, batch: &Batch) -> Result<()> {
         self.ledger.transaction(|db| {
             release(db, batch)?;
             let update = "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1";
@@ -164,7 +164,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn quarantine_batch(&self, batch: &Batch, status: u16, message: &str) -> Result<()> {
+    pub(crate) fn quarantine_batch(&self, batch: &Batch, status: u16, message: &str) -> Result<()> {
         let now = Time(self.clock.now());
         self.ledger.transaction(|db| {
             release(db, batch)?;
@@ -201,7 +201,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn delete_delivered(&self) -> Result<()> {
+    pub(crate) fn delete_delivered(&self) -> Result<()> {
         let span = self.reader().read(|db| {
             let select = "SELECT ifnull(min(id), 0), ifnull(max(id), -1) FROM outbox";
             Ok(db.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))?)

@@ -9,7 +9,7 @@ use super::{Result, TenantId, TenantLedger};
 
 /// What became of the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advance {
+pub(crate) enum Advance {
     /// It moved forward.
     Moved,
     /// The run fetched nothing that was not fetched before.
@@ -25,7 +25,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn checkpoint(&self) -> Result<Option<DateTime<Utc>>> {
+    pub(crate) fn checkpoint(&self) -> Result<Option<DateTime<Utc>>> {
         self.reader().read(|db| Ok(checkpoint(db, self.tenant)?))
     }
 
@@ -34,7 +34,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub fn init_checkpoint(&self, window_start: DateTime<Utc>) -> Result<()> {
+    pub(crate) fn init_checkpoint(&self, window_start: DateTime<Utc>) -> Result<()> {
         if self.checkpoint()?.is_none() {
             self.advance_checkpoint(window_start, window_start)?;
         }
@@ -48,7 +48,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub fn advance_checkpoint(
+    pub(crate) fn advance_checkpoint(
         &self,
         fetched_from: DateTime<Utc>,
         fetched_until: DateTime<Utc>,

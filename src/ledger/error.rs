@@ -10,7 +10,7 @@ use super::EntryId;
 use crate::failure::{Failure, FailureKind};
 
 /// What the ledger's functions return.
-pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// Why the ledger could not do what it was called for. In every case it is as it was before the call.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use crate::indicator::IndicatorType;
 
 /// An indicator and how many detections named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopIndicator {
+pub(crate) struct TopIndicator {
     /// Its type.
     pub indicator_type: IndicatorType,
     /// The indicator.
@@ -22,7 +22,7 @@ pub struct TopIndicator {
 
 /// A MITRE technique and how many submissions named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Technique {
+pub(crate) struct Technique {
     /// Its code.
     pub code: String,
     /// The number of delivered submissions that named it.
@@ -34,7 +34,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn top_indicators(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<TopIndicator>> {
+    pub(crate) fn top_indicators(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<TopIndicator>> {
         self.read(|db| {
             // CROSS JOIN keeps the order of the tables: the long one is scanned once.
             let mut select = db.prepare_cached(
@@ -60,7 +60,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn techniques(&self, since: NaiveDate, limit: u32) -> Result<Vec<Technique>> {
+    pub(crate) fn techniques(&self, since: NaiveDate, limit: u32) -> Result<Vec<Technique>> {
         self.read(|db| {
             let mut select = db.prepare_cached(
                 "SELECT key, sum(value) FROM batch, json_each(techniques)

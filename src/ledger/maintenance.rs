@@ -12,7 +12,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn retry_quarantined(&self, filter: &EntryFilter) -> Result<u64> {
+    pub(crate) fn retry_quarantined(&self, filter: &EntryFilter) -> Result<u64> {
         let filter = EntryFilter { state: Some(EntryState::Quarantined), ..filter.clone() };
         self.transaction(|db| {
             let update = format!(
@@ -28,7 +28,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn drop_entries(&self, filter: &EntryFilter, now: DateTime<Utc>) -> Result<u64> {
+    pub(crate) fn drop_entries(&self, filter: &EntryFilter, now: DateTime<Utc>) -> Result<u64> {
         self.transaction(|db| {
             let tenants: Vec<i64> = db
                 .prepare("SELECT id FROM tenant")?

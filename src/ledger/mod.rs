@@ -63,16 +63,16 @@ mod tenant_ledger;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, Cursor, QueuedItem};
-pub use checkpoint::Advance;
-pub use error::{LedgerError, Result};
-pub use history::{Technique, TopIndicator};
-pub use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
-pub use purge::SIGHTINGS_KEPT;
-pub use reader::LedgerReader;
-pub use runs::Run;
-pub use status::SourceStatus;
-pub use tenant_ledger::{TenantId, TenantKey, TenantLedger, TenantOptions};
+pub(crate) use batch::QueuedItem;
+pub(crate) use checkpoint::Advance;
+pub(crate) use error::{LedgerError, Result};
+pub(crate) use history::{Technique, TopIndicator};
+pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
+pub(crate) use purge::SIGHTINGS_KEPT;
+pub(crate) use reader::LedgerReader;
+pub(crate) use runs::Run;
+pub(crate) use status::SourceStatus;
+pub(crate) use tenant_ledger::{TenantId, TenantKey, TenantLedger, TenantOptions};
 
 use std::path::Path;
 
@@ -87,7 +87,7 @@ use self::lock::Lock;
 ///
 /// Everything that only reads is in [`LedgerReader`], which [`Ledger::reader`] lends.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     // Declared before the lock, because fields are dropped in order: the lock outlives the connection.
     reader: LedgerReader,
     /// Whether the real ledger is attached as `prior`, to be read only.
@@ -101,7 +101,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Locked`] at once when another run has it; every other variant but
     /// [`LedgerError::NotQueued`] for a file or folder that cannot be used.
-    pub fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+    pub(crate) fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
         let path = files::resolve(path)?;
         let lock = Lock::acquire(&path, now)?;
         if files::is_absent(&path)? {
@@ -121,7 +121,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`].
-    pub fn open_existing(path: &Path, now: DateTime<Utc>) -> Result<Option<Self>> {
+    pub(crate) fn open_existing(path: &Path, now: DateTime<Utc>) -> Result<Option<Self>> {
         if files::is_absent(&files::resolve(path)?)? {
             return Ok(None);
         }
@@ -132,7 +132,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When no folder for temporary files can be written.
-    pub fn temporary() -> Result<Self> {
+    pub(crate) fn temporary() -> Result<Self> {
         let (db, path) = files::temporary()?;
         Ok(Self { reader: LedgerReader::new(db, path), has_prior: false, _lock: None })
     }
@@ -143,7 +143,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`] and [`Ledger::temporary`].
-    pub fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+    pub(crate) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
         Self::open_dry_run_examined(path, now, Examine::Short)
     }
 
@@ -151,7 +151,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open_dry_run`].
-    pub fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
+    pub(crate) fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
         Self::open_dry_run_examined(path, now, Examine::All).map(|_| ())
     }
 
@@ -202,7 +202,7 @@ impl Ledger {
 
     /// Returns the part that reads.
     #[must_use]
-    pub const fn reader(&self) -> &LedgerReader {
+    pub(crate) const fn reader(&self) -> &LedgerReader {
         &self.reader
     }
 

@@ -22,7 +22,7 @@ impl fmt::Display for EntryId {
 
 /// The state of an entry in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryState {
+pub(crate) enum EntryState {
     /// It will be sent.
     Queued,
     /// Recorded Future rejected it.
@@ -32,7 +32,7 @@ pub enum EntryState {
 impl EntryState {
     /// Returns its name in the ledger and in JSON.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "waiting",
             Self::Quarantined => "quarantined",
@@ -52,7 +52,7 @@ impl FromSql for EntryState {
 
 /// Which entries of the outbox are meant. `None` is no condition; the default means all.
 #[derive(Debug, Clone, Default)]
-pub struct EntryFilter {
+pub(crate) struct EntryFilter {
     /// Those from this source.
     pub source: Option<String>,
     /// Those in this state.
@@ -70,7 +70,7 @@ impl EntryFilter {
 
 /// An entry of the outbox, as a person sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutboxEntry {
+pub(crate) struct OutboxEntry {
     /// Its id.
     pub id: EntryId,
     /// The source's name.
@@ -104,7 +104,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn list(&self, filter: &EntryFilter) -> Result<Vec<OutboxEntry>> {
+    pub(crate) fn list(&self, filter: &EntryFilter) -> Result<Vec<OutboxEntry>> {
         self.read(|db| {
             let select = format!(
                 "SELECT pending.id, source, organizations, run, type, value, severity, stored_at, attempts,
@@ -123,7 +123,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn export(&self, filter: &EntryFilter) -> Result<Vec<String>> {
+    pub(crate) fn export(&self, filter: &EntryFilter) -> Result<Vec<String>> {
         self.read(|db| {
             let select = format!("SELECT item FROM pending WHERE {MATCHES} ORDER BY id");
             let mut select = db.prepare_cached(&select)?;

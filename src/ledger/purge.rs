@@ -7,13 +7,13 @@ use super::columns::{Time, row_count};
 use super::{Result, TenantLedger};
 
 /// How long delivered and dropped indicators are kept.
-pub const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
+pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
 /// How long runs and batches are kept: a year can be compared with the year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// How many rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Purged {
+pub(crate) struct Purged {
     /// Sightings of entries that were delivered or dropped long ago.
     pub sightings: u64,
     /// Runs that started long ago.
@@ -28,7 +28,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub fn purge_expired(&self) -> Result<Purged> {
+    pub(crate) fn purge_expired(&self) -> Result<Purged> {
         let now = self.clock.now();
         let before = |kept| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let (settled, runs) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));

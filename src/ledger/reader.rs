@@ -10,7 +10,7 @@ use super::{Result, files};
 
 /// The ledger, open for reading. It takes no lock and changes nothing.
 #[derive(Debug)]
-pub struct LedgerReader {
+pub(crate) struct LedgerReader {
     db: Connection,
     path: PathBuf,
 }
@@ -20,7 +20,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the file is not a ledger that can be read.
-    pub fn open(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
         let path = match files::resolve(path) {
             Ok(path) => path,
             // Without the folder there cannot be a ledger.

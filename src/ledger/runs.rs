@@ -10,7 +10,7 @@ use crate::window::Window;
 
 /// A run as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// The run's id.
     pub id: String,
     /// Whose run it was.
@@ -38,7 +38,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or the tenant has a run of this id.
-    pub fn begin_run(&self, mode: &str, window: Window) -> Result<()> {
+    pub(crate) fn begin_run(&self, mode: &str, window: Window) -> Result<()> {
         let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock.now()));
         self.ledger.transaction(|db| {
             let mut insert = db.prepare_cached(
@@ -53,7 +53,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or the run has not started or has ended already.
-    pub fn finish_run(&self, exit_code: u8, counts: &str, error: Option<&str>) -> Result<()> {
+    pub(crate) fn finish_run(&self, exit_code: u8, counts: &str, error: Option<&str>) -> Result<()> {
         let now = Time(self.clock.now());
         self.ledger.transaction(|db| {
             let mut update = db.prepare_cached(
@@ -74,7 +74,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
+    pub(crate) fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
         self.read(|db| {
             let mut select = db.prepare_cached(
                 "SELECT run.id, run.tenant, source, mode, read_from, run.read_until, started_at, finished_at,

@@ -9,7 +9,7 @@ use super::{LedgerReader, Result, TenantId};
 
 /// The status of one source, for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceStatus {
+pub(crate) struct SourceStatus {
     /// The source's name.
     pub source: String,
     /// The Recorded Future organizations that receive its detections.
@@ -41,7 +41,7 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn status(&self, today: NaiveDate) -> Result<Vec<SourceStatus>> {
+    pub(crate) fn status(&self, today: NaiveDate) -> Result<Vec<SourceStatus>> {
         self.read(|db| {
             let mut select = db.prepare_cached(
                 "SELECT id, source, substr(account, 1, 8) AS account, token, organizations, read_until FROM tenant

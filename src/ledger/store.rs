@@ -37,7 +37,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read or written, and those of `work`.
-    pub fn store<T>(&self, work: impl FnOnce(&mut Store<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn store<T>(&self, work: impl FnOnce(&mut Store<'_>) -> Result<T>) -> Result<T> {
         let mut failed = None;
         let done = self.ledger.transaction(|db| {
             db.execute_batch(CREATE_RUN_ENTRIES)?;
@@ -54,7 +54,7 @@ impl TenantLedger {
 
 /// A transaction that stores mentions.
 #[derive(Debug)]
-pub struct Store<'a> {
+pub(crate) struct Store<'a> {
     db: &'a Connection,
     ledger: &'a TenantLedger,
     now: String,
@@ -65,7 +65,7 @@ impl Store<'_> {
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub fn add(
+    pub(crate) fn add(
         &mut self,
         detection: &Detection,
         indicator: &Indicator,

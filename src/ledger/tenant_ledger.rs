@@ -12,7 +12,7 @@ use crate::detection::SourceInfo;
 
 /// What separates one tenant from another. The caller digests what is secret or nearly so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TenantKey {
+pub(crate) struct TenantKey {
     /// The source's name.
     pub source: String,
     /// A digest of the client id or organization key at the vendor.
@@ -25,7 +25,7 @@ pub struct TenantKey {
 
 /// The id of a tenant in one ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub(super) i64);
+pub(crate) struct TenantId(pub(super) i64);
 
 #[cfg(test)]
 impl TenantId {
@@ -37,7 +37,7 @@ impl TenantId {
 
 /// How a run opens its ledger.
 #[derive(Debug, Clone)]
-pub struct TenantOptions<'a> {
+pub(crate) struct TenantOptions<'a> {
     /// The file; `None` for a private ledger that is gone after the run.
     pub path: Option<&'a Path>,
     /// Whether the file is left as it is.
@@ -54,7 +54,7 @@ pub struct TenantOptions<'a> {
 
 /// The ledger of one run.
 #[derive(Debug)]
-pub struct TenantLedger {
+pub(crate) struct TenantLedger {
     pub(super) ledger: Ledger,
     pub(super) tenant: TenantId,
     pub(super) token: String,
@@ -69,7 +69,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be opened, read or written.
-    pub fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
+    pub(crate) fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
         let ledger = match options.path {
             None => Ledger::temporary(),
             Some(path) if options.dry_run => Ledger::open_dry_run(path, clock.now()),
@@ -97,7 +97,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn queued(&self) -> Result<u64> {
+    pub(crate) fn queued(&self) -> Result<u64> {
         self.reader().read(|db| Ok(count_pending(db, self.tenant, "waiting")?))
     }
 
@@ -106,7 +106,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn pending_for_other_tenants(&self) -> Result<u64> {
+    pub(crate) fn pending_for_other_tenants(&self) -> Result<u64> {
         self.reader().read(|db| {
             let mut select = db.prepare_cached(
                 "SELECT count(*) FROM pending JOIN tenant AS other ON other.id = pending.tenant
@@ -121,7 +121,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn quota_used(&self) -> Result<u64> {
+    pub(crate) fn quota_used(&self) -> Result<u64> {
         let today = self.clock.now().date_naive();
         self.reader().read(|db| Ok(quota_used(db, &self.token, today)?))
     }

@@ -25,7 +25,7 @@ use crate::report::progress;
 
 /// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Time, level, run id, message and fields, for people.
     Text,
     /// A JSON object with the same, for machines.
@@ -34,7 +34,7 @@ pub enum Format {
 
 /// Where the log goes, and how much of it.
 #[derive(Debug, Clone)]
-pub struct LogSettings<'a> {
+pub(crate) struct LogSettings<'a> {
     /// The file: created with mode 0600, or appended to. `None` for no file.
     pub file: Option<&'a Path>,
     /// The size from which the file is rotated, in bytes.

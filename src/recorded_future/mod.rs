@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub use self::bisection::Bisection;
-pub use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
+pub(crate) use self::bisection::Bisection;
+pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Http, Reply, Request};
 
@@ -19,7 +19,7 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
 
 /// The configuration of the client.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// The API's base URL, without a path.
     pub base: Url,
     /// The API key.
@@ -46,7 +46,7 @@ struct RequestOptions {
 
 /// Submits batches, one after the other.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     http: Http,
     config: Config,
     url: Url,
@@ -59,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// When the base URL or the API key cannot be part of a request.
-    pub fn new(http: &Http, config: &Config, debug: bool) -> Result<Self, Failure> {
+    pub(crate) fn new(http: &Http, config: &Config, debug: bool) -> Result<Self, Failure> {
         let url = config.base.join(PATH).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// Sends one batch and returns its outcome.
-    pub async fn submit(&self, items: &[&RawValue]) -> Outcome {
+    pub(crate) async fn submit(&self, items: &[&RawValue]) -> Outcome {
         let body = RequestBody {
             options: RequestOptions { debug: self.debug, summary: true },
             organization_ids: &self.config.organization_ids,

@@ -2,7 +2,7 @@
 
 mod counts;
 mod json;
-pub mod progress;
+pub(crate) mod progress;
 mod style;
 mod text;
 
@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use clap::ColorChoice;
 use serde_json::value::RawValue;
 
-pub use self::counts::Counts;
+pub(crate) use self::counts::Counts;
 use self::progress::Progress;
-pub use self::style::Styler;
+pub(crate) use self::style::Styler;
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::redact;
@@ -34,7 +34,7 @@ pub(crate) struct Output {
 
 /// The report of one run.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// The run's id.
     pub run_id: String,
     /// The source.
@@ -57,7 +57,7 @@ pub struct Report {
 impl Report {
     /// Creates the report of a run that has done nothing yet.
     #[must_use]
-    pub fn new(run_id: &str, labels: SourceInfo, mode: Mode) -> Self {
+    pub(crate) fn new(run_id: &str, labels: SourceInfo, mode: Mode) -> Self {
         Self {
             run_id: run_id.to_owned(),
             labels,
@@ -72,19 +72,19 @@ impl Report {
     }
 
     /// Adds a note to the summary and logs it.
-    pub fn note(&mut self, note: String) {
+    pub(crate) fn note(&mut self, note: String) {
         tracing::info!("{note}");
         self.notes.push(note);
     }
 
     /// Adds a note to the summary and logs it as a warning.
-    pub fn warn(&mut self, note: String) {
+    pub(crate) fn warn(&mut self, note: String) {
         tracing::warn!("{note}");
         self.notes.push(note);
     }
 
     /// Adds a failure, unless the same one is there, and logs it.
-    pub fn fail(&mut self, failure: Failure) {
+    pub(crate) fn fail(&mut self, failure: Failure) {
         log_failure(&failure);
         if !self.failures.contains(&failure) {
             self.failures.push(failure);
@@ -94,13 +94,13 @@ impl Report {
 
     /// Returns the failures, the most urgent first.
     #[must_use]
-    pub fn failures(&self) -> &[Failure] {
+    pub(crate) fn failures(&self) -> &[Failure] {
         &self.failures
     }
 
     /// Returns the exit code: that of the most urgent failure, else 0.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         self.failures.first().map_or(0, |failure| failure.kind.exit_code())
     }
 }
@@ -108,7 +108,7 @@ impl Report {
 /// Prints a run's report (summary to stdout and the log, failures to stderr) and returns the exit
 /// code.
 #[must_use]
-pub fn print(report: &Report, output: Output) -> ExitCode {
+pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
     // Without a window the run ended before it started, and there are no numbers to print.
     let summary = if report.window.is_some() { text::summary(report) } else { String::new() };
     for line in summary.lines() {
@@ -134,7 +134,7 @@ pub fn print(report: &Report, output: Output) -> ExitCode {
 
 /// Prints and logs a failure for which there is no report, and returns its exit code.
 #[must_use]
-pub fn print_failure(failure: &Failure) -> ExitCode {
+pub(crate) fn print_failure(failure: &Failure) -> ExitCode {
     log_failure(failure);
     err(&text::failure(failure));
     failure.exit_code()
@@ -176,7 +176,7 @@ fn log_counts(report: &Report) {
 }
 
 /// Writes to stdout. A reader that closed the pipe (`| head`) is not an error.
-pub fn out(text: &str) {
+pub(crate) fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
@@ -187,6 +187,6 @@ fn err(text: &str) {
 
 /// Returns the text as one line without secrets and control characters.
 #[must_use]
-pub fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     redact::sanitize(text)
 }

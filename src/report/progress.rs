@@ -34,7 +34,7 @@ static LINE: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// What a run is doing, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Nothing that takes long.
     #[default]
     Idle,
@@ -67,7 +67,7 @@ pub enum Work {
 
 /// A handle to the progress of a run.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Shared>);
+pub(crate) struct Progress(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -89,7 +89,7 @@ impl Default for Progress {
 impl Progress {
     /// Starts to draw the line, if stderr is a terminal that can clear it. There is no line in quiet
     /// runs, nor when the log goes to stderr.
-    pub fn show(&self, output: Output, log_on_stderr: bool) {
+    pub(crate) fn show(&self, output: Output, log_on_stderr: bool) {
         let terminal = Term::buffered_stderr();
         if terminal.is_term() && !console::is_dumb() && !output.quiet && !log_on_stderr {
             let target = ProgressDrawTarget::term(terminal.clone(), MAX_FRAMES_PER_SECOND);
@@ -99,7 +99,7 @@ impl Progress {
     }
 
     /// Clears the line and stops drawing. Must be called before anything else is printed.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let drawn = line().take();
         if let Some(bar) = drawn {
             clear(bar);
@@ -107,18 +107,18 @@ impl Progress {
     }
 
     /// Sets what the run is doing.
-    pub fn set(&self, work: Work) {
+    pub(crate) fn set(&self, work: Work) {
         *self.0.work.lock().unwrap_or_else(PoisonError::into_inner) = work;
     }
 
     /// Shows these waits from now on.
-    pub fn watch(&self, waits: PendingWaits) {
+    pub(crate) fn watch(&self, waits: PendingWaits) {
         // It is set once per process.
         let _ = self.0.waits.set(waits);
     }
 
     /// Logs the progress every ten seconds; never returns.
-    pub async fn log_heartbeat(self, clock: Clock) {
+    pub(crate) async fn log_heartbeat(self, clock: Clock) {
         let interval = clock.scaled(HEARTBEAT).max(Duration::from_millis(1));
         loop {
             tokio::time::sleep(interval).await;
@@ -151,7 +151,7 @@ impl Progress {
 }
 
 /// Prints with the line cleared.
-pub fn suspend(print: impl FnOnce()) {
+pub(crate) fn suspend(print: impl FnOnce()) {
     let drawn = line().clone();
     match drawn {
         Some(bar) => bar.suspend(print),

@@ -98,7 +98,7 @@ impl Run<'_> {
                         self.ledger().quarantine_batch(
                             &batch,
                             rejection.status,
-                            &rejection.words,
+                            &rejection.message,
                         )?;
                         self.count_quarantined(&rejected, &rejection);
                     }
@@ -139,7 +139,7 @@ impl Run<'_> {
         self.update_progress();
         tracing::warn!(
             "Recorded Future rejected an indicator, which is now in quarantine: {} ({})",
-            rejection.words,
+            rejection.message,
             rejected.item
         );
         let counts = &self.report.counts;
@@ -256,7 +256,7 @@ fn quota_exhausted(settings: &Settings) -> Failure {
 fn everything_rejected(rejection: &Rejection) -> Failure {
     Failure::new(
         FailureKind::Configuration,
-        format!("Recorded Future rejects every indicator, the last one with {}", rejection.words),
+        format!("Recorded Future rejects every indicator, the last one with {}", rejection.message),
         "Check --organization-id first. Sending has stopped and everything else stays queued; once the cause is fixed, `collective-insights outbox retry` queues what is in quarantine again.",
     )
 }

@@ -29,7 +29,7 @@ use crate::shutdown::Shutdown;
 use crate::sources::Source;
 
 /// Performs one run. Failures are in the report.
-pub async fn run(
+pub(crate) async fn run(
     settings: &Settings,
     source: &dyn Source,
     run_id: &str,
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
             )
         })?;
         let failure = self.report.failures().first();
-        let error = failure.map(|failure| redact::safe(&failure.to_string()));
+        let error = failure.map(|failure| redact::sanitize(&failure.to_string()));
         let ledger = self.ledger();
         ledger.finish_run(self.report.exit_code(), &counts, error.as_deref())?;
         ledger.delete_delivered()?;
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
 ///
 /// # Errors
 /// With the file and the line that cannot be read.
-pub fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
+pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
     let Some(path) = &settings.exclusion_file else {
         return Ok(Exclusions::default());
     };

@@ -3,7 +3,7 @@
 //! In this order: thresholds, unsupported, malformed and private mentions, exclusions, and what the ledger
 //! knows already.
 
-pub mod exclusions;
+pub(crate) mod exclusions;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -15,11 +15,11 @@ use crate::indicator::{Indicator, RejectReason};
 use crate::submission::Stored;
 
 use self::exclusions::Exclusions;
-pub use self::tally::Tally;
+pub(crate) use self::tally::Tally;
 
 /// The minimum scores of an alert; 0 passes every alert, also one without a score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Thresholds {
+pub(crate) struct Thresholds {
     /// 0 to 100.
     pub severity: u8,
     /// 0 to 100.
@@ -29,7 +29,7 @@ pub struct Thresholds {
 impl Thresholds {
     /// Whether these scores reach the thresholds. A missing score fails a threshold above 0.
     #[must_use]
-    pub fn pass(self, scores: Scores) -> bool {
+    pub(crate) fn pass(self, scores: Scores) -> bool {
         let reaches =
             |score: Option<u8>, least: u8| least == 0 || score.is_some_and(|score| score >= least);
         reaches(scores.severity, self.severity) && reaches(scores.confidence, self.confidence)
@@ -38,7 +38,7 @@ impl Thresholds {
 
 /// Selects the mentions that are stored, and counts all of them.
 #[derive(Debug)]
-pub struct Selection {
+pub(crate) struct Selection {
     thresholds: Thresholds,
     exclusions: Arc<Exclusions>,
     tally: Tally,
@@ -47,7 +47,7 @@ pub struct Selection {
 impl Selection {
     /// Returns an empty selection with its rules.
     #[must_use]
-    pub fn new(thresholds: Thresholds, exclusions: Arc<Exclusions>) -> Self {
+    pub(crate) fn new(thresholds: Thresholds, exclusions: Arc<Exclusions>) -> Self {
         Self { thresholds, exclusions, tally: Tally::default() }
     }
 
@@ -55,7 +55,7 @@ impl Selection {
     ///
     /// # Errors
     /// Those of `store`.
-    pub fn add<E>(
+    pub(crate) fn add<E>(
         &mut self,
         outcome: AlertOutcome,
         mut store: impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
@@ -84,7 +84,7 @@ impl Selection {
 
     /// Returns the counts so far.
     #[must_use]
-    pub const fn tally(&self) -> &Tally {
+    pub(crate) const fn tally(&self) -> &Tally {
         &self.tally
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What became of the alerts and of the indicators that they mention.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Alerts that the vendor returned, each counted once.
     pub alerts_fetched: u64,
     /// Alerts whose severity or confidence is below the thresholds, or missing where one is set.
@@ -37,7 +37,7 @@ pub struct Tally {
 impl Tally {
     /// Returns the number of mentions that did not become a submission.
     #[must_use]
-    pub const fn not_selected(&self) -> u64 {
+    pub(crate) const fn not_selected(&self) -> u64 {
         self.indicators_unsupported
             + self.indicators_invalid
             + self.indicators_private

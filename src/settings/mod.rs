@@ -45,7 +45,7 @@ pub(crate) enum LedgerChoice {
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// The settings of Recorded Future.
-    pub recorded_future: recorded_future::Settings,
+    pub recorded_future: recorded_future::Config,
     /// The requested time range.
     pub span: RequestedSpan,
     /// How far back a run catches up.
@@ -59,7 +59,7 @@ pub(crate) struct Settings {
     /// The maximum run time.
     pub deadline: Duration,
     /// The network settings.
-    pub network: http::Options,
+    pub network: http::NetworkOptions,
     /// Whether indicators that were delivered before are sent again.
     pub resend: bool,
     /// What the run does with the selected indicators.

@@ -52,7 +52,7 @@ pub(super) async fn send<T>(
     read: impl Fn(&Response) -> Result<T, MalformedBody>,
 ) -> Result<Reply<T>, Failure> {
     http.send(request, read).await.map_err(|error| {
-        let mut failure = error.into_failure();
+        let mut failure = Failure::from(error);
         failure.message = format!("{vendor}: {}", failure.message);
         failure
     })

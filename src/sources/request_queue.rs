@@ -19,24 +19,24 @@ pub(super) struct RequestQueue<Request, Priority, Response> {
 
 impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Priority, Response> {
     /// Creates an empty queue that sends at most `limit` requests at the same time, at least one.
-    pub fn new(limit: usize, priority: fn(&Request) -> Priority) -> Self {
+    pub(super) fn new(limit: usize, priority: fn(&Request) -> Priority) -> Self {
         Self { limit: limit.max(1), priority, queue: VecDeque::new(), in_flight: JoinSet::new() }
     }
 
     /// Adds a request, after those of the same priority.
-    pub fn push(&mut self, request: Request) {
+    pub(super) fn push(&mut self, request: Request) {
         let priority = (self.priority)(&request);
         let place = self.queue.partition_point(|queued| (self.priority)(queued) <= priority);
         self.queue.insert(place, request);
     }
 
     /// Returns the unused capacity: how many more requests could be in flight than there are.
-    pub fn spare(&self) -> usize {
+    pub(super) fn spare(&self) -> usize {
         self.limit.saturating_sub(self.queue.len() + self.in_flight.len())
     }
 
     /// Whether no request is queued or in flight.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.in_flight.is_empty()
     }
 
@@ -45,7 +45,7 @@ impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Pri
     ///
     /// # Errors
     /// When a task panicked.
-    pub async fn next<F>(
+    pub(super) async fn next<F>(
         &mut self,
         send: impl Fn(Request) -> F,
     ) -> Result<Option<Response>, Failure>

@@ -22,7 +22,7 @@ const UNKNOWN: i64 = i64::MAX;
 
 impl SeenIds {
     /// Adds an id; `true` if it is new.
-    pub fn insert(&mut self, id: &str, instant: Option<DateTime<Utc>>) -> bool {
+    pub(super) fn insert(&mut self, id: &str, instant: Option<DateTime<Utc>>) -> bool {
         let hash = self.key.hash_one(id);
         let nanoseconds =
             instant.and_then(|instant| instant.timestamp_nanos_opt()).unwrap_or(UNKNOWN);
@@ -30,13 +30,13 @@ impl SeenIds {
     }
 
     /// Returns the number of ids that were added.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.instants.len()
     }
 
     /// Returns an empty set that recognizes the added ids at `start` and later, and those whose
     /// instant is unknown: a part that begins at `start` can read them again.
-    pub fn carry_over(&self, start: DateTime<Utc>) -> Self {
+    pub(super) fn carry_over(&self, start: DateTime<Utc>) -> Self {
         let start = start.timestamp_nanos_opt().unwrap_or(UNKNOWN);
         let inherited = self.instants.iter().filter(|(_, instant)| **instant >= start);
         Self {

@@ -18,12 +18,12 @@ pub(super) struct Watermark {
 
 impl Watermark {
     /// Creates the watermark of a window that is one part, of which nothing was read.
-    pub fn new(window: Window) -> Self {
+    pub(super) fn new(window: Window) -> Self {
         Self { parts: BTreeMap::from([(window.start, window.start)]), start: window.start }
     }
 
     /// Records that the part that begins at `start` is complete before `until`. It never goes back.
-    pub fn advance(&mut self, start: DateTime<Utc>, until: DateTime<Utc>) {
+    pub(super) fn advance(&mut self, start: DateTime<Utc>, until: DateTime<Utc>) {
         let Some((&part, &reached)) = self.parts.range(..=start).next_back() else {
             return;
         };
@@ -38,7 +38,7 @@ impl Watermark {
     }
 
     /// Records that a part of its own begins at `start`.
-    pub fn split_at(&mut self, start: DateTime<Utc>) {
+    pub(super) fn split_at(&mut self, start: DateTime<Utc>) {
         let part = self.parts.range(..=start).next_back();
         // Where the part before is complete up to here, the two stay one.
         if part.is_none_or(|(_, reached)| *reached < start) {
@@ -47,7 +47,7 @@ impl Watermark {
     }
 
     /// Returns the instant before which every alert was read.
-    pub fn complete_until(&self) -> DateTime<Utc> {
+    pub(super) fn complete_until(&self) -> DateTime<Utc> {
         self.parts.first_key_value().map_or(self.start, |(_, reached)| *reached)
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
         }
         Ok(run) => {
             let settings = &run.settings;
-            let network = settings.network.examine();
+            let network = settings.network.describe();
             let is_usable = network.is_ok();
             let findings = vec![
                 Finding::new(Check::Settings, Ok(origins(&run.resolved))),
@@ -89,7 +89,7 @@ fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
 
 fn log_file(path: &Path) -> Result<String, Failure> {
     let existed = path.exists();
-    logging::open(path).map_err(|error| logging::unwritable(path, &error))?;
+    logging::open(path).map_err(|error| logging::unwritable(path, error))?;
     if !existed {
         // This check created it; a run creates it again.
         let _ = std::fs::remove_file(path);

@@ -84,7 +84,7 @@ fn is_reachable(findings: &[Finding]) -> bool {
 async fn reach(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
     let time = match http.reach(url).await {
         Ok(time) => time,
-        Err(error) => return vec![Finding::new(failed_step(&error), Err(error.into_failure()))],
+        Err(error) => return vec![Finding::new(failed_step(&error), Err(error.into()))],
     };
     let host = url.host_str().unwrap_or("the service");
     let proxy = http.proxy(url).map(|proxy| format!(" through the proxy {proxy}"));
@@ -104,11 +104,7 @@ fn failed_step(error: &HttpError) -> Check {
     match error {
         HttpError::Certificate(_) => Check::Tls,
         HttpError::ProxyCredentials { .. } => Check::Proxy,
-        HttpError::Connect { detail, .. }
-            if detail.contains("dns") || detail.contains("lookup") =>
-        {
-            Check::Dns
-        }
+        HttpError::Dns { .. } => Check::Dns,
         _ => Check::Network,
     }
 }
@@ -133,7 +129,7 @@ async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<Str
         Outcome::Delivered(_) => Ok("the test submission was accepted (and not stored)".into()),
         Outcome::Rejected(rejection) => Err(Failure::new(
             FailureKind::Unexpected,
-            format!("Recorded Future rejected the test submission: {}", rejection.words),
+            format!("Recorded Future rejected the test submission: {}", rejection.message),
             "Check --organization-id; send the message to Recorded Future's support.",
         )),
         Outcome::Transient(failure)

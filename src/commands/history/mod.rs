@@ -33,7 +33,7 @@ struct History {
 
 /// Prints each day's numbers, the top indicators and the top MITRE techniques.
 #[must_use]
-pub fn history(args: &HistoryArgs, clock: Clock) -> ExitCode {
+pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> ExitCode {
     print_result(show(args, clock.now()))
 }
 

@@ -25,7 +25,7 @@ type RowReply = (RowRequest, Result<AlertPage, Failure>);
 
 /// Reads a window of Carbon Black alerts.
 #[derive(Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     client: Arc<SearchClient>,
     window: Window,
     queue: RequestQueue<RowRequest, u32, RowReply>,

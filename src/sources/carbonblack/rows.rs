@@ -48,19 +48,19 @@ pub(super) struct RowRange {
 
 impl RowRange {
     /// Creates a range of which nothing was read.
-    pub fn new(start: DateTime<Utc>, limits: RowLimits) -> Self {
+    pub(super) fn new(start: DateTime<Utc>, limits: RowLimits) -> Self {
         let (pages, seen) = (BTreeMap::new(), SeenIds::default());
         Self { start, limits, requested_to: limits.page, found: 0, pages, seen }
     }
 
     /// Returns the request that every range begins with.
-    pub fn first_request(&self) -> RowRequest {
+    pub(super) fn first_request(&self) -> RowRequest {
         RowRequest { start: 1, count: self.limits.page }
     }
 
     /// Records a page. Returns its alerts that belong to the window and were not seen before, and
     /// the requests that follow from it.
-    pub fn record_page(
+    pub(super) fn record_page(
         &mut self,
         request: RowRequest,
         page: AlertPage,
@@ -122,7 +122,7 @@ impl RowRange {
 
     /// Returns the instant before which every alert of the range was read: that of the last page
     /// without a gap before it.
-    pub fn complete_until(&self) -> DateTime<Utc> {
+    pub(super) fn complete_until(&self) -> DateTime<Utc> {
         let mut row = 1;
         let mut complete_until = self.start;
         while let Some((next, latest)) = self.pages.get(&row).filter(|(next, _)| *next > row) {
@@ -134,7 +134,7 @@ impl RowRange {
 
     /// Whether there are or may be rows that this range cannot return: it was read to the last row,
     /// and nothing shows that there are no more.
-    pub fn is_truncated(&self) -> bool {
+    pub(super) fn is_truncated(&self) -> bool {
         let has_last_row = || self.pages.values().any(|(next, _)| *next > self.limits.last);
         match self.found.cmp(&u64::from(self.limits.last)) {
             Ordering::Greater => true,
@@ -144,7 +144,7 @@ impl RowRange {
     }
 
     /// Returns the range that continues this one; `None` if it would begin at the same instant.
-    pub fn next_range(&self) -> Option<Self> {
+    pub(super) fn next_range(&self) -> Option<Self> {
         let start = self.complete_until();
         (start > self.start)
             .then(|| Self { seen: self.seen.carry_over(start), ..Self::new(start, self.limits) })

@@ -5,7 +5,7 @@ use reqwest::Url;
 /// One of CrowdStrike's clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "kebab-case")]
-pub enum Cloud {
+pub(super) enum Cloud {
     /// The first commercial cloud, and the default.
     #[value(name = "us-1")]
     Us1,
@@ -31,7 +31,7 @@ impl Cloud {
 
     /// Returns its name on the command line and in `X-Cs-Region`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Us1 => "us-1",
             Self::Us2 => "us-2",
@@ -44,7 +44,7 @@ impl Cloud {
 
     /// Returns the host of its API.
     #[must_use]
-    pub const fn host(self) -> &'static str {
+    pub(super) const fn host(self) -> &'static str {
         match self {
             Self::Us1 => "api.crowdstrike.com",
             Self::Us2 => "api.us-2.crowdstrike.com",
@@ -57,13 +57,13 @@ impl Cloud {
 
     /// Returns the cloud that the header `X-Cs-Region` of a sign-in names.
     #[must_use]
-    pub fn from_region(region: &str) -> Option<Self> {
+    pub(super) fn from_region(region: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
     }
 
     /// Returns the cloud of this name, with hyphens, with underscores or without.
     #[must_use]
-    pub fn from_any_spelling(name: &str) -> Option<Self> {
+    pub(super) fn from_any_spelling(name: &str) -> Option<Self> {
         let bare = |name: &str| name.trim().to_ascii_lowercase().replace(['-', '_'], "");
         Self::ALL.into_iter().find(|cloud| bare(cloud.name()) == bare(name))
     }
@@ -71,7 +71,7 @@ impl Cloud {
     /// Returns the cloud that the header `Location` of a redirected sign-in points to: one of the
     /// known hosts over HTTPS, or `None`. The secret is sent nowhere else.
     #[must_use]
-    pub fn from_location(location: &str) -> Option<Self> {
+    pub(super) fn from_location(location: &str) -> Option<Self> {
         let url = Url::parse(location).ok()?;
         let plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty();
         let host = url.host_str().filter(|_| plain)?;
@@ -81,7 +81,7 @@ impl Cloud {
     /// Whether a sign-in to another cloud can lead to this one. Government clouds cannot be
     /// discovered.
     #[must_use]
-    pub const fn is_discoverable(self) -> bool {
+    pub(super) const fn is_discoverable(self) -> bool {
         !matches!(self, Self::UsGov1 | Self::UsGov2)
     }
 }

@@ -31,7 +31,7 @@ type SliceReply = (TimeSlice, Result<Reply<AlertPage>, Failure>);
 
 /// Reads a window of Falcon alerts.
 #[derive(Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     session: Arc<Session>,
     host: String,
     thresholds: Thresholds,

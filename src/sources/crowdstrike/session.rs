@@ -58,7 +58,7 @@ struct Authorization {
 
 impl Session {
     /// Creates a session that signs in when it is first used.
-    pub fn new(http: &Http, settings: &Config) -> Self {
+    pub(super) fn new(http: &Http, settings: &Config) -> Self {
         let region_discovery = matches!(settings.address, Address::Discover(_));
         let base = settings.address.base().clone();
         let state = SessionState { base, region_discovery, token: None, sign_ins: 0 };
@@ -67,7 +67,7 @@ impl Session {
 
     /// Posts JSON to a path and reads the response. A 401 leads to one new sign-in and one more
     /// request, because rejected tokens are limited to 15 requests per minute.
-    pub async fn post<T>(
+    pub(super) async fn post<T>(
         &self,
         path: &str,
         body: &impl Serialize,

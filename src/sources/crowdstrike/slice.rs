@@ -41,7 +41,7 @@ pub(super) struct TimeSlice {
 
 impl TimeSlice {
     /// Creates a slice of which nothing was read.
-    pub fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
+    pub(super) fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
         Self {
             start,
             end,
@@ -57,13 +57,13 @@ impl TimeSlice {
 
     /// Returns the key by which slices are queued: those being read first, because their tokens
     /// expire and their ids take memory, then the earliest.
-    pub fn priority(&self) -> (bool, DateTime<Utc>) {
+    pub(super) fn priority(&self) -> (bool, DateTime<Utc>) {
         (self.token.is_none(), self.start)
     }
 
     /// Records a page and returns its alerts that this slice sees for the first time and no other
     /// slice of the window returns.
-    pub fn record_page(
+    pub(super) fn record_page(
         &mut self,
         alerts: Vec<ParsedAlert>,
         total: Option<u64>,
@@ -98,18 +98,18 @@ impl TimeSlice {
     }
 
     /// Continues with this token; `false` if it was already used.
-    pub fn advance(&mut self, token: &str) -> bool {
+    pub(super) fn advance(&mut self, token: &str) -> bool {
         self.token = Some(token.to_owned());
         self.seen_tokens.insert(token, None)
     }
 
     /// Whether the service reports more alerts than it returned.
-    pub fn is_short(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         self.received < self.total
     }
 
     /// Logs a warning if the last page was returned before all alerts that the service reports.
-    pub fn warn_if_short(&self) {
+    pub(super) fn warn_if_short(&self) {
         if self.is_short() {
             tracing::warn!(
                 "CrowdStrike reports {} alerts from {} to {} and returned {}",
@@ -122,13 +122,13 @@ impl TimeSlice {
     }
 
     /// Returns the instant before which every alert of the slice was read.
-    pub fn complete_until(&self) -> DateTime<Utc> {
+    pub(super) fn complete_until(&self) -> DateTime<Utc> {
         if self.in_order { self.latest } else { self.start }
     }
 
     /// Returns the part that was not read, as a slice that begins at the last instant seen and
     /// recognizes the alerts of that instant; `None` if it would begin where this slice begins.
-    pub fn remainder(&self) -> Option<Self> {
+    pub(super) fn remainder(&self) -> Option<Self> {
         let start = self.complete_until();
         (start > self.start).then(|| Self {
             seen_alerts: self.seen_alerts.carry_over(start),
@@ -147,7 +147,7 @@ impl TimeSlice {
     /// The remainder is split if requests can be added (`spare`) or if it is too large for one
     /// slice. A slice that became too large begins again as its remainder, so that it forgets its
     /// ids.
-    pub fn next_slices(self, spare: usize, sizes: Sizes) -> Vec<Self> {
+    pub(super) fn next_slices(self, spare: usize, sizes: Sizes) -> Vec<Self> {
         let slice_size = u64::try_from(sizes.slice).unwrap_or(u64::MAX);
         let left = self.total.saturating_sub(self.received);
         let parts = u64::try_from(spare)

@@ -19,7 +19,7 @@ pub(super) struct SlicedWindow {
 
 impl SlicedWindow {
     /// Returns a window of which nothing was read, and its first slice.
-    pub fn new(window: Window, sizes: Sizes) -> (Self, TimeSlice) {
+    pub(super) fn new(window: Window, sizes: Sizes) -> (Self, TimeSlice) {
         let sliced = Self { window, sizes, watermark: Watermark::new(window), total: None };
         (sliced, TimeSlice::new(window.start, window.end))
     }
@@ -29,7 +29,7 @@ impl SlicedWindow {
     ///
     /// # Errors
     /// When the page has errors instead of alerts.
-    pub fn record_page(
+    pub(super) fn record_page(
         &mut self,
         mut slice: TimeSlice,
         page: AlertPage,
@@ -68,7 +68,7 @@ impl SlicedWindow {
 
     /// Returns the slice to read instead of one whose page token was rejected; `None` if it would
     /// begin where that one begins.
-    pub fn restart(&mut self, slice: &TimeSlice) -> Option<TimeSlice> {
+    pub(super) fn restart(&mut self, slice: &TimeSlice) -> Option<TimeSlice> {
         let remainder = slice.remainder()?;
         self.watermark.split_at(remainder.start);
         Some(remainder)
