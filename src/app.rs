@@ -52,6 +52,7 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
         Command::History(args) => commands::history(args, clock),
         Command::Outbox(args) => commands::outbox(args, clock),
         Command::Generate(args) => generate::generate(args),
+        Command::Help(args) => commands::help(args),
     }
 }
 

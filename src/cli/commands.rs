@@ -1,12 +1,13 @@
 //! The commands. Their names and options are fixed: crontabs depend on them.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::NAME;
 use super::generate::GenerateArgs;
 use super::help_text;
 use super::maintenance::{CheckArgs, HistoryArgs, OutboxArgs, StatusArgs};
 use super::source_command::SourceCommand;
+use super::topics::Topic;
 
 /// Send endpoint detections to Recorded Future Collective Insights
 ///
@@ -17,6 +18,7 @@ use super::source_command::SourceCommand;
     name = NAME,
     version,
     arg_required_else_help = true,
+    disable_help_subcommand = true,
     after_help = help_text::exit_codes(),
     after_long_help = help_text::FIRST_STEPS
 )]
@@ -49,4 +51,26 @@ pub(crate) enum Command {
     /// Print completions, man pages, schedules or an exclusion file
     #[command(after_long_help = help_text::GENERATE)]
     Generate(GenerateArgs),
+    /// Print help for a command or a topic
+    #[command(after_long_help = help_text::HELP)]
+    Help(HelpArgs),
+}
+
+/// Options of `help`.
+#[derive(Debug, Args)]
+pub(crate) struct HelpArgs {
+    /// A command, for example `outbox list`, or a topic; without it, the commands and the topics
+    #[arg(value_name = "COMMAND|TOPIC")]
+    pub words: Vec<String>,
+}
+
+impl HelpArgs {
+    /// Returns the topic that was asked for; None for the help of a command.
+    #[must_use]
+    pub(crate) fn topic(&self) -> Option<Topic> {
+        match self.words.as_slice() {
+            [word] => Topic::find(word),
+            _ => None,
+        }
+    }
 }

@@ -35,12 +35,19 @@ Examples:
         > ~/.local/share/bash-completion/completions/collective-insights
     collective-insights generate completions zsh > \"${fpath[1]}/_collective-insights\"
   Install man pages:
-    collective-insights generate man --dir ~/.local/share/man/man1
+    collective-insights generate man --dir ~/.local/share/man
   Schedule daily runs with cron or systemd:
     collective-insights generate cron
     collective-insights generate systemd --dir /etc/systemd/system
   Start an exclusion file:
     collective-insights generate exclusions > known-good.txt";
+
+pub(super) const HELP: &str = "\
+Examples:
+  Proxies and certificates:
+    collective-insights help networks
+  The keys of all JSON documents:
+    collective-insights help json";
 
 pub(super) const FIRST_STEPS: &str = "\
 Examples:

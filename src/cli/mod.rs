@@ -8,16 +8,18 @@ mod legacy_flags;
 mod maintenance;
 mod run_args;
 mod source_command;
+mod topics;
 mod value_parsers;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use clap::builder::Resettable;
+use clap::builder::{PossibleValuesParser, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::commands::Cli;
-pub(crate) use self::commands::Command;
+pub(crate) use self::commands::{Command, HelpArgs};
 pub(crate) use self::generate::{Artifact, GenerateArgs};
 pub(crate) use self::maintenance::{
     CheckArgs, EntryFilterArgs, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs,
@@ -26,19 +28,42 @@ pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 use crate::settings::EffectiveOption;
 
+pub(crate) use self::topics::{TOPICS, Topic};
+
 /// The name of the program, also in file names and completions.
 pub(crate) const NAME: &str = "collective-insights";
 
 /// Returns the definition of the command line.
 #[must_use]
 pub fn definition() -> clap::Command {
-    with_exit_codes(Cli::command().mut_subcommand("check", |check| {
+    let command = Cli::command().mut_subcommand("check", |check| {
         // Here the sources are checked, not run: their own descriptions and examples do not apply.
         check.mut_subcommands(|source| {
             let about = format!("Check one source, with the options of `{}`", source.get_name());
             source.about(about).long_about(Resettable::Reset).after_long_help(Resettable::Reset)
         })
-    }))
+    });
+    with_exit_codes(with_topics(command))
+}
+
+/// Lists the topics in the program's own help, and lets `help` take them and the commands' names.
+fn with_topics(command: clap::Command) -> clap::Command {
+    let mut names: BTreeSet<String> = TOPICS.iter().map(|topic| topic.name.to_owned()).collect();
+    add_command_names(&command, &mut names);
+    let words = PossibleValuesParser::new(names);
+    let list = topics::list();
+    let short = format!("{list}\n\n{}", help_text::exit_codes());
+    let long = format!("{}\n\n{list}", help_text::FIRST_STEPS);
+    command.after_help(short).after_long_help(long).mut_subcommand("help", |help| {
+        help.mut_arg("words", |argument| argument.value_parser(words).hide_possible_values(true))
+    })
+}
+
+fn add_command_names(command: &clap::Command, names: &mut BTreeSet<String>) {
+    for subcommand in command.get_subcommands() {
+        names.insert(subcommand.get_name().to_owned());
+        add_command_names(subcommand, names);
+    }
 }
 
 /// Adds the exit codes to `--help` of a command and its subcommands. `-h` has to fit on a screen.
@@ -81,7 +106,18 @@ impl Parsed {
 /// When they cannot be parsed, and for `--help` and `--version`. The message does not repeat a
 /// stray word or a value that looks like a secret: probably its flag is missing or misspelled.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
-    let arguments = legacy_flags::translate(arguments);
+    let parsed = read(legacy_flags::translate(arguments))?;
+    match &parsed.command {
+        // `help outbox list` is `outbox list --help`.
+        Command::Help(args) if args.topic().is_none() => {
+            let words = args.words.iter().map(OsString::from);
+            read([NAME.into()].into_iter().chain(words).chain(["--help".into()]))
+        }
+        _ => Ok(parsed),
+    }
+}
+
+fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
     definition()
         .try_get_matches_from(arguments)
         .and_then(|matches| {

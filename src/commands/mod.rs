@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod generate;
+mod help;
 mod history;
 mod outbox;
 mod status;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub(crate) use self::help::help;
 pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::status::status;
