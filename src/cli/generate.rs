@@ -22,11 +22,12 @@ pub(crate) enum Artifact {
         #[arg(value_enum, value_name = "SHELL", ignore_case = true)]
         shell: Shell,
     },
-    /// Print the man page, or write one for each command
+    /// Print the man page, or write one for each command and topic
     Man {
-        /// Write a page for each command to this directory
+        /// Write a page for each command and topic below this directory
         ///
-        /// Creates the directory if needed and replaces pages of the same names.
+        /// The pages of commands go to man1 and those of topics to man7, both created if they do not
+        /// exist. Pages of the same names are replaced.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },

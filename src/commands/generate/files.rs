@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::failure::{Failure, FailureKind};
 use crate::report::line;
 
-/// The name and content of a file.
+/// A file's path below the directory, and its content.
 pub(super) type File = (String, String);
 
 /// Writes the files and replaces those of the same names: man pages are not edited by hand.
@@ -16,6 +16,9 @@ pub(super) fn replace(directory: &Path, files: &[File]) -> Result<String, Failur
         .iter()
         .map(|(name, content)| {
             let path = directory.join(name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+            }
             fs::write(&path, content).map_err(|error| unwritable(&path, &error))?;
             Ok(format!("wrote {}\n", display(&path)))
         })

@@ -1,4 +1,4 @@
-//! Man pages: one for the program and one for each command.
+//! Man pages: one for the program, one for each command and each help topic.
 
 use std::io;
 
@@ -6,7 +6,8 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::files::File;
-use crate::cli::{self, NAME};
+use super::topic_page;
+use crate::cli::{self, NAME, TOPICS};
 use crate::failure::{Failure, FailureKind};
 
 /// Returns the page of the program.
@@ -14,10 +15,13 @@ pub(super) fn main_page() -> Result<String, Failure> {
     page(&definition()).map(|(_, text)| text)
 }
 
-/// Returns each page with its file name, for example `collective-insights-outbox-list.1`.
+/// Returns each page with its path, for example `man1/collective-insights-outbox-list.1`.
 pub(super) fn pages() -> Result<Vec<File>, Failure> {
     let mut pages = Vec::new();
     collect(&definition(), &mut pages)?;
+    pages.extend(TOPICS.iter().map(|topic| {
+        (format!("man7/{NAME}-{}.7", topic.name), topic_page::page(topic).render())
+    }));
     Ok(pages)
 }
 
@@ -28,7 +32,8 @@ fn definition() -> Command {
 }
 
 fn collect(command: &Command, pages: &mut Vec<File>) -> Result<(), Failure> {
-    pages.push(page(command)?);
+    let (file_name, text) = page(command)?;
+    pages.push((format!("man1/{file_name}"), text));
     command.get_subcommands().try_for_each(|subcommand| collect(subcommand, pages))
 }
 

@@ -8,6 +8,7 @@ mod files;
 mod man;
 mod schedule_inputs;
 mod systemd;
+mod topic_page;
 
 use std::process::ExitCode;
 
