@@ -1,11 +1,11 @@
 //! What is made from the command line's definition, tried with the tools it is made for. A tool that is not
 //! installed is named and skipped.
 
-use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use collective_insights::cli::TOPICS;
 use sandbox::World;
 use tempfile::TempDir;
 
@@ -130,44 +130,55 @@ fn other_shells_are_served_and_unknown_ones_named() {
 }
 
 #[test]
-fn there_is_a_man_page_for_each_command() {
+fn there_is_a_man_page_for_each_command_and_topic() {
     let folder = TempDir::new().unwrap();
-    let said = generate_in(folder.path(), "man --dir deep/man1").ended(0);
-    let pages = folder.path().join("deep/man1");
-    let mut names: Vec<String> = std::fs::read_dir(&pages)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    let mut expected: Vec<String> = every_command()
-        .iter()
-        .map(|words| format!("collective-insights {words}"))
-        .map(|words| format!("{}.1", words.trim().replace(' ', "-")))
-        .collect();
+    let said = generate_in(folder.path(), "man --dir deep/man").ended(0);
+    let names = man_pages(&folder.path().join("deep/man"));
+    let commands = every_command().into_iter().map(|words| {
+        let words = format!("collective-insights {words}");
+        format!("man1/{}.1", words.trim().replace(' ', "-"))
+    });
+    let topics = TOPICS.map(|topic| format!("man7/collective-insights-{}.7", topic.name));
+    let mut expected: Vec<String> = commands.chain(topics).collect();
     expected.sort();
     assert_eq!(names, expected);
     assert_eq!(said.stdout.lines().count(), names.len());
-    let main = std::fs::read_to_string(pages.join("collective-insights.1")).unwrap();
+    let main_page = folder.path().join("deep/man/man1/collective-insights.1");
+    let main = std::fs::read_to_string(&main_page).unwrap();
     assert_eq!(generate("man").ended(0).stdout, main);
     for name in &names {
-        std::fs::write(pages.join(name), "an older one").unwrap();
+        std::fs::write(folder.path().join("deep/man").join(name), "an older one").unwrap();
     }
-    generate_in(folder.path(), "man --dir deep/man1").ended(0);
-    assert_eq!(std::fs::read_to_string(pages.join("collective-insights.1")).unwrap(), main);
+    generate_in(folder.path(), "man --dir deep/man").ended(0);
+    assert_eq!(std::fs::read_to_string(&main_page).unwrap(), main);
+}
+
+/// The pages below a folder, as `man1/name.1`, sorted.
+fn man_pages(folder: &Path) -> Vec<String> {
+    let names = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let mut pages: Vec<String> = names(folder)
+        .into_iter()
+        .flat_map(|section| {
+            let pages = names(&folder.join(&section)).into_iter();
+            pages.map(|name| format!("{section}/{name}")).collect::<Vec<_>>()
+        })
+        .collect();
+    pages.sort();
+    pages
 }
 
 #[test]
 fn man_pages_render_without_warnings() {
     let folder = TempDir::new().unwrap();
     generate_in(folder.path(), "man --dir .").ended(0);
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let page = entry.unwrap().path();
-        if page.extension() != Some(OsStr::new("1")) {
-            continue;
-        }
+    for name in man_pages(folder.path()) {
+        let page = folder.path().join(&name);
         if let Some(mut man) = tool("man") {
             let text = runs_clean(man.args(["--warnings=all", "-l"]).arg(&page));
-            assert!(text.contains("EXIT CODES"), "{text}");
+            assert!(text.contains("EXIT CODES") || name.starts_with("man7"), "{text}");
             let title = page.file_stem().unwrap().to_str().unwrap();
             let words: Vec<&str> = text.split_whitespace().collect();
             assert!(words.windows(2).any(|two| two == [title, "-"]), "{text}");

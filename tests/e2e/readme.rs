@@ -1,128 +1,22 @@
-//! The README says what is so: its tables are held against the program itself.
+//! The README: its tables and commands are compared with the program.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
-use collective_insights::failure::FailureKind;
-use sandbox::{Service, World};
+use chrono::Utc;
+use sandbox::seed::Recipe;
+use sandbox::{CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service, World};
 use serde_json::Value;
 
+use crate::generate::generate;
+use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{Ran, Stage, bare_command};
+use crate::support::{NOW, Ran, Stage};
+use crate::topics::help;
 
 const README: &str = include_str!("../../README.md");
 const CI: &str = include_str!("../../.ci/run");
-
-/// The rows of the first table under a heading, its head left out, each cell trimmed.
-#[track_caller]
-fn table(heading: &str) -> Vec<Vec<&'static str>> {
-    let rows: Vec<_> = README
-        .lines()
-        .skip_while(|line| line.trim_start_matches('#').trim() != heading)
-        .skip_while(|line| !line.starts_with('|'))
-        .take_while(|line| line.starts_with('|'))
-        .skip(2)
-        .map(|line| {
-            let cells = line.trim_matches('|').split(" |");
-            cells.map(str::trim).collect()
-        })
-        .collect();
-    assert!(!rows.is_empty(), "the README has no table under {heading}");
-    rows
-}
-
-/// What stands in backticks in a cell.
-fn quoted(cell: &str) -> Vec<String> {
-    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-}
-
-/// What the help says of one option.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct About {
-    variable: Option<String>,
-    default: Option<String>,
-}
-
-/// The options of a command by their names (`-k, --rf-api-key`), read from its real help.
-fn help(command: &str) -> BTreeMap<String, About> {
-    let folder = tempfile::tempdir().unwrap();
-    let mut run = bare_command(folder.path());
-    let text = Ran::of(run.args(command.split(' ')).arg("--help")).ended(0).stdout;
-    let mut options: Vec<(String, String)> = Vec::new();
-    for line in text.lines() {
-        let words = line.trim();
-        // Long help stands further in than the options' names.
-        let indent = line.len() - line.trim_start().len();
-        if (1..10).contains(&indent) && words.starts_with('-') {
-            let names: Vec<&str> =
-                words.split_whitespace().take_while(|word| word.starts_with('-')).collect();
-            options.push((names.join(" "), words.to_owned()));
-        } else if let Some((_, about)) = options.last_mut() {
-            about.push(' ');
-            about.push_str(words);
-        }
-    }
-    let noted = |about: &str, what: &str| {
-        let (_, rest) = about.split_once(&format!("[{what}: "))?;
-        Some(rest.split_once(']')?.0.to_owned())
-    };
-    options
-        .into_iter()
-        .filter(|(names, _)| names != "-h, --help")
-        .map(|(names, about)| {
-            let option =
-                About { variable: noted(&about, "env"), default: noted(&about, "default") };
-            (names, option)
-        })
-        .collect()
-}
-
-/// The same from a table of the README.
-fn documented(heading: &str) -> BTreeMap<String, About> {
-    let said = |cell: &str| {
-        let plain = cell.replace('`', "");
-        (!plain.is_empty()).then_some(plain)
-    };
-    table(heading)
-        .into_iter()
-        .map(|row| {
-            let option = About { variable: said(row[1]), default: said(row[2]) };
-            (quoted(row[0]).join(", "), option)
-        })
-        .collect()
-}
-
-#[test]
-fn the_option_tables_are_the_real_help() {
-    for source in ["crowdstrike", "carbonblack"] {
-        let mut tables = documented("Options of both sources");
-        tables.extend(documented(&format!("Options of {source}")));
-        assert_eq!(tables, help(source), "{source}");
-    }
-}
-
-#[test]
-fn the_commands_have_the_options_that_the_table_gives_them() {
-    for row in table("Looking after it") {
-        let command = quoted(row[0]).remove(0);
-        let real: BTreeSet<String> = help(&command).into_keys().collect();
-        let said: BTreeSet<String> = quoted(row[1]).into_iter().collect();
-        assert_eq!(said, real, "{command}");
-    }
-}
-
-#[test]
-fn the_exit_codes_are_those_of_the_failures() {
-    let real: BTreeSet<(String, String)> = FailureKind::ALL
-        .into_iter()
-        .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
-        .chain([("0".to_owned(), String::new())])
-        .collect();
-    let said: BTreeSet<(String, String)> =
-        table("Exit codes").into_iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
-    assert_eq!(said, real);
-}
 
 /// The paths of all values in a JSON value, `[]` for each element of a list.
 fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
@@ -159,24 +53,14 @@ fn the_table_of_what_is_sent_is_exactly_what_is_sent() {
     for request in stage.sandbox.requests_to(Service::RecordedFuture) {
         paths(&request.json().unwrap(), "", &mut sent);
     }
-    let said: BTreeSet<String> =
-        table("What leaves the building").into_iter().flat_map(|row| quoted(row[0])).collect();
+    let rows = table(README, "Data sent to Recorded Future");
+    let said: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(said, sent);
 }
 
 #[test]
-fn the_table_of_numbers_names_all_of_them() {
-    let ran = Stage::new(World::default()).run("crowdstrike --json");
-    let document = ran.ended(0).json();
-    let real: BTreeSet<String> = document["counts"].as_object().unwrap().keys().cloned().collect();
-    let said: BTreeSet<String> =
-        table("What the numbers mean").into_iter().flat_map(|row| quoted(row[0])).collect();
-    assert_eq!(said, real);
-}
-
-#[test]
 fn the_scripts_flags_are_taken() {
-    for row in table("Coming from the Python scripts") {
+    for row in table(README, "Moving from the Python scripts") {
         let source = row[0].to_lowercase().replace(' ', "");
         let old = quoted(row[1]).remove(0);
         let with_value = [source.as_str(), &old, "DEBUG"];
@@ -189,35 +73,100 @@ fn the_scripts_flags_are_taken() {
 }
 
 #[test]
-fn the_messages_of_the_troubleshooting_table_are_the_programs() {
-    fn read(folder: &Path, all: &mut String) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                read(&path, all);
-            } else {
-                all.push_str(&fs::read_to_string(path).unwrap());
-            }
-        }
+fn the_checks_run_the_readmes_commands() {
+    let commands: Vec<&str> = code(README, "sh")[0].lines().collect();
+    for command in &commands {
+        let in_ci = |line: &str| line.replace(" --locked", "").starts_with(command);
+        assert!(CI.lines().any(in_ci), "{command}");
     }
-    let mut source = String::new();
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
-    for row in table("Troubleshooting") {
-        let message = quoted(row[0]).remove(0);
-        assert!(source.contains(&message), "no such message: {message:?}");
-    }
+    assert_eq!(commands.len(), 2);
 }
 
 #[test]
-fn the_checks_run_the_readmes_commands() {
-    let commands = README.split("```sh\n").nth(1).unwrap();
-    let commands = commands.split("```").next().unwrap();
-    let mut seen = 0;
-    for line in commands.lines() {
-        let command = line.split('#').next().unwrap().trim();
-        let in_ci = |line: &str| line.replace(" --locked", "").starts_with(command);
-        assert!(CI.lines().any(in_ci), "{command}");
-        seen += 1;
+fn the_commands_of_the_first_run_work_in_an_empty_home() {
+    let stage = Stage::new(World::default().seed_falcon(&Recipe::new(50, Utc::now())));
+    let text = section(README, "First run").join("\n");
+    let mut commands = code(&text, "sh").concat();
+    for (variable, value) in
+        [("RF_API_KEY", RF_TOKEN), ("CS_CLIENT_ID", CLIENT_ID), ("CS_CLIENT_SECRET", CLIENT_SECRET)]
+    {
+        let placeholder = format!("{variable}='...'\n");
+        assert!(commands.contains(&placeholder), "{variable}");
+        commands = commands.replace(&placeholder, &format!("{variable}='{value}'\n"));
     }
-    assert_eq!(seen, 2);
+    let home = stage.path("home");
+    std::fs::create_dir(&home).unwrap();
+    let program = assert_cmd::cargo::cargo_bin!("collective-insights");
+    let folders = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
+    let mut shell = Command::new("sh");
+    shell.args(["-eu", "-c", &commands]).current_dir(stage.folder()).env_clear().envs([
+        ("HOME", home.to_str().unwrap()),
+        ("PATH", &folders),
+        ("RF_API_URL", &stage.sandbox.url()),
+        ("CS_BASE_URL", &stage.sandbox.url()),
+    ]);
+    let ran = Ran::of(&mut shell).ended(0);
+    assert!(ran.stdout.contains("last success"), "{}", ran.stdout);
+    assert!(!stage.sandbox.stored().is_empty());
+    for name in ["collective-insights.env", "collective-insights.db", "collective-insights.log"] {
+        let file = home.join("collective-insights").join(name);
+        assert!(mode(&file) == 0o600, "{name}");
+    }
+    assert_eq!(mode(&home.join("collective-insights")), 0o700);
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_cron_lines_are_those_that_are_generated() {
+    let lines = code(README, "text").into_iter().find(|block| block.contains("* * *")).unwrap();
+    let installed = r#""$HOME/.cargo/bin/collective-insights""#;
+    let program = assert_cmd::cargo::cargo_bin!("collective-insights");
+    let generated = generate("cron").ended(0).stdout;
+    let generated: Vec<String> = generated
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.replace(program.to_str().unwrap(), installed))
+        .collect();
+    assert_eq!(lines.lines().collect::<Vec<_>>(), generated);
+}
+
+#[test]
+fn the_summary_has_the_form_of_a_real_one() {
+    let summary = code(README, "text").into_iter().find(|block| block.contains("Alerts:")).unwrap();
+    let stage = Stage::new(World::default());
+    let real = Ran::of(stage.command("crowdstrike").env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW));
+    assert_eq!(without_values(summary), without_values(&real.ended(0).stdout));
+}
+
+/// The words of a text without its numbers, times and ids.
+fn without_values(text: &str) -> Vec<&str> {
+    let words = text.split([' ', '\n', '(', ')', ',', ';']);
+    words
+        .filter(|word| !word.is_empty() && !word.contains(|char: char| char.is_ascii_digit()))
+        .collect()
+}
+
+#[test]
+fn the_links_lead_to_files() {
+    let mut links = 0;
+    for link in README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        if link.starts_with("https://") {
+            continue;
+        }
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");
+        links += 1;
+    }
+    assert!(links > 8, "{links}");
+}
+
+#[test]
+fn every_topic_is_linked() {
+    for topic in collective_insights::cli::TOPICS {
+        let link = format!("[{0}](src/cli/topics/{0}.md)", topic.name);
+        assert!(README.contains(&link), "{link}");
+    }
 }

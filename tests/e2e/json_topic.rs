@@ -1,0 +1,164 @@
+//! `help json` documents exactly the keys of the real documents, with their types.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate};
+use sandbox::{Fault, Service, World};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::markdown::{quoted, terms};
+use crate::support::alerts::{at, carbonblack, falcon, sha256, without};
+use crate::support::{Ran, Stage, bare_command};
+use crate::topics::topic;
+
+const OPTIONS: &str = "--batch-size 1 --organization-id uhash:a --log-format json";
+
+/// A world with an unreadable alert, and a Recorded Future that accepts one batch, rejects one and
+/// then refuses the API key.
+fn stage() -> Stage {
+    let mut alerts: Vec<Value> = (0..4).map(|number| at(number, "2026-11-21T08:00:00Z")).collect();
+    alerts.push(without(falcon("none", "hash_sha256", &sha256(9)), "composite_id"));
+    let world = World::default()
+        .falcon_alerts(&alerts)
+        .carbon_black_alerts(&[carbonblack("a1", &sha256(7))]);
+    let stage = Stage::new(world);
+    let faults = vec![Fault::None, Fault::status(400, ""), Fault::status(401, "")];
+    stage.sandbox.script(Service::RecordedFuture, faults);
+    stage
+}
+
+/// The documented type of each key under a heading.
+fn documented(heading: &str) -> BTreeMap<String, &'static str> {
+    let key = |term: &'static str| {
+        let (_, kind) = term.split_once(" (").unwrap();
+        (quoted(term).remove(0), kind.strip_suffix(')').unwrap())
+    };
+    terms(topic("json"), heading).into_iter().map(key).collect()
+}
+
+/// Collects the values of each key: `window.start`, `sources[].account`. The keys in `items` have
+/// a section of their own.
+fn collect<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'a Value>>) {
+    if !path.is_empty() && !path.ends_with("[]") {
+        found.entry(path.to_owned()).or_default().push(value);
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect(value, &path, found);
+            }
+        }
+        Value::Array(elements) if path != "items" => {
+            for element in elements {
+                collect(element, &format!("{path}[]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Checks that the keys of these documents are those of the section, and their values of the types.
+#[track_caller]
+fn check(heading: &str, documents: &[Value]) {
+    let mut found = BTreeMap::new();
+    for document in documents {
+        collect(document, "", &mut found);
+    }
+    let documented = documented(heading);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        documented.keys().collect::<Vec<_>>(),
+        "{heading}"
+    );
+    for (key, values) in found {
+        for value in values {
+            assert!(fits(value, documented[&key]), "{heading}: {key}: {value}");
+        }
+    }
+}
+
+/// Whether a value is of a type such as `string, time, or null`.
+fn fits(value: &Value, kind: &str) -> bool {
+    let (kind, nullable) = match kind.strip_suffix("or null") {
+        Some(kind) => (kind.trim_end_matches([' ', ',']), true),
+        None => (kind, false),
+    };
+    let (kind, form) = kind.split_once(", ").unwrap_or((kind, ""));
+    match (kind, value) {
+        (_, Value::Null) => nullable,
+        ("integer", Value::Number(number)) => number.is_u64(),
+        ("boolean", Value::Bool(_)) | ("object", Value::Object(_)) => true,
+        ("string", Value::String(text)) => match form {
+            "time" => text.len() == 24 && DateTime::parse_from_rfc3339(text).is_ok(),
+            "date" => text.parse::<NaiveDate>().is_ok(),
+            _ => form.is_empty(),
+        },
+        ("array of objects", Value::Array(elements)) => elements.iter().all(Value::is_object),
+        ("array of strings", Value::Array(elements)) => elements.iter().all(Value::is_string),
+        _ => false,
+    }
+}
+
+#[test]
+fn the_keys_of_a_run_and_of_its_items_are_documented() {
+    let stage = stage();
+    let dry_run = stage.run(&format!("crowdstrike --json --dry-run {OPTIONS}")).ended(0).json();
+    let carbonblack = stage.run("carbonblack --json --dry-run").ended(0).json();
+    let live = stage.run(&format!("crowdstrike --json {OPTIONS}")).ended(4).json();
+    let folder = TempDir::new().unwrap();
+    let failed = Ran::of(bare_command(folder.path()).args(["crowdstrike", "--json"])).ended(2);
+    assert_eq!(failed.json()["window"], json!(null));
+    let runs = [dry_run.clone(), carbonblack.clone(), live, failed.json()];
+    check("Run: crowdstrike --json, carbonblack --json", &runs);
+    let exported = stage.run("outbox export").ended(0).json();
+    let mut items = Vec::new();
+    for list in [&dry_run["items"], &carbonblack["items"], &exported] {
+        assert!(!list.as_array().unwrap().is_empty());
+        items.extend(list.as_array().unwrap().clone());
+    }
+    check("Item: items of a dry run, outbox export", &items);
+}
+
+#[test]
+fn the_keys_of_the_ledgers_documents_are_documented() {
+    let stage = stage();
+    stage.run(&format!("crowdstrike {OPTIONS}")).ended(4);
+    let print = |command: &str| stage.run(command).ended(0).json();
+    let (failed, entries) = (print("status --json"), print("outbox list --json"));
+    check("history --json", &[print("history --json")]);
+    check("outbox list --json", &[entries]);
+    stage.run(&format!("crowdstrike {OPTIONS}")).ended(0);
+    check("status --json", &[failed, print("status --json")]);
+}
+
+#[test]
+fn the_keys_of_check_are_documented() {
+    let stage = stage();
+    let checked = Ran::of(
+        stage
+            .command("check --json")
+            .env("CB_SECRET", "wrong")
+            .env_remove("COLLECTIVE_INSIGHTS_TEST_NOW"),
+    );
+    check("check --json", &[checked.ended(4).json()]);
+    let settings = stage.run("check --show-config --json").ended(0).stdout;
+    let documents: Vec<Value> =
+        settings.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(documents.len(), 2);
+    check("check --show-config --json", &documents);
+}
+
+#[test]
+fn the_keys_of_every_log_line_are_documented() {
+    let stage = stage();
+    stage.run(&format!("crowdstrike --debug {OPTIONS}")).ended(4);
+    let documented = documented("Log lines: --log-format json");
+    for line in stage.log().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        for (key, kind) in &documented {
+            assert!(fits(&line[key], kind), "{key}: {line}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The help topics: printed as they are, and compared with the program.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use collective_insights::cli::{TOPICS, Topic};
+use collective_insights::failure::{FailureKind, Signal};
+use sandbox::World;
+use tempfile::TempDir;
+
+use crate::help::every_command;
+use crate::markdown::{code, quoted, table, terms};
+use crate::support::{Ran, Stage, bare_command};
+
+/// The text of a topic.
+#[track_caller]
+pub fn topic(name: &str) -> &'static str {
+    TOPICS.into_iter().find(|topic| topic.name == name).unwrap().text
+}
+
+/// What the help says about one option.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct About {
+    variable: Option<String>,
+    default: Option<String>,
+}
+
+impl About {
+    /// Reads the notes in brackets.
+    fn read(text: &str) -> Self {
+        let note = |name: &str| {
+            let (_, rest) = text.split_once(&format!("[{name}: "))?;
+            Some(rest.split_once(']')?.0.to_owned())
+        };
+        Self { variable: note("env"), default: note("default") }
+    }
+}
+
+/// The options of a command by their names (`-k, --rf-api-key`), read from its real help.
+pub fn help(command: &str) -> BTreeMap<String, About> {
+    let folder = TempDir::new().unwrap();
+    let mut run = bare_command(folder.path());
+    let text = Ran::of(run.args(command.split(' ')).arg("--help")).ended(0).stdout;
+    let mut options: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        let words = line.trim();
+        // Long help is indented more than the options' names.
+        let indent = line.len() - line.trim_start().len();
+        if (1..10).contains(&indent) && words.starts_with('-') {
+            let names: Vec<&str> =
+                words.split_whitespace().take_while(|word| word.starts_with('-')).collect();
+            options.push((names.join(" "), words.to_owned()));
+        } else if let Some((_, about)) = options.last_mut() {
+            about.push(' ');
+            about.push_str(words);
+        }
+    }
+    options
+        .into_iter()
+        .filter(|(names, _)| names != "-h, --help")
+        .map(|(names, about)| (names, About::read(&about)))
+        .collect()
+}
+
+/// The same from a list of the topic.
+fn documented(heading: &str) -> BTreeMap<String, About> {
+    let option = |term: &'static str| {
+        let (names, notes) = term.split_once(" [").unwrap_or((term, ""));
+        (quoted(names).join(", "), About::read(&format!("[{}", notes.replace('`', ""))))
+    };
+    terms(topic("options"), heading).into_iter().map(option).collect()
+}
+
+#[test]
+fn the_options_are_those_of_the_real_help() {
+    for source in ["crowdstrike", "carbonblack"] {
+        let mut options = documented("Options of both sources");
+        options.extend(documented(&format!("Options of {source}")));
+        assert_eq!(options, help(source), "{source}");
+    }
+}
+
+#[test]
+fn the_commands_have_the_options_that_the_list_gives_them() {
+    for term in terms(topic("operations"), "Commands") {
+        let mut said = quoted(term);
+        let command = said.remove(0);
+        let real: BTreeSet<String> = help(&command).into_keys().collect();
+        assert_eq!(said.into_iter().collect::<BTreeSet<_>>(), real, "{command}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_failures() {
+    let real: BTreeSet<(String, String)> = [
+        FailureKind::Unexpected,
+        FailureKind::Configuration,
+        FailureKind::Partial,
+        FailureKind::Credentials,
+        FailureKind::Temporary,
+        FailureKind::Ledger,
+        FailureKind::Locked,
+        FailureKind::Interrupted(Signal::Interrupt),
+        FailureKind::Interrupted(Signal::Terminate),
+    ]
+    .into_iter()
+    .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
+    .chain([("0".to_owned(), String::new())])
+    .collect();
+    let rows = table(topic("operations"), "Exit codes");
+    let said: BTreeSet<(String, String)> =
+        rows.into_iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
+    assert_eq!(said, real);
+}
+
+#[test]
+fn the_table_of_numbers_names_all_of_them() {
+    let ran = Stage::new(World::default()).run("crowdstrike --json");
+    let document = ran.ended(0).json();
+    let real: BTreeSet<String> = document["counts"].as_object().unwrap().keys().cloned().collect();
+    let rows = table(topic("numbers"), "Numbers");
+    let said: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(said, real);
+}
+
+#[test]
+fn the_messages_of_troubleshooting_are_the_programs() {
+    fn read(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, all);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                all.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut source = String::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
+    for term in terms(topic("troubleshooting"), "Messages") {
+        let message = quoted(term).remove(0);
+        assert!(source.contains(&message), "no such message: {message:?}");
+    }
+}
+
+#[test]
+fn every_topic_is_printed_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    for Topic { name, text } in TOPICS {
+        let ran = Ran::of(bare_command(folder.path()).args(["help", name])).ended(0);
+        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (text, ""), "{name}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn help_of_a_command_is_that_of_its_flag() {
+    let folder = TempDir::new().unwrap();
+    let print = |arguments: &str| {
+        let mut command = bare_command(folder.path());
+        Ran::of(command.args(arguments.split_whitespace())).ended(0).stdout
+    };
+    for command in every_command() {
+        let help = print(&format!("help {command}"));
+        assert_eq!(help, print(&format!("{command} --help")), "{command}");
+        for topic in TOPICS {
+            let is_listed = help.contains(topic.summary());
+            assert_eq!(is_listed, command.is_empty(), "{command}: {}", topic.name);
+        }
+    }
+}
+
+#[test]
+fn help_on_something_unknown_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    for (words, said) in
+        [("optoins", "'options'"), ("json options", "subcommand"), ("status list", "argument")]
+    {
+        let mut command = bare_command(folder.path());
+        let ran = Ran::of(command.arg("help").args(words.split(' '))).ended(2);
+        assert_eq!(ran.stdout, "", "{words}");
+        assert!(ran.stderr.contains(said), "{words}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn no_topic_has_the_name_of_a_command() {
+    for command in every_command() {
+        assert!(TOPICS.into_iter().all(|topic| topic.name != command), "{command}");
+    }
+}
+
+#[test]
+fn commands_in_the_texts_are_understood() {
+    let mut commands = 0;
+    let texts = TOPICS.map(|topic| topic.text).into_iter().chain([include_str!("../../README.md")]);
+    for text in texts {
+        let blocks = code(text, "sh").into_iter().flat_map(str::lines).map(str::to_owned);
+        for command in blocks.chain(quoted(text)) {
+            // A placeholder such as <command> is not a value.
+            if !command.starts_with("collective-insights ") || command.contains('<') {
+                continue;
+            }
+            let words = command.split_whitespace().take_while(|word| !matches!(*word, ">" | "|"));
+            match collective_insights::cli::parse(words.map(Into::into)) {
+                Ok(_) => commands += 1,
+                Err(error) => assert_eq!(error.exit_code(), 0, "{command}: {error}"),
+            }
+        }
+    }
+    assert!(commands > 15, "{commands}");
+}
