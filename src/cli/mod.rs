@@ -28,7 +28,7 @@ pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 use crate::settings::EffectiveOption;
 
-pub(crate) use self::topics::{TOPICS, Topic};
+pub use self::topics::{TOPICS, Topic};
 
 /// The name of the program, also in file names and completions.
 pub(crate) const NAME: &str = "collective-insights";

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// A help topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Topic {
+pub struct Topic {
     /// The name on the command line.
     pub name: &'static str,
     /// Markdown, at most 100 columns wide: a title, a summary of one line, then headings,
@@ -15,7 +15,7 @@ pub(crate) struct Topic {
 }
 
 /// All topics, in the order in which they are listed.
-pub(crate) const TOPICS: [Topic; 8] = [
+pub const TOPICS: [Topic; 8] = [
     Topic { name: "options", text: include_str!("topics/options.md") },
     Topic { name: "exclusions", text: include_str!("topics/exclusions.md") },
     Topic { name: "numbers", text: include_str!("topics/numbers.md") },
@@ -34,7 +34,7 @@ impl Topic {
 
     /// Returns what the topic is about, as one line without a full stop.
     #[must_use]
-    pub(crate) fn summary(&self) -> &'static str {
+    pub fn summary(&self) -> &'static str {
         self.text.lines().nth(2).unwrap_or_default().trim_end_matches('.')
     }
 }

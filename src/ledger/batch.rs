@@ -55,7 +55,11 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn next_items(&self, limit: usize, after: Option<Cursor>) -> Result<Vec<QueuedItem>> {
+    pub(crate) fn next_items(
+        &self,
+        limit: usize,
+        after: Option<Cursor>,
+    ) -> Result<Vec<QueuedItem>> {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
         self.reader().read(|db| {
             let mut select = db.prepare_cached(

@@ -34,7 +34,11 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn top_indicators(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<TopIndicator>> {
+    pub(crate) fn top_indicators(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<TopIndicator>> {
         self.read(|db| {
             // CROSS JOIN keeps the order of the tables: the long one is scanned once.
             let mut select = db.prepare_cached(

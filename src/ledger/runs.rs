@@ -53,7 +53,12 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written, or the run has not started or has ended already.
-    pub(crate) fn finish_run(&self, exit_code: u8, counts: &str, error: Option<&str>) -> Result<()> {
+    pub(crate) fn finish_run(
+        &self,
+        exit_code: u8,
+        counts: &str,
+        error: Option<&str>,
+    ) -> Result<()> {
         let now = Time(self.clock.now());
         self.ledger.transaction(|db| {
             let mut update = db.prepare_cached(

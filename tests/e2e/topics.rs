@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use collective_insights::cli::{TOPICS, Topic};
-use collective_insights::failure::{FailureKind, Signal};
+use collective_insights::failure::FailureKind;
 use sandbox::World;
 use tempfile::TempDir;
 
@@ -93,21 +93,11 @@ fn the_commands_have_the_options_that_the_list_gives_them() {
 
 #[test]
 fn the_exit_codes_are_those_of_the_failures() {
-    let real: BTreeSet<(String, String)> = [
-        FailureKind::Unexpected,
-        FailureKind::Configuration,
-        FailureKind::Partial,
-        FailureKind::Credentials,
-        FailureKind::Temporary,
-        FailureKind::Ledger,
-        FailureKind::Locked,
-        FailureKind::Interrupted(Signal::Interrupt),
-        FailureKind::Interrupted(Signal::Terminate),
-    ]
-    .into_iter()
-    .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
-    .chain([("0".to_owned(), String::new())])
-    .collect();
+    let real: BTreeSet<(String, String)> = FailureKind::ALL
+        .into_iter()
+        .map(|kind| (kind.exit_code().to_string(), kind.name().to_owned()))
+        .chain([("0".to_owned(), String::new())])
+        .collect();
     let rows = table(topic("operations"), "Exit codes");
     let said: BTreeSet<(String, String)> =
         rows.into_iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();

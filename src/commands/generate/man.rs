@@ -19,9 +19,11 @@ pub(super) fn main_page() -> Result<String, Failure> {
 pub(super) fn pages() -> Result<Vec<File>, Failure> {
     let mut pages = Vec::new();
     collect(&definition(), &mut pages)?;
-    pages.extend(TOPICS.iter().map(|topic| {
-        (format!("man7/{NAME}-{}.7", topic.name), topic_page::page(topic).render())
-    }));
+    pages.extend(
+        TOPICS.iter().map(|topic| {
+            (format!("man7/{NAME}-{}.7", topic.name), topic_page::page(topic).render())
+        }),
+    );
     Ok(pages)
 }
 
