@@ -140,7 +140,7 @@ impl FailureKind {
 
 /// A failure with its message, its chain of causes and a remedy.
 ///
-/// The texts may quote a service's message: sanitize them before printing (see [`crate::redact`]).
+/// The texts may quote a service's message: sanitize them before printing (`redact::sanitize`).
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The category.

@@ -9,6 +9,7 @@ mod certificate;
 mod concurrency;
 mod dns;
 mod error;
+mod options;
 mod proxy;
 mod response;
 mod retry;
@@ -16,7 +17,6 @@ mod trust;
 mod waits;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,66 +27,20 @@ use reqwest::{Method, StatusCode, Url, redirect};
 use self::buffers::BodyBuffers;
 use self::concurrency::{ConcurrencyLimit, Permit};
 pub(crate) use self::error::HttpError;
+pub(crate) use self::options::NetworkOptions;
 use self::proxy::Proxies;
 pub(crate) use self::proxy::register_proxy_passwords;
 pub(crate) use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
 use self::retry::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
 pub(crate) use self::waits::PendingWaits;
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind, error_chain};
+use crate::failure::{Failure, error_chain};
 use crate::shutdown::Shutdown;
 
 /// The largest body that is read into memory, in bytes: many times the largest real page.
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// How much of an error's body is read, in bytes: its message is at the start.
 const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
-
-/// Network settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NetworkOptions {
-    /// A PEM file of certificates to trust in addition to the system's.
-    pub ca_cert: Option<PathBuf>,
-    /// The time limit for a connection, TLS included.
-    pub connect_timeout: Duration,
-    /// The time limit for one attempt, from the connection to the last byte of the response.
-    pub timeout: Duration,
-}
-
-impl NetworkOptions {
-    /// Checks that a client can be built, and describes its certificates and proxy.
-    ///
-    /// # Errors
-    /// When certificates cannot be loaded, or the environment's proxy is invalid.
-    pub(crate) fn describe(&self) -> Result<String, Failure> {
-        let (_, proxy) = Proxies::from_environment()?;
-        let (_, certificates) = self.tls()?;
-        let proxy = proxy.as_deref().unwrap_or("no proxy");
-        Ok(format!("{certificates}; {proxy}"))
-    }
-
-    /// Builds the TLS configuration, and describes the trusted certificates.
-    fn tls(&self) -> Result<(rustls::ClientConfig, String), Failure> {
-        let (extra_roots, description) = match &self.ca_cert {
-            Some(path) => {
-                let certificates = trust::read(path)?;
-                let description =
-                    format!("system CA store and {} from {}", certificates.len(), path.display());
-                (certificates, description)
-            }
-            None => (Vec::new(), "system CA store".to_owned()),
-        };
-        let tls = trust::tls(extra_roots).map_err(|error| setup_failed().with_cause(error))?;
-        Ok((tls, description))
-    }
-}
-
-fn setup_failed() -> Failure {
-    Failure::new(
-        FailureKind::Configuration,
-        "the HTTPS client could not be set up",
-        "Check that the system's certificates are installed (package ca-certificates).",
-    )
-}
 
 /// One request, which can be sent any number of times.
 #[derive(Clone)]
@@ -175,7 +129,7 @@ impl Http {
             .timeout(options.timeout)
             .gzip(true)
             .build()
-            .map_err(|error| setup_failed().with_cause(error))?;
+            .map_err(|error| options::setup_failed().with_cause(error))?;
         Ok(Self {
             client,
             clock,
