@@ -8,7 +8,7 @@ use crate::cli::{self, Command, CommonArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::commands::{self, check, generate};
 use crate::failure::{Failure, FailureKind};
-use crate::report::progress::Progress;
+use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::settings::{EffectiveOption, Origin};
 use crate::{http, logging, run, shutdown};
@@ -28,17 +28,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             );
         }
     };
-    let progress = Progress::default();
-    let progress_of_hook = progress.clone();
     // Panic messages can quote any text: they are sanitized and printed without a backtrace.
-    std::panic::set_hook(Box::new(move |panic| {
-        progress_of_hook.clear();
+    std::panic::set_hook(Box::new(|panic| {
+        progress::clear();
         let _ = report::print_failure(&Failure::new(
             FailureKind::Unexpected,
             format!("internal error: {panic}"),
             "Nothing that was stored is lost. Run again, and report this with the log.",
         ));
     }));
+    let progress = Progress::default();
     std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed, &progress)))
         .unwrap_or(ExitCode::from(FailureKind::Unexpected.exit_code()))
 }
@@ -77,7 +76,7 @@ fn run_source(
             report.fail(failure);
             report
         });
-    progress.clear();
+    progress::clear();
     report::print(&report, args.output.settings())
 }
 
@@ -103,7 +102,7 @@ fn run_async(
     clock: Clock,
     progress: &Progress,
 ) -> Result<Report, Failure> {
-    shutdown::block_on(async |stop| {
-        run::run(&run.settings, run.source.as_ref(), run_id, clock, stop, progress).await
+    shutdown::block_on(async |shutdown| {
+        run::run(&run.settings, run.source.as_ref(), run_id, clock, shutdown, progress).await
     })
 }

@@ -50,11 +50,6 @@ pub(crate) enum Work {
         /// The number of alerts to read, if the vendor reports it.
         total: Option<u64>,
     },
-    /// Storing the selected submissions in the outbox.
-    Storing {
-        /// The number of submissions.
-        submissions: u64,
-    },
     /// Sending the outbox.
     Sending {
         /// The accepted batches.
@@ -199,9 +194,6 @@ impl Shared {
             Work::Reading { pages, alerts, total } => {
                 tracing::info!(pages, alerts, total, waiting_for, wait_seconds, "reading alerts");
             }
-            Work::Storing { submissions } => {
-                tracing::info!(indicators = submissions, "storing indicators");
-            }
             Work::Sending { batches, sent, rejected, total } => tracing::info!(
                 batches,
                 sent,
@@ -242,7 +234,6 @@ impl Work {
                 Some(total) => format!("read {alerts} of {total} alerts"),
                 None => format!("read {alerts} alerts"),
             }),
-            Self::Storing { submissions } => Some(format!("storing {submissions} indicators")),
             Self::Sending { sent, rejected, total, .. } => {
                 Some(format!("sent {sent} of {total} indicators{}", rejected_text(rejected)))
             }
@@ -268,7 +259,6 @@ impl Work {
                 let pages = counted(pages, "page", "pages");
                 with_bar("Reading alerts", alerts, total, format!("{alerts} of {total}, {pages}"))
             }
-            Self::Storing { submissions } => format!("Storing {submissions} indicators"),
             Self::Sending { batches, sent, rejected, total } => {
                 let batches = counted(batches, "batch", "batches");
                 let counts = format!("{sent} of {total}, {batches}{}", rejected_text(rejected));

@@ -127,7 +127,6 @@ fn work_is_described_as_far_as_it_is_known() {
         (Work::Idle, None),
         (reading(Some(20_000)), Some("read 12000 of 20000 alerts")),
         (reading(None), Some("read 12000 alerts")),
-        (Work::Storing { submissions: 9 }, Some("storing 9 indicators")),
         (sending(0), Some("sent 3000 of 5000 indicators")),
         (sending(2), Some("sent 3000 of 5000 indicators, 2 rejected")),
     ] {
