@@ -1,7 +1,7 @@
 //! A submission: one Collective Insights item, for one indicator of a run.
 //!
-//! Field by field the shape of Recorded Future's API. Absent values are left out; no `null` and no empty
-//! text is sent.
+//! Field by field the shape of Recorded Future's API. Absent values are left out; no `null` and no
+//! empty text is sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -74,7 +74,8 @@ impl<'a> Submission<'a> {
                 field: field.into(),
             },
             detection: DetectionPart {
-                // A correlation of the vendor's; `detection_rule` would need Recorded Future's own rule id.
+                // A correlation of the vendor's; `detection_rule` would need Recorded Future's own
+                // rule id.
                 r#type: "correlation".into(),
                 id: detection.id.as_str().into(),
                 name: detection.name.as_deref().and_then(clean),
@@ -88,8 +89,9 @@ impl<'a> Submission<'a> {
         }
     }
 
-    /// Merges another submission of the same indicator into this one: the earliest detection represents the
-    /// indicator, whatever the order in which they come, with the MITRE codes of all.
+    /// Merges another submission of the same indicator into this one: the earliest detection
+    /// represents the indicator, whatever the order in which they come, with the MITRE codes of
+    /// all.
     ///
     /// Returns whether anything changed.
     pub(crate) fn merge(&mut self, mut other: Self) -> bool {
@@ -123,7 +125,8 @@ fn codes<'a>(codes: &MitreCodes) -> BTreeSet<Cow<'a, str>> {
     codes.iter().map(|code| code.to_string().into()).collect()
 }
 
-/// Replaces control characters and limits the length of a vendor's text; `None` when nothing is left.
+/// Replaces control characters and limits the length of a vendor's text; `None` when nothing is
+/// left.
 fn clean(text: &str) -> Option<Cow<'_, str>> {
     let text = match text.char_indices().nth(MAX_NAME_CHARACTERS) {
         Some((end, _)) => text.get(..end).unwrap_or(text),

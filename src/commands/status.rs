@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::ledger::{LedgerReader, SourceStatus};
 use crate::report::line;
 
-/// Prints per source: last run, last success, checkpoint, queue, quarantine, and what was sent today.
+/// Prints the last run, last success, checkpoint, queue and quarantine of each source.
 #[must_use]
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> ExitCode {
     print_result(show(args, clock))

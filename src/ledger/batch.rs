@@ -85,8 +85,8 @@ impl TenantLedger {
     /// Writes the batch of a request that is about to be sent.
     ///
     /// # Errors
-    /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when one of the entries is not queued for
-    /// this tenant, and when the ledger cannot be written; then no batch is written.
+    /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when one of the entries is not
+    /// queued for this tenant, and when the ledger cannot be written; then no batch is written.
     pub(crate) fn begin_batch<'a>(
         &self,
         items: impl IntoIterator<Item = &'a QueuedItem>,
@@ -124,8 +124,8 @@ impl TenantLedger {
         })
     }
 
-    /// Records that Recorded Future confirmed a batch: its entries are delivered, and count for the quota
-    /// and the techniques of the day.
+    /// Records that Recorded Future confirmed a batch: its entries are delivered, and count for the
+    /// quota and the techniques of the day.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -148,7 +148,8 @@ impl TenantLedger {
         self.ledger.transaction(|db| release(db, batch))
     }
 
-    /// Queues the entries of a batch again and counts one more attempt for each, because no receipt came.
+    /// Queues the entries of a batch again and counts one more attempt for each, because no receipt
+    /// came.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -164,7 +165,8 @@ impl TenantLedger {
         })
     }
 
-    /// Puts the entries of a batch into quarantine, with the status and the message of the rejection.
+    /// Puts the entries of a batch into quarantine, with the status and the message of the
+    /// rejection.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -200,8 +202,8 @@ impl TenantLedger {
         })
     }
 
-    /// Deletes the rows of delivered entries from the outbox, in the order in which they are in the file:
-    /// deleting them batch by batch, by severity, would rewrite each page several times.
+    /// Deletes the rows of delivered entries from the outbox, in the order in which they are in the
+    /// file: deleting them batch by batch, by severity, would rewrite each page several times.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -251,8 +253,9 @@ struct Item {
 }
 
 impl Techniques {
-    /// Counts those that an item names, each once. Tactics (`TA0002`) are left out: nearly every technique
-    /// comes with one. An item that is not JSON, or whose codes are not a list, names none.
+    /// Counts those that an item names, each once. Tactics (`TA0002`) are left out: nearly every
+    /// technique comes with one. An item that is not JSON, or whose codes are not a list, names
+    /// none.
     pub(super) fn add(&mut self, item: &str) {
         let item: Item = serde_json::from_str(item).unwrap_or_default();
         let codes: BTreeSet<&str> = item.mitre_codes.iter().filter_map(Value::as_str).collect();

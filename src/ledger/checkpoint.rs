@@ -29,8 +29,8 @@ impl TenantLedger {
         self.reader().read(|db| Ok(checkpoint(db, self.tenant)?))
     }
 
-    /// Sets the first checkpoint to the start of this window. If the first run is killed, the next one still
-    /// starts here.
+    /// Sets the first checkpoint to the start of this window. If the first run is killed, the next
+    /// one still starts here.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -41,8 +41,9 @@ impl TenantLedger {
         Ok(())
     }
 
-    /// Moves the checkpoint for a run that fetched all alerts from `fetched_from` to `fetched_until`, where
-    /// that is safe: forward only, over no gap, not beyond now. The first one may be anywhere.
+    /// Moves the checkpoint for a run that fetched all alerts from `fetched_from` to
+    /// `fetched_until`, where that is safe: forward only, over no gap, not beyond now. The
+    /// first one may be anywhere.
     ///
     /// Call it after everything that was fetched is stored.
     ///

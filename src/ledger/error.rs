@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureKind};
 /// What the ledger's functions return.
 pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
-/// Why the ledger could not do what it was called for. In every case it is as it was before the call.
+/// Why an operation on the ledger failed. In every case the ledger is as it was before the call.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// Another run has it.

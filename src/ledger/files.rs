@@ -83,8 +83,8 @@ pub(super) fn is_absent(path: &Path) -> Result<bool> {
     }
 }
 
-/// Creates a ledger. It appears under its name only when it is complete and on disk. The caller holds
-/// the lock.
+/// Creates a ledger. It appears under its name only when it is complete and on disk. The caller
+/// holds the lock.
 pub(super) fn create(path: &Path) -> Result<()> {
     let temporary = with_suffix(path, ".tmp");
     let created = create_temporary(&temporary).and_then(|()| {
@@ -176,7 +176,8 @@ pub(super) fn connect(path: &Path, examine: Examine) -> Result<(Connection, u32)
         check_header(application, version, path)?;
     }
     let open = || -> rusqlite::Result<(Connection, i32, i32)> {
-        // Not read-only even for a reader: a killed run may have left a journal, which is rolled back.
+        // Not read-only even for a reader: a killed run may have left a journal, which is rolled
+        // back.
         let db = Connection::open_with_flags(path, FLAGS)?;
         configure(&db)?;
         let application = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -193,7 +194,8 @@ pub(super) fn connect(path: &Path, examine: Examine) -> Result<(Connection, u32)
 fn integrity_check(db: &Connection, path: &Path, examine: Examine) -> Result<()> {
     let failed = |error: rusqlite::Error| with_path(error.into(), path);
     let damaged = |detail| Err(LedgerError::Damaged { path: path.to_owned(), detail });
-    // One transaction, so that the file cannot grow or shrink between the two readings of its length.
+    // One transaction, so that the file cannot grow or shrink between the two readings of its
+    // length.
     let transaction = db.unchecked_transaction().map_err(failed)?;
     let pragma = |what| transaction.pragma_query_value(None, what, |row| row.get::<_, u32>(0));
     let pages = pragma("page_count").map_err(failed)?;
@@ -226,8 +228,8 @@ fn integrity_check(db: &Connection, path: &Path, examine: Examine) -> Result<()>
     Ok(())
 }
 
-/// Reads the header without a lock, a journal or any other trace, so that a foreign database stays as
-/// it is. `None` when that fails: then the real opening finds out why.
+/// Reads the header without a lock, a journal or any other trace, so that a foreign database stays
+/// as it is. `None` when that fails: then the real opening finds out why.
 fn read_header(path: &Path) -> Option<(i32, i32)> {
     let db = Connection::open_with_flags(
         uri(path, "immutable=1"),

@@ -59,8 +59,8 @@ impl LedgerReader {
         })
     }
 
-    /// Returns the techniques that most submissions named which were delivered on the UTC day `since` or
-    /// later, at most `limit`.
+    /// Returns the techniques that most submissions named which were delivered on the UTC day
+    /// `since` or later, at most `limit`.
     ///
     /// # Errors
     /// When the ledger cannot be read.

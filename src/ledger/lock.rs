@@ -1,9 +1,9 @@
 //! One run at a time.
 //!
 //! The lock is on a file of its own next to the ledger, never on the ledger itself: closing any
-//! descriptor of that file would drop the locks that `SQLite` holds on it. The lock file stays when a
-//! run ends, because deleting it would let two runs lock two files of the same name. The system frees
-//! the lock itself, also after a crash.
+//! descriptor of that file would drop the locks that `SQLite` holds on it. The lock file stays when
+//! a run ends, because deleting it would let two runs lock two files of the same name. The system
+//! frees the lock itself, also after a crash.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};

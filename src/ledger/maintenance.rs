@@ -23,8 +23,8 @@ impl Ledger {
         })
     }
 
-    /// Drops the entries that match from the outbox, and returns their number. Their alerts are remembered,
-    /// or the next run would fetch and send them again.
+    /// Drops the entries that match from the outbox, and returns their number. Their alerts are
+    /// remembered, or the next run would fetch and send them again.
     ///
     /// # Errors
     /// When the ledger cannot be written.

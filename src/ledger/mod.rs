@@ -3,45 +3,47 @@
 //! An ordinary `SQLite` file with mode 0600, which the `sqlite3` tool reads, also during a run.
 //! `application_id` marks it as a ledger; `user_version` is the version of its schema.
 //!
-//! [`TenantLedger`] is what a run sees: one tenant. [`LedgerReader`] reads the whole ledger for a person,
-//! without a lock. [`Ledger`] changes the whole ledger for a person.
+//! [`TenantLedger`] is what a run sees: one tenant. [`LedgerReader`] reads the whole ledger for a
+//! person, without a lock. [`Ledger`] changes the whole ledger for a person.
 //!
 //! # Tables
-//! | table | a row is | |
-//! |---|---|---|
-//! | `tenant` | a source, account, Recorded Future token and set of organizations | with its checkpoint `read_until`: up to when all alerts were fetched |
-//! | `outbox` | a submission that is not delivered: an *entry* | `waiting`, or `quarantined` with Recorded Future's status and message |
-//! | `batch` | entries that leave the outbox together | `sending`, `delivered`, or `dropped` by a person |
-//! | `settled` | an entry that is in a batch, under the same id | what `history` counts |
-//! | `sighting` | an alert that names the indicator of an entry | |
-//! | `run` | a run | unfinished ones have no `finished_at` |
+//! - `tenant`: a source, account, Recorded Future token and set of organizations, with its
+//!   checkpoint `read_until`: up to when all alerts were fetched.
+//! - `outbox`: a submission that is not delivered, called an *entry*: `waiting`, or `quarantined`
+//!   with Recorded Future's status and message.
+//! - `batch`: entries that leave the outbox together: `sending`, `delivered`, or `dropped` by a
+//!   person.
+//! - `settled`: an entry that is in a batch, under the same id.
+//! - `sighting`: an alert that names the indicator of an entry.
+//! - `run`: a run; unfinished ones have no `finished_at`.
 //!
 //! # Invariants
-//! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and after it
-//!    was delivered until the row in `outbox` is deleted. The view `pending` has the rows of `outbox` that
-//!    are not delivered.
-//! 2. Before a request is sent, one transaction writes its batch. The response changes one row, that of the
-//!    batch. A run that was killed leaves a batch in state `sending`; the next run queues its entries again.
-//! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into. A sighting
-//!    whose entry was purged counts as never seen.
+//! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and
+//!    after it was delivered until the row in `outbox` is deleted. The view `pending` has the rows
+//!    of `outbox` that are not delivered.
+//! 2. Before a request is sent, one transaction writes its batch. The response changes one row,
+//!    that of the batch. A run that was killed leaves a batch in state `sending`; the next run
+//!    queues its entries again.
+//! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into.
+//!    A sighting whose entry was purged counts as never seen.
 //! 4. An entry's id is never given twice.
-//! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day with that
-//!    token. Techniques are counted per batch, when it is written.
-//! 6. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that went
-//!    back.
+//! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day
+//!    with that token. Techniques are counted per batch, when it is written.
+//! 6. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that
+//!    went back.
 //! 7. No secret is stored: accounts and tokens come as digests.
 //! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text; only
 //!    `sighting.created_at` is a number.
 //!
 //! # Durability
-//! Each operation is one transaction, on disk when the call returns. Rollback journal rather than WAL: one
-//! file, on any file system. `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder once the
-//! journal is deleted; with `FULL` alone a power cut could bring the journal back, and it would undo the
-//! last commit.
+//! Each operation is one transaction, on disk when the call returns. Rollback journal rather than
+//! WAL: one file, on any file system. `synchronous` is `EXTRA`, which is `FULL` plus a sync of the
+//! folder once the journal is deleted; with `FULL` alone a power cut could bring the journal back,
+//! and it would undo the last commit.
 //!
-//! A new ledger is created under another name and renamed when complete. An empty file is therefore not a
-//! new ledger but one that lost its content, and is refused like any other damaged one. A damaged file is
-//! never written, renamed or deleted.
+//! A new ledger is created under another name and renamed when complete. An empty file is therefore
+//! not a new ledger but one that lost its content, and is refused like any other damaged one. A
+//! damaged file is never written, renamed or deleted.
 
 mod batch;
 mod checkpoint;
@@ -88,7 +90,8 @@ use self::lock::Lock;
 /// Everything that only reads is in [`LedgerReader`], which [`Ledger::reader`] lends.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    // Declared before the lock, because fields are dropped in order: the lock outlives the connection.
+    // Declared before the lock, because fields are dropped in order: the lock outlives the
+    // connection.
     reader: LedgerReader,
     /// Whether the real ledger is attached as `prior`, to be read only.
     has_prior: bool,
@@ -96,7 +99,8 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger at `path`, creating it when there is none, and holds its lock until dropped.
+    /// Opens the ledger at `path`, creating it when there is none, and holds its lock until
+    /// dropped.
     ///
     /// # Errors
     /// [`LedgerError::Locked`] at once when another run has it; every other variant but
@@ -111,13 +115,14 @@ impl Ledger {
         files::must_be_writable(&db, &path)?;
         let reader = LedgerReader::new(db, path);
         let ledger = Self { reader, has_prior: false, _lock: Some(lock) };
-        // Also when the version is current: this proves now, not after an hour of fetching, that the
-        // folder takes a journal and the disk has space.
+        // Also when the version is current: this proves now, not after an hour of fetching, that
+        // the folder takes a journal and the disk has space.
         ledger.transaction(|db| Ok(schema::migrate(db, version)?))?;
         Ok(ledger)
     }
 
-    /// Opens the ledger for a command that changes it; `None` where there is none, and then none is created.
+    /// Opens the ledger for a command that changes it; `None` where there is none, and then none is
+    /// created.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -137,9 +142,9 @@ impl Ledger {
         Ok(Self { reader: LedgerReader::new(db, path), has_prior: false, _lock: None })
     }
 
-    /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at `path`,
-    /// locks it as a run does, and changes nothing in it. All that is written is gone when it is dropped.
-    /// Where there is no ledger, none is created.
+    /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at
+    /// `path`, locks it as a run does, and changes nothing in it. All that is written is gone
+    /// when it is dropped. Where there is no ledger, none is created.
     ///
     /// # Errors
     /// As [`Ledger::open`] and [`Ledger::temporary`].
@@ -208,8 +213,8 @@ impl Ledger {
 
     /// Does `work` as one transaction: wholly or not at all.
     ///
-    /// It is immediate, because one that has read something and then wants to write does not wait for
-    /// another program.
+    /// It is immediate, because one that has read something and then wants to write does not wait
+    /// for another program.
     fn transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Cause>) -> Result<T> {
         let db = self.reader.db();
         let path = self.reader.path();
@@ -219,8 +224,8 @@ impl Ledger {
             Ok(value)
         });
         done.map_err(|cause| {
-            // SQLite itself ends a transaction after some errors. Where even this fails, the next BEGIN
-            // does too; the first cause is the one to report.
+            // SQLite itself ends a transaction after some errors. Where even this fails, the next
+            // BEGIN does too; the first cause is the one to report.
             let _rolled_back = db.is_autocommit() || db.execute_batch("ROLLBACK").is_ok();
             with_path(cause, path)
         })

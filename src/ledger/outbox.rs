@@ -50,7 +50,7 @@ impl FromSql for EntryState {
     }
 }
 
-/// Which entries of the outbox are meant. `None` is no condition; the default means all.
+/// Which entries of the outbox are meant. `None` means any; the default means all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EntryFilter {
     /// Those from this source.
@@ -118,8 +118,8 @@ impl LedgerReader {
         })
     }
 
-    /// Returns the JSON of the entries that match, exactly as it would be sent, in the order in which they
-    /// were stored.
+    /// Returns the JSON of the entries that match, exactly as it would be sent, in the order in
+    /// which they were stored.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -23,8 +23,8 @@ pub(crate) struct Purged {
 }
 
 impl TenantLedger {
-    /// Deletes what was delivered or dropped more than 90 days ago, and runs and batches from more than 400
-    /// days ago, of all tenants. Nothing that is in the outbox is ever deleted.
+    /// Deletes what was delivered or dropped more than 90 days ago, and runs and batches from more
+    /// than 400 days ago, of all tenants. Nothing that is in the outbox is ever deleted.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -45,8 +45,8 @@ impl TenantLedger {
     }
 }
 
-/// Deletes the entries of batches that ended before a time, and their sightings. Returns the number of
-/// sightings.
+/// Deletes the entries of batches that ended before a time, and their sightings. Returns the number
+/// of sightings.
 fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64> {
     const EXPIRED: &str = "FROM batch WHERE ended_at < ?1 AND first_entry IS NOT NULL";
     // On most days there is nothing, and then the far longer tables need not be read.
@@ -54,8 +54,9 @@ fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64
     if !db.query_row(&any, [Time(before)], |row| row.get(0))? {
         return Ok(0);
     }
-    // An alert was created before it was delivered, so only the oldest sightings are read. One with a later
-    // time, from a clock that was wrong, stays; without its entry it counts as never seen.
+    // An alert was created before it was delivered, so only the oldest sightings are read. One with
+    // a later time, from a clock that was wrong, stays; without its entry it counts as never
+    // seen.
     let purged = db.execute(
         "DELETE FROM sighting WHERE tenant IN (SELECT id FROM tenant) AND created_at < ?2 AND EXISTS (
             SELECT 1 FROM settled JOIN batch ON batch.id = settled.batch

@@ -22,8 +22,8 @@ enum SightingState {
     Dropped,
 }
 
-/// Entries of this run by their indicator. A table of the connection's own, not a map in memory: it may
-/// become larger than memory. See [`super::files::temporary`] for where it is.
+/// Entries of this run by their indicator. A table of the connection's own, not a map in memory: it
+/// may become larger than memory. See [`super::files::temporary`] for where it is.
 const CREATE_RUN_ENTRIES: &str = "
 CREATE TEMP TABLE IF NOT EXISTS run_entry (
     type  TEXT NOT NULL,
@@ -61,7 +61,8 @@ pub(crate) struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Stores one mention: a new entry, or merged into the entry that the indicator has in this run.
+    /// Stores one mention: a new entry, or merged into the entry that the indicator has in this
+    /// run.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -106,8 +107,8 @@ impl Store<'_> {
         Ok(Stored::New)
     }
 
-    /// Returns what is known about an alert with an indicator, in this ledger or in the one that a dry run
-    /// reads.
+    /// Returns what is known about an alert with an indicator, in this ledger or in the one that a
+    /// dry run reads.
     fn lookup(
         &self,
         detection: &Detection,

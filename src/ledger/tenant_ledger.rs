@@ -101,8 +101,8 @@ impl TenantLedger {
         self.reader().read(|db| Ok(count_pending(db, self.tenant, "waiting")?))
     }
 
-    /// Returns the number of entries of the same account that are queued under another Recorded Future
-    /// token or for other organizations: no run of this tenant sends them.
+    /// Returns the number of entries of the same account that are queued under another Recorded
+    /// Future token or for other organizations: no run of this tenant sends them.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -117,7 +117,8 @@ impl TenantLedger {
         })
     }
 
-    /// Returns the number of indicators delivered with this token on the UTC day of now, by all tenants.
+    /// Returns the number of indicators delivered with this token on the UTC day of now, by all
+    /// tenants.
     ///
     /// # Errors
     /// When the ledger cannot be read.

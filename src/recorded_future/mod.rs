@@ -24,7 +24,8 @@ pub(crate) struct Config {
     pub base: Url,
     /// The API key.
     pub token: SecretString,
-    /// The organizations that receive the detections; empty for all organizations of the key's user.
+    /// The organizations that receive the detections; empty for all organizations of the key's
+    /// user.
     pub organization_ids: Vec<String>,
 }
 
@@ -55,7 +56,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Creates a client; with `debug`, Recorded Future validates what is sent but does not store it.
+    /// Creates a client; with `debug`, Recorded Future validates what is sent but does not store
+    /// it.
     ///
     /// # Errors
     /// When the base URL or the API key cannot be part of a request.

@@ -1,9 +1,10 @@
-//! Numbered crash points, at each of which a test can end the process as a power cut would, or make it
-//! panic.
+//! Numbered crash points, at each of which a test can end the process as a power cut would, or make
+//! it panic.
 //!
-//! Builds with debug assertions read two variables when the run comes to its n-th crash point; in a release
-//! build a crash point does nothing. `COLLECTIVE_INSIGHTS_TEST_KILL_AT=<n>` ends the process with SIGKILL,
-//! `COLLECTIVE_INSIGHTS_TEST_PANIC_AT=<n>` panics with the whole environment in the message.
+//! Builds with debug assertions read two variables when the run comes to its n-th crash point; in a
+//! release build a crash point does nothing. `COLLECTIVE_INSIGHTS_TEST_KILL_AT=<n>` ends the
+//! process with SIGKILL, `COLLECTIVE_INSIGHTS_TEST_PANIC_AT=<n>` panics with the whole environment
+//! in the message.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,5 @@
-//! Delivering the outbox: batch by batch, one after the other, each settled only on a verified receipt.
+//! Delivering the outbox: batch by batch, one after the other, each settled only on a verified
+//! receipt.
 
 use serde_json::value::RawValue;
 
@@ -34,8 +35,8 @@ impl DeliveryState {
 }
 
 impl Run<'_> {
-    /// Sends what is queued. A failure of Recorded Future goes to the report and stops sending in this run;
-    /// what was not accepted stays queued.
+    /// Sends what is queued. A failure of Recorded Future goes to the report and stops sending in
+    /// this run; what was not accepted stays queued.
     ///
     /// # Errors
     /// Those of the ledger.
@@ -159,8 +160,9 @@ impl Run<'_> {
         }
     }
 
-    /// Compares what was processed with what was sent, type by type, and returns the number processed. A
-    /// difference is a warning, not a failure: the service may know an indicator already.
+    /// Compares what was processed with what was sent, type by type, and returns the number
+    /// processed. A difference is a warning, not a failure: the service may know an indicator
+    /// already.
     fn reconcile(&mut self, items: &[QueuedItem], receipt: &Receipt) -> u64 {
         let Some(processed) = receipt.processed else {
             self.report.warn(format!("Recorded Future accepted {} indicators without reporting how many it processed; they count as processed", items.len()));
@@ -198,8 +200,9 @@ impl Run<'_> {
         self.report.fail(failure);
     }
 
-    /// Counts what is still queued at the end of the run, and reports what is in quarantine. Where the
-    /// ledger failed it may not know all that was selected, and the run's own count is used.
+    /// Counts what is still queued at the end of the run, and reports what is in quarantine. Where
+    /// the ledger failed it may not know all that was selected, and the run's own count is
+    /// used.
     ///
     /// # Errors
     /// Those of the ledger; the numbers then are those that the run itself counted.

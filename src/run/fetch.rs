@@ -16,8 +16,8 @@ use crate::sources::Page;
 const MAX_UNSTORED_PAGES: usize = 4;
 
 impl Run<'_> {
-    /// Fetches the window page by page and stores what is selected. A failure of the vendor goes to the
-    /// report, and what was fetched before it is stored.
+    /// Fetches the window page by page and stores what is selected. A failure of the vendor goes to
+    /// the report, and what was fetched before it is stored.
     ///
     /// # Errors
     /// Those of the ledger.
@@ -38,7 +38,8 @@ impl Run<'_> {
                         self.report.fail(partial_error);
                         is_complete = false;
                     }
-                    // A page that the vendor itself calls incomplete makes nothing after it certain.
+                    // A page that the vendor itself calls incomplete makes nothing after it
+                    // certain.
                     if is_complete {
                         self.plan.complete_until = page.complete_until;
                     }

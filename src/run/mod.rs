@@ -1,4 +1,5 @@
-//! One run: deliver what is queued, fetch the vendor's alerts, store what is selected, deliver it, report.
+//! One run: deliver what is queued, fetch the vendor's alerts, store what is selected, deliver it,
+//! report.
 
 mod crash_point;
 mod deliver;
@@ -153,7 +154,8 @@ impl<'a> Run<'a> {
         let until = self.plan.complete_until;
         let fetched_from = match checkpoint {
             None if !self.plan.may_init_checkpoint => return Ok(()),
-            // Where nothing was fetched, the gap stays, so that a run with a higher limit can fetch it.
+            // Where nothing was fetched, the gap stays, so that a run with a higher limit can fetch
+            // it.
             Some(checkpoint) if self.plan.gap_skipped && until > start => checkpoint,
             _ => start,
         };

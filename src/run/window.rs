@@ -6,8 +6,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::settings::RequestedSpan;
 use crate::window::Window;
 
-/// How far a run looks back behind the checkpoint: Falcon enriches alerts about an hour late, Carbon Black
-/// updates them for a quarter of an hour. What is fetched twice is sent once.
+/// How far a run looks back behind the checkpoint: Falcon enriches alerts about an hour late,
+/// Carbon Black updates them for a quarter of an hour. What is fetched twice is sent once.
 const OVERLAP: TimeDelta = TimeDelta::hours(2);
 /// A run this late is not reported as catching up.
 const USUAL_DELAY: TimeDelta = TimeDelta::hours(1);
@@ -20,8 +20,8 @@ pub(super) struct WindowPlan {
     pub complete_until: DateTime<Utc>,
     /// What the summary says about the window.
     pub note: Option<String>,
-    /// Whether the span between the checkpoint and the window is skipped, because it is older than the limit
-    /// for catching up.
+    /// Whether the span between the checkpoint and the window is skipped, because it is older than
+    /// the limit for catching up.
     pub gap_skipped: bool,
     /// Whether this window may set the first checkpoint.
     pub may_init_checkpoint: bool,

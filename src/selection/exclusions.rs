@@ -1,26 +1,26 @@
-//! The list of known-good indicators, which are never submitted.
+//! The exclusion list: indicators that are known to be good and are never sent.
 //!
-//! One indicator a line:
+//! One indicator per line:
 //!
-//! | line | covers |
+//! | line | matches |
 //! |---|---|
 //! | SHA-256, SHA-1 or MD5 | that hash |
 //! | `example.com` | that name, and every URL on it |
-//! | `.example.com` | that name and all below it, and every URL on them |
+//! | `.example.com` | that name and all subdomains, and every URL on them |
 //! | `192.0.2.10`, `2001:db8::1` | that address, and every URL on it |
 //! | `192.0.2.0/24`, `2001:db8::/32` | every address in the network, and every URL on them |
-//! | `https://example.com/a` | that URL alone |
+//! | `https://example.com/a` | that URL only |
 //!
-//! A name or address covers URLs too because whoever lists an own or a known-good host does
-//! not want it talked about in any form. Names and addresses of inner networks may be listed.
+//! A name or address matches URLs too, because a host that is excluded should not be sent in any
+//! form. Internal names and addresses may be listed.
 //!
-//! Upper and lower case, surrounding white space, blank lines, a byte order mark and the kind
-//! of line ends do not matter. `#` starts a comment; in a URL only after white space, because
-//! URLs have fragments. Of a CSV file (comma, semicolon or tab) the first column counts, which
-//! may be quoted. A URL that contains a comma or a semicolon has to be quoted, or it ends there.
+//! Case, surrounding white space, blank lines, a byte order mark and the form of line ends do not
+//! matter. `#` starts a comment; in a URL only after white space, because URLs have fragments. Of a
+//! CSV file (comma, semicolon or tab) the first column counts, which may be quoted. A URL that
+//! contains a comma or a semicolon has to be quoted, or it ends there.
 //!
-//! Any other line is an error. A line that was skipped in silence would be an indicator that
-//! somebody believes to be excluded and that is submitted all the same.
+//! Any other line is an error: if it were skipped, an indicator that the user excluded would be
+//! sent.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -42,12 +42,12 @@ mod tests;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const QUOTED_CHARS: usize = 80;
 
-/// Known-good indicators.
+/// An exclusion list.
 #[derive(Clone, Default)]
 pub struct Exclusions {
     hashes: HashSet<String>,
     names: HashSet<String>,
-    subtrees: HashSet<String>,
+    suffixes: HashSet<String>,
     addresses: HashSet<IpAddr>,
     networks: HashSet<IpNet>,
     urls: HashSet<String>,
@@ -58,7 +58,7 @@ impl Exclusions {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not UTF-8, or has a line that is no indicator.
+    /// When the file cannot be read, is not UTF-8, or has a line that is not an indicator.
     pub fn read(path: &Path) -> Result<Self, ExclusionError> {
         let bytes = fs::read(path)
             .map_err(|source| ExclusionError::Unreadable { path: path.to_owned(), source })?;
@@ -69,7 +69,7 @@ impl Exclusions {
     ///
     /// # Errors
     ///
-    /// When the content is not UTF-8 or has a line that is no indicator.
+    /// When the content is not UTF-8 or has a line that is not an indicator.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ExclusionError> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| ExclusionError::NotUtf8 {
@@ -81,7 +81,7 @@ impl Exclusions {
             match line::read(line) {
                 Ok(Some(rule)) => exclusions.insert(rule),
                 Ok(None) => {}
-                Err(line::Malformed) => {
+                Err(line::InvalidLine) => {
                     return Err(ExclusionError::Line {
                         path: path.to_owned(),
                         line: index + 1,
@@ -93,30 +93,30 @@ impl Exclusions {
         Ok(exclusions)
     }
 
-    /// Whether the indicator is known to be good.
+    /// Whether the list has a rule for the indicator.
     #[must_use]
-    pub fn covers(&self, indicator: &Indicator) -> bool {
+    pub fn matches(&self, indicator: &Indicator) -> bool {
         let value = indicator.value();
         match indicator.kind() {
             IndicatorType::Hash => self.hashes.contains(value),
-            IndicatorType::Domain => self.covers_name(value),
-            IndicatorType::Ip => value.parse().is_ok_and(|address| self.covers_address(address)),
-            IndicatorType::Url => self.covers_url(value),
+            IndicatorType::Domain => self.matches_name(value),
+            IndicatorType::Ip => value.parse().is_ok_and(|address| self.matches_address(address)),
+            IndicatorType::Url => self.matches_url(value),
         }
     }
 
-    /// How many different rules the list has.
+    /// Returns the number of different rules.
     #[must_use]
     pub fn len(&self) -> usize {
         self.hashes.len()
             + self.names.len()
-            + self.subtrees.len()
+            + self.suffixes.len()
             + self.addresses.len()
             + self.networks.len()
             + self.urls.len()
     }
 
-    /// Whether the list covers nothing at all.
+    /// Whether the list has no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -126,48 +126,48 @@ impl Exclusions {
         match rule {
             Rule::Hash(hash) => self.hashes.insert(hash),
             Rule::Name(name) => self.names.insert(name),
-            Rule::Subtree(name) => self.subtrees.insert(name),
+            Rule::DomainSuffix(name) => self.suffixes.insert(name),
             Rule::Address(address) => self.addresses.insert(address),
             Rule::Network(network) => self.networks.insert(network),
             Rule::Url(url) => self.urls.insert(url),
         };
     }
 
-    fn covers_name(&self, name: &str) -> bool {
-        let mut ancestry = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
-        self.names.contains(name) || ancestry.any(|name| self.subtrees.contains(name))
+    fn matches_name(&self, name: &str) -> bool {
+        let mut parents = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
+        self.names.contains(name) || parents.any(|name| self.suffixes.contains(name))
     }
 
-    fn covers_address(&self, address: IpAddr) -> bool {
+    fn matches_address(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address)
             || self.networks.iter().any(|network| network.contains(&address))
     }
 
-    fn covers_url(&self, url: &str) -> bool {
+    fn matches_url(&self, url: &str) -> bool {
         self.urls.contains(url)
             || url::normalise(url).is_some_and(|location| match location.host {
-                Host::Name(name) => self.covers_name(&name),
-                Host::Address(address) => self.covers_address(address),
+                Host::Name(name) => self.matches_name(&name),
+                Host::Address(address) => self.matches_address(address),
             })
     }
 }
 
-/// Only the count: a list can be long, and it tells what an organisation owns.
+/// Prints the number of rules only: a list can be long, and it shows what an organization owns.
 impl fmt::Debug for Exclusions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Exclusions").field(&self.len()).finish()
     }
 }
 
-/// Why a list of exclusions cannot be used.
+/// Why an exclusion list cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExclusionError {
-    /// The file is missing, a directory, or not ours to read.
-    #[error("{}: the list of exclusions cannot be read", path.display())]
+    /// The file is missing, is a directory, or may not be read.
+    #[error("{}: the exclusion file cannot be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file is not text in UTF-8.
@@ -178,10 +178,10 @@ pub enum ExclusionError {
         /// The first line that is not, counted from 1.
         line: usize,
     },
-    /// A line is no indicator.
+    /// A line is not an indicator.
     #[error(
         "{}:{line}: \"{text}\" is not a hash, domain, address, network or http(s) URL; \
-         put # before a header or a remark",
+         put # in front of a header or a comment",
         path.display()
     )]
     Line {
@@ -194,12 +194,12 @@ pub enum ExclusionError {
     },
 }
 
-/// The lines of a text, whether they end in LF, CRLF or CR alone.
+/// Returns the lines of a text, whether they end in LF, CRLF or CR alone.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-/// The number of the line on which the byte after `bytes` stands.
+/// Returns the number of the line that contains the byte after `bytes`.
 fn line_after(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     lines(&text).count() + usize::from(text.ends_with('\r'))

@@ -1,7 +1,7 @@
 //! Which mentions of an indicator become submissions, and a count for each that does not.
 //!
-//! In this order: thresholds, unsupported, malformed and private mentions, exclusions, and what the ledger
-//! knows already.
+//! In this order: thresholds, unsupported, malformed and private mentions, exclusions, and what the
+//! ledger knows already.
 
 pub(crate) mod exclusions;
 mod tally;
@@ -106,13 +106,14 @@ impl Selection {
                     RejectReason::Private => &mut tally.indicators_private,
                 }
             }
-            Ok(indicator) if self.exclusions.covers(indicator) => &mut tally.indicators_excluded,
+            Ok(indicator) if self.exclusions.matches(indicator) => &mut tally.indicators_excluded,
             Ok(indicator) => match store(detection, indicator, mention.field) {
                 Ok(Stored::New) => &mut tally.selected,
                 Ok(Stored::Duplicate) => &mut tally.indicators_repeated,
                 Ok(Stored::AlreadyDelivered) => &mut tally.already_delivered,
                 Err(error) => {
-                    // It was fetched and has no other place: the numbers show it as not yet delivered.
+                    // It was fetched and has no other place: the numbers show it as not yet
+                    // delivered.
                     tally.selected += 1;
                     return Err(error);
                 }

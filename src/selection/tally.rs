@@ -24,8 +24,8 @@ pub(crate) struct Tally {
     pub indicators_private: u64,
     /// Mentions that the exclusion file matches.
     pub indicators_excluded: u64,
-    /// Mentions of an indicator that is already in this run, in the outbox or in quarantine, or was
-    /// dropped from there.
+    /// Mentions of an indicator that is already in this run, in the outbox or in quarantine, or
+    /// was dropped from there.
     pub indicators_repeated: u64,
     /// Mentions that an earlier run delivered.
     pub already_delivered: u64,

@@ -40,8 +40,8 @@ impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Pri
         self.queue.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Sends as many requests as the limit allows and waits for the next response; `None` if there
-    /// is no request left.
+    /// Sends as many requests as the limit allows and waits for the next response; `None` when
+    /// no request is left.
     ///
     /// # Errors
     /// When a task panicked.

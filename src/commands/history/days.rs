@@ -63,8 +63,8 @@ fn counts(run: &Run) -> Option<Counts> {
     serde_json::from_str(run.counts.as_deref()?).ok()
 }
 
-/// Returns the days of these runs (the oldest run first), and a row for each day without a run of a source
-/// that had run before. `today` gets none: its run may be yet to come.
+/// Returns the days of these runs (the oldest run first), and a row for each day without a run of
+/// a source that had run before. `today` gets none: its run may be yet to come.
 pub(super) fn days(runs: &[Run], today: NaiveDate) -> Vec<Day> {
     // Only live runs deliver anything.
     let live = runs.iter().filter(|run| run.mode == Mode::Live.name());

@@ -1,4 +1,4 @@
-//! One line of the list of exclusions.
+//! One line of the exclusion list.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,38 +7,38 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::indicator::{MAX_BYTES, address, domain, hash, url};
 
-/// What one line covers, in the spelling of [`crate::indicator`].
+/// What one line matches, in the normalized form of [`crate::indicator`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     Hash(String),
     Name(String),
-    /// A name and all below it.
-    Subtree(String),
+    /// A name and all its subdomains.
+    DomainSuffix(String),
     Address(IpAddr),
     Network(IpNet),
     Url(String),
 }
 
-/// The line is neither a rule nor a comment nor blank.
+/// A line that is neither a rule nor a comment nor blank.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct InvalidLine;
 
-/// The rule on a line, or none on a blank line or a comment.
-pub(super) fn read(line: &str) -> Result<Option<Rule>, Malformed> {
+/// Parses a line; `None` for a blank line or a comment.
+pub(super) fn read(line: &str) -> Result<Option<Rule>, InvalidLine> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let column = first_column(line).ok_or(Malformed)?;
+    let column = first_column(line).ok_or(InvalidLine)?;
     let column = column.trim();
     // A spreadsheet puts a comment into quotes when it contains a comma.
     if column.starts_with('#') {
         return Ok(None);
     }
     if column.len() > MAX_BYTES {
-        return Err(Malformed);
+        return Err(InvalidLine);
     }
-    rule(column).map(Some).ok_or(Malformed)
+    rule(column).map(Some).ok_or(InvalidLine)
 }
 
 fn rule(text: &str) -> Option<Rule> {
@@ -46,7 +46,7 @@ fn rule(text: &str) -> Option<Rule> {
         return url::normalise(text).map(|location| Rule::Url(location.text));
     }
     if let Some(name) = text.strip_prefix('.') {
-        return domain::normalise(name).map(Rule::Subtree);
+        return domain::normalise(name).map(Rule::DomainSuffix);
     }
     if let Some((address, prefix)) = text.split_once('/') {
         return network(address, prefix).map(Rule::Network);
@@ -57,16 +57,16 @@ fn rule(text: &str) -> Option<Rule> {
         .or_else(|| domain::normalise(text).map(Rule::Name))
 }
 
-/// Bits beyond the prefix do no harm: `10.1.2.3/8` is the network that `10.1.2.3` lies in.
+/// Parses a network. Bits after the prefix are ignored: `10.1.2.3/8` is the network of `10.1.2.3`.
 fn network(address: &str, prefix: &str) -> Option<IpNet> {
     const MAPPED_PREFIX: u8 = 96;
-    // `parse` alone would let a plus sign pass.
+    // `parse` alone would accept a plus sign.
     if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let prefix = prefix.parse().ok()?;
     let network = match (address.parse().ok()?, address::normalise(address)?) {
-        // Indicators that are IPv4 dressed as IPv6 are undressed, so the network has to be.
+        // IPv4-mapped IPv6 indicators are normalized to IPv4, so the network has to be too.
         (IpAddr::V6(_), IpAddr::V4(address)) if prefix >= MAPPED_PREFIX => {
             Ipv4Net::new(address, prefix - MAPPED_PREFIX).ok()?.into()
         }
@@ -87,7 +87,7 @@ fn first_column(line: &str) -> Option<Cow<'_, str>> {
     column.map(Cow::Borrowed)
 }
 
-/// The content of a quoted column, up to its closing quote; `""` stands for a quote in it.
+/// Returns the content of a quoted column, up to its closing quote; `""` is a quote in it.
 fn quoted(mut rest: &str) -> Option<String> {
     let mut content = String::new();
     loop {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_and_comments_are_no_rules() {
+    fn blank_lines_and_comments_are_not_rules() {
         for line in ["", "  \t", "#", "  # example.com", "\"# a comment, quoted\"", "\"#\";"] {
             assert_eq!(read(line), Ok(None), "{line:?}");
         }
@@ -191,7 +191,7 @@ mod tests {
             "10.0.0.0 / 8",
             "10.0.0.0-10.0.0.9",
         ] {
-            assert_eq!(read(line), Err(Malformed), "{line:?}");
+            assert_eq!(read(line), Err(InvalidLine), "{line:?}");
         }
         for (line, network) in [
             ("10.1.2.3/8", "10.0.0.0/8"),
@@ -236,14 +236,14 @@ mod tests {
             "\"example.com\" x",
             "'example.com'",
         ] {
-            assert_eq!(read(line), Err(Malformed), "{line:?}");
+            assert_eq!(read(line), Err(InvalidLine), "{line:?}");
         }
     }
 
     #[test]
     fn a_monstrous_line_is_refused_unread() {
         let line = format!("http://a.com/{}", "b/../".repeat(MAX_BYTES / 5));
-        assert_eq!(read(&line), Err(Malformed));
+        assert_eq!(read(&line), Err(InvalidLine));
         assert_eq!(read(&line.replace("b/../", "")), Ok(Some(url("http://a.com/"))));
     }
 }

@@ -15,8 +15,8 @@ fn list(text: &str) -> Exclusions {
     parse(text).unwrap()
 }
 
-fn covers(list: &Exclusions, claim: ClaimedType, text: &str) -> bool {
-    list.covers(&Indicator::parse(claim, text).unwrap())
+fn matches(list: &Exclusions, claim: ClaimedType, text: &str) -> bool {
+    list.matches(&Indicator::parse(claim, text).unwrap())
 }
 
 fn message(bytes: impl AsRef<[u8]>) -> String {
@@ -24,7 +24,7 @@ fn message(bytes: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn an_empty_list_covers_nothing() {
+fn an_empty_list_matches_nothing() {
     for list in [
         Exclusions::default(),
         list(""),
@@ -33,66 +33,66 @@ fn an_empty_list_covers_nothing() {
     ] {
         assert!(list.is_empty());
         assert_eq!(list.len(), 0);
-        assert!(!covers(&list, ClaimedType::Domain, "example.com"));
-        assert!(!covers(&list, ClaimedType::Url, "http://8.8.8.8/"));
+        assert!(!matches(&list, ClaimedType::Domain, "example.com"));
+        assert!(!matches(&list, ClaimedType::Url, "http://8.8.8.8/"));
     }
 }
 
 #[test]
-fn hashes_cover_themselves() {
+fn a_hash_matches_itself() {
     let list = list(&format!("{SHA256}\n{}\n", MD5.to_uppercase()));
-    assert!(covers(&list, ClaimedType::Sha256, SHA256));
-    assert!(covers(&list, ClaimedType::Md5, MD5));
-    assert!(!covers(&list, ClaimedType::Sha1, SHA1));
+    assert!(matches(&list, ClaimedType::Sha256, SHA256));
+    assert!(matches(&list, ClaimedType::Md5, MD5));
+    assert!(!matches(&list, ClaimedType::Sha1, SHA1));
 }
 
 #[test]
-fn a_name_covers_itself_and_urls_on_it() {
+fn a_name_matches_itself_and_urls_on_it() {
     let list = list("Example.COM.\n");
-    assert!(covers(&list, ClaimedType::Domain, "example.com"));
-    assert!(covers(&list, ClaimedType::Url, "https://user@EXAMPLE.com:8443/x"));
-    assert!(!covers(&list, ClaimedType::Domain, "www.example.com"));
-    assert!(!covers(&list, ClaimedType::Url, "https://www.example.com/"));
-    assert!(!covers(&list, ClaimedType::Domain, "notexample.com"));
+    assert!(matches(&list, ClaimedType::Domain, "example.com"));
+    assert!(matches(&list, ClaimedType::Url, "https://user@EXAMPLE.com:8443/x"));
+    assert!(!matches(&list, ClaimedType::Domain, "www.example.com"));
+    assert!(!matches(&list, ClaimedType::Url, "https://www.example.com/"));
+    assert!(!matches(&list, ClaimedType::Domain, "notexample.com"));
 }
 
 #[test]
-fn a_dot_in_front_covers_all_below_as_well() {
+fn a_leading_dot_matches_subdomains_too() {
     let list = list(".example.com\n");
     for name in ["example.com", "www.example.com", "a.b.c.example.com"] {
-        assert!(covers(&list, ClaimedType::Domain, name));
-        assert!(covers(&list, ClaimedType::Url, &format!("http://{name}/")));
+        assert!(matches(&list, ClaimedType::Domain, name));
+        assert!(matches(&list, ClaimedType::Url, &format!("http://{name}/")));
     }
     for name in ["notexample.com", "example.com.net", "xexample.com"] {
-        assert!(!covers(&list, ClaimedType::Domain, name));
+        assert!(!matches(&list, ClaimedType::Domain, name));
     }
 }
 
 #[test]
-fn addresses_and_networks_cover_urls_on_them() {
+fn addresses_and_networks_match_urls_on_them() {
     let list = list("8.8.8.8\n9.9.9.77/24\n2606:4700::/32\n::ffff:1.1.1.0/120\n::ffff:1.0.0.1\n");
     for address in ["8.8.8.8", "::ffff:8.8.8.8", "9.9.9.0", "9.9.9.255", "1.1.1.1", "1.0.0.1"] {
-        assert!(covers(&list, ClaimedType::Address, address), "{address}");
+        assert!(matches(&list, ClaimedType::Address, address), "{address}");
     }
-    assert!(covers(&list, ClaimedType::Address, "2606:4700::1111"));
-    assert!(covers(&list, ClaimedType::Url, "http://8.8.8.8/x"));
-    assert!(covers(&list, ClaimedType::Url, "http://[2606:4700::1111]:81/x"));
+    assert!(matches(&list, ClaimedType::Address, "2606:4700::1111"));
+    assert!(matches(&list, ClaimedType::Url, "http://8.8.8.8/x"));
+    assert!(matches(&list, ClaimedType::Url, "http://[2606:4700::1111]:81/x"));
     for address in ["8.8.8.9", "9.9.10.0", "1.1.2.0", "2606:4701::1"] {
-        assert!(!covers(&list, ClaimedType::Address, address), "{address}");
+        assert!(!matches(&list, ClaimedType::Address, address), "{address}");
     }
 }
 
 #[test]
-fn a_url_covers_itself_alone() {
+fn a_url_matches_only_itself() {
     let list = list("HTTPS://me:secret@Example.com:443/a#b # not this\n");
-    assert!(covers(&list, ClaimedType::Url, "https://example.com/a#b"));
-    assert!(!covers(&list, ClaimedType::Url, "https://example.com/a"));
-    assert!(!covers(&list, ClaimedType::Url, "http://example.com/a#b"));
-    assert!(!covers(&list, ClaimedType::Domain, "example.com"));
+    assert!(matches(&list, ClaimedType::Url, "https://example.com/a#b"));
+    assert!(!matches(&list, ClaimedType::Url, "https://example.com/a"));
+    assert!(!matches(&list, ClaimedType::Url, "http://example.com/a#b"));
+    assert!(!matches(&list, ClaimedType::Domain, "example.com"));
 }
 
 #[test]
-fn inner_names_and_addresses_may_be_listed() {
+fn internal_names_and_addresses_may_be_listed() {
     let list = list(
         ".corp.example\nhost.local\n.internal\nlocalhost\n10.0.0.0/8\nfd00::/8\n127.0.0.1\n\
          http://intranet/wiki\n",
@@ -106,10 +106,10 @@ fn comments_line_ends_and_a_byte_order_mark_do_not_matter() {
         "\u{feff}# header\r\n\r\n  {SHA256}  # remark\r{MD5}#remark\n\r\texample.com\t\n8.8.8.8"
     ));
     assert_eq!(list.len(), 4);
-    assert!(covers(&list, ClaimedType::Sha256, SHA256));
-    assert!(covers(&list, ClaimedType::Md5, MD5));
-    assert!(covers(&list, ClaimedType::Domain, "example.com"));
-    assert!(covers(&list, ClaimedType::Address, "8.8.8.8"));
+    assert!(matches(&list, ClaimedType::Sha256, SHA256));
+    assert!(matches(&list, ClaimedType::Md5, MD5));
+    assert!(matches(&list, ClaimedType::Domain, "example.com"));
+    assert!(matches(&list, ClaimedType::Address, "8.8.8.8"));
 }
 
 #[test]
@@ -118,11 +118,11 @@ fn the_same_rule_counts_once() {
 }
 
 #[test]
-fn a_line_that_is_not_understood_is_named() {
+fn an_invalid_line_is_reported_with_its_number() {
     assert_eq!(
         message("example.com\r\n\r\nindicator,owner\n"),
         "list.txt:3: \"indicator,owner\" is not a hash, domain, address, network or http(s) URL; \
-         put # before a header or a remark"
+         put # in front of a header or a comment"
     );
     assert!(message("a.com\rb.com\r\rnonsense\n").starts_with("list.txt:4: \"nonsense\""));
 }
@@ -140,7 +140,7 @@ fn a_line_is_quoted_safely_and_in_part() {
 }
 
 #[test]
-fn other_encodings_are_named_with_their_line() {
+fn other_encodings_are_reported_with_their_line() {
     assert_eq!(
         message(b"example.com\nb\xfccher.example\n"),
         "list.txt:2: not UTF-8 text; save the file as UTF-8"
@@ -162,7 +162,7 @@ fn a_missing_file_and_a_directory_are_unreadable() {
 }
 
 #[test]
-fn the_example_is_understood() {
+fn the_example_file_is_valid() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("exclusions.example.txt");
     let list = Exclusions::read(&path).unwrap();
     for (claim, text) in [
@@ -175,14 +175,14 @@ fn the_example_is_understood() {
         (ClaimedType::Url, "https://www.example.com/manual#chapter-2"),
         (ClaimedType::Url, "https://www.example.net/map?at=52.5,13.4"),
     ] {
-        assert!(covers(&list, claim, text), "{text}");
+        assert!(matches(&list, claim, text), "{text}");
     }
-    assert!(!covers(&list, ClaimedType::Domain, "www.example.com"));
+    assert!(!matches(&list, ClaimedType::Domain, "www.example.com"));
     assert_eq!(list.len(), 18);
 }
 
 #[test]
-fn debug_tells_the_count_only() {
+fn debug_prints_the_count_only() {
     assert_eq!(format!("{:?}", list("example.com\n8.8.8.8")), "Exclusions(2)");
 }
 
@@ -209,13 +209,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_listed_is_covered(text in crate::indicator::tests::near_misses()) {
+    fn a_listed_indicator_matches(text in crate::indicator::tests::near_misses()) {
         for claim in claims() {
             let Ok(indicator) = Indicator::parse(claim, &text) else { continue };
             let value = indicator.value();
-            prop_assert!(list(&format!("\"{value}\",remark")).covers(&indicator), "{value}");
+            prop_assert!(list(&format!("\"{value}\",remark")).matches(&indicator), "{value}");
             if !value.contains([',', ';']) {
-                prop_assert!(list(&format!("{value} # remark")).covers(&indicator), "{value}");
+                prop_assert!(list(&format!("{value} # remark")).matches(&indicator), "{value}");
             }
         }
     }
