@@ -1,11 +1,17 @@
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
+use std::path::Path;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use proptest::prelude::*;
+use proptest::test_runner::Config;
+use serde_json::Value;
 
 use super::*;
+use crate::clock::Clock;
+use crate::detection::SourceInfo;
 use crate::indicator::ClaimedType;
+use crate::ledger::{TenantKey, TenantLedger, TenantOptions};
 use crate::mitre::{MitreCode, MitreCodes};
 
 /// Few enough that they repeat.
@@ -17,6 +23,13 @@ const VALUES: [(ClaimedType, &str); 6] = [
     (ClaimedType::Url, "http://example.com/"),
     (ClaimedType::Md5, "0123456789abcdef0123456789abcdef"),
 ];
+
+const SOURCE: SourceInfo = SourceInfo {
+    name: "source",
+    title: "Source",
+    source_type: "endpoint",
+    incident_type: "source-alert",
+};
 
 fn outcome() -> impl Strategy<Value = Result<Indicator, RejectReason>> {
     prop_oneof![
@@ -33,14 +46,19 @@ fn scores() -> impl Strategy<Value = Scores> {
     (score(), score()).prop_map(|(severity, confidence)| Scores { severity, confidence })
 }
 
+fn time(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(second, 0).unwrap()
+}
+
+/// Alerts that come more than once, also with other scores and codes; an id has one time of creation.
 fn detection() -> impl Strategy<Value = Detection> {
     let mentions = prop::collection::vec(outcome(), 1..5);
     let codes = prop::collection::btree_set(1000_u16..1009, 0..3);
     (0_u8..12, 0_i64..4, scores(), codes, mentions).prop_map(
         |(id, second, scores, codes, outcomes)| Detection {
             id: format!("id:{id}"),
-            observed_at: DateTime::<Utc>::from_timestamp(second, 0).unwrap(),
-            created_at: DateTime::<Utc>::from_timestamp(second, 0).unwrap(),
+            observed_at: time(second),
+            created_at: time(i64::from(id)),
             name: None,
             incident_name: None,
             scores,
@@ -50,13 +68,13 @@ fn detection() -> impl Strategy<Value = Detection> {
                 .collect(),
             mentions: outcomes
                 .into_iter()
-                .map(|indicator| Mention { field: "ioc_value", indicator })
+                .map(|outcome| Mention { field: "ioc_value", indicator: outcome })
                 .collect(),
         },
     )
 }
 
-fn reading() -> impl Strategy<Value = AlertOutcome> {
+fn alert_outcome() -> impl Strategy<Value = AlertOutcome> {
     prop_oneof![
         4 => detection().prop_map(|detection| AlertOutcome::Detection(Box::new(detection))),
         1 => scores().prop_map(AlertOutcome::WithoutIndicator),
@@ -69,62 +87,108 @@ fn thresholds() -> impl Strategy<Value = Thresholds> {
     (least.clone(), least).prop_map(|(severity, confidence)| Thresholds { severity, confidence })
 }
 
-/// What earlier runs did, the same for the same detection and indicator.
-fn past(seed: u8, detection: &str, indicator: &Indicator) -> Past {
-    let sum = detection.bytes().chain(indicator.value().bytes());
+fn exclusions(list: &str) -> Exclusions {
+    Exclusions::parse(Path::new("list.txt"), list.as_bytes()).unwrap()
+}
+
+/// What earlier runs did, the same for the same detection and indicator; `None` where they did nothing.
+fn past(seed: u8, detection: &Detection, indicator: &Indicator) -> Option<Stored> {
+    let sum = detection.id.bytes().chain(indicator.value().bytes());
     match (sum.map(usize::from).sum::<usize>() + usize::from(seed)) % 5 {
-        0 => Past::Delivered,
-        1 => Past::Held,
-        _ => Past::New,
+        0 => Some(Stored::AlreadyDelivered),
+        1 => Some(Stored::Duplicate),
+        _ => None,
     }
 }
 
-fn exclusions(list: &str) -> Exclusions {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("list.txt");
-    std::fs::write(&path, list).unwrap();
-    Exclusions::read(&path).unwrap()
+fn options<'a>(path: Option<&'a Path>, run_id: &'a str) -> TenantOptions<'a> {
+    let key = TenantKey {
+        source: "source".to_owned(),
+        account: "account".to_owned(),
+        token: "token".to_owned(),
+        organizations: Vec::new(),
+    };
+    TenantOptions { path, dry_run: false, key, source: SOURCE, run_id, resend: false }
 }
 
+fn open(options: TenantOptions<'_>) -> TenantLedger {
+    TenantLedger::open(options, Clock::fixed(time(99))).unwrap()
+}
+
+/// The counts of a run, and what it queued, in order.
+#[derive(Debug, PartialEq)]
+struct Selected {
+    tally: Tally,
+    items: Vec<Value>,
+}
+
+/// An indicator as an item names it: its type and its value.
+type Name = (String, String);
+
+impl Selected {
+    fn names(&self) -> Vec<Name> {
+        let text = |item: &Value, key: &str| item["ioc"][key].as_str().unwrap().to_owned();
+        self.items.iter().map(|item| (text(item, "type"), text(item, "value"))).collect()
+    }
+
+    fn by_name(&self) -> BTreeMap<Name, &Value> {
+        self.names().into_iter().zip(&self.items).collect()
+    }
+}
+
+fn name(indicator: &Indicator) -> Name {
+    (indicator.kind().as_str().to_owned(), indicator.value().to_owned())
+}
+
+/// Selects from pages of a few alerts, each stored in one transaction.
 fn select(
+    ledger: &TenantLedger,
     outcomes: &[AlertOutcome],
     thresholds: Thresholds,
     list: &str,
-    past: impl Fn(&str, &Indicator) -> Past,
+    past: impl Fn(&Detection, &Indicator) -> Option<Stored>,
 ) -> Selected {
-    let mut selection = Selection::new(thresholds, exclusions(list));
-    for reading in outcomes {
-        let took = selection
-            .take(reading.clone(), |id, indicator| Ok::<_, Infallible>(past(id, indicator)));
-        assert_eq!(took, Ok(()));
+    let mut selection = Selection::new(thresholds, Arc::new(exclusions(list)));
+    for page in outcomes.chunks(7) {
+        let stored = ledger.store(|store| {
+            for outcome in page {
+                selection.add(outcome.clone(), |detection, indicator, field| {
+                    match past(detection, indicator) {
+                        Some(stored) => Ok(stored),
+                        None => store.add(detection, indicator, field),
+                    }
+                })?;
+            }
+            Ok(())
+        });
+        stored.unwrap();
     }
-    selection.finish()
+    let items = ledger.next_items(usize::MAX, None).unwrap();
+    let items = items.iter().map(|queued| serde_json::from_str(&queued.item).unwrap()).collect();
+    Selected { tally: selection.tally().clone(), items }
 }
 
-/// Submissions with the detections they repeat, in whatever order those came, apart from them.
-fn whole(selected: &Selected) -> Vec<(Submission, BTreeSet<String>)> {
-    let apart = |submission: &Submission| {
-        let repeats = submission.detections(&selected.repeats).skip(1).collect();
-        (Submission { last_repeat: None, ..submission.clone() }, repeats)
-    };
-    selected.submissions.iter().map(apart).collect()
+fn nothing(_: &Detection, _: &Indicator) -> Option<Stored> {
+    None
 }
-
-/// When an indicator was seen first, the codes of all its detections, and their highest severity.
-type Standing<'a> = (DateTime<Utc>, BTreeSet<&'a MitreCode>, Option<u8>);
 
 proptest! {
+    #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
+
     #[test]
     fn the_numbers_add_up_whatever_was_read(
-        outcomes in prop::collection::vec(reading(), 0..40),
+        outcomes in prop::collection::vec(alert_outcome(), 0..40),
         thresholds in thresholds(),
         list in prop::sample::select(&["", "example.com", ".example.com\n8.8.0.0/16"][..]),
         seed in any::<u8>(),
     ) {
-        let Selected { submissions, tally, .. } = select(&outcomes, thresholds, list, |id, indicator| past(seed, id, indicator));
+        let ledger = open(options(None, "run"));
+        let past = |detection: &Detection, indicator: &Indicator| past(seed, detection, indicator);
+        let selected = select(&ledger, &outcomes, thresholds, list, past);
+        let tally = &selected.tally;
 
         prop_assert_eq!(tally.alerts_fetched, u64::try_from(outcomes.len()).unwrap());
-        let passing = outcomes.iter().filter_map(|reading| match reading {
+        let passing = outcomes.iter().filter_map(|outcome| match outcome {
             AlertOutcome::Detection(detection) if thresholds.pass(detection.scores) => Some(detection),
             _ => None,
         });
@@ -144,53 +208,93 @@ proptest! {
                 + tally.already_delivered
                 + tally.selected
         );
-        prop_assert_eq!(tally.selected, u64::try_from(submissions.len()).unwrap());
+        prop_assert_eq!(tally.indicators_found, tally.not_selected() + tally.selected);
+        prop_assert_eq!(tally.selected, u64::try_from(selected.items.len()).unwrap());
 
-        let unique: BTreeSet<&Indicator> = submissions.iter().map(|one| &one.indicator).collect();
-        prop_assert_eq!(unique.len(), submissions.len());
+        let names = selected.names();
+        let unique: BTreeSet<&Name> = names.iter().collect();
+        prop_assert_eq!(unique.len(), names.len());
         let excluded = exclusions(list);
-        prop_assert!(unique.iter().all(|indicator| !excluded.covers(indicator)));
+        let covered = VALUES
+            .iter()
+            .map(|(claim, text)| Indicator::parse(*claim, text).unwrap())
+            .filter(|indicator| excluded.matches(indicator));
+        for indicator in covered {
+            prop_assert!(!unique.contains(&name(&indicator)));
+        }
     }
 
     #[test]
     fn the_order_of_the_alerts_changes_nothing(
-        (outcomes, shuffled) in prop::collection::vec(reading(), 0..25)
+        (outcomes, shuffled) in prop::collection::vec(alert_outcome(), 0..25)
             .prop_flat_map(|outcomes| (Just(outcomes.clone()), Just(outcomes).prop_shuffle())),
         thresholds in thresholds(),
         seed in any::<u8>(),
     ) {
-        let past = |id: &str, indicator: &Indicator| past(seed, id, indicator);
-        let selected = select(&outcomes, thresholds, "", past);
-        let of_shuffled = select(&shuffled, thresholds, "", past);
+        let (one, other) = (open(options(None, "run")), open(options(None, "run")));
+        let past = |detection: &Detection, indicator: &Indicator| past(seed, detection, indicator);
+        let selected = select(&one, &outcomes, thresholds, "", past);
+        let of_shuffled = select(&other, &shuffled, thresholds, "", past);
         prop_assert_eq!(&selected.tally, &of_shuffled.tally);
-        prop_assert_eq!(whole(&selected), whole(&of_shuffled));
+        prop_assert_eq!(selected.by_name(), of_shuffled.by_name());
+        // Nor do alerts that are fetched twice.
+        let again = select(&one, &shuffled, thresholds, "", past);
+        prop_assert_eq!(again.tally.selected, 0);
+        prop_assert_eq!(again.items, selected.items);
     }
 
     #[test]
-    fn the_earliest_stands_for_an_indicator_with_the_codes_of_all(
+    fn the_earliest_represents_an_indicator_with_the_codes_of_all(
         detections in prop::collection::vec(detection(), 0..25),
     ) {
-        let outcomes: Vec<AlertOutcome> = detections.iter().cloned().map(|one| AlertOutcome::Detection(Box::new(one))).collect();
-        let Selected { submissions, .. } = select(&outcomes, Thresholds::default(), "", |_, _| Past::New);
-        let mut wanted: BTreeMap<&Indicator, Standing> = BTreeMap::new();
-        for detection in &detections {
+        let outcomes: Vec<AlertOutcome> =
+            detections.iter().cloned().map(|one| AlertOutcome::Detection(Box::new(one))).collect();
+        let ledger = open(options(None, "run"));
+        let selected = select(&ledger, &outcomes, Thresholds::default(), "", nothing);
+        let mut expected: BTreeMap<Name, Expected<'_>> = BTreeMap::new();
+        for (place, detection) in detections.iter().enumerate() {
+            let earliest = (detection.observed_at, detection.id.as_str());
             for indicator in detection.mentions.iter().filter_map(|mention| mention.indicator.as_ref().ok()) {
-                let entry = wanted.entry(indicator).or_insert((detection.observed_at, BTreeSet::new(), None));
-                entry.0 = entry.0.min(detection.observed_at);
-                entry.1.extend(detection.mitre_codes.iter());
-                entry.2 = entry.2.max(detection.scores.severity);
+                let entry = expected.entry(name(indicator)).or_insert(Expected {
+                    earliest,
+                    codes: BTreeSet::new(),
+                    severity: None,
+                    place,
+                });
+                entry.earliest = entry.earliest.min(earliest);
+                entry.codes.extend(detection.mitre_codes.iter().map(ToString::to_string));
+                entry.severity = entry.severity.max(detection.scores.severity);
             }
         }
-        let got: BTreeMap<_, _> = submissions
-            .iter()
-            .map(|one| (&one.indicator, (one.observed_at, one.mitre_codes.iter().collect(), one.severity)))
-            .collect();
-        prop_assert_eq!(got, wanted);
+        for (name, item) in selected.by_name() {
+            let expected = &expected[&name];
+            let (time, id) = expected.earliest;
+            let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+            prop_assert_eq!(item["timestamp"].as_str(), Some(time.as_str()));
+            prop_assert_eq!(item["detection"]["id"].as_str(), Some(id));
+            let codes = item["mitre_codes"].as_array().into_iter().flatten();
+            let codes: Vec<_> = codes.map(|code| code.as_str().unwrap().to_owned()).collect();
+            prop_assert_eq!(codes, expected.codes.iter().cloned().collect::<Vec<_>>());
+        }
+        // The most severe alert decides the order, then the first alert.
+        let names = selected.names();
+        prop_assert_eq!(names.len(), expected.len());
+        let order = |name: &Name| (Reverse(expected[name].severity), expected[name].place);
+        prop_assert!(names.is_sorted_by_key(order), "{names:?}");
     }
 }
 
+/// What the item of an indicator should be made of.
+struct Expected<'a> {
+    earliest: (DateTime<Utc>, &'a str),
+    codes: BTreeSet<String>,
+    severity: Option<u8>,
+    /// The place of the first alert that names it.
+    place: usize,
+}
+
 #[test]
-fn a_threshold_of_nothing_lets_everything_pass() {
+fn a_threshold_of_0_passes_every_alert() {
     let none = Scores::default();
     assert!(Thresholds::default().pass(none));
     for (severity, confidence) in [(1, 0), (0, 1), (100, 100)] {
@@ -200,32 +304,50 @@ fn a_threshold_of_nothing_lets_everything_pass() {
     }
 }
 
+/// An alert that names `example.com`.
+fn alert(id: &str) -> AlertOutcome {
+    AlertOutcome::Detection(Box::new(Detection {
+        id: id.into(),
+        observed_at: DateTime::UNIX_EPOCH,
+        created_at: DateTime::UNIX_EPOCH,
+        name: None,
+        incident_name: None,
+        scores: Scores::default(),
+        mitre_codes: MitreCodes::default(),
+        mentions: vec![Mention {
+            field: "ioc_value",
+            indicator: Indicator::parse(ClaimedType::Domain, "example.com"),
+        }],
+    }))
+}
+
 #[test]
 fn what_earlier_runs_did_decides_before_what_this_one_did() {
-    let alert = |id: &str| {
-        AlertOutcome::Detection(Box::new(Detection {
-            id: id.into(),
-            observed_at: DateTime::UNIX_EPOCH,
-            created_at: DateTime::UNIX_EPOCH,
-            name: None,
-            incident_name: None,
-            scores: Scores::default(),
-            mitre_codes: MitreCodes::default(),
-            mentions: vec![Mention {
-                field: "ioc_value",
-                indicator: Indicator::parse(ClaimedType::Domain, "example.com"),
-            }],
-        }))
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let select = |run: &str, ids: &[&str]| {
+        let ledger = open(options(Some(&path), run));
+        let outcomes: Vec<_> = ids.iter().map(|id| alert(id)).collect();
+        let selected = select(&ledger, &outcomes, Thresholds::default(), "", nothing);
+        (ledger, selected)
     };
-    let outcomes = ["delivered", "held", "new", "newer"].map(alert);
-    let Selected { submissions, repeats, tally } =
-        select(&outcomes, Thresholds::default(), "", |id, _| match id {
-            "delivered" => Past::Delivered,
-            "held" => Past::Held,
-            _ => Past::New,
-        });
-    assert_eq!(submissions.len(), 1);
-    let detections = submissions[0].detections(&repeats);
-    assert_eq!(detections.collect::<Vec<_>>(), ["new", "newer"]);
-    assert_eq!((tally.already_delivered, tally.indicators_repeated), (1, 2));
+    let (ledger, _) = select("delivers", &["delivered"]);
+    let batch = ledger.begin_batch(&ledger.next_items(9, None).unwrap()).unwrap();
+    ledger.deliver_batch(batch).unwrap();
+    drop(ledger);
+    drop(select("queues", &["queued"]));
+    let (_ledger, selected) = select("last", &["delivered", "queued", "new", "newer"]);
+    let ids: Vec<_> = selected.items.iter().map(|item| item["detection"]["id"].as_str()).collect();
+    assert_eq!(ids, [Some("queued"), Some("new")]);
+    let tally = &selected.tally;
+    assert_eq!((tally.selected, tally.already_delivered, tally.indicators_repeated), (1, 1, 2));
+}
+
+#[test]
+fn a_mention_that_cannot_be_stored_counts_as_selected_and_ends_the_page() {
+    let mut selection = Selection::new(Thresholds::default(), Arc::new(Exclusions::default()));
+    let failed = selection.add(alert("id"), |_, _, _| Err("disk full"));
+    assert_eq!(failed, Err("disk full"));
+    let tally = selection.tally();
+    assert_eq!((tally.alerts_fetched, tally.indicators_found, tally.selected), (1, 1, 1));
 }

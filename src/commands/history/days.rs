@@ -169,7 +169,7 @@ mod tests {
             .collect();
         let rows: Vec<_> = rows
             .iter()
-            .map(|(date, runs, sent, well)| (date.as_str(), *runs, *sent, *well))
+            .map(|(date, runs, sent, succeeded)| (date.as_str(), *runs, *sent, *succeeded))
             .collect();
         assert_eq!(
             rows,

@@ -1,93 +1,142 @@
-//! What is shared most.
+//! What was delivered most often.
 
-use super::super::*;
 use super::*;
 
-/// Stores and delivers a submission of an indicator with these codes.
+/// Stores an indicator that these alerts with these codes name, and delivers it, in a run of its own.
 fn deliver(
-    ledger: &Ledger,
-    tenant: TenantId,
+    ledger: &mut TenantLedger,
     name: &str,
     detections: &[&str],
-    codes: &str,
-    now: i64,
+    codes: MitreCodes,
+    minutes: i64,
 ) {
-    let entry =
-        Entry { item: format!(r#"{{"mitre_codes":{codes}}}"#), ..entry(name, None, detections) };
-    ledger.store(tenant, "run", &[entry], true, at(now)).unwrap();
-    let id = first(ledger, tenant);
-    ledger.settle_delivered(tenant, TOKEN, &[id], at(now)).unwrap();
+    set_time(ledger, minutes);
+    next_run(ledger, &minutes.to_string());
+    for id in detections {
+        let detection = Detection { mitre_codes: codes.clone(), ..alert(id) };
+        add(ledger, &detection, &domain(name));
+    }
+    deliver_all(ledger);
 }
 
-fn seen(ledger: &Ledger, since: i64) -> Vec<(String, u64, DateTime<Utc>)> {
-    let seen = ledger.view().most_seen(at(since), 10).unwrap();
-    seen.into_iter().map(|seen| (seen.value, seen.detections, seen.last_delivered)).collect()
+fn top(reader: &LedgerReader, since: i64) -> Vec<(String, u64, DateTime<Utc>)> {
+    let top = reader.top_indicators(at(since), 10).unwrap();
+    top.into_iter().map(|top| (top.value, top.detections, top.last_delivered)).collect()
 }
 
-fn techniques(ledger: &Ledger, since: i64) -> Vec<(String, u64)> {
-    let since = at(since).date_naive();
-    let techniques = ledger.view().techniques(since, 10).unwrap();
+fn techniques(reader: &LedgerReader, since: i64) -> Vec<(String, u64)> {
+    let techniques = reader.techniques(at(since).date_naive(), 10).unwrap();
     techniques.into_iter().map(|technique| (technique.code, technique.submissions)).collect()
 }
 
 #[test]
-fn indicators_are_counted_by_the_detections_that_named_them() {
-    let (ledger, one) = temporary();
-    let other_organization =
-        TenantKey { organizations: vec!["uhash:c".to_owned()], ..key("crowdstrike", "account") };
-    let two = ledger.tenant(&other_organization).unwrap();
-    let three = ledger.tenant(&key("carbonblack", "account")).unwrap();
-    deliver(&ledger, one, "a", &["d1", "d2"], "[]", 1);
-    deliver(&ledger, two, "a", &["d2", "d3"], "[]", 2);
-    deliver(&ledger, three, "a", &["d1"], "[]", 3);
-    deliver(&ledger, one, "b", &["d1"], "[]", 4);
-    let waiting = entry("b", None, &["d8", "d9"]);
-    ledger.store(one, "run", &[waiting], false, at(5)).unwrap();
-    assert_eq!(
-        seen(&ledger, 0),
-        [("a.evil.net".to_owned(), 4, at(3)), ("b.evil.net".to_owned(), 1, at(4))],
-        "d2 went to two organizations of one account; what waits is not shared yet"
-    );
-    assert_eq!(seen(&ledger, 4), [("b.evil.net".to_owned(), 1, at(4))]);
-    assert_eq!(ledger.view().most_seen(at(0), 1).unwrap().len(), 1);
+fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants() {
+    let folder = Folder::new();
+    let path = folder.ledger();
+    let account = key("crowdstrike", "account");
+    let organization = TenantKey { organizations: vec!["uhash:c".to_owned()], ..account.clone() };
+    let open = |key| {
+        TenantLedger::open(TenantOptions { key, ..options(Some(&path)) }, Clock::fixed(at(0)))
+            .unwrap()
+    };
+    let none = MitreCodes::default;
+    deliver(&mut open(account.clone()), "a", &["d1", "d2"], none(), 1);
+    deliver(&mut open(organization), "a", &["d2", "d3"], none(), 2);
+    deliver(&mut open(key("carbonblack", "account")), "a", &["d1"], none(), 3);
+    let mut ledger = open(account);
+    deliver(&mut ledger, "b", &["d1"], none(), 4);
+    let by_name =
+        |name: &str, count, minutes| (domain(name).value().to_owned(), count, at(minutes));
+    let all = [by_name("a", 5, 3), by_name("b", 1, 4)];
+    assert_eq!(top(ledger.reader(), 0), all);
+    // What is queued, being sent, in quarantine or dropped was not shared.
+    next_run(&mut ledger, "last");
+    for name in ["b", "c", "d", "e"] {
+        store(&ledger, name, &["d8", "d9"]);
+    }
+    let items = queue(&ledger);
+    quarantine(&ledger, &items[1], "no");
+    ledger
+        .ledger
+        .drop_entries(&EntryFilter { state: Some(EntryState::Quarantined), source: None }, at(5))
+        .unwrap();
+    quarantine(&ledger, &items[2], "no");
+    let _being_sent = ledger.begin_batch(&items[3..]).unwrap();
+    assert_eq!(top(ledger.reader(), 0), all);
+    ledger.delete_delivered().unwrap();
+    assert_eq!(top(&folder.reader(), 0), all);
+    assert_eq!(top(ledger.reader(), 4), [by_name("b", 1, 4)]);
+    assert_eq!(ledger.reader().top_indicators(at(0), 1).unwrap().len(), 1);
+}
+
+#[test]
+fn indicators_of_equal_count_come_by_their_last_delivery_and_then_by_value() {
+    let mut ledger = temporary();
+    for (name, minutes) in [("c", 1), ("a", 1), ("b", 2)] {
+        deliver(&mut ledger, name, &["d"], MitreCodes::default(), minutes);
+    }
+    let values: Vec<_> = top(ledger.reader(), 0).into_iter().map(|(value, ..)| value).collect();
+    assert_eq!(values, ["b", "a", "c"].map(|name| domain(name).value().to_owned()));
 }
 
 #[test]
 fn techniques_are_counted_by_the_submissions_that_named_them() {
-    let (ledger, tenant) = temporary();
-    let day = 24 * 60;
-    deliver(&ledger, tenant, "a", &["d1", "d2"], r#"["T1059.001","TA0002"]"#, 0);
-    deliver(&ledger, tenant, "b", &["d1"], r#"["T1059.001","T1204"]"#, day);
-    deliver(&ledger, tenant, "b", &["d1"], r#"["T1204"]"#, day);
+    let mut ledger = temporary();
+    deliver(&mut ledger, "a", &["d1", "d2"], codes(&["T1059.001", "TA0002"]), 0);
+    deliver(&mut ledger, "b", &["d1"], codes(&["T1059.001", "T1204"]), DAY);
+    ledger.resend = true;
+    deliver(&mut ledger, "b", &["d1"], codes(&["T1204"]), DAY + 1);
     let named = |code: &str, count| (code.to_owned(), count);
     assert_eq!(
-        techniques(&ledger, 0),
+        techniques(ledger.reader(), 0),
         [named("T1059.001", 2), named("T1204", 2)],
         "sent again counts again"
     );
-    assert_eq!(techniques(&ledger, day), [named("T1204", 2), named("T1059.001", 1)]);
-    assert_eq!(ledger.forget(at(400 * day)).unwrap().techniques, 0);
-    assert_eq!(ledger.forget(at(401 * day)).unwrap().techniques, 1);
-    assert_eq!(ledger.forget(at(402 * day)).unwrap().techniques, 2);
+    assert_eq!(techniques(ledger.reader(), DAY), [named("T1204", 2), named("T1059.001", 1)]);
+    assert_eq!(ledger.reader().techniques(at(0).date_naive(), 1).unwrap().len(), 1);
+    let purge = |ledger: &mut TenantLedger, days| {
+        ledger.delete_delivered().unwrap();
+        set_time(ledger, days * DAY);
+        let purged = ledger.purge_expired().unwrap();
+        (purged.batches, techniques(ledger.reader(), 0))
+    };
+    assert_eq!(purge(&mut ledger, 400), (0, vec![named("T1059.001", 2), named("T1204", 2)]));
+    assert_eq!(purge(&mut ledger, 401), (1, vec![named("T1204", 2), named("T1059.001", 1)]));
+    assert_eq!(purge(&mut ledger, 402), (2, vec![]));
 }
 
 #[test]
-fn whatever_an_item_holds_it_can_be_settled() {
-    let (ledger, tenant) = temporary();
-    for codes in ["null", "7", "{}", "[[],{},1,null,\"\",\"TX\"]", "\"TA0001\"", "[", ""] {
-        deliver(&ledger, tenant, "a", &["d1"], codes, 0);
+fn an_item_is_delivered_whatever_its_text_is() {
+    let mut ledger = temporary();
+    for (codes, number) in ["null", "7", "{}", "[[],{},1,null,\"\",\"TX\"]", "\"TA0001\"", "[", ""]
+        .into_iter()
+        .zip(0..)
+    {
+        next_run(&mut ledger, &number.to_string());
+        store(&ledger, "a", &[&number.to_string()]);
+        let item = format!(r#"{{"mitre_codes":{codes}}}"#);
+        ledger.reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
+        deliver_all(&ledger);
     }
-    assert_eq!(techniques(&ledger, 0), []);
-    assert_eq!(ledger.waiting(tenant).unwrap(), 0);
+    assert_eq!(techniques(ledger.reader(), 0), []);
+    assert_eq!(ledger.queued().unwrap(), 0);
+    assert_eq!(ledger.quota_used().unwrap(), 7);
 }
 
 #[test]
-fn a_settling_that_fails_counts_no_technique() {
-    let (ledger, tenant) = temporary();
-    let entry =
-        Entry { item: r#"{"mitre_codes":["T1059"]}"#.to_owned(), ..entry("a", None, &["d1"]) };
-    ledger.store(tenant, "run", &[entry], false, at(0)).unwrap();
-    let id = first(&ledger, tenant);
-    assert!(ledger.settle_delivered(tenant, TOKEN, &[id, EntryId(99)], at(0)).is_err());
-    assert_eq!(techniques(&ledger, 0), []);
+fn only_a_delivered_batch_counts_its_techniques_each_once_per_item() {
+    let ledger = temporary();
+    let detection = Detection { mitre_codes: codes(&["T1059"]), ..alert("d1") };
+    add(&ledger, &detection, &domain("a"));
+    let item = r#"{"mitre_codes":["T1059","T1059","T1204","TA0002"]}"#;
+    ledger.reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
+    let items = queue(&ledger);
+    let batch = ledger.begin_batch(&items).unwrap();
+    assert_eq!(techniques(ledger.reader(), 0), []);
+    ledger.release_failed_batch(&batch).unwrap();
+    assert!(is_not_queued(ledger.begin_batch([&items[0], &items[0]])));
+    assert_eq!(techniques(ledger.reader(), 0), []);
+    deliver_all(&ledger);
+    let named = |code: &str, count| (code.to_owned(), count);
+    assert_eq!(techniques(ledger.reader(), 0), [named("T1059", 1), named("T1204", 1)]);
 }

@@ -1,34 +1,45 @@
-//! The promises of the ledger, one by one, and then in any order.
+//! What the ledger guarantees: one guarantee after the other, and then any order of operations.
 
+mod batches;
+mod checkpoint;
 mod damaged;
+mod dry_run;
+mod files;
 mod history;
-mod holding;
+mod large;
+mod locking;
 mod model;
-mod reading_on;
-mod settling;
 mod storing;
 mod timing;
-mod upgrading;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{OptionalExtension, params};
+use tempfile::TempDir;
 
-use super::outbox::count;
-use super::quota::add_used;
-use super::{Entry, EntryId, Ledger, TenantId, TenantKey};
+use super::*;
+use crate::clock::Clock;
+use crate::detection::{Detection, Scores, SourceInfo};
 use crate::indicator::{ClaimedType, Indicator};
+use crate::mitre::{MitreCode, MitreCodes};
+use crate::submission::Stored;
+use crate::window::Window;
 
 const TOKEN: &str = "t0k3n";
+const DAY: i64 = 24 * 60;
 
-/// A day in the life of the tests, `minutes` after it began.
+const SOURCE: SourceInfo = SourceInfo {
+    name: "crowdstrike",
+    title: "CrowdStrike Falcon",
+    source_type: "endpoint",
+    incident_type: "crowdstrike-alert",
+};
+
+/// The time `minutes` after the first day of the tests began.
 fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339("2026-03-01T00:00:00Z").unwrap().to_utc()
         + TimeDelta::minutes(minutes)
-}
-
-fn open(path: &Path) -> Ledger {
-    Ledger::open(path, at(0)).unwrap()
 }
 
 fn key(source: &str, account: &str) -> TenantKey {
@@ -40,40 +51,192 @@ fn key(source: &str, account: &str) -> TenantKey {
     }
 }
 
-fn tenant(ledger: &Ledger) -> TenantId {
-    ledger.tenant(&key("crowdstrike", "account")).unwrap()
+/// The options of a run of `crowdstrike` with the id `run`.
+fn options(path: Option<&Path>) -> TenantOptions<'_> {
+    TenantOptions {
+        path,
+        dry_run: false,
+        key: key("crowdstrike", "account"),
+        source: SOURCE,
+        run_id: "run",
+        resend: false,
+    }
+}
+
+fn temporary() -> TenantLedger {
+    TenantLedger::open(options(None), Clock::fixed(at(0))).unwrap()
+}
+
+/// A folder for a ledger.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.0.path().join("ledger.db")
+    }
+
+    fn open(&self) -> TenantLedger {
+        self.open_as("crowdstrike", "run")
+    }
+
+    fn open_as(&self, source: &str, run_id: &str) -> TenantLedger {
+        let path = self.ledger();
+        let key = key(source, "account");
+        let options = TenantOptions { key, run_id, ..options(Some(&path)) };
+        TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
+    }
+
+    fn open_dry_run(&self) -> TenantLedger {
+        let path = self.ledger();
+        let options = TenantOptions { dry_run: true, run_id: "dry", ..options(Some(&path)) };
+        TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
+    }
+
+    /// Opens the whole ledger, as a command does.
+    fn open_whole(&self) -> Ledger {
+        Ledger::open_existing(&self.ledger(), at(0)).unwrap().expect("there is a ledger")
+    }
+
+    fn reader(&self) -> LedgerReader {
+        LedgerReader::open(&self.ledger()).unwrap().expect("there is a ledger")
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        std::fs::read(self.ledger()).unwrap()
+    }
+
+    fn file_names(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn set_time(ledger: &mut TenantLedger, minutes: i64) {
+    ledger.clock = Clock::fixed(at(minutes));
+}
+
+/// Begins another run of the tenant without opening the file again.
+fn next_run(ledger: &mut TenantLedger, run_id: &str) {
+    run_id.clone_into(&mut ledger.run_id);
+    ledger.reader().db().execute_batch("DROP TABLE IF EXISTS temp.run_entry").unwrap();
+    ledger.requeue_interrupted().unwrap();
+    ledger.delete_delivered().unwrap();
+}
+
+fn window() -> Window {
+    Window { start: at(-60), end: at(0) }
 }
 
 fn domain(name: &str) -> Indicator {
     Indicator::parse(ClaimedType::Domain, &format!("{name}.evil.net")).unwrap()
 }
 
-/// An entry whose item says what it is, so that a test can tell which one came back.
-fn entry(name: &str, severity: Option<u8>, detections: &[&str]) -> Entry {
-    Entry {
-        indicator: domain(name),
-        severity,
-        item: format!(r#"{{"indicator":"{name}"}}"#),
-        detections: detections.iter().map(ToString::to_string).collect(),
+fn codes(codes: &[&str]) -> MitreCodes {
+    codes.iter().map(|code| MitreCode::parse(code).unwrap()).collect()
+}
+
+/// An alert that was seen and created at the beginning of the first day.
+fn alert(id: &str) -> Detection {
+    Detection {
+        id: id.to_owned(),
+        observed_at: at(0),
+        created_at: at(0),
+        name: None,
+        incident_name: None,
+        scores: Scores::default(),
+        mitre_codes: MitreCodes::default(),
+        mentions: Vec::new(),
     }
 }
 
-fn temporary() -> (Ledger, TenantId) {
-    let ledger = Ledger::temporary().unwrap();
-    let tenant = tenant(&ledger);
-    (ledger, tenant)
+fn severe(id: &str, severity: Option<u8>) -> Detection {
+    Detection { scores: Scores { severity, confidence: None }, ..alert(id) }
 }
 
-/// The entry that would be sent first.
-fn first(ledger: &Ledger, tenant: TenantId) -> EntryId {
-    ledger.batch(tenant, 1, None).unwrap()[0].id
+/// Stores a mention as one transaction.
+fn add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> Stored {
+    ledger.store(|store| store.add(detection, indicator, "field")).unwrap()
 }
 
-fn quarantined(ledger: &Ledger, tenant: TenantId) -> u64 {
-    ledger.view.read(|db| Ok(count(db, tenant, "quarantined")?)).unwrap()
+/// Stores a domain that each of these alerts names.
+fn store(ledger: &TenantLedger, name: &str, detections: &[&str]) -> Vec<Stored> {
+    detections.iter().map(|id| add(ledger, &alert(id), &domain(name))).collect()
 }
 
-/// Submissions by whoever else sends with the same token.
-fn count_used(ledger: &Ledger, token: &str, count: u64, now: DateTime<Utc>) {
-    ledger.atomically(|db| Ok(add_used(db, token, count, now)?)).unwrap();
+/// Returns what storing a mention would return, and changes nothing.
+fn would_add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> Stored {
+    let mut found = None;
+    let undone: Result<()> = ledger.store(|store| {
+        found = Some(store.add(detection, indicator, "field")?);
+        Err(undo())
+    });
+    found.unwrap_or_else(|| panic!("{undone:?}"))
+}
+
+/// An error that undoes a transaction.
+fn undo() -> LedgerError {
+    LedgerError::Other { path: PathBuf::new(), detail: "undo".to_owned() }
+}
+
+/// Returns the state of an alert with a domain: that of its batch, or else that of its entry; `new` where
+/// the ledger does not know them.
+fn state(ledger: &TenantLedger, detection: &str, name: &str) -> String {
+    let select = "SELECT ifnull(batch.state, outbox.state) FROM sighting
+                  LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry
+                  LEFT JOIN batch ON batch.id = batch
+                  WHERE sighting.tenant = ?1 AND detection = ?2 AND ifnull(outbox.value, settled.value) = ?3";
+    let (db, indicator) = (ledger.reader().db(), domain(name));
+    let found = db
+        .query_row(select, params![ledger.tenant.0, detection, indicator.value()], |row| row.get(0))
+        .optional()
+        .unwrap();
+    let state = found.unwrap_or_else(|| "new".to_owned());
+    let stored = would_add(ledger, &alert(detection), &indicator);
+    match state.as_str() {
+        // Another alert may have named it in this run.
+        "new" => assert_ne!(stored, Stored::AlreadyDelivered),
+        "delivered" if ledger.resend => assert_ne!(stored, Stored::AlreadyDelivered),
+        "delivered" => assert_eq!(stored, Stored::AlreadyDelivered),
+        _ => assert_eq!(stored, Stored::Duplicate),
+    }
+    state
+}
+
+fn queue(ledger: &TenantLedger) -> Vec<QueuedItem> {
+    ledger.next_items(usize::MAX, None).unwrap()
+}
+
+/// Delivers everything that is queued, in one batch.
+fn deliver_all(ledger: &TenantLedger) {
+    let batch = ledger.begin_batch(&queue(ledger)).unwrap();
+    ledger.deliver_batch(batch).unwrap();
+}
+
+fn quarantine(ledger: &TenantLedger, item: &QueuedItem, message: &str) {
+    let batch = ledger.begin_batch([item]).unwrap();
+    ledger.quarantine_batch(&batch, 400, message).unwrap();
+}
+
+fn quarantined(ledger: &TenantLedger) -> u64 {
+    ledger
+        .reader()
+        .read(|db| Ok(tenant_ledger::count_pending(db, ledger.tenant, "quarantined")?))
+        .unwrap()
+}
+
+/// Counts deliveries for the quota, as those of another tenant with this token.
+fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
+    batch::record_delivered(ledger.reader().db(), ledger.tenant, token, entries, at(minutes))
+        .unwrap();
+}
+
+fn is_not_queued<T>(result: Result<T>) -> bool {
+    matches!(result, Err(LedgerError::NotQueued { .. }))
 }

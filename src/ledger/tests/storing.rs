@@ -1,120 +1,245 @@
-//! What comes into the outbox, and in which order it goes out.
+//! What is stored in the outbox, and in which order it is sent.
 
-use super::super::*;
+use serde_json::Value;
+
 use super::*;
 
 #[test]
 fn a_tenant_is_its_source_account_token_and_set_of_organizations() {
-    let (ledger, one) = temporary();
+    let folder = Folder::new();
+    let path = folder.ledger();
+    let tenant = |key: TenantKey| {
+        let options = TenantOptions { key, ..options(Some(&path)) };
+        TenantLedger::open(options, Clock::fixed(at(0))).unwrap().tenant
+    };
+    let one = tenant(key("crowdstrike", "account"));
     let mut same = key("crowdstrike", "account");
     same.organizations = ["uhash:a", "uhash:b", "uhash:a"].map(str::to_owned).to_vec();
-    assert_eq!(ledger.tenant(&same).unwrap(), one);
+    assert_eq!(tenant(same.clone()), one);
     let mut others = vec![key("carbonblack", "account"), key("crowdstrike", "another")];
     others.push(TenantKey { token: "another".to_owned(), ..same.clone() });
     others.push(TenantKey { organizations: vec!["uhash:a,uhash:b".to_owned()], ..same });
     for other in others {
-        assert_ne!(ledger.tenant(&other).unwrap(), one);
+        assert_ne!(tenant(other), one);
     }
 }
 
 #[test]
 fn tenants_never_mix() {
-    let (ledger, one) = temporary();
-    let two = ledger.tenant(&key("crowdstrike", "another")).unwrap();
-    ledger.store(one, "run", &[entry("a", None, &["d"])], false, at(0)).unwrap();
-    let id = first(&ledger, one);
-    assert_eq!(ledger.known(two, "d", &domain("a")).unwrap(), Known::New);
-    assert!(ledger.batch(two, 9, None).unwrap().is_empty());
-    assert_eq!((ledger.waiting(one).unwrap(), ledger.waiting(two).unwrap()), (1, 0));
-    assert!(matches!(
-        ledger.settle_delivered(two, TOKEN, &[id], at(1)),
-        Err(LedgerError::NotWaiting { .. })
-    ));
-    assert!(matches!(
-        ledger.quarantine(two, id, 400, "no", at(1)),
-        Err(LedgerError::NotWaiting { .. })
-    ));
-    assert!(matches!(ledger.tried(two, &[id]), Err(LedgerError::NotWaiting { .. })));
-    assert_eq!(ledger.known(one, "d", &domain("a")).unwrap(), Known::Waiting);
-    ledger.advance(one, at(0), at(5), at(5)).unwrap();
-    assert_eq!(ledger.checkpoint(two).unwrap(), None);
-    assert_eq!(ledger.store(two, "run", &[entry("a", None, &["d"])], false, at(0)).unwrap(), 1);
+    let folder = Folder::new();
+    let one = folder.open();
+    store(&one, "a", &["d"]);
+    let items = queue(&one);
+    assert!(matches!(one.advance_checkpoint(at(-5), at(0)).unwrap(), Advance::Moved));
+    drop(one);
+    let two = folder.open_as("carbonblack", "two");
+    assert_eq!(state(&two, "d", "a"), "new");
+    assert!(queue(&two).is_empty());
+    assert_eq!(two.queued().unwrap(), 0);
+    assert_eq!(two.checkpoint().unwrap(), None);
+    assert!(is_not_queued(two.begin_batch(&items)), "it is queued, but for another tenant");
+    assert_eq!(store(&two, "a", &["d"]), [Stored::New]);
+    deliver_all(&two);
+    assert!(is_not_queued(two.begin_batch(&items)));
+    drop(two);
+    let one = folder.open_as("crowdstrike", "next");
+    assert_eq!((state(&one, "d", "a").as_str(), one.queued().unwrap()), ("waiting", 1));
+    assert_eq!(queue(&one), items);
 }
 
 #[test]
-fn the_detections_merged_into_an_entry_share_its_fate() {
-    let (ledger, tenant) = temporary();
-    ledger.store(tenant, "run", &[entry("a", Some(5), &["d1", "d2"])], false, at(0)).unwrap();
-    let known = |detection| ledger.known(tenant, detection, &domain("a")).unwrap();
-    assert_eq!(
-        (known("d1"), known("d2"), known("d3")),
-        (Known::Waiting, Known::Waiting, Known::New)
-    );
-    let id = first(&ledger, tenant);
-    ledger.quarantine(tenant, id, 400, "bad", at(1)).unwrap();
-    assert_eq!((known("d1"), known("d2")), (Known::Quarantined, Known::Quarantined));
-    assert_eq!(ledger.retry_quarantined(&Filter::default()).unwrap(), 1);
-    ledger.settle_delivered(tenant, TOKEN, &[id], at(2)).unwrap();
-    assert_eq!((known("d1"), known("d2")), (Known::Delivered, Known::Delivered));
-    // The indicator in the same detection is another sighting when it is another indicator.
-    assert_eq!(ledger.known(tenant, "d1", &domain("b")).unwrap(), Known::New);
+fn entries_of_the_account_for_other_tenants_are_counted() {
+    let folder = Folder::new();
+    let path = folder.ledger();
+    let open = |key: TenantKey, run_id: &str| {
+        let options = TenantOptions { key, run_id, ..options(Some(&path)) };
+        TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
+    };
+    let key = key("crowdstrike", "account");
+    let another_token = TenantKey { token: "another".to_owned(), ..key.clone() };
+    let another_organization =
+        TenantKey { organizations: vec!["uhash:c".to_owned()], ..key.clone() };
+    let another_account = TenantKey { account: "another".to_owned(), ..key.clone() };
+    for (number, key) in
+        [another_token, another_organization, another_account].into_iter().enumerate()
+    {
+        let ledger = open(key, &number.to_string());
+        store(&ledger, "a", &["d"]);
+        store(&ledger, "b", &["d"]);
+        // What is delivered or rejected is not counted, whether or not its row is deleted already.
+        let items = queue(&ledger);
+        if number == 0 {
+            quarantine(&ledger, &items[1], "no");
+        } else {
+            let batch = ledger.begin_batch(&items[..1]).unwrap();
+            ledger.deliver_batch(batch).unwrap();
+        }
+    }
+    let ledger = open(key, "last");
+    store(&ledger, "a", &["d"]);
+    assert_eq!(ledger.pending_for_other_tenants().unwrap(), 2);
+    assert_eq!(ledger.queued().unwrap(), 1);
+}
+
+#[test]
+fn the_alerts_merged_into_an_entry_share_its_state() {
+    let mut ledger = temporary();
+    assert_eq!(store(&ledger, "a", &["d1", "d2"]), [Stored::New, Stored::Duplicate]);
+    let states = |ledger: &TenantLedger| ["d1", "d2", "d3"].map(|id| state(ledger, id, "a"));
+    assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
+    let items = queue(&ledger);
+    let batch = ledger.begin_batch(&items).unwrap();
+    assert_eq!(states(&ledger), ["sending", "sending", "new"]);
+    ledger.release_batch(&batch).unwrap();
+    assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
+    quarantine(&ledger, &items[0], "bad");
+    assert_eq!(states(&ledger), ["quarantined", "quarantined", "new"]);
+    assert_eq!(ledger.ledger.retry_quarantined(&EntryFilter::default()).unwrap(), 1);
+    deliver_all(&ledger);
+    assert_eq!(states(&ledger), ["delivered", "delivered", "new"]);
+    next_run(&mut ledger, "next");
+    assert_eq!(states(&ledger), ["delivered", "delivered", "new"]);
+    // The same alert with another indicator is another sighting.
+    assert_eq!(state(&ledger, "d1", "b"), "new");
 }
 
 #[test]
 fn what_is_known_is_not_stored_again() {
-    let (ledger, tenant) = temporary();
-    let one = [entry("a", None, &["d1"])];
-    assert_eq!(ledger.store(tenant, "run", &one, false, at(0)).unwrap(), 1);
-    assert_eq!(ledger.store(tenant, "run", &one, false, at(0)).unwrap(), 0);
+    let folder = Folder::new();
+    let ledger = folder.open();
+    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::New]);
+    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate]);
+    drop(ledger);
+    let mut ledger = folder.open_as("crowdstrike", "next");
+    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate]);
+    ledger.resend = true;
+    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate], "it was not delivered");
+    quarantine(&ledger, &queue(&ledger)[0], "bad");
+    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate]);
+    assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (0, 1));
+    // A new alert with the indicator is a new sighting.
+    ledger.resend = false;
+    assert_eq!(store(&ledger, "a", &["d1", "d2"]), [Stored::Duplicate, Stored::New]);
+    assert_eq!(state(&ledger, "d1", "a"), "quarantined");
+    assert_eq!(state(&ledger, "d2", "a"), "waiting");
+}
+
+#[test]
+fn resend_stores_again_what_was_delivered_but_not_what_a_person_dropped() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    store(&ledger, "a", &["d1"]);
+    store(&ledger, "b", &["d2"]);
+    let items = queue(&ledger);
+    let batch = ledger.begin_batch(&items[..1]).unwrap();
+    ledger.deliver_batch(batch).unwrap();
+    ledger.ledger.drop_entries(&EntryFilter::default(), at(1)).unwrap();
+    drop(ledger);
+    let mut ledger = folder.open_as("crowdstrike", "next");
+    let store_both = |ledger: &TenantLedger| {
+        [add(ledger, &alert("d1"), &domain("a")), add(ledger, &alert("d2"), &domain("b"))]
+    };
+    assert_eq!(store_both(&ledger), [Stored::AlreadyDelivered, Stored::Duplicate]);
+    ledger.resend = true;
+    assert_eq!(store_both(&ledger), [Stored::New, Stored::Duplicate]);
+    assert_eq!(store_both(&ledger), [Stored::Duplicate, Stored::Duplicate]);
+    assert_eq!(state(&ledger, "d1", "a"), "waiting");
+    assert_eq!(state(&ledger, "d2", "b"), "dropped");
+    assert!(queue(&ledger)[0].id > items[1].id, "an id is never given twice");
+}
+
+#[test]
+fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    let seen = |id: &str, minutes, severity, names: &[&str]| Detection {
+        observed_at: at(minutes),
+        mitre_codes: codes(names),
+        ..severe(id, severity)
+    };
+    let alerts = [
+        seen("d1", 5, Some(10), &["T1059"]),
+        seen("d2", 3, None, &["T1204"]),
+        seen("d3", 4, Some(70), &[]),
+        seen("d4", 3, Some(30), &["T1059", "TA0002"]),
+    ];
+    let stored = alerts.each_ref().map(|alert| add(&ledger, alert, &domain("a")));
+    let (new, known) = (Stored::New, Stored::Duplicate);
+    assert_eq!(stored, [new, known, known, known]);
+    // Once more: an alert that is fetched twice, or names the indicator twice, counts once.
+    assert_eq!(add(&ledger, &alerts[2], &domain("a")), Stored::Duplicate);
+    let entries = ledger.reader().list(&EntryFilter::default()).unwrap();
+    assert_eq!((entries.len(), entries[0].severity), (1, Some(70)));
+    let item: Value = serde_json::from_str(&queue(&ledger)[0].item).unwrap();
     assert_eq!(
-        ledger.store(tenant, "run", &one, true, at(0)).unwrap(),
-        0,
-        "it waits: there is nothing to resend"
+        (item["detection"]["id"].as_str(), item["ioc"]["field"].as_str()),
+        (Some("d2"), Some("field"))
     );
-    let id = first(&ledger, tenant);
-    ledger.quarantine(tenant, id, 400, "bad", at(0)).unwrap();
-    assert_eq!(ledger.store(tenant, "run", &one, true, at(0)).unwrap(), 0);
-    assert_eq!((ledger.waiting(tenant).unwrap(), quarantined(&ledger, tenant)), (0, 1));
-    // A new detection of the same indicator is a new sighting.
-    assert_eq!(
-        ledger.store(tenant, "run", &[entry("a", None, &["d1", "d2"])], false, at(0)).unwrap(),
-        1
-    );
-    assert_eq!(ledger.known(tenant, "d1", &domain("a")).unwrap(), Known::Quarantined);
-    assert_eq!(ledger.known(tenant, "d2", &domain("a")).unwrap(), Known::Waiting);
+    assert_eq!(item["mitre_codes"], serde_json::json!(["T1059", "T1204", "TA0002"]));
+    assert_eq!(detections_of(&ledger, "outbox"), [4]);
+    deliver_all(&ledger);
+    assert_eq!(detections_of(&ledger, "settled"), [4]);
+    drop(ledger);
+    // The next run sends it again only for an alert that no run has seen.
+    let ledger = folder.open_as("crowdstrike", "next");
+    assert_eq!(add(&ledger, &alerts[0], &domain("a")), Stored::AlreadyDelivered);
+    assert_eq!(store(&ledger, "a", &["d5"]), [Stored::New]);
+    assert_eq!(detections_of(&ledger, "outbox"), [1]);
+}
+
+fn detections_of(ledger: &TenantLedger, table: &str) -> Vec<u32> {
+    let select = format!("SELECT detections FROM {table} ORDER BY id");
+    let mut select = ledger.reader().db().prepare(&select).unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    rows.map(|row| row.unwrap()).collect()
 }
 
 #[test]
-fn resend_revives_what_was_delivered_but_not_what_a_person_dropped() {
-    let (ledger, tenant) = temporary();
-    let both = [entry("a", None, &["d1"]), entry("b", None, &["d2"])];
-    ledger.store(tenant, "run", &both, false, at(0)).unwrap();
-    let ids: Vec<_> =
-        ledger.batch(tenant, 9, None).unwrap().iter().map(|pending| pending.id).collect();
-    ledger.settle_delivered(tenant, TOKEN, &ids[..1], at(1)).unwrap();
-    ledger.drop_entries(&Filter::default(), at(1)).unwrap();
-    assert_eq!(ledger.store(tenant, "run", &both, false, at(2)).unwrap(), 0);
-    assert_eq!(ledger.store(tenant, "run", &both, true, at(2)).unwrap(), 1);
-    assert_eq!(ledger.known(tenant, "d1", &domain("a")).unwrap(), Known::Waiting);
-    assert_eq!(ledger.known(tenant, "d2", &domain("b")).unwrap(), Known::Dropped);
-    assert!(first(&ledger, tenant) > ids[1], "a number is never given twice");
+fn an_entry_of_an_earlier_run_stays_as_it_is() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    store(&ledger, "a", &["d1"]);
+    let item = queue(&ledger)[0].clone();
+    drop(ledger);
+    let ledger = folder.open_as("crowdstrike", "next");
+    let changed = Detection { mitre_codes: codes(&["T1059"]), ..severe("d1", Some(90)) };
+    assert_eq!(add(&ledger, &changed, &domain("a")), Stored::Duplicate);
+    assert_eq!(add(&ledger, &severe("d2", Some(1)), &domain("a")), Stored::New);
+    let queue = queue(&ledger);
+    assert_eq!((queue.len(), &queue[1]), (2, &item));
 }
 
 #[test]
-fn an_entry_without_a_detection_is_an_error_and_nothing_is_stored() {
-    let (ledger, tenant) = temporary();
-    let entries = [entry("a", None, &["d1"]), entry("b", None, &[])];
-    assert!(matches!(
-        ledger.store(tenant, "run", &entries, false, at(0)),
-        Err(LedgerError::Other { .. })
-    ));
-    assert_eq!(ledger.waiting(tenant).unwrap(), 0);
-    assert_eq!(ledger.known(tenant, "d1", &domain("a")).unwrap(), Known::New);
+fn an_alert_is_known_by_its_id_and_its_time_of_creation() {
+    let ledger = temporary();
+    let url = Indicator::parse(ClaimedType::Url, "http://a.evil.net/").unwrap();
+    assert_eq!(add(&ledger, &alert("d"), &domain("a")), Stored::New);
+    assert_eq!(add(&ledger, &alert("d"), &url), Stored::New);
+    let later = Detection { created_at: at(1), ..alert("d") };
+    assert_eq!(add(&ledger, &later, &domain("a")), Stored::Duplicate);
+    // Seen at another time, it is the same alert.
+    let same = Detection { observed_at: at(1), ..alert("d") };
+    assert_eq!(add(&ledger, &same, &domain("a")), Stored::Duplicate);
+    assert_eq!(detections_of(&ledger, "outbox"), [2, 1]);
 }
 
 #[test]
-fn the_most_severe_go_first_and_then_the_oldest() {
-    let (ledger, tenant) = temporary();
+fn a_store_that_fails_stores_nothing() {
+    let ledger = temporary();
+    let failed: Result<()> = ledger.store(|store| {
+        assert_eq!(store.add(&alert("d1"), &domain("a"), "field")?, Stored::New);
+        assert_eq!(store.add(&alert("d2"), &domain("a"), "field")?, Stored::Duplicate);
+        Err(undo())
+    });
+    let Err(LedgerError::Other { detail, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!(detail, "undo", "the caller's error comes back");
+    assert_eq!((ledger.queued().unwrap(), state(&ledger, "d1", "a").as_str()), (0, "new"));
+    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::New], "no entry of this run is left");
+}
+
+#[test]
+fn the_most_severe_are_sent_first_and_then_the_oldest() {
+    let ledger = temporary();
     let severities = [
         ("a", None),
         ("b", Some(0)),
@@ -124,34 +249,40 @@ fn the_most_severe_go_first_and_then_the_oldest() {
         ("f", None),
     ];
     for (name, severity) in severities {
-        ledger.store(tenant, "run", &[entry(name, severity, &["d"])], false, at(0)).unwrap();
+        add(&ledger, &severe("d", severity), &domain(name));
     }
-    let expected: Vec<_> =
-        ["d", "c", "e", "b", "a", "f"].map(|name| format!(r#"{{"indicator":"{name}"}}"#)).to_vec();
+    let expected = ["d", "c", "e", "b", "a", "f"].map(|name| domain(name).value().to_owned());
+    let value = |queued: &QueuedItem| {
+        let item: Value = serde_json::from_str(&queued.item).unwrap();
+        item["ioc"]["value"].as_str().unwrap().to_owned()
+    };
     for size in 1..=7_usize {
-        let (mut seen, mut after) = (Vec::new(), None);
+        let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let batch = ledger.batch(tenant, size, after).unwrap();
-            let Some(last) = batch.last() else { break };
+            let items = ledger.next_items(size, after).unwrap();
+            let Some(last) = items.last() else { break };
             after = Some(last.cursor());
-            seen.extend(batch.into_iter().map(|pending| pending.item));
+            found.extend(items.iter().map(value));
         }
-        assert_eq!(seen, expected, "in batches of {size}");
+        assert_eq!(found, expected, "{size} at a time");
     }
 }
 
 #[test]
 fn hostile_values_come_back_as_they_were() {
-    let (ledger, tenant) = temporary();
     for text in ["'; DROP TABLE outbox; --", "\u{0}\u{202e}\\\"%_?1", "𝕏\n\r\t"] {
-        let mut hostile = entry("a", None, &[text]);
-        hostile.item = text.to_owned();
-        assert_eq!(ledger.store(tenant, text, &[hostile], false, at(0)).unwrap(), 1);
-        assert_eq!(ledger.known(tenant, text, &domain("a")).unwrap(), Known::Waiting);
-        let id = first(&ledger, tenant);
-        assert_eq!(ledger.view().export(&Filter::default()).unwrap(), [text]);
-        ledger.quarantine(tenant, id, 400, text, at(0)).unwrap();
-        assert_eq!(ledger.view().list(&Filter::default()).unwrap()[0].words.as_deref(), Some(text));
-        ledger.drop_entries(&Filter::default(), at(0)).unwrap();
+        let mut ledger = temporary();
+        text.clone_into(&mut ledger.run_id);
+        assert_eq!(store(&ledger, "a", &[text]), [Stored::New]);
+        assert_eq!(state(&ledger, text, "a"), "waiting");
+        let items = ledger.reader().export(&EntryFilter::default()).unwrap();
+        assert_eq!(items, [queue(&ledger)[0].item.as_str()]);
+        let item: Value = serde_json::from_str(&items[0]).unwrap();
+        assert_eq!(item["detection"]["id"], text);
+        quarantine(&ledger, &queue(&ledger)[0], text);
+        let entries = ledger.reader().list(&EntryFilter::default()).unwrap();
+        assert_eq!((entries[0].message.as_deref(), entries[0].run.as_str()), (Some(text), text));
+        ledger.ledger.drop_entries(&EntryFilter::default(), at(0)).unwrap();
+        assert_eq!(state(&ledger, text, "a"), "dropped");
     }
 }

@@ -104,7 +104,7 @@ mod tests {
             (r#"{"results": [], "num_found": 1000}"#, 1001, true),
             (r#"{"results": [{}]}"#, 1, true),
         ] {
-            let page = alert_page(&Response::made(200, body), first_row, HashChoice::Both);
+            let page = alert_page(&Response::new(200, body), first_row, HashChoice::Both);
             assert_eq!(page.is_ok(), is_page, "{body} from row {first_row}");
         }
     }

@@ -104,7 +104,7 @@ mod tests {
     ];
 
     fn page(body: &str, is_first: bool) -> Result<AlertPage, MalformedBody> {
-        alert_page(&Response::made(200, body), is_first)
+        alert_page(&Response::new(200, body), is_first)
     }
 
     #[test]

@@ -1,168 +1,370 @@
-//! Whether the ledger holds what the model holds.
+//! Whether the ledger has what the model has.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use super::super::super::*;
-use super::oracle::{Oracle, Row, SOURCES, Settled};
-use super::{DETECTIONS, INDICATORS, TENANTS, TOKEN, domain};
+use rusqlite::Row as SqlRow;
+use serde_json::Value;
 
-impl Oracle {
-    /// Compares everything that can be asked, and the tables of sightings and of settled entries themselves.
-    pub(super) fn compare(&self, ledger: &Ledger) {
+use super::driver::Driver;
+use super::maps::{BatchState, Model, Row};
+use super::*;
+
+impl Driver<'_> {
+    /// Compares everything that can be read, and the tables themselves.
+    pub(super) fn compare(&mut self, model: &Model) {
         for tenant in 0..TENANTS {
-            self.compare_known(ledger, tenant);
-            self.compare_batches(ledger, tenant);
-            assert_eq!(ledger.checkpoint(self.tenants[tenant]).unwrap(), self.checkpoints[tenant]);
+            self.ledger.tenant = model.tenants[tenant];
+            self.compare_lookups(model, tenant);
+            self.compare_queue(model, tenant);
+            self.compare_quota(model, tenant);
+            assert_eq!(self.ledger.checkpoint().unwrap(), model.checkpoints[tenant]);
         }
-        self.compare_rows(ledger);
-        self.compare_sightings(ledger);
-        self.compare_settled(ledger);
-        self.compare_techniques(ledger);
-        for (day, used) in &self.used {
-            assert_eq!(ledger.used(TOKEN, *day).unwrap(), *used);
-        }
-        assert_eq!(ledger.view().runs(DateTime::UNIX_EPOCH).unwrap().len(), self.runs.len());
+        self.ledger.tenant = model.tenants[model.tenant];
+        self.ledger.clock = Clock::fixed(self.now);
+        self.compare_entries(model);
+        self.compare_status(model);
+        self.compare_history(model);
+        self.compare_tables(model);
+        self.compare_batches(model);
     }
 
-    fn compare_known(&self, ledger: &Ledger, tenant: usize) {
-        for detection in 0..DETECTIONS {
-            for indicator in 0..INDICATORS {
-                let entry = self.sightings.get(&(tenant, detection, indicator));
-                let expected = match entry.map(|entry| (self.settled.get(entry), entry)) {
-                    None => Known::New,
-                    Some((Some(Settled::Delivered(_)), _)) => Known::Delivered,
-                    Some((Some(Settled::Dropped(_)), _)) => Known::Dropped,
-                    Some((None, id)) if self.rows[id].refused.is_some() => Known::Quarantined,
-                    Some((None, _)) => Known::Waiting,
-                };
-                let (id, indicator) = (self.tenants[tenant], domain(&indicator.to_string()));
-                assert_eq!(ledger.known(id, &detection.to_string(), &indicator).unwrap(), expected);
+    /// Compares what would become of each mention if this run, or one of another tenant, stored it.
+    fn compare_lookups(&self, model: &Model, tenant: usize) {
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        let mut model = model.clone();
+        let another_run = tenant != model.tenant || model.run_has_sent();
+        model.tenant = tenant;
+        let db = self.ledger.reader().db();
+        let undone: Result<()> = self.ledger.store(|store| {
+            if another_run {
+                db.execute("DELETE FROM temp.run_entry", []).unwrap();
+                model.run_entries.clear();
             }
-        }
+            for detection in 0..DETECTIONS {
+                for number in 0..INDICATORS {
+                    let mention =
+                        Mention { detection, severity: None, indicator: number, field: "field" };
+                    db.execute_batch("SAVEPOINT lookup").unwrap();
+                    let stored = store.add(&mention.alert(), &indicator(number), "field")?;
+                    db.execute_batch("ROLLBACK TO lookup; RELEASE lookup").unwrap();
+                    found.push(stored);
+                    expected.push(model.clone().add(mention, self.now));
+                }
+            }
+            Err(undo())
+        });
+        assert_eq!(found, expected, "tenant {tenant}: {undone:?}");
     }
 
-    fn compare_batches(&self, ledger: &Ledger, tenant: usize) {
-        let mut waiting: Vec<(&i64, &Row)> =
-            self.rows.iter().filter(|(id, _)| self.waits(tenant, **id)).collect();
-        waiting.sort_by_key(|(id, row)| (std::cmp::Reverse(row.severity), **id));
-        let (mut handed_out, mut after) = (Vec::new(), None);
+    fn compare_queue(&mut self, model: &Model, tenant: usize) {
+        let mut expected: Vec<(i64, &Row)> =
+            model.pending().filter(|(id, _)| model.is_queued(tenant, *id)).collect();
+        expected.sort_by_key(|(id, row)| (Reverse(row.severity), *id));
+        let (mut queue, mut after) = (Vec::new(), None);
         loop {
-            let batch = ledger.batch(self.tenants[tenant], 3, after).unwrap();
-            let Some(last) = batch.last() else { break };
+            let items = self.ledger.next_items(2, after).unwrap();
+            let Some(last) = items.last() else { break };
             after = Some(last.cursor());
-            handed_out.extend(batch);
+            queue.extend(items);
         }
-        let expected: Vec<_> = waiting
-            .iter()
-            .map(|(id, row)| (EntryId(**id), row.item.as_str(), row.severity))
-            .collect();
-        let found: Vec<_> =
-            handed_out.iter().map(|one| (one.id, one.item.as_str(), one.severity)).collect();
+        assert_eq!(queue, self.ledger.next_items(usize::MAX, None).unwrap());
+        assert!(queue.iter().all(|queued| queued.indicator_type.as_str() == "domain"));
+        let expected: Vec<_> = expected.into_iter().map(|(id, row)| (id, row.item())).collect();
+        let found: Vec<_> = queue.iter().map(|queued| (queued.id.0, json(&queued.item))).collect();
         assert_eq!(found, expected);
-        let status = ledger.view().status(DateTime::UNIX_EPOCH.date_naive()).unwrap();
-        let status = status.iter().find(|status| status.source == SOURCES[tenant]).unwrap();
-        let refused =
-            self.rows.values().filter(|row| row.tenant == tenant && row.refused.is_some()).count()
-                as u64;
-        assert_eq!((status.waiting, status.quarantined), (waiting.len() as u64, refused));
-        assert_eq!(status.oldest_waiting, waiting.iter().map(|(_, row)| row.stored_at).min());
-    }
-
-    fn compare_rows(&self, ledger: &Ledger) {
-        let held = ledger.view().list(&Filter::default()).unwrap();
-        let items = ledger.view().export(&Filter::default()).unwrap();
-        assert_eq!((held.len(), items.len()), (self.rows.len(), self.rows.len()));
-        for ((held, item), (id, row)) in held.into_iter().zip(items).zip(&self.rows) {
-            let found = Row {
-                tenant: self.tenants.iter().position(|tenant| *tenant == held.tenant).unwrap(),
-                indicator: (0..INDICATORS)
-                    .find(|n| domain(&n.to_string()).value() == held.value)
-                    .unwrap(),
-                severity: held.severity,
-                item,
-                stored_at: held.stored_at,
-                tries: held.tries,
-                refused: held
-                    .status
-                    .zip(held.words)
-                    .zip(held.refused_at)
-                    .map(|((a, b), c)| (a, b, c)),
-            };
-            assert_eq!(
-                (held.id, held.state == State::Quarantined, &found),
-                (EntryId(*id), row.refused.is_some(), row)
-            );
-        }
-    }
-
-    fn compare_techniques(&self, ledger: &Ledger) {
-        let select = "SELECT tenant, day, code, submissions FROM technique";
-        let mut select = ledger.view().db().prepare(select).unwrap();
-        let found: BTreeSet<(i64, String, String, u64)> = select
-            .query_map([], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, columns::Count>(3)?.0))
-            })
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let expected = self
-            .techniques
-            .iter()
-            .map(|((tenant, day, code), count)| {
-                (self.tenants[*tenant].0, day.to_string(), code.clone(), *count)
-            })
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    /// The first two invariants, read from the tables themselves.
-    fn compare_sightings(&self, ledger: &Ledger) {
-        let db = ledger.view().db();
-        let count = |select: &str| {
-            let select = format!("SELECT count(*) FROM {select}");
-            db.query_row(&select, [], |row| row.get::<_, i64>(0)).unwrap()
+        self.items.extend(queue.into_iter().map(|queued| (queued.id.0, queued)));
+        let pending = |of: &dyn Fn(usize) -> bool| {
+            let waiting = |row: &Row| of(row.tenant) && row.rejection.is_none();
+            model.pending().filter(|(_, row)| waiting(row)).count() as u64
         };
-        assert_eq!(
-            count("outbox WHERE id NOT IN (SELECT entry FROM sighting)"),
-            0,
-            "a row that no detection stands behind"
-        );
-        assert_eq!(count("outbox JOIN settled USING (id)"), 0);
-        assert_eq!(count("pragma_foreign_key_check"), 0);
-        let mut select =
-            db.prepare("SELECT tenant, detection, kind, value, entry FROM sighting").unwrap();
-        let found: BTreeSet<(i64, String, String, String, i64)> =
-            select.query_map([], |row| row.try_into()).unwrap().map(Result::unwrap).collect();
-        let expected = self
-            .sightings
+        assert_eq!(self.ledger.queued().unwrap(), pending(&|of| of == tenant));
+        let source = |tenant| tenant_key(tenant).source;
+        let others = pending(&|of| of != tenant && source(of) == source(tenant));
+        assert_eq!(self.ledger.pending_for_other_tenants().unwrap(), others);
+    }
+
+    fn compare_quota(&mut self, model: &Model, tenant: usize) {
+        let token = std::mem::replace(&mut self.ledger.token, tenant_key(tenant).token);
+        let ended = model.batches.values().filter_map(|batch| batch.ended_at);
+        for time in ended.chain([self.now]) {
+            self.ledger.clock = Clock::fixed(time);
+            let used = used(model, &self.ledger.token, time);
+            assert_eq!(self.ledger.quota_used().unwrap(), used);
+        }
+        self.ledger.token = token;
+    }
+
+    fn compare_entries(&self, model: &Model) {
+        let sources = [None, Some("crowdstrike"), Some("carbonblack")];
+        let states = [None, Some(EntryState::Queued), Some(EntryState::Quarantined)];
+        for (source, state) in sources.into_iter().zip(states).chain([(None, states[2])]) {
+            let filter = Choice { source, state }.filter();
+            let entries = self.ledger.reader().list(&filter).unwrap();
+            let items = self.ledger.reader().export(&filter).unwrap();
+            let found: Vec<_> =
+                entries.into_iter().zip(items.iter().map(|item| json(item))).collect();
+            let expected: Vec<_> = model
+                .pending()
+                .map(|(id, row)| (entry(id, row), row.item()))
+                .filter(|(entry, _)| source.is_none_or(|source| source == entry.source))
+                .filter(|(entry, _)| state.is_none_or(|state| state == entry.state))
+                .collect();
+            assert_eq!(found, expected);
+            assert_eq!(items.len(), found.len());
+        }
+    }
+
+    fn compare_status(&self, model: &Model) {
+        let found = self.ledger.reader().status(self.now.date_naive()).unwrap();
+        let mut expected: Vec<_> =
+            (0..TENANTS).map(|tenant| status(model, tenant, self.now)).collect();
+        expected.sort_by_key(|status| status.source.clone());
+        assert_eq!(found, expected);
+        let runs = self.ledger.reader().runs(DateTime::UNIX_EPOCH).unwrap();
+        let found: BTreeMap<_, _> = runs
             .iter()
-            .map(|((tenant, detection, indicator), entry)| {
-                let indicator = domain(&indicator.to_string());
-                (
-                    self.tenants[*tenant].0,
-                    detection.to_string(),
-                    indicator.kind().as_str().to_owned(),
-                    indicator.value().to_owned(),
-                    *entry,
+            .map(|run| {
+                ((run.tenant, run.id.clone()), (run.started_at, run.finished_at, run.exit_code))
+            })
+            .collect();
+        let expected: BTreeMap<_, _> = model
+            .runs
+            .iter()
+            .map(|((tenant, id), run)| {
+                let code = run.finished.map(|(_, code)| i32::from(code));
+                let key = (model.tenants[*tenant], id.clone());
+                (key, (run.started_at, run.finished.map(|(time, _)| time), code))
+            })
+            .collect();
+        assert_eq!((found.len(), &found), (runs.len(), &expected));
+    }
+
+    fn compare_history(&self, model: &Model) {
+        let delivered = |number: &u32| {
+            let batch = &model.batches[number];
+            batch.ended_at.filter(|_| batch.state == BatchState::Delivered)
+        };
+        for since in [DateTime::UNIX_EPOCH, self.now] {
+            let day = since.date_naive();
+            let mut techniques: BTreeMap<&str, u64> = BTreeMap::new();
+            for (number, batch) in &model.batches {
+                if delivered(number).is_some_and(|ended| ended.date_naive() >= day) {
+                    for (code, count) in &batch.techniques {
+                        *techniques.entry(code).or_default() += count;
+                    }
+                }
+            }
+            let found = self.ledger.reader().techniques(day, 99).unwrap();
+            let mut expected: Vec<_> = techniques.into_iter().collect();
+            expected.sort_by_key(|(code, count)| (Reverse(*count), *code));
+            let found: Vec<_> =
+                found.iter().map(|one| (one.code.as_str(), one.submissions)).collect();
+            assert_eq!(found, expected);
+            if self.dry_run {
+                // Nobody reads the history of a dry run, and it has its own entries only.
+                continue;
+            }
+            let mut top: BTreeMap<usize, (u64, DateTime<Utc>)> = BTreeMap::new();
+            for settled in model.settled.values() {
+                if let Some(ended) = delivered(&settled.batch).filter(|ended| *ended >= since) {
+                    let sum = top.entry(settled.indicator).or_insert((0, ended));
+                    *sum = (sum.0 + settled.detections, sum.1.max(ended));
+                }
+            }
+            let found = self.ledger.reader().top_indicators(since, 99).unwrap();
+            let mut expected: Vec<_> =
+                top.into_iter().map(|(n, (count, last))| (count, last, indicator(n))).collect();
+            expected.sort_by_key(|(count, last, value)| (Reverse((*count, *last)), value.clone()));
+            let expected: Vec<_> = expected
+                .into_iter()
+                .map(|(detections, last_delivered, indicator)| TopIndicator {
+                    indicator_type: indicator.kind(),
+                    value: indicator.value().to_owned(),
+                    detections,
+                    last_delivered,
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    /// Compares the rows of the tables, and checks the invariants.
+    fn compare_tables(&self, model: &Model) {
+        let ids = |select: &str| self.rows(select, |row| row.get::<_, i64>(0));
+        let outbox: Vec<i64> = model.outbox.keys().copied().collect();
+        assert_eq!(ids("SELECT id FROM outbox ORDER BY id"), outbox);
+        let pending: Vec<i64> = model.pending().map(|(id, _)| id).collect();
+        assert_eq!(ids("SELECT id FROM pending ORDER BY id"), pending);
+        let settled = self.rows("SELECT id, value, detections FROM settled ORDER BY id", |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        });
+        let (settled_before, seen_before) = &model.in_prior;
+        let expected: Vec<(i64, String, u32)> = model
+            .settled
+            .iter()
+            .filter(|(id, _)| !settled_before.contains(id))
+            .map(|(id, settled)| {
+                let value = indicator(settled.indicator).value().to_owned();
+                (*id, value, u32::try_from(settled.detections).unwrap())
+            })
+            .collect();
+        assert_eq!(settled, expected);
+        let mut sightings = self
+            .rows("SELECT tenant, created_at, detection, entry FROM sighting", |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            });
+        sightings.sort();
+        let mut expected: Vec<(i64, i64, String, i64)> = model
+            .sightings
+            .difference(seen_before)
+            .map(|(tenant, detection, entry)| {
+                let mention =
+                    Mention { detection: *detection, severity: None, indicator: 0, field: "" };
+                let alert = mention.alert();
+                let created = alert.created_at.timestamp_millis();
+                (model.tenants[*tenant].0, created, alert.id, *entry)
+            })
+            .collect();
+        expected.sort();
+        assert_eq!(sightings, expected);
+        let last_id = ids("SELECT seq FROM sqlite_sequence");
+        assert_eq!(last_id.first().copied().unwrap_or(0), model.last_id);
+        assert_eq!(ids("SELECT count(*) FROM pragma_foreign_key_check"), [0]);
+        let dropped =
+            "SELECT outbox.id FROM outbox JOIN settled USING (id) JOIN batch ON batch.id = batch
+                       WHERE batch.state = 'dropped' OR outbox.state = 'quarantined'";
+        assert_eq!(ids(dropped), [0_i64; 0]);
+        if !self.dry_run {
+            let unseen = "SELECT id FROM outbox WHERE id NOT IN (SELECT entry FROM sighting)";
+            assert_eq!(ids(unseen), [0_i64; 0], "an entry that no alert names");
+        }
+    }
+
+    fn compare_batches(&self, model: &Model) {
+        let mut found = self.rows(
+            "SELECT tenant, token, state, entries, first_entry, last_entry, techniques, ended_at,
+                    (SELECT group_concat(id ORDER BY id) FROM settled WHERE batch = batch.id)
+             FROM batch",
+            |row| {
+                let span = row.get::<_, Option<i64>>(4)?.zip(row.get::<_, Option<i64>>(5)?);
+                let entries = row.get::<_, Option<String>>(8)?.unwrap_or_default();
+                let techniques = json(&row.get::<_, String>(6)?);
+                Ok(format!(
+                    "{} {} {} {} {span:?} {techniques} {:?} [{entries}]",
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(2)?,
+                    row.get::<_, i64>(3)?,
+                    row.get::<_, Option<columns::Time>>(7)?.map(|time| time.0),
+                ))
+            },
+        );
+        let mut expected: Vec<String> = model
+            .batches
+            .iter()
+            .map(|(number, batch)| {
+                let state = match batch.state {
+                    BatchState::Sending => "sending",
+                    BatchState::Delivered => "delivered",
+                    BatchState::Dropped => "dropped",
+                };
+                let entries: Vec<String> = model
+                    .settled
+                    .iter()
+                    .filter(|(id, settled)| {
+                        settled.batch == *number && !model.in_prior.0.contains(id)
+                    })
+                    .map(|(id, _)| id.to_string())
+                    .collect();
+                format!(
+                    "{} {} {state} {} {:?} {} {:?} [{}]",
+                    model.tenants[batch.tenant].0,
+                    batch.token,
+                    batch.entries,
+                    batch.span,
+                    serde_json::json!(batch.techniques),
+                    batch.ended_at,
+                    entries.join(","),
                 )
             })
             .collect();
+        found.sort();
+        expected.sort();
         assert_eq!(found, expected);
     }
 
-    fn compare_settled(&self, ledger: &Ledger) {
-        let select = "SELECT id, delivered_at, dropped_at FROM settled";
-        let mut select = ledger.view().db().prepare(select).unwrap();
-        let found: BTreeSet<(i64, Option<String>, Option<String>)> =
-            select.query_map([], |row| row.try_into()).unwrap().map(Result::unwrap).collect();
-        let expected = self
-            .settled
-            .iter()
-            .map(|(id, settled)| match settled {
-                Settled::Delivered(when) => (*id, Some(columns::text(*when)), None),
-                Settled::Dropped(when) => (*id, None, Some(columns::text(*when))),
-            })
-            .collect();
-        assert_eq!(found, expected);
+    fn rows<T>(
+        &self,
+        select: &str,
+        read: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let mut select = self.ledger.reader().db().prepare_cached(select).unwrap();
+        let rows = select.query_map([], read).unwrap();
+        rows.map(std::result::Result::unwrap).collect()
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn used(model: &Model, token: &str, time: DateTime<Utc>) -> u64 {
+    model
+        .batches
+        .values()
+        .filter(|batch| batch.token == token && batch.state == BatchState::Delivered)
+        .filter(|batch| batch.ended_at.unwrap().date_naive() == time.date_naive())
+        .map(|batch| batch.entries)
+        .sum()
+}
+
+fn organizations(tenant: usize) -> Vec<String> {
+    let mut organizations = tenant_key(tenant).organizations;
+    organizations.sort();
+    organizations
+}
+
+fn entry(id: i64, row: &Row) -> OutboxEntry {
+    let rejection = row.rejection.clone();
+    OutboxEntry {
+        id: EntryId(id),
+        source: tenant_key(row.tenant).source,
+        organizations: organizations(row.tenant),
+        run: row.run.clone(),
+        indicator_type: indicator(row.indicator).kind(),
+        value: indicator(row.indicator).value().to_owned(),
+        severity: row.severity,
+        stored_at: row.stored_at,
+        attempts: row.attempts,
+        state: match rejection {
+            Some(_) => EntryState::Quarantined,
+            None => EntryState::Queued,
+        },
+        status: rejection.as_ref().map(|rejection| rejection.0),
+        message: rejection.as_ref().map(|rejection| rejection.1.clone()),
+        rejected_at: rejection.map(|rejection| rejection.2),
+    }
+}
+
+fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
+    let key = tenant_key(tenant);
+    let runs = || model.runs.iter().filter(|((of, _), _)| *of == tenant);
+    let last = runs().max_by_key(|((_, id), run)| (run.started_at, id)).map(|(_, run)| run);
+    let finished = runs().filter_map(|(_, run)| run.finished);
+    let rows = || model.pending().map(|(_, row)| row).filter(|row| row.tenant == tenant);
+    SourceStatus {
+        source: key.source,
+        organizations: organizations(tenant),
+        account: key.account.chars().take(8).collect(),
+        last_run: last.map(|run| run.started_at),
+        last_exit_code: last.and_then(|run| run.finished).map(|(_, code)| i32::from(code)),
+        last_error: None,
+        last_success: finished.filter(|(_, code)| *code == 0).map(|(time, _)| time).max(),
+        read_until: model.checkpoints[tenant],
+        queued: rows().filter(|row| row.rejection.is_none()).count() as u64,
+        quarantined: rows().filter(|row| row.rejection.is_some()).count() as u64,
+        oldest_queued: rows().filter(|row| row.rejection.is_none()).map(|row| row.stored_at).min(),
+        used_today: used(model, &key.token, now),
     }
 }

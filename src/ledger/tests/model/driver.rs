@@ -1,0 +1,211 @@
+//! Does each step to the ledger and to the model, and compares what the two return.
+
+use std::collections::BTreeMap;
+
+use super::maps::Model;
+use super::*;
+use crate::ledger::batch::Batch;
+
+/// The ledger, and what a run has in hand.
+pub(super) struct Driver<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) ledger: TenantLedger,
+    pub(super) dry_run: bool,
+    /// The time of the last step.
+    pub(super) now: DateTime<Utc>,
+    /// Every item as the queue showed it last, also those that left it.
+    pub(super) items: BTreeMap<i64, QueuedItem>,
+    /// Batches that were begun, with their number in the model.
+    sending: Vec<(Batch, u32)>,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(folder: &'a Folder, model: &mut Model) -> Self {
+        model.next_run(0, false);
+        Self::open(folder, model, false, at(0))
+    }
+
+    /// Opens the ledger for the run of the model.
+    fn open(folder: &'a Folder, model: &Model, dry_run: bool, now: DateTime<Utc>) -> Self {
+        let path = folder.ledger();
+        let options = TenantOptions {
+            dry_run,
+            key: tenant_key(model.tenant),
+            run_id: &model.run,
+            resend: model.resend,
+            ..options(Some(&path))
+        };
+        let ledger = TenantLedger::open(options, Clock::fixed(now)).unwrap();
+        // The test is about what the ledger has, not about the disk: without syncs it tries far more.
+        ledger.reader().db().pragma_update(None, "synchronous", "OFF").unwrap();
+        let (items, sending) = (BTreeMap::new(), Vec::new());
+        Self { folder, ledger, dry_run, now, items, sending }
+    }
+
+    pub(super) fn apply(&mut self, model: &mut Model, step: &Step, now: DateTime<Utc>) {
+        self.now = now;
+        self.ledger.clock = Clock::fixed(now);
+        match step {
+            Step::NextRun { tenant, resend, reopen } => {
+                self.next_run(model, *tenant, *resend, *reopen);
+            }
+            Step::Store { mentions, fails } => self.store(model, mentions, *fails),
+            Step::Begin { first, ids } => self.begin(model, *first, ids),
+            Step::End { nth, ending } => self.end(model, *nth, *ending),
+            Step::DeleteDelivered => {
+                self.ledger.delete_delivered().unwrap();
+                model.delete_delivered();
+            }
+            Step::Retry(choice) => {
+                self.sending.clear();
+                let count = self.ledger.ledger.retry_quarantined(&choice.filter()).unwrap();
+                assert_eq!(count, model.retry(choice));
+            }
+            Step::Drop(choice) => {
+                self.sending.clear();
+                let count = self.ledger.ledger.drop_entries(&choice.filter(), now).unwrap();
+                assert_eq!(count, model.drop_entries(choice, now));
+            }
+            Step::InitCheckpoint { start } => {
+                let start = at(start * DAY);
+                self.ledger.init_checkpoint(start).unwrap();
+                if model.checkpoints[model.tenant].is_none() {
+                    model.advance(start, start, now);
+                }
+            }
+            Step::Advance { from, until } => {
+                let (from, until) = (at(from * DAY), at(until * DAY));
+                let advance = self.ledger.advance_checkpoint(from, until).unwrap();
+                assert_eq!(advance, model.advance(from, until, now));
+            }
+            Step::BeginRun => {
+                let begun = self.ledger.begin_run("live", window());
+                assert_eq!(begun.is_ok(), model.begin_run(now), "{begun:?}");
+            }
+            Step::FinishRun(code) => {
+                let finished = self.ledger.finish_run(*code, "{}", None);
+                assert_eq!(finished.is_ok(), model.finish_run(*code, now), "{finished:?}");
+            }
+            Step::CountDelivered(count) => {
+                let (db, tenant) = (self.ledger.reader().db(), self.ledger.tenant);
+                batch::record_delivered(db, tenant, TOKEN, *count, now).unwrap();
+                model.count_delivered(TOKEN, *count, now);
+            }
+            Step::Purge => {
+                // As at the end of a run: what was delivered has left the outbox by then.
+                self.ledger.delete_delivered().unwrap();
+                model.delete_delivered();
+                assert_eq!(self.ledger.purge_expired().unwrap(), model.purge(now));
+            }
+            Step::DryRun { tenant, resend, steps } => {
+                self.dry_run(model, *tenant, *resend, steps);
+            }
+        }
+    }
+
+    fn next_run(&mut self, model: &mut Model, tenant: usize, resend: bool, reopen: bool) {
+        model.next_run(tenant, resend);
+        if reopen {
+            self.close();
+            *self = Self::open(self.folder, model, false, self.now);
+            return;
+        }
+        self.sending.clear();
+        self.ledger.tenant = model.tenants[tenant];
+        self.ledger.token = tenant_key(tenant).token;
+        self.ledger.resend = resend;
+        next_run(&mut self.ledger, &model.run);
+    }
+
+    fn store(&mut self, model: &mut Model, mentions: &[Mention], fails: bool) {
+        // A run stores everything before it sends what it stored.
+        if model.run_has_sent() {
+            self.next_run(model, model.tenant, model.resend, false);
+        }
+        let mut stored = Vec::new();
+        let done: Result<()> = self.ledger.store(|store| {
+            for mention in mentions {
+                let indicator = indicator(mention.indicator);
+                stored.push(store.add(&mention.alert(), &indicator, mention.field)?);
+            }
+            if fails { Err(undo()) } else { Ok(()) }
+        });
+        assert_eq!(done.is_err(), fails, "{done:?}");
+        let mut changed = model.clone();
+        let expected: Vec<_> =
+            mentions.iter().map(|mention| changed.add(*mention, self.now)).collect();
+        assert_eq!(stored, expected);
+        if !fails {
+            *model = changed;
+        }
+    }
+
+    fn begin(&mut self, model: &mut Model, first: usize, ids: &[i64]) {
+        let mut items = self.ledger.next_items(first, None).unwrap();
+        items.extend(ids.iter().filter_map(|id| self.items.get(id)).cloned());
+        let begun = self.ledger.begin_batch(&items);
+        match model.begin_batch(&items) {
+            Some(number) => self.sending.push((begun.unwrap(), number)),
+            None => assert!(is_not_queued(begun)),
+        }
+    }
+
+    fn end(&mut self, model: &mut Model, nth: usize, ending: Ending) {
+        if self.sending.is_empty() {
+            return;
+        }
+        let (batch, number) = self.sending.swap_remove(nth % self.sending.len());
+        let now = self.now;
+        match ending {
+            Ending::Deliver => {
+                self.ledger.deliver_batch(batch).unwrap();
+                model.deliver_batch(number, now);
+            }
+            Ending::Release => {
+                self.ledger.release_batch(&batch).unwrap();
+                model.release_batch(number);
+            }
+            Ending::ReleaseFailed => {
+                self.ledger.release_failed_batch(&batch).unwrap();
+                for row in model.release_batch(number) {
+                    row.attempts += 1;
+                }
+            }
+            Ending::Quarantine => {
+                self.ledger.quarantine_batch(&batch, 422, "no").unwrap();
+                for row in model.release_batch(number) {
+                    row.attempts += 1;
+                    row.rejection = Some((422, "no".to_owned(), now));
+                }
+            }
+        }
+    }
+
+    /// Does steps in a dry run, and then goes on with another run.
+    fn dry_run(&mut self, model: &mut Model, tenant: usize, resend: bool, steps: &[(Step, i64)]) {
+        self.close();
+        let folder = self.folder;
+        let before = (folder.bytes(), folder.file_names());
+        let mut clone = model.clone();
+        clone.begin_dry_run();
+        clone.next_run(tenant, resend);
+        let mut driver = Self::open(folder, &clone, true, self.now);
+        driver.compare(&clone);
+        for (step, day) in steps {
+            driver.apply(&mut clone, step, at(day * DAY));
+            driver.compare(&clone);
+        }
+        // Not among the steps: a dry run reads the real history to its end, and purges only its own.
+        driver.ledger.purge_expired().unwrap();
+        drop(driver);
+        assert!((folder.bytes(), folder.file_names()) == before, "the dry run changed a file");
+        model.next_run(tenant, resend);
+        *self = Self::open(folder, model, false, self.now);
+    }
+
+    /// Closes the file, so that it can be opened again; batches in hand are lost, as in a killed run.
+    fn close(&mut self) {
+        self.ledger = temporary();
+        self.sending.clear();
+    }
+}
