@@ -127,14 +127,23 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
     ) -> Result<Option<SightingState>, Cause> {
+        // A dry run settles entries of the real ledger in its own tables.
+        let (batch, prior) = match schema {
+            "main" => ("settled.batch", ""),
+            _ => (
+                "ifnull(settled.batch, earlier.batch)",
+                "LEFT JOIN prior.settled AS earlier ON earlier.id = entry AND earlier.type = ?4 AND earlier.value = ?5",
+            ),
+        };
         let mut select = self.db.prepare_cached(&format!(
             "SELECT entry, ifnull(batch.state, 'sending'), outbox.run = ?6 AND outbox.state = 'waiting'
              FROM {schema}.sighting
              LEFT JOIN main.outbox ON outbox.id = entry AND outbox.type = ?4 AND outbox.value = ?5
-             LEFT JOIN {schema}.settled ON settled.id = entry AND settled.type = ?4 AND settled.value = ?5
-             LEFT JOIN {schema}.batch ON batch.id = settled.batch
+             LEFT JOIN main.settled ON settled.id = entry AND settled.type = ?4 AND settled.value = ?5
+             {prior}
+             LEFT JOIN main.batch ON batch.id = {batch}
              WHERE sighting.tenant = ?1 AND created_at = ?2 AND detection = ?3
-                AND (outbox.id IS NOT NULL OR settled.id IS NOT NULL)",
+                AND (outbox.id IS NOT NULL OR {batch} IS NOT NULL)",
         ))?;
         let key = params![
             self.ledger.tenant.0,
