@@ -4,8 +4,8 @@ use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon, sha256};
+use crate::support::output::{keys, texts};
 use crate::support::vendor::{Vendor, at};
-use crate::support::views::{keys, texts};
 use crate::support::{Ran, Stage};
 
 fn alerts(count: u64) -> Vec<Value> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use sandbox::Service;
 
 use crate::support::Ran;
-use crate::support::failing::world;
-use crate::support::internet::Internet;
+use crate::support::failures::world;
+use crate::support::https_env::Internet;
 use crate::support::tls::{Authority, Flaw, Front};
 use crate::support::vendor::Vendor;
 

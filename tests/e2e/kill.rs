@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::{Asked, Service};
 
-use crate::support::judge::{Oracle, Vendor, broke_after_storing, night};
+use crate::support::oracle::{Oracle, Vendor, broke_after_storing, night};
 use crate::support::process::Running;
 use crate::support::{Ran, Stage};
 

@@ -6,7 +6,7 @@ use sandbox::{Fault, Service};
 use serde_json::{Value, json};
 
 use crate::support::Stage;
-use crate::support::failing::world;
+use crate::support::failures::world;
 
 #[test]
 fn the_log_is_for_its_owner_alone() {

@@ -4,8 +4,8 @@ use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
+use crate::support::output::keys;
 use crate::support::vendor::Vendor;
-use crate::support::views::keys;
 use crate::support::{Stage, text};
 
 const COUNTS: [&str; 17] = [

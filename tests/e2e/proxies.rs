@@ -6,10 +6,10 @@ use std::process::Command;
 use sandbox::{Fault, Service};
 
 use crate::support::Ran;
-use crate::support::canary::nothing_shows;
-use crate::support::failing::world;
-use crate::support::internet::{Internet, Proxy};
+use crate::support::failures::world;
+use crate::support::https_env::{Internet, Proxy};
 use crate::support::real_proxy::{PASSWORD, Program, USER};
+use crate::support::secret_scan::nothing_shows;
 use crate::support::vendor::Vendor;
 
 /// A password as administrators like them.

@@ -4,8 +4,8 @@ use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, Fault, RF_TOKEN, S
 use serde_json::json;
 
 use crate::support::alerts::{falcon, with};
-use crate::support::canary::{base64_within, nothing_shows, spellings};
-use crate::support::failing::world;
+use crate::support::failures::world;
+use crate::support::secret_scan::{base64_within, nothing_shows, spellings};
 use crate::support::{Ran, Stage};
 
 const LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::{Fault, Service};
 
-use crate::support::failing::world;
+use crate::support::failures::world;
 use crate::support::vendor::Vendor;
 use crate::support::{Ran, Stage};
 

@@ -2,16 +2,16 @@
 //! it, and alerts made by hand.
 
 pub mod alerts;
-pub mod canary;
-pub mod failing;
-pub mod internet;
-pub mod judge;
+pub mod failures;
+pub mod https_env;
+pub mod oracle;
+pub mod output;
 pub mod process;
 pub mod real_proxy;
+pub mod secret_scan;
 pub mod terminal;
 pub mod tls;
 pub mod vendor;
-pub mod views;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::exchange::{Answer, Asked};
+use crate::alert_store::{Alert, Keys, join};
 use crate::faults::org_of;
-use crate::shelf::{Alert, Keys, join};
+use crate::handler::{Answer, Asked};
 use crate::time::parse_rfc3339;
 use crate::world::CarbonBlackWorld;
 use query::{By, Query, Sort};

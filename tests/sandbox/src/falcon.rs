@@ -11,9 +11,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::exchange::Answer;
+use crate::alert_store::Keys;
 use crate::fql::{Field, Fields, Literal};
-use crate::shelf::Keys;
+use crate::handler::Answer;
 use crate::time::parse_rfc3339;
 use crate::world::FalconWorld;
 

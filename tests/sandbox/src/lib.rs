@@ -7,14 +7,14 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`world`] | accounts, alerts, and each service's habits: what a test sets up |
-//! | [`shelf`] | how alerts are kept: raw text beside the fields that a search needs |
+//! | [`alert_store`] | how alerts are kept: raw text beside the fields that a search needs |
 //! | [`seed`] | made alerts of any number, and the reading of recorded ones |
 //! | [`faults`] | what can be made to go wrong |
 //! | [`record`] | what was asked and stored: what a test looks at |
 //! | [`falcon`], [`fql`] | sign-in, pages of alerts, and their filter language |
 //! | [`carbon_black`] | the search of alerts |
 //! | [`recorded_future`], `submission`, `indicator` | what is submitted, and every rule it must keep |
-//! | `server`, `exchange`, `outgoing` | the thread, one request and its answer, the body on its way |
+//! | `server`, `handler`, `response_body` | the thread, one request and its answer, the body on its way |
 //!
 //! ```
 //! let sandbox = sandbox::Sandbox::start(sandbox::World::default());
@@ -24,18 +24,18 @@
 
 #![warn(missing_docs)]
 
+pub mod alert_store;
 pub mod carbon_black;
-mod exchange;
 pub mod falcon;
 pub mod faults;
 pub mod fql;
+mod handler;
 mod indicator;
-mod outgoing;
 pub mod record;
 pub mod recorded_future;
+mod response_body;
 pub mod seed;
 mod server;
-pub mod shelf;
 mod submission;
 pub mod time;
 pub mod world;
@@ -46,7 +46,7 @@ pub use faults::{Fault, Service};
 pub use record::{Asked, HandedOut, Stored};
 pub use world::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
 
-use exchange::{Shared, lock};
+use handler::{Shared, lock};
 use server::Server;
 
 /// The three services, running. They stop when this is dropped.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::exchange::{Answer, Asked};
 use crate::faults::Fault;
+use crate::handler::{Answer, Asked};
 use crate::record::{Record, Stored};
 use crate::submission::{IOC_TYPES, Submission};
 use crate::world::RecordedFutureWorld;

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::exchange::Shared;
+use crate::handler::Shared;
 use crate::record::Record;
 
 /// Threads that answer. Two, as the tool under test waits for nearly all it asks.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::alert_store::Shelf;
 use crate::carbon_black::CarbonBlackKeys;
 use crate::falcon::FalconKeys;
-use crate::shelf::Shelf;
 
 /// The default Falcon client. Distinctive, so that a test can search logs and files for it.
 pub const CLIENT_ID: &str = "c11e47c11e47c11e47c11e47c11e47c1";

@@ -1,8 +1,8 @@
 //! The filter language: what it takes, what it refuses, what it matches.
 
+use sandbox::alert_store::Keys;
 use sandbox::falcon::FalconKeys;
 use sandbox::fql::Filter;
-use sandbox::shelf::Keys;
 use serde_json::{Value, json};
 
 fn alert() -> Value {

@@ -10,9 +10,9 @@ use super::sign_in::authorize;
 use super::{
     ALERTS, FalconKeys, Memory, Order, random_hex, refused, trace_id, with_headers, wrong_method,
 };
-use crate::exchange::{Answer, Asked};
+use crate::alert_store::{Alert, join};
 use crate::fql::Filter;
-use crate::shelf::{Alert, join};
+use crate::handler::{Answer, Asked};
 use crate::world::{FalconWorld, Nothing};
 
 const MAX_LIMIT: u64 = 1000;

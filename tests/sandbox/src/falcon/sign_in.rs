@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{ACCOUNTS, GATEWAY, Memory, random_hex, refused, trace_id, with_headers, wrong_method};
-use crate::exchange::{Answer, Asked};
+use crate::handler::{Answer, Asked};
 use crate::world::FalconWorld;
 
 const BAD_CLIENT: &str = "Failed to issue access token - Client authentication failed (e.g., unknown client, \

@@ -12,7 +12,7 @@ mod samples;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use crate::shelf::{Keys, Shelf};
+use crate::alert_store::{Keys, Shelf};
 use crate::world::World;
 use prng::Prng;
 pub use samples::samples;

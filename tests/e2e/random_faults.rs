@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sandbox::{Fault, Service};
 
-use crate::support::judge::{Oracle, Vendor, broke_after_storing, night, numbers};
+use crate::support::oracle::{Oracle, Vendor, broke_after_storing, night, numbers};
 use crate::support::{NOW, Stage};
 
 const NIGHTS: u32 = 3;

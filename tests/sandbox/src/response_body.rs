@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
-use crate::exchange::{CUT_AFTER, HangUp};
+use crate::handler::{CUT_AFTER, HangUp};
 use crate::record::Flight;
 
 /// Large bodies go out in pieces of that size: hyper asks for the next one when the ones before have

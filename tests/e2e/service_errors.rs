@@ -1,10 +1,10 @@
 //! When it fails: the exit code, and the words that a user needs to go on. CrowdStrike's own refusals
-//! are in `crowdstrike_hints`.
+//! are in `crowdstrike_errors`.
 
 use sandbox::{Fault, Service, World};
 
 use crate::support::Stage;
-use crate::support::failing::{answered, fails, told, world};
+use crate::support::failures::{answered, fails, told, world};
 use crate::support::vendor::Vendor;
 
 #[test]

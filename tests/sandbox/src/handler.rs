@@ -12,8 +12,8 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response};
 
 use crate::faults::{Fault, Script, Service};
-use crate::outgoing::Outgoing;
 use crate::record::{Flight, Record};
+use crate::response_body::Outgoing;
 use crate::world::World;
 use crate::{carbon_black, falcon, recorded_future};
 

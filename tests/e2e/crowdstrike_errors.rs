@@ -2,7 +2,7 @@
 
 use sandbox::{Fault, Service, World};
 
-use crate::support::failing::{answered, fails, world};
+use crate::support::failures::{answered, fails, world};
 use crate::support::{Ran, Stage};
 
 #[test]

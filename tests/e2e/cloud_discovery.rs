@@ -3,8 +3,8 @@
 use sandbox::{CLIENT_SECRET, Fault, Service, World};
 
 use crate::support::Ran;
-use crate::support::failing::world;
-use crate::support::internet::{Internet, place};
+use crate::support::failures::world;
+use crate::support::https_env::{Internet, place};
 
 const US_1: &str = "api.crowdstrike.com";
 const US_2: &str = "api.us-2.crowdstrike.com";
