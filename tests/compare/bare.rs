@@ -1,8 +1,9 @@
-//! The floor that the tool stands next to: it signs in to CrowdStrike, fetches all alerts in eight slices
-//! of time side by side, decodes the fields that are needed, and counts. No selection, no ledger, no
-//! sending, no retries.
+//! The bare loop, the lower bound of the comparison: it signs in to CrowdStrike, fetches all alerts
+//! in eight concurrent time slices, decodes the fields that a selection needs, and counts. It
+//! selects, stores, sends and retries nothing.
 //!
-//! `compare.py` runs it. It reads the variables that the sandbox prints, and talks to this machine only.
+//! `compare.py` runs it. It reads the variables that the sandbox prints, and connects to 127.0.0.1
+//! only.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -12,7 +13,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const SLICES: i32 = 8;
 const HOURS: i64 = 48;
@@ -37,7 +38,7 @@ struct Pagination {
     after: Option<String>,
 }
 
-/// What a selection needs; here it is only decoded.
+/// The fields that a selection needs. Here they are only decoded.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Alert<'a> {
@@ -75,7 +76,7 @@ struct Token {
     access_token: String,
 }
 
-/// The service, signed in to.
+/// The service, after a sign-in.
 #[derive(Clone)]
 struct Service {
     client: reqwest::Client,
@@ -84,14 +85,14 @@ struct Service {
 }
 
 impl Service {
-    async fn sign_in() -> Outcome<Self> {
+    async fn sign_in() -> Result<Self> {
         let base = std::env::var("CS_BASE_URL")?;
         if !base.starts_with("http://127.0.0.1:") {
-            return Err(format!("{base}: this talks to a sandbox on 127.0.0.1 only").into());
+            return Err(format!("{base}: only a sandbox on 127.0.0.1 is allowed").into());
         }
         let (id, secret) = (std::env::var("CS_CLIENT_ID")?, std::env::var("CS_CLIENT_SECRET")?);
         let client = reqwest::Client::new();
-        let answer = client
+        let response = client
             .post(format!("{base}/oauth2/token"))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(format!("client_id={id}&client_secret={secret}"))
@@ -100,16 +101,16 @@ impl Service {
             .error_for_status()?
             .bytes()
             .await?;
-        let token = serde_json::from_slice::<Token>(&answer)?.access_token;
+        let token = serde_json::from_slice::<Token>(&response)?.access_token;
         Ok(Self { client, base, token })
     }
 
-    /// How many alerts were created in a span of time, and how many of them name an indicator.
-    async fn read(self, from: DateTime<Utc>, until: DateTime<Utc>) -> Outcome<(usize, usize)> {
-        let [from, until] =
-            [from, until].map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+    /// Counts the alerts that were created in a time slice, and those of them with an indicator.
+    async fn read(self, start: DateTime<Utc>, end: DateTime<Utc>) -> Result<(usize, usize)> {
+        let [start, end] =
+            [start, end].map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
         let filter =
-            format!("product:'epp'+created_timestamp:>='{from}'+created_timestamp:<'{until}'");
+            format!("product:'epp'+created_timestamp:>='{start}'+created_timestamp:<'{end}'");
         let (mut alerts, mut with_indicator) = (0, 0);
         let mut after: Option<String> = None;
         loop {
@@ -119,7 +120,7 @@ impl Service {
                 sort: "created_timestamp|asc",
                 after: after.as_deref(),
             };
-            let answer = self
+            let response = self
                 .client
                 .post(format!("{}/alerts/combined/alerts/v1", self.base))
                 .bearer_auth(&self.token)
@@ -130,10 +131,10 @@ impl Service {
                 .error_for_status()?
                 .bytes()
                 .await?;
-            let page: Page = serde_json::from_str(str::from_utf8(&answer)?)?;
+            let page: Page = serde_json::from_str(str::from_utf8(&response)?)?;
             alerts += page.resources.len();
-            let named = page.resources.iter().filter(|alert| alert.ioc_value.is_some());
-            with_indicator += named.count();
+            let with_ioc = page.resources.iter().filter(|alert| alert.ioc_value.is_some());
+            with_indicator += with_ioc.count();
             after = page.meta.pagination.after.filter(|token| !token.is_empty());
             if after.is_none() {
                 return Ok((alerts, with_indicator));
@@ -142,25 +143,25 @@ impl Service {
     }
 }
 
-async fn read_all() -> Outcome<(usize, usize)> {
+async fn read_all() -> Result<(usize, usize)> {
     let service = Service::sign_in().await?;
-    let until = Utc::now();
+    let now = Utc::now();
     let slice = TimeDelta::hours(HOURS) / SLICES;
     let mut slices = JoinSet::new();
     for number in 0..SLICES {
-        let end = until - slice * number;
+        let end = now - slice * number;
         slices.spawn(service.clone().read(end - slice, end));
     }
     let (mut alerts, mut with_indicator) = (0, 0);
-    while let Some(read) = slices.join_next().await {
-        let read = read??;
-        alerts += read.0;
-        with_indicator += read.1;
+    while let Some(counts) = slices.join_next().await {
+        let counts = counts??;
+        alerts += counts.0;
+        with_indicator += counts.1;
     }
     Ok((alerts, with_indicator))
 }
 
-fn main() -> Outcome<()> {
+fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (alerts, with_indicator) = runtime.block_on(read_all())?;
     writeln!(std::io::stdout(), "{alerts} alerts, {with_indicator} of them with an indicator")?;

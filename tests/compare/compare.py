@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Measures the tool beside what a user would write instead, and prints the table for the README.
+"""Compares the tool with what a user would write instead, and prints the table for the README.
 
     python3 tests/compare/compare.py            all cases, five runs each
     python3 tests/compare/compare.py --runs 9 --only cpu,wall
     python3 tests/compare/compare.py --skip-build --gzip
 
-It builds the release binaries, installs the peer's libraries (requirements.txt) into target/compare,
-and runs both against the sandbox on 127.0.0.1, one after the other in turn, so that whatever else the
-machine does falls on both. Beside them runs a bare loop (bare.rs) that only fetches and decodes. User and system time and the peak of memory are the kernel's own (wait4).
+It builds the release binaries, installs the libraries of the peer (requirements.txt) into
+target/compare, and runs the tool, the peer (peer.py) and a bare loop (bare.rs) that only fetches and
+decodes against the sandbox on 127.0.0.1. They run alternately, so that other load on the machine
+affects all of them. Processor time and peak memory are measured by the kernel (wait4).
 
-There is no threshold here, and this is no part of `cargo test`: timings are not tests. Run it on a
-machine that has nothing else to do, and read the spread before the median.
+There are no thresholds here, and this is not part of `cargo test`: timings are not tests. Run it on an
+idle machine, and look at the spread before the median.
 """
 
 import argparse
@@ -34,11 +35,11 @@ WORK = ROOT / "target" / "compare"
 TOOL = ROOT / "target" / "release" / "collective-insights"
 SANDBOX = ROOT / "target" / "release" / "sandbox"
 BARE = ROOT / "target" / "release" / "examples" / "bare"
-# The sandbox's alerts are of the 24 hours before it started, which is a while before the runs.
+# The sandbox generates alerts for the 24 hours before its start, some time before the runs.
 HOURS = "48"
 
 
-# --- Preparing -----------------------------------------------------------------------------------------
+# --- Preparing ------------------------------------------------------------------------------------
 
 
 def build():
@@ -47,22 +48,22 @@ def build():
 
 
 def peer_python():
-    """An interpreter with the peer's libraries, made once."""
+    """Returns a Python interpreter with the libraries of the peer, which are installed once."""
     folder = WORK / "venv"
     python = folder / "bin" / "python"
-    wanted = (HERE / "requirements.txt").read_text()
+    requirements = (HERE / "requirements.txt").read_text()
     stamp = folder / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if not stamp.exists() or stamp.read_text() != requirements:
         venv.create(folder, clear=True, with_pip=True)
         install = [python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"]
         subprocess.run(install, check=True)
-        stamp.write_text(wanted)
+        stamp.write_text(requirements)
     return python
 
 
 @contextlib.contextmanager
 def sandbox(falcon=0, carbonblack=0, latency=0, gzip=False):
-    """The sandbox's environment, while it runs."""
+    """Runs the sandbox and yields the variables that it prints. Latency in milliseconds."""
     flags = ["--falcon", falcon, "--carbonblack", carbonblack, "--latency-ms", latency, "--full-size"]
     flags += [] if gzip else ["--no-gzip"]
     command = [str(SANDBOX), *map(str, flags)]
@@ -72,7 +73,7 @@ def sandbox(falcon=0, carbonblack=0, latency=0, gzip=False):
             while "RF_API_KEY" not in environment:
                 line = process.stdout.readline()
                 if not line:
-                    sys.exit(f"the sandbox ended: {' '.join(command)}")
+                    sys.exit(f"the sandbox exited: {' '.join(command)}")
                 if line.startswith("export "):
                     name, _, value = line.removeprefix("export ").strip().partition("=")
                     environment[name] = value.strip("'")
@@ -81,27 +82,28 @@ def sandbox(falcon=0, carbonblack=0, latency=0, gzip=False):
             process.kill()
 
 
-# --- Measuring -----------------------------------------------------------------------------------------
+# --- Measuring ------------------------------------------------------------------------------------
 
 
 def measure(command, environment, folder):
-    """Runs a command to its end: wall and processor seconds, peak memory in MB, and its output."""
+    """Runs a command. Returns wall and processor time in seconds, peak memory in MB (of 2^20 bytes)
+    and the output."""
     out = folder / "stdout"
     streams = [
         (os.POSIX_SPAWN_OPEN, 1, str(out), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
         (os.POSIX_SPAWN_OPEN, 2, str(folder / "stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
     ]
     command = [str(part) for part in command]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = os.posix_spawn(command[0], command, environment, file_actions=streams)
-    _, status, used = os.wait4(process, 0)
-    wall = time.perf_counter() - begun
+    _, status, usage = os.wait4(process, 0)
+    wall = time.perf_counter() - started
     if status != 0:
-        sys.exit(f"{command} ended with {status}:\n{(folder / 'stderr').read_text()[-2000:]}")
+        sys.exit(f"{command} failed with status {status}:\n{(folder / 'stderr').read_text()[-2000:]}")
     return {
         "wall": wall,
-        "cpu": used.ru_utime + used.ru_stime,
-        "memory": used.ru_maxrss / 1024,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "memory": usage.ru_maxrss / 1024,
         "output": out.read_text(),
     }
 
@@ -112,23 +114,24 @@ class Series:
     def __init__(self):
         self.runs = []
 
-    def of(self, what):
-        return [run[what] for run in self.runs]
+    def values(self, metric):
+        return [run[metric] for run in self.runs]
 
-    def median(self, what):
-        return statistics.median(self.of(what))
+    def median(self, metric):
+        return statistics.median(self.values(metric))
 
-    def text(self, what, unit):
-        values = self.of(what)
+    def text(self, metric, unit):
+        """Returns the median and the range."""
+        values = self.values(metric)
         scale, digits = {"s": (1, 3), "ms": (1000, 1), "MB": (1, 1)}[unit]
-        low, middle, high = (value * scale for value in (min(values), self.median(what), max(values)))
+        low, middle, high = (value * scale for value in (min(values), self.median(metric), max(values)))
         return f"{middle:.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def in_turn(runs, commands):
-    """Runs commands alternately, each in a fresh folder; the first round warms up and does not count.
+def run_alternately(runs, commands):
+    """Runs commands alternately, each in a new folder. The first round is a warm-up and not counted.
 
-    `commands` has functions from a folder to (command line, environment).
+    `commands` maps names to functions that take a folder and return (command line, environment).
     """
     series = {name: Series() for name in commands}
     for round_ in range(runs + 1):
@@ -155,7 +158,7 @@ def tool(source, environment, *flags):
 
 
 def peer(source, environment, python):
-    # What a user's shell would have, or the imports find nothing; no proxy may come between.
+    # PATH for the imports, and no proxy variables.
     environment = {"PATH": os.environ["PATH"], "PEER_HOURS": HOURS, **environment}
     return lambda folder: ([python, HERE / "peer.py", source], environment)
 
@@ -168,23 +171,23 @@ def counts(series):
     return json.loads(series.runs[-1]["output"])["counts"]
 
 
-# --- The sandbox's own ceiling -------------------------------------------------------------------------
+# --- The throughput of the sandbox ----------------------------------------------------------------
 
 
-def ceiling(environment, alerts):
-    """How fast the sandbox hands out all alerts to a client that only reads the bytes."""
+def sandbox_throughput(environment, alerts):
+    """Measures how fast the sandbox serves all alerts to a client that only reads the bytes."""
     import http.client
     from concurrent.futures import ThreadPoolExecutor
     from datetime import datetime, timedelta, timezone
     from urllib.parse import urlencode, urlsplit
 
-    where = urlsplit(environment["CS_BASE_URL"]).netloc
+    address = urlsplit(environment["CS_BASE_URL"]).netloc
 
     def post(connection, path, body, headers):
         connection.request("POST", path, body, headers)
         return connection.getresponse().read()
 
-    connection = http.client.HTTPConnection(where)
+    connection = http.client.HTTPConnection(address)
     form = {"client_id": environment["CS_CLIENT_ID"], "client_secret": environment["CS_CLIENT_SECRET"]}
     token = post(connection, "/oauth2/token", urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"})
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {json.loads(token)['access_token']}"}
@@ -194,10 +197,10 @@ def ceiling(environment, alerts):
     begin = end - timedelta(hours=25)
 
     def read(number):
-        connection = http.client.HTTPConnection(where)
-        stamp = [(begin + step * at).strftime("%Y-%m-%dT%H:%M:%SZ") for at in (number, number + 1)]
+        connection = http.client.HTTPConnection(address)
+        times = [(begin + step * at).strftime("%Y-%m-%dT%H:%M:%SZ") for at in (number, number + 1)]
         query = {
-            "filter": f"product:'epp'+created_timestamp:>='{stamp[0]}'+created_timestamp:<'{stamp[1]}'",
+            "filter": f"product:'epp'+created_timestamp:>='{times[0]}'+created_timestamp:<'{times[1]}'",
             "limit": 1000,
             "sort": "created_timestamp|asc",
         }
@@ -205,7 +208,8 @@ def ceiling(environment, alerts):
         while True:
             page = post(connection, "/alerts/combined/alerts/v1", json.dumps(query), headers)
             size += len(page)
-            # The token is behind "after", in the page's tail or head; all else stays unread.
+            # The page token follows "after", near the beginning or the end of the page. Nothing else is
+            # parsed.
             at = page.find(b'"after":"', 0, 2000)
             at = at if at >= 0 else page.rfind(b'"after":"', len(page) - 2000)
             if at < 0:
@@ -214,17 +218,17 @@ def ceiling(environment, alerts):
 
     best = math.inf
     for _ in range(3):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with ThreadPoolExecutor(slices) as pool:
             size = sum(pool.map(read, range(slices)))
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.perf_counter() - started)
     return (
-        f"The sandbox's ceiling: {alerts} alerts, {size / 1e6:.0f} MB, in {best:.3f} s to a bare client on "
-        f"{slices} connections that only reads ({size / best / 1e6:.0f} MB/s)"
+        f"Throughput of the sandbox: {alerts} alerts, {size / 1e6:.0f} MB, in {best:.3f} s to a client on "
+        f"{slices} connections that only reads the bytes ({size / best / 1e6:.0f} MB/s)"
     )
 
 
-# --- The cases -----------------------------------------------------------------------------------------
+# --- The cases ------------------------------------------------------------------------------------
 
 
 class Table:
@@ -232,9 +236,9 @@ class Table:
         self.rows = []
         self.notes = []
 
-    def add(self, case, theirs, floor, ours, ratio, wanted):
-        self.rows.append((case, theirs, floor, ours, ratio, wanted))
-        print(f"{case}: {theirs} | {floor} | {ours} | {ratio}", file=sys.stderr)
+    def add(self, case, peer, bare, tool, ratio, aim):
+        self.rows.append((case, peer, bare, tool, ratio, aim))
+        print(f"{case}: {peer} | {bare} | {tool} | {ratio}", file=sys.stderr)
 
     def markdown(self):
         head = ("case", "Python peer", "bare loop", "this tool", "ratio", "aim")
@@ -242,13 +246,14 @@ class Table:
         return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in self.rows])
 
 
-def ratio(ours, theirs, what):
-    return f"1/{theirs.median(what) / ours.median(what):.1f}"
+def ratio(tool_series, peer_series, metric):
+    return f"1/{peer_series.median(metric) / tool_series.median(metric):.1f}"
 
 
-def beside_the_peer(table, options, python, case, source, what, aim, **world):
+def compare_with_peer(table, options, python, case, source, metric, aim, **world):
+    """Adds a row, and returns the series of the tool."""
     with sandbox(gzip=options.gzip, **world) as environment:
-        both = in_turn(
+        series = run_alternately(
             options.runs,
             {
                 "peer": peer(source, environment, python),
@@ -256,23 +261,32 @@ def beside_the_peer(table, options, python, case, source, what, aim, **world):
                 **({"bare": bare(environment)} if source == "crowdstrike" else {}),
             },
         )
-        ours, theirs = both["tool"], both["peer"]
-        floor = both["bare"].text(what, "s") if "bare" in both else ""
-        table.add(case, theirs.text(what, "s"), floor, ours.text(what, "s"), ratio(ours, theirs, what), aim)
-        table.notes.append(f"{case}: {counts(ours)['alerts_fetched']} alerts fetched, {counts(ours)['submitted']} submitted; the peer: {theirs.runs[-1]['output'].strip()}")
-        return ours, theirs
+        table.add(
+            case,
+            series["peer"].text(metric, "s"),
+            series["bare"].text(metric, "s") if "bare" in series else "",
+            series["tool"].text(metric, "s"),
+            ratio(series["tool"], series["peer"], metric),
+            aim,
+        )
+        tool_counts = counts(series["tool"])
+        table.notes.append(
+            f"{case}: {tool_counts['alerts_fetched']} alerts fetched, {tool_counts['submitted']} submitted; "
+            f"the peer: {series['peer'].runs[-1]['output'].strip()}"
+        )
+        return series["tool"]
 
 
-def apart(work):
-    """What `work` returns, done in a process of its own.
+def in_child_process(function):
+    """Returns the result of `function`, run in a child process.
 
-    A process begins with its parent's memory, and the kernel counts that into its peak: this script has
-    to stay smaller than what it measures.
+    A measured process starts with the memory of this script, which counts towards its peak, so this
+    script must stay smaller than what it measures.
     """
     reader, writer = os.pipe()
     process = os.fork()
     if process == 0:
-        os.write(writer, work().encode())
+        os.write(writer, function().encode())
         os._exit(0)
     os.close(writer)
     with open(reader, encoding="utf-8") as text:
@@ -283,27 +297,28 @@ def apart(work):
 
 def case_cpu(table, options, python):
     with sandbox(falcon=20_000, gzip=options.gzip) as environment:
-        table.notes.append(apart(lambda: ceiling(environment, 20_000)))
+        table.notes.append(in_child_process(lambda: sandbox_throughput(environment, 20_000)))
     case = "CrowdStrike, 20,000 alerts, no latency: user + system"
-    beside_the_peer(table, options, python, case, "crowdstrike", "cpu", "1/20", falcon=20_000)
+    compare_with_peer(table, options, python, case, "crowdstrike", "cpu", "1/20", falcon=20_000)
 
 
 def case_wall(table, options, python):
-    case = "the same with 100 ms a request: wall"
-    ours, _ = beside_the_peer(
+    case = "the same with 100 ms per request: wall"
+    series = compare_with_peer(
         table, options, python, case, "crowdstrike", "wall", "1/3", falcon=20_000, latency=100
     )
-    told = counts(ours)
-    pages, posts = math.ceil(told["alerts_fetched"] / 1000), math.ceil(told["submitted"] / 1000)
-    waits = 1 + 1 + math.ceil((pages - 1) / 8) + posts
+    tool_counts = counts(series)
+    pages = math.ceil(tool_counts["alerts_fetched"] / 1000)
+    posts = math.ceil(tool_counts["submitted"] / 1000)
+    round_trips = 1 + 1 + math.ceil((pages - 1) / 8) + posts
     table.notes.append(
-        f"1.5 x (sign-in + first page + ceil(({pages} - 1)/8) + {posts} posts) x 100 ms = {waits * 0.15:.2f} s"
+        f"1.5 x (sign-in + first page + ceil(({pages} - 1)/8) + {posts} posts) x 100 ms = {round_trips * 0.15:.2f} s"
     )
 
 
 def case_carbonblack(table, options, python):
-    case = "Carbon Black, 5,000 alerts, 100 ms a request: wall"
-    beside_the_peer(
+    case = "Carbon Black, 5,000 alerts, 100 ms per request: wall"
+    compare_with_peer(
         table, options, python, case, "carbonblack", "wall", "1/2", carbonblack=5_000, latency=100
     )
 
@@ -313,7 +328,7 @@ def case_memory(table, options, python):
     peaks = []
     for alerts in (20_000, 200_000):
         with sandbox(falcon=alerts, gzip=options.gzip) as environment:
-            both = in_turn(
+            series = run_alternately(
                 runs,
                 {
                     "peer": peer("crowdstrike", environment, python),
@@ -321,47 +336,45 @@ def case_memory(table, options, python):
                     "bare": bare(environment),
                 },
             )
-        ours, theirs = both["tool"], both["peer"]
-        floor = measure([shutil.which("true")], {}, WORK)["memory"]
-        if ours.median("memory") <= floor:
-            sys.exit(f"this script's own {floor:.1f} MB hide the tool's peak")
-        peaks.append(ours.median("memory"))
+        minimum = measure([shutil.which("true")], {}, WORK)["memory"]
+        if series["tool"].median("memory") <= minimum:
+            sys.exit(f"the peak of the tool cannot be measured: this script itself needs {minimum:.1f} MB")
+        peaks.append(series["tool"].median("memory"))
         table.add(
             f"peak memory, {alerts:,} alerts",
-            theirs.text("memory", "MB"),
-            both["bare"].text("memory", "MB"),
-            ours.text("memory", "MB"),
-            ratio(ours, theirs, "memory"),
+            series["peer"].text("memory", "MB"),
+            series["bare"].text("memory", "MB"),
+            series["tool"].text("memory", "MB"),
+            ratio(series["tool"], series["peer"], "memory"),
             "32 MB",
         )
         if alerts == 200_000:
             table.add(
                 "CrowdStrike, 200,000 alerts, no latency: user + system",
-                theirs.text("cpu", "s"),
-                both["bare"].text("cpu", "s"),
-                ours.text("cpu", "s"),
-                ratio(ours, theirs, "cpu"),
+                series["peer"].text("cpu", "s"),
+                series["bare"].text("cpu", "s"),
+                series["tool"].text("cpu", "s"),
+                ratio(series["tool"], series["peer"], "cpu"),
                 "",
             )
-    table.notes.append(f"peak memory at ten times the alerts: {peaks[1] / peaks[0]:.2f} times as much (aim: 1.3)")
+    table.notes.append(f"peak memory with ten times the alerts: {peaks[1] / peaks[0]:.2f} times as much (aim: 1.3)")
 
 
 def case_start(table, options, python):
     imports = "import falconpy, psengine.collective_insights"
-    both = in_turn(
+    series = run_alternately(
         options.runs * 5,
         {
             "peer": lambda folder: ([python, "-c", imports], {"PATH": os.environ["PATH"]}),
             "tool": lambda folder: ([TOOL, "--version"], {}),
         },
     )
-    ours, theirs = both["tool"], both["peer"]
     table.add(
         "`--version` (the peer: its imports)",
-        theirs.text("wall", "ms"),
+        series["peer"].text("wall", "ms"),
         "",
-        ours.text("wall", "ms"),
-        ratio(ours, theirs, "wall"),
+        series["tool"].text("wall", "ms"),
+        ratio(series["tool"], series["peer"], "wall"),
         "5 ms",
     )
 
@@ -373,16 +386,16 @@ def case_size(table, options, python):
 
 def case_ledger(table, options, python):
     with sandbox(falcon=20_000, gzip=options.gzip) as environment:
-        both = in_turn(
+        series = run_alternately(
             options.runs * 2,
             {
                 "without": tool("crowdstrike", environment, "--no-ledger"),
                 "with": tool("crowdstrike", environment),
             },
         )
-    without, with_ = both["without"], both["with"]
+    without, with_ = series["without"], series["with"]
     table.add(
-        "20,000 alerts, no latency: wall, --no-ledger beside the ledger",
+        "20,000 alerts, no latency: wall, without and with the ledger",
         without.text("wall", "s") + " without",
         "",
         with_.text("wall", "s") + " with",
@@ -404,10 +417,10 @@ CASES = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=5, help="runs that count, of each side (default: 5)")
-    parser.add_argument("--only", default=",".join(CASES), help=f"of these: {','.join(CASES)}")
-    parser.add_argument("--gzip", action="store_true", help="let the sandbox compress, which takes processor time from both sides")
-    parser.add_argument("--skip-build", action="store_true", help="take the release binaries as they are")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each program (default: 5)")
+    parser.add_argument("--only", default=",".join(CASES), help=f"cases to run, of: {','.join(CASES)}")
+    parser.add_argument("--gzip", action="store_true", help="compress responses, which costs all programs processor time")
+    parser.add_argument("--skip-build", action="store_true", help="use the existing release binaries")
     options = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     if not options.skip_build:
@@ -419,8 +432,8 @@ def main():
         CASES[name](table, options, python)
     print(table.markdown())
     print(
-        f"\nMedians of {options.runs} alternate runs (least to most), {date.today().isoformat()}, on "
-        f"{os.cpu_count()} cores that the sandbox uses too. Answers {'compressed' if options.gzip else 'not compressed'}.\n"
+        f"\nMedians of {options.runs} alternating runs (minimum to maximum), {date.today().isoformat()}, on "
+        f"{os.cpu_count()} cores, which the sandbox uses too. Responses {'compressed' if options.gzip else 'not compressed'}.\n"
     )
     for note in table.notes:
         print(f"- {note}")

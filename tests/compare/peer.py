@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What a user would write instead of this tool, with the vendors' own libraries.
 
-It reads the last hours (PEER_HOURS, 24) of CrowdStrike Falcon (falconpy) or Carbon Black Cloud (requests), keeps one
-submission for each indicator, and sends them to Recorded Future Collective Insights (psengine). No
-ledger, no retries but the libraries' own, no thresholds.
+It reads the last hours (PEER_HOURS, default 24) of CrowdStrike Falcon (falconpy) or Carbon Black Cloud
+(requests), keeps one submission per indicator, and sends them to Recorded Future Collective Insights
+(psengine). It has no ledger, no thresholds, and only the retries of the libraries.
 
-Carbon Black's own library takes no address but https://, so it cannot be pointed at the sandbox; the
-search is one request, and `requests` is what that library stands on.
+The library of Carbon Black supports only https:// URLs, so it cannot be used with the sandbox. A search
+is a single request, and that library uses `requests` too.
 
-It reads the variables that the sandbox prints, and refuses to talk to anything but this machine.
+It reads the variables that the sandbox prints, and connects to 127.0.0.1 only.
 """
 
 import ipaddress
@@ -22,14 +22,14 @@ BATCH = 1000
 
 
 def loopback(variable):
-    """The address in a variable, which must be this machine's."""
+    """Returns the URL in a variable, which must be on 127.0.0.1."""
     url = os.environ[variable]
     if urlsplit(url).hostname != "127.0.0.1":
-        sys.exit(f"{variable}={url}: this script talks to a sandbox on 127.0.0.1 only")
+        sys.exit(f"{variable}={url}: only a sandbox on 127.0.0.1 is allowed")
     return url
 
 
-# psengine reads its address from the environment when it is imported.
+# psengine reads its base URL from the environment when it is imported.
 os.environ["RF_BASE_URL"] = loopback("RF_API_URL")
 
 from psengine.collective_insights import CollectiveInsights  # noqa: E402
@@ -41,12 +41,12 @@ def millis(time):
 
 
 def as_millis(text):
-    """An instant with any number of digits, with three."""
+    """Changes the fractional digits of a timestamp to three."""
     whole, _, rest = text.rstrip("Z").partition(".")
     return f"{whole}.{(rest + '000')[:3]}Z"
 
 
-# --- CrowdStrike -------------------------------------------------------------------------------------
+# --- CrowdStrike ----------------------------------------------------------------------------------
 
 TYPES = {
     "hash_sha256": ("hash", 64),
@@ -63,7 +63,7 @@ TYPES = {
 
 
 def indicators(ioc_type, value):
-    """The indicators in an alert's value that are fit to be sent."""
+    """Yields the valid indicators in a value of an alert."""
     kind, length = TYPES.get((ioc_type or "").lower(), (None, None))
     if kind is None or not value:
         return
@@ -104,14 +104,14 @@ def crowdstrike(start, end):
         client_secret=os.environ["CS_CLIENT_SECRET"],
         base_url=loopback("CS_BASE_URL"),
     )
-    wanted = f"product:'epp'+created_timestamp:>='{millis(start)}'+created_timestamp:<'{millis(end)}'"
-    query = {"filter": wanted, "limit": PAGE, "sort": "created_timestamp|asc"}
+    alert_filter = f"product:'epp'+created_timestamp:>='{millis(start)}'+created_timestamp:<'{millis(end)}'"
+    query = {"filter": alert_filter, "limit": PAGE, "sort": "created_timestamp|asc"}
     found, alerts = {}, 0
     while True:
-        answer = falcon.get_alerts_combined(**query)
-        if answer["status_code"] != 200:
-            sys.exit(f"CrowdStrike answered {answer}")
-        body = answer["body"]
+        response = falcon.get_alerts_combined(**query)
+        if response["status_code"] != 200:
+            sys.exit(f"CrowdStrike: {response}")
+        body = response["body"]
         for alert in body["resources"] or []:
             alerts += 1
             mentions = [("ioc_value", alert)]
@@ -138,7 +138,7 @@ def crowdstrike(start, end):
             return found, alerts
 
 
-# --- Carbon Black ------------------------------------------------------------------------------------
+# --- Carbon Black ---------------------------------------------------------------------------------
 
 
 def carbonblack(start, end):
@@ -149,7 +149,7 @@ def carbonblack(start, end):
     url = f"{loopback('CB_HOSTNAME')}/api/alerts/v7/orgs/{os.environ['CB_ORG_ID']}/alerts/_search"
     found, alerts, row = {}, 0, 1
     while True:
-        answer = session.post(
+        response = session.post(
             url,
             json={
                 "time_range": {"start": millis(start), "end": millis(end)},
@@ -159,12 +159,12 @@ def carbonblack(start, end):
             },
             timeout=120,
         )
-        answer.raise_for_status()
-        body = answer.json()
+        response.raise_for_status()
+        body = response.json()
         for alert in body["results"]:
             alerts += 1
-            wanted = alert.get("blocked_sha256") or alert.get("blocked_md5") or alert.get("ioc_hit")
-            for kind, value in indicators("sha256", alert.get("process_sha256")) if wanted else ():
+            has_indicator = alert.get("blocked_sha256") or alert.get("blocked_md5") or alert.get("ioc_hit")
+            for kind, value in indicators("sha256", alert.get("process_sha256")) if has_indicator else ():
                 if (kind, value) not in found:
                     codes = {alert.get("attack_tactic"), alert.get("attack_technique")}
                     found[kind, value] = {
@@ -181,12 +181,12 @@ def carbonblack(start, end):
                         "mitre_codes": sorted(code for code in codes if code) or None,
                     }
         row += len(body["results"])
-        # No row beyond 10,000 is given; the comparison stays below it.
+        # Rows beyond 10,000 cannot be read; the comparison stays below.
         if not body["results"] or row > body["num_found"]:
             return found, alerts
 
 
-# --- Recorded Future ---------------------------------------------------------------------------------
+# --- Recorded Future ------------------------------------------------------------------------------
 
 
 def submit(found):
@@ -195,7 +195,7 @@ def submit(found):
     request = service.rf_client.request
 
     def in_millis(method, url, data):
-        """The sandbox takes three digits, where psengine writes six."""
+        """Shortens the timestamps: psengine writes six digits, the sandbox accepts only three."""
         for item in data["data"]:
             item["timestamp"] = as_millis(item["timestamp"])
         return request(method, url=url, data=data)
