@@ -1,13 +1,14 @@
-//! The demo: the real program against the sandbox, for both vendors. No credentials, no network.
+//! The demo: runs the real program against the sandbox, for both vendors. It needs no credentials
+//! and no network.
 //!
 //! `cargo run --release --example demo`
 //!
-//! Cargo builds no binary for an example, so this one is two programs in one file: started under the
-//! name `collective-insights` it is that program, through the same door as the binary. The demo starts
-//! itself under that name for each command it shows.
+//! Cargo does not build the binary for an example, so this one is two programs in one file: started
+//! under the name `collective-insights` it runs the same `main` as the binary. The demo starts
+//! itself under that name for each command that it shows.
 //!
-//! What is printed is checked against what the sandbox handed out and stored. The demo fails where the
-//! two differ, so that it can be run by machines too.
+//! It compares the printed numbers with what the sandbox served and stored, and fails if they
+//! differ, so that CI can run it.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -27,7 +28,7 @@ const PROGRAM: &str = "collective-insights";
 const FALCON_ALERTS: usize = 800;
 const CARBON_BLACK_ALERTS: usize = 300;
 const EXCLUSION_FILE: &str = "known-good.txt";
-const EXCLUSIONS: &str = ".example.net    # ours, and all names below it\n";
+const EXCLUSIONS: &str = ".example.net    # our own domain and its subdomains\n";
 const SECRETS: [&str; 5] = [CLIENT_ID, CLIENT_SECRET, CB_API_ID, CB_SECRET, RF_TOKEN];
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -40,76 +41,76 @@ fn main() -> ExitCode {
     match demo() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done about a stderr that takes nothing.
+            // If stderr cannot be written, the exit code still reports the error.
             let _ = writeln!(std::io::stderr(), "the demo failed: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// What is shown, in the order in which it is shown.
+/// Shows the parts of the demo in order.
 fn demo() -> Result<()> {
-    let stage = Stage::set()?;
-    say(&format!(
-        "CrowdStrike Falcon, Carbon Black Cloud and Recorded Future are played on {}, with {FALCON_ALERTS} and\n\
-         {CARBON_BLACK_ALERTS} made-up alerts of the last 24 hours, not all of them of a kind that is asked for. No credentials are\n\
-         needed, and nothing leaves this machine.\n\n\
-         $ cd {}\n\
-         $ cat {EXCLUSION_FILE}\n\
-         {EXCLUSIONS}",
-        stage.sandbox.url(),
-        stage.folder.display(),
+    let env = DemoEnv::new()?;
+    print(&format!(
+        "The sandbox on {} simulates CrowdStrike Falcon, Carbon Black Cloud and Recorded Future,\n\
+with {FALCON_ALERTS} and {CARBON_BLACK_ALERTS} invented alerts from the last 24 hours. Some are of types that are not requested.\n\
+No credentials are needed, and nothing is sent to other machines.\n\n\
+$ cd {}\n\
+$ cat {EXCLUSION_FILE}\n\
+{EXCLUSIONS}",
+        env.sandbox.url(),
+        env.folder.display(),
     ));
 
-    title("The nightly run, once for each vendor");
+    title("The daily run, once per vendor");
     let options = format!("--exclusion-file {EXCLUSION_FILE}");
-    let crowdstrike = stage.run(&format!("crowdstrike {options}"))?;
-    let handed_out = stage.sandbox.handed_out().falcon;
-    crowdstrike.fetched_and_sent(&handed_out, stage.stored("crowdstrike:falcon"))?;
-    let carbonblack = stage.run(&format!("carbonblack {options}"))?;
-    let handed_out = stage.sandbox.handed_out().carbon_black;
-    carbonblack.fetched_and_sent(&handed_out, stage.stored("carbonblack:cloud"))?;
-    stage.nothing_excluded_was_stored()?;
+    let crowdstrike = env.run(&format!("crowdstrike {options}"))?;
+    let served_alerts = env.sandbox.served_alerts().falcon;
+    crowdstrike.check_counts(&served_alerts, env.stored("crowdstrike:falcon"))?;
+    let carbonblack = env.run(&format!("carbonblack {options}"))?;
+    let served_alerts = env.sandbox.served_alerts().carbon_black;
+    carbonblack.check_counts(&served_alerts, env.stored("carbonblack:cloud"))?;
+    env.check_exclusions()?;
 
-    title("The same again: all is known already, and nothing is sent twice");
-    let posts = stage.posts();
+    title("The same runs again: everything was delivered already, and nothing is sent twice");
+    let posts = env.posts();
     for vendor in ["crowdstrike", "carbonblack"] {
-        let again = stage.run(&format!("{vendor} {options}"))?;
-        check("submitted again", again.number("submitted")?, 0)?;
+        let output = env.run(&format!("{vendor} {options}"))?;
+        check("submitted again", output.number("submitted")?, 0)?;
     }
-    check("requests to Recorded Future", stage.posts(), posts)?;
+    check("requests to Recorded Future", env.posts(), posts)?;
 
-    title("How each source stands");
-    let status = stage.run("status")?;
+    title("The status of each source");
+    let status = env.run("status")?;
     check("sources", status.lines_with("read up to"), 2)?;
-    check("sources with nothing waiting", status.lines_with("waiting        0"), 2)?;
+    check("sources with an empty outbox", status.lines_with("waiting        0"), 2)?;
 
-    title("One item, as Recorded Future got it");
-    let stored = stage.sandbox.stored();
+    title("One item, as Recorded Future received it");
+    let stored = env.sandbox.stored();
     let first = stored.first().ok_or("nothing was stored")?;
-    say(&format!("{:#}\n", first.item));
+    print(&format!("{:#}\n", first.item));
 
-    stage.no_secret_was_written()?;
-    title("All numbers above are what the sandbox handed out and stored");
-    say(&format!(
-        "The log:     {}\n\
-         The ledger:  {}\n",
-        stage.path("collective-insights.log").display(),
-        stage.path("collective-insights.db").display(),
+    env.check_secrets()?;
+    title("All numbers above match what the sandbox served and stored");
+    print(&format!(
+        "Log:     {}\n\
+        Ledger:  {}\n",
+        env.path("collective-insights.log").display(),
+        env.path("collective-insights.db").display(),
     ));
-    stage.sandbox.finish();
+    env.sandbox.finish();
     Ok(())
 }
 
-/// The sandbox, and a fresh folder that stays: the log in it is there to be read.
-struct Stage {
+/// The sandbox, and a new working folder. The folder is kept, so that the log can be read.
+struct DemoEnv {
     sandbox: Sandbox,
     folder: PathBuf,
 }
 
-impl Stage {
-    fn set() -> Result<Self> {
-        // A little short of 24 hours: the runs begin a moment after this, and read the last 24.
+impl DemoEnv {
+    fn new() -> Result<Self> {
+        // Less than 24 hours, because the runs start later and read the last 24 hours.
         let now = Utc::now();
         let recipe = |count| Recipe {
             start: now - TimeDelta::minutes(24 * 60 - 10),
@@ -129,10 +130,10 @@ impl Stage {
         self.folder.join(name)
     }
 
-    /// Runs the real program, in a process of its own, and shows what was typed and printed.
-    fn run(&self, arguments: &str) -> Result<Shown> {
+    /// Runs the real program in its own process, and prints the command and its output.
+    fn run(&self, arguments: &str) -> Result<CommandOutput> {
         let url = self.sandbox.url();
-        let of_the_system = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        let system_certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
             .into_iter()
             .filter_map(|name| Some((name, std::env::var_os(name)?)));
         let output = Command::new(std::env::current_exe()?)
@@ -140,7 +141,7 @@ impl Stage {
             .args(arguments.split_whitespace())
             .current_dir(&self.folder)
             .env_clear()
-            .envs(of_the_system)
+            .envs(system_certificates)
             .envs([
                 ("CS_BASE_URL", url.as_str()),
                 ("CS_CLIENT_ID", CLIENT_ID),
@@ -155,14 +156,14 @@ impl Stage {
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let errors = String::from_utf8(output.stderr)?;
-        say(&format!("$ {PROGRAM} {arguments}\n{text}{errors}\n"));
+        print(&format!("$ {PROGRAM} {arguments}\n{text}{errors}\n"));
         if !output.status.success() {
-            return Err(format!("{PROGRAM} {arguments} ended with {}", output.status).into());
+            return Err(format!("{PROGRAM} {arguments} failed: {}", output.status).into());
         }
-        Ok(Shown { text })
+        Ok(CommandOutput { text })
     }
 
-    /// How many items of one vendor Recorded Future keeps.
+    /// Returns the number of items of one vendor that Recorded Future stored.
     fn stored(&self, source_type: &str) -> usize {
         let stored = self.sandbox.stored();
         let of_vendor = stored
@@ -171,20 +172,21 @@ impl Stage {
         of_vendor.count()
     }
 
-    /// How many requests Recorded Future got.
+    /// Returns the number of requests to Recorded Future.
     fn posts(&self) -> usize {
         self.sandbox.requests_to(Service::RecordedFuture).len()
     }
 
-    fn nothing_excluded_was_stored(&self) -> Result<()> {
+    /// Checks that no excluded indicator was stored.
+    fn check_exclusions(&self) -> Result<()> {
         let stored = self.sandbox.stored();
         let excluded =
             stored.iter().filter(|stored| stored.item.to_string().contains("example.net"));
         check("excluded indicators sent", excluded.count(), 0)
     }
 
-    /// The log and the ledger hold no secret.
-    fn no_secret_was_written(&self) -> Result<()> {
+    /// Checks that the log and the ledger contain no secret.
+    fn check_secrets(&self) -> Result<()> {
         for name in ["collective-insights.log", "collective-insights.db"] {
             let found = secrets_in(&self.path(name))?;
             check(&format!("secrets in {name}"), found.len(), 0)?;
@@ -193,29 +195,29 @@ impl Stage {
     }
 }
 
-/// What a command printed.
-struct Shown {
+/// What a command printed to stdout.
+struct CommandOutput {
     text: String,
 }
 
-impl Shown {
-    /// A run that read all there was, and said the truth about what it sent.
-    fn fetched_and_sent(&self, handed_out: &[String], stored: usize) -> Result<()> {
-        let alerts: BTreeSet<&String> = handed_out.iter().collect();
+impl CommandOutput {
+    /// Checks that a run read all alerts, and that its counts match what was stored.
+    fn check_counts(&self, served_alerts: &[String], stored: usize) -> Result<()> {
+        let alerts: BTreeSet<&String> = served_alerts.iter().collect();
         check("fetched", self.number("fetched")?, alerts.len())?;
         check("submitted", self.number("submitted")?, stored)?;
         check("processed", self.number("processed")?, stored)?;
-        check("of something sent", usize::from(stored > 0), 1)
+        if stored == 0 { Err("nothing was sent".into()) } else { Ok(()) }
     }
 
-    /// The number that the summary puts before a word.
+    /// Returns the number before a word in the summary.
     fn number(&self, word: &str) -> Result<usize> {
         let pieces = self.text.split([':', ';', ',', '\n']);
         let found = pieces
             .map(|piece| piece.trim().trim_start_matches("of these "))
             .filter_map(|piece| piece.split_once(' '))
             .find(|(_, after)| *after == word)
-            .ok_or_else(|| format!("the summary has no number of {word}"))?;
+            .ok_or_else(|| format!("the summary has no number for {word:?}"))?;
         Ok(found.0.parse()?)
     }
 
@@ -229,20 +231,21 @@ fn secrets_in(path: &Path) -> Result<BTreeSet<&'static str>> {
     Ok(SECRETS.into_iter().filter(|secret| content.contains(secret)).collect())
 }
 
-fn check(what: &str, shown: usize, real: usize) -> Result<()> {
-    if shown == real {
+/// Checks a printed number against the actual one.
+fn check(what: &str, printed: usize, actual: usize) -> Result<()> {
+    if printed == actual {
         Ok(())
     } else {
-        Err(format!("{what}: {shown}, and it should be {real}").into())
+        Err(format!("{what}: {printed}, expected {actual}").into())
     }
 }
 
 fn title(text: &str) {
-    say(&format!("--- {text} ---\n\n"));
+    print(&format!("--- {text} ---\n\n"));
 }
 
-/// Writes to stdout. A reader that went away (`| head`) is no failure of the demo.
-fn say(text: &str) {
+/// Writes to stdout. A closed pipe (`| head`) is not an error.
+fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

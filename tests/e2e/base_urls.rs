@@ -1,14 +1,14 @@
-//! Where requests go: which addresses are taken, and which host each of them means.
+//! Base URLs: which ones are accepted, and to which host requests go.
 
-use crate::support::{Ran, Stage};
+use crate::support::{RunOutput, TestEnv};
 use sandbox::World;
 
-fn stage() -> Stage {
-    Stage::new(World::default())
+fn test_env() -> TestEnv {
+    TestEnv::new(World::default())
 }
 
 #[test]
-fn plain_http_is_for_loopback_only() {
+fn plain_http_is_allowed_for_loopback_only() {
     for (vendor, flag) in [
         ("crowdstrike", "--base-url"),
         ("crowdstrike", "--rf-api-url"),
@@ -26,35 +26,41 @@ fn plain_http_is_for_loopback_only() {
             "https://example.com/?x=1",
             "https://",
         ] {
-            let stage = stage();
-            let ran = Ran::of(stage.command(vendor).args([flag, url])).ended(2);
-            ran.says(&[flag, "is not valid", "for example"]);
-            assert!(!ran.stderr.contains("pa55word"), "{}", ran.stderr);
-            assert_eq!(stage.sandbox.requests().len(), 0, "{url}");
+            let env = test_env();
+            let output = RunOutput::capture(env.command(vendor).args([flag, url])).assert_code(2);
+            output.assert_stderr(&[flag, "is not valid", "for example"]);
+            assert!(!output.stderr.contains("pa55word"), "{}", output.stderr);
+            assert_eq!(env.sandbox.requests().len(), 0, "{url}");
         }
     }
-    let stage = stage();
-    let port = stage.sandbox.port();
+    let env = test_env();
+    let port = env.sandbox.port();
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("http://{host}:{port}/");
-        Ran::of(stage.command("carbonblack").args(["--hostname", &url, "--rf-api-url", &url]))
-            .ended(0);
+        RunOutput::capture(env.command("carbonblack").args([
+            "--hostname",
+            &url,
+            "--rf-api-url",
+            &url,
+        ]))
+        .assert_code(0);
     }
 }
 
 #[test]
-fn an_organization_key_is_no_path() {
-    let stage = stage();
+fn an_organization_key_with_path_characters_is_rejected() {
+    let env = test_env();
     for org in ["../x", "a/b", "a?b", "a b", "ä"] {
-        let ran = Ran::of(stage.command("carbonblack").args(["--org-id", org])).ended(2);
-        ran.says(&["--org-id (CB_ORG_ID)"]);
+        let output =
+            RunOutput::capture(env.command("carbonblack").args(["--org-id", org])).assert_code(2);
+        output.assert_stderr(&["--org-id (CB_ORG_ID)"]);
     }
-    assert_eq!(stage.sandbox.requests().len(), 0);
+    assert_eq!(env.sandbox.requests().len(), 0);
 }
 
 #[test]
-fn each_cloud_is_its_own_host() {
-    // The sandbox as the proxy: what is asked of it tells where the tool wants to go.
+fn each_cloud_has_its_own_host() {
+    // The sandbox is the proxy, and its requests show the host that the tool connects to.
     for (flag, host) in [
         ("", "api.crowdstrike.com"),
         ("--cloud us-1", "api.crowdstrike.com"),
@@ -64,29 +70,29 @@ fn each_cloud_is_its_own_host() {
         ("--cloud us-gov-1", "api.laggar.gcw.crowdstrike.com"),
         ("--cloud us-gov-2", "api.us-gov-2.crowdstrike.mil"),
     ] {
-        let stage = stage();
-        let mut command = stage.command(&format!("crowdstrike {flag}"));
-        command.env("HTTPS_PROXY", stage.sandbox.url());
+        let env = test_env();
+        let mut command = env.command(&format!("crowdstrike {flag}"));
+        command.env("HTTPS_PROXY", env.sandbox.url());
         if flag.is_empty() {
             command.env_remove("CS_BASE_URL");
         }
-        Ran::of(&mut command).ended(5).says(&[host]);
-        let asked = stage.sandbox.requests();
-        assert!(!asked.is_empty());
-        for asked in asked {
-            assert_eq!((asked.method.as_str(), asked.path), ("CONNECT", format!("{host}:443")));
+        RunOutput::capture(&mut command).assert_code(5).assert_stderr(&[host]);
+        let requests = env.sandbox.requests();
+        assert!(!requests.is_empty());
+        for request in requests {
+            assert_eq!((request.method.as_str(), request.path), ("CONNECT", format!("{host}:443")));
         }
     }
 }
 
 #[test]
-fn a_bare_host_name_is_asked_over_https() {
-    let stage = stage();
+fn a_host_name_without_a_scheme_means_https() {
+    let env = test_env();
     for host in ["defense.example.com", "https://defense.example.com/", " defense.example.com/ "] {
-        let mut command = stage.command("carbonblack");
-        command.env("HTTPS_PROXY", stage.sandbox.url()).env("CB_HOSTNAME", host);
-        Ran::of(&mut command).ended(5);
-        let last = stage.sandbox.requests().pop().unwrap();
+        let mut command = env.command("carbonblack");
+        command.env("HTTPS_PROXY", env.sandbox.url()).env("CB_HOSTNAME", host);
+        RunOutput::capture(&mut command).assert_code(5);
+        let last = env.sandbox.requests().pop().unwrap();
         assert_eq!(last.path, "defense.example.com:443", "{host}");
     }
 }

@@ -1,27 +1,28 @@
-//! Batches: their size, their order, what stands in each, and what the answer is held against.
+//! Batches: their size, order and content, and how the response is compared with what was sent.
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon, sha256};
-use crate::support::output::{keys, texts};
-use crate::support::vendor::{Vendor, at};
-use crate::support::{Ran, Stage};
+use crate::support::json::{keys, texts};
+use crate::support::vendor::{Vendor, at_millis};
+use crate::support::{RunOutput, TestEnv};
 
 fn alerts(count: u64) -> Vec<Value> {
-    let minutes = (1..=count).map(|number| Vendor::CrowdStrike.alert(number, at(number * 60_000)));
+    let minutes =
+        (1..=count).map(|number| Vendor::CrowdStrike.alert(number, at_millis(number * 60_000)));
     minutes.collect()
 }
 
-/// The number of items in each post.
-fn sizes(stage: &Stage) -> Vec<usize> {
-    let posts = stage.posts();
+/// Returns the number of items in each request.
+fn sizes(env: &TestEnv) -> Vec<usize> {
+    let posts = env.posts();
     posts.iter().map(|post| post["data"].as_array().unwrap().len()).collect()
 }
 
-/// Two hashes, a domain, an address and a URL.
-fn one_of_each() -> Stage {
-    Stage::falcon(&[
+/// Returns an environment with alerts for two hashes, a domain, an IP address and a URL.
+fn env_with_all_types() -> TestEnv {
+    TestEnv::falcon(&[
         falcon("1", "hash_sha256", &sha256(1)),
         falcon("2", "hash_sha256", &sha256(2)),
         falcon("3", "domain", "a.example.com"),
@@ -31,8 +32,8 @@ fn one_of_each() -> Stage {
 }
 
 #[test]
-fn a_batch_is_as_large_as_asked_for_at_most() {
-    for (size, wanted) in [
+fn batches_have_at_most_the_configured_size() {
+    for (size, expected) in [
         ("1", vec![1; 5]),
         ("2", vec![2, 2, 1]),
         ("4", vec![4, 1]),
@@ -40,148 +41,153 @@ fn a_batch_is_as_large_as_asked_for_at_most() {
         ("6", vec![5]),
         ("15000", vec![5]),
     ] {
-        let stage = Stage::falcon(&alerts(5));
-        let ran = stage.run(&format!("crowdstrike --json --batch-size {size}")).ended(0);
-        assert_eq!(ran.adds_up().count("processed"), 5);
-        assert_eq!(sizes(&stage), wanted);
-        assert_eq!(stage.stored_values(), [1, 2, 3, 4, 5].map(sha256));
+        let env = TestEnv::falcon(&alerts(5));
+        let output = env.run(&format!("crowdstrike --json --batch-size {size}")).assert_code(0);
+        assert_eq!(output.assert_sums().count("processed"), 5);
+        assert_eq!(sizes(&env), expected);
+        assert_eq!(env.stored_values(), [1, 2, 3, 4, 5].map(sha256));
     }
 }
 
 #[test]
-fn a_thousand_a_batch_unless_told() {
-    let stage = Stage::falcon(&alerts(1001));
-    stage.run("crowdstrike").ended(0);
-    assert_eq!(sizes(&stage), [1000, 1]);
+fn the_default_batch_size_is_1000() {
+    let env = TestEnv::falcon(&alerts(1001));
+    env.run("crowdstrike").assert_code(0);
+    assert_eq!(sizes(&env), [1000, 1]);
 }
 
 #[test]
-fn batches_follow_one_another() {
+fn batches_are_sent_one_at_a_time() {
     let world = World::default().falcon_alerts(&alerts(12));
-    let stage = Stage::new(world.latency(std::time::Duration::from_millis(5)));
-    stage.run("crowdstrike --batch-size 1").ended(0);
-    assert_eq!(sizes(&stage), [1; 12]);
-    assert!(!stage.sandbox.overlapping_posts());
+    let env = TestEnv::new(world.latency(std::time::Duration::from_millis(5)));
+    env.run("crowdstrike --batch-size 1").assert_code(0);
+    assert_eq!(sizes(&env), [1; 12]);
+    assert!(!env.sandbox.overlapping_posts());
 }
 
 #[test]
-fn a_post_has_the_documented_form_and_no_more() {
-    let stage = one_of_each();
-    stage.run("crowdstrike --batch-size 3").ended(0);
-    for post in stage.posts() {
+fn a_request_has_only_the_documented_keys_and_headers() {
+    let env = env_with_all_types();
+    env.run("crowdstrike --batch-size 3").assert_code(0);
+    for post in env.posts() {
         assert_eq!(keys(&post), ["data", "options"]);
         assert_eq!(post["options"], json!({"debug": false, "summary": true}));
         for item in post["data"].as_array().unwrap() {
             assert_eq!(keys(item), ["detection", "incident", "ioc", "mitre_codes", "timestamp"]);
         }
     }
-    let requests = stage.sandbox.requests_to(Service::RecordedFuture);
+    let requests = env.sandbox.requests_to(Service::RecordedFuture);
     let agent =
         format!("collective-insights/{} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::OS);
-    for asked in requests {
-        assert_eq!(asked.header("user-agent"), Some(agent.as_str()));
-        assert_eq!(asked.header("content-type"), Some("application/json"));
-        assert_eq!(asked.header("accept"), Some("application/json"));
-        assert_eq!(asked.header("x-rftoken"), Some(sandbox::RF_TOKEN));
-        assert_eq!(asked.header("authorization"), None);
+    for request in requests {
+        assert_eq!(request.header("user-agent"), Some(agent.as_str()));
+        assert_eq!(request.header("content-type"), Some("application/json"));
+        assert_eq!(request.header("accept"), Some("application/json"));
+        assert_eq!(request.header("x-rftoken"), Some(sandbox::RF_TOKEN));
+        assert_eq!(request.header("authorization"), None);
     }
 }
 
 #[test]
-fn debug_is_said_in_every_batch_of_either_mode() {
+fn every_batch_says_whether_it_is_debug() {
     for (flag, debug) in [("", false), ("--debug", true)] {
-        let stage = Stage::falcon(&alerts(3));
-        stage.run(&format!("crowdstrike {flag} --batch-size 1")).ended(0);
-        let said: Vec<Value> =
-            stage.posts().iter().map(|post| post["options"]["debug"].clone()).collect();
-        assert_eq!(said, vec![json!(debug); 3]);
+        let env = TestEnv::falcon(&alerts(3));
+        env.run(&format!("crowdstrike {flag} --batch-size 1")).assert_code(0);
+        let values: Vec<Value> =
+            env.posts().iter().map(|post| post["options"]["debug"].clone()).collect();
+        assert_eq!(values, vec![json!(debug); 3]);
     }
 }
 
 #[test]
-fn organizations_are_named_in_every_batch() {
-    let stage = Stage::falcon(&alerts(2));
+fn every_batch_contains_the_organizations() {
+    let env = TestEnv::falcon(&alerts(2));
     let flags = "--organization-id uhash:b --organization-id uhash:a --organization-id uhash:b";
-    stage.run(&format!("crowdstrike --batch-size 1 {flags}")).ended(0);
-    for post in stage.posts() {
+    env.run(&format!("crowdstrike --batch-size 1 {flags}")).assert_code(0);
+    for post in env.posts() {
         assert_eq!(texts(&post["organization_ids"]), ["uhash:a", "uhash:b"]);
     }
-    let stored = stage.sandbox.stored();
+    let stored = env.sandbox.stored();
     assert!(stored.iter().all(|stored| stored.organization_ids.is_some()));
 }
 
 #[test]
-fn an_empty_organization_is_none() {
-    let stage = Stage::falcon(&alerts(1));
-    let mut command = stage.command("crowdstrike");
-    Ran::of(command.args(["--organization-id", "", "--organization-id", " "])).ended(0);
-    assert_eq!(keys(&stage.posts()[0]), ["data", "options"]);
+fn empty_organizations_are_ignored() {
+    let env = TestEnv::falcon(&alerts(1));
+    let mut command = env.command("crowdstrike");
+    RunOutput::capture(command.args(["--organization-id", "", "--organization-id", " "]))
+        .assert_code(0);
+    assert_eq!(keys(&env.posts()[0]), ["data", "options"]);
 }
 
 #[test]
-fn fewer_processed_than_sent_is_a_warning_with_its_numbers() {
-    let stage = one_of_each();
-    stage.sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    ran.adds_up();
+fn fewer_processed_than_sent_is_a_warning_with_the_numbers() {
+    let env = env_with_all_types();
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::FewerProcessed(3)]);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    output.assert_sums();
     assert_eq!(
-        (ran.count("submitted"), ran.count("processed"), ran.count("unprocessed")),
+        (output.count("submitted"), output.count("processed"), output.count("unprocessed")),
         (5, 2, 3)
     );
-    let log = stage.log();
+    let log = env.log();
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARNING")).collect();
     assert_eq!(warnings.len(), 3, "{log}");
     for (kind, sent, processed) in [("ip", 1, 0), ("domain", 1, 0), ("hash", 2, 1)] {
-        let words =
+        let message =
             format!("of {sent} indicators of type {kind}, Recorded Future processed {processed}");
-        assert!(warnings.iter().any(|line| line.contains(&words)), "{words} in {log}");
+        assert!(warnings.iter().any(|line| line.contains(&message)), "no {message:?} in {log}");
     }
-    assert_eq!(ran.stderr, "");
+    assert_eq!(output.stderr, "");
 }
 
 #[test]
-fn the_summary_says_what_was_not_processed() {
-    let stage = one_of_each();
-    stage.sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
-    let ran = stage.run("crowdstrike").ended(0);
-    assert!(ran.stdout.contains("5; of these 2 processed, 3 not processed"), "{}", ran.stdout);
+fn the_summary_shows_how_many_were_not_processed() {
+    let env = env_with_all_types();
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::FewerProcessed(3)]);
+    let output = env.run("crowdstrike").assert_code(0);
+    assert!(
+        output.stdout.contains("5; of these 2 processed, 3 not processed"),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
-fn more_processed_than_sent_makes_no_numbers_up() {
-    let stage = one_of_each();
+fn more_processed_than_sent_is_counted_as_sent() {
+    let env = env_with_all_types();
     let body = json!({"result": {"status": "OK", "debug": false, "summary": {"processed": {"hash": 99, "domain": 1, "ip": 1, "url": 1}}}});
-    stage.sandbox.script(Service::RecordedFuture, vec![Fault::status(200, body.to_string())]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    assert_eq!(ran.adds_up().count("processed"), 5);
-    assert!(stage.log().contains("of 2 indicators of type hash, Recorded Future processed 99"));
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(200, body.to_string())]);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 5);
+    assert!(env.log().contains("of 2 indicators of type hash, Recorded Future processed 99"));
 }
 
 #[test]
-fn an_answer_without_a_summary_counts_as_processed_with_a_note() {
-    let stage = Stage::new(
+fn a_response_without_a_summary_counts_as_processed_with_a_note() {
+    let env = TestEnv::new(
         World::default()
             .falcon_alerts(&alerts(3))
             .with(|world| world.recorded_future.summary = false),
     );
-    let ran = stage.run("crowdstrike --json").ended(0);
-    assert_eq!(ran.adds_up().count("processed"), 3);
-    let notes = &ran.json()["notes"];
+    let output = env.run("crowdstrike --json").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 3);
+    let notes = &output.json()["notes"];
     assert!(texts(notes)[0].contains("without reporting how many it processed"), "{notes}");
 }
 
 #[test]
-fn a_success_of_unknown_shape_is_accepted_but_not_reconciled() {
+fn a_success_response_in_an_unknown_format_is_accepted_with_a_warning() {
     for body in [
         r#"{"result": "fine"}"#,
         r#"{"other": 1}"#,
         r#"{"result": {"summary": {"processed": [1]}}}"#,
     ] {
-        let stage = Stage::falcon(&alerts(1));
-        stage.sandbox.script(Service::RecordedFuture, vec![Fault::status(200, body)]);
-        let ran = stage.run("crowdstrike --json").ended(0);
-        assert_eq!(ran.adds_up().count("processed"), 1, "{body}");
-        let log = stage.log();
+        let env = TestEnv::falcon(&alerts(1));
+        env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(200, body)]);
+        let output = env.run("crowdstrike --json").assert_code(0);
+        assert_eq!(output.assert_sums().count("processed"), 1, "{body}");
+        let log = env.log();
         let warned = log
             .lines()
             .any(|line| line.contains("WARNING") && line.contains("without reporting how many"));
@@ -190,12 +196,12 @@ fn a_success_of_unknown_shape_is_accepted_but_not_reconciled() {
 }
 
 #[test]
-fn both_spellings_of_ok_are_taken() {
+fn both_spellings_of_ok_are_accepted() {
     for spelling in ["OK", "ok"] {
         let world = World::default().falcon_alerts(&alerts(2));
-        let stage = Stage::new(world.with(|world| world.recorded_future.status = spelling.into()));
-        let ran = stage.run("crowdstrike --json").ended(0);
-        assert_eq!(ran.adds_up().count("processed"), 2, "{spelling}");
-        assert_eq!(ran.json().get("notes"), None);
+        let env = TestEnv::new(world.with(|world| world.recorded_future.status = spelling.into()));
+        let output = env.run("crowdstrike --json").assert_code(0);
+        assert_eq!(output.assert_sums().count("processed"), 2, "{spelling}");
+        assert_eq!(output.json().get("notes"), None);
     }
 }

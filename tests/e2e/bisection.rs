@@ -1,177 +1,179 @@
-//! What Recorded Future refuses: the single bad item is found and kept apart, all others arrive, and
-//! where the trouble is not in an item, everything is kept.
+//! Rejections by Recorded Future: rejected items are isolated and quarantined, all others arrive.
+//! If the cause is not an item, nothing is lost.
 
-use sandbox::{Asked, Fault, Service, World};
+use sandbox::{Fault, RecordedRequest, Service, World};
 use serde_json::Value;
 
 use crate::support::alerts::{falcon, sha256};
-use crate::support::{Ran, Stage};
+use crate::support::{RunOutput, TestEnv};
 
-/// A stage with `n` alerts, each with an indicator of its own, numbered from 0.
-fn stage(n: u64) -> Stage {
-    let alerts: Vec<Value> = (0..n)
+/// Returns an environment with `count` alerts with different indicators, numbered from 0.
+fn test_env(count: u64) -> TestEnv {
+    let alerts: Vec<Value> = (0..count)
         .map(|number| falcon(&format!("id{number:04}"), "hash_sha256", &sha256(number)))
         .collect();
-    Stage::new(World::default().falcon_alerts(&alerts))
+    TestEnv::new(World::default().falcon_alerts(&alerts))
 }
 
-fn posts(stage: &Stage) -> Vec<Asked> {
-    stage.sandbox.requests_to(Service::RecordedFuture)
+fn posts(env: &TestEnv) -> Vec<RecordedRequest> {
+    env.sandbox.requests_to(Service::RecordedFuture)
 }
 
-/// How many items each submission held.
-fn sizes(stage: &Stage) -> Vec<usize> {
-    let size = |post: &Asked| post.json().unwrap()["data"].as_array().unwrap().len();
-    posts(stage).iter().map(size).collect()
+/// Returns the number of items in each submission.
+fn sizes(env: &TestEnv) -> Vec<usize> {
+    let size = |post: &RecordedRequest| post.json().unwrap()["data"].as_array().unwrap().len();
+    posts(env).iter().map(size).collect()
 }
 
-fn quarantined(stage: &Stage) -> Value {
-    stage.run("outbox list --quarantined --json").ended(0).json()
+fn quarantined(env: &TestEnv) -> Value {
+    env.run("outbox list --quarantined --json").assert_code(0).json()
 }
 
 #[test]
-fn the_single_bad_item_is_quarantined_and_all_others_arrive() {
+fn a_rejected_item_is_quarantined_and_all_others_arrive() {
     for status in [400, 413, 422] {
-        let stage = stage(100);
-        stage.sandbox.change(|world| world.recorded_future.poison.push((sha256(37), status)));
-        let ran = stage.run("crowdstrike --json").ended(3);
-        ran.adds_up();
-        assert_eq!((ran.count("processed"), ran.count("quarantined")), (99, 1));
-        let all: Vec<String> = (0..100).filter(|number| *number != 37).map(sha256).collect();
-        assert_eq!(stage.stored_values(), all, "{status}");
-        // 2·k·log2(n), and the batch itself.
-        assert!(posts(&stage).len() <= 1 + 2 * 7, "{} requests", posts(&stage).len());
-        let entries = &quarantined(&stage)["entries"];
+        let env = test_env(100);
+        env.sandbox
+            .change(|world| world.recorded_future.rejected_values.push((sha256(37), status)));
+        let output = env.run("crowdstrike --json").assert_code(3);
+        output.assert_sums();
+        assert_eq!((output.count("processed"), output.count("quarantined")), (99, 1));
+        let others: Vec<String> = (0..100).filter(|number| *number != 37).map(sha256).collect();
+        assert_eq!(env.stored_values(), others, "{status}");
+        // The batch itself, and 2·k·log2(n) for k rejected items of n.
+        assert!(posts(&env).len() <= 1 + 2 * 7, "{} requests", posts(&env).len());
+        let entries = &quarantined(&env)["entries"];
         assert_eq!(entries.as_array().unwrap().len(), 1);
         assert_eq!(entries[0]["status"], status);
         assert_eq!(entries[0]["value"], sha256(37));
         assert_eq!(entries[0]["refused_at"].as_str().unwrap()[..16], *"2026-11-22T00:15");
-        let words = entries[0]["words"].as_str().unwrap();
-        assert!(words.contains("data[0].ioc.value is not accepted"), "{words}");
-        // It stays where it is: nothing is sent by the next run.
-        let before = posts(&stage).len();
-        let again = stage.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").ended(0);
-        assert_eq!(again.adds_up().count("indicators_repeated"), 1);
-        assert_eq!(posts(&stage).len(), before);
+        let message = entries[0]["words"].as_str().unwrap();
+        assert!(message.contains("data[0].ioc.value is not accepted"), "{message}");
+        // It stays in quarantine: the next run sends nothing.
+        let before = posts(&env).len();
+        let again = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
+        assert_eq!(again.assert_sums().count("indicators_repeated"), 1);
+        assert_eq!(posts(&env).len(), before);
     }
 }
 
 #[test]
-fn several_bad_items_cost_no_more_than_promised() {
-    let stage = stage(512);
-    let bad: Vec<u64> = vec![0, 100, 101, 300, 511];
-    stage.sandbox.change(|world| {
-        world.recorded_future.poison = bad.iter().map(|number| (sha256(*number), 400)).collect();
+fn several_rejected_items_need_no_more_requests_than_documented() {
+    let env = test_env(512);
+    let rejected: Vec<u64> = vec![0, 100, 101, 300, 511];
+    env.sandbox.change(|world| {
+        world.recorded_future.rejected_values =
+            rejected.iter().map(|number| (sha256(*number), 400)).collect();
     });
-    let ran = stage.run("crowdstrike --json").ended(3);
-    assert_eq!(ran.adds_up().count("quarantined"), 5);
-    assert_eq!(stage.stored_values().len(), 507);
-    assert!(posts(&stage).len() <= 1 + 2 * 5 * 9, "{}", posts(&stage).len());
+    let output = env.run("crowdstrike --json").assert_code(3);
+    assert_eq!(output.assert_sums().count("quarantined"), 5);
+    assert_eq!(env.stored_values().len(), 507);
+    assert!(posts(&env).len() <= 1 + 2 * 5 * 9, "{}", posts(&env).len());
 }
 
 #[test]
-fn a_413_by_size_lowers_the_batch_size_for_the_rest_of_the_run() {
-    let stage = stage(100);
-    stage.sandbox.change(|world| world.recorded_future.max_items = 12);
-    let ran = stage.run("crowdstrike --json --batch-size 40").ended(0);
-    assert_eq!(ran.adds_up().count("processed"), 100);
-    // 40 is halved to 20 and 10; from then on no batch is larger than 10.
-    let sizes = sizes(&stage);
+fn a_413_lowers_the_batch_size_for_the_rest_of_the_run() {
+    let env = test_env(100);
+    env.sandbox.change(|world| world.recorded_future.max_items = 12);
+    let output = env.run("crowdstrike --json --batch-size 40").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 100);
+    // 40 is split into 20 and 10; after that no batch is larger than 10.
+    let sizes = sizes(&env);
     assert_eq!(sizes[..4], [40, 20, 10, 10]);
-    let refused = sizes.iter().filter(|size| **size > 12).count();
-    assert_eq!(refused, 3, "{sizes:?}: the second half of the first batch, and none after it");
-    assert_eq!(stage.stored_values().len(), 100);
+    let rejected = sizes.iter().filter(|size| **size > 12).count();
+    assert_eq!(rejected, 3, "{sizes:?}: 40 and both halves of it, then none");
+    assert_eq!(env.stored_values().len(), 100);
 }
 
 #[test]
-fn a_body_too_large_is_halved_too() {
-    let stage = stage(60);
-    stage.sandbox.change(|world| world.recorded_future.max_bytes = 5000);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    assert_eq!(ran.adds_up().count("processed"), 60);
-    assert_eq!(stage.stored_values().len(), 60);
+fn a_body_that_is_too_large_is_split_too() {
+    let env = test_env(60);
+    env.sandbox.change(|world| world.recorded_future.max_bytes = 5000);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 60);
+    assert_eq!(env.stored_values().len(), 60);
 }
 
 #[test]
-fn a_400_lowers_no_batch_size() {
-    let stage = stage(40);
-    stage.sandbox.change(|world| world.recorded_future.poison.push((sha256(3), 400)));
-    stage.run("crowdstrike --batch-size 20").ended(3);
-    assert_eq!(sizes(&stage).last(), Some(&20));
+fn a_400_does_not_lower_the_batch_size() {
+    let env = test_env(40);
+    env.sandbox.change(|world| world.recorded_future.rejected_values.push((sha256(3), 400)));
+    env.run("crowdstrike --batch-size 20").assert_code(3);
+    assert_eq!(sizes(&env).last(), Some(&20));
 }
 
 #[test]
-fn refused_credentials_stop_the_run_and_keep_everything() {
+fn rejected_credentials_stop_the_run_and_nothing_is_lost() {
     for status in [401, 403] {
-        let stage = stage(30);
-        stage.sandbox.script(Service::RecordedFuture, vec![Fault::None, Fault::status(status, "")]);
-        let ran = stage.run("crowdstrike --json --batch-size 10").ended(4);
-        ran.adds_up();
-        assert_eq!((ran.count("processed"), ran.count("waiting")), (10, 20));
-        assert_eq!(ran.json()["error"]["kind"], "credentials");
-        assert_eq!(posts(&stage).len(), 2);
-        let ran = stage.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").ended(0);
-        assert_eq!(ran.adds_up().count("carried_in"), 20);
-        assert_eq!(stage.stored_values().len(), 30);
+        let env = test_env(30);
+        env.sandbox
+            .queue_faults(Service::RecordedFuture, vec![Fault::None, Fault::status(status, "")]);
+        let output = env.run("crowdstrike --json --batch-size 10").assert_code(4);
+        output.assert_sums();
+        assert_eq!((output.count("processed"), output.count("waiting")), (10, 20));
+        assert_eq!(output.json()["error"]["kind"], "credentials");
+        assert_eq!(posts(&env).len(), 2);
+        let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
+        assert_eq!(output.assert_sums().count("carried_in"), 20);
+        assert_eq!(env.stored_values().len(), 30);
     }
 }
 
 #[test]
-fn a_daily_quota_stops_for_today() {
-    let stage = stage(30);
-    stage.sandbox.change(|world| world.recorded_future.daily_limit = Some(20));
-    let ran = stage.run("crowdstrike --json --batch-size 10").ended(5);
-    ran.adds_up();
-    assert_eq!((ran.count("processed"), ran.count("waiting")), (20, 10));
-    assert!(ran.json()["error"].to_string().contains("quota"), "{ran:?}");
-    // Nothing is halved for it, and nothing is in quarantine.
-    assert!(sizes(&stage).iter().all(|size| *size == 10));
-    stage.sandbox.change(|world| world.recorded_future.daily_limit = None);
-    stage.run_at("2026-11-23T00:15:00Z", "crowdstrike").ended(0);
-    assert_eq!(stage.stored_values().len(), 30);
+fn an_exhausted_daily_quota_stops_the_run() {
+    let env = test_env(30);
+    env.sandbox.change(|world| world.recorded_future.daily_limit = Some(20));
+    let output = env.run("crowdstrike --json --batch-size 10").assert_code(5);
+    output.assert_sums();
+    assert_eq!((output.count("processed"), output.count("waiting")), (20, 10));
+    assert!(output.json()["error"].to_string().contains("quota"), "{output:?}");
+    // No batch is split, and nothing is quarantined.
+    assert!(sizes(&env).iter().all(|size| *size == 10));
+    env.sandbox.change(|world| world.recorded_future.daily_limit = None);
+    env.run_at("2026-11-23T00:15:00Z", "crowdstrike").assert_code(0);
+    assert_eq!(env.stored_values().len(), 30);
 }
 
 #[test]
-fn when_everything_is_refused_the_run_stops_after_twenty() {
-    let stage = stage(200);
-    let refuse = Fault::status(400, r#"{"message":"organization_ids: no such organization"}"#);
-    stage.sandbox.always(Service::RecordedFuture, Some(refuse));
-    let ran = stage.run("crowdstrike --json --organization-id uhash:wrong").ended(2);
-    ran.adds_up();
-    assert_eq!((ran.count("quarantined"), ran.count("waiting")), (20, 180));
-    assert!(ran.json()["error"].to_string().contains("--organization-id"));
-    stage.sandbox.always(Service::RecordedFuture, None);
-    let path = stage.path("collective-insights.db");
+fn a_run_stops_after_20_rejections_if_nothing_is_accepted() {
+    let env = test_env(200);
+    let rejection = Fault::status(400, r#"{"message":"organization_ids: no such organization"}"#);
+    env.sandbox.always(Service::RecordedFuture, Some(rejection));
+    let output = env.run("crowdstrike --json --organization-id uhash:wrong").assert_code(2);
+    output.assert_sums();
+    assert_eq!((output.count("quarantined"), output.count("waiting")), (20, 180));
+    assert!(output.json()["error"].to_string().contains("--organization-id"));
+    env.sandbox.always(Service::RecordedFuture, None);
+    let path = env.path("collective-insights.db");
     assert!(path.exists());
-    stage.run("outbox retry").ended(0);
+    env.run("outbox retry").assert_code(0);
     let again = "crowdstrike --json --organization-id uhash:wrong";
-    stage.run_at("2026-11-22T01:15:00Z", again).ended(0);
-    assert_eq!(stage.stored_values().len(), 200);
+    env.run_at("2026-11-22T01:15:00Z", again).assert_code(0);
+    assert_eq!(env.stored_values().len(), 200);
 }
 
 #[test]
-fn an_echo_of_debug_on_a_live_run_delivers_nothing() {
-    let stage = stage(10);
-    stage.sandbox.script(Service::RecordedFuture, vec![Fault::WrongDebugEcho]);
-    let ran = stage.run("crowdstrike --json").ended(1);
-    assert_eq!(ran.adds_up().count("waiting"), 10);
-    assert_eq!(stage.stored_values(), Vec::<String>::new());
-    stage.run_at("2026-11-22T01:15:00Z", "crowdstrike").ended(0);
-    assert_eq!(stage.stored_values().len(), 10);
+fn a_live_run_that_is_answered_as_debug_counts_nothing_as_delivered() {
+    let env = test_env(10);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::WrongDebugEcho]);
+    let output = env.run("crowdstrike --json").assert_code(1);
+    assert_eq!(output.assert_sums().count("waiting"), 10);
+    assert_eq!(env.stored_values(), Vec::<String>::new());
+    env.run_at("2026-11-22T01:15:00Z", "crowdstrike").assert_code(0);
+    assert_eq!(env.stored_values().len(), 10);
 }
 
 #[test]
-fn fewer_processed_than_sent_is_told_and_settled() {
-    let stage = stage(10);
-    stage.sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(3)]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    ran.adds_up();
-    assert_eq!((ran.count("processed"), ran.count("unprocessed")), (7, 3));
-    assert!(stage.log().contains("processed 7"), "{}", stage.log());
-    let ran = Ran::of(
-        stage
-            .command("crowdstrike --json")
+fn fewer_processed_than_sent_is_logged_and_not_sent_again() {
+    let env = test_env(10);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::FewerProcessed(3)]);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    output.assert_sums();
+    assert_eq!((output.count("processed"), output.count("unprocessed")), (7, 3));
+    assert!(env.log().contains("processed 7"), "{}", env.log());
+    let output = RunOutput::capture(
+        env.command("crowdstrike --json")
             .env("COLLECTIVE_INSIGHTS_TEST_NOW", "2026-11-22T01:15:00Z"),
     );
-    assert_eq!(ran.ended(0).count("already_delivered"), 10);
+    assert_eq!(output.assert_code(0).count("already_delivered"), 10);
 }

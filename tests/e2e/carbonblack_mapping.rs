@@ -1,32 +1,32 @@
-//! From a Carbon Black alert to the item that Recorded Future gets, field by field.
+//! The mapping from a Carbon Black alert to a Collective Insights item, field by field.
 
 use serde_json::{Value, json};
 
-use crate::support::Stage;
-use crate::support::alerts::{HAPPENED, carbonblack, sha256, with, without};
+use crate::support::TestEnv;
+use crate::support::alerts::{EVENT_TIME, carbonblack, sha256, with, without};
 
 const MD5: &str = "00000000000000000000000000000bad";
 
-/// The one item that comes of an alert.
+/// Returns the only item that an alert results in.
 #[track_caller]
 fn item(alert: Value) -> Value {
-    let stage = Stage::carbonblack(&[alert]);
-    stage.run("carbonblack").ended(0);
-    stage.only_item()
+    let env = TestEnv::carbonblack(&[alert]);
+    env.run("carbonblack").assert_code(0);
+    env.only_item()
 }
 
 fn alert() -> Value {
     carbonblack("a1", &sha256(1))
 }
 
-/// An alert of a process that was to start another one, which was blocked.
-fn blocked() -> Value {
+/// Returns an alert about a process that tried to start a blocked file.
+fn blocked_alert() -> Value {
     let alert = with(alert(), "blocked_sha256", json!(sha256(2)));
     without(with(alert, "type", json!("CB_ANALYTICS")), "ioc_hit")
 }
 
 #[test]
-fn an_alert_arrives_as_the_contract_says() {
+fn an_alert_is_mapped_as_documented() {
     assert_eq!(
         item(alert()),
         json!({
@@ -45,13 +45,13 @@ fn an_alert_arrives_as_the_contract_says() {
 }
 
 #[test]
-fn absent_values_leave_no_key_behind() {
-    let bare = ["reason", "severity", "attack_tactic", "attack_technique", "ttps"];
-    let bare = bare.iter().fold(alert(), |alert, key| without(alert, key));
+fn absent_values_have_no_key() {
+    let optional = ["reason", "severity", "attack_tactic", "attack_technique", "ttps"];
+    let minimal = optional.iter().fold(alert(), |alert, key| without(alert, key));
     assert_eq!(
-        item(bare),
+        item(minimal),
         json!({
-            "timestamp": HAPPENED,
+            "timestamp": EVENT_TIME,
             "ioc": {"type": "hash", "value": sha256(1), "source_type": "carbonblack:cloud", "field": "process_sha256"},
             "detection": {"type": "correlation", "id": "a1"},
             "incident": {"id": "a1", "type": "carbonblack-cloud-alert"},
@@ -60,68 +60,69 @@ fn absent_values_leave_no_key_behind() {
 }
 
 #[test]
-fn an_alert_is_wanted_when_it_blocked_a_file_or_hit_an_ioc() {
-    let nothing = without(alert(), "ioc_hit");
+fn an_alert_has_an_indicator_if_it_blocked_a_file_or_hit_an_ioc() {
+    let without_hit = without(alert(), "ioc_hit");
     for key in ["blocked_sha256", "blocked_md5", "ioc_hit"] {
-        let stage = Stage::carbonblack(&[with(nothing.clone(), key, json!("anything at all"))]);
-        stage.run("carbonblack").ended(0);
-        assert_eq!(stage.stored_values(), [sha256(1)], "{key}");
+        let env = TestEnv::carbonblack(&[with(without_hit.clone(), key, json!("anything at all"))]);
+        env.run("carbonblack").assert_code(0);
+        assert_eq!(env.stored_values(), [sha256(1)], "{key}");
     }
-    for absent in [Value::Null, json!(""), json!("  "), json!([]), json!({})] {
+    for empty in [Value::Null, json!(""), json!("  "), json!([]), json!({})] {
         let keys = ["blocked_sha256", "blocked_md5", "ioc_hit"];
         let alert =
-            keys.iter().fold(nothing.clone(), |alert, key| with(alert, key, absent.clone()));
-        let stage = Stage::carbonblack(&[alert]);
-        let ran = stage.run("carbonblack --json").ended(0);
-        ran.counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
+            keys.iter().fold(without_hit.clone(), |alert, key| with(alert, key, empty.clone()));
+        let env = TestEnv::carbonblack(&[alert]);
+        let output = env.run("carbonblack --json").assert_code(0);
+        output.assert_counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
     }
 }
 
 #[test]
-fn any_type_of_alert_is_read_those_yet_to_come_too() {
+fn all_alert_types_are_read_even_unknown_ones() {
     for kind in [
         "WATCHLIST",
         "CB_ANALYTICS",
         "HOST_BASED_FIREWALL",
         "INTRUSION_DETECTION_SYSTEM",
-        "OF_TOMORROW",
+        "FUTURE_TYPE",
     ] {
         assert_eq!(item(with(alert(), "type", json!(kind)))["ioc"]["value"], sha256(1), "{kind}");
     }
 }
 
 #[test]
-fn the_indicator_is_the_one_that_was_chosen() {
-    let md5_only = with(with(blocked(), "blocked_md5", json!(MD5)), "blocked_sha256", json!(""));
-    let two = with(blocked(), "blocked_md5", json!(MD5));
+fn the_indicator_option_selects_the_hash() {
+    let md5_only =
+        with(with(blocked_alert(), "blocked_md5", json!(MD5)), "blocked_sha256", json!(""));
+    let both_hashes = with(blocked_alert(), "blocked_md5", json!(MD5));
     let [process, child] = [1, 2].map(sha256);
-    for (choice, alert, wanted) in [
-        ("", blocked(), vec![process.as_str()]),
-        ("--indicator process", blocked(), vec![&process]),
-        ("--indicator blocked", blocked(), vec![&child]),
-        ("--indicator BOTH", blocked(), vec![&process, &child]),
-        ("--indicator blocked", two.clone(), vec![&child]),
+    for (choice, alert, expected) in [
+        ("", blocked_alert(), vec![process.as_str()]),
+        ("--indicator process", blocked_alert(), vec![&process]),
+        ("--indicator blocked", blocked_alert(), vec![&child]),
+        ("--indicator BOTH", blocked_alert(), vec![&process, &child]),
+        ("--indicator blocked", both_hashes.clone(), vec![&child]),
         ("--indicator blocked", md5_only.clone(), vec![MD5]),
         ("--indicator both", md5_only, vec![&process, MD5]),
-        // A watchlist's hit that blocked nothing.
+        // A watchlist hit without a blocked file.
         ("--indicator both", carbonblack("a1", &process), vec![&process]),
     ] {
-        let stage = Stage::carbonblack(&[alert]);
-        stage.run(&format!("carbonblack {choice}")).ended(0);
-        let mut wanted = wanted.clone();
-        wanted.sort_unstable();
-        assert_eq!(stage.stored_values(), wanted, "{choice}");
+        let env = TestEnv::carbonblack(&[alert]);
+        env.run(&format!("carbonblack {choice}")).assert_code(0);
+        let mut expected = expected.clone();
+        expected.sort_unstable();
+        assert_eq!(env.stored_values(), expected, "{choice}");
     }
-    let stage = Stage::carbonblack(&[carbonblack("a1", &process)]);
-    let ran = stage.run("carbonblack --indicator blocked --json").ended(0);
-    ran.counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
+    let env = TestEnv::carbonblack(&[carbonblack("a1", &process)]);
+    let output = env.run("carbonblack --indicator blocked --json").assert_code(0);
+    output.assert_counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
 }
 
 #[test]
-fn each_indicator_says_which_field_it_stood_in() {
-    let stage = Stage::carbonblack(&[blocked()]);
-    stage.run("carbonblack --indicator both").ended(0);
-    for item in stage.items() {
+fn each_item_names_the_field_of_its_indicator() {
+    let env = TestEnv::carbonblack(&[blocked_alert()]);
+    env.run("carbonblack --indicator both").assert_code(0);
+    for item in env.items() {
         let field =
             if item["ioc"]["value"] == sha256(1) { "process_sha256" } else { "blocked_sha256" };
         assert_eq!(item["ioc"]["field"], field);
@@ -129,28 +130,32 @@ fn each_indicator_says_which_field_it_stood_in() {
 }
 
 #[test]
-fn a_process_hash_is_checked_and_written_in_lower_case() {
+fn a_process_hash_is_validated_and_sent_in_lower_case() {
     let upper = format!("{:064X}", 0xabc_def);
     assert_eq!(item(carbonblack("a1", &upper))["ioc"]["value"], upper.to_lowercase());
     for malformed in ["abc", MD5, &"g".repeat(64), &"a".repeat(65)] {
-        let stage = Stage::carbonblack(&[carbonblack("a1", malformed)]);
-        let ran = stage.run("carbonblack --json").ended(0);
-        ran.counts(&[("alerts_fetched", 1), ("indicators_found", 1), ("indicators_invalid", 1)]);
+        let env = TestEnv::carbonblack(&[carbonblack("a1", malformed)]);
+        let output = env.run("carbonblack --json").assert_code(0);
+        output.assert_counts(&[
+            ("alerts_fetched", 1),
+            ("indicators_found", 1),
+            ("indicators_invalid", 1),
+        ]);
     }
     for absent in [Value::Null, json!("")] {
-        let stage = Stage::carbonblack(&[with(alert(), "process_sha256", absent)]);
-        let ran = stage.run("carbonblack --json").ended(0);
-        ran.counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
+        let env = TestEnv::carbonblack(&[with(alert(), "process_sha256", absent)]);
+        let output = env.run("carbonblack --json").assert_code(0);
+        output.assert_counts(&[("alerts_fetched", 1), ("alerts_without_indicator", 1)]);
     }
 }
 
 #[test]
-fn the_time_is_that_of_the_detection() {
-    // Days before it reached the backend: the sensor was offline.
+fn the_timestamp_is_the_detection_time() {
+    // Days before it reached the backend, because the sensor was offline.
     let late = with(alert(), "detection_timestamp", json!("2026-11-12T01:02:03.004Z"));
     assert_eq!(item(late)["timestamp"], "2026-11-12T01:02:03.004Z");
-    for nothing in [Value::Null, json!(""), json!("yesterday")] {
-        let item = item(with(alert(), "detection_timestamp", nothing));
+    for invalid in [Value::Null, json!(""), json!("yesterday")] {
+        let item = item(with(alert(), "detection_timestamp", invalid));
         assert_eq!(item["timestamp"], "2026-11-21T08:01:00.123Z");
     }
 }
@@ -172,7 +177,7 @@ fn mitre_codes_come_from_tactic_technique_and_ttps() {
 }
 
 #[test]
-fn oddities_of_other_fields_do_not_matter() {
+fn unusual_values_of_unused_fields_are_ignored() {
     let alert = with(with(alert(), "determination", Value::Null), "tags", Value::Null);
     let alert =
         with(with(alert, "process_issuer", json!(["A", "B"])), "netconn_local_port", json!(-12));
@@ -180,8 +185,8 @@ fn oddities_of_other_fields_do_not_matter() {
 }
 
 #[test]
-fn types_that_never_have_the_fields_are_not_asked_for() {
-    let stage = Stage::carbonblack(&[with(alert(), "type", json!("DEVICE_CONTROL"))]);
-    let ran = stage.run("carbonblack --json").ended(0);
-    ran.counts(&[]);
+fn types_that_never_have_the_fields_are_not_requested() {
+    let env = TestEnv::carbonblack(&[with(alert(), "type", json!("DEVICE_CONTROL"))]);
+    let output = env.run("carbonblack --json").assert_code(0);
+    output.assert_counts(&[]);
 }

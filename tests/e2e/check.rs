@@ -1,30 +1,30 @@
-//! `check`: every line of it, green and red, and that it leaves everything as it was.
+//! `check`: each check passing and failing, and that it changes nothing.
 
 use sandbox::{Fault, Service, World};
 use serde_json::Value;
 
 use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{Ran, Stage, bare_command};
+use crate::support::{RunOutput, TestEnv, bare_command};
 
-fn stage() -> Stage {
-    Stage::new(
+fn test_env() -> TestEnv {
+    TestEnv::new(
         World::default()
             .falcon_alerts(&[falcon("cid:ind:1", "sha256", &sha256(1))])
             .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
     )
 }
 
-/// A check as if it were now: the clocks of tool and sandbox are compared.
-fn check(stage: &Stage, arguments: &str, variables: &[(&str, &str)]) -> Ran {
-    let mut command = stage.command(&format!("check {arguments}"));
+/// Runs `check` at the real time, because it compares the clocks of the tool and the sandbox.
+fn check(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
+    let mut command = env.command(&format!("check {arguments}"));
     command.env_remove("COLLECTIVE_INSIGHTS_TEST_NOW").envs(variables.iter().copied());
-    Ran::of(&mut command)
+    RunOutput::capture(&mut command)
 }
 
-/// The checks that failed, with what is said of them.
-fn crosses(ran: &Ran) -> Vec<(String, String)> {
-    let document = ran.json();
+/// Returns the failed checks, each with its message and help.
+fn failed_checks(output: &RunOutput) -> Vec<(String, String)> {
+    let document = output.json();
     let text = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
     let failed = document["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false);
     failed
@@ -35,11 +35,11 @@ fn crosses(ran: &Ran) -> Vec<(String, String)> {
 }
 
 #[test]
-fn all_green_and_nothing_saved_or_left_behind() {
-    let stage = stage();
-    let ran = check(&stage, "", &[]).ended(0);
-    assert!(ran.stdout.ends_with("All checks passed.\n"), "{}", ran.stdout);
-    for told in [
+fn a_successful_check_stores_nothing_and_leaves_no_files() {
+    let env = test_env();
+    let output = check(&env, "", &[]).assert_code(0);
+    assert!(output.stdout.ends_with("All checks passed.\n"), "{}", output.stdout);
+    for text in [
         "CrowdStrike Falcon",
         "Carbon Black Cloud",
         "Recorded Future",
@@ -47,42 +47,42 @@ fn all_green_and_nothing_saved_or_left_behind() {
         "EICAR",
         "debug: true",
     ] {
-        assert!(ran.stdout.contains(told), "{told} is missing in {}", ran.stdout);
+        assert!(output.stdout.contains(text), "no {text:?} in {}", output.stdout);
     }
-    assert!(!ran.stdout.contains('✗'));
-    assert!(stage.sandbox.stored().is_empty());
-    let posts = stage.sandbox.requests_to(Service::RecordedFuture);
-    let submission = posts.iter().find(|asked| asked.method == "POST").unwrap().json().unwrap();
+    assert!(!output.stdout.contains('✗'));
+    assert!(env.sandbox.stored().is_empty());
+    let posts = env.sandbox.requests_to(Service::RecordedFuture);
+    let submission = posts.iter().find(|post| post.method == "POST").unwrap().json().unwrap();
     assert_eq!(submission["options"]["debug"], true);
     assert_eq!(submission["data"].as_array().unwrap().len(), 1);
-    assert_eq!(std::fs::read_dir(stage.folder()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(env.folder()).unwrap().count(), 0);
 }
 
 #[test]
-fn offline_asks_nobody() {
-    let stage = stage();
-    let ran = check(&stage, "--offline", &[]).ended(0);
-    assert!(ran.stdout.contains("✓ ledger") && !ran.stdout.contains("permission"));
-    assert!(stage.sandbox.requests().is_empty());
+fn offline_sends_no_requests() {
+    let env = test_env();
+    let output = check(&env, "--offline", &[]).assert_code(0);
+    assert!(output.stdout.contains("✓ ledger") && !output.stdout.contains("permission"));
+    assert!(env.sandbox.requests().is_empty());
 }
 
 #[test]
-fn one_source_is_checked_where_one_is_named_or_configured() {
-    let stage = stage();
-    let ran = check(&stage, "carbonblack", &[]).ended(0);
-    assert!(!ran.stdout.contains("CrowdStrike"));
-    let ran = check(&stage, "", &[("CB_SECRET", "")]).ended(0);
-    assert!(!ran.stdout.contains("Carbon Black"));
+fn only_the_named_or_configured_sources_are_checked() {
+    let env = test_env();
+    let output = check(&env, "carbonblack", &[]).assert_code(0);
+    assert!(!output.stdout.contains("CrowdStrike"));
+    let output = check(&env, "", &[("CB_SECRET", "")]).assert_code(0);
+    assert!(!output.stdout.contains("Carbon Black"));
     let none = [("CB_SECRET", ""), ("CS_CLIENT_ID", "")];
-    let ran = check(&stage, "", &none).ended(2);
+    let output = check(&env, "", &none).assert_code(2);
     assert!(
-        ran.stderr.contains("--client-id (CS_CLIENT_ID)")
-            && ran.stderr.contains("--secret (CB_SECRET)")
+        output.stderr.contains("--client-id (CS_CLIENT_ID)")
+            && output.stderr.contains("--secret (CB_SECRET)")
     );
 }
 
 #[test]
-fn each_permission_that_is_missing_is_named_with_its_remedy() {
+fn a_missing_permission_is_named_with_help() {
     type Case = (&'static str, fn(&mut World), &'static str);
     let cases: [Case; 3] = [
         (
@@ -101,96 +101,94 @@ fn each_permission_that_is_missing_is_named_with_its_remedy() {
             "Collective Insights permission",
         ),
     ];
-    for (arguments, change, remedy) in cases {
-        let stage = stage();
-        stage.sandbox.change(change);
-        let ran = check(&stage, arguments, &[]).ended(4);
-        let crosses = crosses(&ran);
-        assert_eq!(crosses.len(), 1, "{crosses:?}");
-        assert_eq!(crosses[0].0, "permission");
-        assert!(crosses[0].1.contains(remedy), "{crosses:?}");
+    for (arguments, change, help) in cases {
+        let env = test_env();
+        env.sandbox.change(change);
+        let output = check(&env, arguments, &[]).assert_code(4);
+        let failed = failed_checks(&output);
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert_eq!(failed[0].0, "permission");
+        assert!(failed[0].1.contains(help), "{failed:?}");
     }
 }
 
 #[test]
-fn what_is_wrong_on_this_machine_is_named() {
-    let stage = stage();
-    let list = stage.write("list", "example.com\nnonsense !\n");
-    stage.write("collective-insights.db", "");
+fn local_problems_are_reported() {
+    let env = test_env();
+    let list = env.write("list", "example.com\nnonsense !\n");
+    env.write("collective-insights.db", "");
     let arguments = format!("crowdstrike --offline --json --exclusion-file {}", list.display());
-    let ran = check(&stage, &arguments, &[]).ended(6);
-    let crosses = crosses(&ran);
+    let output = check(&env, &arguments, &[]).assert_code(6);
+    let failed = failed_checks(&output);
     assert_eq!(
-        crosses.iter().map(|cross| cross.0.as_str()).collect::<Vec<_>>(),
+        failed.iter().map(|check| check.0.as_str()).collect::<Vec<_>>(),
         ["exclusions", "ledger"]
     );
-    assert!(crosses[0].1.contains("list:2"), "{crosses:?}");
-    assert_eq!(std::fs::read(stage.path("collective-insights.db")).unwrap(), b"");
-    std::fs::remove_file(stage.path("collective-insights.db")).unwrap();
-    let ran = check(&stage, "crowdstrike --offline --json --log-file .", &[]).ended(2);
-    assert!(self::crosses(&ran).iter().any(|cross| cross.0 == "log"), "{}", ran.stdout);
+    assert!(failed[0].1.contains("list:2"), "{failed:?}");
+    assert_eq!(std::fs::read(env.path("collective-insights.db")).unwrap(), b"");
+    std::fs::remove_file(env.path("collective-insights.db")).unwrap();
+    let output = check(&env, "crowdstrike --offline --json --log-file .", &[]).assert_code(2);
+    assert!(self::failed_checks(&output).iter().any(|check| check.0 == "log"), "{}", output.stdout);
 }
 
 #[test]
-fn a_service_that_does_not_answer_is_named_at_once() {
-    let stage = stage();
-    stage.sandbox.pause_listening();
-    let ran = check(&stage, "crowdstrike --json", &[]).ended(5);
-    let crosses = crosses(&ran);
+fn an_unreachable_service_is_reported() {
+    let env = test_env();
+    env.sandbox.pause_listening();
+    let output = check(&env, "crowdstrike --json", &[]).assert_code(5);
+    let failed = failed_checks(&output);
     assert_eq!(
-        crosses.iter().map(|cross| cross.0.as_str()).collect::<Vec<_>>(),
+        failed.iter().map(|check| check.0.as_str()).collect::<Vec<_>>(),
         ["network", "network"]
     );
-    stage.sandbox.resume_listening();
-    let nowhere = [("CS_BASE_URL", "https://no-such-host.invalid")];
-    let ran = check(&stage, "crowdstrike --json", &nowhere).ended(5);
-    assert_eq!(self::crosses(&ran)[0].0, "DNS", "{}", ran.stdout);
+    env.sandbox.resume_listening();
+    let unknown_host = [("CS_BASE_URL", "https://no-such-host.invalid")];
+    let output = check(&env, "crowdstrike --json", &unknown_host).assert_code(5);
+    assert_eq!(self::failed_checks(&output)[0].0, "DNS", "{}", output.stdout);
 }
 
 #[test]
-fn a_clock_that_is_off_is_told() {
-    let stage = stage();
-    let ran = Ran::of(&mut stage.command("check carbonblack --json")).ended(2);
-    let crosses = crosses(&ran);
-    assert!(
-        crosses.iter().all(|cross| cross.0 == "clock" && cross.1.contains("NTP")),
-        "{crosses:?}"
-    );
-    assert_eq!(crosses.len(), 2);
+fn a_wrong_clock_is_reported() {
+    let env = test_env();
+    let output = RunOutput::capture(&mut env.command("check carbonblack --json")).assert_code(2);
+    let failed = failed_checks(&output);
+    assert!(failed.iter().all(|check| check.0 == "clock" && check.1.contains("NTP")), "{failed:?}");
+    assert_eq!(failed.len(), 2);
 }
 
 #[test]
-fn a_check_tries_once_and_waits_for_nobody() {
-    let stage = stage();
-    stage.sandbox.always(Service::FalconAlerts, Some(Fault::retry_after(429, "3600")));
-    check(&stage, "crowdstrike", &[]).ended(5);
-    stage.sandbox.always(Service::FalconAlerts, Some(Fault::status(503, "")));
-    check(&stage, "crowdstrike", &[]).ended(5);
-    assert_eq!(stage.sandbox.requests_to(Service::FalconAlerts).len(), 2);
+fn check_does_not_retry_or_wait() {
+    let env = test_env();
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::retry_after(429, "3600")));
+    check(&env, "crowdstrike", &[]).assert_code(5);
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::status(503, "")));
+    check(&env, "crowdstrike", &[]).assert_code(5);
+    assert_eq!(env.sandbox.requests_to(Service::FalconAlerts).len(), 2);
 }
 
 #[test]
-fn settings_from_the_command_line_are_checked_too() {
-    let stage = stage();
-    let ran = check(&stage, "crowdstrike --min-severity 101", &[]).ended(2);
-    assert!(ran.stderr.contains("0 to 100"), "{}", ran.stderr);
-    let ran =
-        check(&stage, "crowdstrike --json", &[("CS_BASE_URL", "http://example.com")]).ended(2);
-    assert_eq!(crosses(&ran)[0].0, "settings");
-    assert!(stage.sandbox.requests().is_empty());
+fn command_line_settings_are_checked_too() {
+    let env = test_env();
+    let output = check(&env, "crowdstrike --min-severity 101", &[]).assert_code(2);
+    assert!(output.stderr.contains("0 to 100"), "{}", output.stderr);
+    let output =
+        check(&env, "crowdstrike --json", &[("CS_BASE_URL", "http://example.com")]).assert_code(2);
+    assert_eq!(failed_checks(&output)[0].0, "settings");
+    assert!(env.sandbox.requests().is_empty());
 }
 
 #[test]
-fn without_any_source_both_are_told_what_is_missing() {
+fn without_a_configured_source_the_missing_settings_of_all_are_reported() {
     let bare = |arguments: &str| {
         let folder = tempfile::TempDir::new().unwrap();
         let mut command = bare_command(folder.path());
-        Ran::of(command.args(arguments.split_whitespace())).ended(2)
+        RunOutput::capture(command.args(arguments.split_whitespace())).assert_code(2)
     };
-    bare("check").says(&["no source is configured", "CS_CLIENT_ID", "CB_ORG_ID"]);
-    let ran = bare("check --json --offline");
-    let said: Vec<String> = crosses(&ran).into_iter().map(|(_, words)| words).collect();
-    assert_eq!(said.len(), sources().len(), "{said:?}");
-    assert!(said[0].contains("CS_CLIENT_ID"), "{said:?}");
-    assert!(said[1].contains("CB_ORG_ID"), "{said:?}");
+    bare("check").assert_stderr(&["no source is configured", "CS_CLIENT_ID", "CB_ORG_ID"]);
+    let output = bare("check --json --offline");
+    let messages: Vec<String> =
+        failed_checks(&output).into_iter().map(|(_, message)| message).collect();
+    assert_eq!(messages.len(), sources().len(), "{messages:?}");
+    assert!(messages[0].contains("CS_CLIENT_ID"), "{messages:?}");
+    assert!(messages[1].contains("CB_ORG_ID"), "{messages:?}");
 }

@@ -1,5 +1,5 @@
-//! Pages asked for side by side: they really are, one 429 slows all of them, and what comes of it is
-//! what one page after the other gives.
+//! Concurrent requests for pages: there are as many as configured, one 429 slows all of them down,
+//! and the result is the same as with one request at a time.
 
 use std::time::{Duration, Instant};
 
@@ -10,44 +10,49 @@ use sandbox::{Fault, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{sha256, with};
-use crate::support::vendor::{EXACTLY, Vendor, at};
-use crate::support::{Ran, Stage};
+use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::{RunOutput, TestEnv};
 
-/// Long beside what a loaded machine needs to send eight requests.
+/// Much longer than a loaded machine needs to send eight requests.
 const LATENCY: Duration = Duration::from_millis(200);
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
-/// Nine pages of alerts, evenly over the day.
+/// Returns nine pages of alerts, spread evenly over the day.
 fn nine_pages(vendor: Vendor) -> World {
-    let alerts: Vec<Value> =
-        (0..9000).map(|number| vendor.plain_alert(number, at(number * DAY / 9000))).collect();
+    let alerts: Vec<Value> = (0..9000)
+        .map(|number| vendor.plain_alert(number, at_millis(number * DAY / 9000)))
+        .collect();
     vendor.world(&alerts).latency(LATENCY)
 }
 
-fn read_nine_pages(vendor: Vendor, stage: &Stage, flags: &str) {
-    let ran = stage.run(&format!("{} --json {EXACTLY} {flags}", vendor.command()));
-    assert_eq!(ran.ended(0).count("alerts_fetched"), 9000);
+fn assert_reads_nine_pages(vendor: Vendor, env: &TestEnv, flags: &str) {
+    let output = env.run(&format!("{} --json {DAY_WINDOW} {flags}", vendor.command()));
+    assert_eq!(output.assert_code(0).count("alerts_fetched"), 9000);
 }
 
-/// When the requests for alerts were under way, and how they ended.
-fn flights(vendor: Vendor, stage: &Stage) -> Vec<(Instant, Instant, u16)> {
-    let asked = stage.sandbox.requests_to(vendor.service());
-    let flights =
-        asked.iter().map(|asked| (asked.started, asked.ended.unwrap(), asked.status.unwrap()));
-    flights.collect()
+/// The start, the end and the status of a request.
+type Timing = (Instant, Instant, u16);
+
+/// Returns the timings of the requests for alerts.
+fn timings(vendor: Vendor, env: &TestEnv) -> Vec<Timing> {
+    let requests = env.sandbox.requests_to(vendor.service());
+    let timings = requests
+        .iter()
+        .map(|request| (request.started, request.ended.unwrap(), request.status.unwrap()));
+    timings.collect()
 }
 
-/// How many of them were under way when each began, that one included.
-fn at_once(flights: &[(Instant, Instant, u16)]) -> Vec<usize> {
-    let under_way = |now| {
-        let flights = flights.iter();
-        flights.filter(|(started, ended, _)| *started <= now && now < *ended).count()
+/// Returns for each request how many were in flight when it started, including itself.
+fn in_flight(timings: &[Timing]) -> Vec<usize> {
+    let count_at = |now| {
+        let timings = timings.iter();
+        timings.filter(|(started, ended, _)| *started <= now && now < *ended).count()
     };
-    flights.iter().map(|(started, ..)| under_way(*started)).collect()
+    timings.iter().map(|(started, ..)| count_at(*started)).collect()
 }
 
 #[test]
-fn as_many_pages_as_allowed_are_under_way_and_no_more() {
+fn the_number_of_requests_in_flight_reaches_but_does_not_exceed_the_limit() {
     let cases = [
         (Vendor::CrowdStrike, "", 8),
         (Vendor::CarbonBlack, "", 4),
@@ -56,211 +61,212 @@ fn as_many_pages_as_allowed_are_under_way_and_no_more() {
         (Vendor::CrowdStrike, "--concurrency 1", 1),
         (Vendor::CarbonBlack, "--concurrency 1", 1),
     ];
-    for (vendor, flags, allowed) in cases {
-        let stage = Stage::new(nine_pages(vendor));
-        read_nine_pages(vendor, &stage, flags);
-        let most = at_once(&flights(vendor, &stage)).into_iter().max();
-        assert_eq!(most, Some(allowed), "{vendor:?} {flags}");
+    for (vendor, flags, limit) in cases {
+        let env = TestEnv::new(nine_pages(vendor));
+        assert_reads_nine_pages(vendor, &env, flags);
+        let max = in_flight(&timings(vendor, &env)).into_iter().max();
+        assert_eq!(max, Some(limit), "{vendor:?} {flags}");
     }
 }
 
 #[test]
-fn no_instant_falls_between_two_slices() {
+fn no_alert_is_lost_between_two_time_slices() {
     const ALERTS: i64 = 5000;
-    // Whole milliseconds, halves of them, and the finest that is told.
-    for apart in [1_000_000, 500_000, 1] {
+    // Nanoseconds between two alerts: 1 ms, half of it, and the finest resolution.
+    for spacing in [1_000_000, 500_000, 1] {
         let alerts: Vec<Value> = (0..ALERTS)
             .map(|number| {
-                let arrived = at(0) + TimeDelta::nanoseconds(number * apart);
+                let arrived = at_millis(0) + TimeDelta::nanoseconds(number * spacing);
                 let alert = Vendor::CrowdStrike.plain_alert(number.try_into().unwrap(), arrived);
                 let arrived = arrived.to_rfc3339_opts(SecondsFormat::Nanos, true);
                 with(alert, "created_timestamp", json!(arrived))
             })
             .collect();
-        // Small pages, so that what is left after the first is cut often.
+        // With small pages, time slices are split often.
         let world = Vendor::CrowdStrike.world(&alerts);
-        let stage = Stage::new(world.with(|world| world.falcon.largest_page = 200));
-        let ran = stage.run(&format!("crowdstrike --json {EXACTLY} --concurrency 32"));
+        let env = TestEnv::new(world.with(|world| world.falcon.max_page_size = 200));
+        let output = env.run(&format!("crowdstrike --json {DAY_WINDOW} --concurrency 32"));
         assert_eq!(
-            ran.ended(0).count("alerts_fetched"),
+            output.assert_code(0).count("alerts_fetched"),
             u64::try_from(ALERTS).unwrap(),
-            "{apart} ns apart"
+            "{spacing} ns apart"
         );
     }
 }
 
 #[test]
-fn one_refusal_for_haste_slows_all() {
-    // The waits of a staged run take a thousandth.
+fn after_429s_all_requests_wait_and_the_limit_grows_back_slowly() {
+    // Waits are divided by 1000.
     const WAIT: Duration = Duration::from_millis(299);
-    for (vendor, lanes) in [(Vendor::CrowdStrike, 8), (Vendor::CarbonBlack, 4)] {
-        let stage = Stage::new(nine_pages(vendor));
-        let refused = vec![Fault::retry_after(429, "299"); lanes];
-        let faults = [vec![Fault::None], refused].concat();
-        stage.sandbox.script(vendor.service(), faults);
-        read_nine_pages(vendor, &stage, "");
+    for (vendor, concurrency) in [(Vendor::CrowdStrike, 8), (Vendor::CarbonBlack, 4)] {
+        let env = TestEnv::new(nine_pages(vendor));
+        let rate_limited = vec![Fault::retry_after(429, "299"); concurrency];
+        let faults = [vec![Fault::None], rate_limited].concat();
+        env.sandbox.queue_faults(vendor.service(), faults);
+        assert_reads_nine_pages(vendor, &env, "");
 
-        let flights = flights(vendor, &stage);
-        let refused = || flights.iter().filter(|(.., status)| *status == 429);
-        let first = refused().map(|(_, ended, _)| *ended).min().unwrap();
-        let last = refused().map(|(_, ended, _)| *ended).max().unwrap();
-        let mut after = flights.clone();
+        let timings = timings(vendor, &env);
+        let rate_limited = || timings.iter().filter(|(.., status)| *status == 429);
+        let first = rate_limited().map(|(_, ended, _)| *ended).min().unwrap();
+        let last = rate_limited().map(|(_, ended, _)| *ended).max().unwrap();
+        let mut after = timings.clone();
         after.retain(|(started, ..)| *started > last);
-        assert!(after.len() >= lanes, "{vendor:?}: all were asked again");
+        assert!(after.len() >= concurrency, "{vendor:?}: all requests were retried");
 
         for (started, ..) in &after {
-            assert!(*started - first >= WAIT, "{vendor:?}: one began within the wait");
+            assert!(*started - first >= WAIT, "{vendor:?}: a request started during the wait");
         }
-        // Half as many, and one more for each full round of good answers.
-        for ((started, ..), at_once) in after.iter().zip(at_once(&after)) {
-            let mut good = after.iter().filter(|(_, ended, _)| ended <= started).count();
-            let mut limit = lanes / 2;
-            while good >= limit {
-                good -= limit;
+        // The limit is halved, and grows by one after as many successes as the limit.
+        for ((started, ..), in_flight) in after.iter().zip(in_flight(&after)) {
+            let mut successes = after.iter().filter(|(_, ended, _)| ended <= started).count();
+            let mut limit = concurrency / 2;
+            while successes >= limit {
+                successes -= limit;
                 limit += 1;
             }
-            assert!(at_once <= limit, "{vendor:?}: {at_once} at once, {limit} allowed");
+            assert!(in_flight <= limit, "{vendor:?}: {in_flight} in flight, limit {limit}");
         }
     }
 }
 
 #[test]
-fn one_refused_request_holds_all_others_back() {
+fn one_429_delays_all_other_requests() {
     const WAIT: Duration = Duration::from_millis(299);
-    // What the program does in that time does not count: it may not know of the refusal yet.
-    const NOTICING: Duration = Duration::from_millis(50);
-    for vendor in [Vendor::CrowdStrike, Vendor::CarbonBlack] {
-        let stage = Stage::new(nine_pages(vendor));
+    // Requests that start this soon are ignored: the program may not have read the response yet.
+    const READ_TIME: Duration = Duration::from_millis(50);
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(nine_pages(vendor));
         let faults = vec![Fault::None, Fault::retry_after(429, "299")];
-        stage.sandbox.script(vendor.service(), faults);
-        read_nine_pages(vendor, &stage, "--concurrency 3");
+        env.sandbox.queue_faults(vendor.service(), faults);
+        assert_reads_nine_pages(vendor, &env, "--concurrency 3");
 
-        let flights = flights(vendor, &stage);
-        let refused = flights.iter().find(|(.., status)| *status == 429).unwrap();
-        let mut after = flights.iter().map(|(started, ..)| *started);
-        let held_back = refused.1 + NOTICING..refused.1 + WAIT;
+        let timings = timings(vendor, &env);
+        let rate_limited = timings.iter().find(|(.., status)| *status == 429).unwrap();
+        let mut starts = timings.iter().map(|(started, ..)| *started);
+        let wait = rate_limited.1 + READ_TIME..rate_limited.1 + WAIT;
         assert!(
-            !after.any(|started| held_back.contains(&started)),
-            "{vendor:?}: one began within the wait"
+            !starts.any(|started| wait.contains(&started)),
+            "{vendor:?}: a request started during the wait"
         );
     }
 }
 
-/// A window, the alerts in and around it, and what the service does about being asked for them.
+/// A window, the alerts in and around it, and the behavior of the service.
 #[derive(Debug, Clone)]
-struct Scene {
+struct Scenario {
     vendor: Vendor,
-    /// Milliseconds of the day.
+    /// The start and the end in milliseconds of the day.
     window: (u64, u64),
-    /// So many alerts from this millisecond on, so many milliseconds apart: at 0, all at one instant.
-    clumps: Vec<(u64, u64, u64)>,
-    /// The most alerts that the service gives in one page.
-    page: usize,
+    /// The start, the number of alerts and the milliseconds between two of them.
+    clusters: Vec<(u64, u64, u64)>,
+    max_page_size: usize,
     concurrency: usize,
-    /// Which of the parallel run's requests for alerts are answered 429.
-    refused: Vec<usize>,
+    /// Which requests for alerts of the concurrent run get a 429.
+    rate_limited: Vec<usize>,
 }
 
-fn scene() -> impl Strategy<Value = Scene> {
+fn scenario() -> impl Strategy<Value = Scenario> {
     let window = (0..DAY - 1).prop_flat_map(|start| (Just(start), start + 1..=DAY));
-    // Close together, so that slices begin and end among them; and seldom, so that they are guessed wrong.
-    let apart = prop_oneof![Just(0_u64), 1_u64..4, 1_u64..60_000];
-    let clump = (0..DAY, 1_u64..1500, apart);
+    // Dense clusters, so that time slices begin and end within them, and sparse ones, so that the
+    // size of a slice is estimated wrongly.
+    let spacing = prop_oneof![Just(0_u64), 1_u64..4, 1_u64..60_000];
+    let cluster = (0..DAY, 1_u64..1500, spacing);
     let parts = (
         prop_oneof![Just(Vendor::CrowdStrike), Just(Vendor::CarbonBlack)],
         prop_oneof![1 => window, 2 => Just((0, DAY))],
-        prop::collection::vec(clump, 1..7),
+        prop::collection::vec(cluster, 1..7),
         prop_oneof![Just(1000_usize), 150_usize..1000],
         2_usize..=32,
-        // No request is tried more often than five times.
+        // At most four: after five failures of one request a run gives up.
         prop::collection::vec(0_usize..20, 0..5),
     );
-    parts.prop_map(|(vendor, window, clumps, page, concurrency, refused)| Scene {
-        vendor,
-        window,
-        clumps,
-        page,
-        concurrency,
-        refused,
+    parts.prop_map(|(vendor, window, clusters, max_page_size, concurrency, rate_limited)| {
+        Scenario { vendor, window, clusters, max_page_size, concurrency, rate_limited }
     })
 }
 
-impl Scene {
+impl Scenario {
+    /// Returns the milliseconds of the day at which alerts arrived.
+    fn instants(&self) -> impl Iterator<Item = u64> {
+        self.clusters.iter().flat_map(|(start, count, spacing)| {
+            (0..*count).map(move |number| start + number * spacing)
+        })
+    }
+
     fn alerts(&self) -> Vec<Value> {
-        let instants = self.clumps.iter().flat_map(|(start, count, apart)| {
-            (0..*count).map(move |number| start + number * apart)
-        });
-        // Seven alerts name the same indicator, and happened at the same time.
+        // Each indicator is mentioned by seven alerts with the same event time.
         let alert = |(number, instant)| {
-            let alert = self.vendor.alert(number, at(instant));
+            let alert = self.vendor.alert(number, at_millis(instant));
             let field = match self.vendor {
                 Vendor::CrowdStrike => "ioc_value",
                 Vendor::CarbonBlack => "process_sha256",
             };
             with(with(alert, field, json!(sha256(number / 7))), "severity", json!(number % 9))
         };
-        (0..).zip(instants).map(alert).collect()
+        (0..).zip(self.instants()).map(alert).collect()
     }
 
-    /// What a run with this concurrency reports, and what it leaves at Recorded Future.
-    fn play(&self, concurrency: usize, faults: Vec<Fault>) -> (Value, Vec<Value>) {
+    /// Runs with this concurrency. Returns the counts and the stored items.
+    fn run(&self, concurrency: usize, faults: Vec<Fault>) -> (Value, Vec<Value>) {
         let world = self.vendor.world(&self.alerts()).with(|world| {
-            world.falcon.largest_page = self.page;
-            world.carbon_black.largest_page = self.page;
+            world.falcon.max_page_size = self.max_page_size;
+            world.carbon_black.max_page_size = self.max_page_size;
         });
-        let stage = Stage::new(world);
-        stage.sandbox.script(self.vendor.service(), faults);
-        let ran: Ran = stage.run(&format!(
+        let env = TestEnv::new(world);
+        env.sandbox.queue_faults(self.vendor.service(), faults);
+        let output: RunOutput = env.run(&format!(
             "{} --json --no-ledger --since {} --until {} --concurrency {concurrency}",
             self.vendor.command(),
-            sandbox::time::millis(at(self.window.0)),
-            sandbox::time::millis(at(self.window.1)),
+            sandbox::time::millis(at_millis(self.window.0)),
+            sandbox::time::millis(at_millis(self.window.1)),
         ));
-        let ran = ran.ended(0);
-        ran.adds_up();
-        (ran.json()["counts"].clone(), stage.items())
+        let output = output.assert_code(0);
+        output.assert_sums();
+        (output.json()["counts"].clone(), env.items())
     }
 
-    fn in_window(&self) -> u64 {
-        let (from, until) = self.window;
-        let instants = self.clumps.iter().flat_map(|(start, count, apart)| {
-            (0..*count).map(move |number| start + number * apart)
-        });
-        let within = instants.filter(|instant| (from..until).contains(instant));
-        within.count().try_into().unwrap()
+    /// Returns the number of alerts in the window.
+    fn expected_count(&self) -> u64 {
+        let (start, end) = self.window;
+        let in_window = self.instants().filter(|instant| (start..end).contains(instant));
+        in_window.count().try_into().unwrap()
     }
 
-    fn judge(&self) {
+    /// Asserts that a concurrent run with 429s has the same result as a sequential run.
+    fn check(&self) {
         let faults = (0..20).map(|request| {
-            if self.refused.contains(&request) { Fault::retry_after(429, "3") } else { Fault::None }
+            if self.rate_limited.contains(&request) {
+                Fault::retry_after(429, "3")
+            } else {
+                Fault::None
+            }
         });
-        let (counts, items) = self.play(1, Vec::new());
-        assert_eq!(counts["alerts_fetched"], self.in_window(), "{self:?}");
-        let (counts_side_by_side, items_side_by_side) =
-            self.play(self.concurrency, faults.collect());
-        assert_eq!(counts_side_by_side, counts, "{self:?}");
-        // Of the same severity, those stored first come first, which depends on the order of the pages.
+        let (counts, items) = self.run(1, Vec::new());
+        assert_eq!(counts["alerts_fetched"], self.expected_count(), "{self:?}");
+        let (concurrent_counts, concurrent_items) = self.run(self.concurrency, faults.collect());
+        assert_eq!(concurrent_counts, counts, "{self:?}");
+        // Among equal severities the order depends on which page was stored first.
         let sorted = |mut items: Vec<Value>| {
             items.sort_by_key(ToString::to_string);
             items
         };
-        assert_eq!(sorted(items_side_by_side), sorted(items), "{self:?}");
+        assert_eq!(sorted(concurrent_items), sorted(items), "{self:?}");
     }
 }
 
-/// More of them with `PROPTEST_CASES=500`.
+/// For more cases set `PROPTEST_CASES=500`.
 #[test]
-fn side_by_side_gives_what_one_after_the_other_gives() {
-    let asked = std::env::var("PROPTEST_CASES").ok();
-    let cases = asked.and_then(|text| text.parse().ok()).unwrap_or(8);
+fn a_concurrent_run_has_the_same_result_as_a_sequential_one() {
+    let requested = std::env::var("PROPTEST_CASES").ok();
+    let cases = requested.and_then(|text| text.parse().ok()).unwrap_or(8);
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
         max_shrink_iters: 20,
         ..Config::default()
     });
-    let outcome = runner.run(&scene(), |scene| {
-        scene.judge();
+    let outcome = runner.run(&scenario(), |scenario| {
+        scenario.check();
         Ok(())
     });
     if let Err(error) = outcome {

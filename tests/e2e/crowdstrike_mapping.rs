@@ -1,16 +1,16 @@
-//! From a Falcon alert to the item that Recorded Future gets, field by field.
+//! The mapping from a Falcon alert to a Collective Insights item, field by field.
 
 use serde_json::{Value, json};
 
-use crate::support::Stage;
-use crate::support::alerts::{HAPPENED, falcon, sha256, with, without};
+use crate::support::TestEnv;
+use crate::support::alerts::{EVENT_TIME, falcon, sha256, with, without};
 
-/// The one item that comes of an alert.
+/// Returns the only item that an alert results in.
 #[track_caller]
 fn item(alert: Value) -> Value {
-    let stage = Stage::falcon(&[alert]);
-    stage.run("crowdstrike").ended(0);
-    stage.only_item()
+    let env = TestEnv::falcon(&[alert]);
+    env.run("crowdstrike").assert_code(0);
+    env.only_item()
 }
 
 fn alert() -> Value {
@@ -18,7 +18,7 @@ fn alert() -> Value {
 }
 
 #[test]
-fn an_alert_arrives_as_the_contract_says() {
+fn an_alert_is_mapped_as_documented() {
     assert_eq!(
         item(alert()),
         json!({
@@ -37,8 +37,8 @@ fn an_alert_arrives_as_the_contract_says() {
 }
 
 #[test]
-fn absent_values_leave_no_key_behind() {
-    let bare = [
+fn absent_values_have_no_key() {
+    let optional = [
         "description",
         "display_name",
         "severity",
@@ -47,11 +47,11 @@ fn absent_values_leave_no_key_behind() {
         "tactic_id",
         "technique_id",
     ];
-    let bare = bare.iter().fold(alert(), |alert, key| without(alert, key));
+    let minimal = optional.iter().fold(alert(), |alert, key| without(alert, key));
     assert_eq!(
-        item(bare),
+        item(minimal),
         json!({
-            "timestamp": HAPPENED,
+            "timestamp": EVENT_TIME,
             "ioc": {"type": "hash", "value": sha256(1), "source_type": "crowdstrike:falcon", "field": "ioc_value"},
             "detection": {"type": "correlation", "id": "cid:ind:1"},
             "incident": {"id": "cid:ind:1", "type": "crowdstrike-falcon-alert"},
@@ -60,7 +60,7 @@ fn absent_values_leave_no_key_behind() {
 }
 
 #[test]
-fn the_identity_is_opaque() {
+fn ids_are_sent_unchanged() {
     for id in ["a:b|c:d", "with blanks and ümlauts", "\"quoted\" \\ 'also'", "17"] {
         let item = item(with(alert(), "composite_id", json!(id)));
         assert_eq!(item["detection"]["id"], id);
@@ -69,7 +69,7 @@ fn the_identity_is_opaque() {
 }
 
 #[test]
-fn the_name_falls_back_from_description_over_title_to_name() {
+fn the_name_falls_back_from_description_to_display_name_to_name() {
     let named = with(alert(), "name", json!("WrittenByRule"));
     let no_text = without(named.clone(), "description");
     let no_title = without(no_text.clone(), "display_name");
@@ -88,36 +88,36 @@ fn the_name_falls_back_from_description_over_title_to_name() {
 }
 
 #[test]
-fn the_time_is_when_it_happened_in_milliseconds() {
-    for (written, sent) in [
+fn the_timestamp_is_the_event_time_in_milliseconds() {
+    for (received, sent) in [
         ("2026-11-21T08:00:00Z", "2026-11-21T08:00:00.000Z"),
         ("2026-11-21T08:00:00.1Z", "2026-11-21T08:00:00.100Z"),
         ("2026-11-21T08:00:00.123456789Z", "2026-11-21T08:00:00.123Z"),
         ("2026-11-21T08:00:00.999999999Z", "2026-11-21T08:00:00.999Z"),
         ("2026-11-21T10:00:00.5+02:00", "2026-11-21T08:00:00.500Z"),
-        // Long before it was uploaded: the window is on when it was created.
+        // Long before the alert was created, which is what windows filter by.
         ("2026-10-01T08:00:00Z", "2026-10-01T08:00:00.000Z"),
     ] {
         assert_eq!(
-            item(with(alert(), "timestamp", json!(written)))["timestamp"],
+            item(with(alert(), "timestamp", json!(received)))["timestamp"],
             sent,
-            "{written}"
+            "{received}"
         );
     }
-    for nothing in [
+    for invalid in [
         Value::Null,
         json!(""),
         json!("yesterday"),
         json!("2026-11-21 08:00"),
         json!(1_795_248_000),
     ] {
-        let item = item(with(alert(), "timestamp", nothing.clone()));
-        assert_eq!(item["timestamp"], "2026-11-21T08:01:00.123Z", "{nothing}");
+        let item = item(with(alert(), "timestamp", invalid.clone()));
+        assert_eq!(item["timestamp"], "2026-11-21T08:01:00.123Z", "{invalid}");
     }
 }
 
 #[test]
-fn only_mitres_own_codes_are_sent_without_repeats() {
+fn only_mitre_codes_are_sent_without_duplicates() {
     let listed = json!([
         {"tactic_id": "TA0005", "technique_id": "T1059.001"},
         {"tactic_id": "CSTA0004", "technique_id": "CST0007"},
@@ -130,13 +130,13 @@ fn only_mitres_own_codes_are_sent_without_repeats() {
 }
 
 #[test]
-fn the_hashes_of_the_triggering_process_are_no_indicators() {
+fn the_hashes_of_the_triggering_process_are_not_indicators() {
     let alert = with(with(alert(), "sha256", json!(sha256(8))), "md5", json!("0".repeat(32)));
     assert_eq!(item(alert)["ioc"]["value"], sha256(1));
 }
 
 #[test]
-fn indicators_of_the_context_are_sent_too() {
+fn indicators_in_ioc_context_are_sent_too() {
     let context = json!([
         {"ioc_type": "hash_sha256", "ioc_value": sha256(2), "sha256": sha256(8), "md5": null},
         {"ioc_type": "domain", "ioc_value": "context.example.com"},
@@ -145,32 +145,32 @@ fn indicators_of_the_context_are_sent_too() {
         "no object", null, 3,
     ]);
     let both = with(alert(), "ioc_context", context);
-    let alone = without(without(both.clone(), "ioc_type"), "ioc_value");
-    for (alert, mut wanted) in [(both, vec![format!("hash {}", sha256(1))]), (alone, vec![])] {
-        let stage = Stage::falcon(&[alert]);
-        stage.run("crowdstrike").ended(0);
-        wanted.extend(["domain context.example.com".to_owned(), format!("hash {}", sha256(2))]);
-        wanted.sort();
-        assert_eq!(stage.stored_indicators(), wanted);
-        let from_context = stage
-            .items()
-            .into_iter()
-            .filter(|item| item["ioc"]["field"] == "ioc_context.ioc_value");
+    let context_only = without(without(both.clone(), "ioc_type"), "ioc_value");
+    for (alert, mut expected) in
+        [(both, vec![format!("hash {}", sha256(1))]), (context_only, vec![])]
+    {
+        let env = TestEnv::falcon(&[alert]);
+        env.run("crowdstrike").assert_code(0);
+        expected.extend(["domain context.example.com".to_owned(), format!("hash {}", sha256(2))]);
+        expected.sort();
+        assert_eq!(env.stored_indicators(), expected);
+        let from_context =
+            env.items().into_iter().filter(|item| item["ioc"]["field"] == "ioc_context.ioc_value");
         assert_eq!(from_context.count(), 2);
     }
 }
 
 #[test]
-fn an_alert_without_an_indicator_is_the_normal_case() {
-    let bare = without(without(alert(), "ioc_type"), "ioc_value");
-    let stage = Stage::falcon(&[
-        bare.clone(),
-        with(with(bare.clone(), "composite_id", json!("2")), "ioc_type", json!("domain")),
-        with(with(bare, "composite_id", json!("3")), "ioc_value", json!(" , ,")),
+fn alerts_without_an_indicator_are_counted() {
+    let without_ioc = without(without(alert(), "ioc_type"), "ioc_value");
+    let env = TestEnv::falcon(&[
+        without_ioc.clone(),
+        with(with(without_ioc.clone(), "composite_id", json!("2")), "ioc_type", json!("domain")),
+        with(with(without_ioc, "composite_id", json!("3")), "ioc_value", json!(" , ,")),
     ]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    // A value without a type is an indicator of no known kind.
-    ran.counts(&[
+    let output = env.run("crowdstrike --json").assert_code(0);
+    // A value without a type is an unsupported indicator.
+    output.assert_counts(&[
         ("alerts_fetched", 3),
         ("alerts_without_indicator", 2),
         ("indicators_found", 1),
@@ -179,11 +179,11 @@ fn an_alert_without_an_indicator_is_the_normal_case() {
 }
 
 #[test]
-fn only_product_epp_is_asked_for() {
-    let stage = Stage::falcon(&[
+fn only_the_product_epp_is_requested() {
+    let env = TestEnv::falcon(&[
         with(alert(), "product", json!("xdr")),
         with(falcon("2", "domain", "a.example.com"), "product", json!("epp")),
     ]);
-    stage.run("crowdstrike").ended(0);
-    assert_eq!(stage.stored_indicators(), ["domain a.example.com"]);
+    env.run("crowdstrike").assert_code(0);
+    assert_eq!(env.stored_indicators(), ["domain a.example.com"]);
 }

@@ -1,5 +1,5 @@
-//! What is made from the command line's definition, tried with the tools it is made for. A tool that is not
-//! installed is named and skipped.
+//! The generated files, tested with the tools that use them. A test whose tool is not installed
+//! prints so and is skipped.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -11,20 +11,20 @@ use tempfile::TempDir;
 
 use crate::help::every_command;
 use crate::support::alerts::{carbonblack, sha256};
-use crate::support::{Ran, Stage, bare_command};
+use crate::support::{RunOutput, TestEnv, bare_command};
 
-/// Runs `generate` in an empty folder and an empty environment: it needs nothing else.
-pub fn generate(arguments: &str) -> Ran {
+/// Runs `generate` in an empty folder and an empty environment.
+pub fn generate(arguments: &str) -> RunOutput {
     generate_in(TempDir::new().unwrap().path(), arguments)
 }
 
-pub fn generate_in(folder: &Path, arguments: &str) -> Ran {
+pub fn generate_in(folder: &Path, arguments: &str) -> RunOutput {
     let mut command = bare_command(folder);
     command.arg("generate").args(arguments.split_whitespace());
-    Ran::of(&mut command)
+    RunOutput::capture(&mut command)
 }
 
-/// A tool, if it is installed.
+/// Returns a command for a tool, if it is installed.
 pub fn tool(name: &str) -> Option<Command> {
     let found = Command::new("sh")
         .args(["-c", &format!("command -v {name}")])
@@ -35,27 +35,27 @@ pub fn tool(name: &str) -> Option<Command> {
     }
     found.then(|| {
         let mut command = Command::new(name);
-        // A shell that cannot ask for its size draws as for this.
+        // `man` uses this width if there is no terminal.
         command.stdin(Stdio::null()).env("MANWIDTH", "80");
         command
     })
 }
 
-/// Runs a tool to its end, which must be a good one, with nothing on stderr.
+/// Runs a tool, which must succeed and write nothing to stderr. Returns its stdout.
 #[track_caller]
-pub fn runs_clean(command: &mut Command) -> String {
-    let ran = Ran::of(command).ended(0);
-    assert_eq!(ran.stderr, "", "{command:?}");
-    ran.stdout
+pub fn run_tool(command: &mut Command) -> String {
+    let output = RunOutput::capture(command).assert_code(0);
+    assert_eq!(output.stderr, "", "{command:?}");
+    output.stdout
 }
 
 #[test]
-fn bash_completes() {
+fn the_bash_completions_work() {
     let Some(mut bash) = tool("bash") else { return };
     let folder = TempDir::new().unwrap();
     let script = folder.path().join("completions");
-    std::fs::write(&script, generate("completions bash").ended(0).stdout).unwrap();
-    runs_clean(tool("bash").unwrap().arg("-n").arg(&script));
+    std::fs::write(&script, generate("completions bash").assert_code(0).stdout).unwrap();
+    run_tool(tool("bash").unwrap().arg("-n").arg(&script));
     bash.args(["--norc", "-c"])
         .arg(
             r#"source "$1" || exit 9
@@ -69,70 +69,70 @@ fn bash_completes() {
         )
         .arg("bash")
         .arg(&script);
-    assert_eq!(runs_clean(&mut bash), "carbonblack\n--min-severity\nfish\n");
+    assert_eq!(run_tool(&mut bash), "carbonblack\n--min-severity\nfish\n");
 }
 
 #[test]
-fn zsh_completes() {
+fn the_zsh_completions_work() {
     let Some(mut zsh) = tool("zsh") else { return };
     let folder = TempDir::new().unwrap();
     let script = folder.path().join("_collective-insights");
-    std::fs::write(&script, generate("completions zsh").ended(0).stdout).unwrap();
-    runs_clean(zsh.args(["-f", "-n"]).arg(&script));
-    // Found by its first line, loaded, and asked in a shell of its own as a person would; it is waited for only so
-    // long.
-    let mut asked = Command::new("timeout");
-    asked
+    std::fs::write(&script, generate("completions zsh").assert_code(0).stdout).unwrap();
+    run_tool(zsh.args(["-f", "-n"]).arg(&script));
+    // zsh finds the file by its first line and loads it. Completions are tested in an interactive
+    // shell, with a timeout.
+    let mut interactive = Command::new("timeout");
+    interactive
         .args(["60", "zsh", "-f", "-c"])
         .arg(
             r#"zmodload zsh/zpty
             zpty shell "TERM=dumb zsh -f -i"
-            zpty -w shell "fpath=($1 \$fpath); autoload -U compinit; compinit -D -u; bindkey '^I' complete-word; PS1='at your'' service '"
-            zpty -r shell said '*at your service *'
+            zpty -w shell "fpath=($1 \$fpath); autoload -U compinit; compinit -D -u; bindkey '^I' complete-word; PS1='prompt'' ready '"
+            zpty -r shell shown '*prompt ready *'
             zpty -w -n shell $'collective-insights car\t'
-            zpty -r shell said '*carbonblack*'
-            print -r -- "$said"
+            zpty -r shell shown '*carbonblack*'
+            print -r -- "$shown"
             zpty -w -n shell $'\x15collective-insights crowdstrike --min-s\t'
-            zpty -r shell said '*--min-severity*'
-            print -r -- "$said""#,
+            zpty -r shell shown '*--min-severity*'
+            print -r -- "$shown""#,
         )
         .arg("zsh")
         .arg(folder.path());
-    let said = Ran::of(&mut asked).ended(0).stdout;
-    assert!(said.contains("collective-insights carbonblack"), "{said:?}");
-    assert!(said.contains("--min-severity"), "{said:?}");
+    let shown = RunOutput::capture(&mut interactive).assert_code(0).stdout;
+    assert!(shown.contains("collective-insights carbonblack"), "{shown:?}");
+    assert!(shown.contains("--min-severity"), "{shown:?}");
 }
 
 #[test]
-fn fish_completes() {
+fn the_fish_completions_work() {
     let Some(mut fish) = tool("fish") else { return };
     let folder = TempDir::new().unwrap();
     let script = folder.path().join("completions.fish");
-    std::fs::write(&script, generate("completions fish").ended(0).stdout).unwrap();
+    std::fs::write(&script, generate("completions fish").assert_code(0).stdout).unwrap();
     fish.env("HOME", folder.path())
         .args(["--no-config", "-c"])
         .arg("source $argv[1]; complete -C 'collective-insights car'; complete -C 'collective-insights crowdstrike --min-s'")
         .arg(&script);
-    let said = runs_clean(&mut fish);
-    assert!(said.contains("carbonblack\t"), "{said}");
-    assert!(said.contains("--min-severity\t"), "{said}");
+    let shown = run_tool(&mut fish);
+    assert!(shown.contains("carbonblack\t"), "{shown}");
+    assert!(shown.contains("--min-severity\t"), "{shown}");
 }
 
 #[test]
-fn other_shells_are_served_and_unknown_ones_named() {
+fn other_shells_are_supported_and_unknown_ones_rejected() {
     for shell in ["elvish", "powershell", "ZSH"] {
-        let script = generate(&format!("completions {shell}")).ended(0).stdout;
+        let script = generate(&format!("completions {shell}")).assert_code(0).stdout;
         assert!(script.contains("collective-insights"), "{shell}");
     }
-    let refused = generate("completions tcsh").ended(2);
-    assert!(refused.stderr.contains("tcsh"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("fish"), "{}", refused.stderr);
+    let output = generate("completions tcsh").assert_code(2);
+    assert!(output.stderr.contains("tcsh"), "{}", output.stderr);
+    assert!(output.stderr.contains("fish"), "{}", output.stderr);
 }
 
 #[test]
 fn there_is_a_man_page_for_each_command_and_topic() {
     let folder = TempDir::new().unwrap();
-    let said = generate_in(folder.path(), "man --dir deep/man").ended(0);
+    let said = generate_in(folder.path(), "man --dir deep/man").assert_code(0);
     let names = man_pages(&folder.path().join("deep/man"));
     let commands = every_command().into_iter().map(|words| {
         let words = format!("collective-insights {words}");
@@ -145,11 +145,11 @@ fn there_is_a_man_page_for_each_command_and_topic() {
     assert_eq!(said.stdout.lines().count(), names.len());
     let main_page = folder.path().join("deep/man/man1/collective-insights.1");
     let main = std::fs::read_to_string(&main_page).unwrap();
-    assert_eq!(generate("man").ended(0).stdout, main);
+    assert_eq!(generate("man").assert_code(0).stdout, main);
     for name in &names {
         std::fs::write(folder.path().join("deep/man").join(name), "an older one").unwrap();
     }
-    generate_in(folder.path(), "man --dir deep/man").ended(0);
+    generate_in(folder.path(), "man --dir deep/man").assert_code(0);
     assert_eq!(std::fs::read_to_string(&main_page).unwrap(), main);
 }
 
@@ -173,68 +173,68 @@ fn man_pages(folder: &Path) -> Vec<String> {
 #[test]
 fn man_pages_render_without_warnings() {
     let folder = TempDir::new().unwrap();
-    generate_in(folder.path(), "man --dir .").ended(0);
+    generate_in(folder.path(), "man --dir .").assert_code(0);
     for name in man_pages(folder.path()) {
         let page = folder.path().join(&name);
         if let Some(mut man) = tool("man") {
-            let text = runs_clean(man.args(["--warnings=all", "-l"]).arg(&page));
+            let text = run_tool(man.args(["--warnings=all", "-l"]).arg(&page));
             assert!(text.contains("EXIT CODES") || name.starts_with("man7"), "{text}");
             let title = page.file_stem().unwrap().to_str().unwrap();
             let words: Vec<&str> = text.split_whitespace().collect();
             assert!(words.windows(2).any(|two| two == [title, "-"]), "{text}");
         }
         if let Some(mut mandoc) = tool("mandoc") {
-            runs_clean(mandoc.args(["-T", "lint", "-W", "error"]).arg(&page));
+            run_tool(mandoc.args(["-T", "lint", "-W", "error"]).arg(&page));
         }
     }
 }
 
 #[test]
-fn units_changed_by_hand_are_not_replaced() {
+fn edited_units_are_not_overwritten() {
     let folder = TempDir::new().unwrap();
     let unit = folder.path().join("collective-insights-carbonblack.timer");
     std::fs::write(&unit, "mine").unwrap();
-    let refused = generate_in(folder.path(), "systemd --dir .").ended(2);
-    assert!(refused.stderr.contains("collective-insights-carbonblack.timer"), "{}", refused.stderr);
+    let output = generate_in(folder.path(), "systemd --dir .").assert_code(2);
+    assert!(output.stderr.contains("collective-insights-carbonblack.timer"), "{}", output.stderr);
     assert_eq!(std::fs::read(&unit).unwrap(), b"mine");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     std::fs::remove_file(&unit).unwrap();
-    generate_in(folder.path(), "systemd --dir .").ended(0);
-    generate_in(folder.path(), "systemd --dir .").ended(0);
+    generate_in(folder.path(), "systemd --dir .").assert_code(0);
+    generate_in(folder.path(), "systemd --dir .").assert_code(0);
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_a_clear_error() {
+fn a_folder_that_cannot_be_written_is_an_error() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
     for what in ["man", "systemd"] {
-        let refused = generate_in(folder.path(), &format!("{what} --dir file/below")).ended(2);
+        let output = generate_in(folder.path(), &format!("{what} --dir file/below")).assert_code(2);
         assert!(
-            refused.stderr.starts_with("error: file/below cannot be written"),
+            output.stderr.starts_with("error: file/below cannot be written"),
             "{}",
-            refused.stderr
+            output.stderr
         );
     }
 }
 
 #[test]
-fn the_exclusion_file_is_one_that_a_run_reads() {
-    let stage = Stage::new(World::default().carbon_black_alerts(&[carbonblack("a1", &sha256(1))]));
-    let mut file = std::fs::File::create(stage.path("known-good.txt")).unwrap();
-    let text = generate("exclusions").ended(0).stdout;
+fn a_run_accepts_the_generated_exclusion_file() {
+    let env = TestEnv::new(World::default().carbon_black_alerts(&[carbonblack("a1", &sha256(1))]));
+    let mut file = std::fs::File::create(env.path("known-good.txt")).unwrap();
+    let text = generate("exclusions").assert_code(0).stdout;
     assert!(text.starts_with('#'));
     write!(file, "{text}\n{}\n", sha256(1)).unwrap();
-    let ran = stage.run("carbonblack --dry-run --json --exclusion-file known-good.txt");
-    let ran = ran.ended(0);
-    assert_eq!(ran.adds_up().count("indicators_excluded"), 1);
+    let output = env.run("carbonblack --dry-run --json --exclusion-file known-good.txt");
+    let output = output.assert_code(0);
+    assert_eq!(output.assert_sums().count("indicators_excluded"), 1);
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn no_files_are_left_behind() {
     let folder = TempDir::new().unwrap();
     for what in ["completions bash", "man", "cron", "systemd", "exclusions"] {
-        let ran = generate_in(folder.path(), what).ended(0);
-        assert!(!ran.stdout.is_empty() && ran.stderr.is_empty(), "{what}");
+        let output = generate_in(folder.path(), what).assert_code(0);
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{what}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -1,19 +1,20 @@
-//! The help: short on one screen, long with examples that are understood.
+//! The help: short help fits on one screen; the examples of long help are valid.
 
 use clap::Command as Definition;
 use tempfile::TempDir;
 
-use crate::support::{Ran, bare_command};
+use crate::support::{RunOutput, bare_command};
 
-/// Each command with the words that lead to it.
-fn commands(definition: &Definition, before: &str, all: &mut Vec<String>) {
+/// Collects the subcommands of a command, each with its parents, for example `outbox list`.
+fn commands(definition: &Definition, parents: &str, all: &mut Vec<String>) {
     for command in definition.get_subcommands() {
-        let words = format!("{before} {}", command.get_name());
-        all.push(words.trim().to_owned());
-        commands(command, &words, all);
+        let path = format!("{parents} {}", command.get_name());
+        all.push(path.trim().to_owned());
+        commands(command, &path, all);
     }
 }
 
+/// Returns every command, for example `outbox list`; the program itself is the empty string.
 pub fn every_command() -> Vec<String> {
     let mut all = vec![String::new()];
     commands(&collective_insights::cli::definition(), "", &mut all);
@@ -30,27 +31,27 @@ pub fn sources() -> Vec<String> {
     definition.get_subcommands().filter(runs).map(|command| command.get_name().to_owned()).collect()
 }
 
-fn help(words: &str, flag: &str) -> String {
+fn help(subcommand: &str, flag: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut command = bare_command(folder.path());
-    command.args(words.split_whitespace()).arg(flag).env("COLUMNS", "80");
-    Ran::of(&mut command).ended(0).stdout
+    command.args(subcommand.split_whitespace()).arg(flag).env("COLUMNS", "80");
+    RunOutput::capture(&mut command).assert_code(0).stdout
 }
 
 #[test]
-fn short_help_is_one_screen() {
-    for words in every_command() {
-        let help = help(&words, "-h");
+fn short_help_fits_on_one_screen() {
+    for subcommand in every_command() {
+        let help = help(&subcommand, "-h");
         let lines = help.lines().count();
-        assert!(lines <= 50, "{words}: {lines} lines\n{help}");
+        assert!(lines <= 50, "{subcommand}: {lines} lines\n{help}");
         for line in help.lines() {
-            assert!(line.chars().count() <= 80, "{words}: {line}");
+            assert!(line.chars().count() <= 80, "{subcommand}: {line}");
         }
     }
 }
 
 #[test]
-fn the_sources_have_their_options_under_headings_a_line_each() {
+fn short_help_of_a_source_has_headings_and_one_line_per_option() {
     for source in ["crowdstrike", "carbonblack"] {
         let help = help(source, "-h");
         let headings: Vec<&str> =
@@ -67,33 +68,34 @@ fn the_sources_have_their_options_under_headings_a_line_each() {
 
 #[test]
 fn long_help_ends_with_examples_and_exit_codes() {
-    for words in every_command() {
-        let help = help(&words, "--help");
-        assert!(help.contains("\nExit codes:\n"), "{words}");
-        assert!(help.trim_end().ends_with("interrupted by SIGTERM"), "{words}");
+    for subcommand in every_command() {
+        let help = help(&subcommand, "--help");
+        assert!(help.contains("\nExit codes:\n"), "{subcommand}");
+        assert!(help.trim_end().ends_with("interrupted by SIGTERM"), "{subcommand}");
     }
-    for words in ["", "crowdstrike", "carbonblack", "history", "outbox", "generate"] {
-        assert!(help(words, "--help").contains("\nExamples:\n"), "{words}");
+    for subcommand in ["", "crowdstrike", "carbonblack", "history", "outbox", "generate"] {
+        assert!(help(subcommand, "--help").contains("\nExamples:\n"), "{subcommand}");
     }
     assert!(help("", "-h").contains("\nExit codes:\n"));
 }
 
 #[test]
-fn examples_are_commands_that_are_understood() {
-    for words in every_command() {
-        let help = help(&words, "--help").replace("\\\n", " ");
+fn the_examples_are_valid_commands() {
+    for subcommand in every_command() {
+        let help = help(&subcommand, "--help").replace("\\\n", " ");
         let examples =
             help.lines().map(str::trim).filter(|line| line.starts_with("collective-insights "));
         for example in examples {
-            let words = example.split_whitespace().take_while(|word| !matches!(*word, ">" | "|"));
-            let read = collective_insights::cli::parse(words.map(Into::into));
-            assert!(read.is_ok(), "{example}: {}", read.unwrap_err());
+            let arguments =
+                example.split_whitespace().take_while(|word| !matches!(*word, ">" | "|"));
+            let parsed = collective_insights::cli::parse(arguments.map(Into::into));
+            assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
         }
     }
 }
 
 #[test]
-fn long_help_names_the_values_that_short_help_leaves_out() {
+fn long_help_names_the_values_that_short_help_omits() {
     for command in collective_insights::cli::definition().get_subcommands() {
         for option in command.get_arguments() {
             let Some(long) = option.get_long_help().map(ToString::to_string) else {
@@ -101,8 +103,8 @@ fn long_help_names_the_values_that_short_help_leaves_out() {
             };
             for value in option.get_possible_values() {
                 let name = value.get_name();
-                let told = !option.is_hide_possible_values_set() || long.contains(name);
-                assert!(told, "{}: {name}", option.get_id());
+                let named = !option.is_hide_possible_values_set() || long.contains(name);
+                assert!(named, "{}: {name}", option.get_id());
             }
         }
     }

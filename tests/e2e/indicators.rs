@@ -1,67 +1,68 @@
-//! What is an indicator, in which spelling, and what is never sent.
+//! Which values are indicators, how they are normalized, and what is never sent.
 
 use serde_json::Value;
 
-use crate::support::Stage;
+use crate::support::TestEnv;
 use crate::support::alerts::{falcon, sha256};
 
 const MD5: &str = "0123456789ABCDEF0123456789abcdef";
 const SHA1: &str = "0123456789ABCDEF0123456789abcdef01234567";
 
-/// Runs an alert with one IOC; gives what was stored, and in which counts the mentions ended.
-fn sent(ioc_type: &str, ioc_value: &str) -> (Vec<String>, Vec<(String, u64)>) {
-    let stage = Stage::falcon(&[falcon("id", ioc_type, ioc_value)]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    ran.adds_up();
-    let document = ran.json();
+/// Runs with one alert. Returns the stored indicators and the counts of those that were not sent.
+fn run_with(ioc_type: &str, ioc_value: &str) -> (Vec<String>, Vec<(String, u64)>) {
+    let env = TestEnv::falcon(&[falcon("id", ioc_type, ioc_value)]);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    output.assert_sums();
+    let document = output.json();
     let counts = document["counts"].as_object().unwrap().iter();
-    let refused = counts
+    let not_sent = counts
         .filter(|(name, _)| name.starts_with("indicators_") && *name != "indicators_found")
         .filter_map(|(name, count)| {
             Some((name.clone(), count.as_u64().filter(|count| *count > 0)?))
         })
         .collect();
-    (stage.stored_indicators(), refused)
+    (env.stored_indicators(), not_sent)
 }
 
 #[track_caller]
-fn accepted(ioc_type: &str, ioc_value: &str, wanted: &[&str]) {
-    let (stored, refused) = sent(ioc_type, ioc_value);
-    assert_eq!(stored, wanted, "{ioc_type} {ioc_value}");
-    assert_eq!(refused, [], "{ioc_type} {ioc_value}");
+fn assert_sent(ioc_type: &str, ioc_value: &str, expected: &[&str]) {
+    let (stored, not_sent) = run_with(ioc_type, ioc_value);
+    assert_eq!(stored, expected, "{ioc_type} {ioc_value}");
+    assert_eq!(not_sent, [], "{ioc_type} {ioc_value}");
 }
 
 #[track_caller]
-fn refused(ioc_type: &str, ioc_value: &str, place: &str) {
-    all_refused(ioc_type, &[ioc_value], place);
+fn assert_not_sent(ioc_type: &str, ioc_value: &str, reason: &str) {
+    assert_all_not_sent(ioc_type, &[ioc_value], reason);
 }
 
-/// Each of the values in an alert of its own, all of them in one run; the log tells each one's fate.
+/// Runs with one alert per value, and asserts that none is sent and that the log has the reason of
+/// each.
 #[track_caller]
-fn all_refused(ioc_type: &str, values: &[&str], place: &str) {
+fn assert_all_not_sent(ioc_type: &str, values: &[&str], reason: &str) {
     let numbered = values.iter().enumerate();
     let alerts: Vec<Value> =
         numbered.map(|(number, value)| falcon(&format!("id-{number}."), ioc_type, value)).collect();
-    let stage = Stage::falcon(&alerts);
-    let ran = stage.run("crowdstrike --json -l DEBUG").ended(0);
-    let fate = match place {
+    let env = TestEnv::falcon(&alerts);
+    let output = env.run("crowdstrike --json -l DEBUG").assert_code(0);
+    let logged_reason = match reason {
         "unsupported" => "not a hash, domain, address or URL",
         "invalid" => "not a valid indicator of the claimed type",
         _ => "a name or address of a private network",
     };
-    let log = stage.log();
+    let log = env.log();
     for (number, value) in values.iter().enumerate() {
-        let words = format!("not sent, {fate}: ioc_value of id-{number}.");
+        let line = format!("not sent, {logged_reason}: ioc_value of id-{number}.");
         let short: String = value.chars().take(100).collect();
-        assert!(log.contains(&words), "{ioc_type} {short} is not {place}: {log}");
+        assert!(log.contains(&line), "{ioc_type} {short} is not {reason}: {log}");
     }
-    assert_eq!(stage.stored_indicators(), [""; 0]);
+    assert_eq!(env.stored_indicators(), [""; 0]);
     let count = u64::try_from(values.len()).unwrap();
-    assert_eq!(ran.adds_up().count(&format!("indicators_{place}")), count);
+    assert_eq!(output.assert_sums().count(&format!("indicators_{reason}")), count);
 }
 
 #[test]
-fn hashes_of_each_kind() {
+fn valid_hashes_are_sent() {
     let sha256 = sha256(0xabc).to_uppercase();
     for (kinds, value) in [
         (["hash_sha256", "sha256"], sha256.as_str()),
@@ -69,30 +70,30 @@ fn hashes_of_each_kind() {
         (["hash_md5", "md5"], MD5),
     ] {
         for kind in kinds {
-            let wanted = format!("hash {}", value.to_lowercase());
-            accepted(kind, value, &[&wanted]);
-            accepted(&kind.to_uppercase(), &format!(" {value}\t"), &[&wanted]);
+            let expected = format!("hash {}", value.to_lowercase());
+            assert_sent(kind, value, &[&expected]);
+            assert_sent(&kind.to_uppercase(), &format!(" {value}\t"), &[&expected]);
         }
     }
 }
 
 #[test]
-fn hashes_that_are_none() {
+fn invalid_hashes_are_not_sent() {
     for kind in ["hash_sha256", "hash_sha1", "hash_md5"] {
-        refused(kind, "not a hash", "invalid");
-        refused(kind, &"g".repeat(64), "invalid");
-        refused(kind, &"a".repeat(63), "invalid");
+        assert_not_sent(kind, "not a hash", "invalid");
+        assert_not_sent(kind, &"g".repeat(64), "invalid");
+        assert_not_sent(kind, &"a".repeat(63), "invalid");
     }
-    refused("hash_sha256", MD5, "invalid");
-    refused("hash_md5", &sha256(1), "invalid");
+    assert_not_sent("hash_sha256", MD5, "invalid");
+    assert_not_sent("hash_md5", &sha256(1), "invalid");
 }
 
 #[test]
-fn domains() {
-    accepted("domain", "WWW.Example.COM.", &["domain www.example.com"]);
-    accepted("domain", "bücher.example.com", &["domain xn--bcher-kva.example.com"]);
-    accepted("domain", "under_score.example.com", &["domain under_score.example.com"]);
-    all_refused(
+fn domains_are_normalized_or_not_sent() {
+    assert_sent("domain", "WWW.Example.COM.", &["domain www.example.com"]);
+    assert_sent("domain", "bücher.example.com", &["domain xn--bcher-kva.example.com"]);
+    assert_sent("domain", "under_score.example.com", &["domain under_score.example.com"]);
+    assert_all_not_sent(
         "domain",
         &[
             "example",
@@ -104,7 +105,7 @@ fn domains() {
         ],
         "invalid",
     );
-    all_refused(
+    assert_all_not_sent(
         "domain",
         &["printer.local", "dc01.corp", "nas.home.arpa", "host.internal", "a.localhost"],
         "private",
@@ -112,14 +113,14 @@ fn domains() {
 }
 
 #[test]
-fn addresses() {
-    accepted("ipv4", "8.8.4.4", &["ip 8.8.4.4"]);
-    accepted("ip", "8.8.4.4", &["ip 8.8.4.4"]);
-    accepted("ip", "2606:4700::1111", &["ip 2606:4700::1111"]);
-    accepted("ipv6", "2606:4700:0000:0:0:0:0:1111", &["ip 2606:4700::1111"]);
-    accepted("ipv6", "2606:4700::ABCD", &["ip 2606:4700::abcd"]);
-    accepted("ipv6", "::ffff:8.8.4.4", &["ip 8.8.4.4"]);
-    all_refused(
+fn ip_addresses_are_normalized_or_not_sent() {
+    assert_sent("ipv4", "8.8.4.4", &["ip 8.8.4.4"]);
+    assert_sent("ip", "8.8.4.4", &["ip 8.8.4.4"]);
+    assert_sent("ip", "2606:4700::1111", &["ip 2606:4700::1111"]);
+    assert_sent("ipv6", "2606:4700:0000:0:0:0:0:1111", &["ip 2606:4700::1111"]);
+    assert_sent("ipv6", "2606:4700::ABCD", &["ip 2606:4700::abcd"]);
+    assert_sent("ipv6", "::ffff:8.8.4.4", &["ip 8.8.4.4"]);
+    assert_all_not_sent(
         "ip",
         &[
             "8.8.4",
@@ -134,8 +135,8 @@ fn addresses() {
     );
 }
 
-/// One of each range that means something on an inner network only.
-const INNER: [&str; 27] = [
+/// One address of each range that is not globally routable.
+const INTERNAL: [&str; 27] = [
     // Private, loopback, link-local, this network.
     "10.0.0.1",
     "172.16.0.1",
@@ -144,18 +145,18 @@ const INNER: [&str; 27] = [
     "127.0.0.1",
     "169.254.1.1",
     "0.0.0.0",
-    // Between a provider and its customers; documentation.
+    // Carrier-grade NAT, documentation.
     "100.64.0.1",
     "100.127.255.255",
     "192.0.2.1",
     "198.51.100.7",
     "203.0.113.9",
-    // Benchmarks, multicast, reserved, broadcast.
+    // Benchmarking, multicast, reserved, broadcast.
     "198.18.0.1",
     "224.0.0.1",
     "240.0.0.1",
     "255.255.255.255",
-    // The same in IPv6, and IPv4 dressed up as it.
+    // The same in IPv6, and IPv4 embedded in IPv6.
     "::1",
     "::",
     "fe80::1",
@@ -170,21 +171,21 @@ const INNER: [&str; 27] = [
 ];
 
 #[test]
-fn addresses_of_inner_networks_are_never_sent() {
-    all_refused("ip", &INNER, "private");
-    let urls = INNER.map(|inner| {
-        if inner.contains(':') {
-            format!("http://[{inner}]/x")
+fn internal_addresses_are_not_sent() {
+    assert_all_not_sent("ip", &INTERNAL, "private");
+    let urls = INTERNAL.map(|address| {
+        if address.contains(':') {
+            format!("http://[{address}]/x")
         } else {
-            format!("http://{inner}:8080/x")
+            format!("http://{address}:8080/x")
         }
     });
-    all_refused("url", &urls.each_ref().map(String::as_str), "private");
+    assert_all_not_sent("url", &urls.each_ref().map(String::as_str), "private");
 }
 
 #[test]
-fn addresses_just_outside_of_inner_networks_are_sent() {
-    let outer = [
+fn addresses_just_outside_internal_ranges_are_sent() {
+    let addresses = [
         "100.128.0.0",
         "100.63.255.255",
         "11.0.0.0",
@@ -192,23 +193,23 @@ fn addresses_just_outside_of_inner_networks_are_sent() {
         "172.32.0.0",
         "9.255.255.255",
     ];
-    accepted(
+    assert_sent(
         "ip",
-        &outer.join(","),
-        &outer.map(|outer| format!("ip {outer}")).each_ref().map(String::as_str),
+        &addresses.join(","),
+        &addresses.map(|address| format!("ip {address}")).each_ref().map(String::as_str),
     );
 }
 
 #[test]
-fn urls() {
-    accepted(
+fn urls_are_normalized_or_not_sent() {
+    assert_sent(
         "url",
         "HTTPS://Example.COM:443/Path?q=1#top",
         &["url https://example.com/Path?q=1#top"],
     );
-    accepted("url", "http://me:secret@example.com/", &["url http://example.com/"]);
-    accepted("url", "http://8.8.4.4/x", &["url http://8.8.4.4/x"]);
-    all_refused(
+    assert_sent("url", "http://me:secret@example.com/", &["url http://example.com/"]);
+    assert_sent("url", "http://8.8.4.4/x", &["url http://8.8.4.4/x"]);
+    assert_all_not_sent(
         "url",
         &[
             "example.com/path",
@@ -219,7 +220,7 @@ fn urls() {
         ],
         "invalid",
     );
-    all_refused(
+    assert_all_not_sent(
         "url",
         &[
             "http://intranet/",
@@ -232,45 +233,45 @@ fn urls() {
 }
 
 #[test]
-fn what_recorded_future_does_not_take_is_counted() {
+fn unsupported_types_are_counted() {
     for kind in [
         "registry_key",
         "filename",
         "command_line",
         "behavior",
-        "of_tomorrow",
+        "future_type",
         "vulnerability",
         "hash",
     ] {
-        all_refused(kind, &["anything, at all", &sha256(1)], "unsupported");
+        assert_all_not_sent(kind, &["anything, at all", &sha256(1)], "unsupported");
     }
 }
 
 #[test]
-fn lists_are_split_at_commas() {
+fn values_are_split_at_commas() {
     let list = format!("{},{} , {}", sha256(1), sha256(2), sha256(3));
-    let wanted = [1, 2, 3].map(|number| format!("hash {}", sha256(number)));
-    accepted("hash_sha256", &list, &wanted.each_ref().map(String::as_str));
-    accepted(
+    let expected = [1, 2, 3].map(|number| format!("hash {}", sha256(number)));
+    assert_sent("hash_sha256", &list, &expected.each_ref().map(String::as_str));
+    assert_sent(
         "domain",
         "a.example.com,B.example.com,",
         &["domain a.example.com", "domain b.example.com"],
     );
-    accepted("ip", "8.8.4.4,,2606:4700::1", &["ip 2606:4700::1", "ip 8.8.4.4"]);
-    // A comma is a part of a URL.
-    accepted("url", "http://example.com/a,http://b", &["url http://example.com/a,http://b"]);
+    assert_sent("ip", "8.8.4.4,,2606:4700::1", &["ip 2606:4700::1", "ip 8.8.4.4"]);
+    // A comma is part of a URL.
+    assert_sent("url", "http://example.com/a,http://b", &["url http://example.com/a,http://b"]);
 }
 
 #[test]
-fn each_of_a_list_has_its_own_fate() {
-    let (stored, refused) = sent("ip", "8.8.4.4,10.0.0.1,8.8.4.4,nonsense,1.1.1.1");
+fn each_value_of_a_list_is_counted_separately() {
+    let (stored, not_sent) = run_with("ip", "8.8.4.4,10.0.0.1,8.8.4.4,nonsense,1.1.1.1");
     assert_eq!(stored, ["ip 1.1.1.1", "ip 8.8.4.4"]);
-    let wanted = ["indicators_invalid", "indicators_private", "indicators_repeated"];
-    assert_eq!(refused, wanted.map(|place| (place.to_owned(), 1)));
+    let expected = ["indicators_invalid", "indicators_private", "indicators_repeated"];
+    assert_eq!(not_sent, expected.map(|name| (name.to_owned(), 1)));
 }
 
 #[test]
-fn a_monstrous_value_is_refused_unread() {
-    refused("url", &format!("http://example.com/{}", "x".repeat(100_000)), "invalid");
-    refused("domain", &"a.".repeat(50_000), "invalid");
+fn a_huge_value_is_invalid() {
+    assert_not_sent("url", &format!("http://example.com/{}", "x".repeat(100_000)), "invalid");
+    assert_not_sent("domain", &"a.".repeat(50_000), "invalid");
 }

@@ -8,24 +8,25 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::markdown::{quoted, terms};
-use crate::support::alerts::{at, carbonblack, falcon, sha256, without};
-use crate::support::{Ran, Stage, bare_command};
+use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, without};
+use crate::support::{RunOutput, TestEnv, bare_command};
 use crate::topics::topic;
 
 const OPTIONS: &str = "--batch-size 1 --organization-id uhash:a --log-format json";
 
 /// A world with an unreadable alert, and a Recorded Future that accepts one batch, rejects one and
 /// then refuses the API key.
-fn stage() -> Stage {
-    let mut alerts: Vec<Value> = (0..4).map(|number| at(number, "2026-11-21T08:00:00Z")).collect();
+fn env() -> TestEnv {
+    let mut alerts: Vec<Value> =
+        (0..4).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
     alerts.push(without(falcon("none", "hash_sha256", &sha256(9)), "composite_id"));
     let world = World::default()
         .falcon_alerts(&alerts)
         .carbon_black_alerts(&[carbonblack("a1", &sha256(7))]);
-    let stage = Stage::new(world);
+    let env = TestEnv::new(world);
     let faults = vec![Fault::None, Fault::status(400, ""), Fault::status(401, "")];
-    stage.sandbox.script(Service::RecordedFuture, faults);
-    stage
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env
 }
 
 /// The documented type of each key under a heading.
@@ -103,16 +104,17 @@ fn fits(value: &Value, kind: &str) -> bool {
 
 #[test]
 fn the_keys_of_a_run_and_of_its_items_are_documented() {
-    let stage = stage();
-    let dry_run = stage.run(&format!("crowdstrike --json --dry-run {OPTIONS}")).ended(0).json();
-    let carbonblack = stage.run("carbonblack --json --dry-run").ended(0).json();
-    let live = stage.run(&format!("crowdstrike --json {OPTIONS}")).ended(4).json();
+    let env = env();
+    let dry_run = env.run(&format!("crowdstrike --json --dry-run {OPTIONS}")).assert_code(0).json();
+    let carbonblack = env.run("carbonblack --json --dry-run").assert_code(0).json();
+    let live = env.run(&format!("crowdstrike --json {OPTIONS}")).assert_code(4).json();
     let folder = TempDir::new().unwrap();
-    let failed = Ran::of(bare_command(folder.path()).args(["crowdstrike", "--json"])).ended(2);
+    let failed = RunOutput::capture(bare_command(folder.path()).args(["crowdstrike", "--json"]))
+        .assert_code(2);
     assert_eq!(failed.json()["window"], json!(null));
     let runs = [dry_run.clone(), carbonblack.clone(), live, failed.json()];
     check("Run: crowdstrike --json, carbonblack --json", &runs);
-    let exported = stage.run("outbox export").ended(0).json();
+    let exported = env.run("outbox export").assert_code(0).json();
     let mut items = Vec::new();
     for list in [&dry_run["items"], &carbonblack["items"], &exported] {
         assert!(!list.as_array().unwrap().is_empty());
@@ -123,27 +125,26 @@ fn the_keys_of_a_run_and_of_its_items_are_documented() {
 
 #[test]
 fn the_keys_of_the_ledgers_documents_are_documented() {
-    let stage = stage();
-    stage.run(&format!("crowdstrike {OPTIONS}")).ended(4);
-    let print = |command: &str| stage.run(command).ended(0).json();
+    let env = env();
+    env.run(&format!("crowdstrike {OPTIONS}")).assert_code(4);
+    let print = |command: &str| env.run(command).assert_code(0).json();
     let (failed, entries) = (print("status --json"), print("outbox list --json"));
     check("history --json", &[print("history --json")]);
     check("outbox list --json", &[entries]);
-    stage.run(&format!("crowdstrike {OPTIONS}")).ended(0);
+    env.run(&format!("crowdstrike {OPTIONS}")).assert_code(0);
     check("status --json", &[failed, print("status --json")]);
 }
 
 #[test]
 fn the_keys_of_check_are_documented() {
-    let stage = stage();
-    let checked = Ran::of(
-        stage
-            .command("check --json")
+    let env = env();
+    let checked = RunOutput::capture(
+        env.command("check --json")
             .env("CB_SECRET", "wrong")
             .env_remove("COLLECTIVE_INSIGHTS_TEST_NOW"),
     );
-    check("check --json", &[checked.ended(4).json()]);
-    let settings = stage.run("check --show-config --json").ended(0).stdout;
+    check("check --json", &[checked.assert_code(4).json()]);
+    let settings = env.run("check --show-config --json").assert_code(0).stdout;
     let documents: Vec<Value> =
         settings.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(documents.len(), 2);
@@ -152,10 +153,10 @@ fn the_keys_of_check_are_documented() {
 
 #[test]
 fn the_keys_of_every_log_line_are_documented() {
-    let stage = stage();
-    stage.run(&format!("crowdstrike --debug {OPTIONS}")).ended(4);
+    let env = env();
+    env.run(&format!("crowdstrike --debug {OPTIONS}")).assert_code(4);
     let documented = documented("Log lines: --log-format json");
-    for line in stage.log().lines() {
+    for line in env.log().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         for (key, kind) in &documented {
             assert!(fits(&line[key], kind), "{key}: {line}");

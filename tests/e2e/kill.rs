@@ -1,131 +1,133 @@
-//! The kill test: SIGKILL at each numbered step of a run and at random instants. The next night's run
-//! goes on, and the judge finds everything in its place.
+//! SIGKILL at each crash point of a run and at random instants: after the next day's run, nothing
+//! is lost.
 //!
-//! The long form, 200 instants: `cargo test --test e2e kill -- --ignored`.
+//! The long form kills at 200 instants: `cargo test --test e2e kill -- --ignored`.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use sandbox::{Asked, Service};
+use sandbox::{RecordedRequest, Service};
 
-use crate::support::oracle::{Oracle, Vendor, broke_after_storing, night};
-use crate::support::process::Running;
-use crate::support::{Ran, Stage};
+use crate::support::oracle::{Oracle, response_lost, run_time};
+use crate::support::process::RunningProcess;
+use crate::support::vendor::Vendor;
+use crate::support::{RunOutput, TestEnv};
 
-const VENDORS: [Vendor; 2] = [Vendor::Falcon, Vendor::CarbonBlack];
-
-/// A story of kills: nights, and the submissions that may have been in flight when one came.
-struct Killed {
-    stage: Stage,
+/// A run that is killed one or more times, and the run of the next day.
+struct KillTest {
+    env: TestEnv,
     oracle: Oracle,
+    /// Indices of the submissions that may have been in flight when the run was killed.
     in_flight: Vec<usize>,
 }
 
-impl Killed {
+impl KillTest {
     fn new(vendor: Vendor) -> Self {
-        let (oracle, world) = Oracle::world(vendor, 2, 12, 4);
+        let (oracle, world) = Oracle::generate(vendor, 2, 12, 4);
         Self {
-            stage: Stage::new(world.latency(Duration::from_millis(3))),
+            env: TestEnv::new(world.latency(Duration::from_millis(3))),
             oracle,
             in_flight: Vec::new(),
         }
     }
 
-    fn command(&self, number: u32) -> Command {
+    /// Returns the command for the run after this many days.
+    fn command(&self, days: u32) -> Command {
         let arguments = format!("{} --json --batch-size 4", self.oracle.vendor.command());
-        let mut command = self.stage.command(&arguments);
-        command.env("COLLECTIVE_INSIGHTS_TEST_NOW", night(number));
+        let mut command = self.env.command(&arguments);
+        command.env("COLLECTIVE_INSIGHTS_TEST_NOW", run_time(days));
         command
     }
 
-    /// Notes that a run was killed: the last submission it began may have been stored, and nothing
-    /// before it.
-    fn was_killed(&mut self) {
-        let requests = self.stage.sandbox.requests();
+    /// Records that the run was killed: only its last submission may have been in flight.
+    fn record_kill(&mut self) {
+        let requests = self.env.sandbox.requests();
         let last =
             requests.iter().rposition(|request| request.service == Some(Service::RecordedFuture));
         self.in_flight.extend(last);
     }
 
-    /// The next night all is well again.
-    fn judge(&self, story: &str) {
-        if self.stage.sandbox.requests().is_empty() {
-            // Killed before it asked for anything, the very first run leaves no trace: as if never begun.
-            Ran::of(&mut self.command(1)).ended(0);
+    /// Runs the next day without a kill, and asserts that nothing is lost.
+    fn assert_nothing_lost(&self, context: &str) {
+        if self.env.sandbox.requests().is_empty() {
+            // A first run that is killed before its first request has no checkpoint: repeat it.
+            RunOutput::capture(&mut self.command(1)).assert_code(0);
         }
-        // The sandbox may still be at work for a client that is gone.
+        // The sandbox may still be processing the last request of the killed run.
         std::thread::sleep(Duration::from_millis(10));
-        let ran = Ran::of(&mut self.command(2));
-        assert_eq!(ran.code, 0, "{story}: {ran:?}");
-        ran.adds_up();
-        let lost = |index: usize, request: &Asked| {
-            self.in_flight.contains(&index) || broke_after_storing(index, request)
+        let output = RunOutput::capture(&mut self.command(2));
+        assert_eq!(output.code, 0, "{context}: {output:?}");
+        output.assert_sums();
+        let may_be_lost = |index: usize, request: &RecordedRequest| {
+            self.in_flight.contains(&index) || response_lost(index, request)
         };
-        let verdict = self.oracle.judge(&self.stage, lost);
-        assert_eq!((verdict.waiting, verdict.quarantined), (0, 0), "{story}");
+        let counts = self.oracle.check(&self.env, may_be_lost);
+        assert_eq!((counts.waiting, counts.quarantined), (0, 0), "{context}");
     }
 }
 
 #[test]
-fn killed_at_any_step_a_run_loses_nothing() {
-    for vendor in VENDORS {
+fn a_run_that_is_killed_at_a_crash_point_loses_nothing() {
+    for vendor in Vendor::ALL {
         let mut step = 1;
         loop {
-            let mut killed = Killed::new(vendor);
-            let mut command = killed.command(1);
-            let ran = Ran::of(command.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", step.to_string()));
-            let story = format!("{vendor:?}, step {step}");
-            if ran.code == 0 {
-                // One step before and after each of the two pages' and four batches' work.
+            let mut test = KillTest::new(vendor);
+            let mut command = test.command(1);
+            let output = RunOutput::capture(
+                command.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", step.to_string()),
+            );
+            let context = format!("{vendor:?}, step {step}");
+            if output.code == 0 {
+                // One before and one after each of the two pages and the four batches.
                 assert!(step > 12, "only {step} steps");
                 break;
             }
-            assert_eq!(ran.code, -1, "{story}: {ran:?}");
-            killed.was_killed();
-            killed.judge(&story);
+            assert_eq!(output.code, -1, "{context}: {output:?}");
+            test.record_kill();
+            test.assert_nothing_lost(&context);
             step += 1;
         }
     }
 }
 
-/// Kills runs of the first night at random instants, once or twice each.
-fn killed_at_random(instants: u32) {
+/// Kills the run of the first day at random instants, once or twice.
+fn kill_at_random_instants(instants: u32) {
     let mut random = fastrand::Rng::with_seed(20_261_122);
-    // The shorter of two: a machine that was busy for a moment would put most instants behind the end.
-    let length = (0..2).map(|_| {
-        let rehearsal = Killed::new(Vendor::Falcon);
-        let begun = Instant::now();
-        Ran::of(&mut rehearsal.command(1)).ended(0);
-        begun.elapsed()
+    // The shorter of two runs: if the machine was busy, most instants would be after the end.
+    let durations = (0..2).map(|_| {
+        let test = KillTest::new(Vendor::CrowdStrike);
+        let started = Instant::now();
+        RunOutput::capture(&mut test.command(1)).assert_code(0);
+        started.elapsed()
     });
-    let length = length.min().unwrap();
+    let duration = durations.min().unwrap();
     let (mut left, mut hit) = (instants, 0);
     while left > 0 {
-        let vendor = VENDORS[usize::from(left % 2 == 0)];
-        let mut killed = Killed::new(vendor);
+        let vendor = Vendor::ALL[usize::from(left % 2 == 0)];
+        let mut test = KillTest::new(vendor);
         let kills = random.u32(1..=2).min(left);
         for _ in 0..kills {
-            let instant = length.mul_f64(random.f64());
-            let mut running = Running::start(&mut killed.command(1));
+            let instant = duration.mul_f64(random.f64());
+            let mut running = RunningProcess::start(&mut test.command(1));
             std::thread::sleep(instant);
-            hit += u32::from(!running.is_over());
+            hit += u32::from(!running.has_exited());
             running.kill();
-            killed.was_killed();
+            test.record_kill();
         }
         left -= kills;
-        killed.judge(&format!("{vendor:?}, {left} left"));
+        test.assert_nothing_lost(&format!("{vendor:?}, {left} kills left"));
     }
-    println!("{hit} of {instants} kills met a run that was on");
-    assert!(hit * 2 >= instants, "only {hit} of {instants} kills met a run");
+    println!("{hit} of {instants} kills hit a running process");
+    assert!(hit * 2 >= instants, "only {hit} of {instants} kills hit a running process");
 }
 
 #[test]
-fn killed_at_random_instants_a_run_loses_nothing() {
-    killed_at_random(10);
+fn a_run_that_is_killed_at_random_instants_loses_nothing() {
+    kill_at_random_instants(10);
 }
 
 #[test]
-#[ignore = "the long form: minutes"]
-fn killed_at_200_random_instants_a_run_loses_nothing() {
-    killed_at_random(200);
+#[ignore = "long form: takes minutes"]
+fn a_run_that_is_killed_at_200_random_instants_loses_nothing() {
+    kill_at_random_instants(200);
 }

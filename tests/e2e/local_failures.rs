@@ -1,4 +1,4 @@
-//! The machine: two runs at once, signals, ledgers that cannot be used, full disks.
+//! Failures on the local machine: concurrent runs, signals, unusable ledgers, full disks.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,118 +8,120 @@ use rusqlite::Connection;
 use sandbox::{Fault, Service, World};
 use serde_json::Value;
 
-use crate::support::alerts::{at, hashes};
-use crate::support::process::{Running, until_asked};
-use crate::support::{Ran, Stage};
+use crate::support::alerts::{falcon_at, hashes};
+use crate::support::process::{RunningProcess, wait_for_requests};
+use crate::support::{RunOutput, TestEnv};
 
 const RUN: &str = "crowdstrike --json";
 const LATER: &str = "2026-11-22T01:15:00Z";
 
-fn stage(n: u64) -> Stage {
-    let alerts: Vec<Value> = (0..n).map(|number| at(number, "2026-11-21T08:00:00Z")).collect();
-    Stage::new(World::default().falcon_alerts(&alerts))
+fn test_env(count: u64) -> TestEnv {
+    let alerts: Vec<Value> =
+        (0..count).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
+    TestEnv::new(World::default().falcon_alerts(&alerts))
 }
 
-/// A run that hangs in its first request to a service.
-fn hanging_at(stage: &Stage, service: Service) -> Running {
-    let hang = Fault::HangThenClose(Duration::from_mins(1));
-    stage.sandbox.script(service, vec![hang]);
-    let running = Running::start(&mut stage.command(RUN));
-    until_asked(&stage.sandbox, service, 1);
+/// Starts a run that hangs in its first request to a service.
+fn start_hanging_at(env: &TestEnv, service: Service) -> RunningProcess {
+    let hang = Fault::HangThenReset(Duration::from_mins(1));
+    env.sandbox.queue_faults(service, vec![hang]);
+    let running = RunningProcess::start(&mut env.command(RUN));
+    wait_for_requests(&env.sandbox, service, 1);
     running
 }
 
-/// A run that hangs in its first submission.
-fn hanging(stage: &Stage) -> Running {
-    hanging_at(stage, Service::RecordedFuture)
+/// Starts a run that hangs in its first submission.
+fn start_hanging(env: &TestEnv) -> RunningProcess {
+    start_hanging_at(env, Service::RecordedFuture)
 }
 
 #[test]
-fn a_second_run_ends_at_once_and_names_the_process_until_a_crash_frees_the_ledger() {
-    let stage = stage(3);
-    let mut first = hanging(&stage);
+fn a_second_run_fails_while_the_first_has_the_lock_which_a_crash_releases() {
+    let env = test_env(3);
+    let mut first = start_hanging(&env);
     for arguments in [RUN, "carbonblack --json", "crowdstrike --json --dry-run"] {
-        let second = stage.run_at(LATER, arguments).ended(7);
+        let second = env.run_at(LATER, arguments).assert_code(7);
         let error = second.json()["error"].clone();
         assert_eq!(error["kind"], "locked");
         let process = format!("process {}", first.id());
         assert!(error.to_string().contains(&process), "{error}");
     }
-    // Who only looks is not kept out.
-    let status = stage.run("status --json").ended(0).json();
+    // Commands that only read are not locked out.
+    let status = env.run("status --json").assert_code(0).json();
     assert_eq!(status["sources"][0]["waiting"], 3);
-    assert!(stage.run("status").ended(0).stdout.contains("running, or killed"));
+    assert!(env.run("status").assert_code(0).stdout.contains("running, or killed"));
     first.kill();
-    stage.run_at(LATER, RUN).ended(0);
-    assert_eq!(stage.stored_values(), hashes(0..3));
+    env.run_at(LATER, RUN).assert_code(0);
+    assert_eq!(env.stored_values(), hashes(0..3));
 }
 
 #[test]
-fn a_signal_ends_a_run_within_seconds_and_the_next_goes_on() {
+fn a_signal_ends_a_run_within_seconds_and_the_next_one_continues() {
     for (signal, code, service) in [
         ("TERM", 143, Service::RecordedFuture),
         ("INT", 130, Service::RecordedFuture),
         ("TERM", 143, Service::FalconAlerts),
     ] {
-        let stage = stage(3);
-        let mut running = hanging_at(&stage, service);
-        let asked = Instant::now();
+        let env = test_env(3);
+        let mut running = start_hanging_at(&env, service);
+        let signalled = Instant::now();
         running.signal(signal);
-        let ran = running.finish().ended(code);
-        // The promise is five; a machine under load may start and end processes slowly.
-        assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+        let output = running.finish().assert_code(code);
+        // The documented limit is 5 s; a machine under load may need longer to end a process.
+        assert!(signalled.elapsed() < Duration::from_secs(8), "{:?}", signalled.elapsed());
         let waiting = if service == Service::RecordedFuture { 3 } else { 0 };
-        assert_eq!(ran.adds_up().count("waiting"), waiting);
-        assert_eq!(ran.json()["error"]["kind"], "interrupted");
-        let ran = stage.run_at(LATER, RUN).ended(0);
-        assert_eq!(ran.count("carried_in"), waiting);
-        assert_eq!(stage.stored_values(), hashes(0..3));
+        assert_eq!(output.assert_sums().count("waiting"), waiting);
+        assert_eq!(output.json()["error"]["kind"], "interrupted");
+        let output = env.run_at(LATER, RUN).assert_code(0);
+        assert_eq!(output.count("carried_in"), waiting);
+        assert_eq!(env.stored_values(), hashes(0..3));
     }
 }
 
 #[test]
-fn a_request_in_flight_is_let_finish_and_no_further_one_begins() {
-    let stage = stage(6);
-    let slow = Fault::HangThenAnswer(Duration::from_millis(700));
-    stage.sandbox.script(Service::RecordedFuture, vec![slow]);
-    let mut running = Running::start(&mut stage.command("crowdstrike --json --batch-size 2"));
-    until_asked(&stage.sandbox, Service::RecordedFuture, 1);
+fn after_a_signal_the_request_in_flight_finishes_and_no_other_starts() {
+    let env = test_env(6);
+    let slow = Fault::HangThenRespond(Duration::from_millis(700));
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![slow]);
+    let mut running = RunningProcess::start(&mut env.command("crowdstrike --json --batch-size 2"));
+    wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
     running.signal("TERM");
-    let ran = running.finish().ended(143);
-    ran.adds_up();
-    assert_eq!((ran.count("processed"), ran.count("waiting")), (2, 4));
-    stage.run_at(LATER, RUN).ended(0);
-    assert_eq!(stage.stored_values(), hashes(0..6), "and nothing twice");
+    let output = running.finish().assert_code(143);
+    output.assert_sums();
+    assert_eq!((output.count("processed"), output.count("waiting")), (2, 4));
+    env.run_at(LATER, RUN).assert_code(0);
+    assert_eq!(env.stored_values(), hashes(0..6), "nothing is sent twice");
 }
 
 #[test]
-fn a_signal_ends_a_wait_between_tries() {
-    let stage = stage(3);
-    stage.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "290")));
-    let mut command = stage.command(RUN);
-    let mut running = Running::start(command.env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"));
-    until_asked(&stage.sandbox, Service::RecordedFuture, 1);
-    // Whether it comes before the answer or in the wait after it: no second try begins.
+fn a_signal_ends_a_wait_before_a_retry() {
+    let env = test_env(3);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "290")));
+    let mut command = env.command(RUN);
+    let mut running =
+        RunningProcess::start(command.env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"));
+    wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
+    // Whether it arrives before the response or during the wait: there is no second attempt.
     running.signal("TERM");
-    let ran = running.finish().ended(143);
-    assert_eq!(ran.adds_up().count("waiting"), 3);
-    assert_eq!(stage.sandbox.requests_to(Service::RecordedFuture).len(), 1);
+    let output = running.finish().assert_code(143);
+    assert_eq!(output.assert_sums().count("waiting"), 3);
+    assert_eq!(env.sandbox.requests_to(Service::RecordedFuture).len(), 1);
 }
 
-/// A ledger with a delivered and two waiting submissions, and its bytes.
-fn used_ledger(stage: &Stage) -> Vec<u8> {
+/// Creates a ledger with one delivered and two queued submissions, and returns its bytes.
+fn used_ledger(env: &TestEnv) -> Vec<u8> {
     let faults = vec![Fault::None, Fault::status(401, "")];
-    stage.sandbox.script(Service::RecordedFuture, faults);
-    stage.run("crowdstrike --batch-size 1").ended(4);
-    std::fs::read(stage.path("collective-insights.db")).unwrap()
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env.run("crowdstrike --batch-size 1").assert_code(4);
+    std::fs::read(env.path("collective-insights.db")).unwrap()
 }
 
-/// Does something to the ledger at a path that held these bytes.
+/// Damages the ledger at a path, which contains these bytes.
 type Damage<'a> = Box<dyn Fn(&Path, Vec<u8>) + 'a>;
 
 #[test]
-fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
-    let foreign = |path: &Path| {
+fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
+    let write_foreign = |path: &Path| {
         let db = Connection::open(path).unwrap();
         db.execute_batch("CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')").unwrap();
     };
@@ -138,7 +140,7 @@ fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
             "mv ",
             Box::new(|path, _| {
                 std::fs::remove_file(path).unwrap();
-                foreign(path);
+                write_foreign(path);
             }),
         ),
         (
@@ -150,76 +152,80 @@ fn a_ledger_that_cannot_be_used_is_left_as_it_is_and_the_help_is_named() {
         ),
     ];
     for (kind, help, damage) in kinds {
-        let stage = stage(3);
-        let path = stage.path("collective-insights.db");
-        let whole = used_ledger(&stage);
-        let asked = stage.sandbox.requests().len();
-        damage(&path, whole);
+        let env = test_env(3);
+        let path = env.path("collective-insights.db");
+        let bytes = used_ledger(&env);
+        let requests_before = env.sandbox.requests().len();
+        damage(&path, bytes);
         let damaged = std::fs::read(&path).unwrap();
         for command in
             [RUN, "crowdstrike --dry-run", "carbonblack", "status", "outbox list", "outbox retry"]
         {
-            let ran = stage.run_at(LATER, command).ended(6);
-            assert!(ran.stderr.contains(help), "{kind}, {command}: {}", ran.stderr);
+            let output = env.run_at(LATER, command).assert_code(6);
+            assert!(output.stderr.contains(help), "{kind}, {command}: {}", output.stderr);
             assert_eq!(std::fs::read(&path).unwrap(), damaged, "{kind}, {command}");
         }
-        assert_eq!(stage.sandbox.requests().len(), asked, "{kind}: nothing is asked");
+        let requests = env.sandbox.requests().len();
+        assert_eq!(requests, requests_before, "{kind}: no request is made");
     }
 }
 
 #[test]
-fn a_read_only_ledger_is_refused_before_anything_is_asked() {
-    let stage = stage(3);
-    let bytes = used_ledger(&stage);
-    let path = stage.path("collective-insights.db");
-    let asked = stage.sandbox.requests().len();
+fn a_read_only_ledger_is_an_error_before_any_request() {
+    let env = test_env(3);
+    let bytes = used_ledger(&env);
+    let path = env.path("collective-insights.db");
+    let requests_before = env.sandbox.requests().len();
     let mut permissions = std::fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions(&path, permissions).unwrap();
-    let ran = stage.run_at(LATER, RUN).ended(6);
-    assert!(ran.stderr.contains("read-only") && ran.stderr.contains("--ledger <FILE>"), "{ran:?}");
+    let output = env.run_at(LATER, RUN).assert_code(6);
+    assert!(
+        output.stderr.contains("read-only") && output.stderr.contains("--ledger <FILE>"),
+        "{output:?}"
+    );
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
-    assert_eq!(stage.sandbox.requests().len(), asked);
+    assert_eq!(env.sandbox.requests().len(), requests_before);
 }
 
 #[test]
-fn a_read_only_folder_is_refused_before_anything_is_asked() {
-    let stage = stage(3);
-    let folder = stage.path("closed");
+fn a_read_only_folder_is_an_error_before_any_request() {
+    let env = test_env(3);
+    let folder = env.path("read-only");
     std::fs::create_dir(&folder).unwrap();
     let mut permissions = std::fs::metadata(&folder).unwrap().permissions();
     permissions.set_readonly(true);
     std::fs::set_permissions(&folder, permissions).unwrap();
     if std::fs::write(folder.join("probe"), "").is_ok() {
-        eprintln!("skipped: this user (root?) may write into read-only folders");
+        eprintln!("skipped: this user (root?) can write to read-only folders");
         return;
     }
-    let ran = stage.run("crowdstrike --ledger closed/ledger.db").ended(6);
-    assert!(ran.stderr.contains("--no-ledger"), "{ran:?}");
-    assert_eq!(stage.sandbox.requests().len(), 0);
+    let output = env.run("crowdstrike --ledger read-only/ledger.db").assert_code(6);
+    assert!(output.stderr.contains("--no-ledger"), "{output:?}");
+    assert_eq!(env.sandbox.requests().len(), 0);
 }
 
 #[test]
-fn a_missing_folder_is_refused_with_what_helps() {
-    let stage = stage(1);
-    let ran = stage.run("crowdstrike --ledger nowhere/ledger.db").ended(6);
-    assert!(ran.stderr.contains("its folder does not exist"), "{ran:?}");
-    assert_eq!(stage.sandbox.requests().len(), 0);
+fn a_missing_folder_is_an_error_before_any_request() {
+    let env = test_env(1);
+    let output = env.run("crowdstrike --ledger nowhere/ledger.db").assert_code(6);
+    assert!(output.stderr.contains("its folder does not exist"), "{output:?}");
+    assert_eq!(env.sandbox.requests().len(), 0);
 }
 
 #[test]
-fn a_full_disk_under_the_log_stops_no_run() {
+fn a_full_disk_for_the_log_does_not_stop_a_run() {
     if !Path::new("/dev/full").exists() {
-        eprintln!("skipped: no /dev/full here");
+        eprintln!("skipped: there is no /dev/full");
         return;
     }
-    let stage = stage(3);
-    let ran = stage.run("crowdstrike --json --log-file /dev/full").ended(0);
-    assert_eq!(ran.adds_up().count("processed"), 3);
-    assert_eq!(ran.stderr.matches("the log cannot be written").count(), 1, "{}", ran.stderr);
+    let env = test_env(3);
+    let output = env.run("crowdstrike --json --log-file /dev/full").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(output.stderr.matches("the log cannot be written").count(), 1, "{}", output.stderr);
 }
 
-/// A small file system; gone with its guard.
+/// A small file system, unmounted when this is dropped.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -239,34 +245,38 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[test]
-fn a_full_disk_under_the_ledger_is_told_and_costs_nothing() {
-    let stage = stage(900);
-    let path = stage.path("disk");
+fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
+    let env = test_env(900);
+    let path = env.path("disk");
     let Some(_disk) = SmallDisk::mount(&path, "192k") else {
-        eprintln!("skipped: this user may not mount a small file system");
+        eprintln!("skipped: this user cannot mount a file system");
         return;
     };
     let run = "crowdstrike --json --ledger disk/ledger.db";
-    let ran = stage.run(run).ended(6);
-    assert!(ran.stderr.contains("the disk is full") && ran.stderr.contains("df -h"), "{ran:?}");
-    ran.adds_up();
-    let room = Command::new("mount").args(["-o", "remount,size=8m"]).arg(&path).status().unwrap();
-    assert!(room.success());
-    // The next night, so that only what the ledger knows leads back.
-    let ran: Ran = stage.run_at("2026-11-23T00:15:00Z", run).ended(0);
-    ran.adds_up();
-    assert_eq!(stage.stored_values(), hashes(0..900), "all of it, and nothing twice");
+    let output = env.run(run).assert_code(6);
+    assert!(
+        output.stderr.contains("the disk is full") && output.stderr.contains("df -h"),
+        "{output:?}"
+    );
+    output.assert_sums();
+    let resized =
+        Command::new("mount").args(["-o", "remount,size=8m"]).arg(&path).status().unwrap();
+    assert!(resized.success());
+    // On the next day, only the ledger knows what is missing.
+    let output: RunOutput = env.run_at("2026-11-23T00:15:00Z", run).assert_code(0);
+    output.assert_sums();
+    assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");
 }
 
 #[test]
-fn without_a_ledger_nothing_is_remembered() {
-    let stage = stage(3);
+fn without_a_ledger_a_second_run_sends_everything_again() {
+    let env = test_env(3);
     for now in ["2026-11-22T00:15:00Z", LATER] {
-        let ran = stage.run_at(now, "crowdstrike --json --no-ledger").ended(0);
-        assert_eq!(ran.adds_up().count("processed"), 3);
+        let output = env.run_at(now, "crowdstrike --json --no-ledger").assert_code(0);
+        assert_eq!(output.assert_sums().count("processed"), 3);
     }
-    assert_eq!(stage.sandbox.stored().len(), 6);
+    assert_eq!(env.sandbox.stored().len(), 6);
     let files: Vec<_> =
-        std::fs::read_dir(stage.folder()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        std::fs::read_dir(env.folder()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files, ["collective-insights.log"]);
 }

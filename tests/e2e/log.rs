@@ -1,27 +1,27 @@
-//! The log file: whose it is, how its lines look, and how much it holds.
+//! The log file: its permissions, the format of its lines, and its rotation.
 
 use std::os::unix::fs::PermissionsExt as _;
 
 use sandbox::{Fault, Service};
 use serde_json::{Value, json};
 
-use crate::support::Stage;
-use crate::support::failures::world;
+use crate::support::TestEnv;
+use crate::support::failures::one_alert_per_vendor;
 
 #[test]
-fn the_log_is_for_its_owner_alone() {
-    let stage = Stage::new(world());
-    stage.run("crowdstrike --log-file secret.log").ended(0);
-    let mode = std::fs::metadata(stage.path("secret.log")).unwrap().permissions().mode();
+fn only_the_owner_can_read_the_log() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.run("crowdstrike --log-file secret.log").assert_code(0);
+    let mode = std::fs::metadata(env.path("secret.log")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
-fn every_line_of_the_log_has_its_time_level_and_run() {
-    let stage = Stage::new(world());
-    stage.run("crowdstrike --debug").ended(0);
-    stage.run("carbonblack").ended(0);
-    let log = stage.log();
+fn every_line_has_a_time_a_level_and_a_run_id() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.run("crowdstrike --debug").assert_code(0);
+    env.run("carbonblack").assert_code(0);
+    let log = env.log();
     let mut runs: Vec<&str> = Vec::new();
     for line in log.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -32,44 +32,45 @@ fn every_line_of_the_log_has_its_time_level_and_run() {
         runs.push(run);
     }
     runs.dedup();
-    assert_eq!(runs.len(), 2, "each run has its own id, on each of its lines");
+    assert_eq!(runs.len(), 2, "each run has its own id on all of its lines");
 }
 
 #[test]
-fn the_levels_hold_back_what_is_finer() {
-    let finest = |level: &str| {
-        let stage =
-            Stage::new(world().with(|world| world.recorded_future.accounts[0].token = "x".into()));
-        stage.run(&format!("crowdstrike -l {level}")).ended(4);
-        let log = stage.log();
+fn a_level_hides_less_severe_lines() {
+    let logged_levels = |level: &str| {
+        let env = TestEnv::new(
+            one_alert_per_vendor()
+                .with(|world| world.recorded_future.accounts[0].token = "x".into()),
+        );
+        env.run(&format!("crowdstrike -l {level}")).assert_code(4);
+        let log = env.log();
         ["DEBUG", "INFO", "WARNING", "ERROR"].map(|level| log.contains(&format!(" {level} ")))
     };
-    assert_eq!(finest("debug"), [true, true, false, true]);
-    assert_eq!(finest("INFO"), [false, true, false, true]);
-    assert_eq!(finest("Warning"), [false, false, false, true]);
-    assert_eq!(finest("error"), [false, false, false, true]);
-    assert_eq!(finest("CRITICAL"), [false, false, false, true]);
+    assert_eq!(logged_levels("debug"), [true, true, false, true]);
+    assert_eq!(logged_levels("INFO"), [false, true, false, true]);
+    assert_eq!(logged_levels("Warning"), [false, false, false, true]);
+    assert_eq!(logged_levels("error"), [false, false, false, true]);
+    assert_eq!(logged_levels("CRITICAL"), [false, false, false, true]);
 }
 
 #[test]
-fn a_large_log_is_begun_anew_and_the_older_ones_are_kept() {
-    let stage = Stage::new(world());
+fn a_large_log_is_rotated_and_old_logs_are_kept() {
+    let env = TestEnv::new(one_alert_per_vendor());
     for _ in 0..4 {
-        stage.run("crowdstrike --log-max-size 1KiB --log-keep 2").ended(0);
+        env.run("crowdstrike --log-max-size 1KiB --log-keep 2").assert_code(0);
     }
-    let size = |name: &str| std::fs::metadata(stage.path(name)).unwrap().len();
+    let size = |name: &str| std::fs::metadata(env.path(name)).unwrap().len();
     assert!(size("collective-insights.log.1") > 0 && size("collective-insights.log.2") > 0);
-    assert!(!stage.path("collective-insights.log.3").exists());
-    let mode =
-        std::fs::metadata(stage.path("collective-insights.log")).unwrap().permissions().mode();
+    assert!(!env.path("collective-insights.log.3").exists());
+    let mode = std::fs::metadata(env.path("collective-insights.log")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
-fn a_json_log_is_one_object_a_line() {
-    let stage = Stage::new(world());
-    stage.run("crowdstrike --log-format json -l debug").ended(0);
-    let log = stage.log();
+fn a_json_log_has_one_object_per_line() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.run("crowdstrike --log-format json -l debug").assert_code(0);
+    let log = env.log();
     assert!(log.lines().count() > 5);
     for line in log.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -81,11 +82,11 @@ fn a_json_log_is_one_object_a_line() {
 
 #[test]
 fn a_json_log_has_numbers_as_numbers() {
-    let stage = Stage::new(world());
+    let env = TestEnv::new(one_alert_per_vendor());
     let limited = Fault::status(429, r#"{"message": "slow \"down\""}"#);
-    stage.sandbox.script(Service::FalconAlerts, vec![limited]);
-    stage.run("crowdstrike --log-format json -l debug").ended(0);
-    let log = stage.log();
+    env.sandbox.queue_faults(Service::FalconAlerts, vec![limited]);
+    env.run("crowdstrike --log-format json -l debug").assert_code(0);
+    let log = env.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let with = |message: &str| {
         let found = lines.iter().filter(|line| line["message"] == message);
@@ -116,10 +117,10 @@ fn a_json_log_has_numbers_as_numbers() {
 
 #[test]
 fn an_error_is_logged_with_every_cause() {
-    let stage = Stage::new(world());
-    stage.sandbox.pause_listening();
-    stage.run("crowdstrike --log-format json -l debug").ended(5);
-    let log = stage.log();
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.sandbox.pause_listening();
+    env.run("crowdstrike --log-format json -l debug").assert_code(5);
+    let log = env.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let error = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
     assert_eq!((&error["kind"], &error["exit_code"]), (&json!("temporary"), &json!(5)));

@@ -1,12 +1,13 @@
-//! End-to-end tests: the real binary against the sandbox, over real HTTP on loopback.
+//! End-to-end tests: the real binary against the sandbox, over HTTP on 127.0.0.1.
 
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test that cannot go on should stop where it is, and one that is skipped says so"
+    reason = "a test fails by a panic, and one that is skipped prints so"
 )]
 
 mod base_urls;

@@ -1,38 +1,40 @@
-//! The commands that look at the ledger and tend what has not been delivered.
+//! The commands that show the ledger and manage undelivered submissions.
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::Stage;
-use crate::support::alerts::{at, hashes, sha256};
+use crate::support::TestEnv;
+use crate::support::alerts::{falcon_at, hashes, sha256};
 
 const LATER: &str = "2026-11-22T01:15:00Z";
 
-/// A stage after a run that delivered number 0, had number 1 refused, and left 2 and 3 waiting.
-fn stage() -> Stage {
-    let alerts: Vec<Value> = (0..4).map(|number| at(number, "2026-11-21T08:00:00Z")).collect();
-    let stage = Stage::new(World::default().falcon_alerts(&alerts));
-    let refuse = Fault::status(400, r#"{"message":"not \u001b[31mlike this"}"#);
-    let faults = vec![Fault::None, refuse, Fault::status(401, "")];
-    stage.sandbox.script(Service::RecordedFuture, faults);
-    stage.run("crowdstrike --batch-size 1 --organization-id uhash:a").ended(4);
-    stage
+/// Returns an environment after a run: alert 0 was delivered, 1 was rejected, 2 and 3 are queued.
+fn test_env() -> TestEnv {
+    let alerts: Vec<Value> =
+        (0..4).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
+    let env = TestEnv::new(World::default().falcon_alerts(&alerts));
+    let rejection = Fault::status(400, r#"{"message":"not \u001b[31mlike this"}"#);
+    let faults = vec![Fault::None, rejection, Fault::status(401, "")];
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env.run("crowdstrike --batch-size 1 --organization-id uhash:a").assert_code(4);
+    env
 }
 
-fn listed(stage: &Stage, which: &str) -> Vec<(Value, Value)> {
-    let list = stage.run(&format!("outbox list --json {which}")).ended(0).json();
+/// Returns the values and the states that `outbox list` shows.
+fn listed(env: &TestEnv, arguments: &str) -> Vec<(Value, Value)> {
+    let list = env.run(&format!("outbox list --json {arguments}")).assert_code(0).json();
     assert_eq!(list["schema_version"], 1);
     let entries = list["entries"].as_array().unwrap();
     entries.iter().map(|entry| (entry["value"].clone(), entry["state"].clone())).collect()
 }
 
 #[test]
-fn status_tells_how_each_source_stands() {
-    let stage = stage();
-    let status = stage.run_at(LATER, "status --json").ended(0).json();
+fn status_shows_the_state_of_each_source() {
+    let env = test_env();
+    let status = env.run_at(LATER, "status --json").assert_code(0).json();
     let source = &status["sources"][0];
     assert_eq!(status["sources"].as_array().unwrap().len(), 1);
-    let told = json!({
+    let shown = json!({
         "source": source["source"], "organizations": source["organizations"],
         "last_exit_code": source["last_exit_code"], "last_success": source["last_success"],
         "waiting": source["waiting"], "quarantined": source["quarantined"], "used_today": source["used_today"],
@@ -41,7 +43,7 @@ fn status_tells_how_each_source_stands() {
         "source": "crowdstrike", "organizations": ["uhash:a"], "last_exit_code": 4, "last_success": null,
         "waiting": 2, "quarantined": 1, "used_today": 1,
     });
-    assert_eq!(told, expected);
+    assert_eq!(shown, expected);
     for field in ["last_run", "read_until", "oldest_waiting"] {
         assert!(
             source[field].as_str().unwrap().starts_with("2026-11-22T00:15:0"),
@@ -49,7 +51,7 @@ fn status_tells_how_each_source_stands() {
         );
     }
     assert!(source["last_error"].as_str().unwrap().contains("401"));
-    let text = stage.run_at(LATER, "status").ended(0).stdout;
+    let text = env.run_at(LATER, "status").assert_code(0).stdout;
     for part in [
         "crowdstrike (account ",
         "uhash:a",
@@ -61,18 +63,18 @@ fn status_tells_how_each_source_stands() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    // The next UTC day has used nothing.
-    let status = stage.run_at("2026-11-23T00:01:00Z", "status --json").json();
+    // On the next UTC day, no quota is used.
+    let status = env.run_at("2026-11-23T00:01:00Z", "status --json").json();
     assert_eq!(status["sources"][0]["used_today"], 0);
-    stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
-    let status = stage.run_at(LATER, "status --json").json();
+    env.run_at(LATER, "crowdstrike --organization-id uhash:a").assert_code(0);
+    let status = env.run_at(LATER, "status --json").json();
     assert!(status["sources"][0]["last_success"].as_str().unwrap().starts_with("2026-11-22T01:15"));
 }
 
 #[test]
-fn looking_changes_nothing_and_needs_no_ledger() {
-    let stage = stage();
-    let path = stage.path("collective-insights.db");
+fn read_only_commands_change_nothing_and_need_no_ledger() {
+    let env = test_env();
+    let path = env.path("collective-insights.db");
     let before = std::fs::read(&path).unwrap();
     for command in [
         "status",
@@ -81,93 +83,93 @@ fn looking_changes_nothing_and_needs_no_ledger() {
         "outbox list --json --quarantined",
         "outbox export",
     ] {
-        stage.run(command).ended(0);
+        env.run(command).assert_code(0);
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
     for command in ["status", "outbox list", "outbox retry", "outbox export", "outbox drop"] {
-        stage.run(&format!("{command} --ledger none.db")).ended(0);
+        env.run(&format!("{command} --ledger none.db")).assert_code(0);
     }
-    assert!(!stage.path("none.db").exists());
+    assert!(!env.path("none.db").exists());
 }
 
 #[test]
-fn list_tells_what_waits_and_what_was_refused_with_the_words() {
-    let stage = stage();
+fn list_shows_queued_and_rejected_submissions_with_the_message() {
+    let env = test_env();
     assert_eq!(
-        listed(&stage, ""),
+        listed(&env, ""),
         [
             (json!(sha256(1)), json!("quarantined")),
             (json!(sha256(2)), json!("waiting")),
             (json!(sha256(3)), json!("waiting"))
         ]
     );
-    assert_eq!(listed(&stage, "--quarantined").len(), 1);
-    let text = stage.run("outbox list").ended(0).stdout;
+    assert_eq!(listed(&env, "--quarantined").len(), 1);
+    let text = env.run("outbox list").assert_code(0).stdout;
     assert!(text.contains("rejected with 400: 400 \"not "), "{text}");
-    assert!(!text.contains('\u{1b}'), "control characters stay out of terminals: {text:?}");
+    assert!(!text.contains('\u{1b}'), "control characters are not printed: {text:?}");
 }
 
 #[test]
-fn retry_lets_quarantine_wait_again() {
-    let stage = stage();
-    let ran = stage.run("outbox retry").ended(0);
-    assert!(ran.stdout.starts_with("1 indicator is queued again"), "{ran:?}");
-    assert!(listed(&stage, "").iter().all(|(_, state)| state == "waiting"));
-    stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
-    assert_eq!(stage.stored_values(), hashes(0..4));
-    assert_eq!(listed(&stage, ""), []);
+fn retry_queues_quarantined_submissions_again() {
+    let env = test_env();
+    let output = env.run("outbox retry").assert_code(0);
+    assert!(output.stdout.starts_with("1 indicator is queued again"), "{output:?}");
+    assert!(listed(&env, "").iter().all(|(_, state)| state == "waiting"));
+    env.run_at(LATER, "crowdstrike --organization-id uhash:a").assert_code(0);
+    assert_eq!(env.stored_values(), hashes(0..4));
+    assert_eq!(listed(&env, ""), []);
 }
 
 #[test]
-fn export_gives_the_items_as_they_would_be_sent() {
-    let stage = stage();
-    let all = stage.run("outbox export").ended(0).json();
-    stage.run("outbox retry").ended(0);
-    stage.run_at(LATER, "crowdstrike --organization-id uhash:a").ended(0);
+fn export_prints_the_items_as_they_would_be_sent() {
+    let env = test_env();
+    let all = env.run("outbox export").assert_code(0).json();
+    env.run("outbox retry").assert_code(0);
+    env.run_at(LATER, "crowdstrike --organization-id uhash:a").assert_code(0);
     let sent: Vec<Value> =
-        stage.sandbox.stored()[1..].iter().map(|stored| stored.item.clone()).collect();
+        env.sandbox.stored()[1..].iter().map(|stored| stored.item.clone()).collect();
     assert_eq!(all, json!(sent));
-    assert_eq!(stage.run("outbox export").ended(0).json(), json!([]));
+    assert_eq!(env.run("outbox export").assert_code(0).json(), json!([]));
 }
 
 #[test]
-fn drop_asks_and_what_it_drops_is_never_sent() {
-    let stage = stage();
-    let ran = stage.run("outbox drop").ended(2);
-    assert!(ran.stderr.contains("--yes"), "{ran:?}");
-    assert_eq!(listed(&stage, "").len(), 3);
-    stage.run("outbox drop --quarantined --yes").ended(0);
-    assert_eq!(listed(&stage, ""), [2, 3].map(|number| (json!(sha256(number)), json!("waiting"))));
-    stage.run("outbox drop --yes").ended(0);
-    assert_eq!(listed(&stage, ""), []);
-    let ran = stage.run_at(LATER, "crowdstrike --json --organization-id uhash:a").ended(0);
-    ran.adds_up();
-    assert_eq!(stage.stored_values(), hashes([0]));
+fn drop_needs_confirmation_and_dropped_submissions_are_never_sent() {
+    let env = test_env();
+    let output = env.run("outbox drop").assert_code(2);
+    assert!(output.stderr.contains("--yes"), "{output:?}");
+    assert_eq!(listed(&env, "").len(), 3);
+    env.run("outbox drop --quarantined --yes").assert_code(0);
+    assert_eq!(listed(&env, ""), [2, 3].map(|number| (json!(sha256(number)), json!("waiting"))));
+    env.run("outbox drop --yes").assert_code(0);
+    assert_eq!(listed(&env, ""), []);
+    let output = env.run_at(LATER, "crowdstrike --json --organization-id uhash:a").assert_code(0);
+    output.assert_sums();
+    assert_eq!(env.stored_values(), hashes([0]));
 }
 
 #[test]
-fn tries_without_success_are_counted() {
-    let stage = stage();
-    let tries = || -> Vec<u64> {
-        let list = stage.run("outbox list --json").ended(0).json();
+fn failed_attempts_are_counted() {
+    let env = test_env();
+    let attempts = || -> Vec<u64> {
+        let list = env.run("outbox list --json").assert_code(0).json();
         let entries = list["entries"].as_array().unwrap();
         entries.iter().map(|entry| entry["tries"].as_u64().unwrap()).collect()
     };
-    assert_eq!(tries(), [1, 1, 0], "refused, met by a 401, never sent");
-    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    assert_eq!(attempts(), [1, 1, 0], "rejected, failed with a 401, never sent");
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let again = "crowdstrike --organization-id uhash:a";
-    stage.run_at(LATER, again).ended(5);
-    assert_eq!(tries(), [1, 2, 1]);
-    stage.run_at(LATER, &format!("{again} --debug")).ended(5);
-    assert_eq!(tries(), [1, 2, 1], "a rehearsal leaves no trace");
+    env.run_at(LATER, again).assert_code(5);
+    assert_eq!(attempts(), [1, 2, 1]);
+    env.run_at(LATER, &format!("{again} --debug")).assert_code(5);
+    assert_eq!(attempts(), [1, 2, 1], "debug mode records nothing");
 }
 
 #[test]
-fn a_lost_ledger_is_not_taken_for_none() {
-    for tended in ["outbox retry", "outbox drop --yes"] {
-        let stage = Stage::new(World::default());
-        stage.write("collective-insights.db-journal", "of a ledger that is gone");
-        stage.run(tended).ended(6).says(&["journal"]);
-        assert!(!stage.path("collective-insights.db").exists());
+fn a_lost_ledger_is_an_error() {
+    for command in ["outbox retry", "outbox drop --yes"] {
+        let env = TestEnv::new(World::default());
+        env.write("collective-insights.db-journal", "journal of a deleted ledger");
+        env.run(command).assert_code(6).assert_stderr(&["journal"]);
+        assert!(!env.path("collective-insights.db").exists());
     }
 }

@@ -1,12 +1,13 @@
-//! Live, debug and dry run, and what each of them prints.
+//! Live mode, debug mode and dry run, and what each of them prints.
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
+use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
-use crate::support::output::keys;
+use crate::support::json::keys;
+use crate::support::json::text;
 use crate::support::vendor::Vendor;
-use crate::support::{Stage, text};
 
 const COUNTS: [&str; 17] = [
     "alerts_below_threshold",
@@ -28,40 +29,40 @@ const COUNTS: [&str; 17] = [
     "waiting",
 ];
 
-fn two() -> World {
+fn two_alerts_per_vendor() -> World {
     World::default()
         .falcon_alerts(&[falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")])
         .carbon_black_alerts(&[carbonblack("a1", &sha256(1)), carbonblack("a2", &sha256(2))])
 }
 
-/// An alert of each fate.
-fn of_each_fate() -> Vec<Value> {
+/// Returns one alert for each count in the summary.
+fn alerts_for_all_counts() -> Vec<Value> {
     let low = with(falcon("low", "domain", "low.example.com"), "severity", json!(5));
     vec![
         low,
-        with(falcon("none", "", ""), "ioc_value", json!(null)),
-        falcon("good", "domain", "good.example.com"),
-        falcon("again", "domain", "good.example.com"),
-        falcon("inner", "ip", "10.0.0.1"),
-        falcon("wrong", "sha256", "no hash"),
-        falcon("other", "registry_key", "HKLM"),
-        falcon("ours", "domain", "ours.example.com"),
+        with(falcon("no-indicator", "", ""), "ioc_value", json!(null)),
+        falcon("valid", "domain", "valid.example.com"),
+        falcon("repeated", "domain", "valid.example.com"),
+        falcon("private", "ip", "10.0.0.1"),
+        falcon("invalid", "sha256", "not a hash"),
+        falcon("unsupported", "registry_key", "HKLM"),
+        falcon("excluded", "domain", "excluded.example.com"),
     ]
 }
 
 #[test]
-fn the_document_has_exactly_its_keys() {
-    for vendor in Vendor::BOTH {
+fn the_document_has_exactly_the_documented_keys() {
+    for vendor in Vendor::ALL {
         for (flag, mode) in [
             ("", "live"),
             ("--debug", "debug"),
             ("--dry-run", "dry-run"),
             ("-n --debug", "dry-run"),
         ] {
-            let stage = Stage::new(two());
-            let ran = stage.run(&format!("{} --json {flag}", vendor.command())).ended(0);
-            let document = ran.json();
-            let mut wanted = vec![
+            let env = TestEnv::new(two_alerts_per_vendor());
+            let output = env.run(&format!("{} --json {flag}", vendor.command())).assert_code(0);
+            let document = output.json();
+            let mut expected = vec![
                 "counts",
                 "exit_code",
                 "mode",
@@ -72,9 +73,9 @@ fn the_document_has_exactly_its_keys() {
                 "window",
             ];
             if mode == "dry-run" {
-                wanted.insert(2, "items");
+                expected.insert(2, "items");
             }
-            assert_eq!(keys(&document), wanted);
+            assert_eq!(keys(&document), expected);
             assert_eq!(keys(&document["counts"]), COUNTS);
             assert_eq!(keys(&document["window"]), ["end", "start"]);
             assert_eq!(document["schema_version"], 1);
@@ -82,157 +83,157 @@ fn the_document_has_exactly_its_keys() {
             assert_eq!(document["source"], vendor.command());
             assert_eq!(document["mode"], mode);
             assert_eq!(document["exit_code"], 0);
-            assert!(stage.log().contains(&format!("run={} ", text(&document, "/run_id"))));
-            assert_eq!(ran.stdout.lines().count(), 1, "one document on one line");
+            assert!(env.log().contains(&format!("run={} ", text(&document, "/run_id"))));
+            assert_eq!(output.stdout.lines().count(), 1, "one document on one line");
         }
     }
 }
 
 #[test]
-fn the_window_of_the_document_is_the_one_that_was_read() {
-    let stage = Stage::new(World::default());
-    let ran = stage
-        .run("carbonblack --json --since 2026-11-20T01:02:03Z --until 2026-11-21T04:05:06.789Z");
+fn the_document_has_the_window_that_was_requested() {
+    let env = TestEnv::new(World::default());
+    let output =
+        env.run("carbonblack --json --since 2026-11-20T01:02:03Z --until 2026-11-21T04:05:06.789Z");
     let window = json!({"start": "2026-11-20T01:02:03.000Z", "end": "2026-11-21T04:05:06.789Z"});
-    assert_eq!(ran.ended(0).json()["window"], window);
-    let asked = stage.sandbox.requests_to(Service::CarbonBlack);
-    assert_eq!(asked[0].json().unwrap()["time_range"], window);
+    assert_eq!(output.assert_code(0).json()["window"], window);
+    let requests = env.sandbox.requests_to(Service::CarbonBlack);
+    assert_eq!(requests[0].json().unwrap()["time_range"], window);
 }
 
 #[test]
-fn an_error_is_part_of_the_document_and_told_on_stderr() {
-    let stage = Stage::new(two());
-    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(403, r#"{"message": "no"}"#)));
-    let ran = stage.run("crowdstrike --json").ended(4);
-    let document = ran.json();
+fn an_error_is_in_the_document_and_on_stderr() {
+    let env = TestEnv::new(two_alerts_per_vendor());
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(403, r#"{"message": "no"}"#)));
+    let output = env.run("crowdstrike --json").assert_code(4);
+    let document = output.json();
     assert_eq!(keys(&document["error"]), ["hint", "kind", "message"]);
     assert_eq!(document["error"]["kind"], "credentials");
     assert_eq!(document["exit_code"], 4);
     assert_eq!(keys(&document["counts"]), COUNTS);
-    ran.says(&["error: ", "help: ", &text(&document, "/error/hint")]);
+    output.assert_stderr(&["error: ", "help: ", &text(&document, "/error/hint")]);
 }
 
 #[test]
-fn a_failure_before_the_run_gives_the_same_document() {
-    let stage = Stage::new(two());
-    let ran = stage.run("crowdstrike --json --rf-api-url http://example.com").ended(2);
-    let document = ran.json();
+fn an_error_before_the_run_has_the_same_document() {
+    let env = TestEnv::new(two_alerts_per_vendor());
+    let output = env.run("crowdstrike --json --rf-api-url http://example.com").assert_code(2);
+    let document = output.json();
     assert_eq!(document["error"]["kind"], "configuration");
     assert_eq!(document["window"], Value::Null);
-    ran.counts(&[]);
+    output.assert_counts(&[]);
 }
 
 #[test]
-fn every_number_of_the_summary_is_right() {
-    let stage = Stage::falcon(&of_each_fate());
-    stage.write("list", "ours.example.com");
-    // The service knows nothing of scores here: a low one comes back all the same.
-    stage.sandbox.change(|world| {
+fn the_counts_in_the_summary_are_right() {
+    let env = TestEnv::falcon(&alerts_for_all_counts());
+    env.write("list", "excluded.example.com");
+    // Here the service does not filter by severity: it also returns alerts below the threshold.
+    env.sandbox.change(|world| {
         world.falcon.alerts.clear();
-        for alert in of_each_fate() {
-            let fine = with(alert.clone(), "severity", json!(99));
-            world.falcon.alerts.push_raw(alert.to_string(), &fine);
+        for alert in alerts_for_all_counts() {
+            let search_as = with(alert.clone(), "severity", json!(99));
+            world.falcon.alerts.push_raw(alert.to_string(), &search_as);
         }
         world.falcon.alerts.push_raw("17", &Value::Null);
     });
     let arguments = "crowdstrike --exclusion-file list --min-severity 10";
-    let ran = stage.run(arguments).ended(0);
+    let output = env.run(arguments).assert_code(0);
     for line in [
         "9 fetched; of these 1 below threshold, 1 unreadable, 1 without an indicator",
         "6 found; 1 unsupported, 1 invalid, 1 private, 1 excluded, 1 repeated, 1 submitted",
         "1; of these 1 processed, 0 not processed",
     ] {
-        assert!(ran.stdout.contains(line), "{line:?} in {}", ran.stdout);
-        assert!(stage.log().contains(line), "{line:?} in the log");
+        assert!(output.stdout.contains(line), "{line:?} in {}", output.stdout);
+        assert!(env.log().contains(line), "{line:?} in the log");
     }
-    assert_eq!(ran.stderr, "");
-    assert_eq!(ran.stdout.matches("fetched").count(), 1, "{}", ran.stdout);
+    assert_eq!(output.stderr, "");
+    assert_eq!(output.stdout.matches("fetched").count(), 1, "{}", output.stdout);
 }
 
 #[test]
-fn debug_saves_nothing_and_says_so() {
-    for vendor in Vendor::BOTH {
-        let stage = Stage::new(two());
-        let ran = stage.run(&format!("{} --debug", vendor.command())).ended(0);
-        assert!(stage.items().is_empty());
-        assert_eq!(stage.asked(Service::RecordedFuture), 1);
-        assert!(ran.stdout.contains("2 validated by Recorded Future"), "{}", ran.stdout);
-        assert!(ran.stdout.contains("NOTHING WAS STORED"), "{}", ran.stdout);
-        assert_eq!(ran.stderr, stage.log(), "the log is also on stderr");
-        assert!(ran.stderr.contains(" DEBUG "), "{}", ran.stderr);
-        // What was a rehearsal is not remembered: the live run sends it.
-        stage.run(vendor.command()).ended(0);
-        assert_eq!(stage.items().len(), 2);
+fn debug_mode_stores_nothing_and_says_so() {
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(two_alerts_per_vendor());
+        let output = env.run(&format!("{} --debug", vendor.command())).assert_code(0);
+        assert!(env.items().is_empty());
+        assert_eq!(env.request_count(Service::RecordedFuture), 1);
+        assert!(output.stdout.contains("2 validated by Recorded Future"), "{}", output.stdout);
+        assert!(output.stdout.contains("NOTHING WAS STORED"), "{}", output.stdout);
+        assert_eq!(output.stderr, env.log(), "the log is also on stderr");
+        assert!(output.stderr.contains(" DEBUG "), "{}", output.stderr);
+        // Debug mode records nothing: the live run sends everything.
+        env.run(vendor.command()).assert_code(0);
+        assert_eq!(env.items().len(), 2);
     }
 }
 
 #[test]
-fn debug_beats_a_coarser_log_level() {
-    let stage = Stage::new(two());
-    let ran = stage.run("crowdstrike --debug -l ERROR").ended(0);
-    assert!(ran.stderr.contains(" DEBUG "), "{}", ran.stderr);
+fn debug_mode_overrides_the_log_level() {
+    let env = TestEnv::new(two_alerts_per_vendor());
+    let output = env.run("crowdstrike --debug -l ERROR").assert_code(0);
+    assert!(output.stderr.contains(" DEBUG "), "{}", output.stderr);
 }
 
 #[test]
-fn an_echo_of_the_other_mode_is_an_error() {
-    for (flag, words) in
+fn a_response_for_the_other_mode_is_an_error() {
+    for (flag, text) in
         [("", "Nothing of this batch was stored"), ("--debug", "may have been stored")]
     {
-        let stage = Stage::new(two());
-        stage.sandbox.always(Service::RecordedFuture, Some(Fault::WrongDebugEcho));
-        let ran = stage.run(&format!("crowdstrike --json {flag}")).ended(1);
-        ran.says(&["responded with debug: ", words]);
-        ran.adds_up();
-        assert_eq!((ran.count("processed"), ran.count("waiting")), (0, 2));
-        assert_eq!(ran.json()["error"]["kind"], "unexpected");
+        let env = TestEnv::new(two_alerts_per_vendor());
+        env.sandbox.always(Service::RecordedFuture, Some(Fault::WrongDebugEcho));
+        let output = env.run(&format!("crowdstrike --json {flag}")).assert_code(1);
+        output.assert_stderr(&["responded with debug: ", text]);
+        output.assert_sums();
+        assert_eq!((output.count("processed"), output.count("waiting")), (0, 2));
+        assert_eq!(output.json()["error"]["kind"], "unexpected");
     }
 }
 
 #[test]
 fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
-    for vendor in Vendor::BOTH {
-        let stage = Stage::new(two());
-        let document = stage.run(&format!("{} -n --json", vendor.command())).ended(0);
-        assert_eq!(document.adds_up().count("submitted"), 2);
-        let printed = stage.run(&format!("{} --dry-run", vendor.command())).ended(0);
-        assert_eq!(stage.asked(Service::RecordedFuture), 0);
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(two_alerts_per_vendor());
+        let document = env.run(&format!("{} -n --json", vendor.command())).assert_code(0);
+        assert_eq!(document.assert_sums().count("submitted"), 2);
+        let printed = env.run(&format!("{} --dry-run", vendor.command())).assert_code(0);
+        assert_eq!(env.request_count(Service::RecordedFuture), 0);
         assert!(printed.stdout.contains("nothing was sent"), "{}", printed.stdout);
         assert!(printed.stdout.contains("2 to be submitted"), "{}", printed.stdout);
-        // And then the live run sends exactly that.
-        stage.run(vendor.command()).ended(0);
+        // The live run then sends exactly that.
+        env.run(vendor.command()).assert_code(0);
         let lines: Vec<Value> = printed
             .stdout
             .lines()
             .filter(|line| line.starts_with('{'))
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        assert_eq!(document.json()["items"], json!(stage.items()));
-        assert_eq!(lines, stage.items());
+        assert_eq!(document.json()["items"], json!(env.items()));
+        assert_eq!(lines, env.items());
     }
 }
 
 #[test]
-fn quiet_keeps_stdout_empty_on_success_only() {
+fn quiet_prints_nothing_unless_the_run_fails() {
     for flag in ["-q", "--quiet", "-q --dry-run", "-q -k x"] {
-        let stage = Stage::new(two());
-        let ran = stage.run(&format!("crowdstrike {flag}"));
+        let env = TestEnv::new(two_alerts_per_vendor());
+        let output = env.run(&format!("crowdstrike {flag}"));
         let (code, quiet) = if flag.contains("-k") { (4, false) } else { (0, true) };
-        assert_eq!(ran.code, code, "{}", ran.stderr);
-        assert_eq!(ran.stdout.is_empty(), quiet, "{flag}");
-        assert_eq!(ran.stderr.is_empty(), quiet, "{flag}");
-        assert!(stage.log().contains("Indicators:"), "the log has the summary all the same");
+        assert_eq!(output.code, code, "{}", output.stderr);
+        assert_eq!(output.stdout.is_empty(), quiet, "{flag}");
+        assert_eq!(output.stderr.is_empty(), quiet, "{flag}");
+        assert!(env.log().contains("Indicators:"), "the log still has the summary");
     }
 }
 
 #[test]
-fn nothing_to_send_is_a_success() {
-    for vendor in Vendor::BOTH {
+fn a_run_with_nothing_to_send_succeeds() {
+    for vendor in Vendor::ALL {
         for flag in ["", "--debug", "--dry-run"] {
-            let stage = Stage::new(World::default());
-            let ran = stage.run(&format!("{} {flag}", vendor.command())).ended(0);
-            assert!(ran.stdout.contains("0 fetched"), "{}", ran.stdout);
-            assert_eq!(stage.asked(Service::RecordedFuture), 0);
-            assert_eq!(stage.asked(vendor.service()), 1);
+            let env = TestEnv::new(World::default());
+            let output = env.run(&format!("{} {flag}", vendor.command())).assert_code(0);
+            assert!(output.stdout.contains("0 fetched"), "{}", output.stdout);
+            assert_eq!(env.request_count(Service::RecordedFuture), 0);
+            assert_eq!(env.request_count(vendor.service()), 1);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who looks on: the line on a terminal, the log's heartbeat, and silence everywhere else.
+//! Progress: the line on a terminal, the lines in the log, and no output everywhere else.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -7,13 +7,13 @@ use std::time::Duration;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::alerts::{at, carbonblack, falcon, sha256, with};
-use crate::support::process::until_asked;
-use crate::support::terminal::{on_a_terminal, screen, without_colours};
-use crate::support::{Ran, Stage};
+use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
+use crate::support::process::wait_for_requests;
+use crate::support::terminal::{in_terminal, screen, without_colors};
+use crate::support::{RunOutput, TestEnv};
 
-/// Alerts for three pages where one is read after the other.
-const PAGE_BY_PAGE: &str = "crowdstrike --concurrency 1";
+/// Reads one page at a time.
+const SEQUENTIAL: &str = "crowdstrike --concurrency 1";
 
 fn three_pages() -> World {
     let alerts: Vec<Value> = (0..2500)
@@ -22,19 +22,19 @@ fn three_pages() -> World {
     World::default().falcon_alerts(&alerts)
 }
 
-/// Services that take longer to answer than the log's ten seconds, which are ten milliseconds here, and
-/// longer than a picture stands on a terminal.
-fn slow(world: World) -> Stage {
-    Stage::new(world.latency(Duration::from_millis(300)))
+/// Returns an environment whose responses take longer than the interval of progress lines in the
+/// log (10 s, here 10 ms) and than that of the progress line on a terminal.
+fn slow_env(world: World) -> TestEnv {
+    TestEnv::new(world.latency(Duration::from_millis(300)))
 }
 
-/// A stage with one alert.
-fn one() -> Stage {
-    Stage::falcon(&[falcon("f1", "hash_sha256", &sha256(1))])
+/// Returns an environment with one alert.
+fn one_alert() -> TestEnv {
+    TestEnv::falcon(&[falcon("f1", "hash_sha256", &sha256(1))])
 }
 
-/// The numbers of the log's INFO lines of this form: `reading alerts alerts=1000 total=2500`.
-fn heartbeats(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
+/// Returns the numbers of the INFO lines of the form: `reading alerts alerts=1000 total=2500`.
+fn progress_lines(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
     let number = |line: &str, name: &str| {
         let (_, rest) = line.split_once(&format!(" {name}="))?;
         rest.split(' ').next()?.parse().ok()
@@ -45,50 +45,55 @@ fn heartbeats(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// A run on a terminal; stdout holds all that came to it.
-fn run(stage: &Stage, arguments: &str, variables: &[(&str, &str)]) -> Option<Ran> {
-    let mut command = stage.command(arguments);
+/// Runs on a terminal. The stdout of the result is everything that was written to it.
+fn run_in_terminal(
+    env: &TestEnv,
+    arguments: &str,
+    variables: &[(&str, &str)],
+) -> Option<RunOutput> {
+    let mut command = env.command(arguments);
     command.envs(variables.iter().copied());
-    Some(Ran::of(&mut on_a_terminal(&command)?))
+    Some(RunOutput::capture(&mut in_terminal(&command)?))
 }
 
-/// What stands on the screen when a run during which something was drawn is over: no trace of that.
+/// Returns the screen at the end of a run, and asserts that the progress line was drawn and
+/// removed.
 #[track_caller]
-fn left_behind(shown: &str) -> String {
-    assert!(shown.contains("\x1b[2K"), "nothing was drawn: {shown:?}");
-    let left = screen(shown);
-    for drawn in ["Working", "Reading alerts", "Storing", "Sending", "Waiting"] {
-        assert!(!left.contains(drawn), "{left}");
+fn final_screen(written: &str) -> String {
+    assert!(written.contains("\x1b[2K"), "nothing was drawn: {written:?}");
+    let screen = screen(written);
+    for text in ["Working", "Reading alerts", "Storing", "Sending", "Waiting"] {
+        assert!(!screen.contains(text), "{screen}");
     }
-    left
+    screen
 }
 
 #[test]
-fn without_a_terminal_the_log_alone_says_how_far_it_is() {
-    let stage = slow(three_pages());
-    let ran = stage.run(PAGE_BY_PAGE).ended(0);
-    assert_eq!(ran.stderr, "");
-    assert!(ran.stdout.starts_with("CrowdStrike Falcon, "), "{ran:?}");
-    assert!(!ran.stdout.contains('\x1b'));
-    let log = stage.log();
+fn without_a_terminal_only_the_log_shows_progress() {
+    let env = slow_env(three_pages());
+    let output = env.run(SEQUENTIAL).assert_code(0);
+    assert_eq!(output.stderr, "");
+    assert!(output.stdout.starts_with("CrowdStrike Falcon, "), "{output:?}");
+    assert!(!output.stdout.contains('\x1b'));
+    let log = env.log();
     for (message, done) in [("reading alerts", "alerts"), ("sending indicators", "sent")] {
-        let told = heartbeats(&log, message, done);
-        assert!(told.contains(&(1000, 2500)), "{message}: {log}");
-        assert!(told.contains(&(2000, 2500)), "{message}: {log}");
-        assert!(told.is_sorted(), "{message}: {log}");
+        let lines = progress_lines(&log, message, done);
+        assert!(lines.contains(&(1000, 2500)), "{message}: {log}");
+        assert!(lines.contains(&(2000, 2500)), "{message}: {log}");
+        assert!(lines.is_sorted(), "{message}: {log}");
     }
 }
 
 #[test]
-fn pages_read_side_by_side_are_one_number() {
-    let falcons: Vec<Value> = (0..4000)
+fn concurrently_read_pages_are_added_up() {
+    let falcon_alerts: Vec<Value> = (0..4000)
         .map(|number| {
             let (minute, second) = (number / 60 % 60, number % 60);
             let hour = 2 + number / 3600;
-            at(number, &format!("2026-11-21T{hour:02}:{minute:02}:{second:02}Z"))
+            falcon_at(number, &format!("2026-11-21T{hour:02}:{minute:02}:{second:02}Z"))
         })
         .collect();
-    let carbonblacks: Vec<Value> = (0..4000)
+    let carbonblack_alerts: Vec<Value> = (0..4000)
         .map(|number| {
             let alert = carbonblack(&format!("c{number:04}"), &sha256(number));
             let minute = number / 100;
@@ -96,45 +101,45 @@ fn pages_read_side_by_side_are_one_number() {
             with(alert, "backend_timestamp", json!(time))
         })
         .collect();
-    let world = World::default().falcon_alerts(&falcons).carbon_black_alerts(&carbonblacks);
-    let stage = slow(world);
+    let world =
+        World::default().falcon_alerts(&falcon_alerts).carbon_black_alerts(&carbonblack_alerts);
+    let env = slow_env(world);
     for source in ["crowdstrike", "carbonblack"] {
         let log = format!("{source}.log");
-        stage.run(&format!("{source} -n --log-file {log}")).ended(0);
-        let log = std::fs::read_to_string(stage.path(&log)).unwrap();
-        let told = heartbeats(&log, "reading alerts", "alerts");
-        assert!(told.iter().all(|(_, all)| *all == 4000), "{source}: {log}");
-        assert!(told.contains(&(1000, 4000)), "{source}: {log}");
-        assert!(told.is_sorted(), "{source}: {log}");
+        env.run(&format!("{source} -n --log-file {log}")).assert_code(0);
+        let log = std::fs::read_to_string(env.path(&log)).unwrap();
+        let lines = progress_lines(&log, "reading alerts", "alerts");
+        assert!(lines.iter().all(|(_, total)| *total == 4000), "{source}: {log}");
+        assert!(lines.contains(&(1000, 4000)), "{source}: {log}");
+        assert!(lines.is_sorted(), "{source}: {log}");
     }
 }
 
 #[test]
-fn a_short_run_logs_no_line_a_page() {
-    let stage = Stage::new(three_pages());
-    let ran = Ran::of(
-        stage
-            .command(&format!("{PAGE_BY_PAGE} --debug"))
+fn a_short_run_logs_no_progress_above_debug() {
+    let env = TestEnv::new(three_pages());
+    let output = RunOutput::capture(
+        env.command(&format!("{SEQUENTIAL} --debug"))
             .env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"),
     );
-    ran.ended(0);
-    let log = stage.log();
-    assert_eq!(heartbeats(&log, "reading alerts", "alerts"), []);
-    assert_eq!(heartbeats(&log, "sending indicators", "sent"), []);
+    output.assert_code(0);
+    let log = env.log();
+    assert_eq!(progress_lines(&log, "reading alerts", "alerts"), []);
+    assert_eq!(progress_lines(&log, "sending indicators", "sent"), []);
     let pages = [" DEBUG ", " fetched ", " of 2500 alerts"];
     let pages = |line: &&str| pages.iter().all(|part| line.contains(part));
     assert_eq!(log.lines().filter(pages).count(), 3, "{log}");
 }
 
 #[test]
-fn the_log_says_who_is_waited_for() {
-    let stage = one();
+fn the_log_names_the_host_that_is_waited_for() {
+    let env = one_alert();
     for service in [Service::FalconAlerts, Service::RecordedFuture] {
-        let limited = Fault::retry_after(429, "240");
-        stage.sandbox.script(service, vec![limited]);
+        let rate_limited = Fault::retry_after(429, "240");
+        env.sandbox.queue_faults(service, vec![rate_limited]);
     }
-    assert_eq!(stage.run("crowdstrike").ended(0).stderr, "");
-    let log = stage.log();
+    assert_eq!(env.run("crowdstrike").assert_code(0).stderr, "");
+    let log = env.log();
     let waiting = "waiting_for=127.0.0.1 wait_seconds=1";
     assert!(log.contains(&format!(" reading alerts pages=0 alerts=0 {waiting}")), "{log}");
     let sending = "sending indicators batches=0 sent=0 rejected=0 total=1";
@@ -142,65 +147,65 @@ fn the_log_says_who_is_waited_for() {
 }
 
 #[test]
-fn a_terminal_shows_how_far_it_is_and_keeps_the_summary_alone() {
-    let stage = slow(three_pages());
-    let Some(ran) = run(&stage, PAGE_BY_PAGE, &[]) else {
+fn a_terminal_shows_progress_and_then_only_the_summary() {
+    let env = slow_env(three_pages());
+    let Some(output) = run_in_terminal(&env, SEQUENTIAL, &[]) else {
         return;
     };
-    let shown = without_colours(&ran.ended(0).stdout);
-    for picture in [
+    let shown = without_colors(&output.assert_code(0).stdout);
+    for text in [
         "Reading alerts [========>           ] 1000 of 2500, 1 page, ",
         "Reading alerts [================>   ] 2000 of 2500, 2 pages, ",
         "Sending [                    ] 0 of 2500, 0 batches, ",
         "Sending [========>           ] 1000 of 2500, 1 batch, ",
         "Sending [================>   ] 2000 of 2500, 2 batches, ",
     ] {
-        assert!(shown.contains(picture), "no {picture:?} in {shown:?}");
+        assert!(shown.contains(text), "no {text:?} in {shown:?}");
     }
-    let left = left_behind(&shown);
-    assert!(left.starts_with("CrowdStrike Falcon, "), "{left}");
-    let last = "\nSubmitted:   2500; of these 2500 processed, 0 not processed";
-    assert!(left.ends_with(last), "{left}");
+    let screen = final_screen(&shown);
+    assert!(screen.starts_with("CrowdStrike Falcon, "), "{screen}");
+    let last_line = "\nSubmitted:   2500; of these 2500 processed, 0 not processed";
+    assert!(screen.ends_with(last_line), "{screen}");
 }
 
 #[test]
-fn a_wait_is_counted_down_with_its_host_and_without_the_services_words() {
-    let stage = one();
+fn a_wait_shows_its_host_but_not_the_message_of_the_service() {
+    let env = one_alert();
     for service in [Service::FalconAlerts, Service::RecordedFuture] {
-        let limited = Fault::Status {
+        let rate_limited = Fault::Status {
             code: 429,
             headers: vec![("Retry-After".into(), "240".into())],
-            body: r#"{"errors":[{"code":429,"message":"made words"}]}"#.into(),
+            body: r#"{"errors":[{"code":429,"message":"service message"}]}"#.into(),
         };
-        stage.sandbox.script(service, vec![limited]);
+        env.sandbox.queue_faults(service, vec![rate_limited]);
     }
     let divisor = ("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "200");
-    let Some(ran) = run(&stage, "crowdstrike", &[divisor]) else {
+    let Some(output) = run_in_terminal(&env, "crowdstrike", &[divisor]) else {
         return;
     };
-    let shown = ran.ended(0).stdout;
-    for picture in [
+    let shown = output.assert_code(0).stdout;
+    for text in [
         "Waiting 1 s for 127.0.0.1; read 0 alerts",
         "Waiting 1 s for 127.0.0.1; sent 0 of 1 indicators",
     ] {
-        assert!(shown.contains(picture), "no {picture:?} in {shown:?}");
+        assert!(shown.contains(text), "no {text:?} in {shown:?}");
     }
-    assert!(!shown.contains("made words"), "{shown:?}");
-    assert!(stage.log().contains("made words"), "warnings stay in the log");
+    assert!(!shown.contains("service message"), "{shown:?}");
+    assert!(env.log().contains("service message"), "warnings stay in the log");
 }
 
 #[test]
-fn nothing_is_drawn_where_it_is_not_wanted_or_cannot_be_wiped() {
+fn nothing_is_drawn_if_disabled_or_on_a_terminal_that_cannot_clear_lines() {
     for (arguments, variables) in [
         ("crowdstrike -q", ("TERM", "xterm")),
         ("crowdstrike --debug", ("TERM", "xterm")),
         ("crowdstrike", ("TERM", "dumb")),
     ] {
-        let stage = one();
-        let Some(ran) = run(&stage, arguments, &[variables]) else {
+        let env = one_alert();
+        let Some(output) = run_in_terminal(&env, arguments, &[variables]) else {
             return;
         };
-        let shown = ran.ended(0).stdout;
+        let shown = output.assert_code(0).stdout;
         assert!(!shown.contains('\x1b'), "{arguments}: {shown:?}");
         assert!(!shown.contains("Working"), "{arguments}: {shown:?}");
         assert_eq!(shown.is_empty(), arguments.ends_with("-q"), "{shown:?}");
@@ -208,69 +213,69 @@ fn nothing_is_drawn_where_it_is_not_wanted_or_cannot_be_wiped() {
 }
 
 #[test]
-fn with_json_the_document_alone_stays() {
-    let Some(ran) = run(&one(), "crowdstrike --json", &[]) else {
+fn with_json_only_the_document_remains() {
+    let Some(output) = run_in_terminal(&one_alert(), "crowdstrike --json", &[]) else {
         return;
     };
-    let left = left_behind(&ran.ended(0).stdout);
-    let document: Value = serde_json::from_str(&left.replace('\n', "")).unwrap();
+    let screen = final_screen(&output.assert_code(0).stdout);
+    let document: Value = serde_json::from_str(&screen.replace('\n', "")).unwrap();
     assert_eq!(document["counts"]["submitted"], 1);
 }
 
 #[test]
-fn an_error_stands_below_a_line_that_is_gone() {
-    let stage = one();
-    let refused = Fault::status(403, "");
-    stage.sandbox.always(Service::FalconAlerts, Some(refused));
-    let Some(ran) = run(&stage, "crowdstrike", &[]) else {
+fn the_line_is_removed_before_an_error_is_printed() {
+    let env = one_alert();
+    let forbidden = Fault::status(403, "");
+    env.sandbox.always(Service::FalconAlerts, Some(forbidden));
+    let Some(output) = run_in_terminal(&env, "crowdstrike", &[]) else {
         return;
     };
-    let left = left_behind(&ran.ended(4).stdout);
-    assert!(left.starts_with("CrowdStrike Falcon, "), "{left}");
-    assert!(left.contains("\nerror: "), "{left}");
+    let screen = final_screen(&output.assert_code(4).stdout);
+    assert!(screen.starts_with("CrowdStrike Falcon, "), "{screen}");
+    assert!(screen.contains("\nerror: "), "{screen}");
 }
 
-/// A run on a terminal that waits for four minutes, begun, and interrupted.
-fn interrupted(interrupt: impl FnOnce(&Stage, &mut Child)) -> Option<Ran> {
-    let stage = one();
-    let limited = Fault::retry_after(429, "240");
-    stage.sandbox.always(Service::FalconAlerts, Some(limited));
-    let mut command = stage.command("crowdstrike");
+/// Starts a run on a terminal that waits for four minutes, and interrupts it.
+fn run_and_interrupt(interrupt: impl FnOnce(&TestEnv, &mut Child)) -> Option<RunOutput> {
+    let env = one_alert();
+    let rate_limited = Fault::retry_after(429, "240");
+    env.sandbox.always(Service::FalconAlerts, Some(rate_limited));
+    let mut command = env.command("crowdstrike");
     command.env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1");
-    let mut command = on_a_terminal(&command)?;
+    let mut command = in_terminal(&command)?;
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut running = pipes.spawn().unwrap();
-    until_asked(&stage.sandbox, Service::FalconAlerts, 1);
-    interrupt(&stage, &mut running);
-    Some(Ran::from(running.wait_with_output().unwrap()))
+    wait_for_requests(&env.sandbox, Service::FalconAlerts, 1);
+    interrupt(&env, &mut running);
+    Some(RunOutput::from(running.wait_with_output().unwrap()))
 }
 
 #[test]
 fn a_signal_leaves_a_clean_terminal() {
-    let kill = |stage: &Stage, _: &mut Child| {
-        let number = std::fs::read_to_string(stage.path("pid")).unwrap();
-        let sent = Command::new("kill").args(["-TERM", number.trim()]).status();
+    let kill = |env: &TestEnv, _: &mut Child| {
+        let pid = std::fs::read_to_string(env.path("pid")).unwrap();
+        let sent = Command::new("kill").args(["-TERM", pid.trim()]).status();
         assert!(sent.unwrap().success());
     };
-    // The terminal itself writes `^C` behind the line.
-    let press_ctrl_c = |_: &Stage, running: &mut Child| {
+    // The terminal itself writes `^C` after the line.
+    let press_ctrl_c = |_: &TestEnv, running: &mut Child| {
         running.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     };
-    for ran in [
-        interrupted(kill).map(|ran| ran.ended(143)),
-        interrupted(press_ctrl_c).map(|ran| ran.ended(130)),
+    for output in [
+        run_and_interrupt(kill).map(|output| output.assert_code(143)),
+        run_and_interrupt(press_ctrl_c).map(|output| output.assert_code(130)),
     ] {
-        let Some(ran) = ran else {
+        let Some(output) = output else {
             return;
         };
-        let left = left_behind(&ran.stdout);
-        assert!(left.starts_with("CrowdStrike Falcon, "), "{left}");
-        assert!(left.contains("\nerror: "), "{left}");
+        let screen = final_screen(&output.stdout);
+        assert!(screen.starts_with("CrowdStrike Falcon, "), "{screen}");
+        assert!(screen.contains("\nerror: "), "{screen}");
     }
 }
 
-/// The ways to say whether colours are wanted, and whether there are any on a terminal.
-const COLOURS: [(&str, &str, bool); 7] = [
+/// The option, the value of `NO_COLOR`, and whether there are colors on a terminal.
+const COLOR_CASES: [(&str, &str, bool); 7] = [
     ("", "", true),
     ("", "1", false),
     ("--color auto", "1", false),
@@ -281,21 +286,22 @@ const COLOURS: [(&str, &str, bool); 7] = [
 ];
 
 #[test]
-fn colour_changes_nothing_but_colour() {
+fn color_changes_nothing_but_color() {
     for command in ["crowdstrike", "check crowdstrike", "check"] {
         let mut texts = Vec::new();
-        for (option, no_color, coloured) in COLOURS {
-            let stage = one();
+        for (option, no_color, colored) in COLOR_CASES {
+            let env = one_alert();
             let arguments = format!("{command} {option}");
-            let Some(ran) = run(&stage, &arguments, &[("NO_COLOR", no_color)]) else {
+            let Some(output) = run_in_terminal(&env, &arguments, &[("NO_COLOR", no_color)]) else {
                 return;
             };
-            let shown = ran.stdout;
-            let plain = without_colours(&shown);
-            assert_eq!(plain != shown, coloured, "{arguments}: {shown:?}");
-            // The run's id goes over the line's end; both clocks and addresses change from run to run.
-            let left = screen(&shown).replace('\n', "");
-            let (before, after) = left.split_once("(run ").unwrap_or((&left, ""));
+            let shown = output.stdout;
+            let plain = without_colors(&shown);
+            assert_eq!(plain != shown, colored, "{arguments}: {shown:?}");
+            // Remove what differs between runs: the run id, which may wrap, and all digits (times,
+            // ports).
+            let screen = screen(&shown).replace('\n', "");
+            let (before, after) = screen.split_once("(run ").unwrap_or((&screen, ""));
             let after = after.split_once(')').unwrap_or_default().1;
             let digits = |char: &char| char.is_ascii_digit() || *char == '-';
             texts.push(format!("{before}{after}").replace(|char| digits(&char), ""));
@@ -306,8 +312,8 @@ fn colour_changes_nothing_but_colour() {
 }
 
 #[test]
-fn without_a_terminal_only_who_asks_for_colours_gets_them() {
-    for (arguments, coloured) in [
+fn without_a_terminal_only_color_always_gives_colors() {
+    for (arguments, colored) in [
         ("check", false),
         ("check --color auto", false),
         ("check --color always", true),
@@ -316,8 +322,8 @@ fn without_a_terminal_only_who_asks_for_colours_gets_them() {
         ("check --color always crowdstrike --color never", false),
         ("crowdstrike --color always", false),
     ] {
-        let ran = one().run(arguments);
-        assert_eq!(ran.stdout.contains("\x1b["), coloured, "{ran:?}");
-        assert!(!ran.stderr.contains('\x1b'), "{ran:?}");
+        let output = one_alert().run(arguments);
+        assert_eq!(output.stdout.contains("\x1b["), colored, "{output:?}");
+        assert!(!output.stderr.contains('\x1b'), "{output:?}");
     }
 }

@@ -1,27 +1,27 @@
-//! Proxies from the environment: with credentials, without, wrong ones, and none at all.
+//! Proxies from the environment: with and without credentials, invalid ones, and none.
 
 use std::net::TcpListener;
 use std::process::Command;
 
 use sandbox::{Fault, Service};
 
-use crate::support::Ran;
-use crate::support::failures::world;
-use crate::support::https_env::{Internet, Proxy};
-use crate::support::real_proxy::{PASSWORD, Program, USER};
-use crate::support::secret_scan::nothing_shows;
+use crate::support::RunOutput;
+use crate::support::failures::one_alert_per_vendor;
+use crate::support::https_env::{ConnectProxy, HttpsEnv};
+use crate::support::real_proxy::{PASSWORD, ProxyProgram, USER};
+use crate::support::secret_scan::assert_no_secrets;
 use crate::support::vendor::Vendor;
 
-/// A password as administrators like them.
-const AWKWARD: &str = "p@ss:w/rd %42#?";
-const AWKWARD_IN_A_URL: &str = "p%40ss%3Aw%2Frd%20%2542%23%3F";
-/// `batch:` and the password, as RFC 7617 has it.
-const AWKWARD_AS_SENT: &str = "Basic YmF0Y2g6cEBzczp3L3JkICU0MiM/";
+/// A password with all the characters that a URL must encode.
+const SPECIAL_CHARS: &str = "p@ss:w/rd %42#?";
+const SPECIAL_CHARS_IN_URL: &str = "p%40ss%3Aw%2Frd%20%2542%23%3F";
+/// The header for the user `batch` and this password (RFC 7617).
+const SPECIAL_CHARS_HEADER: &str = "Basic YmF0Y2g6cEBzczp3L3JkICU0MiM/";
 
-/// A command whose services are all behind the front, at its address, and which trusts it.
-fn behind_the_front(internet: &Internet, arguments: &str) -> Command {
-    let mut command = internet.command(arguments);
-    let url = internet.front.url();
+/// Returns a command that sends all requests to the TLS terminator, by its URL, and trusts its CA.
+fn behind_terminator(https: &HttpsEnv, arguments: &str) -> Command {
+    let mut command = https.command(arguments);
+    let url = https.terminator.url();
     command
         .args(["--ca-cert", "ca.pem"])
         .env_remove("HTTPS_PROXY")
@@ -32,114 +32,114 @@ fn behind_the_front(internet: &Internet, arguments: &str) -> Command {
 }
 
 #[test]
-fn a_real_proxy_carries_a_run() {
-    let installed = Program::installed();
+fn a_run_works_through_a_real_proxy() {
+    let installed = ProxyProgram::installed();
     if installed.is_empty() {
         println!("skipped: neither tinyproxy nor squid is installed");
     }
     for program in installed {
-        for (vendor, asked) in [(Vendor::CrowdStrike, 3), (Vendor::CarbonBlack, 2)] {
+        for (vendor, requests) in [(Vendor::CrowdStrike, 3), (Vendor::CarbonBlack, 2)] {
             let proxy = program.start();
-            let internet = Internet::new(world());
-            let mut command = behind_the_front(&internet, vendor.command());
+            let https = HttpsEnv::new(one_alert_per_vendor());
+            let mut command = behind_terminator(&https, vendor.command());
             let credentials = format!("{USER}:{PASSWORD}@");
             command.arg("--debug").env("HTTPS_PROXY", proxy.url(&credentials));
-            let ran = Ran::of(&mut command).ended(0);
-            assert_eq!(internet.stage.sandbox.requests().len(), asked, "{program:?}");
-            let way = format!("CONNECT 127.0.0.1:{}", internet.front.port);
-            assert!(proxy.log().contains(&way), "{program:?}: {}", proxy.log());
-            // It says which proxy it goes through, and nobody sees the password.
-            let told = format!("using proxy 127.0.0.1:{} (HTTPS_PROXY)", proxy.port);
-            ran.says(&[&told]);
-            nothing_shows(&internet.stage, &ran, &[PASSWORD]);
+            let output = RunOutput::capture(&mut command).assert_code(0);
+            assert_eq!(https.env.sandbox.requests().len(), requests, "{program:?}");
+            let connect = format!("CONNECT 127.0.0.1:{}", https.terminator.port);
+            assert!(proxy.log().contains(&connect), "{program:?}: {}", proxy.log());
+            // The log names the proxy, without the password.
+            let message = format!("using proxy 127.0.0.1:{} (HTTPS_PROXY)", proxy.port);
+            output.assert_stderr(&[&message]);
+            assert_no_secrets(&https.env, &output, &[PASSWORD]);
         }
     }
 }
 
 #[test]
-fn a_real_proxy_that_does_not_know_us_says_so() {
+fn a_real_proxy_that_rejects_the_credentials_is_an_error() {
     const WRONG: &str = "wr0ngPr0xyS3cret";
-    let installed = Program::installed();
+    let installed = ProxyProgram::installed();
     if installed.is_empty() {
         println!("skipped: neither tinyproxy nor squid is installed");
     }
     for program in installed {
         let proxy = program.start();
         for credentials in [String::new(), format!("{USER}:{WRONG}@")] {
-            let internet = Internet::new(world());
-            let mut command = behind_the_front(&internet, "crowdstrike --debug");
+            let https = HttpsEnv::new(one_alert_per_vendor());
+            let mut command = behind_terminator(&https, "crowdstrike --debug");
             command.env("HTTPS_PROXY", proxy.url(&credentials));
-            let ran = Ran::of(&mut command);
+            let output = RunOutput::capture(&mut command);
             let name = format!("proxy 127.0.0.1:{}", proxy.port);
-            ran.says(&["error: ", "127.0.0.1", &name, "HTTPS_PROXY", "password"]);
-            // tinyproxy takes a wrong password for the host's matter, and answers 401.
-            let vague = program == Program::Tinyproxy && !credentials.is_empty();
-            let ran = ran.ended(if vague { 5 } else { 4 });
-            assert_eq!(ran.stderr.contains("(407)"), !vague, "{program:?}");
-            assert_eq!(internet.asked(), [""; 0]);
-            nothing_shows(&internet.stage, &ran, &[WRONG]);
+            output.assert_stderr(&["error: ", "127.0.0.1", &name, "HTTPS_PROXY", "password"]);
+            // tinyproxy responds 401 to a wrong password, as if the host had rejected it.
+            let responds_401 = program == ProxyProgram::Tinyproxy && !credentials.is_empty();
+            let output = output.assert_code(if responds_401 { 5 } else { 4 });
+            assert_eq!(output.stderr.contains("(407)"), !responds_401, "{program:?}");
+            assert_eq!(https.requested(), [""; 0]);
+            assert_no_secrets(&https.env, &output, &[WRONG]);
         }
     }
 }
 
 #[test]
-fn a_real_proxy_carries_plain_http_too() {
-    let installed = Program::installed();
+fn a_real_proxy_works_for_plain_http_too() {
+    let installed = ProxyProgram::installed();
     if installed.is_empty() {
         println!("skipped: neither tinyproxy nor squid is installed");
     }
     for program in installed {
         let proxy = program.start();
-        let internet = Internet::new(world());
-        let url = internet.stage.sandbox.url();
+        let https = HttpsEnv::new(one_alert_per_vendor());
+        let url = https.env.sandbox.url();
         let run = |credentials: &str| {
-            let mut command = behind_the_front(&internet, "crowdstrike --debug");
+            let mut command = behind_terminator(&https, "crowdstrike --debug");
             command
                 .env("CS_BASE_URL", &url)
                 .env("RF_API_URL", &url)
                 .env("HTTP_PROXY", proxy.url(credentials));
-            Ran::of(&mut command)
+            RunOutput::capture(&mut command)
         };
-        let ran = run("").ended(4);
-        ran.says(&["requires a user name and a password", "(407)"]);
-        assert_eq!(internet.asked(), [""; 0]);
-        let ran = run(&format!("{USER}:{PASSWORD}@")).ended(0);
-        assert_eq!(internet.asked().len(), 3);
-        nothing_shows(&internet.stage, &ran, &[PASSWORD]);
+        let output = run("").assert_code(4);
+        output.assert_stderr(&["requires a user name and a password", "(407)"]);
+        assert_eq!(https.requested(), [""; 0]);
+        let output = run(&format!("{USER}:{PASSWORD}@")).assert_code(0);
+        assert_eq!(https.requested().len(), 3);
+        assert_no_secrets(&https.env, &output, &[PASSWORD]);
     }
 }
 
-/// What a proxy says that wants credentials.
-fn who_are_you(head: &str) -> Option<String> {
-    let known = head
-        .lines()
-        .any(|line| line.eq_ignore_ascii_case(&format!("Proxy-Authorization: {AWKWARD_AS_SENT}")));
-    // A careless one repeats what it was asked with.
-    (!known).then(|| {
+/// Returns the 407 of a proxy that requires credentials, unless the head has the right ones.
+fn require_credentials(head: &str) -> Option<String> {
+    let authorized = head.lines().any(|line| {
+        line.eq_ignore_ascii_case(&format!("Proxy-Authorization: {SPECIAL_CHARS_HEADER}"))
+    });
+    // It repeats the request with its secrets, as some proxies do.
+    (!authorized).then(|| {
         let body = format!("no: {head}");
         let length = body.len();
-        format!("HTTP/1.1 407 {head:?}\r\nProxy-Authenticate: Basic realm=\"{AWKWARD}\"\r\nContent-Length: {length}\r\n\r\n{body}")
+        format!("HTTP/1.1 407 {head:?}\r\nProxy-Authenticate: Basic realm=\"{SPECIAL_CHARS}\"\r\nContent-Length: {length}\r\n\r\n{body}")
     })
 }
 
 #[test]
-fn credentials_are_taken_from_the_url_in_each_variable() {
+fn credentials_are_read_from_the_url_in_each_variable() {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        let internet = Internet::new(world());
-        let proxy = Proxy::new(internet.front.port, who_are_you);
+        let https = HttpsEnv::new(one_alert_per_vendor());
+        let proxy = ConnectProxy::with_rejections(https.terminator.port, require_credentials);
         let url = |password: &str| format!("http://batch:{password}@127.0.0.1:{}", proxy.port);
-        let mut command = internet.command("crowdstrike --debug --ca-cert ca.pem");
-        command.env_remove("HTTPS_PROXY").env(name, url(AWKWARD_IN_A_URL));
-        let ran = Ran::of(&mut command).ended(0);
-        assert!(proxy.wanted().contains(&"api.crowdstrike.com:443".to_owned()));
-        assert_eq!(internet.asked().len(), 3);
-        ran.says(&[&format!("({name})")]);
-        nothing_shows(&internet.stage, &ran, &[AWKWARD, AWKWARD_AS_SENT]);
+        let mut command = https.command("crowdstrike --debug --ca-cert ca.pem");
+        command.env_remove("HTTPS_PROXY").env(name, url(SPECIAL_CHARS_IN_URL));
+        let output = RunOutput::capture(&mut command).assert_code(0);
+        assert!(proxy.targets().contains(&"api.crowdstrike.com:443".to_owned()));
+        assert_eq!(https.requested().len(), 3);
+        output.assert_stderr(&[&format!("({name})")]);
+        assert_no_secrets(&https.env, &output, &[SPECIAL_CHARS, SPECIAL_CHARS_HEADER]);
     }
 }
 
 #[test]
-fn a_407_is_final_and_shows_nothing() {
+fn a_407_is_not_retried_and_shows_no_secret() {
     for (credentials, secret) in [
         ("", "no credentials at all"),
         ("batch@", "no password at all"),
@@ -147,66 +147,66 @@ fn a_407_is_final_and_shows_nothing() {
         ("batch:wr0ng%2Bpr0xy%40s3cret@", "wr0ng+pr0xy@s3cret"),
     ] {
         for arguments in ["crowdstrike --debug", "carbonblack --json", "check crowdstrike"] {
-            let internet = Internet::new(world());
-            let proxy = Proxy::new(internet.front.port, who_are_you);
-            let mut command = internet.command(&format!("{arguments} --ca-cert ca.pem"));
+            let https = HttpsEnv::new(one_alert_per_vendor());
+            let proxy = ConnectProxy::with_rejections(https.terminator.port, require_credentials);
+            let mut command = https.command(&format!("{arguments} --ca-cert ca.pem"));
             let url = format!("http://{credentials}127.0.0.1:{}", proxy.port);
             command.env("HTTPS_PROXY", url).env_remove("COLLECTIVE_INSIGHTS_TEST_NOW");
-            let ran = Ran::of(&mut command).ended(4);
-            let all = format!("{}{}", ran.stdout, ran.stderr);
-            for words in [
+            let output = RunOutput::capture(&mut command).assert_code(4);
+            let all = format!("{}{}", output.stdout, output.stderr);
+            for text in [
                 &format!("the proxy 127.0.0.1:{}", proxy.port),
                 "requires a user name and a password",
                 "http://USER:PASSWORD@HOST:PORT",
             ] {
-                assert!(all.contains(words), "no {words:?} in {all}");
+                assert!(all.contains(text), "no {text:?} in {all}");
             }
-            // A check asks each of its two services once.
-            let tries = if arguments.starts_with("check") { 2 } else { 1 };
-            assert_eq!(proxy.wanted().len(), tries, "it is not tried again");
-            assert_eq!(internet.asked(), [""; 0]);
-            nothing_shows(&internet.stage, &ran, &[secret]);
+            // `check` connects to each of its two services once.
+            let attempts = if arguments.starts_with("check") { 2 } else { 1 };
+            assert_eq!(proxy.targets().len(), attempts, "it is not retried");
+            assert_eq!(https.requested(), [""; 0]);
+            assert_no_secrets(&https.env, &output, &[secret]);
         }
     }
 }
 
 #[test]
-fn a_407_in_a_services_place_is_the_proxys() {
-    // Over plain HTTP a proxy answers in the service's place.
-    let internet = Internet::new(world());
-    let sandbox = &internet.stage.sandbox;
+fn a_407_over_plain_http_is_an_error_of_the_proxy() {
+    // Over plain HTTP, the response of the proxy looks like a response of the service.
+    let https = HttpsEnv::new(one_alert_per_vendor());
+    let sandbox = &https.env.sandbox;
     let echo = Fault::status(407, "batch:pr0xy-s3cret-t00");
     sandbox.always(Service::FalconToken, Some(echo));
-    let mut command = internet.stage.command("crowdstrike --debug");
+    let mut command = https.env.command("crowdstrike --debug");
     let url = format!("http://batch:pr0xy-s3cret-t00@127.0.0.1:{}", sandbox.port());
-    let ran = Ran::of(command.env("HTTP_PROXY", url)).ended(4);
-    ran.says(&["requires a user name and a password"]);
-    assert_eq!(internet.stage.asked(Service::FalconToken), 1);
-    nothing_shows(&internet.stage, &ran, &["pr0xy-s3cret-t00"]);
+    let output = RunOutput::capture(command.env("HTTP_PROXY", url)).assert_code(4);
+    output.assert_stderr(&["requires a user name and a password"]);
+    assert_eq!(https.env.request_count(Service::FalconToken), 1);
+    assert_no_secrets(&https.env, &output, &["pr0xy-s3cret-t00"]);
 }
 
 #[test]
-fn a_proxy_that_repeats_its_password_is_not_quoted_with_it() {
-    for said in [AWKWARD, AWKWARD_IN_A_URL, AWKWARD_AS_SENT] {
+fn a_password_that_a_proxy_repeats_is_masked() {
+    for repeated in [SPECIAL_CHARS, SPECIAL_CHARS_IN_URL, SPECIAL_CHARS_HEADER] {
         for code in [400, 403, 503] {
-            let internet = Internet::new(world());
-            let sandbox = &internet.stage.sandbox;
-            let echo = Fault::status(code, format!("I was told {said}!"));
+            let https = HttpsEnv::new(one_alert_per_vendor());
+            let sandbox = &https.env.sandbox;
+            let echo = Fault::status(code, format!("rejected credentials {repeated}!"));
             sandbox.always(Service::FalconToken, Some(echo));
-            let mut command = internet.stage.command("crowdstrike --debug");
+            let mut command = https.env.command("crowdstrike --debug");
             let port = sandbox.port();
-            let url = format!("http://batch:{AWKWARD_IN_A_URL}@127.0.0.1:{port}");
-            let ran = Ran::of(command.env("HTTP_PROXY", url));
-            assert_ne!(ran.code, 0);
-            ran.says(&["I was told ", "[secret]!"]);
-            nothing_shows(&internet.stage, &ran, &[AWKWARD, AWKWARD_AS_SENT]);
+            let url = format!("http://batch:{SPECIAL_CHARS_IN_URL}@127.0.0.1:{port}");
+            let output = RunOutput::capture(command.env("HTTP_PROXY", url));
+            assert_ne!(output.code, 0);
+            output.assert_stderr(&["rejected credentials ", "[secret]!"]);
+            assert_no_secrets(&https.env, &output, &[SPECIAL_CHARS, SPECIAL_CHARS_HEADER]);
         }
     }
 }
 
 #[test]
-fn hosts_in_no_proxy_are_reached_without_it() {
-    for (host, name, value, through) in [
+fn hosts_in_no_proxy_are_connected_to_directly() {
+    for (host, name, value, through_proxy) in [
         ("127.0.0.1", "NO_PROXY", "127.0.0.1", false),
         ("127.0.0.1", "no_proxy", "example.com, 127.0.0.0/8", false),
         ("localhost", "NO_PROXY", "example.com,localhost", false),
@@ -215,25 +215,25 @@ fn hosts_in_no_proxy_are_reached_without_it() {
         ("localhost", "NO_PROXY", "host,127.0.0.1", true),
         ("127.0.0.1", "NO_PROXY", "", true),
     ] {
-        let internet = Internet::new(world());
-        let url = format!("https://{host}:{}", internet.front.port);
-        let mut command = behind_the_front(&internet, "crowdstrike");
+        let https = HttpsEnv::new(one_alert_per_vendor());
+        let url = format!("https://{host}:{}", https.terminator.port);
+        let mut command = behind_terminator(&https, "crowdstrike");
         command
             .env("CS_BASE_URL", &url)
             .env("RF_API_URL", &url)
-            .env("HTTPS_PROXY", internet.proxy.url())
+            .env("HTTPS_PROXY", https.proxy.url())
             .env(name, value);
-        Ran::of(&mut command).ended(0);
-        assert_eq!(internet.stage.items().len(), 1);
-        let went_through = !internet.proxy.wanted().is_empty();
-        assert_eq!(went_through, through, "{host} with {name}={value}");
+        RunOutput::capture(&mut command).assert_code(0);
+        assert_eq!(https.env.items().len(), 1);
+        let proxy_used = !https.proxy.targets().is_empty();
+        assert_eq!(proxy_used, through_proxy, "{host} with {name}={value}");
     }
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_ends_the_run_before_it_begins() {
-    for (name, value, words) in [
-        // As typed, not percent-encoded: half of the password would be a host to look up.
+fn an_invalid_proxy_ends_the_run_before_any_request() {
+    for (name, value, text) in [
+        // Not percent-encoded: a part of the password would be resolved as a host name.
         ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen/x@127.0.0.1:1", "is not a valid proxy URL"),
         ("HTTPS_PROXY", "http://batch:p@w0rd-never-seen@127.0.0.1:1", "is not a valid proxy URL"),
         ("HTTPS_PROXY", "http://w0rd-never-seen:1/p@127.0.0.1:1", "is not a valid proxy URL"),
@@ -246,48 +246,49 @@ fn a_proxy_that_cannot_be_used_ends_the_run_before_it_begins() {
         ("ALL_PROXY", "socks5h://127.0.0.1:1", "SOCKS"),
     ] {
         for arguments in ["crowdstrike --debug", "carbonblack", "check crowdstrike"] {
-            let internet = Internet::new(world());
-            let mut command = behind_the_front(&internet, arguments);
-            let ran = Ran::of(command.env(name, value)).ended(2);
-            let all = format!("{}{}", ran.stdout, ran.stderr);
-            for words in [name, words, "http://HOST:PORT"] {
-                assert!(all.contains(words), "no {words:?} in {all}");
+            let https = HttpsEnv::new(one_alert_per_vendor());
+            let mut command = behind_terminator(&https, arguments);
+            let output = RunOutput::capture(command.env(name, value)).assert_code(2);
+            let all = format!("{}{}", output.stdout, output.stderr);
+            for text in [name, text, "http://HOST:PORT"] {
+                assert!(all.contains(text), "no {text:?} in {all}");
             }
             assert!(!all.contains(value), "{all}");
-            assert_eq!(internet.stage.sandbox.requests().len(), 0);
-            assert!(!internet.stage.path("collective-insights.db").exists());
-            nothing_shows(&internet.stage, &ran, &["w0rd-never-seen"]);
+            assert_eq!(https.env.sandbox.requests().len(), 0);
+            assert!(!https.env.path("collective-insights.db").exists());
+            assert_no_secrets(&https.env, &output, &["w0rd-never-seen"]);
         }
     }
 }
 
 #[test]
-fn an_unused_proxy_for_all_does_no_harm() {
-    let internet = Internet::new(world());
-    let mut command = internet.command("crowdstrike --ca-cert ca.pem");
-    Ran::of(command.env("ALL_PROXY", "socks5://127.0.0.1:1")).ended(0);
-    assert_eq!(internet.stage.items().len(), 1);
+fn an_unused_all_proxy_is_ignored() {
+    let https = HttpsEnv::new(one_alert_per_vendor());
+    let mut command = https.command("crowdstrike --ca-cert ca.pem");
+    RunOutput::capture(command.env("ALL_PROXY", "socks5://127.0.0.1:1")).assert_code(0);
+    assert_eq!(https.env.items().len(), 1);
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
+fn an_unreachable_proxy_is_named_in_the_error() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let internet = Internet::new(world());
-    let mut command = internet.command("crowdstrike");
+    let https = HttpsEnv::new(one_alert_per_vendor());
+    let mut command = https.command("crowdstrike");
     let url = format!("http://batch:pr0xy-s3cret@127.0.0.1:{port}");
-    let ran = Ran::of(command.env("HTTPS_PROXY", url)).ended(5);
-    let words =
+    let output = RunOutput::capture(command.env("HTTPS_PROXY", url)).assert_code(5);
+    let message =
         format!("could not connect to api.crowdstrike.com through the proxy 127.0.0.1:{port}");
-    ran.says(&[&words, "HTTPS_PROXY", "NO_PROXY"]);
-    nothing_shows(&internet.stage, &ran, &["pr0xy-s3cret"]);
+    output.assert_stderr(&[&message, "HTTPS_PROXY", "NO_PROXY"]);
+    assert_no_secrets(&https.env, &output, &["pr0xy-s3cret"]);
 }
 
 #[test]
-fn a_proxy_that_lets_nobody_pass_is_named() {
-    let internet = Internet::new(world());
-    let proxy = Proxy::new(internet.front.port, |_| {
+fn a_proxy_that_rejects_the_host_is_named_in_the_error() {
+    let https = HttpsEnv::new(one_alert_per_vendor());
+    let proxy = ConnectProxy::with_rejections(https.terminator.port, |_| {
         Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".into())
     });
-    let ran = Ran::of(internet.command("crowdstrike").env("HTTPS_PROXY", proxy.url())).ended(5);
-    ran.says(&["through the proxy", "allows this host"]);
+    let output = RunOutput::capture(https.command("crowdstrike").env("HTTPS_PROXY", proxy.url()))
+        .assert_code(5);
+    output.assert_stderr(&["through the proxy", "allows this host"]);
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::generate::generate;
 use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{NOW, Ran, Stage};
+use crate::support::{NOW, RunOutput, TestEnv};
 use crate::topics::help;
 
 const README: &str = include_str!("../../README.md");
@@ -39,18 +39,18 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_table_of_what_is_sent_is_exactly_what_is_sent() {
-    let stage = Stage::new(
+fn the_table_of_sent_fields_matches_what_is_sent() {
+    let env = TestEnv::new(
         World::default()
             .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
             .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
     );
     for source in ["crowdstrike", "carbonblack"] {
         let options = "--organization-id uhash:made";
-        stage.run(&format!("{source} {options}")).ended(0);
+        env.run(&format!("{source} {options}")).assert_code(0);
     }
     let mut sent = BTreeSet::new();
-    for request in stage.sandbox.requests_to(Service::RecordedFuture) {
+    for request in env.sandbox.requests_to(Service::RecordedFuture) {
         paths(&request.json().unwrap(), "", &mut sent);
     }
     let rows = table(README, "Data sent to Recorded Future");
@@ -62,13 +62,13 @@ fn the_table_of_what_is_sent_is_exactly_what_is_sent() {
 fn the_scripts_flags_are_taken() {
     for row in table(README, "Moving from the Python scripts") {
         let source = row[0].to_lowercase().replace(' ', "");
-        let old = quoted(row[1]).remove(0);
-        let with_value = [source.as_str(), &old, "DEBUG"];
-        let arguments: &[&str] = if old == "--debug" { &with_value[..2] } else { &with_value };
+        let flag = quoted(row[1]).remove(0);
+        let with_value = [source.as_str(), &flag, "DEBUG"];
+        let arguments: &[&str] = if flag == "--debug" { &with_value[..2] } else { &with_value };
         let program = ["collective-insights"].iter();
         let parsed = collective_insights::cli::parse(program.chain(arguments).map(Into::into));
-        assert!(parsed.is_ok(), "{source} {old}");
-        assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {old}");
+        assert!(parsed.is_ok(), "{source} {flag}");
+        assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {flag}");
     }
 }
 
@@ -84,7 +84,7 @@ fn the_checks_run_the_readmes_commands() {
 
 #[test]
 fn the_commands_of_the_first_run_work_in_an_empty_home() {
-    let stage = Stage::new(World::default().seed_falcon(&Recipe::new(50, Utc::now())));
+    let env = TestEnv::new(World::default().seed_falcon(&Recipe::new(50, Utc::now())));
     let text = section(README, "First run").join("\n");
     let mut commands = code(&text, "sh").concat();
     for (variable, value) in
@@ -94,20 +94,20 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
         assert!(commands.contains(&placeholder), "{variable}");
         commands = commands.replace(&placeholder, &format!("{variable}='{value}'\n"));
     }
-    let home = stage.path("home");
+    let home = env.path("home");
     std::fs::create_dir(&home).unwrap();
     let program = assert_cmd::cargo::cargo_bin!("collective-insights");
     let folders = format!("{}:/usr/bin:/bin", program.parent().unwrap().display());
     let mut shell = Command::new("sh");
-    shell.args(["-eu", "-c", &commands]).current_dir(stage.folder()).env_clear().envs([
+    shell.args(["-eu", "-c", &commands]).current_dir(env.folder()).env_clear().envs([
         ("HOME", home.to_str().unwrap()),
         ("PATH", &folders),
-        ("RF_API_URL", &stage.sandbox.url()),
-        ("CS_BASE_URL", &stage.sandbox.url()),
+        ("RF_API_URL", &env.sandbox.url()),
+        ("CS_BASE_URL", &env.sandbox.url()),
     ]);
-    let ran = Ran::of(&mut shell).ended(0);
-    assert!(ran.stdout.contains("last success"), "{}", ran.stdout);
-    assert!(!stage.sandbox.stored().is_empty());
+    let output = RunOutput::capture(&mut shell).assert_code(0);
+    assert!(output.stdout.contains("last success"), "{}", output.stdout);
+    assert!(!env.sandbox.stored().is_empty());
     for name in ["collective-insights.env", "collective-insights.db", "collective-insights.log"] {
         let file = home.join("collective-insights").join(name);
         assert!(mode(&file) == 0o600, "{name}");
@@ -125,7 +125,7 @@ fn the_cron_lines_are_those_that_are_generated() {
     let lines = code(README, "text").into_iter().find(|block| block.contains("* * *")).unwrap();
     let installed = r#""$HOME/.cargo/bin/collective-insights""#;
     let program = assert_cmd::cargo::cargo_bin!("collective-insights");
-    let generated = generate("cron").ended(0).stdout;
+    let generated = generate("cron").assert_code(0).stdout;
     let generated: Vec<String> = generated
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -137,9 +137,10 @@ fn the_cron_lines_are_those_that_are_generated() {
 #[test]
 fn the_summary_has_the_form_of_a_real_one() {
     let summary = code(README, "text").into_iter().find(|block| block.contains("Alerts:")).unwrap();
-    let stage = Stage::new(World::default());
-    let real = Ran::of(stage.command("crowdstrike").env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW));
-    assert_eq!(without_values(summary), without_values(&real.ended(0).stdout));
+    let env = TestEnv::new(World::default());
+    let real =
+        RunOutput::capture(env.command("crowdstrike").env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW));
+    assert_eq!(without_values(summary), without_values(&real.assert_code(0).stdout));
 }
 
 /// The words of a text without its numbers, times and ids.

@@ -1,7 +1,7 @@
-//! The network's faults: what is tried again, how long is waited, and when a run gives up.
+//! Retries: which errors are retried, how long the waits are, and when a run gives up.
 //!
-//! Waits take a thousandth here (see `Stage::command`); none of these tests measures one. That the wait a
-//! service asks for is the one that is waited stands in the log.
+//! Waits are divided by 1000 here (see `TestEnv::command`), so no test measures one: the log has
+//! the wait that was requested.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use sandbox::{Fault, Service, World};
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{Ran, Stage};
+use crate::support::{RunOutput, TestEnv};
 
 const SERVICES: [(Service, &str); 4] = [
     (Service::FalconToken, "crowdstrike --json"),
@@ -19,134 +19,133 @@ const SERVICES: [(Service, &str); 4] = [
     (Service::RecordedFuture, "crowdstrike --json"),
 ];
 
-fn stage() -> Stage {
+fn test_env() -> TestEnv {
     let falcon = falcon("f1", "hash_sha256", &sha256(1));
     let carbonblack = carbonblack("c1", &sha256(1));
-    Stage::new(World::default().falcon_alerts(&[falcon]).carbon_black_alerts(&[carbonblack]))
+    TestEnv::new(World::default().falcon_alerts(&[falcon]).carbon_black_alerts(&[carbonblack]))
 }
 
 fn header(code: u16, name: &str, value: &str) -> Fault {
     Fault::Status { code, headers: vec![(name.into(), value.into())], body: String::new() }
 }
 
-/// What may pass, each in the forms it comes in.
-fn passing() -> Vec<Fault> {
+/// Returns the transient faults.
+fn transient_faults() -> Vec<Fault> {
     let statuses = [429, 500, 502, 503, 504].map(|code| Fault::status(code, "<html>no</html>"));
-    let broken = [
-        Fault::ResetBefore,
-        Fault::HangThenClose(Duration::from_millis(20)),
+    let other_faults = [
+        Fault::Reset,
+        Fault::HangThenReset(Duration::from_millis(20)),
         Fault::Truncate,
-        Fault::Garbage,
+        Fault::Html,
         Fault::Empty200,
         Fault::status(200, "[]"),
         Fault::status(200, "null"),
     ];
-    statuses.into_iter().chain(broken).collect()
+    statuses.into_iter().chain(other_faults).collect()
 }
 
 #[test]
-fn four_failures_of_any_passing_kind_are_outlasted() {
+fn a_run_survives_four_transient_faults() {
     for (service, arguments) in SERVICES {
-        // Four at a time: one more and the run would give up.
-        for faults in passing().chunks(4) {
-            let stage = stage();
-            stage.sandbox.script(service, faults.to_vec());
-            let ran = stage.run(arguments).ended(0);
-            assert_eq!(ran.adds_up().count("processed"), 1, "{service:?} {faults:?}");
-            let asked = stage.sandbox.requests_to(service).len();
-            assert_eq!(asked, faults.len() + 1, "{service:?} {faults:?}");
+        // With a fifth fault the run would give up.
+        for faults in transient_faults().chunks(4) {
+            let env = test_env();
+            env.sandbox.queue_faults(service, faults.to_vec());
+            let output = env.run(arguments).assert_code(0);
+            assert_eq!(output.assert_sums().count("processed"), 1, "{service:?} {faults:?}");
+            assert_eq!(env.request_count(service), faults.len() + 1, "{service:?} {faults:?}");
         }
     }
 }
 
 #[test]
-fn the_fifth_failure_ends_the_run_as_temporary_and_keeps_everything() {
+fn the_fifth_transient_fault_ends_the_run_and_nothing_is_lost() {
     for (service, arguments) in SERVICES {
-        let stage = stage();
+        let env = test_env();
         for fault in [
             Fault::status(503, ""),
-            Fault::ResetBefore,
-            Fault::Garbage,
+            Fault::Reset,
+            Fault::Html,
             Fault::Empty200,
             Fault::status(429, ""),
         ] {
-            let before = stage.sandbox.requests_to(service).len();
-            stage.sandbox.always(service, Some(fault.clone()));
+            let before = env.request_count(service);
+            env.sandbox.always(service, Some(fault.clone()));
             let now = format!("2026-11-22T00:{:02}:00Z", 15 + before);
-            let ran = stage.run_at(&now, arguments).ended(5);
-            let asked = stage.sandbox.requests_to(service).len() - before;
-            assert_eq!(asked, 5, "{service:?} {fault:?}");
-            assert_eq!(ran.json()["error"]["kind"], "temporary");
+            let output = env.run_at(&now, arguments).assert_code(5);
+            let requests = env.request_count(service) - before;
+            assert_eq!(requests, 5, "{service:?} {fault:?}");
+            assert_eq!(output.json()["error"]["kind"], "temporary");
             let waiting = u64::from(service == Service::RecordedFuture);
-            assert_eq!(ran.adds_up().count("waiting"), waiting, "{fault:?}");
-            assert_eq!(stage.stored_values(), Vec::<String>::new());
+            assert_eq!(output.assert_sums().count("waiting"), waiting, "{fault:?}");
+            assert_eq!(env.stored_values(), Vec::<String>::new());
         }
-        stage.sandbox.always(service, None);
-        stage.run_at("2026-11-22T00:59:00Z", arguments).ended(0);
-        assert_eq!(stage.stored_values(), [sha256(1)], "{service:?}");
+        env.sandbox.always(service, None);
+        env.run_at("2026-11-22T00:59:00Z", arguments).assert_code(0);
+        assert_eq!(env.stored_values(), [sha256(1)], "{service:?}");
     }
 }
 
 #[test]
-fn refused_connections_are_tried_five_times() {
-    let stage = stage();
-    stage.sandbox.pause_listening();
-    let ran = stage.run("crowdstrike --json").ended(5);
-    ran.adds_up();
-    assert!(stage.log().contains("attempt=4 max_attempts=5"), "{}", stage.log());
-    stage.sandbox.resume_listening();
-    stage.run_at("2026-11-22T00:20:00Z", "crowdstrike").ended(0);
-    assert_eq!(stage.stored_values(), [sha256(1)]);
+fn a_refused_connection_is_tried_five_times() {
+    let env = test_env();
+    env.sandbox.pause_listening();
+    let output = env.run("crowdstrike --json").assert_code(5);
+    output.assert_sums();
+    assert!(env.log().contains("attempt=4 max_attempts=5"), "{}", env.log());
+    env.sandbox.resume_listening();
+    env.run_at("2026-11-22T00:20:00Z", "crowdstrike").assert_code(0);
+    assert_eq!(env.stored_values(), [sha256(1)]);
 }
 
 #[test]
-fn the_wait_that_is_asked_for_is_waited() {
-    // 2026-11-22T00:15:00Z, the staged time, is 1795306500.
+fn a_run_waits_as_long_as_the_service_requests() {
+    // The run starts at 2026-11-22T00:15:00Z, which is 1795306500.
     for (service, arguments) in SERVICES {
-        for (fault, least, most) in [
+        for (fault, min, max) in [
             (Fault::retry_after(429, "240"), 240.0, 240.0),
             (Fault::retry_after(503, "300"), 300.0, 300.0),
             (Fault::retry_after(429, "Sun, 22 Nov 2026 00:19:00 GMT"), 200.0, 240.0),
             (header(429, "X-RateLimit-RetryAfter", "1795306740"), 200.0, 240.0),
         ] {
-            let stage = stage();
-            stage.sandbox.script(service, vec![fault.clone()]);
-            stage.run(arguments).ended(0);
-            let log = stage.log();
+            let env = test_env();
+            env.sandbox.queue_faults(service, vec![fault.clone()]);
+            env.run(arguments).assert_code(0);
+            let log = env.log();
             let waited = log.split("attempt=1 max_attempts=5 retry_in_ms=").nth(1);
             let waited = waited.and_then(|rest| rest.split_whitespace().next());
             let waited: f64 = waited.unwrap_or_else(|| panic!("{log}")).parse().unwrap();
             let waited = waited / 1000.0;
-            assert!((least..=most).contains(&waited), "{service:?} {fault:?}: {waited}");
+            assert!((min..=max).contains(&waited), "{service:?} {fault:?}: {waited}");
         }
     }
 }
 
 #[test]
-fn a_wait_beyond_five_minutes_ends_the_run_and_names_host_and_wait() {
+fn a_requested_wait_of_more_than_five_minutes_ends_the_run() {
     for (service, arguments) in SERVICES {
         for fault in [
             Fault::retry_after(429, "301"),
             Fault::retry_after(503, "Sun, 22 Nov 2026 00:25:00 GMT"),
             header(429, "X-RateLimit-RetryAfter", "1795307100"),
         ] {
-            let stage = stage();
-            stage.sandbox.always(service, Some(fault.clone()));
-            let ran = stage.run(arguments).ended(5);
-            assert_eq!(stage.sandbox.requests_to(service).len(), 1, "{fault:?}");
-            let error = ran.adds_up().json()["error"].to_string();
+            let env = test_env();
+            env.sandbox.always(service, Some(fault.clone()));
+            let output = env.run(arguments).assert_code(5);
+            assert_eq!(env.request_count(service), 1, "{fault:?}");
+            let error = output.assert_sums().json()["error"].to_string();
             assert!(error.contains("127.0.0.1 requested a "), "{error}");
             let waits = [" 301 s", " 599 s", " 600 s", " 598 s", " 597 s"];
             assert!(waits.iter().any(|wait| error.contains(wait)), "{error}");
-            stage.sandbox.always(service, None);
-            stage.run_at("2026-11-22T00:40:00Z", arguments).ended(0);
-            assert_eq!(stage.stored_values(), [sha256(1)]);
+            env.sandbox.always(service, None);
+            env.run_at("2026-11-22T00:40:00Z", arguments).assert_code(0);
+            assert_eq!(env.stored_values(), [sha256(1)]);
         }
     }
 }
 
 #[test]
-fn what_is_not_to_be_tried_again_is_asked_once() {
+fn permanent_errors_are_not_retried() {
     for (service, arguments, code, exit) in [
         (Service::FalconToken, "crowdstrike", 403, 4),
         (Service::FalconToken, "crowdstrike", 400, 4),
@@ -162,92 +161,93 @@ fn what_is_not_to_be_tried_again_is_asked_once() {
         (Service::RecordedFuture, "carbonblack", 404, 2),
         (Service::RecordedFuture, "carbonblack", 501, 5),
     ] {
-        let stage = stage();
-        stage.sandbox.always(service, Some(Fault::status(code, "")));
-        stage.run(arguments).ended(exit);
-        let asked = stage.sandbox.requests_to(service).len();
-        assert_eq!(asked, 1, "{service:?} {code}");
+        let env = test_env();
+        env.sandbox.always(service, Some(Fault::status(code, "")));
+        env.run(arguments).assert_code(exit);
+        assert_eq!(env.request_count(service), 1, "{service:?} {code}");
     }
 }
 
 #[test]
-fn one_401_leads_to_one_new_sign_in_and_one_repeat() {
-    let stage = stage();
-    stage.sandbox.script(Service::FalconAlerts, vec![Fault::ExpireTokens]);
-    stage.run("crowdstrike").ended(0);
-    assert_eq!(stage.sandbox.requests_to(Service::FalconToken).len(), 2);
-    assert_eq!(stage.sandbox.requests_to(Service::FalconAlerts).len(), 2);
-    assert_eq!(stage.stored_values(), [sha256(1)]);
+fn after_a_401_the_run_signs_in_again_and_retries_once() {
+    let env = test_env();
+    env.sandbox.queue_faults(Service::FalconAlerts, vec![Fault::ExpireAccessTokens]);
+    env.run("crowdstrike").assert_code(0);
+    assert_eq!(env.request_count(Service::FalconToken), 2);
+    assert_eq!(env.request_count(Service::FalconAlerts), 2);
+    assert_eq!(env.stored_values(), [sha256(1)]);
 }
 
 #[test]
 fn a_second_401_ends_the_run() {
-    let stage = stage();
-    stage.sandbox.always(Service::FalconAlerts, Some(Fault::ExpireTokens));
-    let ran = stage.run("crowdstrike --json").ended(4);
-    ran.adds_up();
-    assert_eq!(stage.sandbox.requests_to(Service::FalconToken).len(), 2);
-    assert_eq!(stage.sandbox.requests_to(Service::FalconAlerts).len(), 2);
+    let env = test_env();
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::ExpireAccessTokens));
+    let output = env.run("crowdstrike --json").assert_code(4);
+    output.assert_sums();
+    assert_eq!(env.request_count(Service::FalconToken), 2);
+    assert_eq!(env.request_count(Service::FalconAlerts), 2);
 }
 
 #[test]
-fn a_token_is_renewed_before_it_ends() {
-    let idle: Vec<_> = (0..1100)
+fn an_access_token_is_renewed_before_it_expires() {
+    let alerts: Vec<_> = (0..1100)
         .map(|number| falcon(&format!("f{number:04}"), "hash_sha256", &sha256(number)))
         .collect();
-    // Short of two minutes, half of a token's time is used: two of these four seconds.
-    let world = World::default().falcon_alerts(&idle);
-    let stage = Stage::new(world.with(|world| world.falcon.token_lifetime = 4));
+    // A token that lives less than two minutes is used for half of its lifetime, here 2 s.
+    let world = World::default().falcon_alerts(&alerts);
+    let env = TestEnv::new(world.with(|world| world.falcon.token_lifetime = 4));
     let slow = Fault::SlowBody(Duration::from_millis(2100));
-    stage.sandbox.script(Service::FalconAlerts, vec![slow]);
-    stage.run("crowdstrike").ended(0);
-    assert_eq!(stage.sandbox.requests_to(Service::FalconToken).len(), 2);
-    let pages = stage.sandbox.requests_to(Service::FalconAlerts);
-    assert!(pages.iter().all(|page| page.status == Some(200)), "no 401 led to it");
-    assert_eq!(stage.stored_values().len(), 1100);
+    env.sandbox.queue_faults(Service::FalconAlerts, vec![slow]);
+    env.run("crowdstrike").assert_code(0);
+    assert_eq!(env.request_count(Service::FalconToken), 2);
+    let pages = env.sandbox.requests_to(Service::FalconAlerts);
+    assert!(
+        pages.iter().all(|page| page.status == Some(200)),
+        "the renewal was not caused by a 401"
+    );
+    assert_eq!(env.stored_values().len(), 1100);
 }
 
 #[test]
-fn the_deadline_bounds_the_waits_too() {
-    let stage = stage();
-    stage.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "240")));
-    // Real waits: four minutes do not fit into the one that the run has.
-    let ran = Ran::of(
-        stage
-            .command("crowdstrike --json --deadline 1")
+fn the_deadline_also_limits_waits() {
+    let env = test_env();
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "240")));
+    // Waits are not shortened here: four minutes are longer than the deadline of one minute.
+    let output = RunOutput::capture(
+        env.command("crowdstrike --json --deadline 1")
             .env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"),
     );
-    let ran = ran.ended(5);
-    assert_eq!(ran.adds_up().count("waiting"), 1);
-    assert!(ran.json()["error"].to_string().contains("--deadline"));
-    assert_eq!(stage.sandbox.requests_to(Service::RecordedFuture).len(), 1);
+    let output = output.assert_code(5);
+    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert!(output.json()["error"].to_string().contains("--deadline"));
+    assert_eq!(env.request_count(Service::RecordedFuture), 1);
 }
 
 #[test]
-fn a_page_that_contradicts_itself_is_not_taken_for_an_empty_one() {
+fn an_empty_page_with_a_total_above_zero_is_an_error() {
     let falcon = r#"{"meta":{"pagination":{"total":3,"limit":1000}},"errors":[],"resources":[]}"#;
     let carbonblack = r#"{"results":[],"num_found":3,"num_available":3}"#;
     for (service, arguments, page) in [
         (Service::FalconAlerts, "crowdstrike --json", falcon),
         (Service::CarbonBlack, "carbonblack --json", carbonblack),
     ] {
-        let stage = stage();
-        stage.sandbox.always(service, Some(Fault::status(200, page)));
-        stage.run(arguments).ended(5);
-        stage.sandbox.always(service, None);
-        // Three nights later only the checkpoint can know what is missing.
-        stage.run_at("2026-11-25T00:15:00Z", arguments).ended(0);
-        assert_eq!(stage.stored_values(), [sha256(1)], "{service:?}");
+        let env = test_env();
+        env.sandbox.always(service, Some(Fault::status(200, page)));
+        env.run(arguments).assert_code(5);
+        env.sandbox.always(service, None);
+        // Three days later, only the checkpoint knows what is missing.
+        env.run_at("2026-11-25T00:15:00Z", arguments).assert_code(0);
+        assert_eq!(env.stored_values(), [sha256(1)], "{service:?}");
     }
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_final() {
-    let stage = stage();
-    let (certificate, key) = (stage.path("made.pem"), stage.path("made.key"));
-    let made = Command::new("openssl")
+fn an_untrusted_certificate_is_not_retried() {
+    let env = test_env();
+    let (certificate, key) = (env.path("test.pem"), env.path("test.key"));
+    let generated = Command::new("openssl")
         .args(
-            "req -x509 -nodes -days 2 -subj /CN=made -newkey ec -pkeyopt ec_paramgen_curve:P-256"
+            "req -x509 -nodes -days 2 -subj /CN=test -newkey ec -pkeyopt ec_paramgen_curve:P-256"
                 .split(' '),
         )
         .arg("-out")
@@ -255,8 +255,8 @@ fn a_certificate_that_is_not_trusted_is_final() {
         .arg("-keyout")
         .arg(&key)
         .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        eprintln!("skipped: no openssl program to make a certificate with");
+    if !generated.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: openssl is not installed");
         return;
     }
     let mut server = Command::new("openssl")
@@ -274,14 +274,14 @@ fn a_certificate_that_is_not_trusted_is_final() {
     let address = lines
         .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned));
-    let address = address.expect("openssl says where it listens");
-    let ran = Ran::of(
-        stage.command("crowdstrike --json").env("RF_API_URL", format!("https://{address}")),
+    let address = address.expect("openssl prints its address");
+    let output = RunOutput::capture(
+        env.command("crowdstrike --json").env("RF_API_URL", format!("https://{address}")),
     );
     server.kill().unwrap();
     server.wait().unwrap();
-    let ran = ran.ended(2);
-    assert_eq!(ran.adds_up().count("waiting"), 1);
-    assert!(ran.json()["error"].to_string().contains("certificate"), "{ran:?}");
-    assert!(!stage.log().contains("retrying"), "{}", stage.log());
+    let output = output.assert_code(2);
+    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert!(output.json()["error"].to_string().contains("certificate"), "{output:?}");
+    assert!(!env.log().contains("retrying"), "{}", env.log());
 }

@@ -1,4 +1,4 @@
-//! The schedules that are made: lines for cron and units for systemd, tried as they are.
+//! The generated schedules: lines for cron and units for systemd, tested unchanged.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,19 +7,19 @@ use std::process::Command;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
 use tempfile::TempDir;
 
-use crate::generate::{generate, generate_in, runs_clean, tool};
+use crate::generate::{generate, generate_in, run_tool, tool};
 use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{NOW, Ran, Stage, bare_command};
+use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
-/// The crontab's lines without its comments.
+/// Returns the lines of the crontab without the comments.
 fn crontab() -> Vec<String> {
-    let text = generate("cron").ended(0).stdout;
+    let text = generate("cron").assert_code(0).stdout;
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 #[test]
-fn cron_lines_come_one_after_the_other_and_hold_no_secret() {
+fn cron_lines_have_different_times_and_no_secrets() {
     let lines = crontab();
     let times: Vec<&str> = lines.iter().map(|line| line.split_once(" cd ").unwrap().0).collect();
     let expected = (0..sources().len()).map(|index| format!("{} 0 * * *", 15 + 10 * index));
@@ -30,17 +30,17 @@ fn cron_lines_come_one_after_the_other_and_hold_no_secret() {
 }
 
 #[test]
-fn cron_lines_run_as_they_are() {
-    let stage = Stage::new(
+fn cron_lines_run_unchanged() {
+    let env = TestEnv::new(
         World::default()
             .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
             .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
     );
-    let home = stage.path("home of a user");
+    let home = env.path("home of a user");
     let folder = home.join("collective-insights");
     std::fs::create_dir_all(&folder).unwrap();
     let settings = folder.join("collective-insights.env");
-    let url = stage.sandbox.url();
+    let url = env.sandbox.url();
     let text = format!(
         "RF_API_KEY='{RF_TOKEN}'\nRF_API_URL='{url}'\nCS_CLIENT_ID='{CLIENT_ID}'\nCS_CLIENT_SECRET='{CLIENT_SECRET}'\nCS_BASE_URL='{url}'\n\
          CB_ORG_ID='{CB_ORG}'\nCB_HOSTNAME='{url}'\nCB_SECRET='{CB_SECRET}'\nCB_API_ID='{CB_API_ID}'\n"
@@ -51,8 +51,8 @@ fn cron_lines_run_as_they_are() {
     for source in ["crowdstrike", "carbonblack"] {
         let line = lines.iter().find(|line| line.contains(&format!(" {source} "))).unwrap();
         let (_, command) = line.split_once("* * * ").unwrap();
-        // What cron gives a command: these two, and nothing else.
-        let ran = Ran::of(
+        // cron sets only these two variables.
+        let output = RunOutput::capture(
             Command::new("sh")
                 .args(["-c", command])
                 .env_clear()
@@ -60,42 +60,42 @@ fn cron_lines_run_as_they_are() {
                 .env("PATH", "/usr/bin:/bin")
                 .env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
         )
-        .ended(0);
-        assert_eq!((ran.stdout, ran.stderr), (String::new(), String::new()));
+        .assert_code(0);
+        assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));
     }
-    assert_eq!(stage.stored_values(), [sha256(1), sha256(2)]);
+    assert_eq!(env.stored_values(), [sha256(1), sha256(2)]);
     assert!(folder.join("collective-insights.db").exists());
 }
 
 #[test]
-fn cron_names_the_variables_that_a_run_misses() {
-    let text = generate("cron").ended(0).stdout;
+fn the_crontab_lists_the_required_variables() {
+    let text = generate("cron").assert_code(0).stdout;
     let folder = TempDir::new().unwrap();
-    let mut missed: Vec<String> = sources()
+    let mut required: Vec<String> = sources()
         .into_iter()
         .flat_map(|source| {
-            let ran = Ran::of(bare_command(folder.path()).arg(source)).ended(2);
-            let missing = ran.stderr.lines().next().unwrap().to_owned();
+            let output = RunOutput::capture(bare_command(folder.path()).arg(source)).assert_code(2);
+            let missing = output.stderr.lines().next().unwrap().to_owned();
             let names =
                 missing.split('(').skip(1).map(|rest| rest.split_once(')').unwrap().0.to_owned());
             names.collect::<Vec<_>>()
         })
         .collect();
-    missed.sort();
-    missed.dedup();
-    let mut named: Vec<String> = text
+    required.sort();
+    required.dedup();
+    let mut listed: Vec<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("#        ")?.split_once("='...'"))
         .map(|(name, _)| name.to_owned())
         .collect();
-    named.sort();
-    assert_eq!(named, missed);
+    listed.sort();
+    assert_eq!(listed, required);
 }
 
 #[test]
 fn systemd_accepts_the_units() {
     let folder = TempDir::new().unwrap();
-    generate_in(folder.path(), "systemd --dir units").ended(0);
+    generate_in(folder.path(), "systemd --dir units").assert_code(0);
     let units: Vec<_> = std::fs::read_dir(folder.path().join("units"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -104,23 +104,22 @@ fn systemd_accepts_the_units() {
     let Some(mut analyze) = tool("systemd-analyze") else {
         return;
     };
-    let said = runs_clean(analyze.arg("verify").args(&units));
-    assert_eq!(said, "");
+    assert_eq!(run_tool(analyze.arg("verify").args(&units)), "");
     for service in units.iter().filter(|unit| unit.extension() == Some(OsStr::new("service"))) {
         let mut analyze = tool("systemd-analyze").unwrap();
         analyze.args(["security", "--offline=true", "--threshold=15", "--no-pager"]);
-        let ran = Ran::of(analyze.arg(service));
-        if ran.stderr.contains("unrecognized option") {
-            eprintln!("skipped: this systemd-analyze cannot score a file");
+        let output = RunOutput::capture(analyze.arg(service));
+        if output.stderr.contains("unrecognized option") {
+            eprintln!("skipped: this systemd-analyze does not support --offline");
             return;
         }
-        ran.ended(0);
+        output.assert_code(0);
     }
 }
 
 #[test]
-fn systemd_units_name_what_the_program_defines() {
-    let text = generate("systemd").ended(0).stdout;
+fn the_systemd_units_have_the_expected_settings() {
+    let text = generate("systemd").assert_code(0).stdout;
     for line in [
         "# --- collective-insights-crowdstrike.service ---",
         "# --- collective-insights-carbonblack.timer ---",
@@ -138,17 +137,17 @@ fn systemd_units_name_what_the_program_defines() {
 }
 
 #[test]
-fn a_run_reads_the_credentials_that_a_unit_loads() {
-    let stage = Stage::new(
+fn a_run_reads_the_credentials_that_its_unit_loads() {
+    let env = TestEnv::new(
         World::default()
             .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
             .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
     );
-    let url = stage.sandbox.url();
-    generate_in(stage.folder(), "systemd --dir units").ended(0);
+    let url = env.sandbox.url();
+    generate_in(env.folder(), "systemd --dir units").assert_code(0);
     for source in ["crowdstrike", "carbonblack"] {
-        let unit = stage.path(&format!("units/collective-insights-{source}.service"));
-        let credentials = stage.path(source);
+        let unit = env.path(&format!("units/collective-insights-{source}.service"));
+        let credentials = env.path(source);
         std::fs::create_dir(&credentials).unwrap();
         for line in std::fs::read_to_string(unit).unwrap().lines() {
             let Some(loaded) = line.strip_prefix("LoadCredential=") else {
@@ -165,7 +164,7 @@ fn a_run_reads_the_credentials_that_a_unit_loads() {
             };
             std::fs::write(credentials.join(name), format!("{secret}\n")).unwrap();
         }
-        let mut run = bare_command(stage.folder());
+        let mut run = bare_command(env.folder());
         run.arg(source).envs([
             ("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap()),
             ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
@@ -174,7 +173,7 @@ fn a_run_reads_the_credentials_that_a_unit_loads() {
             ("CB_HOSTNAME", &url),
             ("CB_ORG_ID", CB_ORG),
         ]);
-        Ran::of(&mut run).ended(0);
+        RunOutput::capture(&mut run).assert_code(0);
     }
-    assert_eq!(stage.stored_values(), [sha256(1), sha256(2)]);
+    assert_eq!(env.stored_values(), [sha256(1), sha256(2)]);
 }

@@ -1,20 +1,20 @@
-//! Secrets: in no output at any level, whatever happens, in any spelling.
+//! Secrets are in no output, at any log level, in any error, in any encoding.
 
 use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, Fault, RF_TOKEN, Service};
 use serde_json::json;
 
 use crate::support::alerts::{falcon, with};
-use crate::support::failures::world;
-use crate::support::secret_scan::{base64_within, nothing_shows, spellings};
-use crate::support::{Ran, Stage};
+use crate::support::failures::one_alert_per_vendor;
+use crate::support::secret_scan::{assert_no_secrets, base64_within, encodings};
+use crate::support::{RunOutput, TestEnv};
 
 const LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
-/// A secret with all that an encoding would change; the sandbox knows it as Falcon's.
-const AWKWARD: &str = "c4n@ry+s3cr3t/with\"all\\of it=%&?#";
+/// A secret with all the characters that encodings change.
+const SPECIAL_CHARS: &str = "c4n@ry+s3cr3t/with\"all\\of it=%&?#";
 
-/// Answers that quote what they were asked with, as careless services and proxies do.
-fn echoes(secrets: &[&str]) -> Vec<String> {
+/// Returns response bodies that repeat the secrets of the request, as some services and proxies do.
+fn bodies_that_repeat(secrets: &[&str]) -> Vec<String> {
     let all = format!("X-Auth-Token: {} {}", secrets.join("/"), secrets.join(" "));
     vec![
         json!({"message": all, "trace_id": all}).to_string(),
@@ -25,163 +25,164 @@ fn echoes(secrets: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_mode_at_every_level() {
+fn every_mode_at_every_log_level() {
     for vendor in ["crowdstrike", "carbonblack"] {
         for level in LEVELS {
             for mode in ["", "--json", "--debug", "--dry-run", "--dry-run --json", "-q"] {
-                let stage = Stage::new(world());
-                let ran = stage.run(&format!("{vendor} -l {level} {mode}")).ended(0);
-                nothing_shows(&stage, &ran, &[]);
+                let env = TestEnv::new(one_alert_per_vendor());
+                let output = env.run(&format!("{vendor} -l {level} {mode}")).assert_code(0);
+                assert_no_secrets(&env, &output, &[]);
             }
         }
     }
 }
 
 #[test]
-fn a_check_of_everything() {
+fn check_in_every_mode() {
     for vendor in ["crowdstrike", "carbonblack"] {
         for mode in ["", "--json", "--offline", "--show-config", "--show-config --json"] {
-            let stage = Stage::new(world());
-            let ran = stage.run(&format!("check {mode} {vendor}"));
-            assert!(ran.stdout.len() > 100, "{}{}", ran.stdout, ran.stderr);
-            nothing_shows(&stage, &ran, &[]);
+            let env = TestEnv::new(one_alert_per_vendor());
+            let output = env.run(&format!("check {mode} {vendor}"));
+            assert!(output.stdout.len() > 100, "{}{}", output.stdout, output.stderr);
+            assert_no_secrets(&env, &output, &[]);
         }
     }
 }
 
 #[test]
-fn services_that_repeat_what_they_were_asked_with() {
-    let falcons = [CLIENT_ID, CLIENT_SECRET];
-    let carbon_blacks = [CB_SECRET, CB_API_ID];
-    for (service, vendor, known) in [
-        (Service::FalconToken, "crowdstrike", &falcons[..]),
-        (Service::FalconAlerts, "crowdstrike", &falcons),
-        (Service::CarbonBlack, "carbonblack", &carbon_blacks),
+fn services_that_repeat_the_secrets_of_a_request() {
+    let falcon_secrets = [CLIENT_ID, CLIENT_SECRET];
+    let carbon_black_secrets = [CB_SECRET, CB_API_ID];
+    for (service, vendor, secrets) in [
+        (Service::FalconToken, "crowdstrike", &falcon_secrets[..]),
+        (Service::FalconAlerts, "crowdstrike", &falcon_secrets),
+        (Service::CarbonBlack, "carbonblack", &carbon_black_secrets),
         (Service::RecordedFuture, "carbonblack", &[RF_TOKEN]),
     ] {
-        for body in echoes(known) {
+        for body in bodies_that_repeat(secrets) {
             for code in [200, 308, 403, 422, 500] {
-                let stage = Stage::new(world());
+                let env = TestEnv::new(one_alert_per_vendor());
                 let headers = vec![
-                    ("X-Cs-Traceid".into(), known[0].into()),
-                    ("Location".into(), format!("https://{}.example.com/", known[0])),
+                    ("X-Cs-Traceid".into(), secrets[0].into()),
+                    ("Location".into(), format!("https://{}.example.com/", secrets[0])),
                 ];
                 let fault = Fault::Status { code, headers, body: body.clone() };
-                stage.sandbox.always(service, Some(fault));
-                let ran = stage.run(&format!("{vendor} --debug --json"));
-                nothing_shows(&stage, &ran, &[]);
+                env.sandbox.always(service, Some(fault));
+                let output = env.run(&format!("{vendor} --debug --json"));
+                assert_no_secrets(&env, &output, &[]);
             }
         }
     }
 }
 
 #[test]
-fn the_access_token_when_a_service_repeats_it() {
+fn an_access_token_that_a_service_repeats() {
     const TOKEN: &str = "4cc3ss+t0ken/th4t=is~made";
-    let stage = Stage::new(world());
+    let env = TestEnv::new(one_alert_per_vendor());
     let sign_in =
         Fault::status(201, json!({"access_token": TOKEN, "expires_in": 1799}).to_string());
-    stage.sandbox.always(Service::FalconToken, Some(sign_in));
+    env.sandbox.always(Service::FalconToken, Some(sign_in));
     for code in [200, 400, 401, 403, 503] {
         let body = json!({"errors": [{"code": code, "message": format!("Bearer {TOKEN} is bad")}]});
-        stage.sandbox.always(Service::FalconAlerts, Some(Fault::status(code, body.to_string())));
-        let ran = stage.run("crowdstrike --debug --json");
-        assert_ne!(ran.code, 0);
-        assert!(ran.stderr.contains("Bearer [secret] is bad"), "{}", ran.stderr);
-        nothing_shows(&stage, &ran, &[TOKEN]);
+        env.sandbox.always(Service::FalconAlerts, Some(Fault::status(code, body.to_string())));
+        let output = env.run("crowdstrike --debug --json");
+        assert_ne!(output.code, 0);
+        assert!(output.stderr.contains("Bearer [secret] is bad"), "{}", output.stderr);
+        assert_no_secrets(&env, &output, &[TOKEN]);
     }
 }
 
 #[test]
-fn awkward_secrets_in_every_spelling() {
-    let spelled = spellings(AWKWARD);
+fn a_secret_in_every_encoding() {
+    let encoded = encodings(SPECIAL_CHARS);
     for body in [
-        json!({"message": format!("wrong: {AWKWARD}")}).to_string(),
-        format!("wrong: {AWKWARD}"),
-        format!("client_secret={}", spelled[1]),
-        format!("client_secret={}", spelled[2]),
-        format!("client_secret={}", spelled[3]),
-        format!("not JSON: {}", spelled[4]),
+        json!({"message": format!("wrong: {SPECIAL_CHARS}")}).to_string(),
+        format!("wrong: {SPECIAL_CHARS}"),
+        format!("client_secret={}", encoded[1]),
+        format!("client_secret={}", encoded[2]),
+        format!("client_secret={}", encoded[3]),
+        format!("not JSON: {}", encoded[4]),
     ] {
-        let stage = Stage::new(world());
-        stage.sandbox.always(Service::FalconToken, Some(Fault::status(403, body)));
+        let env = TestEnv::new(one_alert_per_vendor());
+        env.sandbox.always(Service::FalconToken, Some(Fault::status(403, body)));
         for mode in ["--debug", "--json"] {
-            let mut command = stage.command(&format!("crowdstrike {mode}"));
-            let ran = Ran::of(command.env("CS_CLIENT_SECRET", AWKWARD)).ended(4);
-            ran.says(&["[secret]"]);
-            nothing_shows(&stage, &ran, &[AWKWARD]);
+            let mut command = env.command(&format!("crowdstrike {mode}"));
+            let output =
+                RunOutput::capture(command.env("CS_CLIENT_SECRET", SPECIAL_CHARS)).assert_code(4);
+            output.assert_stderr(&["[secret]"]);
+            assert_no_secrets(&env, &output, &[SPECIAL_CHARS]);
         }
     }
 }
 
 #[test]
 fn a_secret_in_a_detection_is_not_shown() {
-    // The endpoint's own agent may well detect the command line of this very tool.
+    // The endpoint agent can detect the command line of this tool.
     let alert = falcon("id", "domain", "a.example.com");
     let alert = with(
         alert,
         "description",
         json!(format!("collective-insights -k {RF_TOKEN} -ccs {CLIENT_SECRET}")),
     );
-    let stage = Stage::falcon(&[alert]);
+    let env = TestEnv::falcon(&[alert]);
     for mode in ["--dry-run", "--dry-run --json", "--debug --no-ledger"] {
-        let ran = stage.run(&format!("crowdstrike {mode}")).ended(0);
+        let output = env.run(&format!("crowdstrike {mode}")).assert_code(0);
         for secret in [RF_TOKEN, CLIENT_SECRET] {
-            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{mode}");
-            assert!(!stage.log().contains(secret), "{mode}");
+            assert!(!output.stdout.contains(secret) && !output.stderr.contains(secret), "{mode}");
+            assert!(!env.log().contains(secret), "{mode}");
         }
     }
 }
 
 #[test]
-fn words_of_a_refusal_are_kept_without_the_secret_they_repeat() {
-    let stage = Stage::new(world());
+fn the_message_of_a_rejection_is_stored_without_the_secret_that_it_repeats() {
+    let env = TestEnv::new(one_alert_per_vendor());
     let body = json!({"message": format!("bad request, X-RFToken: {RF_TOKEN}")});
-    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(422, body.to_string())));
-    let ran = stage.run("carbonblack").ended(3);
-    nothing_shows(&stage, &ran, &[]);
-    let list = stage.run("outbox list --quarantined").ended(0);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(422, body.to_string())));
+    let output = env.run("carbonblack").assert_code(3);
+    assert_no_secrets(&env, &output, &[]);
+    let list = env.run("outbox list --quarantined").assert_code(0);
     assert!(list.stdout.contains("X-RFToken: [secret]"));
 }
 
 #[test]
-fn words_that_are_cut_show_no_part_of_a_secret() {
-    // Long words and long trace ids are cut: a part of a secret is recognised by nobody any more.
+fn truncated_messages_show_no_part_of_a_secret() {
+    // After long messages and trace ids are truncated, a part of a secret is no longer recognized.
     let parts = [&RF_TOKEN[..24], &RF_TOKEN[..16], &RF_TOKEN[..8]];
     for length in [276, 284, 292] {
-        let (words, trace) = ("w".repeat(length), "t".repeat(length - 200));
-        let words = format!("{words}{RF_TOKEN}");
-        let body = json!({"message": words, "trace_id": format!("{trace}{RF_TOKEN}")});
+        let (message, trace) = ("w".repeat(length), "t".repeat(length - 200));
+        let message = format!("{message}{RF_TOKEN}");
+        let body = json!({"message": message, "trace_id": format!("{trace}{RF_TOKEN}")});
         for code in [403, 422] {
-            let stage = Stage::new(world());
+            let env = TestEnv::new(one_alert_per_vendor());
             let fault = Fault::status(code, body.to_string());
-            stage.sandbox.always(Service::RecordedFuture, Some(fault));
-            let ran = stage.run("carbonblack --json -l DEBUG");
-            nothing_shows(&stage, &ran, &parts);
+            env.sandbox.always(Service::RecordedFuture, Some(fault));
+            let output = env.run("carbonblack --json -l DEBUG");
+            assert_no_secrets(&env, &output, &parts);
         }
     }
 }
 
 #[test]
-fn a_password_in_an_address_is_not_shown() {
-    let stage = Stage::new(world());
+fn a_password_in_a_base_url_is_not_shown() {
+    let env = TestEnv::new(one_alert_per_vendor());
     for (source, variable) in [("crowdstrike", "RF_API_URL"), ("carbonblack", "CB_HOSTNAME")] {
         for password in ["pw", "a-longer-passw0rd", "with@and:and/"] {
             for mode in ["", "--show-config", "--show-config --json"] {
-                let mut command = stage.command(&format!("check {source} --offline {mode}"));
-                let address = format!("https://somebody:{password}@service.example.com");
-                let ran = Ran::of(command.env(variable, address));
+                let mut command = env.command(&format!("check {source} --offline {mode}"));
+                let url = format!("https://somebody:{password}@service.example.com");
+                let output = RunOutput::capture(command.env(variable, url));
                 let shown = format!("somebody:{password}");
-                assert!(!ran.stdout.contains(&shown), "{mode}: {}", ran.stdout);
-                assert!(!ran.stderr.contains(&shown), "{mode}: {}", ran.stderr);
+                assert!(!output.stdout.contains(&shown), "{mode}: {}", output.stdout);
+                assert!(!output.stderr.contains(&shown), "{mode}: {}", output.stderr);
             }
         }
     }
 }
 
 #[test]
-fn wrong_secrets_and_wrong_arguments() {
-    let stage = Stage::new(world());
+fn wrong_secrets_and_invalid_arguments() {
+    let env = TestEnv::new(one_alert_per_vendor());
     let wrong = "wr0ngs3cr3tt0k3n";
     for arguments in [
         vec!["crowdstrike", "-k", wrong],
@@ -194,21 +195,22 @@ fn wrong_secrets_and_wrong_arguments() {
         vec!["crowdstrike", "-ccs", wrong, "--exclusion-file", "missing"],
         vec!["crowdstrike", "-ccs", wrong, "--base-url", "http://example.com"],
     ] {
-        let ran = Ran::of(stage.command("").args(&arguments).args(["--debug", "--json"]));
-        assert_ne!(ran.code, 0, "{arguments:?}");
-        nothing_shows(&stage, &ran, &[wrong, "ends\nin a line break"]);
+        let output =
+            RunOutput::capture(env.command("").args(&arguments).args(["--debug", "--json"]));
+        assert_ne!(output.code, 0, "{arguments:?}");
+        assert_no_secrets(&env, &output, &[wrong, "ends\nin a line break"]);
     }
 }
 
 #[test]
-fn a_secret_as_an_argument_is_one_warning() {
-    let warned = |log: &str| {
+fn secrets_as_arguments_cause_one_warning() {
+    let warnings_in = |log: &str| {
         log.lines()
             .filter(|line| line.contains("WARNING") && line.contains("command line"))
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    let stage = Stage::new(world());
+    let env = TestEnv::new(one_alert_per_vendor());
     for (arguments, flags) in [
         (vec!["crowdstrike", "-k", RF_TOKEN], vec!["--rf-api-key"]),
         (
@@ -217,73 +219,75 @@ fn a_secret_as_an_argument_is_one_warning() {
         ),
         (vec!["carbonblack", "--secret", CB_SECRET], vec!["--secret"]),
     ] {
-        let before = warned(&stage.log()).len();
-        let ran = Ran::of(stage.command("").args(&arguments)).ended(0);
-        let log = stage.log();
-        let warnings = warned(&log).split_off(before);
+        let before = warnings_in(&env.log()).len();
+        let output = RunOutput::capture(env.command("").args(&arguments)).assert_code(0);
+        let log = env.log();
+        let warnings = warnings_in(&log).split_off(before);
         assert_eq!(warnings.len(), 1, "{log}");
         for flag in flags {
             assert!(warnings[0].contains(flag), "{warnings:?}");
         }
-        assert_eq!(ran.stderr, "");
-        nothing_shows(&stage, &ran, &[]);
+        assert_eq!(output.stderr, "");
+        assert_no_secrets(&env, &output, &[]);
     }
-    let stage = Stage::new(world());
-    stage.run("crowdstrike").ended(0);
-    assert_eq!(warned(&stage.log()), [""; 0], "environment variables do not warn");
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.run("crowdstrike").assert_code(0);
+    assert_eq!(warnings_in(&env.log()), [""; 0], "variables cause no warning");
 }
 
 #[test]
-fn a_key_of_another_form_is_tried_with_a_warning_that_does_not_show_it() {
-    let odd = "An-0dd-Key-Of-Another-Form";
-    let stage =
-        Stage::new(world().with(|world| world.recorded_future.accounts[0].token = odd.into()));
-    let ran = Ran::of(stage.command("crowdstrike").env("RF_API_KEY", odd)).ended(0);
-    assert!(stage.log().contains("does not have the usual form"));
-    nothing_shows(&stage, &ran, &[odd]);
+fn a_key_of_an_unusual_format_is_used_with_a_warning_that_does_not_show_it() {
+    let key = "An-0dd-Key-Of-Another-Form";
+    let env = TestEnv::new(
+        one_alert_per_vendor().with(|world| world.recorded_future.accounts[0].token = key.into()),
+    );
+    let output =
+        RunOutput::capture(env.command("crowdstrike").env("RF_API_KEY", key)).assert_code(0);
+    assert!(env.log().contains("does not have the usual form"));
+    assert_no_secrets(&env, &output, &[key]);
 }
 
 #[test]
-fn the_spellings_are_right() {
-    // What the searches above stand on.
+fn the_secret_scan_finds_secrets() {
+    // All tests above rely on it.
     assert_eq!(base64_within("secret", 0), "c2VjcmV0");
     assert_eq!(base64_within("secret", 1), "NlY3Jld");
     assert_eq!(base64_within("secret", 2), "zZWNyZX");
-    assert_eq!(spellings("a b/c")[1], "a%20b%2Fc");
-    assert_eq!(spellings("a b/c")[3], "a+b%2Fc");
-    let stage = Stage::new(world());
-    stage.write("leak.txt", format!("x{}", spellings(RF_TOKEN)[5]));
-    let ran = stage.run("crowdstrike").ended(0);
-    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        nothing_shows(&stage, &ran, &[]);
+    assert_eq!(encodings("a b/c")[1], "a%20b%2Fc");
+    assert_eq!(encodings("a b/c")[3], "a+b%2Fc");
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.write("leak.txt", format!("x{}", encodings(RF_TOKEN)[5]));
+    let output = env.run("crowdstrike").assert_code(0);
+    let scan = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        assert_no_secrets(&env, &output, &[]);
     }));
-    assert!(found.is_err(), "a planted secret is found");
+    assert!(scan.is_err(), "the secret in leak.txt is found");
 }
 
 #[test]
-fn a_fault_of_the_programs_own_whose_words_hold_everything() {
+fn an_internal_error_whose_message_contains_all_secrets() {
     for step in [1, 4, 7] {
-        let stage = Stage::new(world());
-        let mut command = stage.command("crowdstrike --debug");
-        // Those of the other source are none of this run's, and it does not know them.
-        for unknown in ["CB_SECRET", "CB_API_ID"] {
-            command.env_remove(unknown);
+        let env = TestEnv::new(one_alert_per_vendor());
+        let mut command = env.command("crowdstrike --debug");
+        // The run does not know the secrets of the other source.
+        for variable in ["CB_SECRET", "CB_API_ID"] {
+            command.env_remove(variable);
         }
         command.env("COLLECTIVE_INSIGHTS_TEST_PANIC_AT", step.to_string());
-        let ran = Ran::of(&mut command).ended(1);
-        assert!(ran.stderr.contains("internal error"), "{}", ran.stderr);
-        assert!(ran.stderr.contains("CS_CLIENT_SECRET"), "{}", ran.stderr);
-        assert!(stage.log().contains("CS_CLIENT_SECRET"), "{}", stage.log());
-        nothing_shows(&stage, &ran, &[]);
-        stage.run("crowdstrike").ended(0);
+        let output = RunOutput::capture(&mut command).assert_code(1);
+        assert!(output.stderr.contains("internal error"), "{}", output.stderr);
+        assert!(output.stderr.contains("CS_CLIENT_SECRET"), "{}", output.stderr);
+        assert!(env.log().contains("CS_CLIENT_SECRET"), "{}", env.log());
+        assert_no_secrets(&env, &output, &[]);
+        env.run("crowdstrike").assert_code(0);
     }
 }
 
 #[test]
-fn the_commands_that_look_and_tend() {
-    let stage = Stage::new(world());
-    stage.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
-    stage.run("crowdstrike").ended(5);
+fn the_maintenance_commands() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    env.run("crowdstrike").assert_code(5);
     for command in [
         "status",
         "status --json",
@@ -298,8 +302,8 @@ fn the_commands_that_look_and_tend() {
         "generate exclusions",
         "outbox drop --yes",
     ] {
-        let ran = stage.run(command).ended(0);
-        assert!(!ran.stdout.is_empty(), "{command}");
-        nothing_shows(&stage, &ran, &[]);
+        let output = env.run(command).assert_code(0);
+        assert!(!output.stdout.is_empty(), "{command}");
+        assert_no_secrets(&env, &output, &[]);
     }
 }

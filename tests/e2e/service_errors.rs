@@ -1,56 +1,63 @@
-//! When it fails: the exit code, and the words that a user needs to go on. CrowdStrike's own refusals
-//! are in `crowdstrike_errors`.
+//! Errors from the services: the exit code, and the help for the user. Those that only CrowdStrike
+//! has are in `crowdstrike_errors`.
 
 use sandbox::{Fault, Service, World};
 
-use crate::support::Stage;
-use crate::support::failures::{answered, fails, told, world};
+use crate::support::TestEnv;
+use crate::support::failures::{
+    assert_fails, assert_fails_in, assert_fails_on, one_alert_per_vendor,
+};
 use crate::support::vendor::Vendor;
 
 #[test]
-fn recorded_futures_key_lacks_the_permission() {
+fn a_recorded_future_key_without_the_permission() {
     let change = |world: &mut World| world.recorded_future.accounts[0].collective_insights = false;
     for vendor in ["crowdstrike", "carbonblack"] {
-        let words = [
+        let texts = [
             "403",
             "lacks the Collective Insights permission",
             "trace sandbox-",
             "account manager",
         ];
-        let stage = fails(vendor, change, 4, &words);
-        assert_eq!(stage.asked(Service::RecordedFuture), 1, "it is not tried again");
+        let env = assert_fails_in(vendor, change, 4, &texts);
+        assert_eq!(env.request_count(Service::RecordedFuture), 1, "it is not retried");
     }
 }
 
 #[test]
-fn recorded_futures_key_is_wrong() {
+fn a_wrong_recorded_future_key() {
     let change = |world: &mut World| world.recorded_future.accounts[0].token = "another".into();
-    let words = ["401", "not valid", "--rf-api-key (RF_API_KEY)", "trace sandbox-"];
-    let stage = fails("crowdstrike", change, 4, &words);
-    assert_eq!(stage.asked(Service::RecordedFuture), 1);
+    let texts = ["401", "not valid", "--rf-api-key (RF_API_KEY)", "trace sandbox-"];
+    let env = assert_fails_in("crowdstrike", change, 4, &texts);
+    assert_eq!(env.request_count(Service::RecordedFuture), 1);
 }
 
 #[test]
-fn carbon_blacks_key_lacks_the_permission() {
+fn a_carbon_black_key_without_the_permission() {
     let change = |world: &mut World| world.carbon_black.accounts[0].alerts_read = false;
-    fails("carbonblack", change, 4, &["403", "org.alerts READ", "Search", "Access Levels"]);
+    assert_fails_in(
+        "carbonblack",
+        change,
+        4,
+        &["403", "org.alerts READ", "Search", "Access Levels"],
+    );
 }
 
 #[test]
-fn carbon_blacks_id_and_secret_are_wrong_or_swapped() {
+fn a_wrong_or_swapped_carbon_black_id_and_secret() {
     let change = |world: &mut World| {
         let account = &mut world.carbon_black.accounts[0];
         std::mem::swap(&mut account.api_id, &mut account.secret);
     };
-    let words = ["401", "swapped", "--secret (CB_SECRET", "--api-id (CB_API_ID", "API Access"];
-    let stage = fails("carbonblack", change, 4, &words);
-    assert_eq!(stage.asked(Service::CarbonBlack), 1);
+    let texts = ["401", "swapped", "--secret (CB_SECRET", "--api-id (CB_API_ID", "API Access"];
+    let env = assert_fails_in("carbonblack", change, 4, &texts);
+    assert_eq!(env.request_count(Service::CarbonBlack), 1);
 }
 
 #[test]
-fn carbon_blacks_organization_key_is_wrong() {
+fn a_wrong_carbon_black_organization_key() {
     let change = |world: &mut World| world.carbon_black.accounts[0].org_key = "OTHER123".into();
-    fails(
+    assert_fails_in(
         "carbonblack",
         change,
         2,
@@ -59,55 +66,55 @@ fn carbon_blacks_organization_key_is_wrong() {
 }
 
 #[test]
-fn an_on_premises_server_is_told_apart() {
-    let words = ["EDR (on-premises)", "--hostname"];
-    answered(
+fn an_on_premises_server() {
+    let texts = ["EDR (on-premises)", "--hostname"];
+    assert_fails_on(
         "carbonblack",
         Service::CarbonBlack,
         Fault::status(404, "<html>no such page</html>"),
         2,
-        &words,
+        &texts,
     );
 }
 
 #[test]
-fn redirects_of_the_others_are_not_followed() {
-    let moved = || Fault::Status {
+fn other_redirects_are_not_followed() {
+    let redirect = || Fault::Status {
         code: 302,
         headers: vec![("Location".into(), "/oauth2/token".into())],
         body: String::new(),
     };
-    let stage = answered(
+    let env = assert_fails_on(
         "carbonblack",
         Service::CarbonBlack,
-        moved(),
+        redirect(),
         2,
         &["302", "--hostname (CB_HOSTNAME)"],
     );
-    assert_eq!(stage.sandbox.requests().len(), 1);
-    let stage = answered(
+    assert_eq!(env.sandbox.requests().len(), 1);
+    let env = assert_fails_on(
         "carbonblack",
         Service::RecordedFuture,
-        moved(),
+        redirect(),
         2,
         &["302", "--rf-api-url (RF_API_URL)"],
     );
-    assert_eq!(stage.asked(Service::FalconToken), 0);
+    assert_eq!(env.request_count(Service::FalconToken), 0);
 }
 
 #[test]
-fn no_network() {
-    for vendor in Vendor::BOTH {
-        let stage = Stage::new(world());
-        stage.sandbox.pause_listening();
-        let words =
+fn an_unreachable_service() {
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(one_alert_per_vendor());
+        env.sandbox.pause_listening();
+        let texts =
             ["could not connect to 127.0.0.1", "host name", "DNS", "firewall", "HTTPS_PROXY"];
-        told(stage, vendor.command(), 5, &words);
+        assert_fails(env, vendor.command(), 5, &texts);
     }
 }
 
 #[test]
-fn what_needs_only_time_is_said_to_be_safe_to_run_again() {
+fn a_temporary_error_says_that_it_is_safe_to_run_again() {
     for (service, vendor) in [
         (Service::FalconToken, "crowdstrike"),
         (Service::FalconAlerts, "crowdstrike"),
@@ -116,16 +123,22 @@ fn what_needs_only_time_is_said_to_be_safe_to_run_again() {
     ] {
         for code in [429, 500, 502, 503, 504] {
             let fault = Fault::status(code, r#"{"message": "come back"}"#);
-            answered(vendor, service, fault, 5, &[&code.to_string(), "come back", "un again"]);
+            assert_fails_on(
+                vendor,
+                service,
+                fault,
+                5,
+                &[&code.to_string(), "come back", "un again"],
+            );
         }
-        for fault in [Fault::ResetBefore, Fault::Garbage, Fault::Empty200] {
-            answered(vendor, service, fault, 5, &["un again"]);
+        for fault in [Fault::Reset, Fault::Html, Fault::Empty200] {
+            assert_fails_on(vendor, service, fault, 5, &["un again"]);
         }
     }
 }
 
 #[test]
-fn an_unforeseen_status_is_unexpected() {
+fn an_unknown_status_is_an_unexpected_error() {
     for (service, vendor) in [
         (Service::FalconToken, "crowdstrike"),
         (Service::FalconAlerts, "crowdstrike"),
@@ -133,13 +146,14 @@ fn an_unforeseen_status_is_unexpected() {
         (Service::RecordedFuture, "crowdstrike"),
     ] {
         let fault = Fault::status(418, r#"{"message": "short and stout"}"#);
-        let stage = answered(vendor, service, fault, 1, &["418", "short and stout", "--debug"]);
-        assert_eq!(stage.asked(service), 1, "it is not tried again");
+        let env =
+            assert_fails_on(vendor, service, fault, 1, &["418", "short and stout", "--debug"]);
+        assert_eq!(env.request_count(service), 1, "it is not retried");
     }
 }
 
 #[test]
-fn a_services_own_words_are_quoted_in_short() {
+fn long_messages_of_a_service_are_shortened() {
     let fault = Fault::status(
         403,
         format!(
@@ -153,10 +167,10 @@ fn a_services_own_words_are_quoted_in_short() {
         (Service::CarbonBlack, "carbonblack"),
         (Service::RecordedFuture, "crowdstrike"),
     ] {
-        let stage = Stage::new(world());
-        stage.sandbox.always(service, Some(fault.clone()));
-        let ran = stage.run(vendor).ended(4);
-        assert!(ran.stderr.len() < 2000, "{}", ran.stderr.len());
-        assert!(stage.log().len() < 5000, "{}", stage.log().len());
+        let env = TestEnv::new(one_alert_per_vendor());
+        env.sandbox.always(service, Some(fault.clone()));
+        let output = env.run(vendor).assert_code(4);
+        assert!(output.stderr.len() < 2000, "{}", output.stderr.len());
+        assert!(env.log().len() < 5000, "{}", env.log().len());
     }
 }

@@ -1,82 +1,82 @@
-//! How long the network may take.
+//! Timeouts of requests and connections.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use sandbox::{Fault, Service};
 
-use crate::support::failures::world;
+use crate::support::failures::one_alert_per_vendor;
 use crate::support::vendor::Vendor;
-use crate::support::{Ran, Stage};
+use crate::support::{RunOutput, TestEnv};
 
 #[test]
-fn a_request_that_takes_too_long_is_tried_again() {
-    for vendor in Vendor::BOTH {
-        let stage = Stage::new(world());
-        let slow = Fault::HangThenAnswer(Duration::from_secs(4));
-        stage.sandbox.script(vendor.service(), vec![slow.clone()]);
-        stage.run(&format!("{} --timeout 1", vendor.command())).ended(0);
-        assert!(stage.log().contains("did not respond in time"), "{}", stage.log());
-        assert_eq!(stage.items().len(), 1);
+fn a_request_that_times_out_is_retried() {
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(one_alert_per_vendor());
+        let slow = Fault::HangThenRespond(Duration::from_secs(4));
+        env.sandbox.queue_faults(vendor.service(), vec![slow.clone()]);
+        env.run(&format!("{} --timeout 1", vendor.command())).assert_code(0);
+        assert!(env.log().contains("did not respond in time"), "{}", env.log());
+        assert_eq!(env.items().len(), 1);
 
-        // The usual limit bears it.
-        let stage = Stage::new(world());
-        stage.sandbox.script(vendor.service(), vec![slow]);
-        stage.run(vendor.command()).ended(0);
-        assert!(!stage.log().contains("did not respond in time"), "{}", stage.log());
+        // The default timeout is longer.
+        let env = TestEnv::new(one_alert_per_vendor());
+        env.sandbox.queue_faults(vendor.service(), vec![slow]);
+        env.run(vendor.command()).assert_code(0);
+        assert!(!env.log().contains("did not respond in time"), "{}", env.log());
     }
 }
 
 #[test]
-fn a_service_that_never_answers_in_time_is_said_to_and_with_what_remedy() {
-    let stage = Stage::new(world());
-    let slow = Fault::HangThenAnswer(Duration::from_secs(4));
-    stage.sandbox.always(Service::RecordedFuture, Some(slow));
-    let ran = stage.run("crowdstrike --timeout 1 --json").ended(5);
-    ran.says(&["127.0.0.1 did not respond in time", "--timeout <SECONDS>"]);
-    assert_eq!(ran.adds_up().count("waiting"), 1);
+fn a_service_that_always_times_out_is_an_error_with_help() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    let slow = Fault::HangThenRespond(Duration::from_secs(4));
+    env.sandbox.always(Service::RecordedFuture, Some(slow));
+    let output = env.run("crowdstrike --timeout 1 --json").assert_code(5);
+    output.assert_stderr(&["127.0.0.1 did not respond in time", "--timeout <SECONDS>"]);
+    assert_eq!(output.assert_sums().count("waiting"), 1);
 }
 
 #[test]
-fn a_connection_that_is_not_made_in_time_is_given_up() {
-    // It takes connections and never says a word: TLS belongs to making a connection.
+fn a_connection_that_is_not_established_in_time_is_an_error() {
+    // The server accepts connections but sends nothing: the TLS handshake is part of connecting.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("https://{}", silent.local_addr().unwrap());
-    let stage = Stage::new(world());
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let env = TestEnv::new(one_alert_per_vendor());
     let timed = |arguments: &str| {
-        let mut command = stage.command(arguments);
-        command.env("CS_BASE_URL", &address);
+        let mut command = env.command(arguments);
+        command.env("CS_BASE_URL", &url);
         command.env_remove("COLLECTIVE_INSIGHTS_TEST_NOW");
-        let begun = Instant::now();
-        let ran = Ran::of(&mut command);
-        (ran, begun.elapsed())
+        let started = Instant::now();
+        let output = RunOutput::capture(&mut command);
+        (output, started.elapsed())
     };
-    let (ran, took) = timed("check crowdstrike --connect-timeout 1");
-    let ran = ran.ended(5);
-    assert!(ran.stdout.contains("could not connect to 127.0.0.1"), "{}", ran.stdout);
+    let (output, took) = timed("check crowdstrike --connect-timeout 1");
+    let output = output.assert_code(5);
+    assert!(output.stdout.contains("could not connect to 127.0.0.1"), "{}", output.stdout);
     assert!(took < Duration::from_secs(8), "{took:?}");
 
-    let (ran, took) = timed("crowdstrike --connect-timeout 1");
-    ran.ended(5).says(&["could not connect to 127.0.0.1"]);
-    assert!(took < Duration::from_secs(30), "{took:?}, with 5 tries");
+    let (output, took) = timed("crowdstrike --connect-timeout 1");
+    output.assert_code(5).assert_stderr(&["could not connect to 127.0.0.1"]);
+    assert!(took < Duration::from_secs(30), "{took:?}, with 5 attempts");
 }
 
 #[test]
-fn ranges_are_the_parsers() {
-    for vendor in Vendor::BOTH {
-        for (option, good, bad) in [
+fn values_out_of_range_are_rejected() {
+    for vendor in Vendor::ALL {
+        for (option, valid, invalid) in [
             ("--connect-timeout", ["1", "300"], ["0", "301"]),
             ("--timeout", ["1", "3600"], ["0", "3601"]),
         ] {
-            for value in good {
-                let stage = Stage::new(world());
-                stage.run(&format!("{} {option} {value}", vendor.command())).ended(0);
+            for value in valid {
+                let env = TestEnv::new(one_alert_per_vendor());
+                env.run(&format!("{} {option} {value}", vendor.command())).assert_code(0);
             }
-            for value in bad.into_iter().chain(["-1", "1.5", "soon", "99999"]) {
-                let stage = Stage::new(world());
-                let ran = stage.run(&format!("{} {option}={value}", vendor.command()));
-                ran.ended(2).says(&[option, value]);
-                assert_eq!(stage.sandbox.requests().len(), 0);
+            for value in invalid.into_iter().chain(["-1", "1.5", "soon", "99999"]) {
+                let env = TestEnv::new(one_alert_per_vendor());
+                let output = env.run(&format!("{} {option}={value}", vendor.command()));
+                output.assert_code(2).assert_stderr(&[option, value]);
+                assert_eq!(env.sandbox.requests().len(), 0);
             }
         }
     }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::help::every_command;
 use crate::markdown::{code, quoted, table, terms};
-use crate::support::{Ran, Stage, bare_command};
+use crate::support::{RunOutput, TestEnv, bare_command};
 
 /// The text of a topic.
 #[track_caller]
@@ -41,7 +41,7 @@ impl About {
 pub fn help(command: &str) -> BTreeMap<String, About> {
     let folder = TempDir::new().unwrap();
     let mut run = bare_command(folder.path());
-    let text = Ran::of(run.args(command.split(' ')).arg("--help")).ended(0).stdout;
+    let text = RunOutput::capture(run.args(command.split(' ')).arg("--help")).assert_code(0).stdout;
     let mut options: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
         let words = line.trim();
@@ -106,8 +106,8 @@ fn the_exit_codes_are_those_of_the_failures() {
 
 #[test]
 fn the_table_of_numbers_names_all_of_them() {
-    let ran = Stage::new(World::default()).run("crowdstrike --json");
-    let document = ran.ended(0).json();
+    let output = TestEnv::new(World::default()).run("crowdstrike --json");
+    let document = output.assert_code(0).json();
     let real: BTreeSet<String> = document["counts"].as_object().unwrap().keys().cloned().collect();
     let rows = table(topic("numbers"), "Numbers");
     let said: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
@@ -138,8 +138,9 @@ fn the_messages_of_troubleshooting_are_the_programs() {
 fn every_topic_is_printed_as_it_is() {
     let folder = TempDir::new().unwrap();
     for Topic { name, text } in TOPICS {
-        let ran = Ran::of(bare_command(folder.path()).args(["help", name])).ended(0);
-        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (text, ""), "{name}");
+        let output =
+            RunOutput::capture(bare_command(folder.path()).args(["help", name])).assert_code(0);
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (text, ""), "{name}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -149,7 +150,7 @@ fn help_of_a_command_is_that_of_its_flag() {
     let folder = TempDir::new().unwrap();
     let print = |arguments: &str| {
         let mut command = bare_command(folder.path());
-        Ran::of(command.args(arguments.split_whitespace())).ended(0).stdout
+        RunOutput::capture(command.args(arguments.split_whitespace())).assert_code(0).stdout
     };
     for command in every_command() {
         let help = print(&format!("help {command}"));
@@ -168,9 +169,9 @@ fn help_on_something_unknown_is_an_error() {
         [("optoins", "'options'"), ("json options", "subcommand"), ("status list", "argument")]
     {
         let mut command = bare_command(folder.path());
-        let ran = Ran::of(command.arg("help").args(words.split(' '))).ended(2);
-        assert_eq!(ran.stdout, "", "{words}");
-        assert!(ran.stderr.contains(said), "{words}: {}", ran.stderr);
+        let output = RunOutput::capture(command.arg("help").args(words.split(' '))).assert_code(2);
+        assert_eq!(output.stdout, "", "{words}");
+        assert!(output.stderr.contains(said), "{words}: {}", output.stderr);
     }
 }
 

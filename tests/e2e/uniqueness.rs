@@ -1,9 +1,11 @@
-//! One indicator is sent once a run: the earliest detection stands for it, with the codes of all.
+//! Each indicator is sent once per run: the earliest detection represents it, with the MITRE codes
+//! of all.
 
 use serde_json::{Value, json};
 
+use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
-use crate::support::{Stage, text};
+use crate::support::json::text;
 
 fn detection(id: &str, happened: &str, created: &str, technique: &str) -> Value {
     let alert = with(falcon(id, "hash_sha256", &sha256(1)), "timestamp", json!(happened));
@@ -12,31 +14,31 @@ fn detection(id: &str, happened: &str, created: &str, technique: &str) -> Value 
     with(with(alert, "tactic_id", json!("")), "technique_id", json!(technique))
 }
 
-/// The alerts in each order there is of three.
+/// Returns the six orders of three alerts.
 fn orders([a, b, c]: [Value; 3]) -> [[Value; 3]; 6] {
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
         .map(|order| order.map(|at| [&a, &b, &c][at].clone()))
 }
 
 #[test]
-fn the_earliest_stands_for_it_whatever_the_order() {
+fn the_earliest_detection_represents_the_indicator_in_any_order() {
     let created = ["2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z", "2026-11-21T12:00:00Z"];
     for created in orders(created.map(Value::from)) {
         let [a, b, c] = created.each_ref().map(|created| created.as_str().unwrap());
-        let stage = Stage::falcon(&[
+        let env = TestEnv::falcon(&[
             detection("late", "2026-11-21T07:00:00Z", a, "T1002"),
             detection("early", "2026-11-20T05:00:00Z", b, "T1003"),
             detection("latest", "2026-11-21T09:00:00Z", c, "T1001"),
         ]);
-        let ran = stage.run("crowdstrike --json").ended(0);
-        ran.counts(&[
+        let output = env.run("crowdstrike --json").assert_code(0);
+        output.assert_counts(&[
             ("alerts_fetched", 3),
             ("indicators_found", 3),
             ("indicators_repeated", 2),
             ("submitted", 1),
             ("processed", 1),
         ]);
-        let item = stage.only_item();
+        let item = env.only_item();
         assert_eq!(text(&item, "/detection/id"), "early", "{created:?}");
         assert_eq!(text(&item, "/detection/name"), "seen by early");
         assert_eq!(text(&item, "/incident/id"), "early");
@@ -46,19 +48,19 @@ fn the_earliest_stands_for_it_whatever_the_order() {
 }
 
 #[test]
-fn at_the_same_instant_the_order_still_does_not_matter() {
-    let (now, created) = ("2026-11-21T07:00:00Z", "2026-11-21T10:00:00Z");
-    let alerts = ["b", "a", "c"].map(|id| detection(id, now, created, "T1001"));
+fn the_order_of_detections_at_the_same_time_does_not_matter() {
+    let (time, created) = ("2026-11-21T07:00:00Z", "2026-11-21T10:00:00Z");
+    let alerts = ["b", "a", "c"].map(|id| detection(id, time, created, "T1001"));
     for order in orders(alerts) {
-        let stage = Stage::falcon(&order);
-        stage.run("crowdstrike").ended(0);
-        assert_eq!(text(&stage.only_item(), "/detection/id"), "a");
+        let env = TestEnv::falcon(&order);
+        env.run("crowdstrike").assert_code(0);
+        assert_eq!(text(&env.only_item(), "/detection/id"), "a");
     }
 }
 
 #[test]
-fn spelling_does_not_make_a_second_one() {
-    let stage = Stage::falcon(&[
+fn different_spellings_are_one_indicator() {
+    let env = TestEnv::falcon(&[
         falcon("1", "domain", "Example.com"),
         falcon("2", "domain", "example.COM."),
         falcon("3", "url", "http://example.com"),
@@ -68,32 +70,32 @@ fn spelling_does_not_make_a_second_one() {
         falcon("7", "hash_md5", &"AB".repeat(16)),
         falcon("8", "md5", &"ab".repeat(16)),
     ]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    assert_eq!(ran.adds_up().count("indicators_repeated"), 4);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    assert_eq!(output.assert_sums().count("indicators_repeated"), 4);
     let hash = format!("hash {}", "ab".repeat(16));
-    let wanted = ["domain example.com", &hash, "ip 2606:4700::1", "url http://example.com/"];
-    assert_eq!(stage.stored_indicators(), wanted);
+    let expected = ["domain example.com", &hash, "ip 2606:4700::1", "url http://example.com/"];
+    assert_eq!(env.stored_indicators(), expected);
 }
 
 #[test]
-fn an_indicator_named_twice_in_one_alert_is_one() {
+fn an_indicator_that_is_mentioned_twice_in_one_alert_is_sent_once() {
     let context = json!([
         {"ioc_type": "domain", "ioc_value": "a.example.com"},
         {"ioc_type": "domain", "ioc_value": "a.example.com"},
     ]);
     let alert = with(falcon("1", "domain", "a.example.com"), "ioc_context", context);
-    let stage = Stage::falcon(&[alert]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    assert_eq!(ran.adds_up().count("indicators_repeated"), 2);
-    assert_eq!(stage.stored_indicators(), ["domain a.example.com"]);
+    let env = TestEnv::falcon(&[alert]);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    assert_eq!(output.assert_sums().count("indicators_repeated"), 2);
+    assert_eq!(env.stored_indicators(), ["domain a.example.com"]);
 }
 
 #[test]
-fn an_alert_that_comes_twice_is_fetched_once() {
+fn an_alert_that_is_returned_twice_is_counted_once() {
     let alert = falcon("1", "domain", "a.example.com");
-    let stage = Stage::falcon(&[alert.clone(), alert]);
-    let ran = stage.run("crowdstrike --json").ended(0);
-    ran.counts(&[
+    let env = TestEnv::falcon(&[alert.clone(), alert]);
+    let output = env.run("crowdstrike --json").assert_code(0);
+    output.assert_counts(&[
         ("alerts_fetched", 1),
         ("indicators_found", 1),
         ("submitted", 1),
@@ -102,11 +104,11 @@ fn an_alert_that_comes_twice_is_fetched_once() {
 }
 
 #[test]
-fn a_clean_system_program_that_hits_often_is_sent_once() {
+fn an_indicator_in_many_alerts_is_sent_once() {
     let alerts: Vec<Value> =
         (0..50).map(|number| carbonblack(&format!("a{number}"), &sha256(1))).collect();
-    let stage = Stage::carbonblack(&alerts);
-    let ran = stage.run("carbonblack --json").ended(0);
-    assert_eq!(ran.adds_up().count("indicators_repeated"), 49);
-    assert_eq!(text(&stage.only_item(), "/detection/id"), "a0");
+    let env = TestEnv::carbonblack(&alerts);
+    let output = env.run("carbonblack --json").assert_code(0);
+    assert_eq!(output.assert_sums().count("indicators_repeated"), 49);
+    assert_eq!(text(&env.only_item(), "/detection/id"), "a0");
 }

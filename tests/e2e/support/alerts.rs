@@ -1,24 +1,23 @@
-//! Alerts made by hand, in the shapes the contracts describe. Times are within the 24 hours before the
-//! staged [`NOW`](super::NOW).
+//! Alerts in the documented formats, created within the 24 hours before [`NOW`](super::NOW).
 
 use serde_json::{Value, json};
 
-/// When made alerts happened, unless a test says otherwise.
-pub const HAPPENED: &str = "2026-11-21T08:00:00.123Z";
+/// The time of the detected event, unless a test sets another.
+pub const EVENT_TIME: &str = "2026-11-21T08:00:00.123Z";
 
-/// A SHA-256 that is told apart by its number.
+/// Returns a SHA-256 that is unique per number.
 pub fn sha256(number: u64) -> String {
     format!("{number:064x}")
 }
 
-/// A Falcon alert of product `epp` with an IOC, created a minute after it happened.
+/// Returns a Falcon alert of product `epp` with an IOC, created a minute after the event.
 pub fn falcon(id: &str, ioc_type: &str, ioc_value: &str) -> Value {
     json!({
         "composite_id": id,
         "product": "epp",
         "type": "ldt",
         "created_timestamp": "2026-11-21T08:01:00.123456789Z",
-        "timestamp": HAPPENED,
+        "timestamp": EVENT_TIME,
         "severity": 70,
         "confidence": 80,
         "description": "A file was written.",
@@ -31,13 +30,13 @@ pub fn falcon(id: &str, ioc_type: &str, ioc_value: &str) -> Value {
     })
 }
 
-/// A Carbon Black watchlist alert with an IOC hit.
+/// Returns a Carbon Black watchlist alert with an IOC hit.
 pub fn carbonblack(id: &str, process_sha256: &str) -> Value {
     json!({
         "id": id,
         "type": "WATCHLIST",
         "backend_timestamp": "2026-11-21T08:01:00.123Z",
-        "detection_timestamp": HAPPENED,
+        "detection_timestamp": EVENT_TIME,
         "severity": 5,
         "reason": "A process matched a watchlist.",
         "ioc_hit": "process_name:made.exe",
@@ -48,25 +47,25 @@ pub fn carbonblack(id: &str, process_sha256: &str) -> Value {
     })
 }
 
-/// An alert with one field set to a value.
+/// Sets a field of an alert.
 pub fn with(mut alert: Value, field: &str, value: Value) -> Value {
     alert[field] = value;
     alert
 }
 
-/// An alert with one field taken away.
+/// Removes a field of an alert.
 pub fn without(mut alert: Value, field: &str) -> Value {
     alert.as_object_mut().unwrap().remove(field);
     alert
 }
 
-/// A Falcon alert that was created, and happened, at that time.
-pub fn at(number: u64, created: &str) -> Value {
+/// Returns a Falcon alert whose creation and event have this time.
+pub fn falcon_at(number: u64, time: &str) -> Value {
     let alert = falcon(&format!("id{number}"), "hash_sha256", &sha256(number));
-    with(with(alert, "created_timestamp", json!(created)), "timestamp", json!(created))
+    with(with(alert, "created_timestamp", json!(time)), "timestamp", json!(time))
 }
 
-/// The values of several such alerts.
+/// Returns the indicators of alerts with these numbers.
 pub fn hashes(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     numbers.into_iter().map(sha256).collect()
 }

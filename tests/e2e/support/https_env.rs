@@ -1,59 +1,60 @@
-//! The services at their real addresses: a proxy leads every host name to a sandbox behind TLS, and
-//! writes down who wanted to go where.
+//! A test environment in which the services have their real host names: a proxy forwards every host
+//! to a sandbox behind TLS, and records the hosts.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use sandbox::{Asked, World};
+use sandbox::{RecordedRequest, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
-use super::tls::{Authority, Flaw, Front, Server};
-use super::{Ran, Stage};
+use super::tls::{CertificateAuthority, Flaw, TcpServer, TlsTerminator};
+use super::{RunOutput, TestEnv};
 
-/// A proxy for HTTPS that knows the way to one port only, whatever host is asked for.
-pub struct Proxy {
+/// A proxy for HTTPS (`CONNECT`) that forwards all hosts to one local port.
+pub struct ConnectProxy {
     pub port: u16,
-    wanted: Arc<Mutex<Vec<String>>>,
-    _server: Server,
+    targets: Arc<Mutex<Vec<String>>>,
+    _server: TcpServer,
 }
 
-impl Proxy {
-    /// A proxy that lets everybody pass.
-    pub fn open(to: u16) -> Self {
-        Self::new(to, |_| None)
+impl ConnectProxy {
+    /// Starts a proxy that allows every request.
+    pub fn allow_all(to_port: u16) -> Self {
+        Self::with_rejections(to_port, |_| None)
     }
 
-    /// A proxy that looks at each request's head; what `refuse` gives is its whole answer.
-    pub fn new(
-        to: u16,
-        refuse: impl Fn(&str) -> Option<String> + Clone + Send + Sync + 'static,
+    /// Starts a proxy that calls `reject` with the head of each request. If that returns a text,
+    /// the proxy sends it as the response and closes the connection.
+    pub fn with_rejections(
+        to_port: u16,
+        reject: impl Fn(&str) -> Option<String> + Clone + Send + Sync + 'static,
     ) -> Self {
-        let wanted = Arc::new(Mutex::new(Vec::new()));
-        let list = Arc::clone(&wanted);
-        let (port, server) = Server::start(move |client| {
-            let (list, refuse) = (Arc::clone(&list), refuse.clone());
-            async move { pass(client, to, &list, refuse).await }
+        let targets = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&targets);
+        let (port, server) = TcpServer::start(move |client| {
+            let (list, reject) = (Arc::clone(&list), reject.clone());
+            async move { forward(client, to_port, &list, reject).await }
         });
-        Self { port, wanted, _server: server }
+        Self { port, targets, _server: server }
     }
 
-    /// Its address, for `HTTPS_PROXY`.
+    /// Returns its URL, for `HTTPS_PROXY`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// `host:port` of each connection that was asked for, in that order.
-    pub fn wanted(&self) -> Vec<String> {
-        self.wanted.lock().unwrap().clone()
+    /// Returns the `HOST:PORT` of each request, in order.
+    pub fn targets(&self) -> Vec<String> {
+        self.targets.lock().unwrap().clone()
     }
 }
 
-async fn pass(
+async fn forward(
     mut client: TcpStream,
-    to: u16,
-    wanted: &Mutex<Vec<String>>,
-    refuse: impl Fn(&str) -> Option<String>,
+    to_port: u16,
+    targets: &Mutex<Vec<String>>,
+    reject: impl Fn(&str) -> Option<String>,
 ) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -63,90 +64,90 @@ async fn pass(
         }
     }
     let head = String::from_utf8(head).unwrap();
-    let place = head.split(' ').nth(1).unwrap_or_default();
-    wanted.lock().unwrap().push(place.to_owned());
-    let refusal = if head.starts_with("CONNECT ") {
-        refuse(&head)
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    targets.lock().unwrap().push(target.to_owned());
+    let rejection = if head.starts_with("CONNECT ") {
+        reject(&head)
     } else {
         Some("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n".to_owned())
     };
-    if let Some(answer) = refusal {
-        let _ = client.write_all(answer.as_bytes()).await;
+    if let Some(response) = rejection {
+        let _ = client.write_all(response.as_bytes()).await;
         return;
     }
-    let mut service = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+    let mut service = TcpStream::connect(("127.0.0.1", to_port)).await.unwrap();
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
     let _ = copy_bidirectional(&mut client, &mut service).await;
 }
 
-/// A stage whose services are at their real addresses, behind certificates of this authority.
-pub struct Internet {
-    pub stage: Stage,
-    pub authority: Authority,
-    pub front: Front,
-    pub proxy: Proxy,
+/// A test environment whose services have their real host names, and certificates of `ca`.
+pub struct HttpsEnv {
+    pub env: TestEnv,
+    pub ca: CertificateAuthority,
+    pub terminator: TlsTerminator,
+    pub proxy: ConnectProxy,
 }
 
-impl Internet {
-    /// Every host speaks HTTP/2 and HTTP/1.1 and has a good certificate.
+impl HttpsEnv {
+    /// Starts with HTTP/2, HTTP/1.1 and valid certificates for all hosts.
     pub fn new(world: World) -> Self {
         Self::with(world, &["h2", "http/1.1"], |_| Flaw::None)
     }
 
-    /// Hosts speak these protocols, and their certificates have these flaws.
+    /// Starts with these protocols, and with a flaw in the certificate of each host.
     pub fn with(
         world: World,
         protocols: &[&str],
         flaw: impl Fn(&str) -> Flaw + Send + Sync + 'static,
     ) -> Self {
-        let stage = Stage::new(world);
-        let authority = Authority::new("Inspecting Proxy CA");
-        // What the machine trusts by itself, and a file that names the authority beside it.
-        stage.write("system.pem", Authority::new("System CA").pem());
-        stage.write("ca.pem", authority.pem());
-        let issuer = authority.clone();
-        let front = Front::new(stage.sandbox.port(), protocols, move |host| {
+        let env = TestEnv::new(world);
+        let ca = CertificateAuthority::new("Inspecting Proxy CA");
+        // What the system trusts, and a file with the CA of the services.
+        env.write("system.pem", CertificateAuthority::new("System CA").pem());
+        env.write("ca.pem", ca.pem());
+        let issuer = ca.clone();
+        let terminator = TlsTerminator::new(env.sandbox.port(), protocols, move |host| {
             issuer.certificate(host, flaw(host))
         });
-        let proxy = Proxy::open(front.port);
-        Self { stage, authority, front, proxy }
+        let proxy = ConnectProxy::allow_all(terminator.port);
+        Self { env, ca, terminator, proxy }
     }
 
-    /// The binary with these arguments, no address given, and this way to the world.
+    /// Returns a command for the binary with these arguments, the default base URLs, and the proxy.
     pub fn command(&self, arguments: &str) -> Command {
-        let mut command = self.stage.command(arguments);
+        let mut command = self.env.command(arguments);
         command
             .env_remove("CS_BASE_URL")
             .env_remove("RF_API_URL")
             .env("CB_HOSTNAME", "defense.example.com")
-            .env("SSL_CERT_FILE", self.stage.path("system.pem"))
+            .env("SSL_CERT_FILE", self.env.path("system.pem"))
             .env("HTTPS_PROXY", self.proxy.url());
         command
     }
 
-    /// Runs the binary, which trusts the authority.
-    pub fn run(&self, arguments: &str) -> Ran {
-        Ran::of(self.command(arguments).args(["--ca-cert", "ca.pem"]))
+    /// Runs the binary with `--ca-cert ca.pem`.
+    pub fn run(&self, arguments: &str) -> RunOutput {
+        RunOutput::capture(self.command(arguments).args(["--ca-cert", "ca.pem"]))
     }
 
-    /// `host/path` of every request that came, in that order.
-    pub fn asked(&self) -> Vec<String> {
-        self.stage.sandbox.requests().iter().map(place).collect()
+    /// Returns `HOST/PATH` of every request, in order.
+    pub fn requested(&self) -> Vec<String> {
+        self.env.sandbox.requests().iter().map(host_and_path).collect()
     }
 
-    /// The hosts to which somebody wanted to go, each once.
-    pub fn hosts(&self) -> Vec<String> {
-        let mut hosts = self.proxy.wanted();
+    /// Returns the `HOST:PORT`s that were connected to, sorted, each once.
+    pub fn connected_hosts(&self) -> Vec<String> {
+        let mut hosts = self.proxy.targets();
         hosts.sort();
         hosts.dedup();
         hosts
     }
 }
 
-/// `host/path` of a request, over HTTP/1.1 or HTTP/2.
-pub fn place(asked: &Asked) -> String {
-    match asked.path.strip_prefix("https://") {
-        Some(place) => place.to_owned(),
-        None => format!("{}{}", asked.header("host").unwrap_or_default(), asked.path),
+/// Returns `HOST/PATH` of a request, over HTTP/1.1 or HTTP/2.
+pub fn host_and_path(request: &RecordedRequest) -> String {
+    match request.path.strip_prefix("https://") {
+        Some(host_and_path) => host_and_path.to_owned(),
+        None => format!("{}{}", request.header("host").unwrap_or_default(), request.path),
     }
 }

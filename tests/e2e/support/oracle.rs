@@ -1,104 +1,78 @@
-//! The oracle: a world whose every submission is known beforehand, and a judge that holds what the
-//! sandbox and the ledger have at the end against it.
+//! The oracle: generates a world whose submissions are known in advance, and checks what the
+//! sandbox and the ledger contain at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags};
-use sandbox::{Asked, Fault, Service, World};
+use sandbox::{Fault, RecordedRequest, World};
 use serde_json::{Value, json};
 
 use super::alerts::{carbonblack, falcon, sha256, with};
-use super::{Ran, Stage, text};
+use super::json::text;
+use super::vendor::Vendor;
+use super::{RunOutput, TestEnv};
 
-/// Which vendor a story is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vendor {
-    Falcon,
-    CarbonBlack,
-}
+/// The id of a detection, and the value of an indicator that it mentions.
+pub type Mention = (String, String);
 
-impl Vendor {
-    /// The subcommand.
-    pub fn command(self) -> &'static str {
-        match self {
-            Self::Falcon => "crowdstrike",
-            Self::CarbonBlack => "carbonblack",
-        }
-    }
-
-    /// The service that hands out alerts.
-    pub fn service(self) -> Service {
-        match self {
-            Self::Falcon => Service::FalconAlerts,
-            Self::CarbonBlack => Service::CarbonBlack,
-        }
-    }
-}
-
-/// A detection with an indicator it names.
-pub type Pair = (String, String);
-
-/// What the alerts of a world must lead to.
+/// What must become of the alerts of a world.
 pub struct Oracle {
     pub vendor: Vendor,
-    /// Every pair that has to arrive, with the item that it makes when it stands alone.
-    wanted: BTreeMap<Pair, Value>,
+    /// Every mention that must arrive, with the item that represents it alone.
+    expected: BTreeMap<Mention, Value>,
 }
 
-/// The first instant at which something happens in an oracle's world; its first night ends a day later.
-fn dawn() -> DateTime<Utc> {
+/// Returns the time of the first alert. The first run starts one day later.
+fn first_alert_time() -> DateTime<Utc> {
     "2026-11-21T00:15:00Z".parse().unwrap()
 }
 
-/// When the run of a night begins: night 1 is the staged `NOW`.
-pub fn night(number: u32) -> String {
-    let time = dawn() + TimeDelta::days(number.into());
+/// Returns when the run after this many days starts; for 1 that is [`NOW`](super::NOW).
+pub fn run_time(days: u32) -> String {
+    let time = first_alert_time() + TimeDelta::days(days.into());
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 impl Oracle {
-    /// A world of `nights` nights with `wanted` alerts a night that name an indicator, some of them
-    /// the same, among `idle` others that name none or one that is not sent.
-    pub fn world(vendor: Vendor, nights: u32, wanted: u32, idle: u32) -> (Self, World) {
-        let mut oracle = Self { vendor, wanted: BTreeMap::new() };
+    /// Generates the alerts of some days. Per day, `expected` alerts mention an indicator (some the
+    /// same one) and `ignored` others mention none, or one that is not sent.
+    pub fn generate(vendor: Vendor, days: u32, expected: u32, ignored: u32) -> (Self, World) {
+        let mut oracle = Self { vendor, expected: BTreeMap::new() };
         let mut alerts = Vec::new();
-        for night in 0..nights {
-            let count = wanted + idle;
+        for day in 0..days {
+            let count = expected + ignored;
             for number in 0..count {
-                let passed = 86_400_000 * i64::from(number) / i64::from(count);
-                let time = dawn() + TimeDelta::days(night.into()) + TimeDelta::milliseconds(passed);
-                // The wanted ones are spread among the others.
-                let is_wanted = number * wanted / count != (number + 1) * wanted / count;
-                let id = format!("{night}:{number}");
-                alerts.push(oracle.alert(&id, time, u64::from(night * count + number), is_wanted));
+                let millis = 86_400_000 * i64::from(number) / i64::from(count);
+                let offset = TimeDelta::days(day.into()) + TimeDelta::milliseconds(millis);
+                // Spread the expected ones among the others.
+                let is_expected = number * expected / count != (number + 1) * expected / count;
+                let id = format!("{day}:{number}");
+                let time = first_alert_time() + offset;
+                alerts.push(oracle.alert(&id, time, u64::from(day * count + number), is_expected));
             }
         }
-        let world = match vendor {
-            Vendor::Falcon => World::default().falcon_alerts(&alerts),
-            Vendor::CarbonBlack => World::default().carbon_black_alerts(&alerts),
-        };
-        (oracle, world)
+        (oracle, vendor.world(&alerts))
     }
 
-    fn alert(&mut self, id: &str, time: DateTime<Utc>, number: u64, wanted: bool) -> Value {
+    fn alert(&mut self, id: &str, time: DateTime<Utc>, number: u64, is_expected: bool) -> Value {
         let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
-        // Every fourth of the wanted shares its indicator with others.
+        // Every fourth shares its indicator with others.
         let hash = sha256(match number % 4 {
             0 => 1_000_000 + number % 3,
             _ => number,
         });
         match self.vendor {
-            Vendor::Falcon if !wanted => json!({
+            Vendor::CrowdStrike if !is_expected => json!({
                 "composite_id": id, "product": "epp", "created_timestamp": time, "severity": 30,
                 "ioc_type": if number.is_multiple_of(5) { "ipv4" } else { "" },
                 "ioc_value": if number.is_multiple_of(5) { "10.1.2.3" } else { "" },
             }),
-            Vendor::CarbonBlack if !wanted => json!({
+            Vendor::CarbonBlack if !is_expected => json!({
                 "id": id, "type": "CB_ANALYTICS", "backend_timestamp": time, "ioc_hit": "",
                 "process_sha256": hash,
             }),
-            Vendor::Falcon => {
+            Vendor::CrowdStrike => {
                 let (kind, claimed, value) = match number % 3 {
                     0 => ("hash", "hash_sha256", hash),
                     1 => ("domain", "domain", format!("host{number}.example.com")),
@@ -114,7 +88,7 @@ impl Oracle {
                     "incident": {"id": id, "name": "FileWritten", "type": "crowdstrike-falcon-alert"},
                     "mitre_codes": ["T1204", "TA0002"],
                 });
-                self.wanted.insert((id.into(), value), item);
+                self.expected.insert((id.into(), value), item);
                 with(alert, "timestamp", json!(time))
             }
             Vendor::CarbonBlack => {
@@ -127,131 +101,139 @@ impl Oracle {
                     "incident": {"id": id, "type": "carbonblack-cloud-alert"},
                     "mitre_codes": ["T1059.001", "T1204.002"],
                 });
-                self.wanted.insert((id.into(), hash), item);
+                self.expected.insert((id.into(), hash), item);
                 with(alert, "detection_timestamp", json!(time))
             }
         }
     }
 
-    /// The values of all indicators that have to arrive.
+    /// Returns the values of all indicators that must arrive.
     pub fn values(&self) -> Vec<String> {
-        let values: BTreeSet<&String> = self.wanted.keys().map(|(_, value)| value).collect();
+        let values: BTreeSet<&String> = self.expected.keys().map(|(_, value)| value).collect();
         values.into_iter().cloned().collect()
     }
 
-    /// Judges what there is after the last clean run. `lost` tells whether the answer to a submission
-    /// that was stored may never have arrived.
+    /// Checks the sandbox and the ledger after the last run without faults. `may_be_lost` reports
+    /// whether the response to a submission may not have arrived although its batch was stored.
     #[track_caller]
-    pub fn judge(&self, stage: &Stage, lost: impl Fn(usize, &Asked) -> bool) -> Verdict {
-        let stored = stage.sandbox.stored();
-        let requests = stage.sandbox.requests();
-        let mut arrived: BTreeMap<Pair, usize> = BTreeMap::new();
+    pub fn check(
+        &self,
+        env: &TestEnv,
+        may_be_lost: impl Fn(usize, &RecordedRequest) -> bool,
+    ) -> FinalCounts {
+        let stored = env.sandbox.stored();
+        let requests = env.sandbox.requests();
+        let mut arrived: BTreeMap<Mention, usize> = BTreeMap::new();
         for stored in &stored {
-            let pair = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
-            let expected = self.wanted.get(&pair);
-            let expected = expected.unwrap_or_else(|| panic!("foreign: {}", stored.item));
+            let mention = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
+            let expected = self.expected.get(&mention);
+            let expected = expected.unwrap_or_else(|| panic!("unexpected: {}", stored.item));
             assert_eq!(&stored.item, expected, "an item was changed");
-            if let Some(earlier) = arrived.insert(pair.clone(), stored.request) {
+            if let Some(earlier) = arrived.insert(mention.clone(), stored.request) {
                 let request = &requests[earlier];
                 assert!(
-                    earlier != stored.request && lost(earlier, request),
-                    "{pair:?} was stored twice although the answer to request {earlier} arrived: {request:?}"
+                    earlier != stored.request && may_be_lost(earlier, request),
+                    "{mention:?} was stored twice although the response to request {earlier} arrived: {request:?}"
                 );
             }
         }
-        let ledger = books(stage);
-        let mut verdict = Verdict::default();
-        for pair in self.wanted.keys() {
-            let value = &pair.1;
-            match ledger.get(pair).map(String::as_str) {
+        let ledger = ledger_states(env);
+        let mut counts = FinalCounts::default();
+        for mention in self.expected.keys() {
+            let value = &mention.1;
+            match ledger.get(mention).map(String::as_str) {
                 Some("delivered") => {
                     assert!(
                         arrived.keys().any(|(_, arrived)| arrived == value),
-                        "{pair:?} counts as delivered and never arrived"
+                        "{mention:?} counts as delivered but never arrived"
                     );
-                    verdict.delivered += 1;
+                    counts.delivered += 1;
                 }
                 Some("quarantined") => {
                     assert!(
-                        refused_alone(&requests, pair),
-                        "{pair:?} is in quarantine and was never refused alone"
+                        rejected_alone(&requests, mention),
+                        "{mention:?} is in quarantine but was never rejected alone"
                     );
-                    verdict.quarantined += 1;
+                    counts.quarantined += 1;
                 }
-                Some("waiting") => verdict.waiting += 1,
-                other => panic!("{pair:?} is lost: the ledger says {other:?}"),
+                Some("waiting") => counts.waiting += 1,
+                other => panic!("{mention:?} is lost: its state in the ledger is {other:?}"),
             }
         }
-        let foreign = ledger.keys().find(|pair| !self.wanted.contains_key(*pair));
-        assert_eq!(foreign, None, "the ledger holds what nobody handed out");
-        for (pair, last) in &arrived {
-            let settled = ledger[pair] == "delivered" || lost(*last, &requests[*last]);
-            assert!(settled, "{pair:?} arrived, and the ledger says {}", ledger[pair]);
+        let unexpected = ledger.keys().find(|mention| !self.expected.contains_key(*mention));
+        assert_eq!(unexpected, None, "the ledger contains an indicator that no alert mentions");
+        for (mention, last) in &arrived {
+            let state = &ledger[mention];
+            let settled = state == "delivered" || may_be_lost(*last, &requests[*last]);
+            assert!(settled, "{mention:?} arrived, but its state in the ledger is {state}");
         }
-        // An indicator that only one detection names cannot stand behind another: it must be there itself.
-        let mut named: BTreeMap<&String, u32> = BTreeMap::new();
-        for (_, value) in self.wanted.keys() {
-            *named.entry(value).or_default() += 1;
+        // An indicator with a single detection cannot be represented by another one: it must have
+        // arrived.
+        let mut detections: BTreeMap<&String, u32> = BTreeMap::new();
+        for (_, value) in self.expected.keys() {
+            *detections.entry(value).or_default() += 1;
         }
-        for pair in self.wanted.keys().filter(|pair| named[&pair.1] == 1) {
-            let there = ledger[pair] != "delivered" || arrived.contains_key(pair);
-            assert!(there, "{pair:?} counts as delivered and never arrived");
+        for mention in self.expected.keys().filter(|mention| detections[&mention.1] == 1) {
+            let consistent = ledger[mention] != "delivered" || arrived.contains_key(mention);
+            assert!(consistent, "{mention:?} counts as delivered but never arrived");
         }
-        assert!(!stage.sandbox.overlapping_posts());
-        verdict
+        assert!(!env.sandbox.overlapping_posts());
+        counts
     }
 }
 
-/// Where everything that had to arrive is.
+/// How many of the expected mentions are in each state.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct FinalCounts {
     pub delivered: usize,
     pub quarantined: usize,
     pub waiting: usize,
 }
 
-/// Whether an answer got lost although the batch was stored.
-pub fn broke_after_storing(_: usize, request: &Asked) -> bool {
-    matches!(request.fault, Fault::ResetAfter | Fault::Truncate | Fault::GarbageAfter)
-        || request.status.is_none()
+/// Reports whether the response was lost although the batch was stored.
+pub fn response_lost(_: usize, request: &RecordedRequest) -> bool {
+    matches!(
+        request.fault,
+        Fault::ResetAfterProcessing | Fault::Truncate | Fault::HtmlAfterProcessing
+    ) || request.status.is_none()
         || !request.complete
 }
 
-/// Holds a run's own numbers against each other, the run before, and what the sandbox stored during it.
+/// Checks the counts of a run against each other, the previous run, and what the sandbox stored.
 #[track_caller]
-pub fn numbers(stage: &Stage, ran: &Ran, first_request: usize, carried_in: u64) {
-    let document = ran.json();
-    assert_eq!(document["exit_code"], ran.code, "{document}");
+pub fn check_counts(env: &TestEnv, output: &RunOutput, first_request: usize, carried_in: u64) {
+    let document = output.json();
+    assert_eq!(document["exit_code"], output.code, "{document}");
     if document["window"].is_null() {
         return;
     }
-    ran.adds_up();
-    assert_eq!(ran.count("carried_in"), carried_in, "{document}");
-    let requests = stage.sandbox.requests();
-    let told = stage.sandbox.stored().into_iter().filter(|stored| {
-        stored.request >= first_request
-            && !broke_after_storing(stored.request, &requests[stored.request])
+    output.assert_sums();
+    assert_eq!(output.count("carried_in"), carried_in, "{document}");
+    let requests = env.sandbox.requests();
+    let confirmed = env.sandbox.stored().into_iter().filter(|stored| {
+        stored.request >= first_request && !response_lost(stored.request, &requests[stored.request])
     });
-    let told = told.count();
-    assert_eq!(usize::try_from(ran.count("submitted")).unwrap(), told, "{document}");
-    let held = |state: &str| books(stage).values().filter(|held| *held == state).count();
-    // Several detections can stand behind one that waits.
-    assert_eq!(ran.count("waiting") == 0, held("waiting") == 0, "{document}");
+    let confirmed = confirmed.count();
+    assert_eq!(usize::try_from(output.count("submitted")).unwrap(), confirmed, "{document}");
+    // One queued submission can represent several detections, so the numbers can differ.
+    let any_waiting = ledger_states(env).values().any(|state| state == "waiting");
+    assert_eq!(output.count("waiting") > 0, any_waiting, "{document}");
 }
 
-/// Whether a batch of nothing but this indicator was refused. (Its detection may have stood behind another.)
-fn refused_alone(requests: &[Asked], (_, value): &Pair) -> bool {
-    let refused = |request: &&Asked| matches!(request.status, Some(400 | 413 | 422));
-    requests.iter().filter(refused).any(|request| {
+/// Reports whether a batch with only this indicator was rejected. Its item may be another
+/// detection's.
+fn rejected_alone(requests: &[RecordedRequest], (_, value): &Mention) -> bool {
+    let rejected = |request: &&RecordedRequest| matches!(request.status, Some(400 | 413 | 422));
+    requests.iter().filter(rejected).any(|request| {
         let body = request.json().unwrap_or_default();
         let data = body["data"].as_array().map_or(&[][..], Vec::as_slice);
         matches!(data, [item] if item["ioc"]["value"] == value.as_str())
     })
 }
 
-/// The state of every pair in the ledger, read with plain SQL.
-pub fn books(stage: &Stage) -> BTreeMap<Pair, String> {
-    let path = stage.path("collective-insights.db");
+/// Reads the state of every mention in the ledger, with plain SQL.
+fn ledger_states(env: &TestEnv) -> BTreeMap<Mention, String> {
+    let path = env.path("collective-insights.db");
     if !path.exists() {
         return BTreeMap::new();
     }

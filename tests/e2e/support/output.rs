@@ -1,93 +1,97 @@
-//! Short ways to open a stage, and what a test looks at when a run is over.
+//! The output of a run, and assertions on it.
 
-use sandbox::{Service, World};
+use std::process::{Command, Output};
+
 use serde_json::Value;
 
-use super::{Ran, Stage, text};
-
-impl Stage {
-    /// A stage with these Falcon alerts.
-    pub fn falcon(alerts: &[Value]) -> Self {
-        Self::new(World::default().falcon_alerts(alerts))
-    }
-
-    /// A stage with these Carbon Black alerts.
-    pub fn carbonblack(alerts: &[Value]) -> Self {
-        Self::new(World::default().carbon_black_alerts(alerts))
-    }
-
-    /// The items that the sandbox stored, in the order in which they came.
-    pub fn items(&self) -> Vec<Value> {
-        let stored = self.sandbox.stored();
-        stored.into_iter().map(|stored| stored.item).collect()
-    }
-
-    /// The one item that the sandbox stored.
-    #[track_caller]
-    pub fn only_item(&self) -> Value {
-        let mut items = self.items();
-        assert_eq!(items.len(), 1, "{items:?}");
-        items.remove(0)
-    }
-
-    /// `type value` of the stored indicators, sorted.
-    pub fn stored_indicators(&self) -> Vec<String> {
-        let name =
-            |item: &Value| format!("{} {}", text(item, "/ioc/type"), text(item, "/ioc/value"));
-        let mut indicators: Vec<String> = self.items().iter().map(name).collect();
-        indicators.sort();
-        indicators
-    }
-
-    /// The bodies of the requests to Recorded Future.
-    pub fn posts(&self) -> Vec<Value> {
-        let requests = self.sandbox.requests_to(Service::RecordedFuture);
-        requests.iter().map(|asked| asked.json().unwrap()).collect()
-    }
-
-    /// How many requests one of the services got.
-    pub fn asked(&self, service: Service) -> usize {
-        self.sandbox.requests_to(service).len()
-    }
+/// The exit code and the output of a run of the binary.
+#[derive(Debug)]
+pub struct RunOutput {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-impl Ran {
-    /// Checks that stderr has each of these words: what a person needs to read.
+impl RunOutput {
+    /// Runs a command and captures its output.
+    pub fn capture(command: &mut Command) -> Self {
+        Self::from(command.output().unwrap())
+    }
+
+    /// Asserts the exit code.
     #[track_caller]
-    pub fn says(&self, words: &[&str]) -> &Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
+    pub fn assert_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that stderr contains each of these texts.
+    #[track_caller]
+    pub fn assert_stderr(&self, texts: &[&str]) -> &Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "no {text:?} in {}", self.stderr);
         }
         self
     }
 
-    /// Checks the numbers of the JSON document that are named; all others are checked to be 0.
+    /// Parses stdout as one JSON document.
     #[track_caller]
-    pub fn counts(&self, wanted: &[(&str, u64)]) -> &Self {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.stdout))
+    }
+
+    /// Returns one of the counts in the JSON document.
+    #[track_caller]
+    pub fn count(&self, name: &str) -> u64 {
+        let document = self.json();
+        document["counts"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {document}"))
+    }
+
+    /// Asserts that the counts in the JSON document add up.
+    #[track_caller]
+    pub fn assert_sums(&self) -> &Self {
+        let sum = |names: &[&str]| names.iter().map(|name| self.count(name)).sum::<u64>();
+        let outcomes = [
+            "indicators_unsupported",
+            "indicators_invalid",
+            "indicators_private",
+            "indicators_excluded",
+            "indicators_repeated",
+            "already_delivered",
+            "processed",
+            "unprocessed",
+            "quarantined",
+            "waiting",
+        ];
+        assert_eq!(sum(&["carried_in", "indicators_found"]), sum(&outcomes), "{}", self.stdout);
+        assert_eq!(self.count("submitted"), sum(&["processed", "unprocessed"]), "{}", self.stdout);
+        self
+    }
+
+    /// Asserts these counts in the JSON document, that all others are 0, and that they add up.
+    #[track_caller]
+    pub fn assert_counts(&self, expected: &[(&str, u64)]) -> &Self {
         let document = self.json();
         for (name, count) in document["counts"].as_object().unwrap() {
-            let want = wanted.iter().find(|(wanted, _)| wanted == name);
-            let want = want.map_or(0, |(_, count)| *count);
-            assert_eq!(count.as_u64(), Some(want), "{name} in {document}");
+            let entry = expected.iter().find(|(expected_name, _)| expected_name == name);
+            let expected_count = entry.map_or(0, |(_, count)| *count);
+            assert_eq!(count.as_u64(), Some(expected_count), "{name} in {document}");
         }
-        for (name, _) in wanted {
+        for (name, _) in expected {
             self.count(name);
         }
-        self.adds_up()
+        self.assert_sums()
     }
 }
 
-/// The keys of a JSON object, sorted.
-#[track_caller]
-pub fn keys(object: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    keys
-}
-
-/// The texts in a JSON list.
-#[track_caller]
-pub fn texts(list: &Value) -> Vec<&str> {
-    let texts = list.as_array().unwrap().iter();
-    texts.map(|text| text.as_str().unwrap()).collect()
+impl From<Output> for RunOutput {
+    /// The code of a process that was killed by a signal is -1.
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }

@@ -1,20 +1,20 @@
-//! Runs that are looked at while they are on: begun, waited for, signalled, killed.
+//! Runs that a test controls while they are running: started, awaited, signalled, killed.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sandbox::{Sandbox, Service};
 
-use super::Ran;
+use super::RunOutput;
 
-/// Longer than anything that goes well takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// More than any successful wait takes.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A run that is on. It is killed when a test ends before it does.
-pub struct Running(Option<Child>);
+/// A running process. It is killed if the test ends first.
+pub struct RunningProcess(Option<Child>);
 
-impl Running {
-    /// Begins a run.
+impl RunningProcess {
+    /// Starts a command.
     pub fn start(command: &mut Command) -> Self {
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(Some(piped.spawn().unwrap()))
@@ -24,7 +24,7 @@ impl Running {
         self.0.as_mut().unwrap()
     }
 
-    /// The process's number.
+    /// Returns the process id.
     pub fn id(&mut self) -> u32 {
         self.child().id()
     }
@@ -38,40 +38,40 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// SIGKILL, and the end of it. What it wrote so far is lost with it.
+    /// Sends SIGKILL and waits for the end. The output is discarded.
     pub fn kill(&mut self) {
         self.child().kill().unwrap();
         self.child().wait().unwrap();
     }
 
-    /// Whether it has ended by itself.
-    pub fn is_over(&mut self) -> bool {
+    /// Reports whether it has exited.
+    pub fn has_exited(&mut self) -> bool {
         self.child().try_wait().unwrap().is_some()
     }
 
-    /// Its end.
-    pub fn finish(mut self) -> Ran {
+    /// Waits for the end.
+    pub fn finish(mut self) -> RunOutput {
         let output = self.0.take().unwrap().wait_with_output().unwrap();
-        Ran::from(output)
+        RunOutput::from(output)
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProcess {
     fn drop(&mut self) {
         if let Some(child) = &mut self.0 {
-            // It may have ended already.
+            // It may have exited already.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// Waits until a service has been asked that often.
+/// Waits until a service has received this many requests.
 #[track_caller]
-pub fn until_asked(sandbox: &Sandbox, service: Service, times: usize) {
-    let begun = Instant::now();
-    while sandbox.requests_to(service).len() < times {
-        assert!(begun.elapsed() < PATIENCE, "{service:?} was never asked");
+pub fn wait_for_requests(sandbox: &Sandbox, service: Service, count: usize) {
+    let started = Instant::now();
+    while sandbox.requests_to(service).len() < count {
+        assert!(started.elapsed() < TIMEOUT, "{service:?} received no request in time");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

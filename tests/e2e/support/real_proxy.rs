@@ -1,4 +1,4 @@
-//! Forwarding proxies as they are deployed, where they are installed: tinyproxy and squid.
+//! Real forward proxies, where they are installed: tinyproxy and squid.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Who may use it; tinyproxy takes nothing but letters and digits.
+/// The only user; tinyproxy allows letters and digits only.
 pub const USER: &str = "batch";
 pub const PASSWORD: &str = "pr0xyN3verSeen42";
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One of the programs.
+/// A proxy program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub enum ProxyProgram {
     Tinyproxy,
     Squid,
 }
 
-/// A proxy that runs, and lets only [`USER`] pass. It ends when this is dropped.
+/// A running proxy that requires [`USER`] and [`PASSWORD`]. It is killed when this is dropped.
 pub struct RealProxy {
     pub port: u16,
     log: PathBuf,
@@ -29,8 +29,8 @@ pub struct RealProxy {
     _folder: TempDir,
 }
 
-impl Program {
-    /// Those that are installed. Where there is none the test has to say so, and is skipped.
+impl ProxyProgram {
+    /// Returns the installed programs. If there are none, the test is skipped and must print so.
     pub fn installed() -> Vec<Self> {
         let mut found = vec![Self::Tinyproxy, Self::Squid];
         found.retain(|program| program.path().is_some());
@@ -42,7 +42,7 @@ impl Program {
             Self::Tinyproxy => "tinyproxy",
             Self::Squid => "squid",
         };
-        // Debian's folders, where a path for ordinary users leaves some of them out.
+        // Debian installs to folders that are not all in the PATH of a normal user.
         ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"]
             .into_iter()
             .map(|folder| Path::new(folder).join(name))
@@ -52,7 +52,7 @@ impl Program {
     /// Starts it.
     pub fn start(self) -> RealProxy {
         let folder = TempDir::new().unwrap();
-        // Squid leaves root's rights and has to write here all the same.
+        // Squid drops root's privileges and still has to write here.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = folder.path().join("log");
@@ -75,7 +75,7 @@ impl Program {
             .spawn()
             .unwrap();
         let mut proxy = RealProxy { port, log, process, _folder: folder };
-        proxy.until_it_listens();
+        proxy.wait_until_listening();
         proxy
     }
 }
@@ -106,22 +106,22 @@ fn squid(port: u16, log: &Path, folder: &Path) -> String {
 }
 
 impl RealProxy {
-    /// Its address with these credentials, for `HTTPS_PROXY`.
+    /// Returns its URL with these credentials (`USER:PASSWORD@` or empty), for `HTTPS_PROXY`.
     pub fn url(&self, credentials: &str) -> String {
         format!("http://{credentials}127.0.0.1:{}", self.port)
     }
 
-    /// Its own log: what it was asked for.
+    /// Returns its own log, which contains the requests.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn until_it_listens(&mut self) {
-        let begun = Instant::now();
+    fn wait_until_listening(&mut self) {
+        let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.process.try_wait().unwrap();
-            assert_eq!(ended, None, "the proxy ended: {}", self.log());
-            assert!(begun.elapsed() < PATIENCE, "the proxy never listens");
+            let status = self.process.try_wait().unwrap();
+            assert_eq!(status, None, "the proxy exited: {}", self.log());
+            assert!(started.elapsed() < TIMEOUT, "the proxy does not listen in time");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -129,7 +129,7 @@ impl RealProxy {
 
 impl Drop for RealProxy {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

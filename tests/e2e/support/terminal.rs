@@ -1,16 +1,16 @@
-//! Runs on a pseudo-terminal (util-linux's `script`), and what a person sees of them.
+//! Runs on a pseudo-terminal (with `script` of util-linux), and what the screen then shows.
 
 use std::process::Command;
 
-/// How wide the terminal is.
+/// The width of the terminal.
 const COLUMNS: usize = 80;
 
-/// The same command on a terminal of its own, whose stdin, stdout and stderr are that terminal; the shell
-/// before it writes its process's number into the file `pid`. `None` where no `script` is installed.
-pub fn on_a_terminal(command: &Command) -> Option<Command> {
-    let found = Command::new("script").arg("--version").output();
-    if !found.is_ok_and(|found| found.status.success()) {
-        eprintln!("skipped: no program `script` (util-linux) to make a terminal with");
+/// Wraps a command so that its stdin, stdout and stderr are a terminal. Its process id is written
+/// to the file `pid`. Returns `None` if `script` is not installed.
+pub fn in_terminal(command: &Command) -> Option<Command> {
+    let version = Command::new("script").arg("--version").output();
+    if !version.is_ok_and(|version| version.status.success()) {
+        eprintln!("skipped: `script` (util-linux) is not installed");
         return None;
     }
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
@@ -30,14 +30,14 @@ pub fn on_a_terminal(command: &Command) -> Option<Command> {
     Some(script)
 }
 
-/// What stands on the screen after this was written, line by line, without blanks at the lines' ends.
+/// Returns what the screen shows after this was written, without spaces at the ends of lines.
 ///
-/// It knows what this program is expected to write; anything else is a surprise and fails the test.
+/// Supports only the control sequences that the program is expected to write; others fail the test.
 #[track_caller]
 pub fn screen(written: &str) -> String {
     let mut rows: Vec<Vec<char>> = vec![Vec::new()];
     let mut column = 0;
-    let plain = without_colours(written);
+    let plain = without_colors(written);
     let mut rest = plain.as_str();
     while let Some(char) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix("\x1b[2K") {
@@ -50,7 +50,7 @@ pub fn screen(written: &str) -> String {
             column = 0;
             continue;
         }
-        // A line that is full goes on below with the next character, not before it.
+        // A full line wraps before the next character, not after its last one.
         if char == '\n' || column == COLUMNS {
             rows.push(Vec::new());
             column = if char == '\n' { column } else { 0 };
@@ -69,10 +69,10 @@ pub fn screen(written: &str) -> String {
     lines.collect::<String>().trim_end_matches('\n').to_owned()
 }
 
-/// The text without what sets colours.
-pub fn without_colours(text: &str) -> String {
-    let (plain, coloured) = text.split_once("\x1b[").unwrap_or((text, ""));
-    coloured.split("\x1b[").filter(|_| plain != text).fold(plain.to_owned(), |plain, part| {
+/// Removes the color sequences from a text.
+pub fn without_colors(text: &str) -> String {
+    let (plain, colored) = text.split_once("\x1b[").unwrap_or((text, ""));
+    colored.split("\x1b[").filter(|_| plain != text).fold(plain.to_owned(), |plain, part| {
         let code = part.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';');
         match code.strip_prefix('m') {
             Some(after) => plain + after,

@@ -1,4 +1,4 @@
-//! TLS before a sandbox, with certificates that are made for the test.
+//! TLS in front of a sandbox, with certificates that are generated for the test.
 
 use std::fmt;
 use std::future::Future;
@@ -18,9 +18,9 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{ServerConfig, version};
 
-/// Who issues certificates.
+/// A certificate authority.
 #[derive(Clone)]
-pub struct Authority(Arc<CertifiedIssuer<'static, KeyPair>>);
+pub struct CertificateAuthority(Arc<CertifiedIssuer<'static, KeyPair>>);
 
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub enum Flaw {
     WrongName,
 }
 
-impl Authority {
-    /// An authority of that name.
+impl CertificateAuthority {
+    /// Creates an authority with this name.
     pub fn new(name: &str) -> Self {
         let mut params = params(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -40,21 +40,21 @@ impl Authority {
         Self(Arc::new(CertifiedIssuer::self_signed(params, key).unwrap()))
     }
 
-    /// Its own certificate.
+    /// Returns its own certificate as PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// The same in binary form.
+    /// Returns its own certificate as DER.
     pub fn der(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
 
-    /// A certificate for a host.
+    /// Issues a certificate for a host.
     pub fn certificate(&self, host: &str, flaw: Flaw) -> Arc<CertifiedKey> {
-        let other = ["other.example", "another.example"];
+        let other_names = ["other.example", "another.example"];
         let mut params = match flaw {
-            Flaw::WrongName => params(other[0], &other),
+            Flaw::WrongName => params(other_names[0], &other_names),
             _ => params(host, &[host]),
         };
         match flaw {
@@ -77,75 +77,76 @@ fn params(name: &str, hosts: &[&str]) -> CertificateParams {
     params
 }
 
-/// Which certificate a host shows.
-type Shown = dyn Fn(&str) -> Arc<CertifiedKey> + Send + Sync;
+/// Returns the certificate of a host.
+type CertificateForHost = dyn Fn(&str) -> Arc<CertifiedKey> + Send + Sync;
 
-struct ByName(Box<Shown>);
+struct HostResolver(Box<CertificateForHost>);
 
-impl fmt::Debug for ByName {
+impl fmt::Debug for HostResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ByName")
+        f.write_str("HostResolver")
     }
 }
 
-impl ResolvesServerCert for ByName {
+impl ResolvesServerCert for HostResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // Nobody names an address in the hello.
+        // A client sends no server name for an IP address.
         Some(self.0(hello.server_name().unwrap_or("127.0.0.1")))
     }
 }
 
-/// A port on which every host is served over TLS, by what listens in the clear on another port.
-pub struct Front {
+/// A port that accepts TLS for every host, and forwards unencrypted to another local port.
+pub struct TlsTerminator {
     pub port: u16,
-    _server: Server,
+    _server: TcpServer,
 }
 
-impl Front {
-    /// Speaks those protocols (`h2`, `http/1.1`), and shows the certificates that `shown` gives.
+impl TlsTerminator {
+    /// Starts with these protocols (`h2`, `http/1.1`), and with the certificate that `certificate`
+    /// returns for a host.
     pub fn new(
-        behind: u16,
+        to_port: u16,
         protocols: &[&str],
-        shown: impl Fn(&str) -> Arc<CertifiedKey> + Send + Sync + 'static,
+        certificate: impl Fn(&str) -> Arc<CertifiedKey> + Send + Sync + 'static,
     ) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .unwrap()
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(ByName(Box::new(shown))));
+            .with_cert_resolver(Arc::new(HostResolver(Box::new(certificate))));
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (port, server) = Server::start(move |client| {
+        let (port, server) = TcpServer::start(move |client| {
             let acceptor = acceptor.clone();
             async move {
-                // A client that does not like the certificate goes away.
+                // A client that does not trust the certificate disconnects.
                 let Ok(mut client) = acceptor.accept(client).await else {
                     return;
                 };
-                let mut service = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+                let mut service = TcpStream::connect(("127.0.0.1", to_port)).await.unwrap();
                 let _ = copy_bidirectional(&mut client, &mut service).await;
             }
         });
         Self { port, _server: server }
     }
 
-    /// Its address.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 }
 
-/// A thread that serves connections. It ends, and is waited for, when this is dropped.
-pub struct Server {
+/// A thread that handles connections. Dropping this stops and joins it.
+pub struct TcpServer {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
-    /// Serves each connection to a free port, which is given too.
+impl TcpServer {
+    /// Calls `handle` with each connection to a free port. Returns the port too.
     pub fn start<F: Future<Output = ()> + Send + 'static>(
-        serve: impl Fn(TcpStream) -> F + Send + 'static,
+        handle: impl Fn(TcpStream) -> F + Send + 'static,
     ) -> (u16, Self) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -156,14 +157,14 @@ impl Server {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
-                let serving = async {
+                let accept_all = async {
                     loop {
                         let (client, _) = listener.accept().await.unwrap();
-                        tokio::spawn(serve(client));
+                        tokio::spawn(handle(client));
                     }
                 };
                 tokio::select! {
-                    () = serving => {}
+                    () = accept_all => {}
                     _ = stopped => {}
                 }
             });
@@ -173,9 +174,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for TcpServer {
     fn drop(&mut self) {
-        // The thread may have ended by a panic, which the test meets as an answer that never came.
+        // The thread may have panicked; the test then fails because of a missing response.
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(JoinHandle::join);
     }

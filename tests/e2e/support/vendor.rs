@@ -1,4 +1,4 @@
-//! What holds for both vendors is tested once, for each of them.
+//! The vendors, for tests that run for each of them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::{Sandbox, Service, World};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::alerts::{carbonblack, falcon, sha256, with};
 
-/// A window as arguments: on the millisecond, where `--hours` would follow the clock.
-pub const EXACTLY: &str = "--since 2026-11-21T00:15:00Z --until 2026-11-22T00:15:00Z";
+/// The arguments for the exact test day; `--hours` would depend on the clock.
+pub const DAY_WINDOW: &str = "--since 2026-11-21T00:15:00Z --until 2026-11-22T00:15:00Z";
 
-/// One of the vendors.
+/// A vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vendor {
     CrowdStrike,
@@ -17,9 +17,9 @@ pub enum Vendor {
 }
 
 impl Vendor {
-    pub const BOTH: [Self; 2] = [Self::CrowdStrike, Self::CarbonBlack];
+    pub const ALL: [Self; 2] = [Self::CrowdStrike, Self::CarbonBlack];
 
-    /// Its subcommand.
+    /// Returns the subcommand.
     pub const fn command(self) -> &'static str {
         match self {
             Self::CrowdStrike => "crowdstrike",
@@ -27,7 +27,7 @@ impl Vendor {
         }
     }
 
-    /// Where its alerts are asked for.
+    /// Returns the service that provides the alerts.
     pub const fn service(self) -> Service {
         match self {
             Self::CrowdStrike => Service::FalconAlerts,
@@ -35,7 +35,7 @@ impl Vendor {
         }
     }
 
-    /// An alert, told apart by its number, with the indicator `sha256(number)`.
+    /// Returns an alert with a unique id and the indicator `sha256(number)`.
     pub fn alert(self, number: u64, arrived: DateTime<Utc>) -> Value {
         let id = format!("id:ind:{number}");
         let alert = match self {
@@ -45,7 +45,7 @@ impl Vendor {
         with(alert, self.arrival_key(), json!(sandbox::time::millis(arrived)))
     }
 
-    /// An alert without an indicator and with no more than it takes to be found.
+    /// Returns a minimal alert without an indicator.
     pub fn plain_alert(self, number: u64, arrived: DateTime<Utc>) -> Value {
         json!({
             self.id_key(): format!("id:ind:{number}"),
@@ -55,7 +55,7 @@ impl Vendor {
         })
     }
 
-    /// The field by which windows are read.
+    /// Returns the field that windows filter by.
     pub const fn arrival_key(self) -> &'static str {
         match self {
             Self::CrowdStrike => "created_timestamp",
@@ -63,7 +63,7 @@ impl Vendor {
         }
     }
 
-    /// The field of an alert's identity.
+    /// Returns the field with the id of an alert.
     pub const fn id_key(self) -> &'static str {
         match self {
             Self::CrowdStrike => "composite_id",
@@ -71,7 +71,7 @@ impl Vendor {
         }
     }
 
-    /// A world with these alerts.
+    /// Returns a world with these alerts.
     pub fn world(self, alerts: &[Value]) -> World {
         match self {
             Self::CrowdStrike => World::default().falcon_alerts(alerts),
@@ -79,26 +79,26 @@ impl Vendor {
         }
     }
 
-    /// The world with one more alert, given as raw text.
-    pub fn raw(self, world: World, text: &str, like: &Value) -> World {
+    /// Adds an alert as raw text to a world; searches see the fields of `search_as`.
+    pub fn add_raw(self, world: World, text: &str, search_as: &Value) -> World {
         match self {
-            Self::CrowdStrike => world.falcon_raw(text, like),
-            Self::CarbonBlack => world.carbon_black_raw(text, like),
+            Self::CrowdStrike => world.falcon_raw(text, search_as),
+            Self::CarbonBlack => world.carbon_black_raw(text, search_as),
         }
     }
 
-    /// The ids of the alerts that the sandbox handed out, repeats included.
-    pub fn handed_out(self, sandbox: &Sandbox) -> Vec<String> {
-        let out = sandbox.handed_out();
+    /// Returns the ids of the alerts that the sandbox served, with duplicates.
+    pub fn served_alerts(self, sandbox: &Sandbox) -> Vec<String> {
+        let served = sandbox.served_alerts();
         match self {
-            Self::CrowdStrike => out.falcon,
-            Self::CarbonBlack => out.carbon_black,
+            Self::CrowdStrike => served.falcon,
+            Self::CarbonBlack => served.carbon_black,
         }
     }
 }
 
-/// An instant of the staged day: so many milliseconds after its first one.
-pub fn at(milliseconds: u64) -> DateTime<Utc> {
+/// Returns the instant this many milliseconds after the start of the test day.
+pub fn at_millis(milliseconds: u64) -> DateTime<Utc> {
     let start: DateTime<Utc> = "2026-11-21T00:15:00Z".parse().unwrap();
     start + TimeDelta::milliseconds(milliseconds.try_into().unwrap())
 }

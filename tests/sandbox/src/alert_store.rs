@@ -1,82 +1,83 @@
-//! Alerts as they are kept: raw text to be served as it stands, and beside it what a search needs.
+//! Storage of the alerts: the raw text that is served, and next to it the fields that a search
+//! needs.
 //!
-//! Serving a page is then joining texts, and an alert that no JSON library would write (a key twice,
-//! `1e999`, half a surrogate pair) can be served all the same.
+//! A page is then a join of texts. Alerts that no JSON library would write (a duplicate key,
+//! `1e999`, a lone surrogate) can be served as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-/// What a search needs to know of one alert.
-pub trait Keys: Clone {
-    /// Reads the keys of an alert; `None` when it is not an object.
-    fn read(alert: &Value) -> Option<Self>;
-    /// The alert's identity, where it has one.
+/// The fields of one alert that searches filter and sort by.
+pub trait SearchKeys: Clone {
+    /// Reads the keys of an alert; `None` if it is not an object.
+    fn from_alert(alert: &Value) -> Option<Self>;
+    /// Returns the id of the alert, if it has one.
     fn id(&self) -> Option<&str>;
 }
 
-/// One alert. Without keys it is a stray (a number, a text, null): it matches every search and sorts last.
+/// One alert. An alert without keys (a number, a string, null) matches every search and sorts last.
 #[derive(Debug, Clone)]
 pub struct Alert<K> {
-    /// Served as it stands.
+    /// The JSON text, served unchanged.
     pub text: Arc<str>,
     /// What searches and sorting see.
     pub keys: Option<K>,
 }
 
-/// All alerts of one vendor, in the order in which they were added.
+/// All alerts of one vendor, in insertion order.
 #[derive(Debug, Clone)]
-pub struct Shelf<K> {
+pub struct AlertStore<K> {
     alerts: Arc<Vec<Alert<K>>>,
     revision: u64,
 }
 
-impl<K> Default for Shelf<K> {
+impl<K> Default for AlertStore<K> {
     fn default() -> Self {
         Self { alerts: Arc::default(), revision: 0 }
     }
 }
 
-impl<K: Keys> Shelf<K> {
+impl<K: SearchKeys> AlertStore<K> {
     /// Adds an alert.
     pub fn push(&mut self, alert: &Value) {
         self.push_raw(alert.to_string(), alert);
     }
 
-    /// Adds an alert by its text, which need not be JSON that anything can read.
-    /// `like` gives the fields that searches and sorting see; `Value::Null` makes it a stray.
-    pub fn push_raw(&mut self, text: impl Into<String>, like: &Value) {
+    /// Adds an alert by its text, which need not be valid JSON.
+    /// `search_as` provides the fields that searches and sorting see; `Value::Null` provides none.
+    pub fn push_raw(&mut self, text: impl Into<String>, search_as: &Value) {
         let text = Arc::from(text.into());
-        self.touch().push(Alert { text, keys: K::read(like) });
+        self.alerts_mut().push(Alert { text, keys: K::from_alert(search_as) });
     }
 
     /// Adds alerts.
     pub fn extend<'a>(&mut self, alerts: impl IntoIterator<Item = &'a Value>) {
-        let shelf = self.touch();
-        shelf.extend(
-            alerts
-                .into_iter()
-                .map(|alert| Alert { text: alert.to_string().into(), keys: K::read(alert) }),
-        );
+        let added = alerts
+            .into_iter()
+            .map(|alert| Alert { text: alert.to_string().into(), keys: K::from_alert(alert) });
+        self.alerts_mut().extend(added);
     }
 
-    /// Keeps only the alerts for whose id the answer is yes. Strays have no id and go.
+    /// Keeps only the alerts whose id passes `keep`. Alerts without an id are removed.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.touch().retain(|alert| alert.keys.as_ref().and_then(K::id).is_some_and(&mut keep));
+        let has_kept_id =
+            |alert: &Alert<K>| alert.keys.as_ref().and_then(K::id).is_some_and(&mut keep);
+        self.alerts_mut().retain(has_kept_id);
     }
 
-    /// Removes all.
+    /// Removes all alerts.
     pub fn clear(&mut self) {
-        self.touch().clear();
+        self.alerts_mut().clear();
     }
 
-    /// How many there are.
+    /// Returns the number of alerts.
     pub fn len(&self) -> usize {
         self.alerts.len()
     }
 
-    /// Whether there are none.
+    /// Reports whether there are no alerts.
     pub fn is_empty(&self) -> bool {
         self.alerts.is_empty()
     }
@@ -85,20 +86,22 @@ impl<K: Keys> Shelf<K> {
         &self.alerts
     }
 
-    /// Two shelves of one revision hold the same alerts: what lets a search be remembered between pages.
+    /// Stores with the same revision contain the same alerts. Lets a search be cached between
+    /// pages.
     pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
-    fn touch(&mut self) -> &mut Vec<Alert<K>> {
+    /// Returns the alerts for a change, under a new revision.
+    fn alerts_mut(&mut self) -> &mut Vec<Alert<K>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         self.revision = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::make_mut(&mut self.alerts)
     }
 }
 
-/// The texts of some alerts, joined by commas, with the ids they carry.
-pub(crate) fn join<'a, K: Keys + 'a>(
+/// Joins the texts of alerts with commas, and returns their ids too.
+pub(crate) fn join<'a, K: SearchKeys + 'a>(
     alerts: impl Iterator<Item = &'a Alert<K>>,
 ) -> (String, Vec<String>) {
     let mut text = String::new();

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::alert_store::{Alert, Keys, join};
+use crate::alert_store::{Alert, SearchKeys, join};
 use crate::faults::org_of;
-use crate::handler::{Answer, Asked};
+use crate::handler::{Request, Response};
 use crate::time::parse_rfc3339;
 use crate::world::CarbonBlackWorld;
-use query::{By, Query, Sort};
+use query::{Query, Sort, SortField};
 
-/// Rows past this one are answered with 500, as the service does.
+/// The last row that can be read. The service responds 500 to requests beyond it.
 const LAST_ROW: usize = 10_000;
 
-/// What a search needs to know of a Carbon Black alert.
+/// The search keys of a Carbon Black alert.
 #[derive(Debug, Clone, Default)]
 pub struct CarbonBlackKeys {
     id: Option<Box<str>>,
@@ -29,8 +29,8 @@ pub struct CarbonBlackKeys {
     severity: Option<i64>,
 }
 
-impl Keys for CarbonBlackKeys {
-    fn read(alert: &Value) -> Option<Self> {
+impl SearchKeys for CarbonBlackKeys {
+    fn from_alert(alert: &Value) -> Option<Self> {
         let alert = alert.as_object()?;
         let text = |key: &str| alert.get(key)?.as_str().map(Box::from);
         let date = |key: &str| parse_rfc3339(alert.get(key)?.as_str()?);
@@ -49,52 +49,61 @@ impl Keys for CarbonBlackKeys {
     }
 }
 
-/// The last search, remembered: its next page is most often what is asked next.
+/// The last search, with the revision of the store and the result: the next request usually needs
+/// the next page of it.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct SearchCache {
     last: Option<(Query, u64, Arc<Vec<usize>>)>,
 }
 
-fn refused(status: u16, error_code: &str, message: &str) -> Answer {
-    Answer::json(status, json!({"error_code": error_code, "message": message}).to_string())
+fn error_response(status: u16, error_code: &str, message: &str) -> Response {
+    Response::json(status, json!({"error_code": error_code, "message": message}).to_string())
 }
 
-/// The answer for a path or an organization that does not exist.
-pub(crate) fn not_found() -> Answer {
-    refused(404, "NOT_FOUND", "the requested resource was not found")
+/// Returns the response to an unknown path or organization.
+pub(crate) fn not_found() -> Response {
+    error_response(404, "NOT_FOUND", "the requested resource was not found")
 }
 
-/// One page of a search.
-pub(crate) fn search(world: &CarbonBlackWorld, memory: &mut Memory, asked: &Asked<'_>) -> Answer {
-    if let Err(answer) = authorize(world, asked) {
-        return answer;
+/// Returns one page of a search.
+pub(crate) fn search(
+    world: &CarbonBlackWorld,
+    cache: &mut SearchCache,
+    request: &Request<'_>,
+) -> Response {
+    if let Err(response) = authorize(world, request) {
+        return response;
     }
-    match Query::parse(asked.body, Utc::now()) {
-        Ok(query) => page(world, memory, query),
-        Err(message) => refused(400, "BAD_REQUEST", &message),
+    match Query::parse(request.body, Utc::now()) {
+        Ok(query) => page(world, cache, query),
+        Err(message) => error_response(400, "BAD_REQUEST", &message),
     }
 }
 
-fn authorize(world: &CarbonBlackWorld, asked: &Asked<'_>) -> Result<(), Answer> {
-    if asked.method != "POST" {
-        return Err(refused(405, "METHOD_NOT_ALLOWED", "only POST is served"));
+fn authorize(world: &CarbonBlackWorld, request: &Request<'_>) -> Result<(), Response> {
+    if request.method != "POST" {
+        return Err(error_response(405, "METHOD_NOT_ALLOWED", "only POST is supported"));
     }
-    // Secret first. Swapped, no account has it.
-    let given = asked.header("x-auth-token").and_then(|token| token.split_once('/'));
-    let of = |(secret, id): (&str, &str)| {
+    // The secret comes first: swapped halves do not match an account.
+    let given = request.header("x-auth-token").and_then(|token| token.split_once('/'));
+    let find_account = |(secret, id): (&str, &str)| {
         world.accounts.iter().find(|account| account.secret == secret && account.api_id == id)
     };
-    let Some(account) = given.and_then(of) else {
-        return Err(refused(401, "UNAUTHORIZED", "the API secret or the API id is wrong"));
+    let Some(account) = given.and_then(find_account) else {
+        return Err(error_response(401, "UNAUTHORIZED", "the API secret or the API id is wrong"));
     };
-    if org_of(asked.path) != Some(&account.org_key) {
+    if org_of(request.path) != Some(&account.org_key) {
         return Err(not_found());
     }
     if !account.alerts_read {
-        return Err(refused(403, "FORBIDDEN", "the API key lacks the permission org.alerts READ"));
+        return Err(error_response(
+            403,
+            "FORBIDDEN",
+            "the API key lacks the permission org.alerts READ",
+        ));
     }
-    if !asked.is_content_type("application/json") {
-        return Err(refused(
+    if !request.is_content_type("application/json") {
+        return Err(error_response(
             415,
             "UNSUPPORTED_MEDIA_TYPE",
             "Content-Type must be application/json",
@@ -103,43 +112,45 @@ fn authorize(world: &CarbonBlackWorld, asked: &Asked<'_>) -> Result<(), Answer> 
     Ok(())
 }
 
-fn page(world: &CarbonBlackWorld, memory: &mut Memory, query: Query) -> Answer {
-    let found = find(world, memory, &query);
+fn page(world: &CarbonBlackWorld, cache: &mut SearchCache, query: Query) -> Response {
+    let found = find(world, cache, &query);
     let begin = query.start - 1;
     let end = begin.saturating_add(query.rows).min(found.len());
     if query.start > LAST_ROW || end > LAST_ROW {
-        return refused(500, "INTERNAL_SERVER_ERROR", "an internal error occurred");
+        return error_response(500, "INTERNAL_SERVER_ERROR", "an internal error occurred");
     }
-    let end = end.min(begin.saturating_add(world.largest_page));
-    let shelf = world.alerts.alerts();
-    let shown = found.get(begin..end).unwrap_or_default();
-    let (texts, ids) = join(shown.iter().map(|&at| &shelf[at]));
+    let end = end.min(begin.saturating_add(world.max_page_size));
+    let alerts = world.alerts.alerts();
+    let page = found.get(begin..end).unwrap_or_default();
+    let (texts, ids) = join(page.iter().map(|&at| &alerts[at]));
     let available = match world.num_available {
         true => format!(r#","num_available":{}"#, found.len().min(LAST_ROW)),
         false => String::new(),
     };
     let body = format!(r#"{{"results":[{texts}],"num_found":{}{available}}}"#, found.len());
-    Answer { ids, ..Answer::json(200, body) }
+    Response { ids, ..Response::json(200, body) }
 }
 
-fn find(world: &CarbonBlackWorld, memory: &mut Memory, query: &Query) -> Arc<Vec<usize>> {
+fn find(world: &CarbonBlackWorld, cache: &mut SearchCache, query: &Query) -> Arc<Vec<usize>> {
     let revision = world.alerts.revision();
-    if let Some((last, of, found)) = &memory.last
+    if let Some((last, last_revision, found)) = &cache.last
         && last.same_search(query)
-        && *of == revision
+        && *last_revision == revision
     {
         return Arc::clone(found);
     }
-    let shelf = world.alerts.alerts();
-    let mut found: Vec<usize> = (0..shelf.len()).filter(|&at| matches(query, &shelf[at])).collect();
-    // Stable: alerts that are equal in all keys stay in the order of the shelf.
-    found.sort_by(|&a, &b| compare(&query.sort, shelf[a].keys.as_ref(), shelf[b].keys.as_ref()));
+    let alerts = world.alerts.alerts();
+    let mut found: Vec<usize> =
+        (0..alerts.len()).filter(|&at| matches(query, &alerts[at])).collect();
+    // Stable: alerts with equal keys stay in insertion order.
+    found.sort_by(|&a, &b| compare(&query.sort, alerts[a].keys.as_ref(), alerts[b].keys.as_ref()));
     let found = Arc::new(found);
-    memory.last = Some((query.clone(), revision, Arc::clone(&found)));
+    cache.last = Some((query.clone(), revision, Arc::clone(&found)));
     found
 }
 
-/// A stray (no object) is part of every answer; an alert without `backend_timestamp` is part of none.
+/// Reports whether an alert matches. One that is not an object always does; one without
+/// `backend_timestamp` never does.
 fn matches(query: &Query, alert: &Alert<CarbonBlackKeys>) -> bool {
     let Some(keys) = &alert.keys else { return true };
     let kind = keys.kind.as_deref().unwrap_or_default();
@@ -147,22 +158,22 @@ fn matches(query: &Query, alert: &Alert<CarbonBlackKeys>) -> bool {
         .backend
         .is_some_and(|instant| query.start_time <= instant && instant <= query.end_time);
     in_range
-        && !query.excluded.iter().any(|excluded| excluded == kind)
-        && (query.wanted.is_empty() || query.wanted.iter().any(|wanted| wanted == kind))
+        && !query.excluded_types.iter().any(|excluded| excluded == kind)
+        && (query.types.is_empty() || query.types.iter().any(|wanted| wanted == kind))
 }
 
 fn compare(sort: &[Sort], a: Option<&CarbonBlackKeys>, b: Option<&CarbonBlackKeys>) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else {
         return a.is_none().cmp(&b.is_none());
     };
-    let by = |sort: &Sort| {
-        let order = match sort.by {
-            By::Backend => a.backend.cmp(&b.backend),
-            By::BackendUpdate => a.backend_update.cmp(&b.backend_update),
-            By::Detection => a.detection.cmp(&b.detection),
-            By::Severity => a.severity.cmp(&b.severity),
+    let compare_field = |sort: &Sort| {
+        let order = match sort.field {
+            SortField::Backend => a.backend.cmp(&b.backend),
+            SortField::BackendUpdate => a.backend_update.cmp(&b.backend_update),
+            SortField::Detection => a.detection.cmp(&b.detection),
+            SortField::Severity => a.severity.cmp(&b.severity),
         };
-        if sort.down { order.reverse() } else { order }
+        if sort.descending { order.reverse() } else { order }
     };
-    sort.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    sort.iter().map(compare_field).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }

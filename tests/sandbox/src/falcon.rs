@@ -1,4 +1,4 @@
-//! CrowdStrike Falcon: sign-in and pages of alerts.
+//! CrowdStrike Falcon: sign-in, and pages of alerts.
 
 mod page;
 mod sign_in;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::alert_store::Keys;
+use crate::alert_store::SearchKeys;
 use crate::fql::{Field, Fields, Literal};
-use crate::handler::Answer;
+use crate::handler::Response;
 use crate::time::parse_rfc3339;
 use crate::world::FalconWorld;
 
 pub(crate) use page::alerts;
 pub(crate) use sign_in::sign_in;
 
-/// What a search needs to know of a Falcon alert.
+/// The search keys of a Falcon alert.
 #[derive(Debug, Clone, Default)]
 pub struct FalconKeys {
     product: Option<Box<str>>,
@@ -33,8 +33,8 @@ pub struct FalconKeys {
     confidence: Option<f64>,
 }
 
-impl Keys for FalconKeys {
-    fn read(alert: &Value) -> Option<Self> {
+impl SearchKeys for FalconKeys {
+    fn from_alert(alert: &Value) -> Option<Self> {
         let alert = alert.as_object()?;
         let text = |key: &str| alert.get(key)?.as_str().map(Box::from);
         let date = |key: &str| parse_rfc3339(alert.get(key)?.as_str()?);
@@ -74,19 +74,19 @@ impl Fields for FalconKeys {
     }
 }
 
-/// The tokens given out, and the latest searches.
+/// The tokens that were issued, and the latest searches.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    tokens: HashMap<String, sign_in::Token>,
-    after: HashMap<String, page::After>,
-    searches: VecDeque<page::Search>,
+pub(crate) struct FalconState {
+    access_tokens: HashMap<String, sign_in::AccessToken>,
+    page_tokens: HashMap<String, page::PageToken>,
+    searches: VecDeque<page::CachedSearch>,
 }
 
-/// Indices into the shelf, in order.
-type Order = Arc<Vec<usize>>;
+/// Indices into the alert store, in result order.
+type SortedIndices = Arc<Vec<usize>>;
 
-/// 32 hex digits that nobody can foresee. The standard library's hash keys are the one source of
-/// randomness that needs no further crate.
+/// Returns 32 unpredictable hex digits. The standard library's hash keys are a source of randomness
+/// that needs no crate.
 fn random_hex() -> String {
     let half = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", half(), half())
@@ -98,42 +98,48 @@ fn trace_id() -> String {
     [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
-/// An error in the vendor's shape. What the sandbox has against the request goes into a header of its own,
-/// as the service would not say it.
-fn refused(world: &FalconWorld, code: u16, from: &str, message: &str, reason: &str) -> Answer {
+/// Returns an error in the format of the service. The real service does not explain the reason, so
+/// it goes into a header of its own.
+fn error_response(
+    world: &FalconWorld,
+    code: u16,
+    powered_by: &str,
+    message: &str,
+    reason: &str,
+) -> Response {
     let trace = trace_id();
     let body = json!({
-        "meta": {"query_time": 1.76e-7, "powered_by": from, "trace_id": trace},
+        "meta": {"query_time": 1.76e-7, "powered_by": powered_by, "trace_id": trace},
         "errors": [{"code": code, "message": message}],
     });
-    let answer = Answer::json(code, body.to_string());
+    let response = Response::json(code, body.to_string());
     let reason: String =
         reason.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
-    with_headers(answer, world, &trace).header("X-Sandbox-Reason", reason)
+    with_headers(response, world, &trace).header("X-Sandbox-Reason", reason)
 }
 
 const GATEWAY: &str = "crowdstrike-api-gateway";
 const ALERTS: &str = "detectsapi";
 const ACCOUNTS: &str = "csam";
 
-fn with_headers(answer: Answer, world: &FalconWorld, trace: &str) -> Answer {
-    answer
+fn with_headers(response: Response, world: &FalconWorld, trace: &str) -> Response {
+    response
         .header("X-Cs-Traceid", trace)
         .header("X-Ratelimit-Limit", world.rate_limit.0.to_string())
         .header("X-Ratelimit-Remaining", world.rate_limit.1.to_string())
 }
 
-/// The gateway's answer for a path it does not know.
-pub(crate) fn not_found() -> Answer {
+/// Returns the response of the gateway to an unknown path.
+pub(crate) fn not_found() -> Response {
     let trace = trace_id();
     let body = json!({
         "meta": {"query_time": 1.64e-7, "powered_by": GATEWAY, "trace_id": trace},
         "errors": [{"code": 404, "message": "404: Page Not Found"}],
     });
-    Answer::json(404, body.to_string()).header("X-Cs-Traceid", trace)
+    Response::json(404, body.to_string()).header("X-Cs-Traceid", trace)
 }
 
-/// A method other than POST.
-fn wrong_method(world: &FalconWorld) -> Answer {
-    refused(world, 405, GATEWAY, "405: Method Not Allowed", "only POST is served")
+/// Returns the response to a method other than POST.
+fn wrong_method(world: &FalconWorld) -> Response {
+    error_response(world, 405, GATEWAY, "405: Method Not Allowed", "only POST is supported")
 }

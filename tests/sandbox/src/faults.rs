@@ -1,9 +1,9 @@
-//! Faults that a test can switch on, one queue per service.
+//! Faults that a test can inject, one queue per service.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// One of the four endpoints that faults are scripted for and requests are counted by.
+/// One of the four endpoints. Faults are queued and requests are counted per endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// `POST /oauth2/token`
@@ -17,7 +17,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The service behind a path (without its query), if there is one.
+    /// Returns the service that has this path (without its query).
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/oauth2/token" => Some(Self::FalconToken),
@@ -34,69 +34,71 @@ pub(crate) fn org_of(path: &str) -> Option<&str> {
     (!org.is_empty() && !org.contains('/')).then_some(org)
 }
 
-/// What goes wrong with one request. "Work" is what the request asks for: a batch stored, a page read, a token made.
+/// What goes wrong with one request. "Processed" means that the request takes effect: a batch is
+/// stored, a page counts as read, a token is issued. Without a note, it is not processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: the request passes.
+    /// No fault.
     None,
-    /// This answer; the work is not done.
+    /// Responds with this status, without processing.
     Status {
-        /// A status that HTTP knows: 200 to 599.
+        /// A valid HTTP status: 200 to 599.
         code: u16,
-        /// Names and values, `Content-Length` left out.
+        /// Names and values, without `Content-Length`.
         headers: Vec<(String, String)>,
-        /// Sent as it stands.
+        /// Sent unchanged.
         body: String,
     },
-    /// The connection is closed without an answer; the work is not done.
-    ResetBefore,
-    /// The work is done, then the connection is closed without an answer.
-    ResetAfter,
-    /// Silence for that long, then `ResetBefore`.
-    HangThenClose(Duration),
-    /// Silence for that long, then a normal answer. The work is done only if the client still waits.
-    HangThenAnswer(Duration),
-    /// The work is done; the head is right, `Content-Length` included, but the body ends in its middle.
+    /// Closes the connection without a response, without processing.
+    Reset,
+    /// Processes the request, then closes the connection without a response.
+    ResetAfterProcessing,
+    /// Waits, then does the same as `Reset`.
+    HangThenReset(Duration),
+    /// Waits, then processes and responds normally, unless the client has disconnected by then.
+    HangThenRespond(Duration),
+    /// Processes the request, and sends the head, its `Content-Length` and half of the body.
     Truncate,
-    /// 200 with a page of HTML; the work is not done.
-    Garbage,
-    /// The work is done; 200 with a page of HTML.
-    GarbageAfter,
-    /// 200 with no body; the work is not done.
+    /// Responds 200 with an HTML page, without processing.
+    Html,
+    /// Processes the request, and responds 200 with an HTML page.
+    HtmlAfterProcessing,
+    /// Responds 200 with no body, without processing.
     Empty200,
-    /// Falcon: every access token becomes unknown, then the request is handled, which makes it a 401.
-    ExpireTokens,
-    /// Falcon: every `after` token becomes unknown, then the request is handled; a later page is then a 400.
-    ExpireAfter,
-    /// Recorded Future: all is stored, but `processed` counts that many fewer.
-    ShortProcessed(u64),
-    /// Recorded Future: `debug` is echoed as its opposite, and nothing is stored.
+    /// Falcon: invalidates all access tokens, then processes the request, which is then a 401.
+    ExpireAccessTokens,
+    /// Falcon: invalidates all `after` tokens, then processes the request; a later page is then a
+    /// 400.
+    ExpirePageTokens,
+    /// Recorded Future: stores all items, but reports that many fewer as `processed`.
+    FewerProcessed(u64),
+    /// Recorded Future: echoes the opposite of `debug`, and stores nothing.
     WrongDebugEcho,
-    /// The work is done; the body comes in twenty pieces over that time.
+    /// Processes the request, and sends the body in chunks over that time.
     SlowBody(Duration),
 }
 
 impl Fault {
-    /// A status with no more than a text.
+    /// Responds with a status and a body.
     pub fn status(code: u16, body: impl Into<String>) -> Self {
         Self::Status { code, headers: Vec::new(), body: body.into() }
     }
 
-    /// 429 or 503 with `Retry-After` (seconds or an HTTP date, as given).
+    /// Responds with a status and `Retry-After` (seconds or an HTTP date).
     pub fn retry_after(code: u16, retry_after: impl Into<String>) -> Self {
         let headers = vec![("Retry-After".to_owned(), retry_after.into())];
         Self::Status { code, headers, body: String::new() }
     }
 }
 
-/// What is scripted, and what has not yet come.
+/// The faults that are still to be injected.
 #[derive(Debug, Default)]
-pub(crate) struct Script {
+pub(crate) struct FaultPlan {
     queues: HashMap<Service, VecDeque<Fault>>,
     always: HashMap<Service, Fault>,
 }
 
-impl Script {
+impl FaultPlan {
     pub(crate) fn queue(&mut self, service: Service, faults: Vec<Fault>) {
         self.queues.entry(service).or_default().extend(faults);
     }
@@ -108,18 +110,19 @@ impl Script {
         };
     }
 
-    /// The fault of the next request. The queue goes first; what is said to be always so follows it.
+    /// Takes the fault for the next request: from the queue, and once that is empty the permanent
+    /// one.
     pub(crate) fn next(&mut self, service: Service) -> Fault {
         let queued = self.queues.get_mut(&service).and_then(VecDeque::pop_front);
         queued.or_else(|| self.always.get(&service).cloned()).unwrap_or(Fault::None)
     }
 
-    pub(crate) fn end(&mut self, service: Service) {
+    pub(crate) fn clear(&mut self, service: Service) {
         self.queues.remove(&service);
         self.always.remove(&service);
     }
 
-    pub(crate) fn left(&self, service: Service) -> usize {
+    pub(crate) fn remaining(&self, service: Service) -> usize {
         self.queues.get(&service).map_or(0, VecDeque::len)
     }
 }

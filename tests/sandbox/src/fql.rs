@@ -1,11 +1,12 @@
-//! The filter language of Falcon's alerts, parsed for real and refused when it is not exactly right.
+//! The filter language of Falcon's alerts (FQL). A filter that is not exactly right is rejected.
 //!
 //! ```text
 //! product:'epp'+created_timestamp:>='2026-11-21T00:15:00Z'+(severity:>=60,confidence:>=80)
 //! ```
-//! `+` is AND and binds tighter than `,`, which is OR. Text and dates stand in single quotes
-//! (`\'` is a quote inside them), numbers stand bare, a list in brackets is any-of.
-//! No blanks outside quotes, no wildcards, no negation: the tool under test has no need of them.
+//! `+` is AND and binds tighter than `,`, which is OR. Text and dates are in single quotes (`\'`
+//! escapes a quote), numbers are not quoted, and a list in brackets matches any of its values.
+//! Spaces outside quotes, wildcards and negation are rejected: the tool under test does not use
+//! them.
 
 use std::borrow::Cow;
 
@@ -13,10 +14,10 @@ use chrono::{DateTime, Utc};
 
 use crate::time::parse_rfc3339;
 
-/// Parentheses deeper than this are refused, so that a hostile filter cannot exhaust the stack.
+/// Parentheses deeper than this are rejected, so that a filter cannot exhaust the stack.
 const MAX_DEPTH: usize = 32;
 
-/// A field that a filter may name.
+/// A field that a filter can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// `product`
@@ -38,7 +39,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// The field of that name, as the service spells it.
+    /// Returns the field with this name, as the service spells it.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "product" => Self::Product,
@@ -54,30 +55,30 @@ impl Field {
     }
 }
 
-/// A value, of an alert or of a filter.
+/// A value of an alert or of a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal<'a> {
-    /// Compared byte by byte.
+    /// Text, compared by bytes.
     Text(Cow<'a, str>),
-    /// Compared to the nanosecond.
+    /// An instant, compared with nanosecond precision.
     Date(DateTime<Utc>),
-    /// Whole or not.
+    /// An integer or a decimal number.
     Number(f64),
 }
 
-/// What gives the values that a filter is held against; `None` for a field that is not there.
+/// The values that a filter is applied to.
 pub trait Fields {
-    /// The value of that field.
+    /// Returns the value of a field; `None` if it is absent.
     fn field(&self, field: Field) -> Option<Literal<'_>>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
-    Is,
-    Above,
-    AtLeast,
-    Below,
-    AtMost,
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
 }
 
 /// A parsed filter.
@@ -88,85 +89,89 @@ pub struct Filter(Expr);
 enum Expr {
     All(Vec<Expr>),
     Any(Vec<Expr>),
-    Test { field: Field, op: Op, values: Vec<Literal<'static>> },
+    Compare { field: Field, op: Op, values: Vec<Literal<'static>> },
 }
 
 impl Filter {
-    /// Parses a whole filter, or says what is wrong with it and where.
+    /// Parses a filter. The error describes what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser { text, position: 0 };
         let expr = parser.any(0)?;
-        if parser.at != text.len() {
-            return Err(parser.wrong("nothing more"));
+        if parser.position != text.len() {
+            return Err(parser.expected("the end"));
         }
         Ok(Self(expr))
     }
 
-    /// Whether an alert matches. An alert without the field never does.
-    /// With `loose`, `>` on dates also takes the instant itself, as has been seen in the wild.
-    pub fn matches(&self, alert: &impl Fields, loose: bool) -> bool {
-        self.0.matches(alert, loose)
+    /// Reports whether an alert matches. An alert without the field never does.
+    /// With `gt_includes_equal`, `>` on dates acts as `>=`, as was observed on the real service.
+    pub fn matches(&self, alert: &impl Fields, gt_includes_equal: bool) -> bool {
+        self.0.matches(alert, gt_includes_equal)
     }
 }
 
 impl Expr {
-    fn matches(&self, alert: &impl Fields, loose: bool) -> bool {
+    fn matches(&self, alert: &impl Fields, gt_includes_equal: bool) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.matches(alert, loose)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(alert, loose)),
-            Self::Test { field, op, values } => alert
-                .field(*field)
-                .is_some_and(|have| values.iter().any(|want| op.holds(&have, want, loose))),
+            Self::All(parts) => parts.iter().all(|part| part.matches(alert, gt_includes_equal)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(alert, gt_includes_equal)),
+            Self::Compare { field, op, values } => alert.field(*field).is_some_and(|actual| {
+                values.iter().any(|expected| op.holds(&actual, expected, gt_includes_equal))
+            }),
         }
     }
 }
 
 impl Op {
-    fn holds(self, have: &Literal<'_>, want: &Literal<'_>, loose: bool) -> bool {
+    fn holds(self, actual: &Literal<'_>, expected: &Literal<'_>, gt_includes_equal: bool) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
-        let order = match (have, want) {
-            (Literal::Text(have), Literal::Text(want)) => Some(have.as_ref().cmp(want.as_ref())),
-            (Literal::Date(have), Literal::Date(want)) => Some(have.cmp(want)),
-            (Literal::Number(have), Literal::Number(want)) => have.partial_cmp(want),
+        let order = match (actual, expected) {
+            (Literal::Text(actual), Literal::Text(expected)) => {
+                Some(actual.as_ref().cmp(expected.as_ref()))
+            }
+            (Literal::Date(actual), Literal::Date(expected)) => Some(actual.cmp(expected)),
+            (Literal::Number(actual), Literal::Number(expected)) => actual.partial_cmp(expected),
             _ => None,
         };
-        let loose = loose && matches!(have, Literal::Date(_));
+        let gt_includes_equal = gt_includes_equal && matches!(actual, Literal::Date(_));
         match self {
-            Self::Is => order == Some(Equal),
-            Self::Above if loose => matches!(order, Some(Equal | Greater)),
-            Self::Above => order == Some(Greater),
-            Self::AtLeast => matches!(order, Some(Equal | Greater)),
-            Self::Below => order == Some(Less),
-            Self::AtMost => matches!(order, Some(Equal | Less)),
+            Self::Equal => order == Some(Equal),
+            Self::Greater if gt_includes_equal => matches!(order, Some(Equal | Greater)),
+            Self::Greater => order == Some(Greater),
+            Self::GreaterOrEqual => matches!(order, Some(Equal | Greater)),
+            Self::Less => order == Some(Less),
+            Self::LessOrEqual => matches!(order, Some(Equal | Less)),
         }
     }
 }
 
 struct Parser<'a> {
     text: &'a str,
-    at: usize,
+    /// The number of bytes that were parsed.
+    position: usize,
 }
 
 impl Parser<'_> {
     fn rest(&self) -> &str {
-        &self.text[self.at..]
+        &self.text[self.position..]
     }
 
-    fn wrong(&self, wanted: &str) -> String {
-        format!("at character {}: expected {wanted}, found {:?}", self.at, self.rest())
+    fn expected(&self, expected: &str) -> String {
+        format!("at byte {}: expected {expected}, found {:?}", self.position, self.rest())
     }
 
+    /// Consumes a token if it comes next.
     fn eat(&mut self, token: &str) -> bool {
-        let there = self.rest().starts_with(token);
-        if there {
-            self.at += token.len();
+        let found = self.rest().starts_with(token);
+        if found {
+            self.position += token.len();
         }
-        there
+        found
     }
 
     fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> String {
         let taken: String = self.rest().chars().take_while(|c| wanted(*c)).collect();
-        self.at += taken.len();
+        self.position += taken.len();
         taken
     }
 
@@ -191,41 +196,45 @@ impl Parser<'_> {
             return Err("too many parentheses".into());
         }
         if !self.eat("(") {
-            return self.test();
+            return self.comparison();
         }
-        let inner = self.any(depth + 1)?;
-        if self.eat(")") { Ok(inner) } else { Err(self.wrong("`)`")) }
+        let expr = self.any(depth + 1)?;
+        if self.eat(")") { Ok(expr) } else { Err(self.expected("`)`")) }
     }
 
-    fn test(&mut self) -> Result<Expr, String> {
+    fn comparison(&mut self) -> Result<Expr, String> {
         let name = self.take_while(|c| c.is_ascii_lowercase() || c == '_');
-        let field = Field::named(&name).ok_or_else(|| format!("{name:?} is no known field"))?;
+        let field = Field::named(&name).ok_or_else(|| format!("unknown field {name:?}"))?;
         if !self.eat(":") {
-            return Err(self.wrong("`:`"));
+            return Err(self.expected("`:`"));
         }
         let op = self.op();
         let is_text = matches!(field, Field::Product | Field::Type | Field::CompositeId);
-        if op != Op::Is && is_text {
-            return Err(format!("{name} is text and has no range"));
+        if op != Op::Equal && is_text {
+            return Err(format!("{name} is text and supports equality only"));
         }
-        let values = if op == Op::Is && self.eat("[") {
+        let values = if op == Op::Equal && self.eat("[") {
             self.list(field)?
         } else {
             vec![self.value(field)?]
         };
-        Ok(Expr::Test { field, op, values })
+        Ok(Expr::Compare { field, op, values })
     }
 
     fn op(&mut self) -> Op {
         // Longest first: `>=` begins with `>`.
-        for (token, op) in
-            [(">=", Op::AtLeast), ("<=", Op::AtMost), (">", Op::Above), ("<", Op::Below)]
-        {
+        let operators = [
+            (">=", Op::GreaterOrEqual),
+            ("<=", Op::LessOrEqual),
+            (">", Op::Greater),
+            ("<", Op::Less),
+        ];
+        for (token, op) in operators {
             if self.eat(token) {
                 return op;
             }
         }
-        Op::Is
+        Op::Equal
     }
 
     fn list(&mut self, field: Field) -> Result<Vec<Literal<'static>>, String> {
@@ -233,7 +242,7 @@ impl Parser<'_> {
         while self.eat(",") {
             values.push(self.value(field)?);
         }
-        if self.eat("]") { Ok(values) } else { Err(self.wrong("`]`")) }
+        if self.eat("]") { Ok(values) } else { Err(self.expected("`]`")) }
     }
 
     fn value(&mut self, field: Field) -> Result<Literal<'static>, String> {
@@ -244,7 +253,7 @@ impl Parser<'_> {
             Field::Created | Field::Timestamp | Field::Updated => {
                 let text = self.quoted()?;
                 let date = parse_rfc3339(&text)
-                    .ok_or_else(|| format!("{text:?} is no RFC 3339 instant with a zone"))?;
+                    .ok_or_else(|| format!("{text:?} is not an RFC 3339 instant with a zone"))?;
                 Ok(Literal::Date(date))
             }
             Field::Severity | Field::Confidence => self.number().map(Literal::Number),
@@ -252,33 +261,33 @@ impl Parser<'_> {
     }
 
     fn number(&mut self) -> Result<f64, String> {
-        let begin = self.wrong("a bare number");
+        let error = self.expected("an unquoted number");
         let text = self.take_while(|c| c.is_ascii_digit() || c == '.' || c == '-');
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let whole = digits.split('.').all(|part| !part.is_empty()) && !digits.contains('-');
-        text.parse().ok().filter(|_| whole).ok_or(begin)
+        text.parse().ok().filter(|_| whole).ok_or(error)
     }
 
     fn quoted(&mut self) -> Result<String, String> {
         if !self.eat("'") {
-            return Err(self.wrong("a value in single quotes"));
+            return Err(self.expected("a value in single quotes"));
         }
         let mut value = String::new();
         let mut chars = self.rest().char_indices();
         while let Some((at, c)) = chars.next() {
             match c {
-                '\'' if value.is_empty() => return Err("an empty value".into()),
+                '\'' if value.is_empty() => return Err("empty value".into()),
                 '\'' => {
-                    self.at += at + 1;
+                    self.position += at + 1;
                     return Ok(value);
                 }
                 '\\' => match chars.next() {
                     Some((_, escaped @ ('\'' | '\\'))) => value.push(escaped),
-                    _ => return Err("a backslash that escapes nothing".into()),
+                    _ => return Err("invalid escape after a backslash".into()),
                 },
                 c => value.push(c),
             }
         }
-        Err("a quote that is never closed".into())
+        Err("missing closing quote".into())
     }
 }

@@ -1,48 +1,45 @@
-//! One request and its answer: read it, let the scripted fault act, do the work, send.
+//! Handles one request: reads it, applies the queued fault, processes it and sends the response.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request, Response};
 
-use crate::faults::{Fault, Script, Service};
-use crate::record::{Flight, Record};
-use crate::response_body::Outgoing;
+use crate::faults::{Fault, FaultPlan, Service};
+use crate::record::{InFlight, Recorder};
+use crate::response_body::ResponseBody;
 use crate::world::World;
 use crate::{carbon_black, falcon, recorded_future};
 
-/// Pieces of a body that is sent slowly.
-const SLOW_PIECES: usize = 20;
-/// Smaller bodies are not worth compressing.
-const GZIP_FROM: usize = 1024;
+/// Smaller bodies, in bytes, are not compressed.
+const GZIP_MIN_BYTES: usize = 1024;
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared {
+pub(crate) struct SharedState {
     pub(crate) world: Arc<Mutex<World>>,
-    pub(crate) script: Arc<Mutex<Script>>,
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) record: Record,
+    pub(crate) faults: Arc<Mutex<FaultPlan>>,
+    pub(crate) services: Arc<ServiceStates>,
+    pub(crate) recorder: Recorder,
 }
 
-/// What the services remember from one request to the next, each behind its own lock.
+/// What the services keep between requests, each behind its own lock.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    falcon: Mutex<falcon::Memory>,
-    carbon_black: Mutex<carbon_black::Memory>,
+pub(crate) struct ServiceStates {
+    falcon: Mutex<falcon::FalconState>,
+    carbon_black: Mutex<carbon_black::SearchCache>,
     /// Live items stored, by token.
-    submitted: Mutex<HashMap<String, u64>>,
+    quota_used: Mutex<HashMap<String, u64>>,
 }
 
-/// A request, read in full.
+/// A request whose body was read.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) headers: &'a HeaderMap,
@@ -51,30 +48,30 @@ pub(crate) struct Asked<'a> {
     pub(crate) index: usize,
 }
 
-impl Asked<'_> {
-    /// A header's text; `None` when it is absent or no text.
+impl Request<'_> {
+    /// Returns the text of a header; `None` if it is absent or not text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether `Content-Type` is this, parameters aside.
+    /// Reports whether the `Content-Type` without its parameters is `wanted`.
     pub(crate) fn is_content_type(&self, wanted: &str) -> bool {
         let media = self.header("content-type").and_then(|value| value.split(';').next());
         media.is_some_and(|media| media.trim().eq_ignore_ascii_case(wanted))
     }
 }
 
-/// An answer, before any fault in its sending.
+/// A response, before any fault while it is sent.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
-    /// Ids of the alerts in it.
+    /// The ids of the alerts in it.
     pub(crate) ids: Vec<String>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(status: u16, body: impl Into<String>) -> Self {
         Self { status, body: body.into().into(), ..Self::default() }
             .header("Content-Type", "application/json")
@@ -92,153 +89,161 @@ impl Answer {
     }
 }
 
-/// The reason for which a connection is closed without an answer. hyper sees an error and hangs up.
+/// The error that makes hyper close the connection without a response.
 #[derive(Debug)]
-pub(crate) struct HangUp;
+pub(crate) struct Disconnect;
 
-impl std::fmt::Display for HangUp {
+impl std::fmt::Display for Disconnect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection is closed without an answer")
+        f.write_str("the connection is closed without a response")
     }
 }
 
-impl std::error::Error for HangUp {}
+impl std::error::Error for Disconnect {}
 
-/// A lock that a panic elsewhere does not take away: that panic is reported by itself.
+/// Locks a mutex, also after a panic elsewhere: that panic is reported there.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
-    /// Handles one request. An error makes hyper close the connection without an answer.
+impl SharedState {
+    /// Handles one request. An error makes hyper close the connection without a response.
     pub(crate) async fn handle(
         self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Outgoing>, HangUp> {
+        request: hyper::Request<Incoming>,
+    ) -> Result<hyper::Response<ResponseBody>, Disconnect> {
         let (head, body) = request.into_parts();
         let service = Service::at(head.uri.path());
-        let flight = self.record.begin(service, &head);
-        let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
-        flight.body(body.clone());
+        let in_flight = self.recorder.begin(service, &head);
+        let body = body.collect().await.map_err(|_| Disconnect)?.to_bytes();
+        in_flight.set_body(body.clone());
 
         let latency = lock(&self.world).latency;
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        let fault = service.map_or(Fault::None, |service| lock(&self.script).next(service));
-        flight.fault(fault.clone());
-        let answer = self.answer(&head, &body, &flight, &fault).await?;
-        Ok(self.send(answer, &head.headers, flight, &fault))
+        let fault = service.map_or(Fault::None, |service| lock(&self.faults).next(service));
+        in_flight.set_fault(fault.clone());
+        let response = self.respond(&head, &body, &in_flight, &fault).await?;
+        Ok(self.send(response, &head.headers, in_flight, &fault))
     }
 
-    /// The answer under a fault; the arms that do not call `work` leave the work undone.
-    async fn answer(
+    /// Returns the response under a fault. An arm that does not call `process` leaves the request
+    /// unprocessed.
+    async fn respond(
         &self,
         head: &Parts,
         body: &Bytes,
-        flight: &Flight,
+        in_flight: &InFlight,
         fault: &Fault,
-    ) -> Result<Answer, HangUp> {
-        let work = || self.work(head, body, flight.index, fault);
+    ) -> Result<Response, Disconnect> {
+        let process = || self.process(head, body, in_flight.index, fault);
         match fault {
-            Fault::Status { code, headers, body } => Ok(Answer {
+            Fault::Status { code, headers, body } => Ok(Response {
                 status: *code,
                 headers: headers.clone(),
                 body: body.clone().into(),
                 ids: Vec::new(),
             }),
-            Fault::ResetBefore => Err(HangUp),
-            Fault::HangThenClose(wait) => {
+            Fault::Reset => Err(Disconnect),
+            Fault::HangThenReset(wait) => {
                 tokio::time::sleep(*wait).await;
-                Err(HangUp)
+                Err(Disconnect)
             }
-            Fault::HangThenAnswer(wait) => {
+            Fault::HangThenRespond(wait) => {
                 tokio::time::sleep(*wait).await;
-                Ok(work())
+                Ok(process())
             }
-            Fault::ResetAfter => {
-                work();
-                Err(HangUp)
+            Fault::ResetAfterProcessing => {
+                process();
+                Err(Disconnect)
             }
-            Fault::Garbage => Ok(Answer::html()),
-            Fault::GarbageAfter => {
-                work();
-                Ok(Answer::html())
+            Fault::Html => Ok(Response::html()),
+            Fault::HtmlAfterProcessing => {
+                process();
+                Ok(Response::html())
             }
-            Fault::Empty200 => Ok(Answer { status: 200, ..Answer::default() }),
-            Fault::ExpireTokens => {
-                lock(&self.world).falcon.expire_sign_ins();
-                Ok(work())
+            Fault::Empty200 => Ok(Response { status: 200, ..Response::default() }),
+            Fault::ExpireAccessTokens => {
+                lock(&self.world).falcon.expire_access_tokens();
+                Ok(process())
             }
-            Fault::ExpireAfter => {
-                lock(&self.world).falcon.expire_after();
-                Ok(work())
+            Fault::ExpirePageTokens => {
+                lock(&self.world).falcon.expire_page_tokens();
+                Ok(process())
             }
             Fault::None
             | Fault::Truncate
             | Fault::SlowBody(_)
-            | Fault::ShortProcessed(_)
-            | Fault::WrongDebugEcho => Ok(work()),
+            | Fault::FewerProcessed(_)
+            | Fault::WrongDebugEcho => Ok(process()),
         }
     }
 
-    fn work(&self, head: &Parts, body: &[u8], index: usize, fault: &Fault) -> Answer {
-        let asked = Asked {
+    fn process(&self, head: &Parts, body: &[u8], index: usize, fault: &Fault) -> Response {
+        let request = Request {
             method: head.method.as_str(),
             path: head.uri.path(),
             headers: &head.headers,
             body,
             index,
         };
-        // A copy (alerts are shared, not copied), so that a test may change the world meanwhile.
+        // A cheap copy (alerts are shared), so that a test can change the world at the same time.
         let world = lock(&self.world).clone();
-        let memory = &self.memory;
-        match Service::at(asked.path) {
+        let services = &self.services;
+        match Service::at(request.path) {
             Some(Service::FalconToken) => {
-                falcon::sign_in(&world.falcon, &mut lock(&memory.falcon), &asked)
+                falcon::sign_in(&world.falcon, &mut lock(&services.falcon), &request)
             }
             Some(Service::FalconAlerts) => {
-                falcon::alerts(&world.falcon, &mut lock(&memory.falcon), &asked)
+                falcon::alerts(&world.falcon, &mut lock(&services.falcon), &request)
             }
-            Some(Service::CarbonBlack) => {
-                carbon_black::search(&world.carbon_black, &mut lock(&memory.carbon_black), &asked)
-            }
+            Some(Service::CarbonBlack) => carbon_black::search(
+                &world.carbon_black,
+                &mut lock(&services.carbon_black),
+                &request,
+            ),
             Some(Service::RecordedFuture) => {
-                let quota = &mut lock(&memory.submitted);
-                recorded_future::submit(&world.recorded_future, quota, &self.record, &asked, fault)
+                let quota_used = &mut lock(&services.quota_used);
+                let world = &world.recorded_future;
+                recorded_future::submit(world, quota_used, &self.recorder, &request, fault)
             }
-            None if asked.path.starts_with("/api/") => carbon_black::not_found(),
-            None if asked.path.starts_with("/collective-insights") => recorded_future::not_found(),
+            None if request.path.starts_with("/api/") => carbon_black::not_found(),
+            None if request.path.starts_with("/collective-insights") => {
+                recorded_future::not_found()
+            }
             None => falcon::not_found(),
         }
     }
 
     fn send(
         &self,
-        mut answer: Answer,
-        asked: &HeaderMap,
-        mut flight: Flight,
+        mut response: Response,
+        request_headers: &HeaderMap,
+        mut in_flight: InFlight,
         fault: &Fault,
-    ) -> Response<Outgoing> {
-        if lock(&self.world).gzip && answer.body.len() >= GZIP_FROM && accepts_gzip(asked) {
-            answer.body = gzip(&answer.body);
-            answer = answer.header("Content-Encoding", "gzip").header("Vary", "Accept-Encoding");
+    ) -> hyper::Response<ResponseBody> {
+        let large = response.body.len() >= GZIP_MIN_BYTES;
+        if lock(&self.world).gzip && large && accepts_gzip(request_headers) {
+            response.body = gzip(&response.body);
+            response =
+                response.header("Content-Encoding", "gzip").header("Vary", "Accept-Encoding");
         }
-        let success = (200..300).contains(&answer.status) && *fault != Fault::GarbageAfter;
-        flight.answered(answer.status, if success { answer.ids } else { Vec::new() });
-        let length = answer.body.len();
+        let success = (200..300).contains(&response.status) && *fault != Fault::HtmlAfterProcessing;
+        in_flight.set_response(response.status, if success { response.ids } else { Vec::new() });
+        let length = response.body.len();
         let body = match fault {
-            Fault::Truncate => Outgoing::cut(answer.body, flight),
-            Fault::SlowBody(time) => Outgoing::slow(answer.body, SLOW_PIECES, *time, flight),
-            _ => Outgoing::whole(answer.body, flight),
+            Fault::Truncate => ResponseBody::truncated(response.body, in_flight),
+            Fault::SlowBody(time) => ResponseBody::slow(response.body, *time, in_flight),
+            _ => ResponseBody::complete(response.body, in_flight),
         };
-        let mut response = Response::builder().status(answer.status);
-        for (name, value) in &answer.headers {
-            response = response.header(name, value);
+        let mut builder = hyper::Response::builder().status(response.status);
+        for (name, value) in &response.headers {
+            builder = builder.header(name, value);
         }
-        // Only a test's own status or header can be invalid, and then the test is what has to fail.
-        let response = response.header("Content-Length", length).body(body);
-        response.expect("a scripted status and its headers can be sent")
+        // Only a fault of a test can have an invalid status or header; then that test must fail.
+        let response = builder.header("Content-Length", length).body(body);
+        response.expect("the status and the headers of the fault are valid")
     }
 }
 
@@ -255,8 +260,5 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.expect("writing into memory does not fail").into()
+    written.expect("writing to memory does not fail").into()
 }
-
-/// The pause after which the half of a cut body has left for the client.
-pub(crate) const CUT_AFTER: Duration = Duration::from_millis(30);

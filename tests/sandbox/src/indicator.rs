@@ -1,8 +1,8 @@
-//! Whether the value of an indicator is in its normal form, the only one that is taken here.
+//! Checks that the value of an indicator is valid and normalized. Other spellings are rejected.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Checks a value of that type, or says what is wrong with it.
+/// Checks a value of this type. The error describes what is wrong.
 pub(crate) fn check(kind: &str, value: &str) -> Result<(), String> {
     match kind {
         "hash" => hash(value),
@@ -10,7 +10,7 @@ pub(crate) fn check(kind: &str, value: &str) -> Result<(), String> {
         "ip" => ip(value),
         "url" => url(value),
         "vulnerability" => vulnerability(value),
-        _ => Err("has a type without a rule".into()),
+        _ => Err("has an unknown type".into()),
     }
 }
 
@@ -23,14 +23,18 @@ fn hash(value: &str) -> Result<(), String> {
 }
 
 fn domain(value: &str) -> Result<(), String> {
-    let label = |label: &str| {
-        let known = label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-        (1..=63).contains(&label.len()) && known && !label.starts_with('-') && !label.ends_with('-')
+    let is_label = |label: &str| {
+        let allowed = label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+        (1..=63).contains(&label.len())
+            && allowed
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
     let labels: Vec<&str> = value.split('.').collect();
-    let name = value.len() <= 253 && labels.len() >= 2 && labels.iter().all(|text| label(text));
+    let is_name =
+        value.len() <= 253 && labels.len() >= 2 && labels.iter().all(|text| is_label(text));
     let top_is_number = labels.last().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
-    if name && !top_is_number {
+    if is_name && !top_is_number {
         Ok(())
     } else {
         Err("must be a domain in lower case without a trailing dot".into())
@@ -40,9 +44,9 @@ fn domain(value: &str) -> Result<(), String> {
 fn url(value: &str) -> Result<(), String> {
     let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    let blank = value.chars().any(|c| c.is_whitespace() || c.is_control());
+    let has_space = value.chars().any(|c| c.is_whitespace() || c.is_control());
     match host {
-        Some(host) if !host.is_empty() && !blank => Ok(()),
+        Some(host) if !host.is_empty() && !has_space => Ok(()),
         _ => Err("must be a URL that begins with http:// or https://".into()),
     }
 }
@@ -72,7 +76,7 @@ fn ip(value: &str) -> Result<(), String> {
     if global { Ok(()) } else { Err("must be a globally routable address".into()) }
 }
 
-/// What the IANA registry of special addresses leaves over, multicast left out as well.
+/// Reports whether an address is neither in the IANA special-purpose registry nor multicast.
 fn is_global_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = address.is_private()

@@ -1,20 +1,21 @@
-//! A strict loopback stand-in for three web services: CrowdStrike Falcon's alerts, Carbon Black Cloud's
-//! alerts, and Recorded Future's Collective Insights. Real HTTP on 127.0.0.1, no TLS, made data.
+//! A strict local simulation of three web services: CrowdStrike Falcon's alerts, Carbon Black
+//! Cloud's alerts, and Recorded Future Collective Insights. Real HTTP on 127.0.0.1, no TLS,
+//! generated data.
 //!
-//! It is as strict as the services are documented to be: what they would refuse is refused here, with
-//! their words. Where nothing is documented it takes the narrow reading, and says so on the spot.
+//! It is as strict as the documentation of the services: it rejects what they reject, with their
+//! messages. Where the documentation is silent, it is strict, and a comment says so.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | [`world`] | accounts, alerts, and each service's habits: what a test sets up |
-//! | [`alert_store`] | how alerts are kept: raw text beside the fields that a search needs |
-//! | [`seed`] | made alerts of any number, and the reading of recorded ones |
-//! | [`faults`] | what can be made to go wrong |
-//! | [`record`] | what was asked and stored: what a test looks at |
-//! | [`falcon`], [`fql`] | sign-in, pages of alerts, and their filter language |
-//! | [`carbon_black`] | the search of alerts |
-//! | [`recorded_future`], `submission`, `indicator` | what is submitted, and every rule it must keep |
-//! | `server`, `handler`, `response_body` | the thread, one request and its answer, the body on its way |
+//! | [`world`] | accounts, alerts and behavior of each service: what a test sets up |
+//! | [`alert_store`] | storage of alerts: the raw text and the fields that a search needs |
+//! | [`seed`] | generated alerts, and loading of recorded ones |
+//! | [`faults`] | faults that can be injected |
+//! | [`record`] | requests and stored items: what a test asserts on |
+//! | [`falcon`], [`fql`] | sign-in, pages of alerts, and the filter language |
+//! | [`carbon_black`] | the alert search |
+//! | [`recorded_future`], `submission`, `indicator` | submissions and their validation |
+//! | `server`, `handler`, `response_body` | the server thread, one request, its response body |
 //!
 //! ```
 //! let sandbox = sandbox::Sandbox::start(sandbox::World::default());
@@ -43,79 +44,79 @@ pub mod world;
 use std::sync::{Arc, Mutex};
 
 pub use faults::{Fault, Service};
-pub use record::{Asked, HandedOut, Stored};
+pub use record::{RecordedRequest, ServedAlerts, StoredItem};
 pub use world::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
 
-use handler::{Shared, lock};
+use handler::{SharedState, lock};
 use server::Server;
 
-/// The three services, running. They stop when this is dropped.
+/// The three running services. They stop when this is dropped.
 ///
-/// A panic inside a handler is remembered, and `drop` and [`finish`](Self::finish) panic with it.
+/// If a handler panicked, `drop` and [`finish`](Self::finish) panic with the same message.
 #[derive(Debug)]
 pub struct Sandbox {
     server: Server,
-    shared: Shared,
+    shared: SharedState,
 }
 
 impl Sandbox {
-    /// Starts on a free port of 127.0.0.1, on a thread of its own.
+    /// Starts on a free port of 127.0.0.1, in its own thread.
     ///
     /// # Panics
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start(world: World) -> Self {
         Self::start_on(0, world).expect("a free port on 127.0.0.1")
     }
 
-    /// Starts on that port.
+    /// Starts on this port.
     pub fn start_on(port: u16, world: World) -> std::io::Result<Self> {
-        let shared = Shared {
+        let shared = SharedState {
             world: Arc::new(Mutex::new(world)),
-            script: Arc::default(),
-            memory: Arc::default(),
-            record: record::Record::default(),
+            faults: Arc::default(),
+            services: Arc::default(),
+            recorder: record::Recorder::default(),
         };
         let server = Server::start(port, shared.clone())?;
         Ok(Self { server, shared })
     }
 
-    /// `http://127.0.0.1:PORT`, the base URL of all three services.
+    /// Returns `http://127.0.0.1:PORT`, the base URL of all three services.
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    /// The port alone.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.server.address.port()
     }
 
-    /// Changes the world; the next request sees it.
+    /// Changes the world. The change applies from the next request on.
     pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         change(&mut lock(&self.shared.world))
     }
 
-    /// Adds faults to a service's queue. Each request to it takes one; [`Fault::None`] lets one pass.
-    pub fn script(&self, service: Service, faults: Vec<Fault>) {
-        lock(&self.shared.script).queue(service, faults);
+    /// Adds faults to the queue of a service. Each request takes one; [`Fault::None`] is no fault.
+    pub fn queue_faults(&self, service: Service, faults: Vec<Fault>) {
+        lock(&self.shared.faults).queue(service, faults);
     }
 
-    /// The fault of every request to a service once its queue is empty; `None` ends it.
+    /// Sets the fault of every request to a service once its queue is empty. `None` removes it.
     pub fn always(&self, service: Service, fault: Option<Fault>) {
-        lock(&self.shared.script).always(service, fault);
+        lock(&self.shared.faults).always(service, fault);
     }
 
-    /// Forgets all faults of a service: from here on it is well.
-    pub fn end_faults(&self, service: Service) {
-        lock(&self.shared.script).end(service);
+    /// Removes all faults of a service.
+    pub fn clear_faults(&self, service: Service) {
+        lock(&self.shared.faults).clear(service);
     }
 
-    /// How many scripted faults of a service have not been taken yet.
+    /// Returns the number of faults in the queue of a service.
     pub fn faults_left(&self, service: Service) -> usize {
-        lock(&self.shared.script).left(service)
+        lock(&self.shared.faults).remaining(service)
     }
 
-    /// From here on connections are refused; open ones are closed, whatever they were doing.
-    /// A client that kept one open sees that one break before it is refused.
+    /// Refuses new connections, and closes the open ones.
+    /// A client with a kept-alive connection sees it break before it is refused.
     pub fn pause_listening(&self) {
         self.server.pause();
     }
@@ -123,39 +124,39 @@ impl Sandbox {
     /// Listens again on the same port.
     ///
     /// # Panics
-    /// When the port was taken meanwhile.
+    /// If the port is in use by now.
     pub fn resume_listening(&self) {
-        self.server.resume().expect("the same port again");
+        self.server.resume().expect("the port is still free");
     }
 
-    /// What Recorded Future keeps, in the order in which it came.
-    pub fn stored(&self) -> Vec<Stored> {
-        self.shared.record.open().stored.clone()
+    /// Returns what Recorded Future stored, in the order of arrival.
+    pub fn stored(&self) -> Vec<StoredItem> {
+        self.shared.recorder.lock().stored.clone()
     }
 
-    /// Every request so far, in the order in which they began.
-    pub fn requests(&self) -> Vec<Asked> {
-        self.shared.record.open().requests.clone()
+    /// Returns all requests so far, in the order in which they started.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.recorder.lock().requests.clone()
     }
 
-    /// Every request to one service.
-    pub fn requests_to(&self, service: Service) -> Vec<Asked> {
-        let pages = self.shared.record.open();
-        let to = pages.requests.iter().filter(|asked| asked.service == Some(service));
-        to.cloned().collect()
+    /// Returns all requests to one service.
+    pub fn requests_to(&self, service: Service) -> Vec<RecordedRequest> {
+        let records = self.shared.recorder.lock();
+        let requests = records.requests.iter().filter(|request| request.service == Some(service));
+        requests.cloned().collect()
     }
 
-    /// The ids of alerts in answers that were successful and sent to their end.
-    pub fn handed_out(&self) -> HandedOut {
-        self.shared.record.open().handed_out.clone()
+    /// Returns the ids of the alerts in successful responses that were sent in full.
+    pub fn served_alerts(&self) -> ServedAlerts {
+        self.shared.recorder.lock().served_alerts.clone()
     }
 
-    /// Whether two submissions to Recorded Future were ever under way at once.
+    /// Reports whether two submissions to Recorded Future were ever in flight at the same time.
     pub fn overlapping_posts(&self) -> bool {
-        self.shared.record.open().overlapping_posts
+        self.shared.recorder.lock().overlapping_posts
     }
 
-    /// Stops, and panics when a handler panicked.
+    /// Stops. Panics if a handler panicked.
     pub fn finish(self) {}
 
     /// Serves until the process ends.
@@ -169,9 +170,9 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.server.stop();
-        let panics = std::mem::take(&mut self.shared.record.open().panics);
+        let panics = std::mem::take(&mut self.shared.recorder.lock().panics);
         if !panics.is_empty() && !std::thread::panicking() {
-            panic!("the sandbox panicked while it answered: {}", panics.join("; "));
+            panic!("the sandbox panicked while it handled a request: {}", panics.join("; "));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The sandbox by itself, for a demo or a look around: `sandbox --falcon 5000 --carbonblack 5000`.
+//! Runs the sandbox on its own, to try the tool by hand: `sandbox --falcon 5000 --carbonblack
+//! 5000`.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 const USAGE: &str = "\
 usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size] [--no-gzip]
 
-  --port N          listen on that port of 127.0.0.1 (default: any free one)
-  --falcon N        made CrowdStrike Falcon alerts over the last 24 hours (default: 1000)
-  --carbonblack N   made Carbon Black alerts over the last 24 hours (default: 1000)
-  --latency-ms N    wait that long before each answer (default: 0)
-  --full-size       alerts of about 3.7 KB, as the real ones
-  --no-gzip         never compress: it takes processor time from what is measured";
+  --port N          port on 127.0.0.1 (default: any free port)
+  --falcon N        CrowdStrike Falcon alerts to generate, over the last 24 hours (default: 1000)
+  --carbonblack N   Carbon Black alerts to generate, over the last 24 hours (default: 1000)
+  --latency-ms N    milliseconds to wait before each response (default: 0)
+  --full-size       alerts of about 3.7 KB, like real ones
+  --no-gzip         never compress, so that measurements do not include it";
 
 struct Options {
     port: u16,
@@ -57,9 +58,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u64, String> {
             let value = args.next().ok_or_else(|| format!("{flag} needs a number"))?;
-            value.parse().map_err(|_| format!("{flag}: {value:?} is no number"))
+            value.parse().map_err(|_| format!("{flag}: {value:?} is not a number"))
         };
-        let too_large = |_| "that number is too large".to_owned();
+        let too_large = |_| "the number is too large".to_owned();
         match flag.as_str() {
             "--port" => options.port = number()?.try_into().map_err(too_large)?,
             "--falcon" => options.falcon = number()?.try_into().map_err(too_large)?,
@@ -67,7 +68,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
             "--full-size" => options.full_size = true,
             "--no-gzip" => options.gzip = false,
-            _ => return Err(format!("{flag:?} is no known flag")),
+            _ => return Err(format!("unknown flag {flag:?}")),
         }
     }
     Ok(options)
@@ -85,7 +86,9 @@ fn world(options: &Options) -> World {
 
 fn print_environment(sandbox: &Sandbox) {
     let url = sandbox.url();
-    println!("# The sandbox listens on {url}. Paste this into the shell that runs the tool:");
+    println!(
+        "# The sandbox listens on {url}. Paste these lines into the shell that runs the tool:"
+    );
     for (key, value) in [
         ("CS_BASE_URL", url.as_str()),
         ("CS_CLIENT_ID", CLIENT_ID),

@@ -1,4 +1,4 @@
-//! What was asked, what was answered, and what was stored.
+//! The record of all requests, of the alerts that were served, and of the items that were stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,61 +8,61 @@ use serde_json::Value;
 
 use crate::faults::{Fault, Service};
 
-/// One request, as it came, and what became of it.
+/// One request as it was received, and its outcome.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    /// `None` for a path that is none of the services'.
+pub struct RecordedRequest {
+    /// `None` for a path that does not belong to a service.
     pub service: Option<Service>,
-    /// `POST`, most often.
+    /// The HTTP method.
     pub method: String,
-    /// Path with its query.
+    /// The path with its query.
     pub path: String,
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case, in the order of arrival.
     pub headers: Vec<(String, String)>,
-    /// Empty when the client went away before all of it came.
+    /// Empty if the client disconnected before all of it arrived.
     pub body: Bytes,
-    /// `None` when the connection was closed without an answer.
+    /// `None` if the connection was closed without a response.
     pub status: Option<u16>,
-    /// Bytes of body handed to the connection, after compression.
+    /// Bytes of the body passed to the connection, after compression.
     pub bytes_out: u64,
-    /// Whether the whole answer was sent.
+    /// Whether the whole response was sent.
     pub complete: bool,
-    /// What was scripted to go wrong with it.
+    /// The fault that was injected.
     pub fault: Fault,
-    /// When its head had come.
+    /// When the head had arrived.
     pub started: Instant,
-    /// `None` while it is under way.
+    /// `None` while it is in flight.
     pub ended: Option<Instant>,
 }
 
-impl Asked {
-    /// The body as JSON, when it is that.
+impl RecordedRequest {
+    /// Parses the body as JSON.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The first header of that name (give it in lower case).
+    /// Returns the first header with this name, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// One submission that Recorded Future keeps.
+/// One submission that Recorded Future stored.
 #[derive(Debug, Clone)]
-pub struct Stored {
-    /// The element of `data`.
+pub struct StoredItem {
+    /// The element of `data`, unchanged.
     pub item: Value,
-    /// Those of its batch.
+    /// The organization ids of its batch.
     pub organization_ids: Option<Vec<String>>,
-    /// Index into [`crate::Sandbox::requests`] of the request that brought it.
+    /// Index into [`crate::Sandbox::requests`] of the request that submitted it.
     pub request: usize,
     /// When it was stored.
     pub at: Instant,
 }
 
-/// Ids of the alerts in answers that were successful and sent to their end, in that order, repeats included.
+/// The ids of the alerts in successful responses that were sent in full, in order, with duplicates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HandedOut {
+pub struct ServedAlerts {
     /// `composite_id`
     pub falcon: Vec<String>,
     /// `id`
@@ -70,31 +70,31 @@ pub struct HandedOut {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Pages {
-    pub(crate) requests: Vec<Asked>,
-    pub(crate) stored: Vec<Stored>,
-    pub(crate) handed_out: HandedOut,
+pub(crate) struct Records {
+    pub(crate) requests: Vec<RecordedRequest>,
+    pub(crate) stored: Vec<StoredItem>,
+    pub(crate) served_alerts: ServedAlerts,
     pub(crate) posts_in_flight: usize,
     pub(crate) overlapping_posts: bool,
     pub(crate) panics: Vec<String>,
 }
 
-/// The record, shared by everything that writes to it.
+/// Writes the record. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Record(Arc<Mutex<Pages>>);
+pub(crate) struct Recorder(Arc<Mutex<Records>>);
 
-impl Record {
-    pub(crate) fn open(&self) -> MutexGuard<'_, Pages> {
-        // A panic elsewhere is reported by itself; the record stays readable.
+impl Recorder {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Records> {
+        // A panic elsewhere is reported there; the record stays readable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down a request whose head has come.
+    /// Records a request whose head has arrived.
     pub(crate) fn begin(
         &self,
         service: Option<Service>,
         head: &hyper::http::request::Parts,
-    ) -> Flight {
+    ) -> InFlight {
         let headers = head
             .headers
             .iter()
@@ -102,12 +102,12 @@ impl Record {
                 (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
-        let mut pages = self.open();
+        let mut records = self.lock();
         if service == Some(Service::RecordedFuture) {
-            pages.posts_in_flight += 1;
-            pages.overlapping_posts |= pages.posts_in_flight > 1;
+            records.posts_in_flight += 1;
+            records.overlapping_posts |= records.posts_in_flight > 1;
         }
-        pages.requests.push(Asked {
+        records.requests.push(RecordedRequest {
             service,
             method: head.method.to_string(),
             path: head.uri.to_string(),
@@ -120,66 +120,68 @@ impl Record {
             started: Instant::now(),
             ended: None,
         });
-        Flight { record: self.clone(), index: pages.requests.len() - 1, service, ids: Vec::new() }
+        let index = records.requests.len() - 1;
+        InFlight { recorder: self.clone(), index, service, ids: Vec::new() }
     }
 }
 
-/// A request under way. It ends when this is dropped: after the last byte, or because a side went away.
+/// A request in flight. It ends when this is dropped: after the last byte, or on a disconnect.
 #[derive(Debug)]
-pub(crate) struct Flight {
-    record: Record,
+pub(crate) struct InFlight {
+    recorder: Recorder,
     pub(crate) index: usize,
     service: Option<Service>,
     ids: Vec<String>,
 }
 
-impl Flight {
-    pub(crate) fn body(&self, body: Bytes) {
-        self.record.open().requests[self.index].body = body;
+impl InFlight {
+    pub(crate) fn set_body(&self, body: Bytes) {
+        self.recorder.lock().requests[self.index].body = body;
     }
 
-    pub(crate) fn fault(&self, fault: Fault) {
-        self.record.open().requests[self.index].fault = fault;
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        self.recorder.lock().requests[self.index].fault = fault;
     }
 
-    /// Writes down the status, and the alerts that count as handed out once all is sent.
-    pub(crate) fn answered(&mut self, status: u16, ids: Vec<String>) {
-        self.record.open().requests[self.index].status = Some(status);
+    /// Records the status, and the alerts that count as served once the response is sent in full.
+    pub(crate) fn set_response(&mut self, status: u16, ids: Vec<String>) {
+        self.recorder.lock().requests[self.index].status = Some(status);
         self.ids = ids;
     }
 
-    pub(crate) fn sent(&self, bytes: usize) {
-        self.record.open().requests[self.index].bytes_out += bytes as u64;
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.recorder.lock().requests[self.index].bytes_out += bytes as u64;
     }
 
+    /// Records that the response was sent in full.
     pub(crate) fn complete(&mut self) {
         let ids = std::mem::take(&mut self.ids);
-        let mut pages = self.record.open();
-        pages.requests[self.index].complete = true;
+        let mut records = self.recorder.lock();
+        records.requests[self.index].complete = true;
         match self.service {
-            Some(Service::FalconAlerts) => pages.handed_out.falcon.extend(ids),
-            Some(Service::CarbonBlack) => pages.handed_out.carbon_black.extend(ids),
+            Some(Service::FalconAlerts) => records.served_alerts.falcon.extend(ids),
+            Some(Service::CarbonBlack) => records.served_alerts.carbon_black.extend(ids),
             _ => {}
         }
-        drop(pages);
+        drop(records);
         self.end();
     }
 
-    /// The client has its answer from here on and may send the next request at once.
+    /// Records the end. From here on the client has its response and may send the next request.
     fn end(&mut self) {
-        let mut pages = self.record.open();
-        let asked = &mut pages.requests[self.index];
-        if asked.ended.is_some() {
+        let mut records = self.recorder.lock();
+        let request = &mut records.requests[self.index];
+        if request.ended.is_some() {
             return;
         }
-        asked.ended = Some(Instant::now());
+        request.ended = Some(Instant::now());
         if self.service == Some(Service::RecordedFuture) {
-            pages.posts_in_flight -= 1;
+            records.posts_in_flight -= 1;
         }
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.end();
     }

@@ -7,53 +7,60 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::handler::{Answer, Asked};
-use crate::record::{Record, Stored};
+use crate::handler::{Request, Response};
+use crate::record::{Recorder, StoredItem};
 use crate::submission::{IOC_TYPES, Submission};
 use crate::world::RecordedFutureWorld;
 
-/// What the tool calls itself. The service does not care; a stand-in that does finds the request that forgot.
+/// The start of the tool's User-Agent. The real service does not check it; the sandbox does, to
+/// find requests without it.
 const USER_AGENT: &str = "collective-insights/";
 
-type Refusal = (u16, String);
+/// The status and the message of an error.
+type Rejection = (u16, String);
 
-/// The answer for a path it does not know.
-pub(crate) fn not_found() -> Answer {
-    refused(404, "Not Found")
+/// Returns the response to an unknown path.
+pub(crate) fn not_found() -> Response {
+    error_response(404, "Not Found")
 }
 
-fn refused(status: u16, message: &str) -> Answer {
-    // Any text will do for an id of ours; it has only to be there, to be logged.
-    static REFUSALS: AtomicU64 = AtomicU64::new(1);
-    let trace = format!("sandbox-{}", REFUSALS.fetch_add(1, Ordering::Relaxed));
-    Answer::json(
+fn error_response(status: u16, message: &str) -> Response {
+    // The trace id only has to exist, so that it can be logged.
+    static NEXT_TRACE: AtomicU64 = AtomicU64::new(1);
+    let trace = format!("sandbox-{}", NEXT_TRACE.fetch_add(1, Ordering::Relaxed));
+    Response::json(
         status,
         json!({"message": message, "status_code": status, "trace_id": trace}).to_string(),
     )
 }
 
-/// Checks a batch, stores it, and says how many of each type it held.
+/// Checks a batch, stores it, and responds with the number of items per indicator type.
 pub(crate) fn submit(
     world: &RecordedFutureWorld,
-    quota: &mut HashMap<String, u64>,
-    record: &Record,
-    asked: &Asked<'_>,
+    quota_used: &mut HashMap<String, u64>,
+    recorder: &Recorder,
+    request: &Request<'_>,
     fault: &Fault,
-) -> Answer {
-    let checked = check_head(world, asked).and_then(|token| Ok((token, check_body(world, asked)?)));
-    let checked = checked.and_then(|(token, batch)| check_quota(world, quota, token, batch));
+) -> Response {
+    let checked =
+        check_head(world, request).and_then(|token| Ok((token, check_body(world, request)?)));
+    let checked = checked.and_then(|(token, batch)| check_quota(world, quota_used, token, batch));
     match checked {
-        Ok(batch) => accept(world, record, asked, batch, fault),
-        Err((status, message)) => refused(status, &message),
+        Ok(batch) => accept(world, recorder, request, batch, fault),
+        Err((status, message)) => error_response(status, &message),
     }
 }
 
-/// The order of the checks is that of a gateway: who, then what form.
-fn check_head<'a>(world: &RecordedFutureWorld, asked: &'a Asked<'_>) -> Result<&'a str, Refusal> {
-    if asked.method != "POST" {
+/// Checks the request line and the headers in the order of a gateway: first the account, then the
+/// format. Returns the token.
+fn check_head<'a>(
+    world: &RecordedFutureWorld,
+    request: &'a Request<'_>,
+) -> Result<&'a str, Rejection> {
+    if request.method != "POST" {
         return Err((405, "Method Not Allowed".into()));
     }
-    let token = asked.header("x-rftoken").unwrap_or_default();
+    let token = request.header("x-rftoken").unwrap_or_default();
     let Some(account) = world.accounts.iter().find(|account| account.token == token) else {
         return Err((401, "Unauthorized: the API token is not valid".into()));
     };
@@ -63,23 +70,23 @@ fn check_head<'a>(world: &RecordedFutureWorld, asked: &'a Asked<'_>) -> Result<&
             "Forbidden: the API token lacks the Collective Insights permission".into(),
         ));
     }
-    if !asked.header("user-agent").is_some_and(|agent| agent.starts_with(USER_AGENT)) {
+    if !request.header("user-agent").is_some_and(|agent| agent.starts_with(USER_AGENT)) {
         return Err((400, format!("User-Agent must start with {USER_AGENT}")));
     }
-    if !asked.is_content_type("application/json") {
+    if !request.is_content_type("application/json") {
         return Err((415, "Content-Type must be application/json".into()));
     }
-    if !asked.header("accept").is_some_and(|accept| accept.contains("application/json")) {
+    if !request.header("accept").is_some_and(|accept| accept.contains("application/json")) {
         return Err((406, "Accept must name application/json".into()));
     }
     Ok(token)
 }
 
-fn check_body(world: &RecordedFutureWorld, asked: &Asked<'_>) -> Result<Submission, Refusal> {
-    if asked.body.len() > world.max_bytes {
-        return Err((413, format!("Payload Too Large: {} bytes", asked.body.len())));
+fn check_body(world: &RecordedFutureWorld, request: &Request<'_>) -> Result<Submission, Rejection> {
+    if request.body.len() > world.max_bytes {
+        return Err((413, format!("Payload Too Large: {} bytes", request.body.len())));
     }
-    let body: Value = serde_json::from_slice(asked.body)
+    let body: Value = serde_json::from_slice(request.body)
         .map_err(|error| (400, format!("invalid JSON: {error}")))?;
     let batch = Submission::check(body).map_err(|message| (400, message))?;
     if batch.data.len() > world.max_items {
@@ -87,7 +94,8 @@ fn check_body(world: &RecordedFutureWorld, asked: &Asked<'_>) -> Result<Submissi
     }
     for (at, item) in batch.data.iter().enumerate() {
         let value = &item["ioc"]["value"];
-        if let Some((_, status)) = world.poison.iter().find(|(poison, _)| value == poison.as_str())
+        if let Some((_, status)) =
+            world.rejected_values.iter().find(|(rejected, _)| value == rejected.as_str())
         {
             return Err((*status, format!("data[{at}].ioc.value is not accepted")));
         }
@@ -97,14 +105,14 @@ fn check_body(world: &RecordedFutureWorld, asked: &Asked<'_>) -> Result<Submissi
 
 fn check_quota(
     world: &RecordedFutureWorld,
-    quota: &mut HashMap<String, u64>,
+    quota_used: &mut HashMap<String, u64>,
     token: &str,
     batch: Submission,
-) -> Result<Submission, Refusal> {
+) -> Result<Submission, Rejection> {
     if batch.debug {
         return Ok(batch);
     }
-    let used = quota.entry(token.to_owned()).or_default();
+    let used = quota_used.entry(token.to_owned()).or_default();
     let after = *used + batch.data.len() as u64;
     match world.daily_limit {
         Some(limit) if after > limit => {
@@ -119,11 +127,11 @@ fn check_quota(
 
 fn accept(
     world: &RecordedFutureWorld,
-    record: &Record,
-    asked: &Asked<'_>,
+    recorder: &Recorder,
+    request: &Request<'_>,
     batch: Submission,
     fault: &Fault,
-) -> Answer {
+) -> Response {
     let wrong_echo = *fault == Fault::WrongDebugEcho;
     let debug = batch.debug != wrong_echo;
     let mut result = json!({"status": world.status, "debug": debug});
@@ -133,28 +141,28 @@ fn accept(
     if !batch.debug && !wrong_echo {
         let at = Instant::now();
         let Submission { data, organization_ids, .. } = batch;
-        let stored = data.into_iter().map(|item| Stored {
+        let stored = data.into_iter().map(|item| StoredItem {
             item,
             organization_ids: organization_ids.clone(),
-            request: asked.index,
+            request: request.index,
             at,
         });
-        record.open().stored.extend(stored);
+        recorder.lock().stored.extend(stored);
     }
-    Answer::json(200, json!({"result": result}).to_string())
+    Response::json(200, json!({"result": result}).to_string())
 }
 
 fn processed(batch: &Submission, fault: &Fault) -> Value {
-    let mut short = match fault {
-        Fault::ShortProcessed(short) => *short,
+    let mut missing = match fault {
+        Fault::FewerProcessed(missing) => *missing,
         _ => 0,
     };
     let mut counts = serde_json::Map::new();
     for kind in IOC_TYPES {
         let count = batch.data.iter().filter(|item| item["ioc"]["type"] == kind).count() as u64;
-        let kept = count.saturating_sub(short);
-        short -= count - kept;
-        counts.insert(kind.into(), kept.into());
+        let reported = count.saturating_sub(missing);
+        missing -= count - reported;
+        counts.insert(kind.into(), reported.into());
     }
     counts.into()
 }

@@ -1,4 +1,4 @@
-//! The body of an answer: whole, slow, or cut in its middle.
+//! The body of a response: complete, slow or truncated.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -9,45 +9,55 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
-use crate::handler::{CUT_AFTER, HangUp};
-use crate::record::Flight;
+use crate::handler::Disconnect;
+use crate::record::InFlight;
 
-/// Large bodies go out in pieces of that size: hyper asks for the next one when the ones before have
-/// left for the socket, so "sent to its end" is close to the truth.
-const PIECE: usize = 64 * 1024;
+/// The size of the chunks of a body in bytes. hyper polls for the next chunk once the previous ones
+/// are in the socket, so "sent in full" is nearly exact.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// The number of chunks of a slow body.
+const SLOW_CHUNKS: u32 = 20;
+/// How long a truncated body waits before it closes the connection, so that its first half is sent.
+const TRUNCATE_PAUSE: Duration = Duration::from_millis(30);
 
-/// A body, and with it the note that its request is under way.
+/// A body, and the record of the request that it answers.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
-    pieces: VecDeque<Bytes>,
+pub(crate) struct ResponseBody {
+    chunks: VecDeque<Bytes>,
     pause: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
-    cut: bool,
-    flight: Flight,
+    pausing: Option<Pin<Box<Sleep>>>,
+    truncated: bool,
+    in_flight: InFlight,
 }
 
-impl Outgoing {
-    pub(crate) fn whole(body: Bytes, flight: Flight) -> Self {
-        Self::new(split(body, PIECE), Duration::ZERO, false, flight)
+impl ResponseBody {
+    pub(crate) fn complete(body: Bytes, in_flight: InFlight) -> Self {
+        Self::new(split(body, CHUNK_BYTES), Duration::ZERO, false, in_flight)
     }
 
-    /// In that many pieces, spread over that time.
-    pub(crate) fn slow(body: Bytes, pieces: usize, time: Duration, flight: Flight) -> Self {
-        let size = body.len().div_ceil(pieces).max(1);
-        Self::new(split(body, size), time / u32::try_from(pieces).unwrap_or(1), false, flight)
+    /// Sends the body in [`SLOW_CHUNKS`] chunks, spread over that time.
+    pub(crate) fn slow(body: Bytes, time: Duration, in_flight: InFlight) -> Self {
+        let chunks = usize::try_from(SLOW_CHUNKS).unwrap_or(1);
+        let size = body.len().div_ceil(chunks).max(1);
+        Self::new(split(body, size), time / SLOW_CHUNKS, false, in_flight)
     }
 
-    /// The first half, then the end of the connection.
-    pub(crate) fn cut(body: Bytes, flight: Flight) -> Self {
+    /// Sends the first half, then closes the connection.
+    pub(crate) fn truncated(body: Bytes, in_flight: InFlight) -> Self {
         let half = body.slice(..body.len() / 2);
-        Self::new(split(half, PIECE), CUT_AFTER, true, flight)
+        Self::new(split(half, CHUNK_BYTES), TRUNCATE_PAUSE, true, in_flight)
     }
 
-    fn new(pieces: VecDeque<Bytes>, pause: Duration, cut: bool, mut flight: Flight) -> Self {
-        if pieces.is_empty() && !cut {
-            flight.complete();
+    fn new(
+        chunks: VecDeque<Bytes>,
+        pause: Duration,
+        truncated: bool,
+        mut in_flight: InFlight,
+    ) -> Self {
+        if chunks.is_empty() && !truncated {
+            in_flight.complete();
         }
-        Self { pieces, pause, waiting: None, cut, flight }
+        Self { chunks, pause, pausing: None, truncated, in_flight }
     }
 }
 
@@ -56,34 +66,34 @@ fn split(body: Bytes, size: usize) -> VecDeque<Bytes> {
     starts.map(|at| body.slice(at..body.len().min(at + size))).collect()
 }
 
-// The size hint stays unknown on purpose: the head carries its own Content-Length,
-// which for a cut body is not the length of what follows.
-impl Body for Outgoing {
+// The size hint stays unknown on purpose: the head has its own Content-Length,
+// which is not the length that a truncated body sends.
+impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = HangUp;
+    type Error = Disconnect;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HangUp>>> {
-        if let Some(waiting) = &mut self.waiting {
-            ready!(waiting.as_mut().poll(cx));
-            self.waiting = None;
+    ) -> Poll<Option<Result<Frame<Bytes>, Disconnect>>> {
+        if let Some(pausing) = &mut self.pausing {
+            ready!(pausing.as_mut().poll(cx));
+            self.pausing = None;
         }
-        let Some(piece) = self.pieces.pop_front() else {
-            return Poll::Ready(self.cut.then_some(Err(HangUp)));
+        let Some(chunk) = self.chunks.pop_front() else {
+            return Poll::Ready(self.truncated.then_some(Err(Disconnect)));
         };
-        self.flight.sent(piece.len());
-        let last = self.pieces.is_empty();
-        if last && !self.cut {
-            self.flight.complete();
-        } else if !self.pause.is_zero() && (last || !self.cut) {
-            self.waiting = Some(Box::pin(sleep(self.pause)));
+        self.in_flight.add_sent(chunk.len());
+        let last = self.chunks.is_empty();
+        if last && !self.truncated {
+            self.in_flight.complete();
+        } else if !self.pause.is_zero() && (last || !self.truncated) {
+            self.pausing = Some(Box::pin(sleep(self.pause)));
         }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty() && !self.cut
+        self.chunks.is_empty() && !self.truncated
     }
 }

@@ -1,8 +1,8 @@
-//! The thread that listens: its runtime, its connections, and its way to stop listening for a while.
+//! The server thread: its runtime, its connections, and how it pauses listening.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
-use std::{io, sync::mpsc as reply};
+use std::{io, sync::mpsc as std_mpsc};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -11,64 +11,65 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::handler::Shared;
-use crate::record::Record;
+use crate::handler::SharedState;
+use crate::record::Recorder;
 
-/// Threads that answer. Two, as the tool under test waits for nearly all it asks.
+/// Two worker threads: the tool under test spends most of its time waiting for responses.
 const WORKERS: usize = 2;
 const BACKLOG: u32 = 1024;
 
-enum Order {
-    Pause(reply::Sender<()>),
-    Resume(reply::Sender<io::Result<()>>),
+/// A command to the server thread, with the channel for its completion.
+enum Command {
+    Pause(std_mpsc::Sender<()>),
+    Resume(std_mpsc::Sender<io::Result<()>>),
     Stop,
 }
 
-/// The running server. It stops, and its thread is waited for, when this is dropped.
+/// The running server. [`stop`](Self::stop) ends it and joins its thread.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<Command>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Listens on 127.0.0.1 at that port, or at any free one for 0.
-    pub(crate) fn start(port: u16, shared: Shared) -> io::Result<Self> {
+    /// Listens on this port of 127.0.0.1; 0 is any free port.
+    pub(crate) fn start(port: u16, shared: SharedState) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
             .build()?;
         let listener = {
-            let _inside = runtime.enter();
+            let _guard = runtime.enter();
             listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?
         };
         let address = listener.local_addr()?;
-        let (orders, inbox) = mpsc::unbounded_channel();
+        let (commands, inbox) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("sandbox".into())
             .spawn(move || runtime.block_on(serve(listener, address, shared, inbox)))?;
-        Ok(Self { address, orders, thread: Some(thread) })
+        Ok(Self { address, commands, thread: Some(thread) })
     }
 
-    /// From here on connections are refused; those that are open are closed.
+    /// Refuses new connections, and closes the open ones.
     pub(crate) fn pause(&self) {
-        let (done, wait) = reply::channel();
-        self.orders.send(Order::Pause(done)).expect("the sandbox runs");
-        wait.recv().expect("the sandbox runs");
+        let (done, wait) = std_mpsc::channel();
+        self.commands.send(Command::Pause(done)).expect("the sandbox is running");
+        wait.recv().expect("the sandbox is running");
     }
 
     /// Listens again on the same port.
     pub(crate) fn resume(&self) -> io::Result<()> {
-        let (done, wait) = reply::channel();
-        self.orders.send(Order::Resume(done)).expect("the sandbox runs");
-        wait.recv().expect("the sandbox runs")
+        let (done, wait) = std_mpsc::channel();
+        self.commands.send(Command::Resume(done)).expect("the sandbox is running");
+        wait.recv().expect("the sandbox is running")
     }
 
-    /// Stops, and returns when nothing runs any more.
+    /// Stops, and waits for the thread.
     pub(crate) fn stop(&mut self) {
-        // Both fail only when the thread is gone already, and then there is nothing to stop.
-        let _ = self.orders.send(Order::Stop);
+        // Both fail only if the thread has ended already.
+        let _ = self.commands.send(Command::Stop);
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -77,11 +78,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     reserve(address)?.listen(BACKLOG)
 }
 
-/// Takes a port without listening: connections to it are refused, and no other sandbox gets it meanwhile,
-/// which would answer in this one's place.
+/// Binds a port without listening: connections are refused, and no other sandbox can take the port
+/// and respond instead of this one.
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // The port has connections in TIME_WAIT when it is taken again.
+    // When it is bound again, the port still has connections in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -90,39 +91,41 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn serve(
     listener: TcpListener,
     address: SocketAddr,
-    shared: Shared,
-    mut inbox: mpsc::UnboundedReceiver<Order>,
+    shared: SharedState,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
 ) {
     let mut listener = Some(listener);
     let mut reserved = None;
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            order = inbox.recv() => match order {
-                Some(Order::Pause(done)) => {
+            command = inbox.recv() => match command {
+                Some(Command::Pause(done)) => {
                     if listener.take().is_some() {
                         reserved = reserve(address).ok();
                     }
-                    end(&mut connections, &shared.record).await;
+                    close_all(&mut connections, &shared.recorder).await;
                     let _ = done.send(());
                 }
-                Some(Order::Resume(done)) => {
-                    let again = match (&listener, reserved.take()) {
+                Some(Command::Resume(done)) => {
+                    let resumed = match (&listener, reserved.take()) {
                         (Some(_), _) => Ok(()),
-                        (None, Some(socket)) => socket.listen(BACKLOG).map(|new| listener = Some(new)),
+                        (None, Some(socket)) => {
+                        socket.listen(BACKLOG).map(|new| listener = Some(new))
+                        }
                         (None, None) => listen(address).map(|new| listener = Some(new)),
                     };
-                    let _ = done.send(again);
+                    let _ = done.send(resumed);
                 }
-                Some(Order::Stop) | None => break,
+                Some(Command::Stop) | None => break,
             },
             Ok(stream) = accept(listener.as_ref()) => {
                 connections.spawn(connection(stream, shared.clone()));
             }
-            Some(ended) = connections.join_next() => note_panic(ended, &shared.record),
+            Some(ended) = connections.join_next() => record_panic(ended, &shared.recorder),
         }
     }
-    end(&mut connections, &shared.record).await;
+    close_all(&mut connections, &shared.recorder).await;
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
@@ -132,25 +135,26 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-async fn connection(stream: TcpStream, shared: Shared) {
-    // Small answers must not wait for more to come.
+async fn connection(stream: TcpStream, shared: SharedState) {
+    // Send small responses at once.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| shared.clone().handle(request));
-    // An error here is a client that went away, or one of our own hang-ups.
+    // An error here is a client that disconnected, or an injected fault.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-async fn end(connections: &mut JoinSet<()>, record: &Record) {
+async fn close_all(connections: &mut JoinSet<()>, recorder: &Recorder) {
     connections.abort_all();
     while let Some(ended) = connections.join_next().await {
-        note_panic(ended, record);
+        record_panic(ended, recorder);
     }
 }
 
-/// A panic in a handler closes its connection; here it is remembered, for the test to fail by.
-fn note_panic(ended: Result<(), JoinError>, record: &Record) {
+/// Records the panic of a handler, which hyper turns into a closed connection, so that the test
+/// fails.
+fn record_panic(ended: Result<(), JoinError>, recorder: &Recorder) {
     let Err(error) = ended else { return };
     if !error.is_panic() {
         return;
@@ -158,5 +162,5 @@ fn note_panic(ended: Result<(), JoinError>, record: &Record) {
     let panic = error.into_panic();
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    record.open().panics.push(text.unwrap_or_else(|| "a panic without a text".into()));
+    recorder.lock().panics.push(text.unwrap_or_else(|| "a panic without a message".into()));
 }

@@ -1,15 +1,16 @@
-//! The body of a submission, held against every documented rule. The first violation is named with its place.
+//! Validates the body of a submission by the documented rules. The error names the path of the
+//! first violation.
 
 use serde_json::{Map, Value};
 
 use crate::indicator;
 use crate::time::is_millis_zulu;
 
-/// The types an indicator can have, in the order in which the answer counts them.
+/// The indicator types, in the order of the counts in the response.
 pub(crate) const IOC_TYPES: [&str; 5] = ["ip", "domain", "hash", "vulnerability", "url"];
 const DETECTION_TYPES: [&str; 4] = ["correlation", "playbook", "detection_rule", "sandbox"];
 
-/// A batch that keeps every rule.
+/// A valid batch.
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub(crate) debug: bool,
@@ -62,7 +63,7 @@ fn ioc(at: &str, value: &Value) -> Checked<()> {
     text(&format!("{at}.source_type"), &ioc["source_type"])?;
     text(&format!("{at}.field"), &ioc["field"])?;
     let value = text(&format!("{at}.value"), &ioc["value"])?;
-    indicator::check(kind, value).map_err(|why| format!("{at}.value {why}"))
+    indicator::check(kind, value).map_err(|reason| format!("{at}.value {reason}"))
 }
 
 fn detection(at: &str, value: &Value) -> Checked<()> {
@@ -84,16 +85,16 @@ fn mitre_codes(at: &str, value: &Value) -> Checked<()> {
     for (index, code) in codes.iter().enumerate() {
         let text = text(&format!("{at}[{index}]"), code)?;
         if !is_mitre_code(text) {
-            return Err(format!("{at}[{index}] is no MITRE technique or tactic"));
+            return Err(format!("{at}[{index}] is not a MITRE technique or tactic"));
         }
         if codes[..index].contains(code) {
-            return Err(format!("{at}[{index}] is there twice"));
+            return Err(format!("{at}[{index}] is a duplicate"));
         }
     }
     Ok(())
 }
 
-/// `T1055`, `T1059.001` or `TA0011`.
+/// Reports whether a code has the form `T1055`, `T1059.001` or `TA0011`.
 fn is_mitre_code(code: &str) -> bool {
     let digits =
         |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
@@ -119,7 +120,7 @@ fn texts(at: &str, object: &Map<String, Value>) -> Checked<()> {
 }
 
 fn text<'a>(at: &str, value: &'a Value) -> Checked<&'a str> {
-    let text = value.as_str().ok_or_else(|| format!("{at} must be a text"))?;
+    let text = value.as_str().ok_or_else(|| format!("{at} must be a string"))?;
     if text.trim().is_empty() { Err(format!("{at} must not be empty")) } else { Ok(text) }
 }
 
@@ -137,7 +138,7 @@ fn list<'a>(at: &str, value: &'a Value) -> Checked<&'a Vec<Value>> {
     if list.is_empty() { Err(format!("{at} must not be empty")) } else { Ok(list) }
 }
 
-/// An object with all of these keys, perhaps some of those, and no others.
+/// Checks that a value is an object with all required keys and no unknown ones.
 fn object<'a>(
     at: &str,
     value: &'a Value,
@@ -150,7 +151,7 @@ fn object<'a>(
     }
     let known = |key: &str| required.contains(&key) || optional.contains(&key);
     match object.keys().find(|key| !known(key)) {
-        Some(key) => Err(format!("{at}.{key} is no known key")),
+        Some(key) => Err(format!("{at}.{key} is not a known key")),
         None => Ok(object),
     }
 }

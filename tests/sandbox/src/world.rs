@@ -1,17 +1,18 @@
-//! The world the services live in: accounts, alerts, and the habits of each service.
-//! All of it can be set before the start and changed while the sandbox runs.
+//! The accounts, the alerts and the behavior of each service.
+//! A test can set all of it before the start and change it while the sandbox runs.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::alert_store::Shelf;
+use crate::alert_store::AlertStore;
 use crate::carbon_black::CarbonBlackKeys;
 use crate::falcon::FalconKeys;
 
-/// The default Falcon client. Distinctive, so that a test can search logs and files for it.
+/// The id of the default Falcon client. It is unique, so that a test can search logs and files for
+/// it.
 pub const CLIENT_ID: &str = "c11e47c11e47c11e47c11e47c11e47c1";
-/// The default Falcon client's secret (40 characters, as the real ones).
+/// The secret of the default Falcon client (40 characters, like real ones).
 pub const CLIENT_SECRET: &str = "fAlc0nS3cr3tNeverT0BeSeenInAnyLogOrFile1";
 /// The default Recorded Future token.
 pub const RF_TOKEN: &str = "rft0kenneverseen0123456789abcdef";
@@ -22,12 +23,12 @@ pub const CB_API_ID: &str = "CBAP1ID234";
 /// The default Carbon Black API secret.
 pub const CB_SECRET: &str = "CBS3CRETNEVERSEEN0123456";
 
-/// Everything a sandbox serves. `Default` is a working one: one account for each service, and no alerts.
+/// Everything that a sandbox serves. `Default` has one working account per service and no alerts.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// Waited before each answer.
+    /// How long to wait before each response.
     pub latency: Duration,
-    /// Whether answers are compressed for clients that accept gzip.
+    /// Whether responses are compressed for clients that accept gzip.
     pub gzip: bool,
     /// CrowdStrike Falcon.
     pub falcon: FalconWorld,
@@ -40,77 +41,77 @@ pub struct World {
 /// A Falcon API client.
 #[derive(Debug, Clone)]
 pub struct FalconAccount {
-    /// As a sign-in gives it.
+    /// `client_id` of a sign-in.
     pub client_id: String,
-    /// As a sign-in gives it.
+    /// `client_secret` of a sign-in.
     pub client_secret: String,
-    /// The child CIDs (MSSP) that it may sign in to.
+    /// The child CIDs (MSSP) that it can sign in to.
     pub member_cids: Vec<String>,
-    /// Whether it has the scope Alerts: READ.
+    /// Whether it has the scope `Alerts: READ`.
     pub alerts_read: bool,
-    /// Whether the caller's address is on the allow-list.
+    /// Whether the client's IP address is on the allow-list.
     pub address_allowed: bool,
 }
 
-/// How a key without a value is written.
+/// The form of a key without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nothing {
-    /// The key is left out.
+pub enum MissingValue {
+    /// The key is absent.
     Absent,
     /// `null`
     Null,
-    /// `[]` for a list, `""` for a text.
+    /// `[]` for a list, `""` for a string.
     Empty,
 }
 
-/// An `errors` entry in a Falcon answer with status 200.
+/// An `errors` entry in a Falcon response with status 200.
 #[derive(Debug, Clone)]
 pub struct PageError {
-    /// As a status would be.
+    /// `code`, for example 500.
     pub code: i64,
-    /// In the service's words.
+    /// `message`.
     pub message: String,
-    /// Whether the page's alerts come beside it.
+    /// Whether the page still contains its alerts.
     pub keep_resources: bool,
 }
 
-/// Falcon's accounts, alerts and habits.
+/// Falcon's accounts, alerts and behavior.
 #[derive(Debug, Clone)]
 pub struct FalconWorld {
-    /// Who may sign in.
+    /// The API clients that can sign in.
     pub accounts: Vec<FalconAccount>,
-    /// What there is to read, for all accounts.
-    pub alerts: Shelf<FalconKeys>,
+    /// The alerts, the same for all accounts.
+    pub alerts: AlertStore<FalconKeys>,
     /// `X-Cs-Region` of a successful sign-in.
     pub region: String,
-    /// When set, a sign-in with good credentials is answered 308 with this `Location` and no body.
+    /// If set, a sign-in with valid credentials gets a 308 with this `Location` and no body.
     pub redirect: Option<String>,
-    /// Lifetime of an access token in seconds.
+    /// The lifetime of an access token in seconds.
     pub token_lifetime: u64,
-    /// `X-Ratelimit-Limit` and `X-Ratelimit-Remaining`, requests a minute.
+    /// `X-Ratelimit-Limit` and `X-Ratelimit-Remaining`, in requests per minute.
     pub rate_limit: (u64, u64),
-    /// How `after` is written when there is no further page.
-    pub last_after: Nothing,
-    /// Whether the last page with alerts still has a token, which then leads to an empty page.
+    /// The form of `after` on the last page.
+    pub last_after: MissingValue,
+    /// Whether the last page with alerts still has an `after` token, for an empty page.
     pub after_on_last_page: bool,
-    /// How `errors` is written when there are none.
-    pub no_errors: Nothing,
-    /// How `resources` is written when there are none.
-    pub no_resources: Nothing,
+    /// The form of `errors` if there are none.
+    pub empty_errors: MissingValue,
+    /// The form of `resources` if there are none.
+    pub empty_resources: MissingValue,
     /// Added to every successful page.
     pub page_error: Option<PageError>,
-    /// Whether `>` on dates acts as `>=`, as seen in the wild.
-    pub loose_greater: bool,
-    /// The most alerts in a page, whatever is asked for.
-    pub largest_page: usize,
-    pub(crate) sign_in_epoch: u64,
-    pub(crate) after_epoch: u64,
+    /// Whether `>` on dates acts as `>=`, as was observed on the real service.
+    pub gt_includes_equal: bool,
+    /// The maximum number of alerts per page, whatever `limit` is.
+    pub max_page_size: usize,
+    pub(crate) access_token_epoch: u64,
+    pub(crate) page_token_epoch: u64,
 }
 
 /// A Carbon Black API key.
 #[derive(Debug, Clone)]
 pub struct CarbonBlackAccount {
-    /// The organization it belongs to.
+    /// The organization that it belongs to.
     pub org_key: String,
     /// The second half of `X-Auth-Token`.
     pub api_id: String,
@@ -120,17 +121,17 @@ pub struct CarbonBlackAccount {
     pub alerts_read: bool,
 }
 
-/// Carbon Black's accounts, alerts and habits.
+/// Carbon Black's accounts, alerts and behavior.
 #[derive(Debug, Clone)]
 pub struct CarbonBlackWorld {
-    /// Who may search.
+    /// The API keys that can search.
     pub accounts: Vec<CarbonBlackAccount>,
-    /// What there is to find, for all accounts.
-    pub alerts: Shelf<CarbonBlackKeys>,
+    /// The alerts, the same for all accounts.
+    pub alerts: AlertStore<CarbonBlackKeys>,
     /// Whether `num_available` is present.
     pub num_available: bool,
-    /// The most rows in an answer, whatever is asked for.
-    pub largest_page: usize,
+    /// The maximum number of rows per response, whatever `rows` is.
+    pub max_page_size: usize,
 }
 
 /// A Recorded Future API token.
@@ -142,23 +143,23 @@ pub struct RecordedFutureAccount {
     pub collective_insights: bool,
 }
 
-/// Recorded Future's tokens and habits.
+/// Recorded Future's accounts and behavior.
 #[derive(Debug, Clone)]
 pub struct RecordedFutureWorld {
-    /// Who may submit.
+    /// The API tokens that can submit.
     pub accounts: Vec<RecordedFutureAccount>,
     /// The spelling of `result.status`: `OK` or `ok`.
     pub status: String,
     /// Whether `result.summary` is present.
     pub summary: bool,
-    /// More items than this in one request are a 413.
+    /// Requests with more items get a 413.
     pub max_items: usize,
-    /// A body of more bytes than this is a 413.
+    /// Requests with a larger body, in bytes, get a 413.
     pub max_bytes: usize,
-    /// Live items a token may store since the start; a batch that goes beyond is a 429.
+    /// The number of live items that a token can store in total; a batch beyond it gets a 429.
     pub daily_limit: Option<u64>,
-    /// Any batch that holds one of these `ioc.value`s is answered with that status, and nothing is stored.
-    pub poison: Vec<(String, u16)>,
+    /// A batch that contains one of these `ioc.value`s gets this status, and none of it is stored.
+    pub rejected_values: Vec<(String, u16)>,
 }
 
 impl Default for World {
@@ -177,26 +178,26 @@ impl Default for FalconWorld {
     fn default() -> Self {
         Self {
             accounts: vec![FalconAccount::new(CLIENT_ID, CLIENT_SECRET)],
-            alerts: Shelf::default(),
+            alerts: AlertStore::default(),
             region: "us-1".into(),
             redirect: None,
             token_lifetime: 1799,
             rate_limit: (6000, 5999),
-            last_after: Nothing::Absent,
+            last_after: MissingValue::Absent,
             after_on_last_page: false,
-            no_errors: Nothing::Empty,
-            no_resources: Nothing::Empty,
+            empty_errors: MissingValue::Empty,
+            empty_resources: MissingValue::Empty,
             page_error: None,
-            loose_greater: false,
-            largest_page: usize::MAX,
-            sign_in_epoch: 0,
-            after_epoch: 0,
+            gt_includes_equal: false,
+            max_page_size: usize::MAX,
+            access_token_epoch: 0,
+            page_token_epoch: 0,
         }
     }
 }
 
 impl FalconAccount {
-    /// An account that may do everything, without children.
+    /// Returns a client with all permissions and no child CIDs.
     pub fn new(client_id: &str, client_secret: &str) -> Self {
         Self {
             client_id: client_id.into(),
@@ -209,14 +210,14 @@ impl FalconAccount {
 }
 
 impl FalconWorld {
-    /// Every access token becomes unknown; the next request with one is a 401.
-    pub fn expire_sign_ins(&mut self) {
-        self.sign_in_epoch += 1;
+    /// Invalidates all access tokens: the next request with one gets a 401.
+    pub fn expire_access_tokens(&mut self) {
+        self.access_token_epoch += 1;
     }
 
-    /// Every `after` token becomes unknown; the next request with one is a 400.
-    pub fn expire_after(&mut self) {
-        self.after_epoch += 1;
+    /// Invalidates all `after` tokens: the next request with one gets a 400.
+    pub fn expire_page_tokens(&mut self) {
+        self.page_token_epoch += 1;
     }
 }
 
@@ -229,9 +230,9 @@ impl Default for CarbonBlackWorld {
                 secret: CB_SECRET.into(),
                 alerts_read: true,
             }],
-            alerts: Shelf::default(),
+            alerts: AlertStore::default(),
             num_available: true,
-            largest_page: usize::MAX,
+            max_page_size: usize::MAX,
         }
     }
 }
@@ -248,18 +249,18 @@ impl Default for RecordedFutureWorld {
             max_items: usize::MAX,
             max_bytes: usize::MAX,
             daily_limit: None,
-            poison: Vec::new(),
+            rejected_values: Vec::new(),
         }
     }
 }
 
 impl World {
-    /// The default world: one account for each service, and no alerts.
+    /// Returns the default world: one account per service, and no alerts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Changes anything, in a chain of calls.
+    /// Applies any change, for a chain of calls.
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -271,9 +272,9 @@ impl World {
         self
     }
 
-    /// Adds a Falcon alert by its raw text; see [`Shelf::push_raw`].
-    pub fn falcon_raw(mut self, text: impl Into<String>, like: &Value) -> Self {
-        self.falcon.alerts.push_raw(text, like);
+    /// Adds a Falcon alert by its raw text; see [`AlertStore::push_raw`].
+    pub fn falcon_raw(mut self, text: impl Into<String>, search_as: &Value) -> Self {
+        self.falcon.alerts.push_raw(text, search_as);
         self
     }
 
@@ -283,27 +284,27 @@ impl World {
         self
     }
 
-    /// Adds a Carbon Black alert by its raw text; see [`Shelf::push_raw`].
-    pub fn carbon_black_raw(mut self, text: impl Into<String>, like: &Value) -> Self {
-        self.carbon_black.alerts.push_raw(text, like);
+    /// Adds a Carbon Black alert by its raw text; see [`AlertStore::push_raw`].
+    pub fn carbon_black_raw(mut self, text: impl Into<String>, search_as: &Value) -> Self {
+        self.carbon_black.alerts.push_raw(text, search_as);
         self
     }
 
-    /// Waits that long before each answer.
+    /// Sets the wait before each response.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Never compresses.
+    /// Turns compression off.
     pub fn no_gzip(mut self) -> Self {
         self.gzip = false;
         self
     }
 
-    /// Recorded Future answers any batch that holds this `ioc.value` with that status.
-    pub fn poison(mut self, value: impl Into<String>, status: u16) -> Self {
-        self.recorded_future.poison.push((value.into(), status));
+    /// Makes Recorded Future reject any batch that contains this `ioc.value`, with this status.
+    pub fn reject_value(mut self, value: impl Into<String>, status: u16) -> Self {
+        self.recorded_future.rejected_values.push((value.into(), status));
         self
     }
 }

@@ -1,4 +1,4 @@
-//! Carbon Black's search.
+//! The alert search of Carbon Black.
 
 mod common;
 
@@ -19,14 +19,14 @@ fn query(start: usize, rows: usize) -> Value {
     })
 }
 
-fn ids(reply: &Reply) -> Vec<String> {
-    let page = reply.json();
+fn ids(response: &Response) -> Vec<String> {
+    let page = response.json();
     let results = page["results"].as_array().expect("a list of results");
     results.iter().map(|alert| alert["id"].as_str().unwrap_or("?").to_owned()).collect()
 }
 
 #[test]
-fn who_may_search() {
+fn a_search_needs_valid_credentials_and_the_permission() {
     let sandbox = Sandbox::start(World::default());
     let good = format!("{CB_SECRET}/{CB_API_ID}");
     let status = |org: &str, auth: &str| carbon_black_with(&sandbox, org, auth, &json!({})).status;
@@ -40,20 +40,20 @@ fn who_may_search() {
 }
 
 #[test]
-fn a_content_type_is_needed() {
+fn a_content_type_is_required() {
     let sandbox = Sandbox::start(World::default());
     let auth = format!("{CB_SECRET}/{CB_API_ID}");
     let path = format!("/api/alerts/v7/orgs/{CB_ORG}/alerts/_search");
-    let reply =
-        send(sandbox.port(), "POST", &path, &[("X-Auth-Token", &auth)], b"{}").expect("an answer");
-    assert_eq!(reply.status, 415);
+    let response =
+        send(sandbox.port(), "POST", &path, &[("X-Auth-Token", &auth)], b"{}").expect("a response");
+    assert_eq!(response.status, 415);
 }
 
 #[test]
-fn a_body_that_is_not_right_is_refused() {
+fn an_invalid_body_is_rejected() {
     let sandbox = Sandbox::start(World::default());
     let range = |start: &str, end: &str| json!({"time_range": {"start": start, "end": end}});
-    let (from, to) = ("2026-11-21T00:00:00.000Z", "2026-11-22T00:00:00.000Z");
+    let (start, end) = ("2026-11-21T00:00:00.000Z", "2026-11-22T00:00:00.000Z");
     for body in [
         json!({"rows": 0}),
         json!({"rows": 10_001}),
@@ -66,47 +66,47 @@ fn a_body_that_is_not_right_is_refused() {
         json!({"criteria": {"severity": [1]}}),
         json!({"exclusions": {"device_os": ["WINDOWS"]}}),
         json!({"exclusions": {"type": "WATCHLIST"}}),
-        range("2026-11-21T00:00:00", to),
-        range("2026-11-21T00:00:00+00:00", to),
-        range(to, from),
-        range(from, from),
-        json!({"time_range": {"start": from}}),
+        range("2026-11-21T00:00:00", end),
+        range("2026-11-21T00:00:00+00:00", end),
+        range(end, start),
+        range(start, start),
+        json!({"time_range": {"start": start}}),
     ] {
         assert_eq!(carbon_black(&sandbox, &body).status, 400, "{body}");
     }
     let zero = carbon_black(&sandbox, &json!({"start": 0}));
-    let words =
+    let expected =
         json!({"error_code": "BAD_REQUEST", "message": "start must be greater than or equal to 1"});
-    assert_eq!((zero.status, zero.json()), (400, words));
-    assert_eq!(carbon_black(&sandbox, &range(from, to)).status, 200);
+    assert_eq!((zero.status, zero.json()), (400, expected));
+    assert_eq!(carbon_black(&sandbox, &range(start, end)).status, 200);
 }
 
 #[test]
-fn pages_give_every_alert_once() {
+fn pages_contain_every_alert_once() {
     for (count, rows) in [(0, 1000), (1, 1000), (101, 100), (1000, 1000), (1001, 1000)] {
-        let made: Vec<_> = (0..count).map(alert).collect();
-        let sandbox = Sandbox::start(World::default().carbon_black_alerts(&made));
+        let alerts: Vec<_> = (0..count).map(alert).collect();
+        let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
         let mut all = Vec::new();
         loop {
-            let reply = carbon_black(&sandbox, &query(all.len() + 1, rows));
-            assert_eq!((reply.status, &reply.json()["num_found"]), (200, &json!(count)));
-            let page = ids(&reply);
+            let response = carbon_black(&sandbox, &query(all.len() + 1, rows));
+            assert_eq!((response.status, &response.json()["num_found"]), (200, &json!(count)));
+            let page = ids(&response);
             if page.is_empty() {
                 break;
             }
             all.extend(page);
         }
         let expected: Vec<_> =
-            made.iter().map(|alert| alert["id"].as_str().unwrap_or_default()).collect();
+            alerts.iter().map(|alert| alert["id"].as_str().unwrap_or_default()).collect();
         assert_eq!(all, expected);
-        assert_eq!(sandbox.handed_out().carbon_black, all);
+        assert_eq!(sandbox.served_alerts().carbon_black, all);
     }
 }
 
 #[test]
-fn rows_past_ten_thousand_are_a_500_where_there_are_any() {
-    let made: Vec<_> = (0..10_001).map(alert).collect();
-    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&made));
+fn rows_after_10000_are_a_500_if_they_exist() {
+    let alerts: Vec<_> = (0..10_001).map(alert).collect();
+    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
     let page = carbon_black(&sandbox, &query(1, 10_000)).json();
     assert_eq!((&page["num_found"], &page["num_available"]), (&json!(10_001), &json!(10_000)));
     assert_eq!(carbon_black(&sandbox, &query(9_001, 1000)).status, 200);
@@ -116,24 +116,23 @@ fn rows_past_ten_thousand_are_a_500_where_there_are_any() {
     assert_eq!(
         ids(&carbon_black(&sandbox, &query(9_002, 1000))).len(),
         499,
-        "no rows past the wall, no error"
+        "no error without rows after 10,000"
     );
     assert_eq!(carbon_black(&sandbox, &query(10_001, 1)).status, 500);
 }
 
 #[test]
-fn both_ends_are_inclusive_and_types_are_filtered() {
-    let at =
-        |id: &str, kind: &str, at: &str| json!({"id": id, "type": kind, "backend_timestamp": at});
-    let made = [
-        at("first", "WATCHLIST", "2026-11-21T00:00:00.000Z"),
-        at("last", "CB_ANALYTICS", "2026-11-22T00:00:00.000Z"),
-        at("early", "WATCHLIST", "2026-11-20T23:59:59.999Z"),
-        at("late", "WATCHLIST", "2026-11-22T00:00:00.001Z"),
-        at("device", "DEVICE_CONTROL", "2026-11-21T12:00:00.000Z"),
+fn the_time_range_includes_both_ends_and_types_are_filtered() {
+    let alert_at = |id: &str, kind: &str, time: &str| json!({"id": id, "type": kind, "backend_timestamp": time});
+    let alerts = [
+        alert_at("first", "WATCHLIST", "2026-11-21T00:00:00.000Z"),
+        alert_at("last", "CB_ANALYTICS", "2026-11-22T00:00:00.000Z"),
+        alert_at("early", "WATCHLIST", "2026-11-20T23:59:59.999Z"),
+        alert_at("late", "WATCHLIST", "2026-11-22T00:00:00.001Z"),
+        alert_at("device", "DEVICE_CONTROL", "2026-11-21T12:00:00.000Z"),
         json!({"id": "no instant"}),
     ];
-    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&made));
+    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
     let mut body = query(1, 20);
     assert_eq!(ids(&carbon_black(&sandbox, &body)), ["first", "device", "last"]);
     body["exclusions"] = json!({"type": ["DEVICE_CONTROL", "CONTAINER_RUNTIME"]});
@@ -146,14 +145,14 @@ fn both_ends_are_inclusive_and_types_are_filtered() {
 }
 
 #[test]
-fn defaults_are_twenty_rows_of_two_weeks() {
+fn the_defaults_are_20_rows_and_two_weeks() {
     let now = chrono::Utc::now();
     let days_ago = |days| sandbox::time::millis(now - chrono::TimeDelta::days(days));
-    let made: Vec<_> = (0..30)
+    let alerts: Vec<_> = (0..30)
         .map(|n| json!({"id": format!("{n}"), "type": "WATCHLIST", "backend_timestamp": days_ago(1)}))
         .chain([json!({"id": "old", "type": "WATCHLIST", "backend_timestamp": days_ago(15)})])
         .collect();
-    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&made));
+    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
     let page = carbon_black(&sandbox, &json!({})).json();
     assert_eq!(
         (page["results"].as_array().map(Vec::len), &page["num_found"]),
@@ -162,7 +161,7 @@ fn defaults_are_twenty_rows_of_two_weeks() {
 }
 
 #[test]
-fn strays_are_served_as_they_are() {
+fn elements_that_are_not_objects_are_served_unchanged() {
     let world = World::default().carbon_black_alerts(&[json!(7), Value::Null, alert(1)]);
     let sandbox = Sandbox::start(world);
     assert_eq!(carbon_black(&sandbox, &query(1, 20)).json()["results"], json!([alert(1), 7, null]));

@@ -1,9 +1,9 @@
-//! Falcon's sign-in and pages of alerts.
+//! The sign-in of Falcon, and its pages of alerts.
 
 mod common;
 
 use common::*;
-use sandbox::world::{FalconAccount, Nothing, PageError};
+use sandbox::world::{FalconAccount, MissingValue, PageError};
 use sandbox::{CLIENT_ID, CLIENT_SECRET, Fault, Sandbox, Service, World};
 use serde_json::{Value, json};
 
@@ -21,30 +21,30 @@ fn form() -> String {
     format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}")
 }
 
-fn message(reply: &Reply) -> String {
-    reply.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned()
+fn message(response: &Response) -> String {
+    response.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
-fn a_sign_in_gives_a_token_and_names_the_region() {
+fn a_sign_in_returns_a_token_and_the_region() {
     let sandbox = Sandbox::start(World::default());
-    let reply = sign_in_with(&sandbox, &form());
-    assert_eq!(reply.status, 201);
-    assert_eq!(reply.header("x-cs-region"), Some("us-1"));
-    let body = reply.json();
+    let response = sign_in_with(&sandbox, &form());
+    assert_eq!(response.status, 201);
+    assert_eq!(response.header("x-cs-region"), Some("us-1"));
+    let body = response.json();
     assert_eq!((&body["expires_in"], &body["token_type"]), (&json!(1799), &json!("bearer")));
     assert_ne!(sign_in(&sandbox), sign_in(&sandbox), "each sign-in has its own token");
 }
 
 #[test]
-fn a_sign_in_is_refused_for_what_is_wrong_with_it() {
+fn an_invalid_sign_in_is_rejected_with_the_right_message() {
     let sandbox = Sandbox::start(World::default().with(|world| {
         let account =
             FalconAccount { address_allowed: false, ..FalconAccount::new("elsewhere", "s") };
         world.falcon.accounts.push(account);
         world.falcon.accounts[0].member_cids.push("child".into());
     }));
-    for (form, status, words) in [
+    for (form, status, expected) in [
         (format!("client_id={CLIENT_ID}&client_secret=wrong"), 403, "Failed to issue access token"),
         (format!("client_id={CLIENT_ID}"), 403, "Failed to issue access token"),
         ("client_id=elsewhere&client_secret=s".into(), 403, "access denied, authorization failed"),
@@ -52,37 +52,37 @@ fn a_sign_in_is_refused_for_what_is_wrong_with_it() {
         (form() + "&grant_type=x", 400, "invalid request"),
         (form() + "&member_cid=child", 201, ""),
     ] {
-        let reply = sign_in_with(&sandbox, &form);
-        assert_eq!(reply.status, status, "{form}");
-        assert!(message(&reply).starts_with(words), "{form}");
+        let response = sign_in_with(&sandbox, &form);
+        assert_eq!(response.status, status, "{form}");
+        assert!(message(&response).starts_with(expected), "{form}");
     }
     let as_json = send(sandbox.port(), "POST", "/oauth2/token", &[JSON], form().as_bytes())
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(as_json.status, 400);
 }
 
 #[test]
-fn another_region_is_a_308_without_a_body_and_only_for_good_credentials() {
-    let elsewhere = "https://api.us-2.crowdstrike.com/oauth2/token";
+fn a_redirect_to_another_region_has_no_body_and_needs_valid_credentials() {
+    let other_region = "https://api.us-2.crowdstrike.com/oauth2/token";
     let sandbox = Sandbox::start(
-        World::default().with(|world| world.falcon.redirect = Some(elsewhere.into())),
+        World::default().with(|world| world.falcon.redirect = Some(other_region.into())),
     );
-    let reply = sign_in_with(&sandbox, &form());
-    assert_eq!((reply.status, reply.header("location")), (308, Some(elsewhere)));
-    assert!(reply.body.is_empty() && reply.is_whole());
+    let response = sign_in_with(&sandbox, &form());
+    assert_eq!((response.status, response.header("location")), (308, Some(other_region)));
+    assert!(response.body.is_empty() && response.is_complete());
     assert_eq!(sign_in_with(&sandbox, "client_id=a&client_secret=b").status, 403);
 }
 
 #[test]
-fn tokens_expire_and_scopes_are_needed() {
+fn tokens_expire_and_scopes_are_required() {
     let sandbox = Sandbox::start(World::default());
     let token = sign_in(&sandbox);
     assert_eq!(falcon(&sandbox, "made-up", &json!({})).status, 401);
     assert_eq!(falcon(&sandbox, &token, &json!({})).status, 200);
-    sandbox.script(Service::FalconAlerts, vec![Fault::ExpireTokens]);
-    let reply = falcon(&sandbox, &token, &json!({}));
+    sandbox.queue_faults(Service::FalconAlerts, vec![Fault::ExpireAccessTokens]);
+    let response = falcon(&sandbox, &token, &json!({}));
     assert_eq!(
-        (reply.status, message(&reply).as_str()),
+        (response.status, message(&response).as_str()),
         (401, "access denied, invalid bearer token")
     );
 
@@ -91,15 +91,15 @@ fn tokens_expire_and_scopes_are_needed() {
     sandbox.change(|world| {
         (world.falcon.token_lifetime, world.falcon.accounts[0].alerts_read) = (9, false)
     });
-    let reply = falcon(&sandbox, &sign_in(&sandbox), &json!({}));
+    let response = falcon(&sandbox, &sign_in(&sandbox), &json!({}));
     assert_eq!(
-        (reply.status, message(&reply).as_str()),
+        (response.status, message(&response).as_str()),
         (403, "access denied, authorization failed")
     );
 }
 
 #[test]
-fn a_body_that_is_not_right_is_refused() {
+fn an_invalid_body_is_rejected() {
     let sandbox = Sandbox::start(World::default());
     let token = sign_in(&sandbox);
     for body in [
@@ -116,10 +116,11 @@ fn a_body_that_is_not_right_is_refused() {
         json!({"sort": "created_timestamp|up"}),
         json!({"after": "made-up"}),
     ] {
-        let reply = falcon(&sandbox, &token, &body);
-        assert_eq!(reply.status, 400, "{body}");
+        let response = falcon(&sandbox, &token, &body);
+        assert_eq!(response.status, 400, "{body}");
         assert!(
-            reply.json()["meta"]["trace_id"].is_string() && reply.header("x-cs-traceid").is_some()
+            response.json()["meta"]["trace_id"].is_string()
+                && response.header("x-cs-traceid").is_some()
         );
     }
     assert_eq!(
@@ -129,29 +130,29 @@ fn a_body_that_is_not_right_is_refused() {
 }
 
 #[test]
-fn pages_give_every_alert_once_in_order() {
+fn pages_contain_every_alert_once_in_order() {
     for (count, pages) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (10_001, 11)] {
-        let made = alerts(count);
-        let sandbox = Sandbox::start(World::default().falcon_alerts(&made));
+        let alerts = alerts(count);
+        let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts));
         let query =
             json!({"filter": "product:'epp'", "sort": "created_timestamp|asc", "limit": 1000});
         let (ids, requests) = falcon_pages(&sandbox, &query);
         let expected: Vec<_> =
-            made.iter().map(|alert| alert["composite_id"].as_str().unwrap_or_default()).collect();
+            alerts.iter().map(|alert| alert["composite_id"].as_str().unwrap_or_default()).collect();
         assert_eq!(ids, expected);
         assert_eq!(requests, pages, "{count}");
-        assert_eq!(sandbox.handed_out().falcon, ids);
+        assert_eq!(sandbox.served_alerts().falcon, ids);
     }
 }
 
 #[test]
-fn equal_instants_are_paged_by_id_and_strays_come_last() {
-    let same = "2026-11-21T08:00:00Z";
-    let made: Vec<_> = [5, 3, 1, 4, 2].map(|n| alert(&format!("id:{n}"), same)).into();
+fn alerts_with_equal_times_are_sorted_by_id_and_non_objects_come_last() {
+    let time = "2026-11-21T08:00:00Z";
+    let alerts: Vec<_> = [5, 3, 1, 4, 2].map(|n| alert(&format!("id:{n}"), time)).into();
     let world = World::default()
         .falcon_raw("17", &Value::Null)
-        .falcon_raw(r#"{"composite_id":"id:0","severity":1e999,"a":1,"a":2}"#, &alert("id:0", same))
-        .falcon_alerts(&made)
+        .falcon_raw(r#"{"composite_id":"id:0","severity":1e999,"a":1,"a":2}"#, &alert("id:0", time))
+        .falcon_alerts(&alerts)
         .falcon_alerts(&[
             json!(null),
             json!("text"),
@@ -168,7 +169,7 @@ fn equal_instants_are_paged_by_id_and_strays_come_last() {
 }
 
 #[test]
-fn an_after_token_belongs_to_one_filter_and_sort_and_can_expire() {
+fn a_page_token_is_valid_for_one_filter_and_sort_and_can_expire() {
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts(3)));
     let token = sign_in(&sandbox);
     let query = json!({"filter": "product:'epp'", "sort": "created_timestamp|asc", "limit": 1});
@@ -179,18 +180,21 @@ fn an_after_token_belongs_to_one_filter_and_sort_and_can_expire() {
     for (key, value) in [("filter", "product:'idp'"), ("sort", "created_timestamp|desc")] {
         let mut other = next.clone();
         other[key] = value.into();
-        let reply = falcon(&sandbox, &token, &other);
-        assert_eq!((reply.status, message(&reply).as_str()), (400, "invalid pagination token"));
+        let response = falcon(&sandbox, &token, &other);
+        assert_eq!(
+            (response.status, message(&response).as_str()),
+            (400, "invalid pagination token")
+        );
     }
-    // An alert that comes while pages are read is found where it belongs.
+    // An alert that is added while pages are read appears at its sorted position.
     sandbox.change(|world| world.falcon.alerts.push(&alert("new", "2026-11-21T00:00:00.5Z")));
     assert_eq!(falcon(&sandbox, &token, &next).json()["resources"][0]["composite_id"], "new");
-    sandbox.change(|world| world.falcon.expire_after());
+    sandbox.change(|world| world.falcon.expire_page_tokens());
     assert_eq!(falcon(&sandbox, &token, &next).status, 400);
 }
 
 #[test]
-fn the_service_has_its_habits() {
+fn the_form_of_empty_fields_and_page_errors_can_be_configured() {
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts(1)));
     let token = sign_in(&sandbox);
     let page = |change: fn(&mut World)| {
@@ -199,12 +203,13 @@ fn the_service_has_its_habits() {
     };
     assert_eq!(page(|_| {})["meta"]["pagination"], json!({"total": 1, "limit": 100}));
     let nulls = page(|world| {
-        (world.falcon.last_after, world.falcon.no_errors) = (Nothing::Null, Nothing::Null)
+        (world.falcon.last_after, world.falcon.empty_errors) =
+            (MissingValue::Null, MissingValue::Null)
     });
     assert!(nulls["meta"]["pagination"].get("after").is_some_and(Value::is_null));
     assert!(nulls.get("errors").is_some_and(Value::is_null));
     assert_eq!(
-        page(|world| world.falcon.last_after = Nothing::Empty)["meta"]["pagination"]["after"],
+        page(|world| world.falcon.last_after = MissingValue::Empty)["meta"]["pagination"]["after"],
         ""
     );
     assert!(
@@ -216,17 +221,19 @@ fn the_service_has_its_habits() {
     sandbox.change(|world| world.falcon.page_error = error(true));
     assert_eq!(page(|_| {})["resources"].as_array().map(Vec::len), Some(1));
     sandbox.change(|world| world.falcon.page_error = error(false));
-    let bare = page(|world| world.falcon.no_resources = Nothing::Null);
-    assert!(bare["resources"].is_null() && bare["errors"][0]["message"] == "half");
+    let without_alerts = page(|world| world.falcon.empty_resources = MissingValue::Null);
+    assert!(
+        without_alerts["resources"].is_null() && without_alerts["errors"][0]["message"] == "half"
+    );
 }
 
 #[test]
-fn other_paths_and_methods_are_the_gateways() {
+fn the_gateway_responds_to_unknown_paths_and_methods() {
     let sandbox = Sandbox::start(World::default());
-    let reply =
-        send(sandbox.port(), "GET", "/alerts/queries/alerts/v2", &[], b"").expect("an answer");
-    assert_eq!((reply.status, message(&reply).as_str()), (404, "404: Page Not Found"));
-    let reply =
-        send(sandbox.port(), "GET", "/alerts/combined/alerts/v1", &[], b"").expect("an answer");
-    assert_eq!(reply.status, 405);
+    let response =
+        send(sandbox.port(), "GET", "/alerts/queries/alerts/v2", &[], b"").expect("a response");
+    assert_eq!((response.status, message(&response).as_str()), (404, "404: Page Not Found"));
+    let response =
+        send(sandbox.port(), "GET", "/alerts/combined/alerts/v1", &[], b"").expect("a response");
+    assert_eq!(response.status, 405);
 }

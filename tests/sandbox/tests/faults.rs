@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, and what the record says of it.
+//! The injected faults, and the record of requests.
 
 mod common;
 
@@ -12,180 +12,191 @@ use serde_json::{Value, json};
 
 const HASH: &str = "00112233445566778899aabbccddeeff";
 
-fn one() -> Value {
+fn one_item() -> Value {
     batch(&[item("hash", HASH)])
 }
 
-/// Submits under one fault; gives the answer and how many items are stored after it.
-fn under(fault: Fault) -> (Option<Reply>, usize) {
+/// Submits with one fault. Returns the response and the number of stored items.
+fn submit_with(fault: Fault) -> (Option<Response>, usize) {
     let sandbox = Sandbox::start(World::default());
-    sandbox.script(Service::RecordedFuture, vec![fault]);
-    let reply = try_submit(&sandbox, &one());
+    sandbox.queue_faults(Service::RecordedFuture, vec![fault]);
+    let response = try_submit(&sandbox, &one_item());
     assert_eq!(sandbox.faults_left(Service::RecordedFuture), 0);
     assert!(!sandbox.overlapping_posts());
     let stored = sandbox.stored().len();
     sandbox.finish();
-    (reply, stored)
+    (response, stored)
 }
 
 #[test]
-fn a_status_is_answered_without_the_work() {
-    let (reply, stored) = under(Fault::retry_after(503, "7"));
-    let reply = reply.expect("an answer");
-    assert_eq!((reply.status, reply.header("retry-after"), stored), (503, Some("7"), 0));
-    assert_eq!(under(Fault::status(500, "words")).0.expect("an answer").text(), "words");
+fn a_status_is_returned_without_processing() {
+    let (response, stored) = submit_with(Fault::retry_after(503, "7"));
+    let response = response.expect("a response");
+    assert_eq!((response.status, response.header("retry-after"), stored), (503, Some("7"), 0));
+    assert_eq!(submit_with(Fault::status(500, "message")).0.expect("a response").text(), "message");
 }
 
 #[test]
-fn connections_close_before_or_after_the_work() {
+fn connections_close_before_or_after_processing() {
     let wait = Duration::from_millis(80);
-    for (fault, kept) in
-        [(Fault::ResetBefore, 0), (Fault::ResetAfter, 1), (Fault::HangThenClose(wait), 0)]
+    for (fault, expected) in
+        [(Fault::Reset, 0), (Fault::ResetAfterProcessing, 1), (Fault::HangThenReset(wait), 0)]
     {
-        let (reply, stored) = under(fault.clone());
-        assert!(reply.is_none(), "{fault:?}");
-        assert_eq!(stored, kept, "{fault:?}");
+        let (response, stored) = submit_with(fault.clone());
+        assert!(response.is_none(), "{fault:?}");
+        assert_eq!(stored, expected, "{fault:?}");
     }
 }
 
 #[test]
-fn a_hang_ends_in_an_answer() {
-    let begun = Instant::now();
-    let (reply, stored) = under(Fault::HangThenAnswer(Duration::from_millis(120)));
-    assert_eq!((reply.expect("an answer").status, stored), (200, 1));
-    assert!(begun.elapsed() >= Duration::from_millis(120));
+fn a_hang_ends_with_a_response() {
+    let started = Instant::now();
+    let (response, stored) = submit_with(Fault::HangThenRespond(Duration::from_millis(120)));
+    assert_eq!((response.expect("a response").status, stored), (200, 1));
+    assert!(started.elapsed() >= Duration::from_millis(120));
 }
 
 #[test]
-fn bodies_are_garbage_empty_or_cut() {
-    for (fault, kept) in [(Fault::Garbage, 0), (Fault::GarbageAfter, 1)] {
-        let (reply, stored) = under(fault);
-        let reply = reply.expect("an answer");
-        assert!(reply.status == 200 && reply.text().starts_with("<!DOCTYPE html>"));
-        assert_eq!(stored, kept);
+fn bodies_are_html_empty_or_truncated() {
+    for (fault, expected) in [(Fault::Html, 0), (Fault::HtmlAfterProcessing, 1)] {
+        let (response, stored) = submit_with(fault);
+        let response = response.expect("a response");
+        assert!(response.status == 200 && response.text().starts_with("<!DOCTYPE html>"));
+        assert_eq!(stored, expected);
     }
-    let (reply, stored) = under(Fault::Empty200);
-    assert!(reply.is_some_and(|reply| reply.status == 200 && reply.body.is_empty()));
+    let (response, stored) = submit_with(Fault::Empty200);
+    assert!(response.is_some_and(|response| response.status == 200 && response.body.is_empty()));
     assert_eq!(stored, 0);
-    let (reply, stored) = under(Fault::Truncate);
-    let reply = reply.expect("a head and half a body");
+    let (response, stored) = submit_with(Fault::Truncate);
+    let response = response.expect("a head and half a body");
     let length: usize =
-        reply.header("content-length").and_then(|text| text.parse().ok()).expect("a length");
-    assert_eq!((reply.status, reply.body.len(), stored), (200, length / 2, 1));
+        response.header("content-length").and_then(|text| text.parse().ok()).expect("a length");
+    assert_eq!((response.status, response.body.len(), stored), (200, length / 2, 1));
 }
 
 #[test]
-fn a_slow_body_arrives_whole() {
-    let begun = Instant::now();
-    let (reply, _) = under(Fault::SlowBody(Duration::from_millis(200)));
-    assert!(reply.expect("an answer").is_whole());
-    assert!(begun.elapsed() >= Duration::from_millis(150));
+fn a_slow_body_arrives_completely() {
+    let started = Instant::now();
+    let (response, _) = submit_with(Fault::SlowBody(Duration::from_millis(200)));
+    assert!(response.expect("a response").is_complete());
+    assert!(started.elapsed() >= Duration::from_millis(150));
 }
 
 #[test]
-fn only_alerts_that_were_sent_to_the_end_count_as_handed_out() {
+fn alerts_count_as_served_only_if_the_response_was_sent_in_full() {
     let alerts = [json!({"composite_id": "a"}), json!({"composite_id": "b"})];
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts));
     let token = sign_in(&sandbox);
-    for fault in [Fault::Truncate, Fault::GarbageAfter, Fault::Empty200] {
-        sandbox.script(Service::FalconAlerts, vec![fault]);
+    for fault in [Fault::Truncate, Fault::HtmlAfterProcessing, Fault::Empty200] {
+        sandbox.queue_faults(Service::FalconAlerts, vec![fault]);
         falcon(&sandbox, &token, &json!({}));
     }
-    assert!(sandbox.handed_out().falcon.is_empty());
-    let asked = sandbox.requests_to(Service::FalconAlerts);
-    assert_eq!((asked[0].complete, asked[0].status), (false, Some(200)));
+    assert!(sandbox.served_alerts().falcon.is_empty());
+    let requests = sandbox.requests_to(Service::FalconAlerts);
+    assert_eq!((requests[0].complete, requests[0].status), (false, Some(200)));
     falcon(&sandbox, &token, &json!({}));
-    assert_eq!(sandbox.handed_out().falcon, ["a", "b"]);
+    assert_eq!(sandbox.served_alerts().falcon, ["a", "b"]);
 }
 
 #[test]
-fn the_queue_goes_first_and_always_stays() {
+fn queued_faults_come_before_the_permanent_one() {
     let sandbox = Sandbox::start(World::default());
-    sandbox.script(Service::RecordedFuture, vec![Fault::None, Fault::status(502, "")]);
+    sandbox.queue_faults(Service::RecordedFuture, vec![Fault::None, Fault::status(502, "")]);
     sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
-    let status = || submit(&sandbox, &one()).status;
+    let status = || submit(&sandbox, &one_item()).status;
     assert_eq!([status(), status(), status(), status()], [200, 502, 503, 503]);
     sandbox.always(Service::RecordedFuture, None);
     assert_eq!(status(), 200);
-    assert_eq!(sign_in_with(&sandbox, "").status, 403, "other services are untouched");
+    assert_eq!(sign_in_with(&sandbox, "").status, 403, "other services are not affected");
 }
 
 #[test]
 fn listening_can_pause() {
     let sandbox = Sandbox::start(World::default());
-    assert_eq!(submit(&sandbox, &one()).status, 200);
+    assert_eq!(submit(&sandbox, &one_item()).status, 200);
     sandbox.pause_listening();
-    assert!(try_submit(&sandbox, &one()).is_none());
+    assert!(try_submit(&sandbox, &one_item()).is_none());
     sandbox.resume_listening();
-    assert_eq!(submit(&sandbox, &one()).status, 200);
+    assert_eq!(submit(&sandbox, &one_item()).status, 200);
     assert_eq!(sandbox.requests().len(), 2);
 }
 
 #[test]
-fn requests_are_written_down() {
+fn requests_are_recorded() {
     let sandbox = Sandbox::start(World::default().latency(Duration::from_millis(30)));
-    let reply = submit(&sandbox, &one());
-    let asked = sandbox.requests().remove(0);
-    assert_eq!((asked.service, asked.method.as_str()), (Some(Service::RecordedFuture), "POST"));
-    assert_eq!((asked.path.as_str(), asked.status), ("/collective-insights/detections", Some(200)));
-    assert_eq!((asked.json(), asked.header("x-rftoken")), (Some(one()), Some(RF_TOKEN)));
-    assert_eq!((asked.bytes_out, asked.complete), (reply.body.len() as u64, true));
-    assert!(asked.ended.is_some_and(|ended| ended - asked.started >= Duration::from_millis(30)));
+    let response = submit(&sandbox, &one_item());
+    let request = sandbox.requests().remove(0);
+    assert_eq!((request.service, request.method.as_str()), (Some(Service::RecordedFuture), "POST"));
+    assert_eq!(
+        (request.path.as_str(), request.status),
+        ("/collective-insights/detections", Some(200))
+    );
+    assert_eq!((request.json(), request.header("x-rftoken")), (Some(one_item()), Some(RF_TOKEN)));
+    assert_eq!((request.bytes_out, request.complete), (response.body.len() as u64, true));
+    assert!(
+        request.ended.is_some_and(|ended| ended - request.started >= Duration::from_millis(30))
+    );
 }
 
 #[test]
-fn overlapping_posts_are_seen() {
+fn overlapping_posts_are_detected() {
     let sandbox = Sandbox::start(World::default());
     sandbox
-        .always(Service::RecordedFuture, Some(Fault::HangThenAnswer(Duration::from_millis(200))));
-    submit(&sandbox, &one());
+        .always(Service::RecordedFuture, Some(Fault::HangThenRespond(Duration::from_millis(200))));
+    submit(&sandbox, &one_item());
     assert!(!sandbox.overlapping_posts());
     std::thread::scope(|scope| {
-        scope.spawn(|| submit(&sandbox, &one()));
-        scope.spawn(|| submit(&sandbox, &one()));
+        scope.spawn(|| submit(&sandbox, &one_item()));
+        scope.spawn(|| submit(&sandbox, &one_item()));
     });
     assert!(sandbox.overlapping_posts());
 }
 
 #[test]
-fn a_client_that_gave_up_leaves_nothing_under_way() {
+fn a_request_ends_when_its_client_disconnects() {
     let sandbox = Sandbox::start(World::default());
-    let hang = Fault::HangThenAnswer(Duration::from_secs(30));
-    sandbox.script(Service::RecordedFuture, vec![hang]);
-    give_up_after(&sandbox, Duration::from_millis(100));
+    let hang = Fault::HangThenRespond(Duration::from_secs(30));
+    sandbox.queue_faults(Service::RecordedFuture, vec![hang]);
+    submit_and_disconnect_after(&sandbox, Duration::from_millis(100));
     std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(submit(&sandbox, &one()).status, 200);
+    assert_eq!(submit(&sandbox, &one_item()).status, 200);
     assert!(!sandbox.overlapping_posts());
-    assert_eq!(sandbox.stored().len(), 1, "the work of a hang is not done for nobody");
+    assert_eq!(
+        sandbox.stored().len(),
+        1,
+        "a hanging request is not processed after the disconnect"
+    );
 }
 
-/// Submits, and closes the connection before the answer comes.
-fn give_up_after(sandbox: &Sandbox, patience: Duration) {
+/// Submits, and closes the connection before the response arrives.
+fn submit_and_disconnect_after(sandbox: &Sandbox, delay: Duration) {
     let mut stream = TcpStream::connect(("127.0.0.1", sandbox.port())).expect("a connection");
-    let body = one().to_string();
+    let body = one_item().to_string();
     let mut head = "POST /collective-insights/detections HTTP/1.1\r\nHost: sandbox\r\n".to_owned();
     for (name, value) in rf_headers(RF_TOKEN) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-    stream.write_all(head.as_bytes()).expect("a request goes out");
-    std::thread::sleep(patience);
+    stream.write_all(head.as_bytes()).expect("the request is sent");
+    std::thread::sleep(delay);
 }
 
 #[test]
-fn clients_that_accept_gzip_get_it() {
+fn responses_are_compressed_for_clients_that_accept_gzip() {
     let alerts: Vec<_> = (0..50).map(|n| json!({"composite_id": format!("id:{n}")})).collect();
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts));
     let bearer = format!("Bearer {}", sign_in(&sandbox));
     let page = |coding: &str| {
         let headers = [JSON, ("Authorization", bearer.as_str()), ("Accept-Encoding", coding)];
         send(sandbox.port(), "POST", "/alerts/combined/alerts/v1", &headers, b"{}")
-            .expect("an answer")
+            .expect("a response")
     };
-    let packed = page("gzip, deflate");
-    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    let compressed = page("gzip, deflate");
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
-    flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).expect("gzip");
+    flate2::read::GzDecoder::new(compressed.body.as_slice())
+        .read_to_string(&mut text)
+        .expect("gzip");
     let count = |text: &str| {
         serde_json::from_str::<Value>(text).expect("JSON")["resources"].as_array().map(Vec::len)
     };
@@ -196,11 +207,11 @@ fn clients_that_accept_gzip_get_it() {
 }
 
 #[test]
-#[should_panic(expected = "the sandbox panicked while it answered")]
+#[should_panic(expected = "the sandbox panicked while it handled a request")]
 fn a_panic_in_a_handler_fails_the_test() {
     let sandbox = Sandbox::start(World::default());
-    // No answer can have such a status, so the handler panics.
-    sandbox.script(Service::RecordedFuture, vec![Fault::status(7, "")]);
-    assert!(try_submit(&sandbox, &one()).is_none());
+    // This status is invalid, so the handler panics.
+    sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(7, "")]);
+    assert!(try_submit(&sandbox, &one_item()).is_none());
     sandbox.finish();
 }

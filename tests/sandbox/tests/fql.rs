@@ -1,6 +1,6 @@
-//! The filter language: what it takes, what it refuses, what it matches.
+//! The filter language: valid filters, invalid filters, and what they match.
 
-use sandbox::alert_store::Keys;
+use sandbox::alert_store::SearchKeys;
 use sandbox::falcon::FalconKeys;
 use sandbox::fql::Filter;
 use serde_json::{Value, json};
@@ -13,9 +13,9 @@ fn alert() -> Value {
     })
 }
 
-fn matches(filter: &str, alert: &Value, loose: bool) -> bool {
+fn matches(filter: &str, alert: &Value, gt_includes_equal: bool) -> bool {
     let filter = Filter::parse(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
-    filter.matches(&FalconKeys::read(alert).expect("an object"), loose)
+    filter.matches(&FalconKeys::from_alert(alert).expect("an object"), gt_includes_equal)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn filters_match() {
 
 #[test]
 fn an_alert_without_the_field_never_matches() {
-    let bare =
+    let alert =
         json!({"product": "epp", "severity": null, "confidence": "80", "created_timestamp": 5});
     for filter in [
         "severity:>=0",
@@ -61,19 +61,19 @@ fn an_alert_without_the_field_never_matches() {
         "type:'ldt'",
         "created_timestamp:>='1990-01-01T00:00:00Z'",
     ] {
-        assert!(!matches(filter, &bare, false), "{filter}");
+        assert!(!matches(filter, &alert, false), "{filter}");
     }
 }
 
 #[test]
-fn a_loose_service_takes_the_instant_itself() {
+fn greater_than_can_include_the_instant_itself() {
     let filter = "created_timestamp:>'2026-11-21T08:00:00.123456789Z'";
     assert!(matches(filter, &alert(), true));
-    assert!(!matches("severity:>70", &alert(), true), "numbers stay strict");
+    assert!(!matches("severity:>70", &alert(), true), "numbers are not affected");
 }
 
 #[test]
-fn filters_are_refused() {
+fn invalid_filters_are_rejected() {
     let deep = format!("{}severity:1{}", "(".repeat(200), ")".repeat(200));
     for filter in [
         "",

@@ -1,4 +1,4 @@
-//! What Recorded Future takes, what it refuses, and what it keeps.
+//! What Recorded Future accepts, rejects and stores.
 
 mod common;
 
@@ -8,32 +8,32 @@ use serde_json::{Value, json};
 
 const HASH: &str = "00112233445566778899aabbccddeeff";
 
-fn changed(change: impl FnOnce(&mut Value)) -> Value {
+fn batch_with(change: impl FnOnce(&mut Value)) -> Value {
     let mut body = batch(&[item("hash", HASH)]);
     change(&mut body);
     body
 }
 
-/// A batch whose one item has that key changed; `null` for the value removes it.
-fn with_item(pointer: &str, value: Value) -> Value {
-    changed(|body| {
+/// Returns a batch whose only item has this value at `pointer`.
+fn batch_with_item_field(pointer: &str, value: Value) -> Value {
+    batch_with(|body| {
         let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
         body.pointer_mut(&format!("/data/0{parent}")).expect("a parent")[key] = value;
     })
 }
 
 #[test]
-fn a_full_batch_is_taken_and_kept() {
+fn a_batch_with_all_fields_is_accepted_and_stored() {
     let sandbox = Sandbox::start(World::default());
     let mut full = item("ip", "1.2.3.4");
     full["incident"] = json!({"id": "1", "name": "n", "type": "crowdstrike-falcon-alert"});
     full["mitre_codes"] = json!(["TA0002", "T1059.001", "T1055"]);
     let mut body = batch(&[full.clone(), item("domain", "a.example.com"), item("hash", HASH)]);
     body["organization_ids"] = json!(["uhash:a"]);
-    let reply = submit(&sandbox, &body);
+    let response = submit(&sandbox, &body);
     let processed = json!({"ip": 1, "domain": 1, "hash": 1, "vulnerability": 0, "url": 0});
     let result = json!({"status": "OK", "debug": false, "summary": {"processed": processed}});
-    assert_eq!((reply.status, reply.json()), (200, json!({"result": result})));
+    assert_eq!((response.status, response.json()), (200, json!({"result": result})));
     let stored = sandbox.stored();
     assert_eq!(stored.len(), 3);
     assert_eq!((&stored[0].item, stored[0].request), (&full, 0));
@@ -42,53 +42,53 @@ fn a_full_batch_is_taken_and_kept() {
 }
 
 #[test]
-fn debug_keeps_nothing() {
+fn debug_stores_nothing() {
     let sandbox = Sandbox::start(World::default());
-    let reply = submit(&sandbox, &changed(|body| body["options"]["debug"] = true.into()));
-    assert_eq!((reply.status, &reply.json()["result"]["debug"]), (200, &json!(true)));
+    let response = submit(&sandbox, &batch_with(|body| body["options"]["debug"] = true.into()));
+    assert_eq!((response.status, &response.json()["result"]["debug"]), (200, &json!(true)));
     assert!(sandbox.stored().is_empty());
 }
 
 #[test]
-fn the_head_is_checked_first() {
+fn the_headers_are_checked() {
     let sandbox = Sandbox::start(World::default());
     let body = batch(&[item("hash", HASH)]).to_string();
     let status = |headers: &[(&str, &str)]| {
-        let reply = send(
+        let response = send(
             sandbox.port(),
             "POST",
             "/collective-insights/detections",
             headers,
             body.as_bytes(),
         )
-        .expect("an answer");
-        if reply.status != 200 {
-            let words = reply.json();
+        .expect("a response");
+        if response.status != 200 {
+            let error = response.json();
             assert!(
-                words["message"].is_string()
-                    && words["trace_id"].is_string()
-                    && words["status_code"] == reply.status
+                error["message"].is_string()
+                    && error["trace_id"].is_string()
+                    && error["status_code"] == response.status
             );
         }
-        reply.status
+        response.status
     };
-    let good = rf_headers(RF_TOKEN);
+    let headers = rf_headers(RF_TOKEN);
     let without =
-        |name: &str| good.iter().copied().filter(|(key, _)| *key != name).collect::<Vec<_>>();
-    assert_eq!(status(&good), 200);
+        |name: &str| headers.iter().copied().filter(|(key, _)| *key != name).collect::<Vec<_>>();
+    assert_eq!(status(&headers), 200);
     assert_eq!(status(&rf_headers("wrong")), 401);
     assert_eq!(status(&without("X-RFToken")), 401);
     assert_eq!(status(&without("User-Agent")), 400);
     assert_eq!(status(&without("Content-Type")), 415);
     assert_eq!(status(&without("Accept")), 406);
     sandbox.change(|world| world.recorded_future.accounts[0].collective_insights = false);
-    assert_eq!(status(&good), 403);
+    assert_eq!(status(&headers), 403);
 }
 
 #[test]
-fn a_violation_refuses_the_whole_batch_and_names_its_place() {
+fn an_invalid_item_rejects_the_whole_batch_and_the_error_names_its_path() {
     let sandbox = Sandbox::start(World::default());
-    let bad = [
+    let invalid = [
         ("options", json!({})),
         ("options", json!({"debug": false, "summary": false})),
         ("options", json!({"debug": "false", "summary": true})),
@@ -100,11 +100,11 @@ fn a_violation_refuses_the_whole_batch_and_names_its_place() {
         ("data", json!([])),
         ("data", json!({})),
     ];
-    for (key, value) in bad {
-        let reply = submit(&sandbox, &changed(|body| body[key] = value.clone()));
-        assert_eq!(reply.status, 400, "{key}: {value}");
+    for (key, value) in invalid {
+        let response = submit(&sandbox, &batch_with(|body| body[key] = value.clone()));
+        assert_eq!(response.status, 400, "{key}: {value}");
     }
-    let bad = [
+    let invalid = [
         ("/timestamp", json!("2026-11-21T08:00:00Z")),
         ("/timestamp", json!("2026-11-21T08:00:00.000+00:00")),
         ("/timestamp", json!("2026-13-21T08:00:00.000Z")),
@@ -128,23 +128,23 @@ fn a_violation_refuses_the_whole_batch_and_names_its_place() {
         ("/mitre_codes", json!(["T1059.1"])),
         ("/mitre_codes", json!(["T1055", "T1055"])),
     ];
-    for (pointer, value) in bad {
-        let mut body = with_item(pointer, value.clone());
+    for (pointer, value) in invalid {
+        let mut body = batch_with_item_field(pointer, value.clone());
         body["data"] = json!([item("hash", HASH), body["data"][0]]);
-        let reply = submit(&sandbox, &body);
-        let place = format!("data[1]{}", pointer.replace('/', "."));
-        assert_eq!(reply.status, 400, "{pointer}: {value}");
-        let message = reply.json()["message"].as_str().unwrap_or_default().to_owned();
-        assert!(message.starts_with(&place), "{message} does not name {place}");
+        let response = submit(&sandbox, &body);
+        let path = format!("data[1]{}", pointer.replace('/', "."));
+        assert_eq!(response.status, 400, "{pointer}: {value}");
+        let message = response.json()["message"].as_str().unwrap_or_default().to_owned();
+        assert!(message.starts_with(&path), "{message} does not name {path}");
     }
     assert!(sandbox.stored().is_empty());
 }
 
 #[test]
-fn values_must_be_in_normal_form() {
+fn values_must_be_normalized() {
     let sandbox = Sandbox::start(World::default());
     let long = "a".repeat(64);
-    for (kind, value, good) in [
+    for (kind, value, valid) in [
         ("hash", HASH, true),
         ("hash", &long, true),
         ("hash", &long[..40], true),
@@ -186,19 +186,19 @@ fn values_must_be_in_normal_form() {
         ("vulnerability", "CVE-2021-44228", true),
         ("vulnerability", "cve-2021-44228", false),
     ] {
-        let reply = submit(&sandbox, &batch(&[item(kind, value)]));
-        assert_eq!(reply.status == 200, good, "{kind} {value}: {}", reply.text());
+        let response = submit(&sandbox, &batch(&[item(kind, value)]));
+        assert_eq!(response.status == 200, valid, "{kind} {value}: {}", response.text());
     }
 }
 
 #[test]
-fn limits_and_poison() {
-    let sandbox = Sandbox::start(World::default().poison("bad.example.com", 422));
+fn limits_and_rejected_values() {
+    let sandbox = Sandbox::start(World::default().reject_value("bad.example.com", 422));
     let two = batch(&[item("hash", HASH), item("domain", "bad.example.com")]);
     assert_eq!(submit(&sandbox, &two).status, 422);
     assert_eq!(submit(&sandbox, &batch(&[item("hash", HASH)])).status, 200);
     sandbox.change(|world| {
-        world.recorded_future.poison.clear();
+        world.recorded_future.rejected_values.clear();
         world.recorded_future.max_items = 1;
     });
     assert_eq!(submit(&sandbox, &two).status, 413);
@@ -212,12 +212,16 @@ fn limits_and_poison() {
     let over = submit(&sandbox, &two);
     assert_eq!(over.status, 429);
     assert!(over.text().contains("Daily quota exceeded"));
-    assert_eq!(submit(&sandbox, &batch(&[item("hash", HASH)])).status, 200, "one was left");
+    assert_eq!(
+        submit(&sandbox, &batch(&[item("hash", HASH)])).status,
+        200,
+        "one submission was left"
+    );
     assert_eq!(sandbox.stored().len(), 2);
 }
 
 #[test]
-fn the_answer_can_differ() {
+fn the_form_of_the_response_can_be_configured() {
     let sandbox = Sandbox::start(World::default().with(|world| {
         world.recorded_future.status = "ok".into();
         world.recorded_future.summary = false;
@@ -225,10 +229,13 @@ fn the_answer_can_differ() {
     let body = batch(&[item("hash", HASH), item("ip", "1.2.3.4"), item("ip", "1.2.3.5")]);
     assert_eq!(submit(&sandbox, &body).json(), json!({"result": {"status": "ok", "debug": false}}));
     sandbox.change(|world| world.recorded_future.summary = true);
-    sandbox.script(Service::RecordedFuture, vec![Fault::ShortProcessed(2), Fault::WrongDebugEcho]);
-    let short = submit(&sandbox, &body).json();
+    sandbox.queue_faults(
+        Service::RecordedFuture,
+        vec![Fault::FewerProcessed(2), Fault::WrongDebugEcho],
+    );
+    let response = submit(&sandbox, &body).json();
     let counts = json!({"ip": 0, "domain": 0, "hash": 1, "vulnerability": 0, "url": 0});
-    assert_eq!(short["result"]["summary"]["processed"], counts);
+    assert_eq!(response["result"]["summary"]["processed"], counts);
     assert_eq!(sandbox.stored().len(), 6);
     assert_eq!(submit(&sandbox, &body).json()["result"]["debug"], true);
     assert_eq!(sandbox.stored().len(), 6, "a wrong echo stores nothing");

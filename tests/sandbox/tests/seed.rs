@@ -1,4 +1,4 @@
-//! Made data: the same every time, of the right size, and varied enough for every counter.
+//! The generated data: deterministic, of the right size, and varied enough for every counter.
 
 mod common;
 
@@ -17,8 +17,8 @@ fn mean_size(alerts: &[Value]) -> usize {
     alerts.iter().map(|alert| alert.to_string().len()).sum::<usize>() / alerts.len()
 }
 
-fn share(alerts: &[Value], wanted: impl Fn(&Value) -> bool) -> f64 {
-    alerts.iter().filter(|alert| wanted(alert)).count() as f64 / alerts.len() as f64
+fn share(alerts: &[Value], predicate: impl Fn(&Value) -> bool) -> f64 {
+    alerts.iter().filter(|alert| predicate(alert)).count() as f64 / alerts.len() as f64
 }
 
 #[test]
@@ -31,21 +31,21 @@ fn a_recipe_is_deterministic() {
 }
 
 #[test]
-fn sizes_are_as_said() {
-    let lean = Recipe::new(500, end());
-    let full = lean.clone().full_size();
+fn sizes_are_as_documented() {
+    let small = Recipe::new(500, end());
+    let full = small.clone().full_size();
     for alerts in [falcon_alerts(&full), carbon_black_alerts(&full)] {
         let size = mean_size(&alerts);
         assert!((3400..4000).contains(&size), "{size}");
     }
-    for alerts in [falcon_alerts(&lean), carbon_black_alerts(&lean)] {
+    for alerts in [falcon_alerts(&small), carbon_black_alerts(&small)] {
         let size = mean_size(&alerts);
         assert!((400..1100).contains(&size), "{size}");
     }
 }
 
 #[test]
-fn alerts_lie_in_their_window_and_carry_their_share() {
+fn alerts_are_in_their_window_and_the_right_share_has_indicators() {
     let recipe = Recipe::new(4000, end());
     let (falcon, carbon_black) = (falcon_alerts(&recipe), carbon_black_alerts(&recipe));
     for (alerts, key) in [(&falcon, "created_timestamp"), (&carbon_black, "backend_timestamp")] {
@@ -55,7 +55,7 @@ fn alerts_lie_in_their_window_and_carry_their_share() {
         let instants: Vec<_> = instants.collect();
         assert!(instants.is_sorted());
         assert!(recipe.start <= instants[0] && instants[3999] < recipe.end);
-        assert!(instants.windows(2).any(|two| two[0] == two[1]), "some share an instant");
+        assert!(instants.windows(2).any(|two| two[0] == two[1]), "some have equal times");
     }
     assert!(
         carbon_black
@@ -64,18 +64,18 @@ fn alerts_lie_in_their_window_and_carry_their_share() {
     );
     let listed =
         |alert: &Value| alert["ioc_context"].as_array().is_some_and(|list| !list.is_empty());
-    let with = share(&falcon, |alert| alert["ioc_type"].is_string() || listed(alert));
-    assert!((0.24..0.34).contains(&with), "{with}");
+    let actual = share(&falcon, |alert| alert["ioc_type"].is_string() || listed(alert));
+    assert!((0.24..0.34).contains(&actual), "{actual}");
     let present =
         |alert: &Value, key: &str| alert[key].as_str().is_some_and(|text| !text.is_empty());
-    let with = share(&carbon_black, |alert| {
+    let actual = share(&carbon_black, |alert| {
         ["blocked_sha256", "blocked_md5", "ioc_hit"].iter().any(|key| present(alert, key))
     });
-    assert!((0.22..0.34).contains(&with), "{with}");
+    assert!((0.22..0.34).contains(&actual), "{actual}");
 }
 
 #[test]
-fn every_counter_has_something_to_count() {
+fn the_data_has_cases_for_every_counter() {
     let recipe = Recipe::new(8000, end());
     let falcon = falcon_alerts(&recipe);
     let some = |alerts: &[Value], what: &str, wanted: &dyn Fn(&Value) -> bool| {
@@ -123,29 +123,29 @@ fn every_counter_has_something_to_count() {
         "INTRUSION_DETECTION_SYSTEM",
         "DEVICE_CONTROL",
         "CONTAINER_RUNTIME",
-        "A_TYPE_YET_TO_COME",
+        "FUTURE_TYPE",
     ] {
         some(&carbon_black, kind, &|alert| alert["type"] == kind);
     }
 }
 
 #[test]
-fn a_seeded_world_serves_what_the_lists_say() {
+fn a_seeded_world_serves_the_same_alerts_as_the_lists() {
     let recipe = Recipe::new(130, end()).full_size();
     let sandbox = Sandbox::start(World::default().seed_falcon(&recipe).seed_carbon_black(&recipe));
     let query = json!({"sort": "created_timestamp|asc", "limit": 1000});
     let page = falcon(&sandbox, &sign_in(&sandbox), &query);
-    let mut made = falcon_alerts(&recipe);
-    let by_place = |alert: &Value| {
+    let mut alerts = falcon_alerts(&recipe);
+    let by_time_and_id = |alert: &Value| {
         (
             parse_zulu(alert["created_timestamp"].as_str().unwrap_or_default()),
             alert["composite_id"].to_string(),
         )
     };
-    made.sort_by_key(by_place);
-    assert_eq!(page.json()["resources"], Value::Array(made.clone()));
-    let served: usize = made.iter().map(|alert| alert.to_string().len()).sum();
-    assert!(page.body.len() < served + made.len() + 400, "no key is there twice");
+    alerts.sort_by_key(by_time_and_id);
+    assert_eq!(page.json()["resources"], Value::Array(alerts.clone()));
+    let served: usize = alerts.iter().map(|alert| alert.to_string().len()).sum();
+    assert!(page.body.len() < served + alerts.len() + 400, "no key is duplicated");
 
     let body = json!({
         "rows": 1000, "sort": [{"field": "backend_timestamp", "order": "ASC"}],
@@ -158,7 +158,7 @@ fn a_seeded_world_serves_what_the_lists_say() {
 }
 
 #[test]
-fn recorded_samples_are_read_from_a_folder() {
+fn recorded_samples_are_loaded_from_a_folder() {
     let dir = std::env::temp_dir().join(format!("sandbox-samples-{}", std::process::id()));
     let (start, end) = (end() - TimeDelta::hours(1), end());
     assert!(samples(&dir, start, end).is_none());
@@ -180,14 +180,14 @@ fn recorded_samples_are_read_from_a_folder() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("a file");
     }
-    let (falcon, carbon_black) = samples(&dir, start, end).expect("the folder is there");
-    std::fs::remove_dir_all(&dir).expect("the folder goes");
+    let (falcon, carbon_black) = samples(&dir, start, end).expect("the folder exists");
+    std::fs::remove_dir_all(&dir).expect("the folder is removed");
     let first = json!({"composite_id": "a", "created_timestamp": "2026-11-21T23:00:00Z", "timestamp": "kept"});
     let second = json!({"composite_id": "b", "created_timestamp": "2026-11-21T23:30:00Z"});
     assert_eq!(falcon, [first, second]);
-    let at = |id: &str, at: &str| json!({"id": id, "backend_timestamp": at});
+    let alert_at = |id: &str, time: &str| json!({"id": id, "backend_timestamp": time});
     assert_eq!(
         carbon_black,
-        [at("1", "2026-11-21T23:00:00.000Z"), at("2", "2026-11-21T23:30:00.000Z")]
+        [alert_at("1", "2026-11-21T23:00:00.000Z"), alert_at("2", "2026-11-21T23:30:00.000Z")]
     );
 }

@@ -1,4 +1,4 @@
-//! The body of a search, taken apart: what is not known or not right is refused.
+//! Parses the body of a search, and rejects what is unknown or invalid.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ const DEFAULT_RANGE: TimeDelta = TimeDelta::weeks(2);
 
 /// A field that results can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum SortField {
     Backend,
     BackendUpdate,
     Detection,
@@ -20,8 +20,8 @@ pub(super) enum By {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sort {
-    pub(super) by: By,
-    pub(super) down: bool,
+    pub(super) field: SortField,
+    pub(super) descending: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -29,12 +29,13 @@ pub(super) struct Query {
     /// The first row, counted from 1.
     pub(super) start: usize,
     pub(super) rows: usize,
-    /// Both ends are part of the range.
+    /// The range includes both ends.
     pub(super) start_time: DateTime<Utc>,
     pub(super) end_time: DateTime<Utc>,
     pub(super) sort: Vec<Sort>,
-    pub(super) wanted: Vec<String>,
-    pub(super) excluded: Vec<String>,
+    /// The alert types to return; empty for all.
+    pub(super) types: Vec<String>,
+    pub(super) excluded_types: Vec<String>,
 }
 
 impl Query {
@@ -46,9 +47,9 @@ impl Query {
             rows: DEFAULT_ROWS,
             start_time: now - DEFAULT_RANGE,
             end_time: now,
-            sort: vec![Sort { by: By::Backend, down: true }],
-            wanted: Vec::new(),
-            excluded: Vec::new(),
+            sort: vec![Sort { field: SortField::Backend, descending: true }],
+            types: Vec::new(),
+            excluded_types: Vec::new(),
         };
         for (key, value) in &body {
             match key.as_str() {
@@ -56,20 +57,20 @@ impl Query {
                 "rows" => query.rows = rows(value)?,
                 "time_range" => (query.start_time, query.end_time) = time_range(value)?,
                 "sort" => query.sort = sorts(value)?,
-                "criteria" => query.wanted = types("criteria", value)?,
-                "exclusions" => query.excluded = types("exclusions", value)?,
+                "criteria" => query.types = types("criteria", value)?,
+                "exclusions" => query.excluded_types = types("exclusions", value)?,
                 _ => return Err(format!("Malformed JSON input: unknown field {key:?}")),
             }
         }
         Ok(query)
     }
 
-    /// Whether two queries find the same, in the same order, pages aside.
+    /// Reports whether two queries have the same results in the same order, apart from the page.
     pub(super) fn same_search(&self, other: &Self) -> bool {
         (self.start_time, self.end_time) == (other.start_time, other.end_time)
             && self.sort == other.sort
-            && self.wanted == other.wanted
-            && self.excluded == other.excluded
+            && self.types == other.types
+            && self.excluded_types == other.excluded_types
     }
 }
 
@@ -108,21 +109,21 @@ fn sorts(value: &Value) -> Result<Vec<Sort>, String> {
 
 fn sort(value: &Value) -> Result<Sort, String> {
     let entry = object("sort", value, &["field", "order"])?;
-    let by = match entry.get("field").and_then(Value::as_str) {
-        Some("backend_timestamp") => By::Backend,
-        Some("backend_update_timestamp") => By::BackendUpdate,
-        Some("detection_timestamp") => By::Detection,
-        Some("severity") => By::Severity,
-        _ => return Err("sort.field is no field to sort by".into()),
+    let field = match entry.get("field").and_then(Value::as_str) {
+        Some("backend_timestamp") => SortField::Backend,
+        Some("backend_update_timestamp") => SortField::BackendUpdate,
+        Some("detection_timestamp") => SortField::Detection,
+        Some("severity") => SortField::Severity,
+        _ => return Err("sort.field is not a sortable field".into()),
     };
     match entry.get("order").and_then(Value::as_str) {
-        Some("ASC") => Ok(Sort { by, down: false }),
-        Some("DESC") => Ok(Sort { by, down: true }),
+        Some("ASC") => Ok(Sort { field, descending: false }),
+        Some("DESC") => Ok(Sort { field, descending: true }),
         _ => Err("sort.order must be ASC or DESC".into()),
     }
 }
 
-/// `{"type": ["...", ...]}`, the one filter that is documented.
+/// Parses `{"type": ["...", ...]}`, the only documented filter.
 fn types(name: &str, value: &Value) -> Result<Vec<String>, String> {
     let filter = object(name, value, &["type"])?;
     let Some(list) = filter.get("type") else {
@@ -131,7 +132,7 @@ fn types(name: &str, value: &Value) -> Result<Vec<String>, String> {
     let list = list.as_array().ok_or_else(|| format!("{name}.type must be a list"))?;
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let texts: Option<Vec<String>> = list.iter().map(text).collect();
-    texts.ok_or_else(|| format!("{name}.type must be a list of texts"))
+    texts.ok_or_else(|| format!("{name}.type must be a list of strings"))
 }
 
 fn object<'a>(

@@ -8,18 +8,19 @@ use serde_json::{Map, Value, json};
 
 use super::sign_in::authorize;
 use super::{
-    ALERTS, FalconKeys, Memory, Order, random_hex, refused, trace_id, with_headers, wrong_method,
+    ALERTS, FalconKeys, FalconState, SortedIndices, error_response, random_hex, trace_id,
+    with_headers, wrong_method,
 };
 use crate::alert_store::{Alert, join};
 use crate::fql::Filter;
-use crate::handler::{Answer, Asked};
-use crate::world::{FalconWorld, Nothing};
+use crate::handler::{Request, Response};
+use crate::world::{FalconWorld, MissingValue};
 
 const MAX_LIMIT: u64 = 1000;
 const DEFAULT_LIMIT: u64 = 100;
 const DEFAULT_SORT: &str = "created_timestamp|desc";
 
-/// What a page is asked for.
+/// The parameters of a request for a page.
 #[derive(Debug, Clone, PartialEq)]
 struct Query {
     filter: Option<String>,
@@ -28,43 +29,47 @@ struct Query {
     after: Option<String>,
 }
 
-/// What an `after` token stands for: a place in the order of one filter and one sort.
+/// The position that an `after` token encodes. It is valid for one filter and one sort.
 #[derive(Debug)]
-pub(super) struct After {
+pub(super) struct PageToken {
     filter: Option<String>,
     sort: String,
     epoch: u64,
-    /// The alert after which the page begins: its keys and its place on the shelf.
-    place: (Option<FalconKeys>, usize),
+    /// The alert after which the page begins: its keys and its index in the store.
+    position: (Option<FalconKeys>, usize),
 }
 
-/// So many searches are remembered: a client asks for as many slices side by side, and then for their
+/// How many searches are cached. A client requests up to 32 time slices concurrently, then their
 /// next pages.
-const REMEMBERED: usize = 40;
+const MAX_CACHED_SEARCHES: usize = 40;
 
-/// A search, remembered for its next page.
+/// The result of a search, cached for its next page.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct CachedSearch {
     filter: Option<String>,
     sort: String,
     revision: u64,
-    loose: bool,
-    found: Order,
+    gt_includes_equal: bool,
+    found: SortedIndices,
 }
 
-/// A message in the vendor's words, and what exactly is wrong.
-type Refusal = (&'static str, String);
+/// The message of a 400 as the service writes it, and the exact reason.
+type BadRequest = (&'static str, String);
 
-/// One page of alerts.
-pub(crate) fn alerts(world: &FalconWorld, memory: &mut Memory, asked: &Asked<'_>) -> Answer {
-    if asked.method != "POST" {
+/// Returns one page of alerts.
+pub(crate) fn alerts(
+    world: &FalconWorld,
+    state: &mut FalconState,
+    request: &Request<'_>,
+) -> Response {
+    if request.method != "POST" {
         return wrong_method(world);
     }
-    if let Err(answer) = authorize(world, memory, asked) {
-        return answer;
+    if let Err(response) = authorize(world, state, request) {
+        return response;
     }
-    if !asked.is_content_type("application/json") {
-        return refused(
+    if !request.is_content_type("application/json") {
+        return error_response(
             world,
             415,
             ALERTS,
@@ -72,122 +77,126 @@ pub(crate) fn alerts(world: &FalconWorld, memory: &mut Memory, asked: &Asked<'_>
             "Content-Type must be application/json",
         );
     }
-    match page(world, memory, asked.body) {
-        Ok(answer) => answer,
-        Err((message, reason)) => refused(world, 400, ALERTS, message, &reason),
+    match page(world, state, request.body) {
+        Ok(response) => response,
+        Err((message, reason)) => error_response(world, 400, ALERTS, message, &reason),
     }
 }
 
-fn page(world: &FalconWorld, memory: &mut Memory, body: &[u8]) -> Result<Answer, Refusal> {
+fn page(world: &FalconWorld, state: &mut FalconState, body: &[u8]) -> Result<Response, BadRequest> {
     let query = Query::parse(body)?;
     let sort = Sort::parse(&query.sort)?;
     let filter = match &query.filter {
-        Some(text) => {
-            Some(Filter::parse(text).map_err(|why| ("invalid query filter in request", why))?)
-        }
+        Some(text) => Some(
+            Filter::parse(text).map_err(|reason| ("invalid query filter in request", reason))?,
+        ),
         None => None,
     };
-    let found = search(world, memory, &query, sort, filter.as_ref());
+    let found = search(world, state, &query, sort, filter.as_ref());
     let begin = match &query.after {
-        Some(token) => sort.place(world, &found, place_of(world, memory, &query, token)?),
+        Some(token) => sort.index_after(world, &found, position_of(world, state, &query, token)?),
         None => 0,
     };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let limit = limit.min(world.largest_page);
+    let limit = limit.min(world.max_page_size);
     let end = found.len().min(begin.saturating_add(limit));
-    let shown = &found[begin..end];
-    let more = end < found.len() || (world.after_on_last_page && !shown.is_empty());
-    let after = shown.last().filter(|_| more).map(|&last| {
+    let page = &found[begin..end];
+    let more = end < found.len() || (world.after_on_last_page && !page.is_empty());
+    let after = page.last().filter(|_| more).map(|&last| {
         let token = random_hex();
-        let place = (world.alerts.alerts()[last].keys.clone(), last);
+        let position = (world.alerts.alerts()[last].keys.clone(), last);
         let (filter, sort) = (query.filter.clone(), query.sort.clone());
-        memory.after.insert(token.clone(), After { filter, sort, epoch: world.after_epoch, place });
+        let epoch = world.page_token_epoch;
+        state.page_tokens.insert(token.clone(), PageToken { filter, sort, epoch, position });
         token
     });
-    Ok(render(world, shown, found.len(), query.limit, after))
+    Ok(render(world, page, found.len(), query.limit, after))
 }
 
 impl Query {
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let bad = |why: String| ("invalid request body", why);
+    fn parse(body: &[u8]) -> Result<Self, BadRequest> {
+        let invalid = |reason: String| ("invalid request body", reason);
         let body: Map<String, Value> =
-            serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+            serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
         let mut query =
             Self { filter: None, sort: DEFAULT_SORT.into(), limit: DEFAULT_LIMIT, after: None };
         for (key, value) in body {
             let text = |value: &Value| match value.as_str() {
                 Some(text) if !text.is_empty() => Ok(text.to_owned()),
-                _ => Err(bad(format!("{key} must be a text that is not empty"))),
+                _ => Err(invalid(format!("{key} must be a non-empty string"))),
             };
             match key.as_str() {
                 "filter" => query.filter = Some(text(&value)?),
                 "sort" => query.sort = text(&value)?,
                 "after" => query.after = Some(text(&value)?),
                 "limit" => query.limit = limit(&value)?,
-                _ => return Err(bad(format!("{key:?} is no known key"))),
+                _ => return Err(invalid(format!("unknown key {key:?}"))),
             }
         }
         Ok(query)
     }
 }
 
-fn limit(value: &Value) -> Result<u64, Refusal> {
+fn limit(value: &Value) -> Result<u64, BadRequest> {
     let fits = value.as_u64().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     fits.ok_or_else(|| {
         ("limit must be greater than 0 and less than or equal to 1000", format!("limit is {value}"))
     })
 }
 
-fn place_of(
+/// Returns the position of an `after` token, if the token is valid for this query.
+fn position_of(
     world: &FalconWorld,
-    memory: &Memory,
+    state: &FalconState,
     query: &Query,
     token: &str,
-) -> Result<(Option<FalconKeys>, usize), Refusal> {
-    let refusal = |why: &str| ("invalid pagination token", why.to_owned());
-    let after = memory.after.get(token).ok_or_else(|| refusal("unknown"))?;
-    if after.epoch != world.after_epoch {
-        return Err(refusal("expired"));
+) -> Result<(Option<FalconKeys>, usize), BadRequest> {
+    let invalid = |reason: &str| ("invalid pagination token", reason.to_owned());
+    let token = state.page_tokens.get(token).ok_or_else(|| invalid("unknown"))?;
+    if token.epoch != world.page_token_epoch {
+        return Err(invalid("expired"));
     }
-    if after.filter != query.filter || after.sort != query.sort {
-        return Err(refusal("made for another filter or sort"));
+    if token.filter != query.filter || token.sort != query.sort {
+        return Err(invalid("issued for another filter or sort"));
     }
-    Ok(after.place.clone())
+    Ok(token.position.clone())
 }
 
 fn search(
     world: &FalconWorld,
-    memory: &mut Memory,
+    state: &mut FalconState,
     query: &Query,
     sort: Sort,
     filter: Option<&Filter>,
-) -> Order {
-    let (revision, loose) = (world.alerts.revision(), world.loose_greater);
-    let known = memory.searches.iter().find(|known| {
-        let same = known.filter == query.filter && known.sort == query.sort;
-        same && known.revision == revision && known.loose == loose
+) -> SortedIndices {
+    let (revision, gt_includes_equal) = (world.alerts.revision(), world.gt_includes_equal);
+    let cached = state.searches.iter().find(|cached| {
+        let same = cached.filter == query.filter && cached.sort == query.sort;
+        same && cached.revision == revision && cached.gt_includes_equal == gt_includes_equal
     });
-    if let Some(known) = known {
-        return Arc::clone(&known.found);
+    if let Some(cached) = cached {
+        return Arc::clone(&cached.found);
     }
-    let shelf = world.alerts.alerts();
+    let alerts = world.alerts.alerts();
     let matches = |alert: &Alert<FalconKeys>| match (&alert.keys, filter) {
-        (Some(keys), Some(filter)) => filter.matches(keys, loose),
+        (Some(keys), Some(filter)) => filter.matches(keys, gt_includes_equal),
         _ => true,
     };
-    let mut found: Vec<usize> = (0..shelf.len()).filter(|&at| matches(&shelf[at])).collect();
+    let mut found: Vec<usize> = (0..alerts.len()).filter(|&at| matches(&alerts[at])).collect();
     found.sort_unstable_by(|&a, &b| {
-        sort.compare((shelf[a].keys.as_ref(), a), (shelf[b].keys.as_ref(), b))
+        sort.compare((alerts[a].keys.as_ref(), a), (alerts[b].keys.as_ref(), b))
     });
     let found = Arc::new(found);
     let (filter, sort) = (query.filter.clone(), query.sort.clone());
-    memory.searches.truncate(REMEMBERED - 1);
-    memory.searches.push_front(Search { filter, sort, revision, loose, found: Arc::clone(&found) });
+    state.searches.truncate(MAX_CACHED_SEARCHES - 1);
+    let found_again = Arc::clone(&found);
+    let cached = CachedSearch { filter, sort, revision, gt_includes_equal, found: found_again };
+    state.searches.push_front(cached);
     found
 }
 
 #[derive(Debug, Clone, Copy)]
-enum By {
+enum SortField {
     Created,
     Timestamp,
     Updated,
@@ -196,47 +205,48 @@ enum By {
 
 #[derive(Debug, Clone, Copy)]
 struct Sort {
-    by: By,
-    down: bool,
+    field: SortField,
+    descending: bool,
 }
 
 impl Sort {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let wrong = || ("invalid sort parameter in request", format!("{text:?} is no known sort"));
-        let (field, direction) = text.split_once('|').ok_or_else(wrong)?;
-        let by = match field {
-            "created_timestamp" => By::Created,
-            "timestamp" => By::Timestamp,
-            "updated_timestamp" => By::Updated,
-            "composite_id" => By::CompositeId,
-            _ => return Err(wrong()),
+    fn parse(text: &str) -> Result<Self, BadRequest> {
+        let invalid = || ("invalid sort parameter in request", format!("unknown sort {text:?}"));
+        let (field, direction) = text.split_once('|').ok_or_else(invalid)?;
+        let field = match field {
+            "created_timestamp" => SortField::Created,
+            "timestamp" => SortField::Timestamp,
+            "updated_timestamp" => SortField::Updated,
+            "composite_id" => SortField::CompositeId,
+            _ => return Err(invalid()),
         };
         match direction {
-            "asc" => Ok(Self { by, down: false }),
-            "desc" => Ok(Self { by, down: true }),
-            _ => Err(wrong()),
+            "asc" => Ok(Self { field, descending: false }),
+            "desc" => Ok(Self { field, descending: true }),
+            _ => Err(invalid()),
         }
     }
 
-    /// By the sort field, then by `composite_id`, then by place. Whatever lacks the sort field comes last.
+    /// Compares by the sort field, then by `composite_id`, then by index. Alerts without the sort
+    /// field come last.
     fn compare(
         self,
         (a, at_a): (Option<&FalconKeys>, usize),
         (b, at_b): (Option<&FalconKeys>, usize),
     ) -> Ordering {
         let instant = |keys: Option<&FalconKeys>| -> Option<DateTime<Utc>> {
-            keys.and_then(|keys| match self.by {
-                By::Created => keys.created,
-                By::Timestamp => keys.timestamp,
-                By::Updated => keys.updated,
-                By::CompositeId => None,
+            keys.and_then(|keys| match self.field {
+                SortField::Created => keys.created,
+                SortField::Timestamp => keys.timestamp,
+                SortField::Updated => keys.updated,
+                SortField::CompositeId => None,
             })
         };
         fn id(keys: Option<&FalconKeys>) -> Option<&str> {
             keys.and_then(|keys| keys.composite_id.as_deref())
         }
-        let main = match self.by {
-            By::CompositeId => self.order(id(a), id(b)),
+        let main = match self.field {
+            SortField::CompositeId => self.order(id(a), id(b)),
             _ => self.order(instant(a), instant(b)).then_with(|| id(a).cmp(&id(b))),
         };
         main.then(at_a.cmp(&at_b))
@@ -244,22 +254,23 @@ impl Sort {
 
     fn order<T: Ord>(self, a: Option<T>, b: Option<T>) -> Ordering {
         match (a, b) {
-            (Some(a), Some(b)) if self.down => Reverse(a).cmp(&Reverse(b)),
+            (Some(a), Some(b)) if self.descending => Reverse(a).cmp(&Reverse(b)),
             (Some(a), Some(b)) => a.cmp(&b),
             (a, b) => a.is_none().cmp(&b.is_none()),
         }
     }
 
-    /// The first in the order that comes after a place, as the order is now: alerts may have come since.
-    fn place(
+    /// Returns the index of the first alert after a position, in the current order: alerts may have
+    /// been added since.
+    fn index_after(
         self,
         world: &FalconWorld,
         found: &[usize],
         (keys, at): (Option<FalconKeys>, usize),
     ) -> usize {
-        let shelf = world.alerts.alerts();
+        let alerts = world.alerts.alerts();
         found.partition_point(|&other| {
-            self.compare((shelf[other].keys.as_ref(), other), (keys.as_ref(), at))
+            self.compare((alerts[other].keys.as_ref(), other), (keys.as_ref(), at))
                 != Ordering::Greater
         })
     }
@@ -267,43 +278,43 @@ impl Sort {
 
 fn render(
     world: &FalconWorld,
-    shown: &[usize],
+    page: &[usize],
     total: usize,
     limit: u64,
     after: Option<String>,
-) -> Answer {
+) -> Response {
     let error = world.page_error.as_ref();
-    let shown = if error.is_some_and(|error| !error.keep_resources) { &[] } else { shown };
-    let shelf = world.alerts.alerts();
-    let (texts, ids) = join(shown.iter().map(|&at| &shelf[at]));
+    let page = if error.is_some_and(|error| !error.keep_resources) { &[] } else { page };
+    let alerts = world.alerts.alerts();
+    let (texts, ids) = join(page.iter().map(|&at| &alerts[at]));
     let trace = trace_id();
     let after = match after {
         Some(token) => format!(r#","after":"{token}""#),
-        None => nothing(world.last_after, "after", r#""""#),
+        None => missing_value(world.last_after, "after", r#""""#),
     };
     let errors = match error {
         Some(error) => {
             format!(r#","errors":{}"#, json!([{"code": error.code, "message": error.message}]))
         }
-        None => nothing(world.no_errors, "errors", "[]"),
+        None => missing_value(world.empty_errors, "errors", "[]"),
     };
-    let resources = match shown {
-        [] => nothing(world.no_resources, "resources", "[]"),
+    let resources = match page {
+        [] => missing_value(world.empty_resources, "resources", "[]"),
         _ => format!(r#","resources":[{texts}]"#),
     };
     let body = format!(
         r#"{{"meta":{{"query_time":0.043633983,"pagination":{{"total":{total},"limit":{limit}{after}}},"powered_by":"{ALERTS}","trace_id":"{trace}"}}{errors}{resources}}}"#
     );
-    let mut answer = with_headers(Answer::json(200, body), world, &trace);
-    answer.ids = ids;
-    answer
+    let mut response = with_headers(Response::json(200, body), world, &trace);
+    response.ids = ids;
+    response
 }
 
-/// A key without a value, as the world wants it written, with the comma before it.
-fn nothing(how: Nothing, key: &str, empty: &str) -> String {
-    match how {
-        Nothing::Absent => String::new(),
-        Nothing::Null => format!(r#","{key}":null"#),
-        Nothing::Empty => format!(r#","{key}":{empty}"#),
+/// Returns a key without a value in the configured form, with the comma before it.
+fn missing_value(form: MissingValue, key: &str, empty: &str) -> String {
+    match form {
+        MissingValue::Absent => String::new(),
+        MissingValue::Null => format!(r#","{key}":null"#),
+        MissingValue::Empty => format!(r#","{key}":{empty}"#),
     }
 }

@@ -1,15 +1,15 @@
-//! Made Falcon alerts.
+//! Generates Falcon alerts.
 
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::Recipe;
-use super::prng::{Pooled, Prng};
+use super::prng::{Prng, Sample};
 use crate::time::{millis, trimmed};
 
 const CUSTOMER: &str = "5a9db0c500000000000000000000c1d0";
 
-/// Name, tactic, tactic id, technique, technique id: MITRE's codes and CrowdStrike's own.
+/// Name, tactic, tactic id, technique, technique id. The ids are MITRE's or CrowdStrike's own.
 const PATTERNS: [(&str, &str, &str, &str, &str); 6] = [
     ("MadeUpDropper", "Execution", "TA0002", "User Execution", "T1204"),
     ("MadeUpInjection", "Defense Evasion", "TA0005", "Process Hollowing", "T1055.012"),
@@ -19,43 +19,43 @@ const PATTERNS: [(&str, &str, &str, &str, &str); 6] = [
     ("MadeUpTheft", "Credential Access", "TA0006", "LSASS Memory", "T1003.001"),
 ];
 
-/// What kind of alert: most are of endpoints and written by the sensor.
+/// The kind of an alert. Most are endpoint alerts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    /// `epp`/`ldt`: the usual one.
+enum AlertKind {
+    /// `epp`/`ldt`: the most frequent one.
     Endpoint,
-    /// `epp`/`ods`: an on-demand scan, without confidence and description.
+    /// `epp`/`ods`: an on-demand scan. It has no confidence and no description.
     Scan,
-    /// `xdr`: without severity and confidence.
+    /// `xdr`. It has no severity and no confidence.
     Xdr,
-    /// `idp`: another product.
+    /// `idp`: identity protection.
     Identity,
 }
 
-/// One lean alert.
+/// Generates the fields of one alert, without padding.
 pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
-    let mut draws = recipe.draws(index, 2);
-    let kind = draws.weighted(&[
-        (88, Kind::Endpoint),
-        (5, Kind::Scan),
-        (4, Kind::Xdr),
-        (3, Kind::Identity),
+    let mut random = recipe.random(index, 2);
+    let kind = random.weighted(&[
+        (88, AlertKind::Endpoint),
+        (5, AlertKind::Scan),
+        (4, AlertKind::Xdr),
+        (3, AlertKind::Identity),
     ]);
     let (name, tactic, tactic_id, technique, technique_id) = PATTERNS[index % PATTERNS.len()];
     let (product, type_) = match kind {
-        Kind::Endpoint => ("epp", "ldt"),
-        Kind::Scan => ("epp", "ods"),
-        Kind::Xdr => ("xdr", "xdr"),
-        Kind::Identity => ("idp", "idp-session-source-user-endpoint-target-info"),
+        AlertKind::Endpoint => ("epp", "ldt"),
+        AlertKind::Scan => ("epp", "ods"),
+        AlertKind::Xdr => ("xdr", "xdr"),
+        AlertKind::Identity => ("idp", "idp-session-source-user-endpoint-target-info"),
     };
     let created = recipe.created(index);
-    let happened =
-        created - TimeDelta::milliseconds(30_000 + i64::try_from(draws.below(60_000)).unwrap_or(0));
-    let (agent, serial) = (draws.hex(32), draws.below(1 << 40));
-    let marker = if kind == Kind::Xdr { "xdr|inc-" } else { "" };
+    let happened = created
+        - TimeDelta::milliseconds(30_000 + i64::try_from(random.below(60_000)).unwrap_or(0));
+    let (agent, serial) = (random.hex(32), random.below(1 << 40));
+    let marker = if kind == AlertKind::Xdr { "xdr|inc-" } else { "" };
     let mut alert = object(json!({
         "agent_id": agent,
-        "aggregate_id": if kind == Kind::Endpoint { format!("aggind:{agent}:{serial}") } else { String::new() },
+        "aggregate_id": if kind == AlertKind::Endpoint { format!("aggind:{agent}:{serial}") } else { String::new() },
         "cid": CUSTOMER,
         "composite_id": format!("{CUSTOMER}:ind:{agent}:{marker}{serial}-{index}"),
         "created_timestamp": trimmed(created),
@@ -64,36 +64,36 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
         "name": name, "display_name": name,
         "product": product, "type": type_,
         "tactic": tactic, "tactic_id": tactic_id, "technique": technique, "technique_id": technique_id,
-        "sha256": Pooled(draws.below(50)).hash(64), "md5": Pooled(draws.below(50)).hash(32),
+        "sha256": Sample(random.below(50)).hash(64), "md5": Sample(random.below(50)).hash(32),
         "status": "new", "ioc_context": [],
     }));
-    if kind != Kind::Xdr {
+    if kind != AlertKind::Xdr {
         alert.insert(
             "severity".into(),
-            draws.weighted(&[(1, 10), (2, 30), (3, 50), (3, 70), (2, 90)]).into(),
+            random.weighted(&[(1, 10), (2, 30), (3, 50), (3, 70), (2, 90)]).into(),
         );
     }
-    if kind == Kind::Endpoint {
+    if kind == AlertKind::Endpoint {
         alert.insert(
             "confidence".into(),
-            draws.weighted(&[(1, 10), (1, 40), (4, 80), (2, 100)]).into(),
+            random.weighted(&[(1, 10), (1, 40), (4, 80), (2, 100)]).into(),
         );
         alert.insert("description".into(), format!("A process did what {name} describes.").into());
         let pair = json!([{"pattern_id": index % 9000, "tactic_id": tactic_id, "technique_id": technique_id}]);
         alert.insert("mitre_attack".into(), pair);
     }
-    if kind != Kind::Xdr && recipe.draws(index, 3).chance(recipe.indicators) {
-        add_indicator(&mut alert, recipe, &mut draws);
+    if kind != AlertKind::Xdr && recipe.random(index, 3).chance(recipe.indicator_share) {
+        add_indicator(&mut alert, recipe, &mut random);
     }
     alert
 }
 
-/// Puts an indicator in: at the top, in the list below, or both.
-fn add_indicator(alert: &mut Map<String, Value>, recipe: &Recipe, draws: &mut Prng) {
-    let (ioc_type, value) = indicator(recipe, draws);
-    let listed = draws.chance(0.5);
+/// Adds an indicator: at the top level, in `ioc_context`, or both.
+fn add_indicator(alert: &mut Map<String, Value>, recipe: &Recipe, random: &mut Prng) {
+    let (ioc_type, value) = indicator(recipe, random);
+    let listed = random.chance(0.5);
     if listed {
-        let own = Pooled(draws.below(50));
+        let own = Sample(random.below(50));
         alert.insert(
             "ioc_context".into(),
             json!([{
@@ -102,18 +102,18 @@ fn add_indicator(alert: &mut Map<String, Value>, recipe: &Recipe, draws: &mut Pr
             }]),
         );
     }
-    // One in six of the listed ones is in the list alone.
-    if !listed || !draws.chance(1.0 / 6.0) {
+    // One in six of the listed ones is in the list only.
+    if !listed || !random.chance(1.0 / 6.0) {
         alert.insert("ioc_type".into(), ioc_type.into());
         alert.insert("ioc_value".into(), value.into());
         alert.insert("ioc_source".into(), "library_load".into());
     }
 }
 
-fn indicator(recipe: &Recipe, draws: &mut Prng) -> (&'static str, String) {
-    let pool = recipe.distinct.max(1) as u64;
-    let (one, two) = (Pooled(draws.below(pool)), Pooled(draws.below(pool)));
-    match draws.below(100) {
+fn indicator(recipe: &Recipe, random: &mut Prng) -> (&'static str, String) {
+    let distinct = recipe.distinct.max(1) as u64;
+    let (one, two) = (Sample(random.below(distinct)), Sample(random.below(distinct)));
+    match random.below(100) {
         0..44 => ("hash_sha256", one.hash(64)),
         44..48 => ("hash_sha256", one.hash(64).to_uppercase()),
         48..54 => ("hash_md5", one.hash(32)),
@@ -129,74 +129,74 @@ fn indicator(recipe: &Recipe, draws: &mut Prng) -> (&'static str, String) {
         92..94 => ("registry_key", format!(r"\REGISTRY\MACHINE\SOFTWARE\Made\Up{}", one.0)),
         94..96 => ("filename", format!("made-up-{}.exe", one.0)),
         96..98 => ("hash_sha256", one.hash(28)),
-        98..99 => ("behavior", "made-up behaviour".into()),
+        98..99 => ("behavior", "made-up behavior".into()),
         _ => ("domain", String::new()),
     }
 }
 
-/// The rest of a real alert: device, files, parent, dispositions.
-pub(super) fn bulk(number: u64) -> Map<String, Value> {
-    let mut draws = Prng::new(0xB01D, number, 0);
-    let mut bulk = object(json!({
+/// Generates the remaining fields of a real alert: device, files, parent, dispositions.
+pub(super) fn padding(number: u64) -> Map<String, Value> {
+    let mut random = Prng::new(0xB01D, number, 0);
+    let mut padding = object(json!({
         "cloud_indicator": "false",
-        "cmdline": format!("\"C:\\Program Files\\Made Up\\worker-{number}.exe\" --quiet --token {}", draws.hex(24)),
+        "cmdline": format!("\"C:\\Program Files\\Made Up\\worker-{number}.exe\" --quiet --token {}", random.hex(24)),
         "data_domains": ["Endpoint"],
-        "device": device(&mut draws, number),
+        "device": device(&mut random, number),
         "email_sent": true,
-        "falcon_host_link": format!("https://falcon.example.com/activity/detections/{}?_cid={}", draws.hex(64), draws.hex(32)),
+        "falcon_host_link": format!("https://falcon.example.com/activity/detections/{}?_cid={}", random.hex(64), random.hex(32)),
         "filename": format!("worker-{number}.exe"),
         "filepath": format!("\\Device\\HarddiskVolume3\\Program Files\\Made Up\\worker-{number}.exe"),
-        "files_accessed": files(&mut draws), "files_written": files(&mut draws),
+        "files_accessed": files(&mut random), "files_written": files(&mut random),
         "global_prevalence": "low", "local_prevalence": "unique",
-        "incident": {"id": format!("inc:{}", draws.hex(64)), "score": "8.5", "created": "2026-01-01T00:00:00Z"},
-        "parent_details": parent(&mut draws),
+        "incident": {"id": format!("inc:{}", random.hex(64)), "score": "8.5", "created": "2026-01-01T00:00:00Z"},
+        "parent_details": parent(&mut random),
         "pattern_disposition": 0,
         "pattern_disposition_description": "A made-up disposition.",
-        "poly_id": draws.hex(64),
+        "poly_id": random.hex(64),
         "scenario": "attacker_methodology",
         "seconds_to_resolved": 0, "seconds_to_triaged": 0, "show_in_ui": true,
         "sha1": "0".repeat(40),
         "source_products": ["Falcon Insight"], "source_vendors": ["CrowdStrike"],
-        "user_name": format!("user-{number}"), "user_id": format!("S-1-5-21-{}", draws.below(1 << 40)),
+        "user_name": format!("user-{number}"), "user_id": format!("S-1-5-21-{}", random.below(1 << 40)),
     }));
     let flags =
         ["detect", "indicator", "kill_process", "process_blocked", "quarantine_file", "rooting"];
     let details: Map<String, Value> =
         flags.iter().map(|flag| ((*flag).to_owned(), false.into())).collect();
-    bulk.insert("pattern_disposition_details".into(), details.into());
-    bulk
+    padding.insert("pattern_disposition_details".into(), details.into());
+    padding
 }
 
-fn device(draws: &mut Prng, number: u64) -> Value {
+fn device(random: &mut Prng, number: u64) -> Value {
     json!({
         "agent_load_flags": "0", "agent_version": "9.99.11111.0", "agent_local_time": "2026-01-01T00:00:00.000Z",
         "bios_manufacturer": "Made Up BIOS", "bios_version": "1.0", "cid": CUSTOMER,
         "config_id_base": "11111111", "config_id_build": "11111", "config_id_platform": "3",
-        "device_id": draws.hex(32), "external_ip": Pooled(number).ipv4(), "local_ip": Pooled(number).private_ipv4(),
+        "device_id": random.hex(32), "external_ip": Sample(number).ipv4(), "local_ip": Sample(number).private_ipv4(),
         "first_seen": "2026-01-01T00:00:00Z", "last_seen": "2026-01-02T00:00:00Z",
         "hostinfo": {"domain": ""}, "hostname": format!("HOST-{number}"), "mac_address": "02-00-00-00-00-01",
         "machine_domain": "", "major_version": "10", "minor_version": "0", "os_version": "Windows 11",
         "ou": null, "pod_labels": null, "platform_id": "0", "platform_name": "Windows",
         "product_type": "1", "product_type_desc": "Workstation", "status": "normal",
-        "groups": [draws.hex(32)],
+        "groups": [random.hex(32)],
         "system_manufacturer": "Made Up Inc.", "system_product_name": "Virtual Machine",
     })
 }
 
-fn files(draws: &mut Prng) -> Value {
+fn files(random: &mut Prng) -> Value {
     json!([
-        {"filename": format!("{}.tmp", draws.hex(10)), "filepath": "\\Device\\HarddiskVolume3\\Temp\\", "timestamp": "1767225600"},
-        {"filename": format!("{}.dll", draws.hex(10)), "filepath": "\\Device\\HarddiskVolume3\\Temp\\", "timestamp": "1767225601"},
+        {"filename": format!("{}.tmp", random.hex(10)), "filepath": "\\Device\\HarddiskVolume3\\Temp\\", "timestamp": "1767225600"},
+        {"filename": format!("{}.dll", random.hex(10)), "filepath": "\\Device\\HarddiskVolume3\\Temp\\", "timestamp": "1767225601"},
     ])
 }
 
-fn parent(draws: &mut Prng) -> Value {
+fn parent(random: &mut Prng) -> Value {
     json!({
         "cmdline": "\"C:\\Windows\\explorer.exe\"", "filename": "explorer.exe",
         "filepath": "\\Device\\HarddiskVolume3\\Windows\\explorer.exe", "local_process_id": "1234",
-        "md5": draws.hex(32), "sha256": draws.hex(64),
-        "process_id": draws.below(1 << 50).to_string(), "timestamp": "2026-01-01T00:00:00Z",
-        "user_graph_id": format!("uid:{}", draws.hex(40)), "user_name": "someone",
+        "md5": random.hex(32), "sha256": random.hex(64),
+        "process_id": random.below(1 << 50).to_string(), "timestamp": "2026-01-01T00:00:00Z",
+        "user_graph_id": format!("uid:{}", random.hex(40)), "user_name": "someone",
     })
 }
 

@@ -1,8 +1,8 @@
-//! Made alerts, as many as wanted and the same ones every time, and the reading of recorded ones.
+//! Generates any number of alerts, deterministically, and loads recorded ones.
 //!
-//! Everything is invented: hashes are digits of a generator, domains are under example.com, example.net
-//! and example.org, public addresses are in 1.0.0.0/8. Mixed in is what a reader must cope with: private
-//! addresses, indicators that Recorded Future does not take, hashes of a wrong length, `""` and null.
+//! All data is invented: hashes are random digits, domains are under example.com, example.net and
+//! example.org, public addresses are in 1.0.0.0/8. Some of it is difficult on purpose: private
+//! addresses, unsupported indicator types, hashes of a wrong length, `""` and null.
 
 mod carbon_black;
 mod falcon;
@@ -12,130 +12,137 @@ mod samples;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use crate::alert_store::{Keys, Shelf};
+use crate::alert_store::{AlertStore, SearchKeys};
 use crate::world::World;
 use prng::Prng;
 pub use samples::samples;
 
-/// What is to be made. The same recipe gives the same alerts.
+/// What to generate. The same recipe always gives the same alerts.
 #[derive(Debug, Clone)]
 pub struct Recipe {
-    /// How many alerts.
+    /// The number of alerts.
     pub count: usize,
-    /// The first alert is created at or soon after this instant.
+    /// The first alert is created at this instant or shortly after.
     pub start: DateTime<Utc>,
     /// All alerts are created before this instant.
     pub end: DateTime<Utc>,
-    /// Another seed gives other alerts.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// The share of alerts (0 to 1) that carry an indicator.
-    pub indicators: f64,
-    /// How many different values of each type the indicators are drawn from.
+    /// The share of alerts (0 to 1) that name an indicator.
+    pub indicator_share: f64,
+    /// The number of different indicator values per type.
     pub distinct: usize,
-    /// About 3.7 KB of JSON an alert, as the real ones, instead of about 0.7 KB.
+    /// Whether an alert has about 3.7 KB of JSON, like real ones, instead of about 0.7 KB.
     pub full_size: bool,
 }
 
 impl Recipe {
-    /// That many lean alerts over the 24 hours before `end`; three in ten carry an indicator.
+    /// Returns a recipe for small alerts over the 24 hours before `end`; 30 % name an indicator.
     pub fn new(count: usize, end: DateTime<Utc>) -> Self {
         Self {
             count,
             start: end - TimeDelta::hours(24),
             end,
             seed: 1,
-            indicators: 0.3,
+            indicator_share: 0.3,
             distinct: 1000,
             full_size: false,
         }
     }
 
-    /// The same, at full size.
+    /// Makes the alerts as large as real ones.
     pub fn full_size(mut self) -> Self {
         self.full_size = true;
         self
     }
 
-    /// When alert `index` was created. The alerts are spread evenly; one in twenty shares the instant of the
-    /// one before it, as happens in life.
+    /// Returns when alert `index` was created. The alerts are spread evenly; one in twenty has the
+    /// same instant as the previous one, as in real data.
     fn created(&self, index: usize) -> DateTime<Utc> {
-        let shared = index > 0 && self.draws(index, 0).chance(0.05);
+        let shared = index > 0 && self.random(index, 0).chance(0.05);
         let slot = if shared { index - 1 } else { index };
         let step = (self.end - self.start).num_nanoseconds().unwrap_or(i64::MAX)
             / i64::try_from(self.count.max(1)).unwrap_or(i64::MAX);
-        let jitter = self.draws(slot, 1).below(u64::try_from(step / 2).unwrap_or(0).max(1));
+        let jitter = self.random(slot, 1).below(u64::try_from(step / 2).unwrap_or(0).max(1));
         let offset = step
             .saturating_mul(i64::try_from(slot).unwrap_or(i64::MAX))
             .saturating_add(i64::try_from(jitter).unwrap_or(0));
         self.start + TimeDelta::nanoseconds(offset)
     }
 
-    /// The generator for one purpose of one alert: no alert's content depends on another's.
-    fn draws(&self, index: usize, purpose: u64) -> Prng {
+    /// Returns the random numbers for one purpose of one alert. They do not depend on other alerts.
+    fn random(&self, index: usize, purpose: u64) -> Prng {
         Prng::new(self.seed, index as u64, purpose)
     }
 }
 
-/// Made Falcon alerts, oldest first.
+/// Generates Falcon alerts, oldest first.
 pub fn falcon_alerts(recipe: &Recipe) -> Vec<Value> {
-    all(recipe, falcon::alert, falcon::bulk)
+    generate(recipe, falcon::alert, falcon::padding)
 }
 
-/// Made Carbon Black alerts, oldest first.
+/// Generates Carbon Black alerts, oldest first.
 pub fn carbon_black_alerts(recipe: &Recipe) -> Vec<Value> {
-    all(recipe, carbon_black::alert, carbon_black::bulk)
+    generate(recipe, carbon_black::alert, carbon_black::padding)
 }
 
 impl World {
-    /// Adds made Falcon alerts as text at once: the way for large numbers.
+    /// Adds generated Falcon alerts directly as text, which is fast for large numbers.
     pub fn seed_falcon(mut self, recipe: &Recipe) -> Self {
-        shelve(recipe, &mut self.falcon.alerts, falcon::alert, falcon::bulk);
+        add_to_store(recipe, &mut self.falcon.alerts, falcon::alert, falcon::padding);
         self
     }
 
-    /// Adds made Carbon Black alerts as text at once: the way for large numbers.
+    /// Adds generated Carbon Black alerts directly as text, which is fast for large numbers.
     pub fn seed_carbon_black(mut self, recipe: &Recipe) -> Self {
-        shelve(recipe, &mut self.carbon_black.alerts, carbon_black::alert, carbon_black::bulk);
+        let alerts = &mut self.carbon_black.alerts;
+        add_to_store(recipe, alerts, carbon_black::alert, carbon_black::padding);
         self
     }
 }
 
-/// The part of an alert that differs from every other.
-type Lean = fn(&Recipe, usize) -> Map<String, Value>;
-/// The part that only has to be there, for size: there are [`BULKS`] of them, shared out.
-type Bulk = fn(u64) -> Map<String, Value>;
+/// Generates the fields that are different in every alert.
+type GenerateAlert = fn(&Recipe, usize) -> Map<String, Value>;
+/// Generates the fields that only make an alert as large as a real one.
+type GeneratePadding = fn(u64) -> Map<String, Value>;
 
-const BULKS: u64 = 64;
+/// The number of different paddings; the alerts take turns.
+const PADDINGS: u64 = 64;
 
-fn bulks(recipe: &Recipe, bulk: Bulk) -> Vec<Map<String, Value>> {
-    let count = if recipe.full_size { BULKS } else { 0 };
-    (0..count).map(bulk).collect()
+fn paddings(recipe: &Recipe, padding: GeneratePadding) -> Vec<Map<String, Value>> {
+    let count = if recipe.full_size { PADDINGS } else { 0 };
+    (0..count).map(padding).collect()
 }
 
-fn all(recipe: &Recipe, lean: Lean, bulk: Bulk) -> Vec<Value> {
-    let bulks = bulks(recipe, bulk);
-    let alert = |index| {
-        let mut alert = lean(recipe, index);
-        if !bulks.is_empty() {
-            alert.extend(bulks[index % bulks.len()].clone());
+fn generate(recipe: &Recipe, alert: GenerateAlert, padding: GeneratePadding) -> Vec<Value> {
+    let paddings = paddings(recipe, padding);
+    let padded = |index| {
+        let mut alert = alert(recipe, index);
+        if !paddings.is_empty() {
+            alert.extend(paddings[index % paddings.len()].clone());
         }
         Value::Object(alert)
     };
-    (0..recipe.count).map(alert).collect()
+    (0..recipe.count).map(padded).collect()
 }
 
-fn shelve<K: Keys>(recipe: &Recipe, shelf: &mut Shelf<K>, lean: Lean, bulk: Bulk) {
-    // The bulk is rendered once and joined on as text: an alert is `{` its own `,` the bulk `}`.
-    let bulks: Vec<String> =
-        bulks(recipe, bulk).into_iter().map(|bulk| Value::Object(bulk).to_string()).collect();
+fn add_to_store<K: SearchKeys>(
+    recipe: &Recipe,
+    store: &mut AlertStore<K>,
+    alert: GenerateAlert,
+    padding: GeneratePadding,
+) {
+    // A padding is rendered once and appended as text: `{` the alert's fields `,` the padding `}`.
+    let render = |padding| Value::Object(padding).to_string();
+    let paddings: Vec<String> = paddings(recipe, padding).into_iter().map(render).collect();
     for index in 0..recipe.count {
-        let alert = Value::Object(lean(recipe, index));
+        let alert = Value::Object(alert(recipe, index));
         let mut text = alert.to_string();
-        if !bulks.is_empty() {
+        if !paddings.is_empty() {
             text.pop();
             text.push(',');
-            text.push_str(&bulks[index % bulks.len()][1..]);
+            text.push_str(&paddings[index % paddings.len()][1..]);
         }
-        shelf.push_raw(text, &alert);
+        store.push_raw(text, &alert);
     }
 }

@@ -1,6 +1,6 @@
-//! A small generator (SplitMix64), so that made data is the same everywhere and for ever.
+//! A small pseudo-random number generator (SplitMix64), whose output is the same on every platform.
 
-/// The state, and everything that is drawn from it.
+/// The generator.
 #[derive(Debug, Clone)]
 pub(super) struct Prng(u64);
 
@@ -22,34 +22,34 @@ impl Prng {
         z ^ (z >> 31)
     }
 
-    /// A number below `end` (0 for an end of 0).
+    /// Returns a number below `end` (0 for an end of 0).
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
 
-    /// Yes, in that share of cases.
+    /// Returns true with the probability `share` (0 to 1).
     pub(super) fn chance(&mut self, share: f64) -> bool {
         (self.below(1_000_000) as f64) < share * 1e6
     }
 
-    /// One of a list.
-    pub(super) fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
+    /// Returns one of the choices.
+    pub(super) fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap_or(0)]
     }
 
-    /// One of a list in which each entry stands with its weight.
-    pub(super) fn weighted<T: Copy>(&mut self, of: &[(u64, T)]) -> T {
-        let mut left = self.below(of.iter().map(|(weight, _)| weight).sum());
-        for (weight, entry) in of {
+    /// Returns one of the choices; the first field is the weight.
+    pub(super) fn weighted<T: Copy>(&mut self, choices: &[(u64, T)]) -> T {
+        let mut left = self.below(choices.iter().map(|(weight, _)| weight).sum());
+        for (weight, choice) in choices {
             if left < *weight {
-                return *entry;
+                return *choice;
             }
             left -= weight;
         }
-        of[of.len() - 1].1
+        choices[choices.len() - 1].1
     }
 
-    /// That many hex digits in lower case.
+    /// Returns this many hex digits in lower case.
     pub(super) fn hex(&mut self, digits: usize) -> String {
         let mut text = String::with_capacity(digits + 16);
         while text.len() < digits {
@@ -59,18 +59,18 @@ impl Prng {
         text
     }
 
-    /// Hex digits in the groups of a UUID.
+    /// Returns hex digits in the groups of a UUID.
     pub(super) fn uuid(&mut self) -> String {
         [8, 4, 4, 4, 12].map(|digits| self.hex(digits)).join("-")
     }
 }
 
-/// The made-up values of one number out of the pool: always the same for the same number.
+/// The invented values for a number: the same for the same number.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pooled(pub(super) u64);
+pub(super) struct Sample(pub(super) u64);
 
-impl Pooled {
-    /// A hash of that many hex digits.
+impl Sample {
+    /// Returns a hash of this many hex digits.
     pub(super) fn hash(self, digits: usize) -> String {
         Prng::new(0x00C0_FFEE, self.0, digits as u64).hex(digits)
     }
@@ -81,13 +81,13 @@ impl Pooled {
         format!("host-{:x}.{top}", self.0)
     }
 
-    /// An address in 1.0.0.0/8.
+    /// Returns an address in 1.0.0.0/8.
     pub(super) fn ipv4(self) -> String {
         let n = self.0 & 0x00FF_FFFF;
         format!("1.{}.{}.{}", n >> 16, (n >> 8) & 255, n & 255)
     }
 
-    /// An address in 2a00::/16.
+    /// Returns an address in 2a00::/16.
     pub(super) fn ipv6(self) -> String {
         format!("2a00:{:x}:{:x}::1", 0x1000 + (self.0 >> 16) % 0xe000, 1 + self.0 % 0xffff)
     }

@@ -1,4 +1,4 @@
-//! Recorded answers, read from a folder that is given at run time. None of them is part of this crate.
+//! Loads recorded responses from a folder that is given at run time. This crate contains none.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::time::{millis, trimmed};
 
-/// Reads the recorded alerts below a folder (`crowdstrike/`, `carbonblack/`), spread evenly over a window:
-/// only `created_timestamp` or `backend_timestamp` is replaced. An identity is taken once.
-/// Gives the alerts of Falcon and of Carbon Black, or `None` when the folder is not there.
+/// Loads the recorded alerts in a folder (`crowdstrike/`, `carbonblack/`), without duplicates, and
+/// spreads them evenly over a window: only `created_timestamp` or `backend_timestamp` is replaced.
+/// Returns the alerts of Falcon and of Carbon Black, or `None` if the folder does not exist.
 pub fn samples(
     dir: &Path,
     start: DateTime<Utc>,
@@ -25,21 +25,22 @@ pub fn samples(
     let mut carbon_black = read(&dir.join("carbonblack"), "results", |name| {
         name.contains("alert_v7_") && !name.contains("grouped")
     });
-    once(&mut falcon, "composite_id");
-    once(&mut carbon_black, "id");
-    shift(&mut falcon, "created_timestamp", start, end, trimmed);
-    shift(&mut carbon_black, "backend_timestamp", start, end, millis);
+    remove_duplicates(&mut falcon, "composite_id");
+    remove_duplicates(&mut carbon_black, "id");
+    spread(&mut falcon, "created_timestamp", start, end, trimmed);
+    spread(&mut carbon_black, "backend_timestamp", start, end, millis);
     Some((falcon, carbon_black))
 }
 
-/// The alerts in the JSON files whose names are wanted: one in each, or a list of them below `list`.
-fn read(dir: &Path, list: &str, wanted: impl Fn(&str) -> bool) -> Vec<Value> {
+/// Loads the alerts of the JSON files with matching names: one per file, or a list under the key
+/// `list`.
+fn read(dir: &Path, list: &str, name_matches: impl Fn(&str) -> bool) -> Vec<Value> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
         .unwrap_or_default();
     paths.retain(|path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(".json") && wanted(name)
+        name.ends_with(".json") && name_matches(name)
     });
     paths.sort();
     let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
@@ -53,31 +54,32 @@ fn alerts(file: &mut Value, list: &str) -> Vec<Value> {
         _ => vec![file.take()],
     };
     for alert in alerts.iter_mut().filter_map(Value::as_object_mut) {
-        // Such keys are notes of whoever keeps the files.
+        // These keys are annotations, not part of the response.
         alert.retain(|key, _| !key.starts_with('_'));
     }
     alerts
 }
 
-fn once(alerts: &mut Vec<Value>, identity: &str) {
+fn remove_duplicates(alerts: &mut Vec<Value>, id_key: &str) {
     let mut seen = HashSet::new();
-    alerts.retain(|alert| match alert.get(identity).and_then(Value::as_str) {
+    alerts.retain(|alert| match alert.get(id_key).and_then(Value::as_str) {
         Some(id) => seen.insert(id.to_owned()),
         None => true,
     });
 }
 
-fn shift(
+/// Replaces a timestamp of the alerts, so that they are spread evenly over a window.
+fn spread(
     alerts: &mut [Value],
     key: &str,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
-    form: fn(DateTime<Utc>) -> String,
+    format: fn(DateTime<Utc>) -> String,
 ) {
     let step = (end - start) / i32::try_from(alerts.len().max(1)).unwrap_or(i32::MAX);
-    let mut at = start;
+    let mut time = start;
     for alert in alerts.iter_mut().filter_map(Value::as_object_mut) {
-        alert.insert(key.into(), form(at).into());
-        at += step;
+        alert.insert(key.into(), format(time).into());
+        time += step;
     }
 }

@@ -1,6 +1,6 @@
-//! A small blocking HTTP client: it must not repair, retry or hide anything.
+//! A small blocking HTTP client. It does not repair, retry or hide anything.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox};
 use serde_json::{Value, json};
 
-/// An answer, or what there was of it.
+/// A response, possibly incomplete.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
@@ -32,21 +32,21 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Whether the body is as long as the head says.
-    pub fn is_whole(&self) -> bool {
+    /// Reports whether the body is as long as its `Content-Length`.
+    pub fn is_complete(&self) -> bool {
         self.header("content-length").and_then(|length| length.parse().ok())
             == Some(self.body.len())
     }
 }
 
-/// Sends one request; `None` when the connection is refused or closed without an answer.
+/// Sends one request. Returns `None` if the connection is refused or closed without a response.
 pub fn send(
     port: u16,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> Option<Reply> {
+) -> Option<Response> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
     let mut head = format!(
@@ -59,30 +59,30 @@ pub fn send(
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(body).ok()?;
-    let mut answer = Vec::new();
-    // A reset ends the answer as well as a regular close does.
-    let _ = stream.read_to_end(&mut answer);
-    let split = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(&answer[..split]).into_owned();
+    let mut response = Vec::new();
+    // A reset ends the response just like a regular close.
+    let _ = stream.read_to_end(&mut response);
+    let split = response.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&response[..split]).into_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Reply { status, head, body: answer[split + 4..].to_vec() })
+    Some(Response { status, head, body: response[split + 4..].to_vec() })
 }
 
 pub const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
-pub fn sign_in_with(sandbox: &Sandbox, form: &str) -> Reply {
-    send(sandbox.port(), "POST", "/oauth2/token", &[FORM], form.as_bytes()).expect("an answer")
+pub fn sign_in_with(sandbox: &Sandbox, form: &str) -> Response {
+    send(sandbox.port(), "POST", "/oauth2/token", &[FORM], form.as_bytes()).expect("a response")
 }
 
 pub fn sign_in(sandbox: &Sandbox) -> String {
-    let reply =
+    let response =
         sign_in_with(sandbox, &format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}"));
-    assert_eq!(reply.status, 201, "{}", reply.text());
-    reply.json()["access_token"].as_str().expect("a token").to_owned()
+    assert_eq!(response.status, 201, "{}", response.text());
+    response.json()["access_token"].as_str().expect("a token").to_owned()
 }
 
-pub fn falcon(sandbox: &Sandbox, token: &str, body: &Value) -> Reply {
+pub fn falcon(sandbox: &Sandbox, token: &str, body: &Value) -> Response {
     let bearer = format!("Bearer {token}");
     let headers = [JSON, ("Authorization", bearer.as_str())];
     send(
@@ -92,18 +92,18 @@ pub fn falcon(sandbox: &Sandbox, token: &str, body: &Value) -> Reply {
         &headers,
         body.to_string().as_bytes(),
     )
-    .expect("an answer")
+    .expect("a response")
 }
 
-/// All ids, page by page, with the number of requests that it took.
+/// Reads all pages. Returns the ids and the number of requests.
 pub fn falcon_pages(sandbox: &Sandbox, query: &Value) -> (Vec<String>, usize) {
     let token = sign_in(sandbox);
     let (mut ids, mut pages, mut query) = (Vec::new(), 0, query.clone());
     loop {
-        let reply = falcon(sandbox, &token, &query);
-        assert_eq!(reply.status, 200, "{}", reply.text());
+        let response = falcon(sandbox, &token, &query);
+        assert_eq!(response.status, 200, "{}", response.text());
         pages += 1;
-        let page = reply.json();
+        let page = response.json();
         let resources = page["resources"].as_array().cloned().unwrap_or_default();
         ids.extend(
             resources.iter().map(|alert| alert["composite_id"].as_str().unwrap_or("?").to_owned()),
@@ -117,13 +117,13 @@ pub fn falcon_pages(sandbox: &Sandbox, query: &Value) -> (Vec<String>, usize) {
     }
 }
 
-pub fn carbon_black_with(sandbox: &Sandbox, org: &str, auth: &str, body: &Value) -> Reply {
+pub fn carbon_black_with(sandbox: &Sandbox, org: &str, auth: &str, body: &Value) -> Response {
     let path = format!("/api/alerts/v7/orgs/{org}/alerts/_search");
     let headers = [JSON, ("X-Auth-Token", auth)];
-    send(sandbox.port(), "POST", &path, &headers, body.to_string().as_bytes()).expect("an answer")
+    send(sandbox.port(), "POST", &path, &headers, body.to_string().as_bytes()).expect("a response")
 }
 
-pub fn carbon_black(sandbox: &Sandbox, body: &Value) -> Reply {
+pub fn carbon_black(sandbox: &Sandbox, body: &Value) -> Response {
     carbon_black_with(sandbox, CB_ORG, &format!("{CB_SECRET}/{CB_API_ID}"), body)
 }
 
@@ -136,8 +136,8 @@ pub fn rf_headers(token: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// `None` when the connection was closed without an answer.
-pub fn try_submit(sandbox: &Sandbox, body: &Value) -> Option<Reply> {
+/// Returns `None` if the connection was closed without a response.
+pub fn try_submit(sandbox: &Sandbox, body: &Value) -> Option<Response> {
     let headers = rf_headers(RF_TOKEN);
     send(
         sandbox.port(),
@@ -148,8 +148,8 @@ pub fn try_submit(sandbox: &Sandbox, body: &Value) -> Option<Reply> {
     )
 }
 
-pub fn submit(sandbox: &Sandbox, body: &Value) -> Reply {
-    try_submit(sandbox, body).expect("an answer")
+pub fn submit(sandbox: &Sandbox, body: &Value) -> Response {
+    try_submit(sandbox, body).expect("a response")
 }
 
 pub fn item(kind: &str, value: &str) -> Value {

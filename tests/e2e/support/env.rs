@@ -1,0 +1,140 @@
+//! The test environment: a sandbox, a working folder and the environment variables.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sandbox::{
+    CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, Service, World,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::RunOutput;
+use super::json::text;
+
+/// The start time of every run, unless a test sets another.
+pub const NOW: &str = "2026-11-22T00:15:00Z";
+
+/// A sandbox, an empty working folder, and the environment of a fully configured user.
+pub struct TestEnv {
+    pub sandbox: Sandbox,
+    folder: TempDir,
+}
+
+impl TestEnv {
+    /// Starts a sandbox with this world.
+    pub fn new(world: World) -> Self {
+        Self { sandbox: Sandbox::start(world), folder: TempDir::new().unwrap() }
+    }
+
+    /// Starts a sandbox with these Falcon alerts.
+    pub fn falcon(alerts: &[Value]) -> Self {
+        Self::new(World::default().falcon_alerts(alerts))
+    }
+
+    /// Starts a sandbox with these Carbon Black alerts.
+    pub fn carbonblack(alerts: &[Value]) -> Self {
+        Self::new(World::default().carbon_black_alerts(alerts))
+    }
+
+    /// Returns the working folder of the runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns the path of a file in the working folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file in the working folder.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Returns the log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("collective-insights.log")).unwrap_or_default()
+    }
+
+    /// Returns a command for the binary with these arguments (split at spaces), in the working
+    /// folder, with only the sandbox's variables set. Retry waits are divided by 1000.
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = bare_command(self.folder());
+        command.args(arguments.split_whitespace()).envs([
+            ("CS_BASE_URL", self.sandbox.url().as_str()),
+            ("CS_CLIENT_ID", CLIENT_ID),
+            ("CS_CLIENT_SECRET", CLIENT_SECRET),
+            ("CB_HOSTNAME", &self.sandbox.url()),
+            ("CB_ORG_ID", CB_ORG),
+            ("CB_API_ID", CB_API_ID),
+            ("CB_SECRET", CB_SECRET),
+            ("RF_API_URL", &self.sandbox.url()),
+            ("RF_API_KEY", RF_TOKEN),
+            ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
+            ("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1000"),
+        ]);
+        command
+    }
+
+    /// Runs the binary.
+    pub fn run(&self, arguments: &str) -> RunOutput {
+        RunOutput::capture(&mut self.command(arguments))
+    }
+
+    /// Runs the binary at this time.
+    pub fn run_at(&self, now: &str, arguments: &str) -> RunOutput {
+        RunOutput::capture(self.command(arguments).env("COLLECTIVE_INSIGHTS_TEST_NOW", now))
+    }
+
+    /// Returns the items that Recorded Future stored, in the order of arrival.
+    pub fn items(&self) -> Vec<Value> {
+        let stored = self.sandbox.stored();
+        stored.into_iter().map(|stored| stored.item).collect()
+    }
+
+    /// Returns the only item that Recorded Future stored.
+    #[track_caller]
+    pub fn only_item(&self) -> Value {
+        let mut items = self.items();
+        assert_eq!(items.len(), 1, "{items:?}");
+        items.remove(0)
+    }
+
+    /// Returns the values of the stored indicators, sorted.
+    pub fn stored_values(&self) -> Vec<String> {
+        let mut values: Vec<String> =
+            self.items().iter().map(|item| text(item, "/ioc/value")).collect();
+        values.sort();
+        values
+    }
+
+    /// Returns `TYPE VALUE` of the stored indicators, sorted.
+    pub fn stored_indicators(&self) -> Vec<String> {
+        let name =
+            |item: &Value| format!("{} {}", text(item, "/ioc/type"), text(item, "/ioc/value"));
+        let mut indicators: Vec<String> = self.items().iter().map(name).collect();
+        indicators.sort();
+        indicators
+    }
+
+    /// Returns the bodies of the requests to Recorded Future.
+    pub fn posts(&self) -> Vec<Value> {
+        let requests = self.sandbox.requests_to(Service::RecordedFuture);
+        requests.iter().map(|request| request.json().unwrap()).collect()
+    }
+
+    /// Returns the number of requests to a service.
+    pub fn request_count(&self, service: Service) -> usize {
+        self.sandbox.requests_to(service).len()
+    }
+}
+
+/// Returns a command for the binary in a folder, with an empty environment.
+pub fn bare_command(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("collective-insights"));
+    command.current_dir(folder).env_clear();
+    command
+}
