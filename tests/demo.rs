@@ -53,11 +53,11 @@ fn demo() -> Result<()> {
     let env = DemoEnv::new()?;
     print(&format!(
         "The sandbox on {} simulates CrowdStrike Falcon, Carbon Black Cloud and Recorded Future,\n\
-with {FALCON_ALERTS} and {CARBON_BLACK_ALERTS} invented alerts from the last 24 hours. Some are of types that are not requested.\n\
-No credentials are needed, and nothing is sent to other machines.\n\n\
-$ cd {}\n\
-$ cat {EXCLUSION_FILE}\n\
-{EXCLUSIONS}",
+         with {FALCON_ALERTS} and {CARBON_BLACK_ALERTS} invented alerts from the last 24 hours. Some are of types that are not requested.\n\
+         No credentials are needed, and nothing is sent to other machines.\n\n\
+         $ cd {}\n\
+         $ cat {EXCLUSION_FILE}\n\
+         {EXCLUSIONS}\n",
         env.sandbox.url(),
         env.folder.display(),
     ));
@@ -88,13 +88,13 @@ $ cat {EXCLUSION_FILE}\n\
     title("One item, as Recorded Future received it");
     let stored = env.sandbox.stored();
     let first = stored.first().ok_or("nothing was stored")?;
-    print(&format!("{:#}\n", first.item));
+    print(&format!("{:#}\n\n", first.item));
 
     env.check_secrets()?;
     title("All numbers above match what the sandbox served and stored");
     print(&format!(
         "Log:     {}\n\
-        Ledger:  {}\n",
+         Ledger:  {}\n",
         env.path("collective-insights.log").display(),
         env.path("collective-insights.db").display(),
     ));

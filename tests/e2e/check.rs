@@ -128,7 +128,7 @@ fn local_problems_are_reported() {
     assert_eq!(std::fs::read(env.path("collective-insights.db")).unwrap(), b"");
     std::fs::remove_file(env.path("collective-insights.db")).unwrap();
     let output = check(&env, "crowdstrike --offline --json --log-file .", &[]).assert_code(2);
-    assert!(self::failed_checks(&output).iter().any(|check| check.0 == "log"), "{}", output.stdout);
+    assert!(failed_checks(&output).iter().any(|check| check.0 == "log"), "{}", output.stdout);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn an_unreachable_service_is_reported() {
     env.sandbox.resume_listening();
     let unknown_host = [("CS_BASE_URL", "https://no-such-host.invalid")];
     let output = check(&env, "crowdstrike --json", &unknown_host).assert_code(5);
-    assert_eq!(self::failed_checks(&output)[0].0, "DNS", "{}", output.stdout);
+    assert_eq!(failed_checks(&output)[0].0, "DNS", "{}", output.stdout);
 }
 
 #[test]

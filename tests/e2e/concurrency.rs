@@ -13,14 +13,14 @@ use crate::support::alerts::{sha256, with};
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
-/// Much longer than a loaded machine needs to send eight requests.
+/// The latency of the services, much longer than a loaded machine needs to send eight requests.
 const LATENCY: Duration = Duration::from_millis(200);
-const DAY: u64 = 24 * 60 * 60 * 1000;
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Returns nine pages of alerts, spread evenly over the day.
 fn nine_pages(vendor: Vendor) -> World {
     let alerts: Vec<Value> = (0..9000)
-        .map(|number| vendor.plain_alert(number, at_millis(number * DAY / 9000)))
+        .map(|number| vendor.plain_alert(number, at_millis(number * DAY_MILLIS / 9000)))
         .collect();
     vendor.world(&alerts).latency(LATENCY)
 }
@@ -166,14 +166,14 @@ struct Scenario {
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    let window = (0..DAY - 1).prop_flat_map(|start| (Just(start), start + 1..=DAY));
+    let window = (0..DAY_MILLIS - 1).prop_flat_map(|start| (Just(start), start + 1..=DAY_MILLIS));
     // Dense clusters, so that time slices begin and end within them, and sparse ones, so that the
     // size of a slice is estimated wrongly.
     let spacing = prop_oneof![Just(0_u64), 1_u64..4, 1_u64..60_000];
-    let cluster = (0..DAY, 1_u64..1500, spacing);
+    let cluster = (0..DAY_MILLIS, 1_u64..1500, spacing);
     let parts = (
         prop_oneof![Just(Vendor::CrowdStrike), Just(Vendor::CarbonBlack)],
-        prop_oneof![1 => window, 2 => Just((0, DAY))],
+        prop_oneof![1 => window, 2 => Just((0, DAY_MILLIS))],
         prop::collection::vec(cluster, 1..7),
         prop_oneof![Just(1000_usize), 150_usize..1000],
         2_usize..=32,

@@ -18,6 +18,7 @@ pub fn generate(arguments: &str) -> RunOutput {
     generate_in(TempDir::new().unwrap().path(), arguments)
 }
 
+/// Runs `generate` in a folder and an empty environment.
 pub fn generate_in(folder: &Path, arguments: &str) -> RunOutput {
     let mut command = bare_command(folder);
     command.arg("generate").args(arguments.split_whitespace());
@@ -193,10 +194,10 @@ fn man_pages_render_without_warnings() {
 fn edited_units_are_not_overwritten() {
     let folder = TempDir::new().unwrap();
     let unit = folder.path().join("collective-insights-carbonblack.timer");
-    std::fs::write(&unit, "mine").unwrap();
+    std::fs::write(&unit, "edited").unwrap();
     let output = generate_in(folder.path(), "systemd --dir .").assert_code(2);
     assert!(output.stderr.contains("collective-insights-carbonblack.timer"), "{}", output.stderr);
-    assert_eq!(std::fs::read(&unit).unwrap(), b"mine");
+    assert_eq!(std::fs::read(&unit).unwrap(), b"edited");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     std::fs::remove_file(&unit).unwrap();
     generate_in(folder.path(), "systemd --dir .").assert_code(0);
@@ -207,8 +208,9 @@ fn edited_units_are_not_overwritten() {
 fn a_folder_that_cannot_be_written_is_an_error() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
-    for what in ["man", "systemd"] {
-        let output = generate_in(folder.path(), &format!("{what} --dir file/below")).assert_code(2);
+    for subcommand in ["man", "systemd"] {
+        let output =
+            generate_in(folder.path(), &format!("{subcommand} --dir file/below")).assert_code(2);
         assert!(
             output.stderr.starts_with("error: file/below cannot be written"),
             "{}",
@@ -232,9 +234,9 @@ fn a_run_accepts_the_generated_exclusion_file() {
 #[test]
 fn no_files_are_left_behind() {
     let folder = TempDir::new().unwrap();
-    for what in ["completions bash", "man", "cron", "systemd", "exclusions"] {
-        let output = generate_in(folder.path(), what).assert_code(0);
-        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{what}");
+    for arguments in ["completions bash", "man", "cron", "systemd", "exclusions"] {
+        let output = generate_in(folder.path(), arguments).assert_code(0);
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -34,6 +34,7 @@ fn history(env: &TestEnv, arguments: &str) -> Value {
     env.run_at(NEXT_DAY, &format!("history --json {arguments}")).assert_code(0).json()
 }
 
+/// Returns one number of each row.
 fn column(rows: &Value, name: &str) -> Vec<u64> {
     let rows = rows.as_array().unwrap();
     rows.iter().map(|row| row[name].as_u64().unwrap()).collect()
@@ -88,7 +89,7 @@ fn days_indicators_and_techniques_are_counted() {
 }
 
 #[test]
-fn runs_that_deliver_nothing_are_not_counted() {
+fn dry_runs_debug_runs_and_runs_without_a_ledger_are_not_counted() {
     let env = test_env();
     env.run("crowdstrike").assert_code(0);
     let before = history(&env, "");

@@ -52,7 +52,7 @@ fn after_an_error_between_pages_the_next_run_reads_the_rest() {
 }
 
 #[test]
-fn after_an_expired_page_token_nothing_is_lost_or_read_twice() {
+fn after_an_expired_page_token_nothing_is_lost_or_counted_twice() {
     let alerts: Vec<Value> = (0..2500)
         .map(|number| {
             falcon_at(

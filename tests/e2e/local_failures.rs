@@ -36,7 +36,7 @@ fn start_hanging(env: &TestEnv) -> RunningProcess {
 }
 
 #[test]
-fn a_second_run_fails_while_the_first_has_the_lock_which_a_crash_releases() {
+fn a_second_run_fails_while_the_ledger_is_locked_and_a_crash_releases_the_lock() {
     let env = test_env(3);
     let mut first = start_hanging(&env);
     for arguments in [RUN, "carbonblack --json", "crowdstrike --json --dry-run"] {
@@ -208,7 +208,7 @@ fn a_read_only_folder_is_an_error_before_any_request() {
 #[test]
 fn a_missing_folder_is_an_error_before_any_request() {
     let env = test_env(1);
-    let output = env.run("crowdstrike --ledger nowhere/ledger.db").assert_code(6);
+    let output = env.run("crowdstrike --ledger missing/ledger.db").assert_code(6);
     assert!(output.stderr.contains("its folder does not exist"), "{output:?}");
     assert_eq!(env.sandbox.requests().len(), 0);
 }

@@ -125,13 +125,13 @@ fn part_of_a_page() {
 
 #[test]
 fn the_window_includes_its_start_and_excludes_its_end() {
-    const DAY: u64 = 24 * 60 * 60 * 1000;
+    const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
     for vendor in Vendor::ALL {
         let outside = [
             vendor.alert(9, at_millis(0) - chrono::TimeDelta::milliseconds(1)),
-            vendor.alert(8, at_millis(DAY)),
+            vendor.alert(8, at_millis(DAY_MILLIS)),
         ];
-        let inside = [vendor.alert(0, at_millis(0)), vendor.alert(1, at_millis(DAY - 1))];
+        let inside = [vendor.alert(0, at_millis(0)), vendor.alert(1, at_millis(DAY_MILLIS - 1))];
         let env = TestEnv::new(vendor.world(&[outside, inside].concat()));
         assert_read_once(vendor, &env, 2);
     }

@@ -15,6 +15,7 @@ use crate::support::{RunOutput, TestEnv};
 /// Reads one page at a time.
 const SEQUENTIAL: &str = "crowdstrike --concurrency 1";
 
+/// Returns a world with three pages of alerts.
 fn three_pages() -> World {
     let alerts: Vec<Value> = (0..2500)
         .map(|number| falcon(&format!("f{number:04}"), "hash_sha256", &sha256(number)))

@@ -13,10 +13,10 @@ use crate::support::secret_scan::assert_no_secrets;
 use crate::support::vendor::Vendor;
 
 /// A password with all the characters that a URL must encode.
-const SPECIAL_CHARS: &str = "p@ss:w/rd %42#?";
-const SPECIAL_CHARS_IN_URL: &str = "p%40ss%3Aw%2Frd%20%2542%23%3F";
+const SPECIAL_PASSWORD: &str = "p@ss:w/rd %42#?";
+const SPECIAL_PASSWORD_IN_URL: &str = "p%40ss%3Aw%2Frd%20%2542%23%3F";
 /// The header for the user `batch` and this password (RFC 7617).
-const SPECIAL_CHARS_HEADER: &str = "Basic YmF0Y2g6cEBzczp3L3JkICU0MiM/";
+const SPECIAL_PASSWORD_HEADER: &str = "Basic YmF0Y2g6cEBzczp3L3JkICU0MiM/";
 
 /// Returns a command that sends all requests to the TLS terminator, by its URL, and trusts its CA.
 fn behind_terminator(https: &HttpsEnv, arguments: &str) -> Command {
@@ -112,13 +112,13 @@ fn a_real_proxy_works_for_plain_http_too() {
 /// Returns the 407 of a proxy that requires credentials, unless the head has the right ones.
 fn require_credentials(head: &str) -> Option<String> {
     let authorized = head.lines().any(|line| {
-        line.eq_ignore_ascii_case(&format!("Proxy-Authorization: {SPECIAL_CHARS_HEADER}"))
+        line.eq_ignore_ascii_case(&format!("Proxy-Authorization: {SPECIAL_PASSWORD_HEADER}"))
     });
     // It repeats the request with its secrets, as some proxies do.
     (!authorized).then(|| {
         let body = format!("no: {head}");
         let length = body.len();
-        format!("HTTP/1.1 407 {head:?}\r\nProxy-Authenticate: Basic realm=\"{SPECIAL_CHARS}\"\r\nContent-Length: {length}\r\n\r\n{body}")
+        format!("HTTP/1.1 407 {head:?}\r\nProxy-Authenticate: Basic realm=\"{SPECIAL_PASSWORD}\"\r\nContent-Length: {length}\r\n\r\n{body}")
     })
 }
 
@@ -129,12 +129,12 @@ fn credentials_are_read_from_the_url_in_each_variable() {
         let proxy = ConnectProxy::with_rejections(https.terminator.port, require_credentials);
         let url = |password: &str| format!("http://batch:{password}@127.0.0.1:{}", proxy.port);
         let mut command = https.command("crowdstrike --debug --ca-cert ca.pem");
-        command.env_remove("HTTPS_PROXY").env(name, url(SPECIAL_CHARS_IN_URL));
+        command.env_remove("HTTPS_PROXY").env(name, url(SPECIAL_PASSWORD_IN_URL));
         let output = RunOutput::capture(&mut command).assert_code(0);
         assert!(proxy.targets().contains(&"api.crowdstrike.com:443".to_owned()));
         assert_eq!(https.requested().len(), 3);
         output.assert_stderr(&[&format!("({name})")]);
-        assert_no_secrets(&https.env, &output, &[SPECIAL_CHARS, SPECIAL_CHARS_HEADER]);
+        assert_no_secrets(&https.env, &output, &[SPECIAL_PASSWORD, SPECIAL_PASSWORD_HEADER]);
     }
 }
 
@@ -187,7 +187,7 @@ fn a_407_over_plain_http_is_an_error_of_the_proxy() {
 
 #[test]
 fn a_password_that_a_proxy_repeats_is_masked() {
-    for repeated in [SPECIAL_CHARS, SPECIAL_CHARS_IN_URL, SPECIAL_CHARS_HEADER] {
+    for repeated in [SPECIAL_PASSWORD, SPECIAL_PASSWORD_IN_URL, SPECIAL_PASSWORD_HEADER] {
         for code in [400, 403, 503] {
             let https = HttpsEnv::new(one_alert_per_vendor());
             let sandbox = &https.env.sandbox;
@@ -195,11 +195,11 @@ fn a_password_that_a_proxy_repeats_is_masked() {
             sandbox.always(Service::FalconToken, Some(echo));
             let mut command = https.env.command("crowdstrike --debug");
             let port = sandbox.port();
-            let url = format!("http://batch:{SPECIAL_CHARS_IN_URL}@127.0.0.1:{port}");
+            let url = format!("http://batch:{SPECIAL_PASSWORD_IN_URL}@127.0.0.1:{port}");
             let output = RunOutput::capture(command.env("HTTP_PROXY", url));
             assert_ne!(output.code, 0);
             output.assert_stderr(&["rejected credentials ", "[secret]!"]);
-            assert_no_secrets(&https.env, &output, &[SPECIAL_CHARS, SPECIAL_CHARS_HEADER]);
+            assert_no_secrets(&https.env, &output, &[SPECIAL_PASSWORD, SPECIAL_PASSWORD_HEADER]);
         }
     }
 }

@@ -46,7 +46,7 @@ fn the_table_of_sent_fields_matches_what_is_sent() {
             .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
     );
     for source in ["crowdstrike", "carbonblack"] {
-        let options = "--organization-id uhash:made";
+        let options = "--organization-id uhash:a";
         env.run(&format!("{source} {options}")).assert_code(0);
     }
     let mut sent = BTreeSet::new();

@@ -11,7 +11,7 @@ use crate::support::{RunOutput, TestEnv};
 const LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
 /// A secret with all the characters that encodings change.
-const SPECIAL_CHARS: &str = "c4n@ry+s3cr3t/with\"all\\of it=%&?#";
+const SPECIAL_SECRET: &str = "c4n@ry+s3cr3t/with\"all\\of it=%&?#";
 
 /// Returns response bodies that repeat the secrets of the request, as some services and proxies do.
 fn bodies_that_repeat(secrets: &[&str]) -> Vec<String> {
@@ -94,10 +94,10 @@ fn an_access_token_that_a_service_repeats() {
 
 #[test]
 fn a_secret_in_every_encoding() {
-    let encoded = encodings(SPECIAL_CHARS);
+    let encoded = encodings(SPECIAL_SECRET);
     for body in [
-        json!({"message": format!("wrong: {SPECIAL_CHARS}")}).to_string(),
-        format!("wrong: {SPECIAL_CHARS}"),
+        json!({"message": format!("wrong: {SPECIAL_SECRET}")}).to_string(),
+        format!("wrong: {SPECIAL_SECRET}"),
         format!("client_secret={}", encoded[1]),
         format!("client_secret={}", encoded[2]),
         format!("client_secret={}", encoded[3]),
@@ -108,9 +108,9 @@ fn a_secret_in_every_encoding() {
         for mode in ["--debug", "--json"] {
             let mut command = env.command(&format!("crowdstrike {mode}"));
             let output =
-                RunOutput::capture(command.env("CS_CLIENT_SECRET", SPECIAL_CHARS)).assert_code(4);
+                RunOutput::capture(command.env("CS_CLIENT_SECRET", SPECIAL_SECRET)).assert_code(4);
             output.assert_stderr(&["[secret]"]);
-            assert_no_secrets(&env, &output, &[SPECIAL_CHARS]);
+            assert_no_secrets(&env, &output, &[SPECIAL_SECRET]);
         }
     }
 }
@@ -147,7 +147,7 @@ fn the_message_of_a_rejection_is_stored_without_the_secret_that_it_repeats() {
 
 #[test]
 fn truncated_messages_show_no_part_of_a_secret() {
-    // After long messages and trace ids are truncated, a part of a secret is no longer recognized.
+    // Once a message or trace id is truncated, a part of a secret is not recognized any more.
     let parts = [&RF_TOKEN[..24], &RF_TOKEN[..16], &RF_TOKEN[..8]];
     for length in [276, 284, 292] {
         let (message, trace) = ("w".repeat(length), "t".repeat(length - 200));

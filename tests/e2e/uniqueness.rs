@@ -7,8 +7,9 @@ use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::json::text;
 
-fn detection(id: &str, happened: &str, created: &str, technique: &str) -> Value {
-    let alert = with(falcon(id, "hash_sha256", &sha256(1)), "timestamp", json!(happened));
+/// Returns an alert for the same indicator, with this event time and creation time.
+fn detection(id: &str, event_time: &str, created: &str, technique: &str) -> Value {
+    let alert = with(falcon(id, "hash_sha256", &sha256(1)), "timestamp", json!(event_time));
     let alert = with(alert, "created_timestamp", json!(created));
     let alert = with(alert, "description", json!(format!("seen by {id}")));
     with(with(alert, "tactic_id", json!("")), "technique_id", json!(technique))

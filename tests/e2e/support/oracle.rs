@@ -19,7 +19,7 @@ pub type Mention = (String, String);
 /// What must become of the alerts of a world.
 pub struct Oracle {
     pub vendor: Vendor,
-    /// Every mention that must arrive, with the item that represents it alone.
+    /// Every mention that must arrive, with its item.
     expected: BTreeMap<Mention, Value>,
 }
 

@@ -49,7 +49,7 @@ impl ProxyProgram {
             .find(|path| path.exists())
     }
 
-    /// Starts it.
+    /// Starts the proxy on a free port.
     pub fn start(self) -> RealProxy {
         let folder = TempDir::new().unwrap();
         // Squid drops root's privileges and still has to write here.

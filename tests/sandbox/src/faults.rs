@@ -28,14 +28,14 @@ impl Service {
     }
 }
 
-/// The organization key in a Carbon Black search path.
+/// Returns the organization key in the path of a Carbon Black search.
 pub(crate) fn org_of(path: &str) -> Option<&str> {
     let org = path.strip_prefix("/api/alerts/v7/orgs/")?.strip_suffix("/alerts/_search")?;
     (!org.is_empty() && !org.contains('/')).then_some(org)
 }
 
-/// What goes wrong with one request. "Processed" means that the request takes effect: a batch is
-/// stored, a page counts as read, a token is issued. Without a note, it is not processed.
+/// What goes wrong with one request. "Processes" means that the request takes effect: a batch is
+/// stored, a page is read, a token is issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// No fault.

@@ -111,7 +111,7 @@ async fn serve(
                     let resumed = match (&listener, reserved.take()) {
                         (Some(_), _) => Ok(()),
                         (None, Some(socket)) => {
-                        socket.listen(BACKLOG).map(|new| listener = Some(new))
+                            socket.listen(BACKLOG).map(|new| listener = Some(new))
                         }
                         (None, None) => listen(address).map(|new| listener = Some(new)),
                     };

@@ -189,10 +189,9 @@ fn search(
     let found = Arc::new(found);
     let (filter, sort) = (query.filter.clone(), query.sort.clone());
     state.searches.truncate(MAX_CACHED_SEARCHES - 1);
-    let found_again = Arc::clone(&found);
-    let cached = CachedSearch { filter, sort, revision, gt_includes_equal, found: found_again };
-    state.searches.push_front(cached);
-    found
+    let result = Arc::clone(&found);
+    state.searches.push_front(CachedSearch { filter, sort, revision, gt_includes_equal, found });
+    result
 }
 
 #[derive(Debug, Clone, Copy)]
