@@ -17,7 +17,7 @@ pub(super) fn search(response: &Response, host: &str) -> Failure {
             message,
             "Check --secret (CB_SECRET, the longer one) and --api-id (CB_API_ID, about ten characters) against Settings > API Access; if they are swapped, the error is the same. Check --hostname (CB_HOSTNAME) too: a key of another region is unknown here.",
         )
-        .with_cause("the API secret or the API ID is wrong, or the two are swapped"),
+        .with_cause("the API secret or the API id is wrong, or the two are swapped"),
         403 => Failure::new(
             FailureKind::Credentials,
             message,
@@ -27,7 +27,7 @@ pub(super) fn search(response: &Response, host: &str) -> Failure {
         404 => Failure::new(
             FailureKind::Configuration,
             message,
-            "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org ID number. Check --hostname (CB_HOSTNAME) too. Carbon Black EDR (on-premises) is another product and not supported.",
+            "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org id number. Check --hostname (CB_HOSTNAME) too. Carbon Black EDR (on-premises) is another product and not supported.",
         )
         .with_cause("the organization key is wrong, or this host is not Carbon Black Cloud"),
         _ => common(

@@ -145,7 +145,7 @@ impl SearchClient {
         request::secret_header(&format!("{secret}/{id}")).ok_or_else(|| {
             Failure::new(
                 FailureKind::Configuration,
-                "the Carbon Black API secret or API ID contains characters that are not allowed in an HTTP header",
+                "the Carbon Black API secret or API id contains characters that are not allowed in an HTTP header",
                 "Check --secret (CB_SECRET) and --api-id (CB_API_ID) for stray characters such as line breaks.",
             )
         })

@@ -26,9 +26,9 @@ pub(super) fn sign_in(response: &Response, host: &str) -> Failure {
         401 | 403 => credentials(format!(
             "Check --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) against {API_CLIENTS}; the secret is shown only once, when the client is created. Check --cloud too: a client of another cloud is unknown here."
         ))
-        .with_cause("the client ID or the client secret is wrong, or the API client was deleted"),
+        .with_cause("the client id or the client secret is wrong, or the API client was deleted"),
         400 => credentials(
-            "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the ID of a child of this account.".into(),
+            "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the id of a child of this account.".into(),
         )
         .with_cause("this cloud does not know the account, or the member CID of the request"),
         404 => not_an_api(message),
@@ -108,7 +108,7 @@ fn fallback(response: &Response, host: &str, message: String) -> Failure {
     let cloud = response.header("location").and_then(Cloud::from_location);
     let redirect = match cloud {
         Some(cloud) => format!(
-            "The account belongs to another cloud: use --cloud {} without --base-url.",
+            "The account lives in another cloud: use --cloud {} without --base-url.",
             cloud.name()
         ),
         None => "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),
