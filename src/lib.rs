@@ -72,7 +72,6 @@ pub use app::main;
 /// The functions that `tests/bench.rs` measures. Not a public interface.
 #[doc(hidden)]
 pub mod bench_api {
-    pub use crate::detection::AlertOutcome;
     pub use crate::indicator::{ClaimedType, Indicator};
     pub use crate::selection::exclusions::Exclusions;
     pub use crate::sources::carbonblack::{HashChoice, read_page as read_carbonblack_page};

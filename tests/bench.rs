@@ -1,31 +1,28 @@
-//! How fast the parts are on their own: `cargo bench`, or `cargo bench -- ledger` for some of them.
+//! Benchmarks of the parts: `cargo bench`, or `cargo bench -- decode` for some of them.
 //!
-//! Each has its throughput, so that a later change can be compared with what was before it. How fast the
-//! whole is, beside what a user would write instead, is what `tests/compare/` measures.
+//! `tests/compare/` measures the whole program, and the ignored tests in `src/ledger/tests/` the
+//! ledger.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     missing_docs,
-    reason = "a benchmark that cannot go on should stop where it is"
+    reason = "a benchmark fails by a panic"
 )]
 
-use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use collective_insights::bench_api::{
-    AlertOutcome, ClaimedType, Entry, Exclusions, HashChoice, Indicator, Known, Ledger, Past,
-    Selection, TenantId, TenantKey, Thresholds, read_carbonblack_page, read_crowdstrike_page,
+    ClaimedType, Exclusions, HashChoice, Indicator, read_carbonblack_page, read_crowdstrike_page,
 };
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sandbox::seed::{Recipe, carbon_black_alerts, falcon_alerts};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const PAGE: usize = 1000;
-const READINGS: usize = 200_000;
-const ROWS: usize = 100_000;
 
 fn main() {
     divan::main();
@@ -60,7 +57,7 @@ fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
         .bench(|| read_carbonblack_page(black_box(&page), HashChoice::Process).unwrap());
 }
 
-/// One of each kind, in a spelling that has to be made normal.
+/// One of each type, in a spelling that has to be normalized.
 const SPELLINGS: [(ClaimedType, &str); 6] = [
     (ClaimedType::Sha256, " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
     (ClaimedType::Md5, "D41D8CD98F00B204E9800998ECF8427E"),
@@ -71,7 +68,7 @@ const SPELLINGS: [(ClaimedType, &str); 6] = [
 ];
 
 #[divan::bench]
-fn normalise_indicators(bencher: Bencher<'_, '_>) {
+fn normalize_indicators(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(SPELLINGS.len())).bench(|| {
         for (claim, text) in SPELLINGS {
             black_box(Indicator::parse(claim, black_box(text))).unwrap();
@@ -79,90 +76,23 @@ fn normalise_indicators(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Readings of made alerts; the same thousand values of each kind come again and again.
-fn outcomes() -> Vec<AlertOutcome> {
-    let recipe = Recipe::new(READINGS, now());
-    let alerts = falcon_alerts(&recipe);
-    let pages = alerts.chunks(PAGE);
-    pages.flat_map(|alerts| read_crowdstrike_page(&page("resources", alerts)).unwrap()).collect()
-}
-
-#[divan::bench(sample_count = 10)]
-fn select_from_200_000_readings(bencher: Bencher<'_, '_>) {
-    let outcomes = outcomes();
-    bencher.counter(ItemsCount::new(READINGS)).with_inputs(|| outcomes.clone()).bench_values(
-        |outcomes| {
-            let mut selection = Selection::new(Thresholds::default(), Exclusions::default());
-            for reading in outcomes {
-                let taken = selection.take(reading, |_, _| Ok::<_, Infallible>(Past::New));
-                taken.unwrap();
-            }
-            selection.finish()
-        },
-    );
-}
-
-/// A ledger in a file.
-struct Shelf {
-    ledger: Ledger,
-    tenant: TenantId,
-    // After the ledger, because fields are dropped in this order.
-    _folder: TempDir,
-}
-
-impl Shelf {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let ledger = Ledger::open(&folder.path().join("ledger.db"), now()).unwrap();
-        let tenant = ledger
-            .tenant(&TenantKey {
-                source: "crowdstrike".into(),
-                account: "account".into(),
-                token: "token".into(),
-                organizations: Vec::new(),
-            })
+/// A list of 40,000 lines: hashes, names with all below them, addresses and networks.
+fn exclusions() -> Exclusions {
+    let mut list = String::new();
+    for number in 0..10_000_u32 {
+        let (a, b) = (number / 250, number % 250);
+        writeln!(list, "{number:064x}\n.good{number}.example\n8.{a}.{b}.1\n9.{a}.{b}.0/24")
             .unwrap();
-        Self { ledger, tenant, _folder: folder }
     }
-
-    fn store(&self, entries: &[Entry]) -> u64 {
-        let stored = self.ledger.store(self.tenant, "run", entries, false, now());
-        stored.unwrap()
-    }
-
-    fn look_up(&self, entries: &[Entry]) -> Vec<Known> {
-        let _at_once = self.ledger.at_once().unwrap();
-        let known = |entry: &Entry| {
-            let known = self.ledger.known(self.tenant, &entry.detections[0], &entry.indicator);
-            known.unwrap()
-        };
-        entries.iter().map(known).collect()
-    }
+    Exclusions::parse(Path::new("list.txt"), list.as_bytes()).unwrap()
 }
 
-/// Entries of about the size that detections and items have.
-fn entries() -> Vec<Entry> {
-    let entry = |number| Entry {
-        indicator: Indicator::parse(ClaimedType::Sha256, &format!("{number:064x}")).unwrap(),
-        severity: u8::try_from(number % 100).ok(),
-        item: format!(r#"{{"ioc":{number},"pad":"{}"}}"#, "y".repeat(600)),
-        detections: vec![format!("{number:x}:ind:{number:032}:{}", "x".repeat(60))],
-    };
-    (0..ROWS).map(entry).collect()
-}
-
-#[divan::bench(sample_count = 5)]
-fn ledger_insert_100_000(bencher: Bencher<'_, '_>) {
-    let entries = entries();
-    bencher
-        .counter(ItemsCount::new(ROWS))
-        .with_inputs(Shelf::new)
-        .bench_refs(|shelf| shelf.store(&entries));
-}
-
-#[divan::bench(sample_count = 5)]
-fn ledger_look_up_100_000(bencher: Bencher<'_, '_>) {
-    let (shelf, entries) = (Shelf::new(), entries());
-    shelf.store(&entries);
-    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| shelf.look_up(&entries));
+#[divan::bench]
+fn look_up_exclusions(bencher: Bencher<'_, '_>) {
+    let exclusions = exclusions();
+    let indicators: Vec<Indicator> =
+        SPELLINGS.map(|(claim, text)| Indicator::parse(claim, text).unwrap()).to_vec();
+    bencher.counter(ItemsCount::new(indicators.len())).bench(|| {
+        indicators.iter().filter(|indicator| exclusions.matches(black_box(indicator))).count()
+    });
 }
