@@ -26,8 +26,8 @@ pub(crate) enum Artifact {
     Man {
         /// Write a page for each command and topic below this directory
         ///
-        /// The pages of commands go to man1 and those of topics to man7; both are created if needed.
-        /// Pages of the same names are replaced.
+        /// The pages of commands go to man1 and those of topics to man7; both are created if
+        /// needed. Pages of the same names are replaced.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },

@@ -50,7 +50,8 @@ fn time(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(second, 0).unwrap()
 }
 
-/// Alerts that come more than once, also with other scores and codes; an id has one time of creation.
+/// Alerts that come more than once, also with other scores and codes; an id has one time of
+/// creation.
 fn detection() -> impl Strategy<Value = Detection> {
     let mentions = prop::collection::vec(outcome(), 1..5);
     let codes = prop::collection::btree_set(1000_u16..1009, 0..3);
@@ -91,7 +92,8 @@ fn exclusions(list: &str) -> Exclusions {
     Exclusions::parse(Path::new("list.txt"), list.as_bytes()).unwrap()
 }
 
-/// What earlier runs did, the same for the same detection and indicator; `None` where they did nothing.
+/// What earlier runs did, the same for the same detection and indicator; `None` where they did
+/// nothing.
 fn past(seed: u8, detection: &Detection, indicator: &Indicator) -> Option<Stored> {
     let sum = detection.id.bytes().chain(indicator.value().bytes());
     match (sum.map(usize::from).sum::<usize>() + usize::from(seed)) % 5 {

@@ -9,7 +9,7 @@ use collective_insights::failure::FailureKind;
 use sandbox::World;
 use tempfile::TempDir;
 
-use crate::help::every_command;
+use crate::help::{every_command, sources};
 use crate::markdown::{code, quoted, table, terms};
 use crate::support::{RunOutput, TestEnv, bare_command};
 
@@ -74,10 +74,10 @@ fn documented(heading: &str) -> BTreeMap<String, About> {
 
 #[test]
 fn the_options_are_those_of_the_real_help() {
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in sources() {
         let mut options = documented("Options of both sources");
         options.extend(documented(&format!("Options of {source}")));
-        assert_eq!(options, help(source), "{source}");
+        assert_eq!(options, help(&source), "{source}");
     }
 }
 

@@ -90,8 +90,8 @@ fn a_file_cut_short_in_a_text() {
     store(&ledger, "a", &["d"]);
     quarantine(&ledger, &queue(&ledger)[0], &"y".repeat(20_000));
     drop(ledger);
-    // The last page has only the end of that message. Cut, it would read as zeros, and no check of the
-    // tables would fail.
+    // The last page has only the end of that message. Cut, it would read as zeros, and no check of
+    // the tables would fail.
     let whole = folder.bytes();
     assert_eq!(whole[whole.len() - 4092], b'y');
     fs::write(folder.ledger(), &whole[..whole.len() - 4092]).unwrap();

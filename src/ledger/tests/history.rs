@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Stores an indicator that these alerts with these codes name, and delivers it, in a run of its own.
+/// Stores an indicator that these alerts with these codes name, and delivers it, in a run of its
+/// own.
 fn deliver(
     ledger: &mut TenantLedger,
     name: &str,

@@ -185,8 +185,8 @@ fn undo() -> LedgerError {
     LedgerError::Other { path: PathBuf::new(), detail: "undo".to_owned() }
 }
 
-/// Returns the state of an alert with a domain: that of its batch, or else that of its entry; `new` where
-/// the ledger does not know them.
+/// Returns the state of an alert with a domain: that of its batch, or else that of its entry; `new`
+/// where the ledger does not know them.
 fn state(ledger: &TenantLedger, detection: &str, name: &str) -> String {
     let select = "SELECT ifnull(batch.state, outbox.state) FROM sighting
                   LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry

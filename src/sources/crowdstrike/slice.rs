@@ -138,7 +138,7 @@ impl TimeSlice {
 
     /// Returns the number of ids that the slice remembers.
     #[cfg(test)]
-    pub fn remembered(&self) -> usize {
+    pub(super) fn remembered(&self) -> usize {
         self.seen_alerts.len()
     }
 

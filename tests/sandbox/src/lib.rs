@@ -95,7 +95,8 @@ impl Sandbox {
         change(&mut lock(&self.shared.world))
     }
 
-    /// Adds faults to the queue of a service. Each request takes one; [`Fault::None`] has no effect.
+    /// Adds faults to the queue of a service. Each request takes one; [`Fault::None`] has no
+    /// effect.
     pub fn queue_faults(&self, service: Service, faults: Vec<Fault>) {
         lock(&self.shared.faults).queue(service, faults);
     }

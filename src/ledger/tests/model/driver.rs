@@ -36,7 +36,8 @@ impl<'a> Driver<'a> {
             ..options(Some(&path))
         };
         let ledger = TenantLedger::open(options, Clock::fixed(now)).unwrap();
-        // The test is about what the ledger has, not about the disk: without syncs it tries far more.
+        // The test is about what the ledger has, not about the disk: without syncs it tries far
+        // more.
         ledger.reader().db().pragma_update(None, "synchronous", "OFF").unwrap();
         let (items, sending) = (BTreeMap::new(), Vec::new());
         Self { folder, ledger, dry_run, now, items, sending }
@@ -195,7 +196,8 @@ impl<'a> Driver<'a> {
             driver.apply(&mut clone, step, at(day * DAY));
             driver.compare(&clone);
         }
-        // Not among the steps: a dry run reads the real history to its end, and purges only its own.
+        // Not among the steps: a dry run reads the real history to its end, and purges only its
+        // own.
         driver.ledger.purge_expired().unwrap();
         drop(driver);
         assert!((folder.bytes(), folder.file_names()) == before, "the dry run changed a file");
@@ -203,7 +205,8 @@ impl<'a> Driver<'a> {
         *self = Self::open(folder, model, false, self.now);
     }
 
-    /// Closes the file, so that it can be opened again; batches in hand are lost, as in a killed run.
+    /// Closes the file, so that it can be opened again; batches in hand are lost, as in a killed
+    /// run.
     fn close(&mut self) {
         self.ledger = temporary();
         self.sending.clear();
