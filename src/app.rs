@@ -82,7 +82,7 @@ fn run_source(
 
 fn init_logging(args: &CommonArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
     logging::start(&args.log.settings(args.debug), run_id, clock)?;
-    tracing::info!("collective-insights {} started", env!("CARGO_PKG_VERSION"));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     Ok(())
 }
 

@@ -130,7 +130,7 @@ impl Run<'_> {
         counts.submitted += sent;
         counts.processed += processed;
         counts.unprocessed += sent - processed;
-        tracing::debug!("sent a batch of {sent}; {processed} processed");
+        tracing::debug!(sent, processed, "sent a batch");
         self.delivery.batches += 1;
         self.update_progress();
     }
@@ -139,9 +139,9 @@ impl Run<'_> {
         self.report.counts.quarantined += 1;
         self.update_progress();
         tracing::warn!(
-            "Recorded Future rejected an indicator, which is now in quarantine: {} ({})",
-            rejection.message,
-            rejected.item
+            item = %rejected.item,
+            reason = rejection.message,
+            "Recorded Future rejected an indicator, which is now in quarantine"
         );
         let counts = &self.report.counts;
         if counts.submitted == 0 && counts.quarantined >= MAX_REJECTIONS_WITHOUT_ACCEPTANCE {
@@ -153,10 +153,8 @@ impl Run<'_> {
     fn shrink_batches(&mut self, size: usize, rejection: &Rejection) {
         if rejection.too_large() {
             self.delivery.batch_size = self.delivery.batch_size.min(size.div_ceil(2));
-            tracing::info!(
-                "a batch of {size} is too large: at most {} from now on",
-                self.delivery.batch_size
-            );
+            let new_size = self.delivery.batch_size;
+            tracing::info!(size, new_size, "a batch was too large: sending smaller ones");
         }
     }
 
@@ -176,9 +174,11 @@ impl Run<'_> {
         for indicator_type in IndicatorType::ALL {
             let (sent, processed) = (sent.of(indicator_type), processed.of(indicator_type));
             if sent != processed {
-                let name = indicator_type.as_str();
                 tracing::warn!(
-                    "of {sent} indicators of type {name}, Recorded Future processed {processed}"
+                    indicator_type = indicator_type.as_str(),
+                    sent,
+                    processed,
+                    "Recorded Future did not process as many indicators as were sent"
                 );
             }
             sum += processed.min(sent);

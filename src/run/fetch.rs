@@ -98,8 +98,7 @@ fn store_pages(
                     })?;
                 }
                 let alerts = selection.tally().alerts_fetched;
-                let of_total = page.total.map(|total| format!(" of {total}"));
-                tracing::debug!("fetched {alerts}{} alerts", of_total.unwrap_or_default());
+                tracing::debug!(alerts, total = page.total, "stored a page");
             }
             Ok(())
         });

@@ -213,7 +213,7 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
             None => failure,
         }
     })?;
-    tracing::info!("read {} exclusions from {}", exclusions.len(), path.display());
+    tracing::info!(file = %path.display(), exclusions = exclusions.len(), "read the exclusion file");
     Ok(exclusions)
 }
 

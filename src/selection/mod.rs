@@ -64,8 +64,8 @@ impl Selection {
         match outcome {
             AlertOutcome::Unreadable { id, why } => {
                 self.tally.alerts_unreadable += 1;
-                let id = truncate(id.as_deref().unwrap_or("none"));
-                tracing::warn!("an alert cannot be read and is left out: {why} (id {id})");
+                let alert = id.as_deref().map(truncate);
+                tracing::warn!(alert, reason = why, "an alert cannot be read and is left out");
             }
             AlertOutcome::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
                 self.tally.alerts_without_indicator += 1;
@@ -98,8 +98,8 @@ impl Selection {
         tally.indicators_found += 1;
         let count = match &mention.indicator {
             Err(reason) => {
-                let id = truncate(&detection.id);
-                tracing::debug!("not sent, {reason}: {} of {id}", mention.field);
+                let (alert, field) = (truncate(&detection.id), mention.field);
+                tracing::debug!(alert, field, %reason, "an indicator is not sent");
                 match reason {
                     RejectReason::Unsupported => &mut tally.indicators_unsupported,
                     RejectReason::Invalid => &mut tally.indicators_invalid,

@@ -134,9 +134,8 @@ fn fewer_processed_than_sent_is_a_warning_with_the_numbers() {
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARNING")).collect();
     assert_eq!(warnings.len(), 3, "{log}");
     for (kind, sent, processed) in [("ip", 1, 0), ("domain", 1, 0), ("hash", 2, 1)] {
-        let message =
-            format!("of {sent} indicators of type {kind}, Recorded Future processed {processed}");
-        assert!(warnings.iter().any(|line| line.contains(&message)), "no {message:?} in {log}");
+        let fields = format!("indicator_type={kind} sent={sent} processed={processed}");
+        assert!(warnings.iter().any(|line| line.contains(&fields)), "no {fields:?} in {log}");
     }
     assert_eq!(output.stderr, "");
 }
@@ -160,7 +159,7 @@ fn more_processed_than_sent_is_counted_as_sent() {
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(200, body.to_string())]);
     let output = env.run("crowdstrike --json").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 5);
-    assert!(env.log().contains("of 2 indicators of type hash, Recorded Future processed 99"));
+    assert!(env.log().contains("indicator_type=hash sent=2 processed=99"));
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn fewer_processed_than_sent_is_logged_and_not_sent_again() {
     let output = env.run("crowdstrike --json").assert_code(0);
     output.assert_sums();
     assert_eq!((output.count("processed"), output.count("unprocessed")), (7, 3));
-    assert!(env.log().contains("processed 7"), "{}", env.log());
+    assert!(env.log().contains("processed=7"), "{}", env.log());
     let output = RunOutput::capture(
         env.command("crowdstrike --json")
             .env("COLLECTIVE_INSIGHTS_TEST_NOW", "2026-11-22T01:15:00Z"),

@@ -89,7 +89,7 @@ fn a_308_is_followed_once_for_all_requests() {
             ],
         );
         assert_eq!(hosts_with_secret(&https), [US_1, US_2]);
-        assert!(https.env.log().contains("cloud us-2"));
+        assert!(https.env.log().contains("cloud=us-2"));
     }
 }
 

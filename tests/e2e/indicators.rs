@@ -52,7 +52,8 @@ fn assert_all_not_sent(ioc_type: &str, values: &[&str], reason: &str) {
     };
     let log = env.log();
     for (number, value) in values.iter().enumerate() {
-        let line = format!("not sent, {logged_reason}: ioc_value of id-{number}.");
+        let line =
+            format!("not sent alert=id-{number}. field=ioc_value reason=\"{logged_reason}\"");
         let short: String = value.chars().take(100).collect();
         assert!(log.contains(&line), "{ioc_type} {short} is not {reason}: {log}");
     }

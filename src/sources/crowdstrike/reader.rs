@@ -89,7 +89,7 @@ impl Reader {
             slice.token.is_some() && matches!(response.status.as_u16(), 400 | 404 | 410);
         let remainder = if token_rejected { self.window.restart(slice) } else { None };
         let remainder = remainder.ok_or_else(|| errors::alerts(response, &self.host))?;
-        tracing::info!("{VENDOR} rejected a page token: reading on from {}", remainder.start);
+        tracing::info!(start = %remainder.start, "{VENDOR} rejected a page token: reading on");
         self.queue.push(remainder);
         Ok(())
     }

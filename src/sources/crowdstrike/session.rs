@@ -172,8 +172,8 @@ impl SessionState {
 
     fn switch_cloud(&mut self, cloud: Cloud) -> Result<(), Failure> {
         tracing::info!(
-            "the account belongs to the {VENDOR} cloud {}: continuing there",
-            cloud.name()
+            cloud = cloud.name(),
+            "the {VENDOR} account belongs to another cloud: continuing there"
         );
         self.base = super::cloud_base(cloud)?;
         self.region_discovery = false;

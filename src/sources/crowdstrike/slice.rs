@@ -112,11 +112,11 @@ impl TimeSlice {
     pub(super) fn warn_if_short(&self) {
         if self.is_short() {
             tracing::warn!(
-                "CrowdStrike reports {} alerts from {} to {} and returned {}",
-                self.total,
-                self.start,
-                self.end,
-                self.received
+                start = %self.start,
+                end = %self.end,
+                total = self.total,
+                received = self.received,
+                "CrowdStrike returned fewer alerts than it reported"
             );
         }
     }
