@@ -7,13 +7,15 @@ use sandbox::seed::Recipe;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
-usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size] [--no-gzip]
+usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size]
+               [--own-indicators] [--no-gzip]
 
   --port N          port on 127.0.0.1 (default: any free port)
   --falcon N        CrowdStrike Falcon alerts to generate, over the last 24 hours (default: 1000)
   --carbonblack N   Carbon Black alerts to generate, over the last 24 hours (default: 1000)
   --latency-ms N    milliseconds to wait before each response (default: 0)
   --full-size       alerts of about 3.7 KB, like real ones
+  --own-indicators  every CrowdStrike alert names a hash of its own
   --no-gzip         never compress, so that measurements do not include it";
 
 struct Options {
@@ -22,6 +24,7 @@ struct Options {
     carbon_black: usize,
     latency: Duration,
     full_size: bool,
+    own_indicators: bool,
     gzip: bool,
 }
 
@@ -53,6 +56,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         carbon_black: 1000,
         latency: Duration::ZERO,
         full_size: false,
+        own_indicators: false,
         gzip: true,
     };
     while let Some(flag) = args.next() {
@@ -67,6 +71,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
             "--full-size" => options.full_size = true,
+            "--own-indicators" => options.own_indicators = true,
             "--no-gzip" => options.gzip = false,
             _ => return Err(format!("unknown flag {flag:?}")),
         }
@@ -76,7 +81,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 
 fn world(options: &Options) -> World {
     let now = chrono::Utc::now();
-    let recipe = |count| Recipe { full_size: options.full_size, ..Recipe::new(count, now) };
+    let recipe = |count| Recipe {
+        full_size: options.full_size,
+        own_indicators: options.own_indicators,
+        ..Recipe::new(count, now)
+    };
     World::default()
         .latency(options.latency)
         .with(|world| world.gzip = options.gzip)

@@ -82,7 +82,10 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
         let pair = json!([{"pattern_id": index % 9000, "tactic_id": tactic_id, "technique_id": technique_id}]);
         alert.insert("mitre_attack".into(), pair);
     }
-    if kind != AlertKind::Xdr && recipe.random(index, 3).chance(recipe.indicator_share) {
+    if recipe.own_indicators {
+        let own = Sample(u64::try_from(index).unwrap_or(u64::MAX)).hash(64);
+        insert_indicator(&mut alert, "hash_sha256", own);
+    } else if kind != AlertKind::Xdr && recipe.random(index, 3).chance(recipe.indicator_share) {
         add_indicator(&mut alert, recipe, &mut random);
     }
     alert
@@ -104,10 +107,14 @@ fn add_indicator(alert: &mut Map<String, Value>, recipe: &Recipe, random: &mut P
     }
     // One in six of the listed ones is in the list only.
     if !listed || !random.chance(1.0 / 6.0) {
-        alert.insert("ioc_type".into(), ioc_type.into());
-        alert.insert("ioc_value".into(), value.into());
-        alert.insert("ioc_source".into(), "library_load".into());
+        insert_indicator(alert, ioc_type, value);
     }
+}
+
+fn insert_indicator(alert: &mut Map<String, Value>, ioc_type: &str, value: String) {
+    alert.insert("ioc_type".into(), ioc_type.into());
+    alert.insert("ioc_value".into(), value.into());
+    alert.insert("ioc_source".into(), "library_load".into());
 }
 
 fn indicator(recipe: &Recipe, random: &mut Prng) -> (&'static str, String) {

@@ -32,6 +32,8 @@ pub struct Recipe {
     pub indicator_share: f64,
     /// The number of different indicator values per type.
     pub distinct: usize,
+    /// Whether each Falcon alert names a hash that no other alert names, instead of the above.
+    pub own_indicators: bool,
     /// Whether an alert has about 3.7 KB of JSON, like real ones, instead of about 0.7 KB.
     pub full_size: bool,
 }
@@ -46,6 +48,7 @@ impl Recipe {
             seed: 1,
             indicator_share: 0.3,
             distinct: 1000,
+            own_indicators: false,
             full_size: false,
         }
     }
