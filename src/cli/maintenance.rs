@@ -99,7 +99,7 @@ pub(crate) enum OutboxAction {
     List {
         /// Which entries.
         #[command(flatten)]
-        which: EntryFilterArgs,
+        filter: EntryFilterArgs,
         /// Print one JSON document instead of text
         #[arg(long)]
         json: bool,
@@ -108,19 +108,19 @@ pub(crate) enum OutboxAction {
     Retry {
         /// Which entries.
         #[command(flatten)]
-        which: EntryFilterArgs,
+        filter: EntryFilterArgs,
     },
     /// Print the indicators as JSON, as they would be sent
     Export {
         /// Which entries.
         #[command(flatten)]
-        which: EntryFilterArgs,
+        filter: EntryFilterArgs,
     },
     /// Drop indicators, so that they are never sent
     Drop {
         /// Which entries.
         #[command(flatten)]
-        which: EntryFilterArgs,
+        filter: EntryFilterArgs,
         /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,

@@ -18,35 +18,39 @@ use crate::report::{self, line};
 #[must_use]
 pub(crate) fn outbox(args: &OutboxArgs, clock: Clock) -> ExitCode {
     print_result(match &args.action {
-        OutboxAction::List { which, json } => list(which, *json),
-        OutboxAction::Retry { which } => retry(which, clock),
-        OutboxAction::Export { which } => export(which),
-        OutboxAction::Drop { which, yes } => drop(which, *yes, clock),
+        OutboxAction::List { filter, json } => list(filter, *json),
+        OutboxAction::Retry { filter } => retry(filter, clock),
+        OutboxAction::Export { filter } => export(filter),
+        OutboxAction::Drop { filter, yes } => drop_entries(filter, *yes, clock),
     })
 }
 
-fn filter(which: &EntryFilterArgs) -> EntryFilter {
-    let state = which.quarantined.then_some(EntryState::Quarantined);
+fn entry_filter(args: &EntryFilterArgs) -> EntryFilter {
+    let state = args.quarantined.then_some(EntryState::Quarantined);
     EntryFilter { state, ..EntryFilter::default() }
 }
 
-fn entries(which: &EntryFilterArgs) -> Result<Vec<OutboxEntry>, Failure> {
-    match LedgerReader::open(&which.ledger.ledger)? {
-        Some(ledger) => Ok(ledger.list(&filter(which))?),
-        None => Ok(Vec::new()),
+/// Returns the selected entries; `None` when there is no ledger.
+fn entries(args: &EntryFilterArgs) -> Result<Option<Vec<OutboxEntry>>, Failure> {
+    match LedgerReader::open(&args.ledger.ledger)? {
+        Some(ledger) => Ok(Some(ledger.list(&entry_filter(args))?)),
+        None => Ok(None),
     }
 }
 
-fn list(which: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
-    let entries = entries(which)?;
+fn list(args: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
+    let entries = entries(args)?;
     if json {
-        let entries: Vec<_> = entries.iter().map(as_json).collect();
+        let entries: Vec<_> = entries.iter().flatten().map(as_json).collect();
         return Ok(format!("{}\n", json!({"schema_version": 1, "entries": entries})));
     }
+    let Some(entries) = entries else {
+        return Ok(no_ledger_message(&args.ledger.ledger));
+    };
     if entries.is_empty() {
         return Ok(format!(
             "nothing {}\n",
-            if which.quarantined { "is in quarantine" } else { "is queued or in quarantine" }
+            if args.quarantined { "is in quarantine" } else { "is queued or in quarantine" }
         ));
     }
     Ok(entries.iter().map(as_text).collect())
@@ -54,12 +58,12 @@ fn list(which: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
 
 fn as_text(entry: &OutboxEntry) -> String {
     let stored = entry.stored_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let rejected = match (&entry.message, entry.status) {
-        (Some(message), Some(status)) => {
-            format!("\n      rejected with {status}: {}", line(message))
-        }
-        _ => String::new(),
-    };
+    // The message begins with the status.
+    let rejected = entry
+        .message
+        .as_ref()
+        .map(|message| format!("\n      rejected: {}", line(message)))
+        .unwrap_or_default();
     let (id, source, state) = (entry.id, &entry.source, state_text(entry.state));
     format!(
         "{id}  {state}  {source}  since {stored}  {} {}{rejected}\n",
@@ -93,40 +97,50 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
     })
 }
 
-fn export(which: &EntryFilterArgs) -> Result<String, Failure> {
-    let items = match LedgerReader::open(&which.ledger.ledger)? {
-        Some(ledger) => ledger.export(&filter(which))?,
+fn export(args: &EntryFilterArgs) -> Result<String, Failure> {
+    let items = match LedgerReader::open(&args.ledger.ledger)? {
+        Some(ledger) => ledger.export(&entry_filter(args))?,
         None => Vec::new(),
     };
     let items: Vec<String> = items.iter().map(|item| redact::sanitize_json(item)).collect();
     Ok(format!("[{}]\n", items.join(",\n")))
 }
 
-fn retry(which: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
-    let path = &which.ledger.ledger;
+fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
+    let path = &args.ledger.ledger;
     let Some(ledger) = Ledger::open_existing(path, clock.now())? else {
         return Ok(no_ledger_message(path));
     };
-    let count = ledger.retry_quarantined(&filter(which))?;
-    Ok(format!(
-        "{} queued again; the next run sends what is queued\n",
-        counted(count, "indicator is", "indicators are")
-    ))
+    Ok(match ledger.retry_quarantined(&entry_filter(args))? {
+        0 => "no indicator is in quarantine\n".to_owned(),
+        count => format!(
+            "{} queued again for the next run\n",
+            counted(count, "indicator is", "indicators are")
+        ),
+    })
 }
 
-fn drop(which: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
-    let path = &which.ledger.ledger;
-    let count = u64::try_from(entries(which)?.len()).unwrap_or(u64::MAX);
-    if count == 0 {
+fn drop_entries(args: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
+    let path = &args.ledger.ledger;
+    let Some(entries) = entries(args)? else {
+        return Ok(no_ledger_message(path));
+    };
+    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    let Some(last) = entries.iter().map(|entry| entry.id).max() else {
         return Ok("there is nothing to drop\n".into());
-    }
+    };
     if !yes && !confirmed(count)? {
         return Ok("nothing was dropped\n".into());
     }
-    // Opened only now: a person takes time to answer, and a run may start meanwhile.
-    let dropped = Ledger::open(path, clock.now())?.drop_entries(&filter(which), clock.now())?;
+    // Opened after the confirmation, so that the ledger is not locked while waiting for it. What a
+    // run stored meanwhile was not confirmed.
+    let Some(ledger) = Ledger::open_existing(path, clock.now())? else {
+        return Ok(no_ledger_message(path));
+    };
+    let filter = EntryFilter { last: Some(last), ..entry_filter(args) };
+    let dropped = ledger.drop_entries(&filter, clock.now())?;
     Ok(format!(
-        "{} dropped: never sent, unless a new detection names them\n",
+        "{} dropped; a dropped indicator is sent only if a new alert names it\n",
         counted(dropped, "indicator", "indicators")
     ))
 }
@@ -143,16 +157,17 @@ fn confirmed(count: u64) -> Result<bool, Failure> {
         ));
     }
     report::out(&format!(
-        "Drop {}, never to be sent? [y/N] ",
+        "Drop {} without sending? [y/N] ",
         counted(count, "indicator", "indicators")
     ));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(|error| {
         Failure::new(
             FailureKind::Unexpected,
-            format!("the confirmation cannot be read: {error}"),
-            "Add --yes to drop without confirmation.",
+            "the confirmation cannot be read from stdin",
+            "Add --yes to drop them without confirmation.",
         )
+        .with_cause(error)
     })?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

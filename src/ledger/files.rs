@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{LedgerError, Result, from_io, with_path};
@@ -15,8 +16,9 @@ use super::schema;
 /// No mutex within the process: a connection may change its thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// How long to wait while another program, such as `sqlite3`, has the file locked.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long to wait while another program, such as `sqlite3`, has the file locked. A batch that was
+/// accepted and cannot be recorded is sent again, so this is longer than any query takes.
+const BUSY: Duration = Duration::from_mins(1);
 
 /// Options that create a file which only its owner can read and write.
 pub(super) fn owner_only() -> OpenOptions {
@@ -275,6 +277,8 @@ pub(super) fn uri(path: &Path, query: &str) -> String {
 fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY)?;
     db.set_prepared_statement_cache_capacity(64);
+    // Without it, SQLite prepares a statement again each time a value is bound to it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.execute_batch(
         "PRAGMA journal_mode = DELETE;
          PRAGMA synchronous = EXTRA;

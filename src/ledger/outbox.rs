@@ -57,14 +57,20 @@ pub(crate) struct EntryFilter {
     pub source: Option<String>,
     /// Those in this state.
     pub state: Option<EntryState>,
+    /// Those stored up to this one.
+    pub last: Option<EntryId>,
 }
 
 /// The condition of a query on `outbox` or `pending` that [`EntryFilter::columns`] completes.
-pub(super) const MATCHES: &str = "(?1 IS NULL OR tenant IN (SELECT id FROM tenant WHERE source = ?1)) AND (?2 IS NULL OR state = ?2)";
+pub(super) const MATCHES: &str = "(?1 IS NULL OR tenant IN (SELECT id FROM tenant WHERE source = ?1)) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR id <= ?3)";
 
 impl EntryFilter {
-    pub(super) fn columns(&self) -> [Value; 2] {
-        [self.source.clone().into(), self.state.map(|state| state.as_str().to_owned()).into()]
+    pub(super) fn columns(&self) -> [Value; 3] {
+        [
+            self.source.clone().into(),
+            self.state.map(|state| state.as_str().to_owned()).into(),
+            self.last.map(|entry| entry.0).into(),
+        ]
     }
 }
 
@@ -109,8 +115,8 @@ impl LedgerReader {
             let select = format!(
                 "SELECT pending.id, source, organizations, run, type, value, severity, stored_at, attempts,
                         state, status, message, rejected_at
-                 FROM pending JOIN tenant ON tenant.id = pending.tenant
-                 WHERE {MATCHES} ORDER BY pending.id"
+                 FROM (SELECT * FROM pending WHERE {MATCHES}) AS pending
+                 JOIN tenant ON tenant.id = pending.tenant ORDER BY pending.id"
             );
             let mut select = db.prepare_cached(&select)?;
             let rows = select.query_map(filter.columns(), read_entry)?;

@@ -67,7 +67,7 @@ fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64
         &format!(
             "DELETE FROM settled WHERE id IN (
                 SELECT settled.id FROM (SELECT id, first_entry, last_entry {EXPIRED}) AS old
-                JOIN settled ON settled.id BETWEEN first_entry AND last_entry AND settled.batch = old.id)"
+                CROSS JOIN settled ON settled.id BETWEEN first_entry AND last_entry AND settled.batch = old.id)"
         ),
         [Time(before)],
     )?;

@@ -17,8 +17,12 @@ pub(super) const VERSION: u32 = 1;
 /// (2, "ALTER TABLE outbox ADD COLUMN note TEXT"),
 /// ```
 ///
-/// An entry never changes once it was released. A run applies what is missing, in one transaction.
+/// An entry never changes once it was released. A new ledger gets [`TABLES`] and all migrations; a
+/// run applies to an older one what is missing, in one transaction.
 const MIGRATIONS: &[(u32, &str)] = &[];
+
+/// The version of [`TABLES`], to which the migrations are applied.
+const FIRST_VERSION: u32 = 1;
 
 const TABLES: &str = "
 CREATE TABLE tenant (
@@ -47,8 +51,9 @@ CREATE TABLE run (
 ) STRICT, WITHOUT ROWID;
 
 -- Entries that leave the outbox together: in one request, or dropped by one command.
+-- AUTOINCREMENT, as below: a dry run must not give the id of a batch that it queued again.
 CREATE TABLE batch (
-    id          INTEGER PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant      INTEGER NOT NULL REFERENCES tenant (id),
     token       TEXT NOT NULL, -- a digest
     state       TEXT NOT NULL CHECK (state IN ('sending', 'delivered', 'dropped')),
@@ -90,7 +95,7 @@ CREATE TABLE settled (
     type       TEXT NOT NULL,
     value      TEXT NOT NULL,
     detections INTEGER NOT NULL,
-    batch      INTEGER NOT NULL REFERENCES batch (id)
+    batch      INTEGER NOT NULL -- no REFERENCES: deleting a batch would read all of this table
 ) STRICT;
 
 -- The rows of the outbox that are not yet delivered.
@@ -111,7 +116,7 @@ CREATE TABLE sighting (
 /// Creates the tables in an empty database. The caller holds the transaction.
 pub(super) fn create(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(TABLES)?;
-    stamp(db)
+    migrate(db, FIRST_VERSION)
 }
 
 /// Brings the tables from version `found` to [`VERSION`]. The caller holds the transaction.
@@ -147,6 +152,6 @@ mod tests {
         let found: String = db.query_row(tables, [], |row| row.get(0)).unwrap();
         assert_eq!(found, "three");
         assert!(MIGRATIONS.is_sorted_by(|a, b| a.0 < b.0));
-        assert_eq!(MIGRATIONS.last().map_or(1, |last| last.0), VERSION);
+        assert_eq!(MIGRATIONS.last().map_or(FIRST_VERSION, |last| last.0), VERSION);
     }
 }

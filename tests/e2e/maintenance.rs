@@ -105,7 +105,7 @@ fn list_shows_queued_and_rejected_submissions_with_the_message() {
     );
     assert_eq!(listed(&env, "--quarantined").len(), 1);
     let text = env.run("outbox list").assert_code(0).stdout;
-    assert!(text.contains("rejected with 400: 400 \"not "), "{text}");
+    assert!(text.contains("rejected: 400 \"not "), "{text}");
     assert!(!text.contains('\u{1b}'), "control characters are not printed: {text:?}");
 }
 

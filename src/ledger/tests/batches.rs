@@ -32,7 +32,7 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
     let absent = &queue(&other)[3];
     let refused = |ledger: &TenantLedger, items: &[&QueuedItem]| {
         let batch = ledger.begin_batch(items.iter().copied());
-        assert!(is_not_queued(batch));
+        assert!(is_not_queued(&batch));
     };
     refused(&ledger, &[&items[0], absent]);
     refused(&ledger, &[&items[0], &items[0]]);
@@ -43,9 +43,9 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
     refused(&ledger, &[&items[0], &items[2]]);
     ledger.quarantine_batch(&batch, 422, "first message").unwrap();
     refused(&ledger, &[&items[2]]);
-    assert!(is_not_queued(ledger.quarantine_batch(&batch, 400, "other message")));
-    assert!(is_not_queued(ledger.release_batch(&batch)));
-    assert!(is_not_queued(ledger.release_failed_batch(&batch)));
+    assert!(is_not_queued(&ledger.quarantine_batch(&batch, 400, "other message")));
+    assert!(is_not_queued(&ledger.release_batch(&batch)));
+    assert!(is_not_queued(&ledger.release_failed_batch(&batch)));
     assert_eq!(used(&mut ledger, 1), 0);
     let batch = ledger.begin_batch(&items[..2]).unwrap();
     refused(&ledger, &[&items[0]]);
@@ -206,7 +206,8 @@ fn dropping_leaves_a_trace_and_takes_only_what_matches() {
     store(&two, "c", &["d"]);
     drop(two);
     let dropped = |source: Option<&str>, state| {
-        let filter = EntryFilter { source: source.map(str::to_owned), state };
+        let filter =
+            EntryFilter { source: source.map(str::to_owned), state, ..EntryFilter::default() };
         folder.open_whole().drop_entries(&filter, at(2)).unwrap()
     };
     let quarantined = Some(EntryState::Quarantined);
@@ -222,6 +223,21 @@ fn dropping_leaves_a_trace_and_takes_only_what_matches() {
     let ledger = folder.open_as("carbonblack", "four");
     assert_eq!(state(&ledger, "d", "c"), "dropped");
     assert_eq!((rows(&ledger, "batch"), rows(&ledger, "settled")), (3, 3));
+}
+
+#[test]
+fn entries_stored_after_the_last_one_of_the_filter_are_not_dropped() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    for name in ["a", "b", "c"] {
+        store(&ledger, name, &["d"]);
+    }
+    drop(ledger);
+    let entries = folder.reader().list(&EntryFilter::default()).unwrap();
+    let filter = EntryFilter { last: Some(entries[1].id), ..EntryFilter::default() };
+    assert_eq!(folder.open_whole().drop_entries(&filter, at(1)).unwrap(), 2);
+    let left = folder.reader().list(&EntryFilter::default()).unwrap();
+    assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [entries[2].id]);
 }
 
 #[test]
@@ -255,7 +271,7 @@ fn only_what_was_delivered_or_dropped_is_purged_and_only_when_it_is_old() {
     }
     let items = queue(&ledger);
     quarantine(&ledger, &items[1], "bad");
-    let filter = EntryFilter { state: Some(EntryState::Quarantined), source: None };
+    let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
     ledger.ledger.drop_entries(&filter, at(0)).unwrap();
     quarantine(&ledger, &items[2], "bad");
     let batch = ledger.begin_batch(&items[..1]).unwrap();

@@ -214,7 +214,7 @@ fn a_database_of_another_program() {
             }
             assert!(folder.bytes() == before, "the file changed");
             let kept: Vec<_> =
-                folder.file_names().into_iter().filter(|name| !name.ends_with(".lock")).collect();
+                folder.file_names().into_iter().filter(|name| !name.ends_with("lock")).collect();
             assert_eq!(kept, names);
             assert_eq!(db.query_row("SELECT count(*) FROM bookmark", [], |row| row.get(0)), Ok(1));
         }

@@ -15,7 +15,7 @@ fn ledger_with_all_states() -> Folder {
     ledger.delete_delivered().unwrap();
     deliver(&items[2]);
     quarantine(&ledger, &items[4], "no");
-    let filter = EntryFilter { state: Some(EntryState::Quarantined), source: None };
+    let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
     ledger.ledger.drop_entries(&filter, at(0)).unwrap();
     quarantine(&ledger, &items[1], "no");
     let _being_sent = ledger.begin_batch([&items[5]]).unwrap();
@@ -72,6 +72,21 @@ fn a_dry_run_sees_everything() {
 }
 
 #[test]
+fn what_a_killed_run_was_sending_is_not_taken_for_delivered_by_a_dry_run() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    store(&ledger, "a", &["a"]);
+    let _being_sent = ledger.begin_batch(&queue(&ledger)).unwrap();
+    drop(ledger);
+    let dry_run = folder.open_dry_run();
+    store(&dry_run, "b", &["b"]);
+    let items = queue(&dry_run);
+    dry_run.deliver_batch(dry_run.begin_batch(&items[1..]).unwrap()).unwrap();
+    assert_eq!(would_add(&dry_run, &alert("a"), &domain("a")), Stored::Duplicate);
+    assert_eq!(would_add(&dry_run, &alert("b"), &domain("b")), Stored::AlreadyDelivered);
+}
+
+#[test]
 fn a_dry_run_changes_nothing_in_the_ledger() {
     let folder = ledger_with_all_states();
     let before = (folder.bytes(), folder.file_names());
@@ -91,7 +106,7 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
     quarantine(&dry_run, &queue(&dry_run)[0], "no");
     let item = queue(&dry_run)[0].clone();
     deliver_all(&dry_run);
-    assert!(is_not_queued(dry_run.begin_batch([&item])), "an error ends only its own operation");
+    assert!(is_not_queued(&dry_run.begin_batch([&item])), "an error ends only its own operation");
     dry_run.delete_delivered().unwrap();
     assert_eq!(state(&dry_run, "many", "n7"), "delivered");
     assert_eq!((dry_run.queued().unwrap(), quarantined(&dry_run)), (0, 2));
@@ -127,7 +142,7 @@ fn a_debug_run_knows_what_it_delivered_itself() {
     assert_eq!(store(&dry_run, "queued", &["queued"]), [Stored::AlreadyDelivered]);
     dry_run.delete_delivered().unwrap();
     assert_eq!(store(&dry_run, "queued", &["queued"]), [Stored::AlreadyDelivered]);
-    let filter = EntryFilter { state: Some(EntryState::Quarantined), source: None };
+    let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
     assert_eq!(dry_run.ledger.drop_entries(&filter, at(1)).unwrap(), 1);
     assert_eq!(store(&dry_run, "quarantined", &["quarantined"]), [Stored::Duplicate]);
 }

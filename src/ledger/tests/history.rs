@@ -8,7 +8,7 @@ fn deliver(
     ledger: &mut TenantLedger,
     name: &str,
     detections: &[&str],
-    codes: MitreCodes,
+    codes: &MitreCodes,
     minutes: i64,
 ) {
     set_time(ledger, minutes);
@@ -41,11 +41,11 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
             .unwrap()
     };
     let none = MitreCodes::default;
-    deliver(&mut open(account.clone()), "a", &["d1", "d2"], none(), 1);
-    deliver(&mut open(organization), "a", &["d2", "d3"], none(), 2);
-    deliver(&mut open(key("carbonblack", "account")), "a", &["d1"], none(), 3);
+    deliver(&mut open(account.clone()), "a", &["d1", "d2"], &none(), 1);
+    deliver(&mut open(organization), "a", &["d2", "d3"], &none(), 2);
+    deliver(&mut open(key("carbonblack", "account")), "a", &["d1"], &none(), 3);
     let mut ledger = open(account);
-    deliver(&mut ledger, "b", &["d1"], none(), 4);
+    deliver(&mut ledger, "b", &["d1"], &none(), 4);
     let by_name =
         |name: &str, count, minutes| (domain(name).value().to_owned(), count, at(minutes));
     let all = [by_name("a", 5, 3), by_name("b", 1, 4)];
@@ -59,7 +59,10 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     quarantine(&ledger, &items[1], "no");
     ledger
         .ledger
-        .drop_entries(&EntryFilter { state: Some(EntryState::Quarantined), source: None }, at(5))
+        .drop_entries(
+            &EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() },
+            at(5),
+        )
         .unwrap();
     quarantine(&ledger, &items[2], "no");
     let _being_sent = ledger.begin_batch(&items[3..]).unwrap();
@@ -74,7 +77,7 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
 fn indicators_of_equal_count_come_by_their_last_delivery_and_then_by_value() {
     let mut ledger = temporary();
     for (name, minutes) in [("c", 1), ("a", 1), ("b", 2)] {
-        deliver(&mut ledger, name, &["d"], MitreCodes::default(), minutes);
+        deliver(&mut ledger, name, &["d"], &MitreCodes::default(), minutes);
     }
     let values: Vec<_> = top(ledger.reader(), 0).into_iter().map(|(value, ..)| value).collect();
     assert_eq!(values, ["b", "a", "c"].map(|name| domain(name).value().to_owned()));
@@ -83,10 +86,10 @@ fn indicators_of_equal_count_come_by_their_last_delivery_and_then_by_value() {
 #[test]
 fn techniques_are_counted_by_the_submissions_that_named_them() {
     let mut ledger = temporary();
-    deliver(&mut ledger, "a", &["d1", "d2"], codes(&["T1059.001", "TA0002"]), 0);
-    deliver(&mut ledger, "b", &["d1"], codes(&["T1059.001", "T1204"]), DAY);
+    deliver(&mut ledger, "a", &["d1", "d2"], &codes(&["T1059.001", "TA0002"]), 0);
+    deliver(&mut ledger, "b", &["d1"], &codes(&["T1059.001", "T1204"]), DAY);
     ledger.resend = true;
-    deliver(&mut ledger, "b", &["d1"], codes(&["T1204"]), DAY + 1);
+    deliver(&mut ledger, "b", &["d1"], &codes(&["T1204"]), DAY + 1);
     let named = |code: &str, count| (code.to_owned(), count);
     assert_eq!(
         techniques(ledger.reader(), 0),
@@ -135,7 +138,7 @@ fn only_a_delivered_batch_counts_its_techniques_each_once_per_item() {
     let batch = ledger.begin_batch(&items).unwrap();
     assert_eq!(techniques(ledger.reader(), 0), []);
     ledger.release_failed_batch(&batch).unwrap();
-    assert!(is_not_queued(ledger.begin_batch([&items[0], &items[0]])));
+    assert!(is_not_queued(&ledger.begin_batch([&items[0], &items[0]])));
     assert_eq!(techniques(ledger.reader(), 0), []);
     deliver_all(&ledger);
     let named = |code: &str, count| (code.to_owned(), count);

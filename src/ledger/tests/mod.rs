@@ -237,6 +237,6 @@ fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i6
         .unwrap();
 }
 
-fn is_not_queued<T>(result: Result<T>) -> bool {
+fn is_not_queued<T>(result: &Result<T>) -> bool {
     matches!(result, Err(LedgerError::NotQueued { .. }))
 }

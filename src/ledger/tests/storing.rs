@@ -37,10 +37,10 @@ fn tenants_never_mix() {
     assert!(queue(&two).is_empty());
     assert_eq!(two.queued().unwrap(), 0);
     assert_eq!(two.checkpoint().unwrap(), None);
-    assert!(is_not_queued(two.begin_batch(&items)), "it is queued, but for another tenant");
+    assert!(is_not_queued(&two.begin_batch(&items)), "it is queued, but for another tenant");
     assert_eq!(store(&two, "a", &["d"]), [Stored::New]);
     deliver_all(&two);
-    assert!(is_not_queued(two.begin_batch(&items)));
+    assert!(is_not_queued(&two.begin_batch(&items)));
     drop(two);
     let one = folder.open_as("crowdstrike", "next");
     assert_eq!((state(&one, "d", "a").as_str(), one.queued().unwrap()), ("waiting", 1));

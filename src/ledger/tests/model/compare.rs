@@ -228,7 +228,7 @@ impl Driver<'_> {
             .collect();
         expected.sort();
         assert_eq!(sightings, expected);
-        let last_id = ids("SELECT seq FROM sqlite_sequence");
+        let last_id = ids("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
         assert_eq!(last_id.first().copied().unwrap_or(0), model.last_id);
         assert_eq!(ids("SELECT count(*) FROM pragma_foreign_key_check"), [0]);
         let dropped =

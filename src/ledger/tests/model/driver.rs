@@ -147,7 +147,7 @@ impl<'a> Driver<'a> {
         let begun = self.ledger.begin_batch(&items);
         match model.begin_batch(&items) {
             Some(number) => self.sending.push((begun.unwrap(), number)),
-            None => assert!(is_not_queued(begun)),
+            None => assert!(is_not_queued(&begun)),
         }
     }
 

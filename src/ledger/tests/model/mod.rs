@@ -85,7 +85,11 @@ struct Choice {
 
 impl Choice {
     fn filter(&self) -> EntryFilter {
-        EntryFilter { source: self.source.map(str::to_owned), state: self.state }
+        EntryFilter {
+            source: self.source.map(str::to_owned),
+            state: self.state,
+            ..EntryFilter::default()
+        }
     }
 }
 
