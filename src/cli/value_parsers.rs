@@ -1,6 +1,6 @@
 //! Parsers of single values. Each error names the accepted form and gives an example.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use clap::ValueEnum;
 use tracing::Level;
 
@@ -52,7 +52,9 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// Parses a point in time.
 pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|_| {
+    // The ledger and the services know milliseconds.
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc().trunc_subsecs(3));
+    time.map_err(|_| {
         "a time is in RFC 3339 format with a time zone; for example 2026-11-21T00:15:00Z".into()
     })
 }

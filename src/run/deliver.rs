@@ -94,20 +94,16 @@ impl Run<'_> {
                     self.ledger().deliver_batch(batch)?;
                     self.count_delivered(&items, &receipt);
                 }
-                Outcome::Rejected(rejection) => match bisection.split(items) {
-                    Some(rejected) => {
-                        self.ledger().quarantine_batch(
-                            &batch,
-                            rejection.status,
-                            &rejection.message,
-                        )?;
+                Outcome::Rejected(rejection) => {
+                    if let Some(rejected) = bisection.split(items) {
+                        let (status, message) = (rejection.status, &rejection.message);
+                        self.ledger().quarantine_batch(&batch, status, message)?;
                         self.count_quarantined(&rejected, &rejection);
-                    }
-                    None => {
+                    } else {
                         self.ledger().release_batch(&batch)?;
                         self.shrink_batches(size, &rejection);
                     }
-                },
+                }
                 Outcome::Transient(failure)
                 | Outcome::QuotaExhausted(failure)
                 | Outcome::Fatal(failure) => {
@@ -208,7 +204,11 @@ impl Run<'_> {
     /// Those of the ledger; the numbers then are those that the run itself counted.
     pub(super) fn count_remaining(&mut self, ledger_succeeded: bool) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
-            return self.collect_items();
+            let collected = self.collect_items();
+            if !ledger_succeeded || collected.is_err() {
+                self.report.counts.waiting = self.report.counts.unsettled();
+            }
+            return collected;
         }
         if self.report.counts.quarantined > 0 {
             let failure = in_quarantine(self.settings, self.report.counts.quarantined);

@@ -108,15 +108,20 @@ impl<'a> Run<'a> {
         for failure in [done, counted].into_iter().filter_map(Result::err) {
             self.report.fail(failure);
         }
-        if let Err(failure) = self.finish() {
-            self.report.fail(failure);
+        for step in [Self::clean_up, Self::finish] {
+            if let Err(failure) = step(&self) {
+                self.report.fail(failure);
+            }
         }
         crash_point();
         self.report
     }
 
     async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
-        self.deliver().await?;
+        // With --resend, an alert that is read again would be sent once more.
+        if !self.settings.resend {
+            self.deliver().await?;
+        }
         self.fetch().await?;
         self.advance_checkpoint()?;
         self.deliver().await
@@ -170,7 +175,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Records how the run ended, and deletes what is too old to matter.
+    /// Deletes what was delivered from the outbox, and what is too old to matter. Before the run is
+    /// recorded, so that a failure counts as one of the run.
+    fn clean_up(&self) -> Result<(), Failure> {
+        let ledger = self.ledger();
+        ledger.delete_delivered()?;
+        ledger.purge_expired()?;
+        Ok(())
+    }
+
+    /// Records how the run ended.
     fn finish(&self) -> Result<(), Failure> {
         let counts = serde_json::to_string(&self.report.counts).map_err(|error| {
             Failure::new(
@@ -181,11 +195,7 @@ impl<'a> Run<'a> {
         })?;
         let failure = self.report.failures().first();
         let error = failure.map(|failure| redact::sanitize(&failure.to_string()));
-        let ledger = self.ledger();
-        ledger.finish_run(self.report.exit_code(), &counts, error.as_deref())?;
-        ledger.delete_delivered()?;
-        ledger.purge_expired()?;
-        Ok(())
+        Ok(self.ledger().finish_run(self.report.exit_code(), &counts, error.as_deref())?)
     }
 
     /// Locks the ledger. Hold one guard at a time.

@@ -190,6 +190,18 @@ fn an_outage_of_recorded_future_only_delays_submissions() {
 }
 
 #[test]
+fn resend_sends_what_is_queued_and_read_again_only_once() {
+    let env = test_env(&[falcon_at(1, "2026-11-20T23:30:00Z")]);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    env.run_at("2026-11-21T00:15:00Z", RUN).assert_code(5);
+    env.sandbox.always(Service::RecordedFuture, None);
+    let again = format!("{RUN} --resend");
+    let output = env.run_at("2026-11-21T01:15:00Z", &again).assert_code(0);
+    assert_eq!(output.assert_sums().count("indicators_repeated"), 1);
+    assert_eq!(env.stored_values(), hashes([1]));
+}
+
+#[test]
 fn queued_submissions_are_sent_even_if_the_vendor_is_unreachable() {
     let env = test_env(&[falcon_at(1, "2026-11-20T08:00:00Z")]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
