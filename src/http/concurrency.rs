@@ -1,7 +1,8 @@
 //! The concurrency limit of one service, shared by all its requests.
 //!
 //! A 429 pauses all requests for its wait and halves the limit; each full round of successes raises
-//! the limit by one. `X-RateLimit-Remaining` is respected before it reaches zero.
+//! the limit by one. When `X-RateLimit-Remaining` falls to the maximum, the limit becomes 1 and all
+//! requests pause for a second.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,8 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long all requests pause when hardly any are left: the services refill their limits every
-/// second.
+/// How long all requests pause when few are left: the services refill their limits every second.
 const NEARLY_EMPTY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The limit on requests in flight to one service.
@@ -92,9 +92,10 @@ impl Permit {
             // Dropping the permit wakes one waiter; the raised limit admits a second.
             self.limit.changed.notify_one();
         }
-        let hardly_any = u64::try_from(self.limit.max).unwrap_or(u64::MAX);
-        if remaining.is_some_and(|remaining| remaining <= hardly_any) {
+        let few = u64::try_from(self.limit.max).unwrap_or(u64::MAX);
+        if remaining.is_some_and(|remaining| remaining <= few) {
             state.limit = 1;
+            state.successes = 0;
             state.resume_at = state.resume_at.max(Instant::now() + NEARLY_EMPTY_PAUSE);
         }
     }

@@ -16,7 +16,7 @@ use crate::failure::{Failure, FailureKind, Signal};
 #[derive(Debug, ThisError)]
 pub enum HttpError {
     /// The name of the host, or of its proxy, cannot be resolved.
-    #[error("could not resolve the host name of {}", resolved(host, proxy.as_deref()))]
+    #[error("could not resolve the host name of {}", resolution_target(host, proxy.as_deref()))]
     Dns {
         /// The host of the request.
         host: String,
@@ -26,7 +26,7 @@ pub enum HttpError {
         source: ClientError,
     },
     /// No connection: refused, timed out, no route, no network.
-    #[error("could not connect to {host}{}", through(proxy.as_deref()))]
+    #[error("could not connect to {host}{}", via_proxy(proxy.as_deref()))]
     Connect {
         /// The host of the request.
         host: String,
@@ -72,8 +72,8 @@ pub enum HttpError {
         /// What is wrong with the body.
         source: MalformedBody,
     },
-    /// A response that does not fit into memory.
-    #[error("the response of {host} is larger than {limit} bytes")]
+    /// A response body above the limit.
+    #[error("the response of {host} is larger than {} MiB", limit / 1_048_576)]
     TooLarge {
         /// The host of the request.
         host: String,
@@ -95,6 +95,14 @@ pub enum HttpError {
         host: String,
         /// The requested wait.
         wait: Duration,
+    },
+    /// The next attempt would be after the run's deadline.
+    #[error("{host} cannot be tried again before the run's deadline")]
+    NoTimeToRetry {
+        /// The host of the request.
+        host: String,
+        /// Why the last attempt failed.
+        reason: String,
     },
     /// The run's deadline passed.
     #[error("the run's deadline passed while waiting for {host}")]
@@ -148,6 +156,7 @@ impl HttpError {
             | Self::TooLarge { .. }
             | Self::InvalidRequest { .. }
             | Self::RetryAfterTooLong { .. }
+            | Self::NoTimeToRetry { .. }
             | Self::Deadline { .. }
             | Self::Interrupted(_) => false,
         }
@@ -161,6 +170,7 @@ impl HttpError {
             | Self::ConnectionLost { .. }
             | Self::MalformedBody { .. }
             | Self::RetryAfterTooLong { .. }
+            | Self::NoTimeToRetry { .. }
             | Self::Deadline { .. } => FailureKind::Temporary,
             Self::Certificate(_) | Self::InvalidRequest { .. } => FailureKind::Configuration,
             Self::ProxyCredentials { .. } => FailureKind::Credentials,
@@ -172,14 +182,14 @@ impl HttpError {
     fn help(&self) -> &'static str {
         match self {
             Self::Dns { proxy: None, .. } | Self::Connect { proxy: None, .. } => {
-                "Check the host name, the network, DNS, the firewall and HTTPS_PROXY; then run again. Nothing is lost in the meantime."
+                "Check the host name, the network, DNS, the firewall and HTTPS_PROXY; then run again."
             }
             Self::Dns { .. } | Self::Connect { .. } => {
-                "Check that the proxy in HTTPS_PROXY is the right one, is running, accepts the user name and password given there, and allows this host (NO_PROXY lists hosts that are reached without it); then run again. Nothing is lost in the meantime."
+                "Check that the proxy in HTTPS_PROXY is the right one, is running, accepts the user name and password given there, and allows this host (NO_PROXY lists hosts that are reached without it); then run again."
             }
             Self::Certificate(rejected) => rejected.help(),
             Self::ProxyCredentials { .. } => {
-                "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, with special characters in the user name and the password percent-encoded (@ is %40), or have the proxy allow this machine without a password."
+                "Set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, with special characters in the user name and the password percent-encoded (@ is %40), or configure the proxy to allow this machine without a password."
             }
             Self::Timeout { .. } => {
                 "Run again later, or allow more time per request with --timeout <SECONDS>. If the error persists, check the network between this machine and the service."
@@ -194,12 +204,12 @@ impl HttpError {
                 "Request less at once (a shorter --hours) and report this: no known response is that large."
             }
             Self::InvalidRequest { .. } => {
-                "Check the keys and host names for stray characters such as line breaks."
+                "Check the keys and host names for invalid characters such as line breaks; `collective-insights check --show-config` lists where each value comes from."
             }
             Self::RetryAfterTooLong { .. } => {
                 "Another program may be using up the rate limit of this account or address. Run again after the wait."
             }
-            Self::Deadline { .. } => {
+            Self::NoTimeToRetry { .. } | Self::Deadline { .. } => {
                 "Run again, or allow the run more time with --deadline <MINUTES>."
             }
             Self::Interrupted(_) => "Run again; the next run continues where this one ended.",
@@ -218,6 +228,7 @@ impl From<HttpError> for Failure {
             | HttpError::InvalidRequest { source, .. } => failure.with_cause(source),
             HttpError::Certificate(rejected) => failure.with_cause(rejected),
             HttpError::MalformedBody { source, .. } => failure.with_cause(source),
+            HttpError::NoTimeToRetry { reason, .. } => failure.with_cause(reason),
             HttpError::ProxyCredentials { .. }
             | HttpError::TooLarge { .. }
             | HttpError::RetryAfterTooLong { .. }
@@ -227,11 +238,11 @@ impl From<HttpError> for Failure {
     }
 }
 
-fn resolved(host: &str, proxy: Option<&str>) -> String {
+fn resolution_target(host: &str, proxy: Option<&str>) -> String {
     proxy.map_or_else(|| host.to_owned(), |proxy| format!("the proxy {proxy} for {host}"))
 }
 
-fn through(proxy: Option<&str>) -> String {
+fn via_proxy(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
 }
 
@@ -248,7 +259,7 @@ impl ClientError {
     }
 
     /// Returns whether a proxy responded to CONNECT with 407. The error's type is private to the
-    /// client's connector, so only its text is left.
+    /// client's connector, so only its text can be compared.
     fn is_proxy_authorization_required(&self) -> bool {
         self.chain().any(|error| error.to_string() == "tunnel error: proxy authorization required")
     }

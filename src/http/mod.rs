@@ -253,7 +253,7 @@ impl Http {
                 permit.on_rate_limited(self.clock.scaled(wait));
             }
             drop(permit);
-            self.wait(wait, request).await?;
+            self.wait(wait, request, &error).await?;
             attempt += 1;
         }
     }
@@ -352,11 +352,17 @@ impl Http {
     }
 
     /// Waits before the next attempt, unless the deadline or a signal comes first.
-    async fn wait(&self, wait: Duration, request: &Request) -> Result<(), HttpError> {
+    async fn wait(
+        &self,
+        wait: Duration,
+        request: &Request,
+        error: &AttemptError,
+    ) -> Result<(), HttpError> {
         let wait = self.clock.scaled(wait);
         let until = tokio::time::Instant::now() + wait;
         if until >= self.deadline {
-            return Err(HttpError::Deadline { host: request.host().into() });
+            let host = request.host().into();
+            return Err(HttpError::NoTimeToRetry { host, reason: error.to_string() });
         }
         let _wait = self.waits.start(request.host(), until);
         tokio::select! {
