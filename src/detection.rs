@@ -28,10 +28,10 @@ pub struct Scores {
     pub confidence: Option<u8>,
 }
 
-/// A mention: an indicator named by an alert, before it is unique.
+/// A mention: an indicator named by an alert, before duplicates are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The field of the alert: `ioc.field`.
+    /// The field of the alert that names it; sent as `ioc.field`.
     pub field: &'static str,
     /// The indicator, or why it may not be sent.
     pub indicator: Result<Indicator, RejectReason>,
@@ -42,10 +42,10 @@ pub struct Mention {
 pub struct Detection {
     /// The vendor's id of the alert, opaque.
     pub id: String,
-    /// When the behavior was observed, UTC: what Recorded Future receives.
+    /// When the behavior was observed, UTC; sent as `timestamp`.
     pub observed_at: DateTime<Utc>,
     /// When the alert entered the vendor's store, UTC. It never changes, so it is the same each
-    /// time the alert is fetched. `observed_at` if the alert does not have it.
+    /// time the alert is fetched. Equal to `observed_at` if the alert does not have it.
     pub created_at: DateTime<Utc>,
     /// What was detected, as the vendor describes it.
     pub name: Option<String>,
@@ -53,7 +53,7 @@ pub struct Detection {
     pub incident_name: Option<String>,
     /// The vendor's scores.
     pub scores: Scores,
-    /// MITRE ATT&CK techniques and tactics, without repeats.
+    /// MITRE ATT&CK techniques and tactics, without duplicates.
     pub mitre_codes: MitreCodes,
     /// The mentions in the order of the alert; not empty.
     pub mentions: Vec<Mention>,
@@ -76,7 +76,7 @@ pub enum AlertOutcome {
 }
 
 impl AlertOutcome {
-    /// The outcome of an element that is not an alert.
+    /// The outcome of a list element that is not a valid alert.
     pub const MALFORMED: Self =
         Self::Unreadable { id: None, why: "it is not a JSON object that can be read" };
 }

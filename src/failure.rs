@@ -1,7 +1,7 @@
 //! Errors: what happened, why, what to do about it, and the exit code.
 //!
-//! Every [`Failure`] has a [`FailureKind`], and the kind decides the exit code. The help, the
-//! README, the systemd units and the report all read [`FailureKind::ALL`].
+//! Every [`Failure`] has a [`FailureKind`], and the kind decides the exit code. The help and the
+//! systemd units read [`FailureKind::ALL`]; a test compares the documentation with it.
 
 use std::error::Error;
 use std::fmt;
@@ -169,7 +169,7 @@ impl Failure {
     /// Returns the chain of causes on one line, if there is a cause.
     #[must_use]
     pub fn cause(&self) -> Option<String> {
-        self.cause.as_ref().map(|cause| joined(cause.chain()))
+        self.cause.as_ref().map(|cause| join_chain(cause.chain()))
     }
 
     /// Returns the text of every link in the chain of causes, the outermost first.
@@ -210,11 +210,12 @@ impl Eq for Failure {}
 
 /// Joins an error and its sources with `: `.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
-    joined(std::iter::successors(Some(error), |error| (*error).source()))
+    join_chain(std::iter::successors(Some(error), |error| (*error).source()))
 }
 
-/// Leaves out links that the text so far already ends with: many errors repeat their source's text.
-fn joined<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
+/// Joins the errors with `: `, except those that the text already ends with: many errors repeat the
+/// text of their source.
+fn join_chain<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
     chain.fold(String::new(), |mut text, error| {
         let link = error.to_string();
         if !text.ends_with(&link) {
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_leaves_out_what_a_link_repeats_of_its_source() {
+    fn a_source_that_is_already_quoted_is_not_repeated() {
         let refused = || link("refused", None);
         let chain = link("outer: refused", Some(link("refused", Some(refused()))));
         assert_eq!(error_chain(&chain), "outer: refused");

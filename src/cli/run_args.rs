@@ -51,18 +51,18 @@ pub(crate) struct CommonArgs {
     rf_api_url: Option<String>,
     /// Organization that receives the detections
     ///
-    /// Can be given several times. [default: all of the key's user]
+    /// Repeatable. [default: all of the key's user]
     #[arg(long, value_name = "ID", help_heading = "Delivery")]
     organization_id: Vec<String>,
     /// Read the alerts of the last N hours
     ///
-    /// From 1 to 8760. A run after missed ones also reads the alerts that they missed.
+    /// From 1 to 8760. What missed runs did not read is read too: see --max-catch-up.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8760), conflicts_with = "since", help_heading = "Selection")]
     hours: u32,
     /// Read alerts since this time
     ///
-    /// Instead of --hours; alerts that earlier runs missed are not added. In RFC 3339 format with a
-    /// time zone, for example 2026-11-21T00:15:00Z.
+    /// Replaces --hours, and catches up nothing. In RFC 3339 format with a time zone, for example
+    /// 2026-11-21T00:15:00Z.
     #[arg(long, value_name = "TIME", value_parser = value_parsers::instant, help_heading = "Selection")]
     since: Option<DateTime<Utc>>,
     /// Read alerts before this time [default: now]
@@ -72,7 +72,8 @@ pub(crate) struct CommonArgs {
     until: Option<DateTime<Utc>>,
     /// Maximum days to catch up
     ///
-    /// After missed runs, alerts of up to this many days are read. From 1 to 365.
+    /// After missed runs, a run reads from where the last complete one ended, but not further back
+    /// than this. From 1 to 365.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=365), help_heading = "Selection")]
     max_catch_up: u32,
     /// Indicators that are never sent, one per line
@@ -87,8 +88,8 @@ pub(crate) struct CommonArgs {
     batch_size: u32,
     /// Maximum indicators per UTC day
     ///
-    /// For this API key, over all sources of one ledger; 0 for no limit. Indicators above the limit
-    /// stay queued for the next run.
+    /// Counted per API key, over all sources of one ledger; 0 for no limit. Indicators above the
+    /// limit stay queued for the next run.
     #[arg(long, value_name = "N", default_value_t = 15000, help_heading = "Delivery")]
     daily_limit: u32,
     /// Maximum run time in minutes
@@ -197,7 +198,7 @@ fn warn_if_unusual(token: &SecretString) {
         && plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if !is_usual {
         tracing::warn!(
-            "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; it is used as it is"
+            "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; if it is rejected, check --rf-api-key (RF_API_KEY)"
         );
     }
 }

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_fit_on_a_terminal() {
+    fn lines_have_at_most_100_columns() {
         for topic in TOPICS {
             for line in topic.text.lines() {
                 assert!(line.chars().count() <= 100, "{}: {line}", topic.name);

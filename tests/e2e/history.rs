@@ -152,7 +152,7 @@ fn the_start_of_the_indicator_retention_is_shown() {
     let env = test_env();
     env.run("crowdstrike").assert_code(0);
     let text = env.run_at(NEXT_DAY, "history --days 400").assert_code(0).stdout;
-    assert!(text.contains("Top indicators, kept since 2026-08-25\n"), "{text}");
+    assert!(text.contains("Top indicators (records go back to 2026-08-25)\n"), "{text}");
     let document = history(&env, "--days 400");
     assert_eq!(document["since"], "2025-10-20");
     assert_eq!(document["indicators_since"], "2026-08-25");

@@ -187,9 +187,8 @@ fn the_log_starts_with_the_version_and_the_settings() {
     env.run("crowdstrike --hours 5").assert_code(0);
     let log = env.log();
     let mut lines = log.lines();
-    assert!(
-        lines.next().unwrap().contains(concat!("collective-insights ", env!("CARGO_PKG_VERSION")))
-    );
+    let version = concat!("started version=", env!("CARGO_PKG_VERSION"));
+    assert!(lines.next().unwrap().contains(version), "{log}");
     let settings = lines.next().unwrap();
     for setting in [
         "--hours 5 (argument)",

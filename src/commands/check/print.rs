@@ -50,13 +50,17 @@ fn as_text(section: &Section, styler: Styler) -> String {
         // Writing to a String cannot fail.
         let _ = match result {
             Ok(message) => writeln!(text, "  {} {check}: {}", styler.green("✓"), line(message)),
-            Err(failure) => writeln!(
-                text,
-                "  {} {check}: {}\n      help: {}",
-                styler.red("✗"),
-                line(&failure.to_string()),
-                line(&failure.help)
-            ),
+            Err(failure) => {
+                let cause = failure.cause().map(|cause| format!("      cause: {}\n", line(&cause)));
+                writeln!(
+                    text,
+                    "  {} {check}: {}\n{}      help: {}",
+                    styler.red("✗"),
+                    line(&failure.message),
+                    cause.unwrap_or_default(),
+                    line(&failure.help)
+                )
+            }
         };
     }
     text

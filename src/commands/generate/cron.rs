@@ -10,9 +10,9 @@ use crate::failure::{Failure, FailureKind};
 /// The first source starts at 00:15.
 const FIRST_MINUTE: usize = 15;
 /// The time between the starts of two sources: only one run at a time can use the ledger.
-const MINUTES_BETWEEN: usize = 10;
+const START_INTERVAL_MINUTES: usize = 10;
 
-/// Returns the lines, with what to do first as comments.
+/// Returns the crontab lines, and the preparation as comments above them.
 pub(super) fn lines(program: &str) -> Result<String, Failure> {
     let sources = schedule_inputs::all()?;
     let lines: String =
@@ -23,13 +23,13 @@ pub(super) fn lines(program: &str) -> Result<String, Failure> {
         .replace("@NAME@", NAME)
         .replace("@SOURCE@", first)
         .replace("@VARIABLES@\n", &variables(&sources))
-        .replace("@MINUTES@", &MINUTES_BETWEEN.to_string())
+        .replace("@MINUTES@", &START_INTERVAL_MINUTES.to_string())
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
         .replace("@LINES@\n", &lines))
 }
 
 fn line(index: usize, source: &ScheduledSource, program: &str) -> String {
-    let start = FIRST_MINUTE + index * MINUTES_BETWEEN;
+    let start = FIRST_MINUTE + index * START_INTERVAL_MINUTES;
     let (hour, minute) = (start / 60, start % 60);
     format!(
         "{minute} {hour} * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} --quiet\n",

@@ -6,8 +6,8 @@ use super::History;
 use super::days::Day;
 use crate::report::line;
 
-/// The columns that are left of 80 for the bar.
-const MAX_BAR: u64 = 10;
+/// The longest bar: 80 columns less the other columns.
+const MAX_BAR_COLUMNS: u64 = 10;
 
 /// Returns the whole history.
 pub(super) fn text(history: &History) -> String {
@@ -17,20 +17,20 @@ pub(super) fn text(history: &History) -> String {
         let _ =
             writeln!(text, "no run since {} (the last {} days, UTC)", history.since, history.days);
     } else {
-        days(&mut text, history);
+        write_days(&mut text, history);
     }
-    indicators(&mut text, history);
-    techniques(&mut text, history);
+    write_indicators(&mut text, history);
+    write_techniques(&mut text, history);
     text
 }
 
-fn days(text: &mut String, history: &History) {
+fn write_days(text: &mut String, history: &History) {
     let _ = writeln!(
         text,
         "{:<10} {:<11} {:>7} {:>6} {:>9} {:>7} {:>11}   sent",
         "date (UTC)", "source", "fetched", "sent", "processed", "queued", "quarantined"
     );
-    let max = max(history.rows.iter().map(|day| day.sent));
+    let max = largest(history.rows.iter().map(|day| day.sent));
     for day in &history.rows {
         let _ = writeln!(text, "{}", row(day, max).trim_end());
     }
@@ -56,12 +56,12 @@ fn row(day: &Day, max: u64) -> String {
     )
 }
 
-fn indicators(text: &mut String, history: &History) {
+fn write_indicators(text: &mut String, history: &History) {
     if history.indicators.is_empty() {
         return;
     }
     let since = if history.indicators_since > history.since {
-        format!(", kept since {}", history.indicators_since)
+        format!(" (records go back to {})", history.indicators_since)
     } else {
         String::new()
     };
@@ -79,12 +79,12 @@ fn indicators(text: &mut String, history: &History) {
     }
 }
 
-fn techniques(text: &mut String, history: &History) {
+fn write_techniques(text: &mut String, history: &History) {
     if history.techniques.is_empty() {
         return;
     }
-    text.push_str("\nTop MITRE techniques, by the number of indicators\n");
-    let max = max(history.techniques.iter().map(|one| one.submissions));
+    text.push_str("\nTop MITRE ATT&CK techniques, by number of indicators\n");
+    let max = largest(history.techniques.iter().map(|one| one.submissions));
     for technique in &history.techniques {
         let _ = writeln!(
             text,
@@ -96,16 +96,16 @@ fn techniques(text: &mut String, history: &History) {
     }
 }
 
-fn max(numbers: impl Iterator<Item = u64>) -> u64 {
+fn largest(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-/// Returns a bar for a number, longest for the largest; any number above 0 shows.
+/// Returns a bar in proportion to a number; it is never empty for a number above 0.
 fn bar(number: u64, max: u64) -> String {
     let length = number
-        .saturating_mul(MAX_BAR)
+        .saturating_mul(MAX_BAR_COLUMNS)
         .checked_div(max)
-        .map_or(0, |length| length.clamp(u64::from(number > 0), MAX_BAR));
+        .map_or(0, |length| length.clamp(u64::from(number > 0), MAX_BAR_COLUMNS));
     "#".repeat(usize::try_from(length).unwrap_or_default())
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_values_stay_on_their_line() {
+    fn control_characters_in_values_are_escaped() {
         let text = text(&history(Vec::new(), vec![top("http://a\u{1b}[2Jb/\n\u{202e}cod")]));
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
         assert_eq!(text.lines().count(), 8, "{text}");

@@ -108,7 +108,7 @@ fn fallback(response: &Response, host: &str, message: String) -> Failure {
     let cloud = response.header("location").and_then(Cloud::from_location);
     let redirect = match cloud {
         Some(cloud) => format!(
-            "The account lives in another cloud: use --cloud {} without --base-url.",
+            "The account is in another cloud: use --cloud {} without --base-url.",
             cloud.name()
         ),
         None => "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),

@@ -141,7 +141,7 @@ fn an_invalid_item_rejects_the_whole_batch_and_the_error_names_its_path() {
 }
 
 #[test]
-fn values_must_be_normalized() {
+fn values_must_be_normalized_and_public() {
     let sandbox = Sandbox::start(World::default());
     let long = "a".repeat(64);
     for (kind, value, valid) in [
@@ -215,13 +215,13 @@ fn limits_and_rejected_values() {
     assert_eq!(
         submit(&sandbox, &batch(&[item("hash", HASH)])).status,
         200,
-        "one submission was left"
+        "the daily quota still allows one"
     );
     assert_eq!(sandbox.stored().len(), 2);
 }
 
 #[test]
-fn the_form_of_the_response_can_be_configured() {
+fn status_and_summary_of_the_response_can_be_configured() {
     let sandbox = Sandbox::start(World::default().with(|world| {
         world.recorded_future.status = "ok".into();
         world.recorded_future.summary = false;
