@@ -43,14 +43,23 @@ pub(super) struct RowRange {
     found: u64,
     /// The pages read, by their first row: the row after their last, and their latest instant.
     pages: BTreeMap<u32, (u32, Option<DateTime<Utc>>)>,
+    /// Whether the last row that the service returns is after the window.
+    is_past_window: bool,
     seen: SeenIds,
 }
 
 impl RowRange {
     /// Creates a range of which nothing was read.
     pub(super) fn new(start: DateTime<Utc>, limits: RowLimits) -> Self {
-        let (pages, seen) = (BTreeMap::new(), SeenIds::default());
-        Self { start, limits, requested_to: limits.page, found: 0, pages, seen }
+        Self {
+            start,
+            limits,
+            requested_to: limits.page,
+            found: 0,
+            pages: BTreeMap::new(),
+            is_past_window: false,
+            seen: SeenIds::default(),
+        }
     }
 
     /// Returns the request that every range begins with.
@@ -67,6 +76,9 @@ impl RowRange {
         window: Window,
     ) -> (Vec<AlertOutcome>, Vec<RowRequest>) {
         let received = u32::try_from(page.alerts.len()).unwrap_or(u32::MAX);
+        let last_created = page.alerts.last().and_then(|alert| alert.created_at);
+        self.is_past_window |= request.start.saturating_add(received) > self.limits.last
+            && last_created.is_some_and(|created| created >= window.end);
         let mut outcomes = Vec::with_capacity(page.alerts.len());
         let mut latest = None;
         for alert in page.alerts {
@@ -132,9 +144,12 @@ impl RowRange {
         complete_until
     }
 
-    /// Whether there are or may be rows that this range cannot return: it was read to the last row,
-    /// and nothing shows that there are no more.
+    /// Whether there are or may be rows of the window that this range cannot return: it was read to
+    /// the last row, and nothing shows that there are no more.
     pub(super) fn is_truncated(&self) -> bool {
+        if self.is_past_window {
+            return false;
+        }
         let has_last_row = || self.pages.values().any(|(next, _)| *next > self.limits.last);
         match self.found.cmp(&u64::from(self.limits.last)) {
             Ordering::Greater => true,

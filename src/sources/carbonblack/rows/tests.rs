@@ -230,3 +230,19 @@ fn alerts_of_an_earlier_range_are_skipped() {
     assert_eq!(outcomes.len(), 3);
     assert_eq!(range.complete_until(), at(10));
 }
+
+#[test]
+fn rows_after_the_window_need_no_further_range() {
+    for found in [None, Some(10_000), Some(12_000)] {
+        let window = Window { start: at(0), end: at(100) };
+        let mut range = RowRange::new(at(0), LIMITS);
+        let alert = |created_at| ParsedAlert {
+            id: None,
+            created_at: Some(created_at),
+            outcome: AlertOutcome::WithoutIndicator(Scores::default()),
+        };
+        let alerts = vec![alert(at(0)), alert(window.end)];
+        range.record_page(rows(9_999, 2), AlertPage { alerts, found }, window);
+        assert!(!range.is_truncated(), "{found:?}");
+    }
+}
