@@ -63,11 +63,12 @@ fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64
             WHERE settled.id = sighting.entry AND ended_at < ?1)",
         params![Time(before), before.timestamp_millis()],
     )?;
+    // One range: by severity, the entries of a batch are spread over all that was queued with it.
     db.execute(
         &format!(
-            "DELETE FROM settled WHERE id IN (
-                SELECT settled.id FROM (SELECT id, first_entry, last_entry {EXPIRED}) AS old
-                CROSS JOIN settled ON settled.id BETWEEN first_entry AND last_entry AND settled.batch = old.id)"
+            "DELETE FROM settled
+             WHERE id BETWEEN (SELECT min(first_entry) {EXPIRED}) AND (SELECT max(last_entry) {EXPIRED})
+                AND batch IN (SELECT id {EXPIRED})"
         ),
         [Time(before)],
     )?;
