@@ -82,8 +82,8 @@ fn demo() -> Result<()> {
 
     title("The status of each source");
     let status = env.run("status")?;
-    check("sources", status.lines_with("read up to"), 2)?;
-    check("sources with an empty outbox", status.lines_with("waiting        0"), 2)?;
+    check("sources", status.lines_with("read until"), 2)?;
+    check("sources with an empty outbox", status.lines_with("queued         0"), 2)?;
 
     title("One item, as Recorded Future received it");
     let stored = env.sandbox.stored();
