@@ -133,7 +133,6 @@ fn a_dry_run_reads_what_another_program_cannot_lock_away() {
 }
 
 #[test]
-#[ignore = "fails: what a debug run delivered of the real outbox still counts as queued"]
 fn a_debug_run_knows_what_it_delivered_itself() {
     let folder = ledger_with_all_states();
     let dry_run = folder.open_dry_run();
