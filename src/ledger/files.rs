@@ -285,7 +285,7 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;
-         PRAGMA cache_size = -4096;",
+         PRAGMA cache_size = -2048;",
     )
 }
 

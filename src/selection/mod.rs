@@ -8,6 +8,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detection::{AlertOutcome, Detection, Mention, Scores};
@@ -70,9 +71,12 @@ impl Selection {
             AlertOutcome::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
                 self.tally.alerts_without_indicator += 1;
             }
-            AlertOutcome::Detection(detection) if self.thresholds.pass(detection.scores) => {
+            AlertOutcome::Detection(mut detection) if self.thresholds.pass(detection.scores) => {
+                // The first field that names an indicator, in this order, is the one that is sent.
+                detection.mentions.sort_by_key(|mention| mention.field);
+                let mut stored = BTreeMap::new();
                 for mention in &detection.mentions {
-                    self.add_mention(&detection, mention, &mut store)?;
+                    self.add_mention(&detection, mention, &mut stored, &mut store)?;
                 }
             }
             AlertOutcome::WithoutIndicator(_) | AlertOutcome::Detection(_) => {
@@ -88,10 +92,13 @@ impl Selection {
         &self.tally
     }
 
-    fn add_mention<E>(
+    /// Adds one mention. `stored` has the indicators of this alert that were stored: an alert often
+    /// names one in several fields, and the ledger is asked only once.
+    fn add_mention<'a, E>(
         &mut self,
-        detection: &Detection,
-        mention: &Mention,
+        detection: &'a Detection,
+        mention: &'a Mention,
+        stored: &mut BTreeMap<&'a Indicator, Stored>,
         store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
     ) -> Result<(), E> {
         let tally = &mut self.tally;
@@ -107,17 +114,24 @@ impl Selection {
                 }
             }
             Ok(indicator) if self.exclusions.matches(indicator) => &mut tally.indicators_excluded,
-            Ok(indicator) => match store(detection, indicator, mention.field) {
-                Ok(Stored::New) => &mut tally.selected,
-                Ok(Stored::Duplicate) => &mut tally.indicators_repeated,
-                Ok(Stored::AlreadyDelivered) => &mut tally.already_delivered,
-                Err(error) => {
+            Ok(indicator) => {
+                let outcome = match stored.get(indicator) {
+                    Some(Stored::New) => Ok(Stored::Duplicate),
+                    Some(known) => Ok(*known),
+                    None => store(detection, indicator, mention.field),
+                };
+                let outcome = outcome.inspect_err(|_| {
                     // It was fetched and has no other place: the numbers show it as not yet
                     // delivered.
                     tally.selected += 1;
-                    return Err(error);
+                })?;
+                stored.entry(indicator).or_insert(outcome);
+                match outcome {
+                    Stored::New => &mut tally.selected,
+                    Stored::Duplicate => &mut tally.indicators_repeated,
+                    Stored::AlreadyDelivered => &mut tally.already_delivered,
                 }
-            },
+            }
         };
         *count += 1;
         Ok(())

@@ -1,5 +1,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -352,4 +353,27 @@ fn a_mention_that_cannot_be_stored_counts_as_selected_and_ends_the_page() {
     assert_eq!(failed, Err("disk full"));
     let tally = selection.tally();
     assert_eq!((tally.alerts_fetched, tally.indicators_found, tally.selected), (1, 1, 1));
+}
+
+#[test]
+fn an_alert_stores_an_indicator_once_with_the_first_of_its_fields() {
+    let AlertOutcome::Detection(mut detection) = alert("id") else { panic!("no detection") };
+    let indicator = detection.mentions[0].indicator.clone();
+    detection.mentions.push(Mention { field: "domain", indicator: indicator.clone() });
+    detection.mentions.push(Mention { field: "ioc_value", indicator });
+    for (stored, selected, repeated, delivered) in
+        [(Stored::New, 1, 2, 0), (Stored::Duplicate, 0, 3, 0), (Stored::AlreadyDelivered, 0, 0, 3)]
+    {
+        let mut selection = Selection::new(Thresholds::default(), Arc::new(Exclusions::default()));
+        let mut fields = Vec::new();
+        let store = |_: &Detection, _: &Indicator, field| {
+            fields.push(field);
+            Ok::<_, Infallible>(stored)
+        };
+        selection.add(AlertOutcome::Detection(detection.clone()), store).unwrap();
+        assert_eq!(fields, ["domain"]);
+        let tally = selection.tally();
+        let counts = (tally.selected, tally.indicators_repeated, tally.already_delivered);
+        assert_eq!(counts, (selected, repeated, delivered));
+    }
 }
