@@ -79,6 +79,7 @@ impl Fields for FalconKeys {
 pub(crate) struct FalconState {
     access_tokens: HashMap<String, sign_in::AccessToken>,
     page_tokens: HashMap<String, page::PageToken>,
+    by_created: Option<page::CreatedIndex>,
     searches: VecDeque<page::CachedSearch>,
 }
 

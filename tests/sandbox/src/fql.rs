@@ -108,6 +108,38 @@ impl Filter {
     pub fn matches(&self, alert: &impl Fields, gt_includes_equal: bool) -> bool {
         self.0.matches(alert, gt_includes_equal)
     }
+
+    /// Returns instants between which the `created_timestamp` of every match lies, both inclusive;
+    /// `None` means unlimited. Not everything between them matches: it only narrows a search.
+    pub(crate) fn created_between(&self) -> Interval {
+        self.0.created_between()
+    }
+}
+
+/// An interval that includes both ends; `None` means unlimited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Interval {
+    pub(crate) first: Option<DateTime<Utc>>,
+    pub(crate) last: Option<DateTime<Utc>>,
+}
+
+impl Interval {
+    fn intersection(self, other: Self) -> Self {
+        // `None` is less than every instant.
+        let first = self.first.max(other.first);
+        let last = match (self.last, other.last) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self { first, last }
+    }
+
+    /// Returns the smallest interval that contains both.
+    fn hull(self, other: Self) -> Self {
+        let first = self.first.min(other.first);
+        let last = self.last.zip(other.last).map(|(a, b)| a.max(b));
+        Self { first, last }
+    }
 }
 
 impl Expr {
@@ -119,6 +151,31 @@ impl Expr {
                 values.iter().any(|expected| op.holds(&actual, expected, gt_includes_equal))
             }),
         }
+    }
+
+    fn created_between(&self) -> Interval {
+        let interval = |op: Op, value: &Literal<'_>| match (op, value) {
+            (Op::Equal, Literal::Date(at)) => Interval { first: Some(*at), last: Some(*at) },
+            (Op::Greater | Op::GreaterOrEqual, Literal::Date(at)) => {
+                Interval { first: Some(*at), last: None }
+            }
+            (Op::Less | Op::LessOrEqual, Literal::Date(at)) => {
+                Interval { first: None, last: Some(*at) }
+            }
+            _ => Interval::default(),
+        };
+        let intervals: Vec<Interval> = match self {
+            Self::All(parts) => {
+                let parts = parts.iter().map(Self::created_between);
+                return parts.fold(Interval::default(), Interval::intersection);
+            }
+            Self::Any(parts) => parts.iter().map(Self::created_between).collect(),
+            Self::Compare { field: Field::Created, op, values } => {
+                values.iter().map(|value| interval(*op, value)).collect()
+            }
+            Self::Compare { .. } => Vec::new(),
+        };
+        intervals.into_iter().reduce(Interval::hull).unwrap_or_default()
     }
 }
 

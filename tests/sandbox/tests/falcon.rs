@@ -3,6 +3,9 @@
 mod common;
 
 use common::*;
+use sandbox::alert_store::SearchKeys;
+use sandbox::falcon::FalconKeys;
+use sandbox::fql::Filter;
 use sandbox::world::{FalconAccount, MissingValue, PageError};
 use sandbox::{CLIENT_ID, CLIENT_SECRET, Fault, Sandbox, Service, World};
 use serde_json::{Value, json};
@@ -166,6 +169,62 @@ fn alerts_with_equal_times_are_sorted_by_id_and_non_objects_come_last() {
     assert!(first.text().contains(r#""total":9"#), "{}", first.text());
     sandbox.change(|world| world.falcon.alerts.retain(|id| id != "id:0"));
     assert_eq!(falcon_pages(&sandbox, &query).0, ["id:1", "id:2", "id:3", "id:4", "id:5"]);
+}
+
+/// A search looks only at the alerts in the time range of its filter. This compares it with the
+/// filter applied to every alert.
+#[test]
+fn a_search_finds_exactly_what_its_filter_matches() {
+    let mut all = alerts(60);
+    for (index, alert) in all.iter_mut().enumerate() {
+        match index % 10 {
+            3 => alert["product"] = "idp".into(),
+            5 => alert["created_timestamp"] = "2026-11-21T00:00:30Z".into(),
+            7 => alert["created_timestamp"] = Value::Null,
+            9 => alert["severity"] = 10.into(),
+            _ => {}
+        }
+    }
+    all.reverse();
+    for gt_includes_equal in [false, true] {
+        let sandbox = Sandbox::start(
+            World::default()
+                .falcon_alerts(&all)
+                .with(|world| world.falcon.gt_includes_equal = gt_includes_equal),
+        );
+        for filter in [
+            "product:'epp'",
+            "created_timestamp:'2026-11-21T00:00:30Z'",
+            "created_timestamp:['2026-11-21T00:00:30Z','2026-11-21T00:00:20.000000020Z']",
+            "created_timestamp:>'2026-11-21T00:00:30Z'",
+            "created_timestamp:>='2026-11-21T00:00:30Z'",
+            "created_timestamp:<'2026-11-21T00:00:30Z'",
+            "created_timestamp:<='2026-11-21T00:00:30Z'",
+            "created_timestamp:>='2026-11-21T00:00:30Z'+created_timestamp:<'2026-11-21T00:00:40Z'",
+            "created_timestamp:>='2026-11-21T00:00:40Z'+created_timestamp:<'2026-11-21T00:00:30Z'",
+            "created_timestamp:<'2026-11-21T00:00:10Z',created_timestamp:>='2026-11-21T00:00:50Z'",
+            "created_timestamp:<'2026-11-21T00:00:10Z',severity:10",
+            "severity:10,created_timestamp:>'2026-11-21T00:00:30Z'",
+            "product:'epp'+(created_timestamp:'2026-11-21T00:00:30Z',severity:10)",
+            "(created_timestamp:<'2026-11-21T00:00:30Z',severity:10)+created_timestamp:>'2026-11-21T00:00:05Z'",
+            "created_timestamp:>='2027-01-01T00:00:00Z'",
+        ] {
+            let parsed = Filter::parse(filter).expect("a valid filter");
+            let mut expected: Vec<_> = all
+                .iter()
+                .filter_map(FalconKeys::from_alert)
+                .filter(|keys| parsed.matches(keys, gt_includes_equal))
+                .filter_map(|keys| keys.id().map(str::to_owned))
+                .collect();
+            expected.sort();
+            for sort in ["created_timestamp|asc", "created_timestamp|desc", "composite_id|asc"] {
+                let query = json!({"filter": filter, "sort": sort, "limit": 7});
+                let (mut found, _) = falcon_pages(&sandbox, &query);
+                found.sort();
+                assert_eq!(found, expected, "{filter} {sort}");
+            }
+        }
+    }
 }
 
 #[test]

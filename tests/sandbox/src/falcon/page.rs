@@ -12,7 +12,7 @@ use super::{
     with_headers, wrong_method,
 };
 use crate::alert_store::{Alert, join};
-use crate::fql::Filter;
+use crate::fql::{Filter, Interval};
 use crate::handler::{Request, Response};
 use crate::world::{FalconWorld, MissingValue};
 
@@ -51,6 +51,43 @@ pub(super) struct CachedSearch {
     revision: u64,
     gt_includes_equal: bool,
     found: SortedIndices,
+}
+
+/// All alerts by creation, so that a search looks only at those in the range of its filter.
+#[derive(Debug)]
+pub(super) struct CreatedIndex {
+    revision: u64,
+    /// In the order of [`BY_CREATION`]: the alerts without a creation date come last.
+    sorted: Vec<usize>,
+    /// How many of them have a creation date.
+    dated: usize,
+}
+
+impl CreatedIndex {
+    fn new(world: &FalconWorld) -> Self {
+        let alerts = world.alerts.alerts();
+        let mut sorted: Vec<usize> = (0..alerts.len()).collect();
+        BY_CREATION.sort(alerts, &mut sorted);
+        let dated = sorted.partition_point(|&at| created(&alerts[at]).is_some());
+        Self { revision: world.alerts.revision(), sorted, dated }
+    }
+
+    /// Returns the alerts that were created in an interval, and those without a creation date.
+    fn candidates(
+        &self,
+        alerts: &[Alert<FalconKeys>],
+        Interval { first, last }: Interval,
+    ) -> impl Iterator<Item = usize> {
+        let (dated, undated) = self.sorted.split_at(self.dated);
+        let begin = dated.partition_point(|&at| created(&alerts[at]) < first);
+        let in_time = &dated[begin..];
+        let end = in_time.partition_point(|&at| last.is_none() || created(&alerts[at]) <= last);
+        in_time[..end].iter().chain(undated).copied()
+    }
+}
+
+fn created(alert: &Alert<FalconKeys>) -> Option<DateTime<Utc>> {
+    alert.keys.as_ref()?.created
 }
 
 /// The message of a 400 as the service writes it, and the exact reason.
@@ -182,10 +219,16 @@ fn search(
         (Some(keys), Some(filter)) => filter.matches(keys, gt_includes_equal),
         _ => true,
     };
-    let mut found: Vec<usize> = (0..alerts.len()).filter(|&at| matches(&alerts[at])).collect();
-    found.sort_unstable_by(|&a, &b| {
-        sort.compare((alerts[a].keys.as_ref(), a), (alerts[b].keys.as_ref(), b))
-    });
+    let index = match state.by_created.take() {
+        Some(index) if index.revision == revision => index,
+        _ => CreatedIndex::new(world),
+    };
+    let interval = filter.map(Filter::created_between).unwrap_or_default();
+    let candidates = index.candidates(alerts, interval);
+    let mut found: Vec<usize> = candidates.filter(|&at| matches(&alerts[at])).collect();
+    state.by_created = Some(index);
+    // This costs little if the order is that of the index.
+    sort.sort(alerts, &mut found);
     let found = Arc::new(found);
     let (filter, sort) = (query.filter.clone(), query.sort.clone());
     state.searches.truncate(MAX_CACHED_SEARCHES - 1);
@@ -208,6 +251,8 @@ struct Sort {
     descending: bool,
 }
 
+const BY_CREATION: Sort = Sort { field: SortField::Created, descending: false };
+
 impl Sort {
     fn parse(text: &str) -> Result<Self, BadRequest> {
         let invalid = || ("invalid sort parameter in request", format!("unknown sort {text:?}"));
@@ -224,6 +269,12 @@ impl Sort {
             "desc" => Ok(Self { field, descending: true }),
             _ => Err(invalid()),
         }
+    }
+
+    fn sort(self, alerts: &[Alert<FalconKeys>], indices: &mut [usize]) {
+        indices.sort_unstable_by(|&a, &b| {
+            self.compare((alerts[a].keys.as_ref(), a), (alerts[b].keys.as_ref(), b))
+        });
     }
 
     /// Compares by the sort field, then by `composite_id`, then by index. Alerts without the sort
