@@ -160,8 +160,10 @@ impl Sandbox {
     /// Stops. Panics if a handler panicked.
     pub fn finish(self) {}
 
-    /// Serves until the process ends.
+    /// Serves until the process ends. Nothing can read the record from here on, so its memory does
+    /// not grow with what is sent.
     pub fn serve_forever(self) -> ! {
+        self.shared.recorder.lock().discards_contents = true;
         loop {
             std::thread::park();
         }

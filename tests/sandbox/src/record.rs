@@ -77,6 +77,8 @@ pub(crate) struct Records {
     pub(crate) posts_in_flight: usize,
     pub(crate) overlapping_posts: bool,
     pub(crate) panics: Vec<String>,
+    /// Whether bodies, stored items and ids of alerts are not kept, because nothing reads them.
+    pub(crate) discards_contents: bool,
 }
 
 /// Writes the record. Clones share it.
@@ -136,7 +138,10 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     pub(crate) fn set_body(&self, body: Bytes) {
-        self.recorder.lock().requests[self.index].body = body;
+        let mut records = self.recorder.lock();
+        if !records.discards_contents {
+            records.requests[self.index].body = body;
+        }
     }
 
     pub(crate) fn set_fault(&self, fault: Fault) {
@@ -159,6 +164,7 @@ impl InFlight {
         let mut records = self.recorder.lock();
         records.requests[self.index].complete = true;
         match self.service {
+            _ if records.discards_contents => {}
             Some(Service::FalconAlerts) => records.served_alerts.falcon.extend(ids),
             Some(Service::CarbonBlack) => records.served_alerts.carbon_black.extend(ids),
             _ => {}

@@ -147,7 +147,10 @@ fn accept(
             request: request.index,
             at,
         });
-        recorder.lock().stored.extend(stored);
+        let mut records = recorder.lock();
+        if !records.discards_contents {
+            records.stored.extend(stored);
+        }
     }
     Response::json(200, json!({"result": result}).to_string())
 }
