@@ -26,15 +26,16 @@ import sys
 import tempfile
 import time
 import venv
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-WORK = ROOT / "target" / "compare"
-TOOL = ROOT / "target" / "release" / "collective-insights"
-SANDBOX = ROOT / "target" / "release" / "sandbox"
-BARE = ROOT / "target" / "release" / "examples" / "bare"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+WORK = TARGET / "compare"
+TOOL = TARGET / "release" / "collective-insights"
+SANDBOX = TARGET / "release" / "sandbox"
+BARE = TARGET / "release" / "examples" / "bare"
 # The sandbox generates alerts for the 24 hours before its start, some time before the runs.
 HOURS = "48"
 
@@ -62,9 +63,9 @@ def peer_python():
 
 
 @contextlib.contextmanager
-def sandbox(falcon=0, carbonblack=0, latency=0, gzip=False, own_indicators=False):
+def sandbox(falcon=0, carbonblack=0, days=1, latency=0, gzip=False, own_indicators=False):
     """Runs the sandbox and yields the variables that it prints. Latency in milliseconds."""
-    flags = ["--falcon", falcon, "--carbonblack", carbonblack, "--latency-ms", latency]
+    flags = ["--falcon", falcon, "--carbonblack", carbonblack, "--days", days, "--latency-ms", latency]
     flags += [] if gzip else ["--no-gzip"]
     # A million full-size alerts do not fit into the memory of every machine.
     flags += ["--own-indicators"] if own_indicators else ["--full-size"]
@@ -180,7 +181,6 @@ def sandbox_throughput(environment, alerts):
     """Measures how fast the sandbox serves all alerts to a client that only reads the bytes."""
     import http.client
     from concurrent.futures import ThreadPoolExecutor
-    from datetime import datetime, timedelta, timezone
     from urllib.parse import urlencode, urlsplit
 
     address = urlsplit(environment["CS_BASE_URL"]).netloc
@@ -422,6 +422,92 @@ def case_ledger(table, options, python):
     )
 
 
+# The ledger keeps indicators for 90 days, and the usual limit is 15,000 submissions per day.
+LEDGER_DAYS = 90
+PER_DAY = 15_000
+
+
+def fill_large_ledger(ledger, environment, end):
+    """Creates the ledger that one run per day leaves, the last of them a day before `end`.
+
+    The tool runs once per day of alerts, but all runs take place now. Afterwards their times are
+    changed to those at which they would have taken place: the end of the window of each.
+    """
+    import sqlite3
+
+    day = timedelta(days=1)
+    begin = end - day * (LEDGER_DAYS + 1)
+    for number in range(LEDGER_DAYS):
+        window = span(begin + day * number, begin + day * (number + 1))
+        with tempfile.TemporaryDirectory(dir=WORK) as folder:
+            files = ["--log-file", Path(folder) / "log", "--ledger", ledger]
+            measure([TOOL, "crowdstrike", *window, *files, "--daily-limit", "0"], environment, Path(folder))
+    with contextlib.closing(sqlite3.connect(ledger)) as db, db:
+        # The tables are those of src/ledger/schema.rs. A batch without a run would get NULL, which the
+        # schema rejects.
+        batches = db.execute(
+            "UPDATE batch SET ended_at = (SELECT read_until FROM run"
+            " WHERE batch.ended_at BETWEEN run.started_at AND run.finished_at)"
+        )
+        runs = db.execute("UPDATE run SET started_at = read_until, finished_at = read_until WHERE exit_code = 0")
+        if runs.rowcount != LEDGER_DAYS or batches.rowcount < runs.rowcount:
+            sys.exit(f"the ledger has {runs.rowcount} runs and {batches.rowcount} batches of {LEDGER_DAYS} days")
+
+
+def span(since, until):
+    return ["--since", since.isoformat(), "--until", until.isoformat()]
+
+
+def case_large_ledger(table, options, python):
+    alerts = 20_000
+    end = datetime.now(timezone.utc).replace(microsecond=0)
+    # 93 of 100 alerts are of the product that is read.
+    generated = round(PER_DAY * (LEDGER_DAYS + 1) / 0.93)
+    with (
+        sandbox(falcon=generated, days=LEDGER_DAYS + 1, own_indicators=True, gzip=options.gzip) as environment,
+        tempfile.TemporaryDirectory(dir=WORK) as folder,
+    ):
+        ledger = Path(folder) / "ledger.db"
+        fill_large_ledger(ledger, environment, end)
+        # A quarter of the alerts were delivered by the last run. What is older than 90 days is purged.
+        window = span(end - timedelta(days=alerts / PER_DAY), end)
+
+        def run(folder):
+            copy = shutil.copy(ledger, folder)
+            files = ["--log-file", folder / "log", "--ledger", copy]
+            return [TOOL, "crowdstrike", "--json", *window, *files, "--daily-limit", "0"], environment
+
+        def dry_run(folder):
+            line, _ = run(folder)
+            return [*line, "--dry-run"], environment
+
+        series = run_alternately(
+            options.runs,
+            {
+                "status": lambda _: ([TOOL, "status", "--ledger", ledger], {}),
+                "history": lambda _: ([TOOL, "history", "--ledger", ledger], {}),
+                "long history": lambda _: ([TOOL, "history", "--days", LEDGER_DAYS, "--ledger", ledger], {}),
+                "run": run,
+                "dry run": dry_run,
+            },
+        )
+        size = ledger.stat().st_size / 1e6
+    case = f"ledger of {LEDGER_DAYS} days x {PER_DAY:,} submissions: "
+    table.add(case + "file size", "", "", f"{size:.0f} MB", "", "361 MB")
+    for name, step, aim in (
+        ("status", "`status`", "0.1 s"),
+        ("history", "`history`", "1 s"),
+        ("long history", f"`history --days {LEDGER_DAYS}`", ""),
+        ("run", f"a run over {alerts:,} alerts", "2 s"),
+        ("dry run", "the same with `--dry-run`", ""),
+    ):
+        table.add(f"{case}{step}, wall", "", "", series[name].text("wall", "s"), "", aim)
+    run_counts = counts(series["run"])
+    table.notes.append(
+        f"{case}the run fetched {run_counts['alerts_fetched']} alerts and submitted {run_counts['submitted']}"
+    )
+
+
 CASES = {
     "cpu": case_cpu,
     "wall": case_wall,
@@ -431,6 +517,7 @@ CASES = {
     "version": case_start,
     "size": case_size,
     "ledger": case_ledger,
+    "large-ledger": case_large_ledger,
 }
 
 

@@ -7,12 +7,13 @@ use sandbox::seed::Recipe;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
-usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--latency-ms N] [--full-size]
-               [--own-indicators] [--no-gzip]
+usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-ms N]
+               [--full-size] [--own-indicators] [--no-gzip]
 
   --port N          port on 127.0.0.1 (default: any free port)
-  --falcon N        CrowdStrike Falcon alerts to generate, over the last 24 hours (default: 1000)
-  --carbonblack N   Carbon Black alerts to generate, over the last 24 hours (default: 1000)
+  --falcon N        CrowdStrike Falcon alerts to generate (default: 1000)
+  --carbonblack N   Carbon Black alerts to generate (default: 1000)
+  --days N          days before now in which the alerts are created, evenly (default: 1)
   --latency-ms N    milliseconds to wait before each response (default: 0)
   --full-size       alerts of about 3.7 KB, like real ones
   --own-indicators  every CrowdStrike alert names a hash of its own
@@ -22,6 +23,7 @@ struct Options {
     port: u16,
     falcon: usize,
     carbon_black: usize,
+    days: u32,
     latency: Duration,
     full_size: bool,
     own_indicators: bool,
@@ -54,6 +56,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         port: 0,
         falcon: 1000,
         carbon_black: 1000,
+        days: 1,
         latency: Duration::ZERO,
         full_size: false,
         own_indicators: false,
@@ -69,6 +72,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--port" => options.port = number()?.try_into().map_err(too_large)?,
             "--falcon" => options.falcon = number()?.try_into().map_err(too_large)?,
             "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
+            "--days" => options.days = number()?.try_into().map_err(too_large)?,
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
             "--full-size" => options.full_size = true,
             "--own-indicators" => options.own_indicators = true,
@@ -82,6 +86,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 fn world(options: &Options) -> World {
     let now = chrono::Utc::now();
     let recipe = |count| Recipe {
+        start: now - chrono::TimeDelta::days(options.days.into()),
         full_size: options.full_size,
         own_indicators: options.own_indicators,
         ..Recipe::new(count, now)
