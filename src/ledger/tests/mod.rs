@@ -6,7 +6,6 @@ mod damaged;
 mod dry_run;
 mod files;
 mod history;
-mod large;
 mod locking;
 mod model;
 mod storing;

@@ -1,4 +1,5 @@
-//! How long operations take: `cargo test --release --lib -- --ignored --nocapture timing`.
+//! How long operations of the ledger take without the rest of a run, which `tests/compare/`
+//! measures: `cargo test --release --lib -- --ignored --nocapture timing`.
 
 use std::time::Instant;
 
@@ -7,26 +8,26 @@ use super::*;
 const COUNT: usize = 100_000;
 
 /// Prints how long each step took.
-pub(super) struct Stopwatch(Instant);
+struct Stopwatch(Instant);
 
 impl Stopwatch {
-    pub(super) fn start() -> Self {
+    fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub(super) fn lap(&mut self, step: &str) {
+    fn lap(&mut self, step: &str) {
         println!("{step:<52} {:>9.1} ms", self.0.elapsed().as_secs_f64() * 1000.0);
         self.0 = Instant::now();
     }
 
     /// Starts again, so that what was done since the last lap does not count.
-    pub(super) fn restart(&mut self) {
+    fn restart(&mut self) {
         self.0 = Instant::now();
     }
 }
 
 /// An alert with an id and an item of about the size that vendors have.
-pub(super) fn large_alert(number: usize, created_at: DateTime<Utc>) -> Detection {
+fn large_alert(number: usize, created_at: DateTime<Utc>) -> Detection {
     let (host, digits) = (number % 3001, 262_549_243_303 + number * 7919);
     Detection {
         observed_at: created_at,
@@ -41,14 +42,14 @@ pub(super) fn large_alert(number: usize, created_at: DateTime<Utc>) -> Detection
     }
 }
 
-pub(super) fn sha256(number: usize) -> Indicator {
+fn sha256(number: usize) -> Indicator {
     let spread = u64::try_from(number).unwrap().wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let text = format!("{spread:016x}{number:016x}{spread:016x}{spread:016x}");
     Indicator::parse(ClaimedType::Sha256, &text).unwrap()
 }
 
 /// Stores mentions in transactions of 1000, and returns how many were new.
-pub(super) fn store_all(ledger: &TenantLedger, mentions: &[(Detection, Indicator)]) -> usize {
+fn store_all(ledger: &TenantLedger, mentions: &[(Detection, Indicator)]) -> usize {
     let store_page = |page: &[(Detection, Indicator)]| {
         ledger.store(|store| {
             let mut new = 0;
@@ -64,7 +65,7 @@ pub(super) fn store_all(ledger: &TenantLedger, mentions: &[(Detection, Indicator
 }
 
 /// Sends everything in batches of `size`, and returns their number.
-pub(super) fn send_all(ledger: &TenantLedger, size: usize) -> usize {
+fn send_all(ledger: &TenantLedger, size: usize) -> usize {
     let mut batches = 0;
     loop {
         let items = ledger.next_items(size, None).unwrap();
