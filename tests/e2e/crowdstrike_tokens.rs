@@ -63,8 +63,10 @@ fn after_a_rejected_page_token_the_read_restarts_without_loss_or_duplicates() {
     // boundary.
     let alerts: Vec<Value> =
         (0..3500).map(|number| vendor.alert(number, at_millis(number / 3 * 1000))).collect();
-    for rejected in [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]] {
-        let env = TestEnv::new(vendor.world(&alerts));
+    let rejected = [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]];
+    for (rejected, in_body) in rejected.iter().flat_map(|case| [(case, false), (case, true)]) {
+        let world = vendor.world(&alerts);
+        let env = TestEnv::new(world.with(|world| world.falcon.expired_token_in_body = in_body));
         let faults = (1..=6).map(|request| {
             if rejected.contains(&request) { Fault::ExpirePageTokens } else { Fault::None }
         });
@@ -79,10 +81,15 @@ fn after_a_rejected_page_token_the_read_restarts_without_loss_or_duplicates() {
 fn a_page_token_that_is_always_rejected_ends_the_run() {
     let vendor = Vendor::CrowdStrike;
     let alerts = plain_alerts(vendor, std::iter::repeat_n(at_millis(5000), 1500));
-    let env = TestEnv::new(vendor.world(&alerts));
-    env.sandbox.always(Service::FalconAlerts, Some(Fault::ExpirePageTokens));
-    let output = env.run(&format!("crowdstrike --json {DAY_WINDOW}")).assert_code(1);
-    output.assert_stderr(&["invalid pagination token"]);
+    for (in_body, message) in
+        [(false, "invalid pagination token"), (true, "Search context expired")]
+    {
+        let world = vendor.world(&alerts);
+        let env = TestEnv::new(world.with(|world| world.falcon.expired_token_in_body = in_body));
+        env.sandbox.always(Service::FalconAlerts, Some(Fault::ExpirePageTokens));
+        let output = env.run(&format!("crowdstrike --json {DAY_WINDOW}")).assert_code(1);
+        output.assert_stderr(&[message]);
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ const DAYS: u32 = 3;
 /// The faults of one day, per service in the order of its requests.
 #[derive(Debug, Clone)]
 struct DayFaults {
+    /// Whether the run can overcome all of them by retrying or reading on.
+    recoverable: bool,
     refuse_connections: bool,
     sign_in: Vec<Fault>,
     vendor: Vec<Fault>,
@@ -29,8 +31,11 @@ struct DayFaults {
 #[derive(Debug, Clone)]
 struct Scenario {
     vendor: Vendor,
+    /// Whether an expired page token is reported in the body of a 200.
+    expired_token_in_body: bool,
     /// The number of alerts per day that are not sent; with more than 1000 there are several pages.
     ignored: u32,
+    max_page_size: usize,
     batch_size: u32,
     /// Indices into the indicator values, and the status that they are rejected with.
     rejected_values: Vec<(prop::sample::Index, u16)>,
@@ -93,7 +98,33 @@ fn day_faults() -> impl Strategy<Value = DayFaults> {
         prop::collection::vec(recorded_future_fault(), 0..14),
     );
     parts.prop_map(|(refuse_connections, sign_in, vendor, recorded_future)| DayFaults {
+        recoverable: false,
         refuse_connections,
+        sign_in,
+        vendor,
+        recorded_future,
+    })
+}
+
+/// Generates faults that must not make a run fail: fewer per service than the attempts per request.
+fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
+    let transient = || {
+        prop_oneof![
+            3 => Just(Fault::None),
+            1 => Just(Fault::Reset),
+            1 => Just(Fault::Truncate),
+            1 => Just(Fault::Html),
+            1 => Just(Fault::Empty200),
+            1 => Just(Fault::retry_after(429, "7")),
+            1 => Just(Fault::status(503, "")),
+        ]
+    };
+    let faults = |max| prop::collection::vec(transient(), 0..max);
+    let vendor = prop_oneof![1 => transient(), 1 => Just(Fault::ExpirePageTokens)];
+    let parts = (faults(3), prop::collection::vec(vendor, 0..5), faults(5));
+    parts.prop_map(|(sign_in, vendor, recorded_future)| DayFaults {
+        recoverable: true,
+        refuse_connections: false,
         sign_in,
         vendor,
         recorded_future,
@@ -102,20 +133,29 @@ fn day_faults() -> impl Strategy<Value = DayFaults> {
 
 fn scenario() -> impl Strategy<Value = Scenario> {
     let vendor = prop_oneof![Just(Vendor::CrowdStrike), Just(Vendor::CarbonBlack)];
+    let day = prop_oneof![day_faults(), recoverable_day_faults()];
     let status = prop_oneof![Just(400_u16), Just(413), Just(422)];
     let parts = (
         vendor,
+        any::<bool>(),
         prop_oneof![3 => Just(10_u32), 1 => Just(1200)],
+        prop_oneof![Just(5_usize), Just(1000)],
         prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)],
         prop::collection::vec((any::<prop::sample::Index>(), status), 0..3),
-        prop::collection::vec(day_faults(), 3),
+        prop::collection::vec(day, 3),
     );
-    parts.prop_map(|(vendor, ignored, batch_size, rejected_values, days)| Scenario {
-        vendor,
-        ignored,
-        batch_size,
-        rejected_values,
-        days,
+    parts.prop_map(|parts| {
+        let (vendor, expired_token_in_body, ignored, max_page_size, ..) = parts;
+        let (.., batch_size, rejected_values, days) = parts;
+        Scenario {
+            vendor,
+            expired_token_in_body,
+            ignored,
+            max_page_size,
+            batch_size,
+            rejected_values,
+            days,
+        }
     })
 }
 
@@ -125,6 +165,9 @@ fn check(scenario: &Scenario) {
     let env = TestEnv::new(world);
     let values = oracle.values();
     env.sandbox.change(|world| {
+        world.falcon.max_page_size = scenario.max_page_size;
+        world.carbon_black.max_page_size = scenario.max_page_size;
+        world.falcon.expired_token_in_body = scenario.expired_token_in_body;
         let rejected = scenario.rejected_values.iter();
         world.recorded_future.rejected_values =
             rejected.map(|(index, status)| (index.get(&values).clone(), *status)).collect();
@@ -146,12 +189,17 @@ fn check(scenario: &Scenario) {
     for (day, faults) in (1..).zip(&scenario.days) {
         let queues = [&faults.sign_in, &faults.vendor, &faults.recorded_future];
         for (service, queue) in services.into_iter().zip(queues) {
+            if faults.recoverable {
+                // What is left of an earlier day may not be.
+                env.sandbox.clear_faults(service);
+            }
             env.sandbox.queue_faults(service, queue.clone());
         }
         if faults.refuse_connections {
             env.sandbox.pause_listening();
         }
-        run(&run_time(day));
+        let output = run(&run_time(day));
+        assert!(!faults.recoverable || [0, 3].contains(&output.code), "{output:?}");
         if faults.refuse_connections {
             env.sandbox.resume_listening();
         }

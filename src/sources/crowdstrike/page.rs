@@ -22,6 +22,16 @@ pub(super) struct AlertPage {
     pub trace_id: Option<String>,
 }
 
+impl AlertPage {
+    /// Returns the codes of its errors.
+    pub(super) fn error_codes(&self) -> impl Iterator<Item = u64> {
+        self.errors.iter().filter_map(|error| match error {
+            Lenient::Parsed(error) => error.code,
+            Lenient::Malformed => None,
+        })
+    }
+}
+
 /// Decodes a page without checking what it contains.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use super::sliced_window::SlicedWindow;
 use super::wire::Query;
 use super::{Config, errors};
 use crate::failure::Failure;
-use crate::http::{Http, Reply, Response};
+use crate::http::{Http, Reply};
 use crate::selection::Thresholds;
 use crate::sources::request_queue::RequestQueue;
 use crate::sources::{Page, request};
@@ -69,7 +69,13 @@ impl Reader {
             let Some((slice, reply)) = reply else {
                 return Ok(None);
             };
-            match reply? {
+            let reply = reply?;
+            if let Some(remainder) = self.restart(&slice, &reply) {
+                tracing::info!(start = %remainder.start, "{VENDOR} rejected a page token: reading on");
+                self.queue.push(remainder);
+                continue;
+            }
+            match reply {
                 Reply::Success(page) => {
                     let (page, next) = self.window.record_page(slice, page, self.queue.spare())?;
                     for slice in next {
@@ -77,21 +83,25 @@ impl Reader {
                     }
                     return Ok(Some(page));
                 }
-                Reply::Rejected(response) => self.restart(&slice, &response)?,
+                Reply::Rejected(response) => return Err(errors::alerts(&response, &self.host)),
             }
         }
     }
 
-    /// Restarts a slice at the last instant seen if its page token was rejected: how long a token
-    /// is valid is not documented.
-    fn restart(&mut self, slice: &TimeSlice, response: &Response) -> Result<(), Failure> {
-        let token_rejected =
-            slice.token.is_some() && matches!(response.status.as_u16(), 400 | 404 | 410);
-        let remainder = if token_rejected { self.window.restart(slice) } else { None };
-        let remainder = remainder.ok_or_else(|| errors::alerts(response, &self.host))?;
-        tracing::info!(start = %remainder.start, "{VENDOR} rejected a page token: reading on");
-        self.queue.push(remainder);
-        Ok(())
+    /// Returns the slice to read instead of one whose page token was rejected: how long a token is
+    /// valid is not documented. `None` if it was not rejected, or if the slice cannot be restarted.
+    fn restart(&mut self, slice: &TimeSlice, reply: &Reply<AlertPage>) -> Option<TimeSlice> {
+        (slice.token.is_some() && may_reject_token(reply)).then(|| self.window.restart(slice))?
+    }
+}
+
+/// Whether this reply may be the rejection of a page token: the service reports it by the status,
+/// or in a page without alerts.
+fn may_reject_token(reply: &Reply<AlertPage>) -> bool {
+    let is_rejection = |code| matches!(code, 400 | 404 | 410);
+    match reply {
+        Reply::Success(page) => page.alerts.is_empty() && page.error_codes().any(is_rejection),
+        Reply::Rejected(response) => is_rejection(response.status.as_u16().into()),
     }
 }
 

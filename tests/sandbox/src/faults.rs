@@ -67,8 +67,8 @@ pub enum Fault {
     Empty200,
     /// Falcon: invalidates all access tokens, then processes the request, which is then a 401.
     ExpireAccessTokens,
-    /// Falcon: invalidates all `after` tokens, then processes the request; a later page is then a
-    /// 400.
+    /// Falcon: invalidates all `after` tokens, then processes the request; a later page is then
+    /// rejected.
     ExpirePageTokens,
     /// Recorded Future: stores all items, but reports that many fewer as `processed`.
     FewerProcessed(u64),

@@ -100,6 +100,9 @@ pub struct FalconWorld {
     pub empty_resources: MissingValue,
     /// Added to every successful page.
     pub page_error: Option<PageError>,
+    /// Whether an expired `after` token gets a 200 with an error 404 in its body, as was observed
+    /// on another Falcon API, instead of a 400.
+    pub expired_token_in_body: bool,
     /// Whether `>` on dates acts as `>=`, as was observed on the real service.
     pub gt_includes_equal: bool,
     /// The maximum number of alerts per page, whatever `limit` is.
@@ -188,6 +191,7 @@ impl Default for FalconWorld {
             empty_errors: MissingValue::Empty,
             empty_resources: MissingValue::Empty,
             page_error: None,
+            expired_token_in_body: false,
             gt_includes_equal: false,
             max_page_size: usize::MAX,
             access_token_epoch: 0,
@@ -215,7 +219,8 @@ impl FalconWorld {
         self.access_token_epoch += 1;
     }
 
-    /// Invalidates all `after` tokens: the next request with one gets a 400.
+    /// Invalidates all `after` tokens: the next request with one gets a 400, or the error of
+    /// `expired_token_in_body`.
     pub fn expire_page_tokens(&mut self) {
         self.page_token_epoch += 1;
     }

@@ -250,6 +250,11 @@ fn a_page_token_is_valid_for_one_filter_and_sort_and_can_expire() {
     assert_eq!(falcon(&sandbox, &token, &next).json()["resources"][0]["composite_id"], "new");
     sandbox.change(|world| world.falcon.expire_page_tokens());
     assert_eq!(falcon(&sandbox, &token, &next).status, 400);
+    sandbox.change(|world| world.falcon.expired_token_in_body = true);
+    let page = falcon(&sandbox, &token, &next);
+    assert_eq!((page.status, page.json()["errors"][0]["code"].as_u64()), (200, Some(404)));
+    next["after"] = "unknown".into();
+    assert_eq!(falcon(&sandbox, &token, &next).status, 400);
 }
 
 #[test]

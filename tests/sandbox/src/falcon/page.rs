@@ -93,6 +93,9 @@ fn created(alert: &Alert<FalconKeys>) -> Option<DateTime<Utc>> {
 /// The message of a 400 as the service writes it, and the exact reason.
 type BadRequest = (&'static str, String);
 
+/// The reason of a rejected token that was valid before.
+const EXPIRED: &str = "expired";
+
 /// Returns one page of alerts.
 pub(crate) fn alerts(
     world: &FalconWorld,
@@ -116,6 +119,9 @@ pub(crate) fn alerts(
     }
     match page(world, state, request.body) {
         Ok(response) => response,
+        Err((_, reason)) if reason == EXPIRED && world.expired_token_in_body => {
+            expired_context(world)
+        }
         Err((message, reason)) => error_response(world, 400, ALERTS, message, &reason),
     }
 }
@@ -191,7 +197,7 @@ fn position_of(
     let invalid = |reason: &str| ("invalid pagination token", reason.to_owned());
     let token = state.page_tokens.get(token).ok_or_else(|| invalid("unknown"))?;
     if token.epoch != world.page_token_epoch {
-        return Err(invalid("expired"));
+        return Err(invalid(EXPIRED));
     }
     if token.filter != query.filter || token.sort != query.sort {
         return Err(invalid("issued for another filter or sort"));
@@ -358,6 +364,15 @@ fn render(
     let mut response = with_headers(Response::json(200, body), world, &trace);
     response.ids = ids;
     response
+}
+
+/// Returns a page that consists of the error for an expired token.
+fn expired_context(world: &FalconWorld) -> Response {
+    let trace = trace_id();
+    let error =
+        json!({"code": 404, "message": "Search context expired, 'after' key no longer valid"});
+    let body = json!({"meta": {"trace_id": trace}, "errors": [error], "resources": []});
+    with_headers(Response::json(200, body.to_string()), world, &trace)
 }
 
 /// Returns a key without a value in the configured form, with the comma before it.
