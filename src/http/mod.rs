@@ -230,7 +230,12 @@ impl Http {
                 Err(error) if error.is_transient() => (AttemptError::Http(error), None),
                 Err(error) => return Err(error),
             };
-            if let Some(wait) = requested_wait.filter(|wait| *wait > MAX_RETRY_AFTER) {
+            let wait = requested_wait.unwrap_or_else(|| retry::backoff(attempt));
+            if error.status() == Some(429) {
+                // Also where this request is not sent again: the others must not be sent either.
+                permit.on_rate_limited(self.clock.scaled(wait.min(MAX_RETRY_AFTER)));
+            }
+            if wait > MAX_RETRY_AFTER {
                 return Err(HttpError::RetryAfterTooLong { host: request.host().into(), wait });
             }
             if attempt >= self.max_attempts {
@@ -239,7 +244,6 @@ impl Http {
                     AttemptError::Http(error) => Err(error),
                 };
             }
-            let wait = requested_wait.unwrap_or_else(|| retry::backoff(attempt));
             tracing::warn!(
                 host = request.host(),
                 status = error.status(),
@@ -249,9 +253,6 @@ impl Http {
                 retry_in_ms = millis(wait),
                 "request failed, retrying"
             );
-            if error.status() == Some(429) {
-                permit.on_rate_limited(self.clock.scaled(wait));
-            }
             drop(permit);
             self.wait(wait, request, &error).await?;
             attempt += 1;
@@ -403,3 +404,6 @@ impl fmt::Display for AttemptError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

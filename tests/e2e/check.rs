@@ -59,6 +59,19 @@ fn a_successful_check_stores_nothing_and_leaves_no_files() {
 }
 
 #[test]
+fn a_rate_limited_service_does_not_delay_the_check_of_the_others() {
+    let env = test_env();
+    for service in [Service::FalconToken, Service::CarbonBlack] {
+        env.sandbox.always(service, Some(Fault::retry_after(429, "240")));
+    }
+    let started = std::time::Instant::now();
+    let output = check(&env, "--json", &[("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1")]);
+    let failed = failed_checks(&output.assert_code(5));
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
 fn offline_sends_no_requests() {
     let env = test_env();
     let output = check(&env, "--offline", &[]).assert_code(0);

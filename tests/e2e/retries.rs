@@ -219,7 +219,12 @@ fn the_deadline_also_limits_waits() {
     );
     let output = output.assert_code(5);
     assert_eq!(output.assert_sums().count("waiting"), 1);
-    assert!(output.json()["error"].to_string().contains("--deadline"));
+    let error = &output.json()["error"];
+    let message = error["message"].as_str().unwrap();
+    let expected =
+        "Recorded Future: 127.0.0.1 cannot be tried again before the run's deadline (429";
+    assert!(message.starts_with(expected), "{error}");
+    assert!(error.to_string().contains("--deadline"));
     assert_eq!(env.request_count(Service::RecordedFuture), 1);
 }
 

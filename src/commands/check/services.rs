@@ -54,6 +54,8 @@ pub(super) fn check(sections: &mut Vec<Section>, json: bool, clock: Clock) -> Re
 }
 
 async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Finding> {
+    // A limit of its own: the pause of one service must not delay the check of the next.
+    let http = &http.with_concurrency(1);
     let mut findings = reach(source.base_url(), http, clock).await;
     if is_reachable(&findings) {
         let end = clock.now_to_the_millisecond();
@@ -68,6 +70,7 @@ async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Fin
 }
 
 async fn check_recorded_future(run: &ResolvedRun, http: &Http, clock: Clock) -> Vec<Finding> {
+    let http = &http.with_concurrency(1);
     let mut findings = reach(&run.settings.recorded_future.base, http, clock).await;
     if is_reachable(&findings) {
         findings.push(Finding::new(Check::Permission, submit_test(run, http, clock).await));

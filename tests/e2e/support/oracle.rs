@@ -2,6 +2,7 @@
 //! sandbox and the ledger contain at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags};
@@ -210,6 +211,7 @@ pub fn check_counts(env: &TestEnv, output: &RunOutput, first_request: usize, car
     output.assert_sums();
     assert_eq!(output.count("carried_in"), carried_in, "{document}");
     let requests = env.sandbox.requests();
+    check_pauses(&requests[first_request..]);
     let confirmed = env.sandbox.stored().into_iter().filter(|stored| {
         stored.request >= first_request && !response_lost(stored.request, &requests[stored.request])
     });
@@ -218,6 +220,28 @@ pub fn check_counts(env: &TestEnv, output: &RunOutput, first_request: usize, car
     // One queued submission can represent several detections, so the numbers can differ.
     let any_waiting = ledger_states(env).values().any(|state| state == "waiting");
     assert_eq!(output.count("waiting") > 0, any_waiting, "{document}");
+}
+
+/// Checks that after a 429 with a long wait no request to the same service started before the pause
+/// was over.
+fn check_pauses(requests: &[RecordedRequest]) {
+    // Waits are divided by 1000, and none is longer than five minutes.
+    const PAUSE: Duration = Duration::from_millis(300);
+    // Requests that start this soon are ignored: the program may not have read the response yet.
+    const READ_TIME: Duration = Duration::from_millis(150);
+    for limited in
+        requests.iter().filter(|request| request.fault == Fault::retry_after(429, "3600"))
+    {
+        let Some(ended) = limited.ended else { continue };
+        let during = requests.iter().find(|request| {
+            let pause = ended + READ_TIME..ended + PAUSE;
+            request.service == limited.service && pause.contains(&request.started)
+        });
+        assert!(
+            during.is_none(),
+            "a request started during the pause after {limited:?}: {during:?}"
+        );
+    }
 }
 
 /// Reports whether a batch with only this indicator was rejected. Its item may be another
