@@ -1,5 +1,4 @@
-//! One run: deliver what is queued, fetch the vendor's alerts, store what is selected, deliver it,
-//! report.
+//! One run: fetch the vendor's alerts, store what is selected, deliver what is queued, report.
 
 mod crash_point;
 mod deliver;
@@ -118,8 +117,9 @@ impl<'a> Run<'a> {
     }
 
     async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
-        // With --resend, an alert that is read again would be sent once more.
-        if !self.settings.resend {
+        // A daily limit is for the most severe, which are known only after fetching. With --resend,
+        // an alert that is read again would be sent once more.
+        if self.settings.daily_limit.is_none() && !self.settings.resend {
             self.deliver().await?;
         }
         self.fetch().await?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
 use crate::support::json::text;
+use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::{RunOutput, TestEnv};
 
 const RUN: &str = "crowdstrike --json";
@@ -173,6 +174,31 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
     assert_eq!((output.count("carried_in"), output.count("waiting")), (2, 0));
     assert_eq!(env.stored_values(), hashes(0..10));
     assert_eq!(detections(&env).last().unwrap(), "id0");
+}
+
+#[test]
+fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
+    let alert = |number, time, severity| with(falcon_at(number, time), "severity", json!(severity));
+    let first_day = (0..4).map(|number| alert(number, "2026-11-21T08:00:00Z", 10));
+    let second_day = (4..7).map(|number| alert(number, "2026-11-22T08:00:00Z", 90));
+    let env = test_env(&first_day.chain(second_day).collect::<Vec<_>>());
+    let run = format!("{RUN} --daily-limit 3");
+    env.run_at("2026-11-22T00:15:00Z", &run).assert_code(5);
+    assert_eq!(detections(&env), ["id0", "id1", "id2"]);
+    let output = env.run_at("2026-11-23T00:15:00Z", &run).assert_code(5);
+    output.assert_sums();
+    assert_eq!((output.count("carried_in"), output.count("waiting")), (1, 1));
+    assert_eq!(detections(&env)[3..], ["id4", "id5", "id6"]);
+    // Without a limit, what is left is sent before the vendor is read.
+    let hang = Fault::HangThenRespond(std::time::Duration::from_mins(1));
+    env.sandbox.always(Service::FalconToken, Some(hang));
+    let mut command = env.command(&format!("{RUN} --daily-limit 0"));
+    command.env("COLLECTIVE_INSIGHTS_TEST_NOW", "2026-11-23T01:15:00Z");
+    let sign_ins = env.request_count(Service::FalconToken);
+    let mut running = RunningProcess::start(&mut command);
+    wait_for_requests(&env.sandbox, Service::FalconToken, sign_ins + 1);
+    running.kill();
+    assert_eq!(detections(&env)[6..], ["id3"]);
 }
 
 #[test]
