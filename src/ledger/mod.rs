@@ -26,7 +26,8 @@
 //!    queues its entries again.
 //! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into.
 //!    A sighting whose entry was purged counts as never seen.
-//! 4. An entry's id is never given twice.
+//! 4. An entry's id is never given twice, also where `sqlite_sequence` lost its count: opening
+//!    restores it from the ids that are in use.
 //! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day
 //!    with that token. Techniques are counted per batch, when it is written.
 //! 6. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that
@@ -117,7 +118,10 @@ impl Ledger {
         let ledger = Self { reader, has_prior: false, _lock: Some(lock) };
         // Also when the version is current: this proves now, not after an hour of fetching, that
         // the folder takes a journal and the disk has space.
-        ledger.transaction(|db| Ok(schema::migrate(db, version)?))?;
+        ledger.transaction(|db| {
+            schema::migrate(db, version)?;
+            Ok(schema::restore_sequences(db, "main")?)
+        })?;
         Ok(ledger)
     }
 
@@ -198,9 +202,10 @@ impl Ledger {
                  FROM prior.outbox;
                  INSERT INTO settled SELECT * FROM prior.settled WHERE id IN (SELECT id FROM prior.outbox);
                  DELETE FROM sqlite_sequence;
-                 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM prior.sqlite_sequence;
-                 COMMIT",
-            )
+                 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM prior.sqlite_sequence;",
+            )?;
+            schema::restore_sequences(db, "prior")?;
+            db.execute_batch("COMMIT")
         };
         attach().map_err(|error| with_path(error.into(), path))
     }

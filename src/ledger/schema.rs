@@ -139,6 +139,41 @@ fn stamp(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "user_version", VERSION)
 }
 
+/// Makes sure that no id is given twice, also where `sqlite_sequence` lost its count. `from` is the
+/// schema whose tables have the ids. The caller holds the transaction.
+pub(super) fn restore_sequences(db: &Connection, from: &str) -> rusqlite::Result<()> {
+    let largest = |column: &str, table: &str| -> rusqlite::Result<i64> {
+        let select = format!("SELECT ifnull(max({column}), 0) FROM {from}.{table}");
+        db.query_row(&select, [], |row| row.get(0))
+    };
+    let outbox = || Ok(largest("id", "outbox")?.max(largest("id", "settled")?));
+    restore_sequence(db, "outbox", outbox, || largest("entry", "sighting"))?;
+    restore_sequence(db, "batch", || largest("id", "batch"), || largest("batch", "settled"))
+}
+
+/// Raises the count of a table where it is missing or smaller than an id that was `found`. Only
+/// then it looks for ids that are `elsewhere`, which reads a whole table.
+fn restore_sequence(
+    db: &Connection,
+    table: &str,
+    found: impl Fn() -> rusqlite::Result<i64>,
+    elsewhere: impl Fn() -> rusqlite::Result<i64>,
+) -> rusqlite::Result<()> {
+    let select = "SELECT max(CAST(seq AS INTEGER)) FROM main.sqlite_sequence WHERE name = ?1";
+    let count: Option<i64> = db.query_row(select, [table], |row| row.get(0))?;
+    let found = found()?;
+    if count.is_some_and(|count| count >= found) {
+        return Ok(());
+    }
+    let last = found.max(elsewhere()?);
+    if last > 0 {
+        db.execute("DELETE FROM main.sqlite_sequence WHERE name = ?1", [table])?;
+        let insert = "INSERT INTO main.sqlite_sequence (name, seq) VALUES (?1, ?2)";
+        db.execute(insert, rusqlite::params![table, last])?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -73,17 +73,21 @@ fn a_dry_run_sees_everything() {
 
 #[test]
 fn what_a_killed_run_was_sending_is_not_taken_for_delivered_by_a_dry_run() {
-    let folder = Folder::new();
-    let ledger = folder.open();
-    store(&ledger, "a", &["a"]);
-    let _being_sent = ledger.begin_batch(&queue(&ledger)).unwrap();
-    drop(ledger);
-    let dry_run = folder.open_dry_run();
-    store(&dry_run, "b", &["b"]);
-    let items = queue(&dry_run);
-    dry_run.deliver_batch(dry_run.begin_batch(&items[1..]).unwrap()).unwrap();
-    assert_eq!(would_add(&dry_run, &alert("a"), &domain("a")), Stored::Duplicate);
-    assert_eq!(would_add(&dry_run, &alert("b"), &domain("b")), Stored::AlreadyDelivered);
+    // Also where the last id of a batch is lost, and the batch that had it is queued again.
+    for lose in ["", "DELETE FROM sqlite_sequence"] {
+        let folder = Folder::new();
+        let ledger = folder.open();
+        store(&ledger, "a", &["a"]);
+        let _being_sent = ledger.begin_batch(&queue(&ledger)).unwrap();
+        ledger.reader().db().execute_batch(lose).unwrap();
+        drop(ledger);
+        let dry_run = folder.open_dry_run();
+        store(&dry_run, "b", &["b"]);
+        let items = queue(&dry_run);
+        dry_run.deliver_batch(dry_run.begin_batch(&items[1..]).unwrap()).unwrap();
+        assert_eq!(would_add(&dry_run, &alert("a"), &domain("a")), Stored::Duplicate, "{lose}");
+        assert_eq!(would_add(&dry_run, &alert("b"), &domain("b")), Stored::AlreadyDelivered);
+    }
 }
 
 #[test]
