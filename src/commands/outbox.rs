@@ -58,15 +58,16 @@ fn list(args: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
 
 fn as_text(entry: &OutboxEntry) -> String {
     let stored = entry.stored_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    // The message begins with the status.
-    let rejected = entry
+    // The message of a rejection begins with the status.
+    let label = if entry.status.is_some() { "rejected" } else { "not sent" };
+    let reason = entry
         .message
         .as_ref()
-        .map(|message| format!("\n      rejected: {}", line(message)))
+        .map(|message| format!("\n      {label}: {}", line(message)))
         .unwrap_or_default();
     let (id, source, state) = (entry.id, &entry.source, state_text(entry.state));
     format!(
-        "{id}  {state}  {source}  since {stored}  {} {}{rejected}\n",
+        "{id}  {state}  {source}  since {stored}  {} {}{reason}\n",
         entry.indicator_type.as_str(),
         line(&entry.value)
     )

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::columns::{Time, TypeColumn, saturating_i64};
+use super::columns::{ItemColumn, Time, TypeColumn, saturating_i64};
 use super::error::Cause;
 use super::{EntryId, Result, TenantLedger};
 use crate::indicator::IndicatorType;
@@ -23,7 +24,7 @@ pub(crate) struct QueuedItem {
     pub id: EntryId,
     /// The type of the indicator.
     pub indicator_type: IndicatorType,
-    /// The exact JSON to send.
+    /// The exact JSON to send; not JSON where the ledger is damaged.
     pub item: String,
     rank: i64,
 }
@@ -36,6 +37,14 @@ pub(crate) struct Cursor {
 }
 
 impl QueuedItem {
+    /// Returns the JSON to send.
+    ///
+    /// # Errors
+    /// When the stored item is not valid JSON.
+    pub(crate) fn json(&self) -> serde_json::Result<&RawValue> {
+        serde_json::from_str(&self.item)
+    }
+
     /// Returns the place after this entry.
     #[must_use]
     pub(crate) const fn cursor(&self) -> Cursor {
@@ -74,7 +83,7 @@ impl TenantLedger {
                 Ok(QueuedItem {
                     id: EntryId(row.get(0)?),
                     indicator_type: row.get::<_, TypeColumn>(1)?.0,
-                    item: row.get(2)?,
+                    item: row.get::<_, ItemColumn>(2)?.0,
                     rank: row.get(3)?,
                 })
             })?;
@@ -184,6 +193,24 @@ impl TenantLedger {
                 update.execute(params![id.0, status, message, now])?;
             }
             Ok(())
+        })
+    }
+
+    /// Puts an entry into quarantine that was not sent because its item is damaged.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when it is not queued for this
+    /// tenant, and when the ledger cannot be written.
+    pub(crate) fn quarantine_unsendable(&self, id: EntryId, message: &str) -> Result<()> {
+        let now = Time(self.clock.now());
+        self.ledger.transaction(|db| {
+            let update = "UPDATE outbox SET state = 'quarantined', message = ?3, rejected_at = ?4
+                          WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
+                            AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)";
+            match db.prepare_cached(update)?.execute(params![id.0, self.tenant.0, message, now])? {
+                0 => Err(Cause::NotQueued(id)),
+                _ => Ok(()),
+            }
         })
     }
 

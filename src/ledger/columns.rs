@@ -36,6 +36,16 @@ impl FromSql for TypeColumn {
     }
 }
 
+/// The JSON of an item, as text. One that is not UTF-8 is read as an empty text, which is not JSON
+/// either: a damaged item must not stop the run that reads it.
+pub(super) struct ItemColumn(pub String);
+
+impl FromSql for ItemColumn {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(String::from_utf8(value.as_bytes()?.to_vec()).unwrap_or_default()))
+    }
+}
+
 /// A number of rows. `SQLite` counts in signed numbers, but never below zero.
 pub(super) struct RowCount(pub u64);
 

@@ -5,8 +5,9 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
+use serde::de::IgnoredAny;
 
-use super::columns::{JsonList, Time, TypeColumn, time};
+use super::columns::{ItemColumn, JsonList, Time, TypeColumn, time};
 use super::{LedgerReader, Result};
 use crate::indicator::IndicatorType;
 
@@ -25,7 +26,7 @@ impl fmt::Display for EntryId {
 pub(crate) enum EntryState {
     /// It will be sent.
     Queued,
-    /// Recorded Future rejected it.
+    /// Recorded Future rejected it, or its item is damaged.
     Quarantined,
 }
 
@@ -97,11 +98,11 @@ pub(crate) struct OutboxEntry {
     pub attempts: u32,
     /// Whether it is queued or in quarantine.
     pub state: EntryState,
-    /// The HTTP status of the rejection.
+    /// The HTTP status of the rejection; `None` where it was not sent.
     pub status: Option<u16>,
-    /// Recorded Future's message of the rejection.
+    /// Recorded Future's message of the rejection, or why it was not sent.
     pub message: Option<String>,
-    /// When it was rejected, UTC.
+    /// When it was put into quarantine, UTC.
     pub rejected_at: Option<DateTime<Utc>>,
 }
 
@@ -125,7 +126,7 @@ impl LedgerReader {
     }
 
     /// Returns the JSON of the entries that match, exactly as it would be sent, in the order in
-    /// which they were stored.
+    /// which they were stored. Items that are not valid JSON are left out: they are not sent.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -133,8 +134,11 @@ impl LedgerReader {
         self.read(|db| {
             let select = format!("SELECT item FROM pending WHERE {MATCHES} ORDER BY id");
             let mut select = db.prepare_cached(&select)?;
-            let rows = select.query_map(filter.columns(), |row| row.get(0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let rows =
+                select.query_map(filter.columns(), |row| Ok(row.get::<_, ItemColumn>(0)?.0))?;
+            let items: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+            let is_json = |item: &String| serde_json::from_str::<IgnoredAny>(item).is_ok();
+            Ok(items.into_iter().filter(is_json).collect())
         })
     }
 }

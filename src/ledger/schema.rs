@@ -84,7 +84,7 @@ CREATE TABLE outbox (
     message     TEXT,
     rejected_at TEXT,
     item        TEXT NOT NULL,
-    CHECK ((state = 'quarantined') = (status IS NOT NULL)),
+    CHECK (status IS NULL OR state = 'quarantined'), -- NULL where it was never sent
     CHECK ((state = 'quarantined') = (message IS NOT NULL)),
     CHECK ((state = 'quarantined') = (rejected_at IS NOT NULL))
 ) STRICT;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::rfc3339;
+use super::columns::{ItemColumn, rfc3339};
 use super::error::Cause;
 use super::{EntryId, Result, TenantLedger};
 use crate::detection::Detection;
@@ -200,6 +200,7 @@ impl Store<'_> {
     }
 
     /// Merges an alert into an entry of this run; `sightings` is 1 where the entry did not have it.
+    /// A damaged item is replaced: the indicator is sent for the alerts that can still be read.
     fn merge(
         &self,
         entry: EntryId,
@@ -211,19 +212,22 @@ impl Store<'_> {
         let mut select =
             self.db.prepare_cached("SELECT item, severity FROM main.outbox WHERE id = ?1")?;
         let (item, severity) = select.query_row([entry.0], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, Option<u8>>(1)?))
+            Ok((row.get::<_, ItemColumn>(0)?.0, row.get::<_, Option<u8>>(1)?))
         })?;
-        let mut merged: Submission<'_> = serde_json::from_str(&item)
-            .map_err(|error| Cause::Other(format!("entry {entry} is not valid JSON: {error}")))?;
         let other = Submission::new(detection, indicator, field, self.ledger.source);
-        let new_item = merged.merge(other).then(|| json(&merged)).transpose()?;
+        let new_item = match serde_json::from_str::<Submission<'_>>(&item) {
+            Ok(mut merged) => merged.merge(other).then(|| json(&merged)).transpose()?,
+            Err(error) => {
+                tracing::warn!(%entry, %error, "a stored item is damaged and was replaced");
+                Some(json(&other)?)
+            }
+        };
         let new_severity = severity.max(detection.scores.severity);
         if new_item.is_some() || new_severity != severity {
             let mut update = self.db.prepare_cached(
-                "UPDATE main.outbox SET item = ?2, severity = ?3, detections = detections + ?4 WHERE id = ?1",
+                "UPDATE main.outbox SET item = ifnull(?2, item), severity = ?3, detections = detections + ?4 WHERE id = ?1",
             )?;
-            let item = new_item.as_ref().unwrap_or(&item);
-            update.execute(params![entry.0, item, new_severity, sightings])?;
+            update.execute(params![entry.0, new_item, new_severity, sightings])?;
         } else if sightings > 0 {
             let mut update = self.db.prepare_cached(
                 "UPDATE main.outbox SET detections = detections + ?2 WHERE id = ?1",

@@ -26,7 +26,7 @@ pub(crate) struct Counts {
     pub unprocessed: u64,
     /// Queued in the outbox at the end of the run.
     pub waiting: u64,
-    /// Rejected by Recorded Future in this run.
+    /// Rejected by Recorded Future in this run, or damaged in the ledger.
     pub quarantined: u64,
 }
 

@@ -15,6 +15,9 @@ use crate::settings::{LedgerChoice, Mode, Settings};
 /// After this many rejections and no acceptance, the cause is the account, not the items.
 const MAX_REJECTIONS_WITHOUT_ACCEPTANCE: u64 = 20;
 
+/// Why an entry is in quarantine that was not sent.
+const UNSENDABLE: &str = "the stored item is not valid JSON";
+
 /// How far the delivery of a run is.
 #[derive(Debug)]
 pub(super) struct DeliveryState {
@@ -24,13 +27,21 @@ pub(super) struct DeliveryState {
     batches: u64,
     /// Submissions that were sent in this run or are queued.
     total: u64,
+    /// Entries in quarantine that were not sent, because their items are damaged.
+    unsendable: u64,
     /// Whether no further request is sent in this run.
     stopped: bool,
 }
 
 impl DeliveryState {
     pub(super) const fn new(settings: &Settings) -> Self {
-        Self { batch_size: settings.batch_size, batches: 0, total: 0, stopped: false }
+        Self {
+            batch_size: settings.batch_size,
+            batches: 0,
+            total: 0,
+            unsendable: 0,
+            stopped: false,
+        }
     }
 }
 
@@ -61,6 +72,7 @@ impl Run<'_> {
             }
             cursor = Some(last.cursor());
             self.update_progress();
+            let items = self.quarantine_unsendable(items)?;
             self.send(items).await?;
         }
         Ok(())
@@ -75,15 +87,35 @@ impl Run<'_> {
         Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
+    /// Puts the items that are not valid JSON into quarantine and returns all others.
+    fn quarantine_unsendable(
+        &mut self,
+        items: Vec<QueuedItem>,
+    ) -> Result<Vec<QueuedItem>, Failure> {
+        let mut sendable = Vec::with_capacity(items.len());
+        for queued in items {
+            let Err(error) = queued.json() else {
+                sendable.push(queued);
+                continue;
+            };
+            let message = format!("{UNSENDABLE}: {error}");
+            tracing::warn!(entry = %queued.id, "{message}");
+            self.ledger().quarantine_unsendable(queued.id, &message)?;
+            self.report.counts.quarantined += 1;
+            self.delivery.unsendable += 1;
+        }
+        Ok(sendable)
+    }
+
     /// Sends items, bisecting where some of them are rejected.
     async fn send(&mut self, items: Vec<QueuedItem>) -> Result<(), Failure> {
         let mut bisection = Bisection::new(items);
         while let Some(items) = bisection.next_batch() {
             let payload: Vec<&RawValue> = items
                 .iter()
-                .map(|queued| serde_json::from_str(&queued.item))
+                .map(QueuedItem::json)
                 .collect::<Result<_, _>>()
-                .map_err(|error| invalid_item(&error))?;
+                .map_err(|error| unsendable_item(&error))?;
             let batch = self.ledger().begin_batch(&items)?;
             let size = payload.len();
             crash_point();
@@ -139,10 +171,15 @@ impl Run<'_> {
             reason = rejection.message,
             "Recorded Future rejected an indicator, which is now in quarantine"
         );
-        let counts = &self.report.counts;
-        if counts.submitted == 0 && counts.quarantined >= MAX_REJECTIONS_WITHOUT_ACCEPTANCE {
+        if self.report.counts.submitted == 0 && self.rejected() >= MAX_REJECTIONS_WITHOUT_ACCEPTANCE
+        {
             self.stop_delivery(everything_rejected(rejection));
         }
+    }
+
+    /// Returns how many items Recorded Future rejected in this run.
+    const fn rejected(&self) -> u64 {
+        self.report.counts.quarantined - self.delivery.unsendable
     }
 
     /// Sends smaller batches from now on, where a batch of this size was too large.
@@ -186,7 +223,7 @@ impl Run<'_> {
         self.report.progress.set(Work::Sending {
             batches: self.delivery.batches,
             sent: self.report.counts.submitted,
-            rejected: self.report.counts.quarantined,
+            rejected: self.rejected(),
             total: self.delivery.total,
         });
     }
@@ -205,15 +242,17 @@ impl Run<'_> {
     pub(super) fn count_remaining(&mut self, ledger_succeeded: bool) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
             let collected = self.collect_items();
+            self.report_unsendable();
             if !ledger_succeeded || collected.is_err() {
                 self.report.counts.waiting = self.report.counts.unsettled();
             }
             return collected;
         }
-        if self.report.counts.quarantined > 0 {
-            let failure = in_quarantine(self.settings, self.report.counts.quarantined);
+        if self.rejected() > 0 {
+            let failure = in_quarantine(self.settings, self.rejected());
             self.report.fail(failure);
         }
+        self.report_unsendable();
         let queued = self.ledger().queued();
         let counts = &mut self.report.counts;
         counts.waiting = match &queued {
@@ -223,25 +262,41 @@ impl Run<'_> {
         queued.map(|_| ()).map_err(Failure::from)
     }
 
+    fn report_unsendable(&mut self) {
+        if self.delivery.unsendable > 0 {
+            self.report.fail(unsendable_items(self.delivery.unsendable));
+        }
+    }
+
     /// Collects the items that a dry run shows.
     fn collect_items(&mut self) -> Result<(), Failure> {
         let items = self.ledger().next_items(usize::MAX, None)?;
-        self.report.items = items
+        self.report.items = self
+            .quarantine_unsendable(items)?
             .into_iter()
             .map(|queued| RawValue::from_string(queued.item))
             .collect::<Result<_, _>>()
-            .map_err(|error| invalid_item(&error))?;
+            .map_err(|error| unsendable_item(&error))?;
         self.report.counts.submitted = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
         self.report.counts.unprocessed = self.report.counts.submitted;
         Ok(())
     }
 }
 
-fn invalid_item(error: &serde_json::Error) -> Failure {
+/// For an item that was found to be sendable before.
+fn unsendable_item(error: &serde_json::Error) -> Failure {
+    Failure::new(FailureKind::Unexpected, format!("{UNSENDABLE}: {error}"), "Report this.")
+}
+
+fn unsendable_items(count: u64) -> Failure {
+    let indicators = match count {
+        1 => "1 indicator".to_owned(),
+        _ => format!("{count} indicators"),
+    };
     Failure::new(
-        FailureKind::Unexpected,
-        format!("a stored item is not valid JSON: {error}"),
-        "Report this.",
+        FailureKind::Partial,
+        format!("{indicators} cannot be sent: {UNSENDABLE}; all others were processed as usual"),
+        "The file of the ledger was changed from outside, or its disk is failing. A run puts them into quarantine: see `collective-insights outbox list --quarantined`, then remove them with `outbox drop`.",
     )
 }
 

@@ -171,6 +171,57 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
 }
 
 #[test]
+fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
+    // Cut, edited, and a flipped bit that leaves neither JSON nor UTF-8.
+    for item in ["''", "'{'", "replace(item, '\"', '')", "CAST(x'7B22FF227D' AS TEXT)"] {
+        let env = test_env(4);
+        used_ledger(&env);
+        let db = Connection::open(env.path("collective-insights.db")).unwrap();
+        let damage = format!("UPDATE outbox SET item = {item} WHERE id = 2");
+        assert_eq!(db.execute(&damage, []), Ok(1));
+        drop(db);
+        let message = "the stored item is not valid JSON";
+        let dry_run = env.run_at(LATER, "crowdstrike --json --dry-run").assert_code(3);
+        assert_eq!(dry_run.assert_sums().count("submitted"), 2, "{item}");
+        assert_eq!(env.run("outbox export").assert_code(0).json().as_array().unwrap().len(), 2);
+        for run in ["crowdstrike --json --debug", RUN] {
+            let output = env.run_at(LATER, run).assert_code(3);
+            output.assert_sums().assert_stderr(&["not valid JSON", "outbox drop"]);
+            assert_eq!((output.count("processed"), output.count("quarantined")), (2, 1), "{item}");
+            assert_eq!(output.json()["error"]["kind"], "partial");
+        }
+        assert_eq!(env.stored_values().len(), 3);
+        let list = env.run("outbox list --json").assert_code(0).json();
+        assert_eq!(list["entries"].as_array().unwrap().len(), 1);
+        let entry = &list["entries"][0];
+        assert_eq!((&entry["state"], &entry["status"]), (&"quarantined".into(), &Value::Null));
+        assert_eq!(entry["tries"], 1, "it is not sent once it is damaged");
+        assert!(entry["words"].as_str().unwrap().starts_with(message), "{entry}");
+        assert!(env.run("outbox list").assert_code(0).stdout.contains(message));
+        // Queued again, it comes back.
+        env.run("outbox retry").assert_code(0);
+        env.run_at(LATER, RUN).assert_code(3);
+        env.run("outbox drop --yes").assert_code(0);
+        env.run_at(LATER, RUN).assert_code(0);
+        assert_eq!(env.stored_values().len(), 3);
+    }
+}
+
+#[test]
+fn damaged_items_are_not_taken_for_rejections_of_the_account() {
+    let env = test_env(30);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    env.run(RUN).assert_code(5);
+    env.sandbox.always(Service::RecordedFuture, None);
+    let db = Connection::open(env.path("collective-insights.db")).unwrap();
+    assert_eq!(db.execute("UPDATE outbox SET item = '{' WHERE id < 25", []), Ok(24));
+    drop(db);
+    let output = env.run_at(LATER, "crowdstrike --json --batch-size 5").assert_code(3);
+    output.assert_sums();
+    assert_eq!((output.count("processed"), output.count("quarantined")), (6, 24));
+}
+
+#[test]
 fn a_read_only_ledger_is_an_error_before_any_request() {
     let env = test_env(3);
     let bytes = used_ledger(&env);

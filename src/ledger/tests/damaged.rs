@@ -266,14 +266,26 @@ fn a_value_that_the_ledger_never_writes() {
 }
 
 #[test]
-fn an_item_that_is_not_json_fails_what_merges_into_it() {
+fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
     let folder = healthy();
     let ledger = folder.open_as("crowdstrike", "next");
-    store(&ledger, "a", &["d1"]);
-    ledger.reader().db().execute("UPDATE outbox SET item = '{' WHERE run = 'next'", []).unwrap();
-    let failed = ledger.store(|store| store.add(&alert("d2"), &domain("a"), "field"));
-    assert!(matches!(failed, Err(LedgerError::Other { .. })), "{failed:?}");
-    assert_eq!(store(&ledger, "b", &["d2"]), [Stored::New]);
+    for (name, item) in
+        [("a", "'{'"), ("b", "''"), ("c", "'[1]'"), ("d", "CAST(x'7B22FF227D' AS TEXT)")]
+    {
+        store(&ledger, name, &["d1"]);
+        let value = domain(name);
+        let damage = format!("UPDATE outbox SET item = {item} WHERE value = ?1");
+        ledger.reader().db().execute(&damage, [value.value()]).unwrap();
+        assert_eq!(add(&ledger, &severe("d2", Some(7)), &value), Stored::Duplicate);
+        let entries = queue(&ledger);
+        let item: serde_json::Value = serde_json::from_str(&entries[0].item).unwrap();
+        assert_eq!(
+            (&item["detection"]["id"], &item["ioc"]["value"]),
+            (&"d2".into(), &value.value().into())
+        );
+        deliver_all(&ledger);
+        assert_eq!(state(&ledger, "d1", name), "delivered");
+    }
 }
 
 #[test]
