@@ -222,6 +222,48 @@ fn damaged_items_are_not_taken_for_rejections_of_the_account() {
 }
 
 #[test]
+fn a_failed_clean_up_counts_as_a_failure_of_the_run() {
+    let env = test_env(3);
+    used_ledger(&env);
+    let db = Connection::open(env.path("collective-insights.db")).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER failure BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'no space'); END",
+    )
+    .unwrap();
+    let output = env.run_at(LATER, RUN).assert_code(6);
+    assert_eq!(output.assert_sums().count("processed"), 2);
+    output.assert_stderr(&["no space"]);
+    let status = env.run_at(LATER, "status --json").assert_code(0).json();
+    assert_eq!(status["sources"][0]["last_exit_code"], 6);
+    assert!(status["sources"][0]["last_error"].as_str().unwrap().contains("no space"), "{status}");
+    db.execute_batch("DROP TRIGGER failure").unwrap();
+    env.run_at("2026-11-22T02:15:00Z", RUN).assert_code(0);
+    assert_eq!(env.stored_values(), hashes(0..3), "nothing is sent twice");
+}
+
+#[test]
+fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
+    for mode in ["", "--debug", "--dry-run"] {
+        let env = test_env(3);
+        let mut bytes = used_ledger(&env);
+        let path = env.path("collective-insights.db");
+        let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'sighting'";
+        let db = Connection::open(&path).unwrap();
+        let page: u16 = db.query_row(select, [], |row| row.get(0)).unwrap();
+        drop(db);
+        // The history is not examined when a run opens the ledger.
+        let end = usize::from(page) * 4096;
+        bytes[end - 4096..end].fill(0x5A);
+        std::fs::write(&path, bytes).unwrap();
+        let output = env.run_at(LATER, &format!("{RUN} {mode}")).assert_code(6);
+        output.assert_sums().assert_stderr(&["is damaged"]);
+        assert_eq!(output.count("carried_in"), 2, "{mode}");
+        assert!(output.count("indicators_found") > 0, "{mode}");
+        assert!(output.count("waiting") > 0, "{mode}");
+    }
+}
+
+#[test]
 fn a_read_only_ledger_is_an_error_before_any_request() {
     let env = test_env(3);
     let bytes = used_ledger(&env);
