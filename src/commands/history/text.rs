@@ -27,7 +27,7 @@ pub(super) fn text(history: &History) -> String {
 fn write_days(text: &mut String, history: &History) {
     let _ = writeln!(
         text,
-        "{:<10} {:<11} {:>7} {:>6} {:>9} {:>7} {:>11}   sent",
+        "{:<10} {:<11} {:>7} {:>6} {:>9} {:>7} {:>11}",
         "date (UTC)", "source", "fetched", "sent", "processed", "queued", "quarantined"
     );
     let max = largest(history.rows.iter().map(|day| day.sent));
