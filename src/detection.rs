@@ -71,12 +71,12 @@ pub enum AlertOutcome {
         /// The id of the alert, if it has one.
         id: Option<String>,
         /// What is wrong with the alert.
-        why: &'static str,
+        reason: &'static str,
     },
 }
 
 impl AlertOutcome {
     /// The outcome of a list element that is not a valid alert.
     pub const MALFORMED: Self =
-        Self::Unreadable { id: None, why: "it is not a JSON object that can be read" };
+        Self::Unreadable { id: None, reason: "it is not a JSON object that can be read" };
 }

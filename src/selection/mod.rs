@@ -63,10 +63,10 @@ impl Selection {
     ) -> Result<(), E> {
         self.tally.alerts_fetched += 1;
         match outcome {
-            AlertOutcome::Unreadable { id, why } => {
+            AlertOutcome::Unreadable { id, reason } => {
                 self.tally.alerts_unreadable += 1;
                 let alert = id.as_deref().map(truncate);
-                tracing::warn!(alert, reason = why, "an alert cannot be read and is left out");
+                tracing::warn!(alert, reason, "an alert cannot be read and is left out");
             }
             AlertOutcome::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
                 self.tally.alerts_without_indicator += 1;

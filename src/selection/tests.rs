@@ -80,7 +80,7 @@ fn alert_outcome() -> impl Strategy<Value = AlertOutcome> {
     prop_oneof![
         4 => detection().prop_map(|detection| AlertOutcome::Detection(Box::new(detection))),
         1 => scores().prop_map(AlertOutcome::WithoutIndicator),
-        1 => prop::option::of("[a-z]{0,3}").prop_map(|id| AlertOutcome::Unreadable { id, why: "made so" }),
+        1 => prop::option::of("[a-z]{0,3}").prop_map(|id| AlertOutcome::Unreadable { id, reason: "made so" }),
     ]
 }
 

@@ -41,10 +41,10 @@ fn outcome(alert: Alert<'_>, hashes: HashChoice) -> AlertOutcome {
             mitre_codes,
             mentions,
         })),
-        (None, _) => AlertOutcome::Unreadable { id: None, why: "it has no id" },
+        (None, _) => AlertOutcome::Unreadable { id: None, reason: "it has no id" },
         (id, None) => AlertOutcome::Unreadable {
             id,
-            why: "it has neither a readable detection_timestamp nor backend_timestamp",
+            reason: "it has neither a readable detection_timestamp nor backend_timestamp",
         },
     }
 }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn an_alert_with_an_indicator_but_without_id_or_time_is_unreadable() {
         let no_id = parse(&alert(&json!({"id": ""})), HashChoice::Process).outcome;
-        assert_eq!(no_id, AlertOutcome::Unreadable { id: None, why: "it has no id" });
+        assert_eq!(no_id, AlertOutcome::Unreadable { id: None, reason: "it has no id" });
         let no_time = json!({"backend_timestamp": "yesterday"});
         let no_time = parse(&alert(&no_time), HashChoice::Process).outcome;
         assert!(

@@ -41,10 +41,10 @@ fn outcome(alert: Alert<'_>) -> AlertOutcome {
             mitre_codes,
             mentions,
         })),
-        (None, _) => AlertOutcome::Unreadable { id: None, why: "it has no composite_id" },
+        (None, _) => AlertOutcome::Unreadable { id: None, reason: "it has no composite_id" },
         (id, None) => AlertOutcome::Unreadable {
             id,
-            why: "it has neither a readable timestamp nor created_timestamp",
+            reason: "it has neither a readable timestamp nor created_timestamp",
         },
     }
 }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn an_alert_with_an_indicator_but_without_id_or_time_is_unreadable() {
         let no_id = parse(&alert(&json!({"composite_id": null}))).outcome;
-        assert_eq!(no_id, AlertOutcome::Unreadable { id: None, why: "it has no composite_id" });
+        assert_eq!(no_id, AlertOutcome::Unreadable { id: None, reason: "it has no composite_id" });
         let no_time = parse(&alert(&json!({"created_timestamp": null}))).outcome;
         assert!(
             matches!(&no_time, AlertOutcome::Unreadable { id: Some(id), .. } if id == "c1"),

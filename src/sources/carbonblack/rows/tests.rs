@@ -147,7 +147,7 @@ impl Scene {
             .map(|(number, second)| ParsedAlert {
                 id: Some(number.to_string()),
                 created_at: Some(at(*second)),
-                outcome: AlertOutcome::Unreadable { id: Some(number.to_string()), why: "test" },
+                outcome: AlertOutcome::Unreadable { id: Some(number.to_string()), reason: "test" },
             });
         let found = u64::try_from(found).unwrap();
         AlertPage { alerts: alerts.collect(), found: self.reports_number.then_some(found) }

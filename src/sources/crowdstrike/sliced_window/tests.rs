@@ -221,7 +221,7 @@ impl ReadResult {
 
 fn alert(id: usize, created: DateTime<Utc>) -> ParsedAlert {
     let id = Some(id.to_string());
-    let outcome = AlertOutcome::Unreadable { id: id.clone(), why: "test" };
+    let outcome = AlertOutcome::Unreadable { id: id.clone(), reason: "test" };
     ParsedAlert { id, created_at: Some(created), outcome }
 }
 
