@@ -12,11 +12,11 @@ const FIRST_MINUTE: usize = 15;
 /// The time between the starts of two sources: only one run at a time can use the ledger.
 const START_INTERVAL_MINUTES: usize = 10;
 
-/// Returns the crontab lines, and the preparation as comments above them.
-pub(super) fn lines(program: &str) -> Result<String, Failure> {
+/// Returns a crontab with the preparation as comments above the entries.
+pub(super) fn crontab(program: &str) -> Result<String, Failure> {
     let sources = schedule_inputs::all()?;
-    let lines: String =
-        sources.iter().enumerate().map(|(index, source)| line(index, source, program)).collect();
+    let entries: String =
+        sources.iter().enumerate().map(|(index, source)| entry(index, source, program)).collect();
     let first = sources.first().map_or("", |source| source.info.name);
     Ok(include_str!("crontab.txt")
         .replace("@PROGRAM@", program)
@@ -25,10 +25,10 @@ pub(super) fn lines(program: &str) -> Result<String, Failure> {
         .replace("@VARIABLES@\n", &variables(&sources))
         .replace("@MINUTES@", &START_INTERVAL_MINUTES.to_string())
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
-        .replace("@LINES@\n", &lines))
+        .replace("@ENTRIES@\n", &entries))
 }
 
-fn line(index: usize, source: &ScheduledSource, program: &str) -> String {
+fn entry(index: usize, source: &ScheduledSource, program: &str) -> String {
     let start = FIRST_MINUTE + index * START_INTERVAL_MINUTES;
     let (hour, minute) = (start / 60, start % 60);
     format!(

@@ -37,7 +37,7 @@ fn artifact(artifact: &Artifact) -> Result<String, Failure> {
         Artifact::Completions { shell } => Ok(completions::script(*shell)),
         Artifact::Man { dir: None } => man::main_page(),
         Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()?),
-        Artifact::Cron => cron::lines(&program()),
+        Artifact::Cron => cron::crontab(&program()),
         Artifact::Systemd { dir: None } => systemd::as_text(&program()),
         Artifact::Systemd { dir: Some(dir) } => files::add(dir, &systemd::units(&program())?),
         Artifact::Exclusions => Ok(EXCLUSIONS.to_owned()),
