@@ -1,4 +1,4 @@
-//! The options of every source.
+//! The options that all sources have in common.
 
 #![allow(
     clippy::doc_markdown,
@@ -26,18 +26,16 @@ const RF_API_KEY: Names =
 const RF_API_URL: Names = Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &[] };
 const RF_API_URL_DEFAULT: &str = "https://api.recordedfuture.com";
 
-/// The options of a run: those of the vendor and those of every source.
+/// The options of a run of one source.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs<A: Args> {
-    /// The options of the vendor.
     #[command(flatten)]
     pub vendor: A,
-    /// The options of every source.
     #[command(flatten)]
     pub common: CommonArgs,
 }
 
-/// The options of every source.
+/// The options that all sources have in common.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct CommonArgs {

@@ -1,5 +1,5 @@
-//! Help topics: the Markdown files of the folder `topics`, printed by `help <topic>`, made into man
-//! pages and linked from the README.
+//! Help topics: the Markdown files of the folder `topics`. `help <topic>` prints them,
+//! `generate man` converts them to man pages, and the README links to them.
 
 use std::fmt::Write as _;
 

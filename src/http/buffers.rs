@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many bodies are read into memory at once, however many requests are in flight. It bounds the
+/// The maximum number of bodies in memory, regardless of the requests in flight. It limits the
 /// memory of a run.
 const MAX_BODIES_IN_MEMORY: usize = 2;
 /// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.
@@ -84,7 +84,7 @@ impl Slot {
     }
 }
 
-/// Shows the length only: the body of a sign-in contains a token.
+/// Prints the length only, because the body of a sign-in contains a token.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.bytes.len())

@@ -1,7 +1,6 @@
-//! Host name resolution by the system, with an error type that can be told apart.
+//! Host name resolution by the system, with an error type of its own.
 
 use std::io;
-use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -20,14 +19,11 @@ impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             // The client replaces port 0.
-            match tokio::net::lookup_host((name.as_str(), 0)).await {
-                Ok(found) => {
-                    let found: Vec<SocketAddr> = found.collect();
-                    let found: Addrs = Box::new(found.into_iter());
-                    Ok(found)
-                }
-                Err(source) => Err(ResolveError { name: name.as_str().to_owned(), source }.into()),
-            }
+            let addresses = tokio::net::lookup_host((name.as_str(), 0))
+                .await
+                .map_err(|source| ResolveError { name: name.as_str().to_owned(), source })?;
+            let addresses: Addrs = Box::new(addresses.collect::<Vec<_>>().into_iter());
+            Ok(addresses)
         })
     }
 }

@@ -47,7 +47,7 @@ fn block(line: &str, lines: &mut Peekable<Lines<'_>>, roff: &mut Roff) {
         }
         roff.control("fi", []);
     } else if line.starts_with('|') {
-        // The line below the head of a table tells it from a row.
+        // The line below the head of a table distinguishes it from a row.
         if lines.next_if(|next| next.starts_with("|-")).is_none() {
             table_row(line, roff);
         }
