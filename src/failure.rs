@@ -39,7 +39,7 @@ pub enum FailureKind {
     Partial,
     /// A service rejected the credentials, or they lack a permission.
     Credentials,
-    /// A transient error: safe to run again.
+    /// A temporary error: safe to run again.
     Temporary,
     /// The ledger cannot be used.
     Ledger,
@@ -129,7 +129,7 @@ impl FailureKind {
             Self::Configuration => "usage or configuration error",
             Self::Partial => "partly done: indicators are queued or in quarantine",
             Self::Credentials => "credentials rejected or permission missing",
-            Self::Temporary => "transient error, safe to run again",
+            Self::Temporary => "temporary error, safe to run again",
             Self::Ledger => "the ledger cannot be used",
             Self::Locked => "another run has locked the ledger",
             Self::Interrupted(Signal::Interrupt) => "interrupted by Ctrl-C (SIGINT)",

@@ -80,9 +80,9 @@ CarbonBlack
   502-504  5 x temporary
   505-599  1 x temporary
 RecordedFuture
-  100  5 x transient, temporary
+  100  5 x temporary, temporary
   101  1 x fatal, unexpected
-  102-199  5 x transient, temporary
+  102-199  5 x temporary, temporary
   200-299  1 x delivered
   300-399  1 x fatal, configuration
   400  1 x rejected
@@ -95,12 +95,12 @@ RecordedFuture
   414-421  1 x fatal, unexpected
   422  1 x rejected
   423-428  1 x fatal, unexpected
-  429  5 x transient, temporary
+  429  5 x temporary, temporary
   430-499  1 x fatal, unexpected
-  500  5 x transient, temporary
-  501  1 x transient, temporary
-  502-504  5 x transient, temporary
-  505-599  1 x transient, temporary
+  500  5 x temporary, temporary
+  501  1 x temporary, temporary
+  502-504  5 x temporary, temporary
+  505-599  1 x temporary, temporary
 ";
 
 const SERVICES: [Service; 4] =
@@ -150,7 +150,7 @@ async fn submit(http: &Http, base: &Url) -> String {
     let named = |outcome: &str, failure: &Failure| format!("{outcome}, {}", failure.kind.name());
     match client.submit(&[&item]).await {
         Outcome::Delivered(_) => "delivered".into(),
-        Outcome::Transient(failure) => named("transient", &failure),
+        Outcome::Temporary(failure) => named("temporary", &failure),
         Outcome::Rejected(_) => "rejected".into(),
         Outcome::QuotaExhausted(failure) => named("quota exhausted", &failure),
         Outcome::Fatal(failure) => named("fatal", &failure),

@@ -1,4 +1,4 @@
-//! Why a request got no usable response. The kinds are told apart by the error's sources.
+//! Why a request got no usable response. The error's sources decide which kind it is.
 
 use std::error::Error;
 use std::fmt;
@@ -144,7 +144,7 @@ impl HttpError {
 
     /// Returns whether another attempt may succeed.
     #[must_use]
-    pub(super) fn is_transient(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Dns { .. }
             | Self::Connect { .. }

@@ -2,7 +2,7 @@
 //!
 //! It does not know what payloads mean. A caller passes a [`Request`] and a function that parses a
 //! successful response. A body that cannot be parsed (truncated, not JSON) is never taken for an
-//! empty one: it is retried like other transient errors.
+//! empty one: it is retried like other temporary errors.
 
 mod buffers;
 mod certificate;
@@ -194,7 +194,7 @@ impl Http {
         .map(DateTime::from))
     }
 
-    /// Sends a request, retries transient errors, and parses a successful response with `parse`.
+    /// Sends a request, retries temporary errors, and parses a successful response with `parse`.
     ///
     /// # Errors
     /// When there is no usable response: network, certificate, a requested wait longer than
@@ -227,7 +227,7 @@ impl Http {
                     response.release_early();
                     return Ok(Reply::Rejected(response));
                 }
-                Err(error) if error.is_transient() => (AttemptError::Http(error), None),
+                Err(error) if error.is_temporary() => (AttemptError::Http(error), None),
                 Err(error) => return Err(error),
             };
             let wait = requested_wait.unwrap_or_else(|| retry::backoff(attempt));

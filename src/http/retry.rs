@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// How often one request is sent at most.
 pub(super) const MAX_ATTEMPTS: u32 = 5;
-/// The longest wait that a service may request; a longer one ends the run as a transient error.
+/// The longest wait that a service may request; a longer one ends the run as a temporary error.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// CrowdStrike's header: when its limit is lifted, in epoch seconds.
 const RETRY_AT: &str = "x-ratelimit-retryafter";

@@ -11,8 +11,8 @@ use crate::indicator::IndicatorType;
 pub(crate) enum Outcome {
     /// The batch was accepted.
     Delivered(Receipt),
-    /// A transient error that outlasted the retries: the batch stays queued for the next run.
-    Transient(Failure),
+    /// A temporary error that outlasted the retries: the batch stays queued for the next run.
+    Temporary(Failure),
     /// Something in the batch is not accepted.
     Rejected(Rejection),
     /// The daily quota is used up: everything stays queued until tomorrow.
@@ -153,7 +153,7 @@ pub(super) fn from_response(response: &Response, host: &str) -> Outcome {
             )
             .with_cause("the daily quota of submissions is used up"),
         ),
-        429 | 500..=599 => Outcome::Transient(Failure::new(
+        429 | 500..=599 => Outcome::Temporary(Failure::new(
             FailureKind::Temporary,
             message,
             "Run again later. Recorded Future's support asks for the trace id.",
@@ -187,13 +187,13 @@ pub(super) fn from_http_error(error: HttpError) -> Outcome {
     let mut failure = Failure::from(error);
     failure.message = format!("Recorded Future: {}", failure.message);
     match failure.kind {
-        FailureKind::Temporary => Outcome::Transient(failure),
+        FailureKind::Temporary => Outcome::Temporary(failure),
         _ => Outcome::Fatal(failure),
     }
 }
 
-/// Returns whether a 429 is about the day's quota. Only the service's message tells it from the
-/// rate limit.
+/// Returns whether a 429 is about the day's quota. Only the service's message distinguishes
+/// it from the rate limit.
 fn is_daily_quota(response: &Response) -> bool {
     let message = response.error_message().unwrap_or_default().to_ascii_lowercase();
     message.contains("quota")

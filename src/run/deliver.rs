@@ -136,7 +136,7 @@ impl Run<'_> {
                         self.shrink_batches(size, &rejection);
                     }
                 }
-                Outcome::Transient(failure)
+                Outcome::Temporary(failure)
                 | Outcome::QuotaExhausted(failure)
                 | Outcome::Fatal(failure) => {
                     self.stop_delivery(failure);

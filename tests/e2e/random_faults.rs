@@ -108,7 +108,7 @@ fn day_faults() -> impl Strategy<Value = DayFaults> {
 
 /// Generates faults that must not make a run fail: fewer per service than the attempts per request.
 fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
-    let transient = || {
+    let temporary = || {
         prop_oneof![
             3 => Just(Fault::None),
             1 => Just(Fault::Reset),
@@ -119,8 +119,8 @@ fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
             1 => Just(Fault::status(503, "")),
         ]
     };
-    let faults = |max| prop::collection::vec(transient(), 0..max);
-    let vendor = prop_oneof![1 => transient(), 1 => Just(Fault::ExpirePageTokens)];
+    let faults = |max| prop::collection::vec(temporary(), 0..max);
+    let vendor = prop_oneof![1 => temporary(), 1 => Just(Fault::ExpirePageTokens)];
     let parts = (faults(3), prop::collection::vec(vendor, 0..5), faults(5));
     parts.prop_map(|(sign_in, vendor, recorded_future)| DayFaults {
         recoverable: true,

@@ -29,8 +29,8 @@ fn header(code: u16, name: &str, value: &str) -> Fault {
     Fault::Status { code, headers: vec![(name.into(), value.into())], body: String::new() }
 }
 
-/// Returns the transient faults.
-fn transient_faults() -> Vec<Fault> {
+/// Returns the temporary faults.
+fn temporary_faults() -> Vec<Fault> {
     let statuses = [429, 500, 502, 503, 504].map(|code| Fault::status(code, "<html>no</html>"));
     let other_faults = [
         Fault::Reset,
@@ -45,10 +45,10 @@ fn transient_faults() -> Vec<Fault> {
 }
 
 #[test]
-fn a_run_survives_four_transient_faults() {
+fn a_run_survives_four_temporary_faults() {
     for (service, arguments) in SERVICES {
         // With a fifth fault the run would give up.
-        for faults in transient_faults().chunks(4) {
+        for faults in temporary_faults().chunks(4) {
             let env = test_env();
             env.sandbox.queue_faults(service, faults.to_vec());
             let output = env.run(arguments).assert_code(0);
@@ -59,7 +59,7 @@ fn a_run_survives_four_transient_faults() {
 }
 
 #[test]
-fn the_fifth_transient_fault_ends_the_run_and_nothing_is_lost() {
+fn the_fifth_temporary_fault_ends_the_run_and_nothing_is_lost() {
     for (service, arguments) in SERVICES {
         let env = test_env();
         for fault in [

@@ -135,7 +135,7 @@ async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<Str
             format!("Recorded Future rejected the test submission: {}", rejection.message),
             "Check --organization-id; send the message to Recorded Future's support.",
         )),
-        Outcome::Transient(failure)
+        Outcome::Temporary(failure)
         | Outcome::QuotaExhausted(failure)
         | Outcome::Fatal(failure) => Err(failure),
     }
