@@ -8,11 +8,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use chrono::{DateTime, Datelike as _, Utc};
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-pub(super) use self::page::{Lenient, decode_page};
+pub(super) use self::page::{Lenient, decode_page, elements};
 
 /// The maximum length of a list: a hundred times the largest page. Without it, a small compressed
 /// response could expand to a list of a hundred million zeros.
@@ -79,10 +77,8 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
 {
-    Ok(match Lenient::deserialize(deserializer)? {
-        Lenient::Parsed(value) => value,
-        Lenient::Malformed => T::default(),
-    })
+    let object: Lenient<T> = Lenient::deserialize(deserializer)?;
+    Ok(object.0.unwrap_or_default())
 }
 
 struct Text(Option<String>);
@@ -198,11 +194,10 @@ impl<'de> Converter<'de> for BorrowedConverter {
     }
 }
 
-/// Converts a list whose elements `S` decodes.
-struct ListConverter<S>(S);
+struct ListConverter<T>(PhantomData<T>);
 
-impl<'de, S: DeserializeSeed<'de> + Copy> Converter<'de> for ListConverter<S> {
-    type Value = Vec<S::Value>;
+impl<'de, T: Deserialize<'de>> Converter<'de> for ListConverter<T> {
+    type Value = Vec<T>;
 
     fn fallback(self) -> Self::Value {
         Vec::new()
@@ -210,7 +205,7 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Converter<'de> for ListConverter<S> {
 
     fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(element) = seq.next_element_seed(self.0)? {
+        while let Some(element) = seq.next_element()? {
             if list.len() == MAX_ELEMENTS {
                 return Err(A::Error::custom("a list longer than any page"));
             }

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::lenient::Lenient;
 use crate::detection::AlertOutcome;
 
 /// What is kept of one alert.
@@ -16,13 +15,8 @@ pub(super) struct ParsedAlert {
     pub outcome: AlertOutcome,
 }
 
-impl From<Lenient<Self>> for ParsedAlert {
-    fn from(decoded: Lenient<Self>) -> Self {
-        match decoded {
-            Lenient::Parsed(alert) => alert,
-            Lenient::Malformed => {
-                Self { id: None, created_at: None, outcome: AlertOutcome::MALFORMED }
-            }
-        }
-    }
+impl ParsedAlert {
+    /// What is kept of an element that is not a valid alert.
+    pub(super) const MALFORMED: Self =
+        Self { id: None, created_at: None, outcome: AlertOutcome::MALFORMED };
 }

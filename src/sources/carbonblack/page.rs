@@ -1,12 +1,10 @@
 //! One page of alerts, decoded and mapped.
 
-use serde::de::{Deserialize as _, DeserializeSeed, Deserializer};
-
-use super::wire::{Alert, Envelope};
+use super::wire::{Alert, Page};
 use super::{HashChoice, mapping};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
-use crate::sources::lenient;
+use crate::sources::lenient::{self, Lenient};
 use crate::sources::parsed_alert::ParsedAlert;
 
 /// A page of alerts.
@@ -22,11 +20,13 @@ pub(super) struct AlertPage {
 /// # Errors
 /// When the bytes are not a JSON object.
 fn decode(bytes: &[u8], hashes: HashChoice) -> Result<AlertPage, MalformedBody> {
-    let (envelope, alerts): (Envelope, _) =
-        lenient::decode_page(bytes, "results", AlertSeed(hashes))?;
-    Ok(AlertPage {
-        alerts: alerts.into_iter().map(ParsedAlert::from).collect(),
-        found: envelope.num_found,
+    let parse = |alert: Lenient<Alert<'_>>| {
+        alert.0.map_or(ParsedAlert::MALFORMED, |alert| mapping::parse_alert(alert, hashes))
+    };
+    lenient::decode_page(bytes, "results", |text| {
+        let page: Page<'_> = serde_json::from_str(text)?;
+        let alerts = page.results.into_iter().map(parse).collect();
+        Ok(AlertPage { alerts, found: page.num_found })
     })
 }
 
@@ -57,18 +57,6 @@ pub(super) fn alert_page(
 /// When the bytes are not a page.
 pub fn read_page(bytes: &[u8], hashes: HashChoice) -> Result<Vec<AlertOutcome>, MalformedBody> {
     Ok(decode(bytes, hashes)?.alerts.into_iter().map(|alert| alert.outcome).collect())
-}
-
-/// Maps each alert while it is decoded: most have no indicator, and nothing of those is kept.
-#[derive(Clone, Copy)]
-struct AlertSeed(HashChoice);
-
-impl<'de> DeserializeSeed<'de> for AlertSeed {
-    type Value = ParsedAlert;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ParsedAlert, D::Error> {
-        Alert::deserialize(deserializer).map(|alert| mapping::parse_alert(alert, self.0))
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sources::lenient;
+use crate::sources::lenient::{self, Lenient};
 
 /// The body of a search.
 #[derive(Debug, Serialize)]
@@ -41,10 +41,12 @@ pub(super) struct Exclusions {
     pub r#type: [&'static str; 2],
 }
 
-/// A page without its alerts.
+/// A page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Envelope {
+pub(super) struct Page<'a> {
+    #[serde(borrow, deserialize_with = "lenient::elements")]
+    pub results: Vec<Lenient<Alert<'a>>>,
     /// The number of rows of the search.
     #[serde(deserialize_with = "lenient::count")]
     pub num_found: Option<u64>,

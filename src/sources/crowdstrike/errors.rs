@@ -5,7 +5,6 @@ use super::page::AlertPage;
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Response, truncate_message, truncate_trace_id};
 use crate::sources::errors::{Hints, common};
-use crate::sources::lenient::Lenient;
 
 /// The vendor's name in messages.
 pub(super) const VENDOR: &str = "CrowdStrike";
@@ -61,13 +60,10 @@ pub(super) fn alerts(response: &Response, host: &str) -> Failure {
 /// Returns the failure for the first error in a page that came with status 200; `None` if there is
 /// no error.
 pub(super) fn in_page(page: &AlertPage) -> Option<Failure> {
-    let (code, message) = match page.errors.first()? {
-        Lenient::Parsed(error) => (
-            error.code.unwrap_or_default(),
-            truncate_message(error.message.as_deref().unwrap_or_default()),
-        ),
-        Lenient::Malformed => (0, String::new()),
-    };
+    let error = page.errors.first()?.0.as_ref();
+    let code = error.and_then(|error| error.code).unwrap_or_default();
+    let message =
+        truncate_message(error.and_then(|error| error.message.as_deref()).unwrap_or_default());
     let trace = truncate_trace_id(page.trace_id.as_deref().unwrap_or("none"));
     let kind = match code {
         _ if !page.alerts.is_empty() => FailureKind::Partial,

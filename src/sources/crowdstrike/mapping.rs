@@ -6,7 +6,6 @@ use super::wire::Alert;
 use crate::detection::{AlertOutcome, Detection, Mention, Scores};
 use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::mitre::{MitreCode, MitreCodes};
-use crate::sources::lenient::Lenient;
 use crate::sources::parsed_alert::ParsedAlert;
 
 /// Maps one alert.
@@ -50,14 +49,10 @@ fn outcome(alert: Alert<'_>) -> AlertOutcome {
 }
 
 fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
-    let contexts = alert.ioc_context.iter().filter_map(|context| match context {
-        Lenient::Parsed(context) => Some((
-            "ioc_context.ioc_value",
-            context.ioc_type.as_deref(),
-            context.ioc_value.as_deref(),
-        )),
-        Lenient::Malformed => None,
-    });
+    let contexts =
+        alert.ioc_context.iter().filter_map(|context| context.0.as_ref()).map(|context| {
+            ("ioc_context.ioc_value", context.ioc_type.as_deref(), context.ioc_value.as_deref())
+        });
     std::iter::once(("ioc_value", alert.ioc_type.as_deref(), alert.ioc_value.as_deref()))
         .chain(contexts)
         .filter_map(|(field, ioc_type, value)| Some((field, ioc_type, value?)))
@@ -94,12 +89,9 @@ fn claimed_type(ioc_type: &str) -> Option<ClaimedType> {
 }
 
 fn mitre_codes(alert: &Alert<'_>) -> MitreCodes {
-    let listed = alert.mitre_attack.iter().filter_map(|mitre| match mitre {
-        Lenient::Parsed(mitre) => Some([&mitre.tactic_id, &mitre.technique_id]),
-        Lenient::Malformed => None,
-    });
+    let listed = alert.mitre_attack.iter().filter_map(|mitre| mitre.0.as_ref());
     std::iter::once([&alert.tactic_id, &alert.technique_id])
-        .chain(listed)
+        .chain(listed.map(|mitre| [&mitre.tactic_id, &mitre.technique_id]))
         .flatten()
         .filter_map(|code| MitreCode::parse(code.as_deref()?))
         .collect()

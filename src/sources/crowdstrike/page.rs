@@ -1,9 +1,7 @@
 //! One page of alerts, decoded and mapped.
 
-use serde::de::{Deserialize as _, DeserializeSeed, Deserializer};
-
 use super::mapping;
-use super::wire::{Alert, ApiError, Envelope};
+use super::wire::{Alert, ApiError, Page};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
 use crate::sources::lenient::{self, Lenient};
@@ -25,10 +23,7 @@ pub(super) struct AlertPage {
 impl AlertPage {
     /// Returns the codes of its errors.
     pub(super) fn error_codes(&self) -> impl Iterator<Item = u64> {
-        self.errors.iter().filter_map(|error| match error {
-            Lenient::Parsed(error) => error.code,
-            Lenient::Malformed => None,
-        })
+        self.errors.iter().filter_map(|error| error.0.as_ref()?.code)
     }
 }
 
@@ -37,13 +32,17 @@ impl AlertPage {
 /// # Errors
 /// When the bytes are not a JSON object.
 fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
-    let (envelope, alerts): (Envelope, _) = lenient::decode_page(bytes, "resources", AlertSeed)?;
-    Ok(AlertPage {
-        alerts: alerts.into_iter().map(ParsedAlert::from).collect(),
-        errors: envelope.errors,
-        total: envelope.meta.pagination.total,
-        next_token: envelope.meta.pagination.after,
-        trace_id: envelope.meta.trace_id,
+    let parse =
+        |alert: Lenient<Alert<'_>>| alert.0.map_or(ParsedAlert::MALFORMED, mapping::parse_alert);
+    lenient::decode_page(bytes, "resources", |text| {
+        let page: Page<'_> = serde_json::from_str(text)?;
+        Ok(AlertPage {
+            alerts: page.resources.into_iter().map(parse).collect(),
+            errors: page.errors,
+            total: page.meta.pagination.total,
+            next_token: page.meta.pagination.after,
+            trace_id: page.meta.trace_id,
+        })
     })
 }
 
@@ -74,18 +73,6 @@ pub(super) fn alert_page(response: &Response, is_first: bool) -> Result<AlertPag
 /// When the bytes are not a page.
 pub fn read_page(bytes: &[u8]) -> Result<Vec<AlertOutcome>, MalformedBody> {
     Ok(decode(bytes)?.alerts.into_iter().map(|alert| alert.outcome).collect())
-}
-
-/// Maps each alert while it is decoded: most have no indicator, and nothing of those is kept.
-#[derive(Clone, Copy)]
-struct AlertSeed;
-
-impl<'de> DeserializeSeed<'de> for AlertSeed {
-    type Value = ParsedAlert;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ParsedAlert, D::Error> {
-        Alert::deserialize(deserializer).map(mapping::parse_alert)
-    }
 }
 
 #[cfg(test)]

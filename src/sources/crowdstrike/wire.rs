@@ -24,10 +24,12 @@ pub(super) struct Query<'a> {
     pub after: Option<&'a str>,
 }
 
-/// A page without its alerts.
+/// A page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Envelope {
+pub(super) struct Page<'a> {
+    #[serde(borrow, deserialize_with = "lenient::elements")]
+    pub resources: Vec<Lenient<Alert<'a>>>,
     #[serde(deserialize_with = "lenient::list")]
     pub errors: Vec<Lenient<ApiError>>,
     #[serde(deserialize_with = "lenient::object")]

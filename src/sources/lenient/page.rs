@@ -1,236 +1,98 @@
-//! Decodes a page: the keys around its list of alerts, and each alert on its own.
+//! Decodes a page of alerts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{
-    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer as _,
-    MapAccess, SeqAccess, Visitor,
-};
-use serde_json::value::RawValue;
+use serde::de::{Deserialize, Deserializer, MapAccess};
+use serde_json::Error;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{AnyValue, Converter, ListConverter};
 use crate::http::MalformedBody;
 
-/// An element of a list: decoded if it is an object, skipped if it is anything else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sources) enum Lenient<T> {
-    /// An object of the expected form.
-    Parsed(T),
-    /// Anything else.
-    Malformed,
-}
-
-/// Decodes a page: `P` from all keys but `list`, and the elements of `list` with `element`.
-///
-/// If a single element breaks the decoding (a duplicate key, a number out of range), the page is
-/// decoded again element by element, and only that element is [`Lenient::Malformed`]. The first
-/// pass is enough for everything that real services send.
+/// Decodes a page with `decode`. If an element of its `list` breaks that (a duplicate key, a number
+/// out of range), decodes it again with `null` in the place of each such element. The first pass is
+/// enough for everything that real services send.
 ///
 /// # Errors
-/// When the bytes are not a JSON object.
-pub(in crate::sources) fn decode_page<P, S, T>(
-    bytes: &[u8],
-    list: &'static str,
-    element: S,
-) -> Result<(P, Vec<Lenient<T>>), MalformedBody>
-where
-    P: DeserializeOwned,
-    S: for<'de> DeserializeSeed<'de, Value = T> + Copy,
-{
-    let seed = PageSeed { list, element, page: PhantomData };
-    // Text that is validated as a whole decodes faster. Bytes that are not UTF-8 can still be a
-    // page whose required parts are.
-    let decoded = match std::str::from_utf8(bytes) {
-        Ok(text) => decode(serde_json::Deserializer::from_str(text), seed),
-        Err(_) => decode(serde_json::Deserializer::from_slice(bytes), seed),
-    };
-    match decoded {
-        Ok(Some(page)) => Ok(page),
-        Ok(None) => Err(MalformedBody("not a JSON object".into())),
-        Err(error) => page_by_element(bytes, list, element, &error),
-    }
-}
-
-/// The second pass: `first_error` ended the first one.
-fn page_by_element<P, S, T>(
+/// When the bytes are not a JSON object, or when the second pass fails.
+pub(in crate::sources) fn decode_page<P>(
     bytes: &[u8],
     list: &str,
-    element: S,
-    first_error: &serde_json::Error,
-) -> Result<(P, Vec<Lenient<T>>), MalformedBody>
-where
-    P: DeserializeOwned,
-    S: for<'de> DeserializeSeed<'de, Value = T> + Copy,
-{
-    let malformed = |_| MalformedBody::json(first_error);
-    let text = String::from_utf8_lossy(bytes);
-    let mut keys: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(&text).map_err(malformed)?;
-    let list = keys.remove(list).ok_or_else(|| MalformedBody::json(first_error))?;
-    let raw_elements = decode(
-        serde_json::Deserializer::from_str(list.get()),
-        ElementsSeed(PhantomData::<Box<RawValue>>),
-    )
-    .map_err(malformed)?;
-    let envelope = serde_json::to_string(&keys).map_err(|error| MalformedBody::json(&error))?;
-    let envelope = serde_json::from_str(&envelope).map_err(|error| MalformedBody::json(&error))?;
-    let elements = raw_elements.iter().map(|raw| {
-        let json = serde_json::Deserializer::from_str(raw.get());
-        decode(json, LenientSeed(element)).unwrap_or(Lenient::Malformed)
-    });
-    Ok((envelope, elements.collect()))
-}
-
-/// Decodes a whole JSON document.
-fn decode<'de, R, S>(
-    mut json: serde_json::Deserializer<R>,
-    seed: S,
-) -> Result<S::Value, serde_json::Error>
-where
-    R: serde_json::de::Read<'de>,
-    S: DeserializeSeed<'de>,
-{
-    let value = seed.deserialize(&mut json)?;
-    json.end()?;
-    Ok(value)
-}
-
-/// Decodes a page; `None` if it is not an object.
-struct PageSeed<P, S> {
-    list: &'static str,
-    element: S,
-    page: PhantomData<P>,
-}
-
-impl<'de, P, S> DeserializeSeed<'de> for PageSeed<P, S>
-where
-    P: Deserialize<'de>,
-    S: DeserializeSeed<'de> + Copy,
-{
-    type Value = Option<(P, Vec<Lenient<S::Value>>)>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(AnyValue(self))
+    decode: impl Fn(&str) -> Result<P, Error>,
+) -> Result<P, MalformedBody> {
+    // Bytes that are not UTF-8 break only their text. A lossy conversion in any case is slower.
+    let text =
+        std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    if !text.trim_start().starts_with('{') {
+        return Err(MalformedBody("not a JSON object".into()));
     }
+    let is_valid = |element: &str| decode(&format!(r#"{{"{list}":[{element}]}}"#)).is_ok();
+    decode(&text).or_else(|error| {
+        without_invalid_elements(&text, list, is_valid)
+            .and_then(|text| decode(&text))
+            .map_err(|_| MalformedBody::json(&error))
+    })
 }
 
-impl<'de, P, S> Converter<'de> for PageSeed<P, S>
-where
-    P: Deserialize<'de>,
-    S: DeserializeSeed<'de> + Copy,
-{
-    type Value = Option<(P, Vec<Lenient<S::Value>>)>;
-
-    fn fallback(self) -> Self::Value {
-        None
-    }
-
-    fn map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let mut elements = None;
-        let envelope = P::deserialize(MapAccessDeserializer::new(Envelope {
-            map,
-            list: self.list,
-            element: self.element,
-            elements: &mut elements,
-        }))?;
-        Ok(Some((envelope, elements.unwrap_or_default())))
-    }
-}
-
-/// The keys of a page without its list, which is decoded on the way.
-struct Envelope<'a, A, S, T> {
-    map: A,
-    list: &'static str,
-    element: S,
-    elements: &'a mut Option<Vec<Lenient<T>>>,
-}
-
-impl<'de, A, S> MapAccess<'de> for Envelope<'_, A, S, S::Value>
-where
-    A: MapAccess<'de>,
-    S: DeserializeSeed<'de> + Copy,
-{
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(key) = self.map.next_key::<String>()? {
-            if key != self.list {
-                return seed.deserialize(key.into_deserializer()).map(Some);
-            }
-            if self.elements.is_some() {
-                return Err(A::Error::duplicate_field(self.list));
-            }
-            let list = ElementsSeed(LenientSeed(self.element));
-            *self.elements = Some(self.map.next_value_seed(list)?);
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.map.next_value_seed(seed)
-    }
+fn without_invalid_elements(
+    text: &str,
+    list: &str,
+    is_valid: impl Fn(&str) -> bool,
+) -> Result<String, Error> {
+    let mut keys: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let raw = keys.remove(list).map_or("null", RawValue::get);
+    let raw_elements: Vec<&RawValue> = elements(&mut serde_json::Deserializer::from_str(raw))?;
+    let valid_elements: Vec<Option<&RawValue>> = raw_elements
+        .into_iter()
+        .map(|element| is_valid(element.get()).then_some(element))
+        .collect();
+    let valid_elements = to_raw_value(&valid_elements)?;
+    keys.insert(list.to_owned(), &valid_elements);
+    serde_json::to_string(&keys)
 }
 
 /// Decodes the list of a page: a list, or `null`. Anything else is an error, because treating it as
 /// an empty list would lose the alerts.
-struct ElementsSeed<S>(S);
+pub(in crate::sources) fn elements<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let elements: Option<Elements<T>> = Option::deserialize(deserializer)?;
+    Ok(elements.map(|elements| elements.0).unwrap_or_default())
+}
 
-impl<'de, S: DeserializeSeed<'de> + Copy> DeserializeSeed<'de> for ElementsSeed<S> {
-    type Value = Vec<S::Value>;
+struct Elements<T>(Vec<T>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Elements<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(AnyValue(ListConverter(PhantomData))).map(Self)
     }
 }
 
-impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for ElementsSeed<S> {
-    type Value = Vec<S::Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        ListConverter(self.0).seq(seq)
-    }
-}
-
-/// Decodes an object with `S`; anything else is [`Lenient::Malformed`].
-#[derive(Clone, Copy)]
-pub(super) struct LenientSeed<S>(pub(super) S);
-
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for LenientSeed<S> {
-    type Value = Lenient<S::Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(AnyValue(self))
-    }
-}
-
-impl<'de, S: DeserializeSeed<'de>> Converter<'de> for LenientSeed<S> {
-    type Value = Lenient<S::Value>;
-
-    fn fallback(self) -> Self::Value {
-        Lenient::Malformed
-    }
-
-    fn map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        self.0.deserialize(MapAccessDeserializer::new(map)).map(Lenient::Parsed)
-    }
-}
+/// A value that is `None` unless it is an object.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::sources) struct Lenient<T>(pub Option<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        LenientSeed(PhantomData).deserialize(deserializer)
+        deserializer.deserialize_any(AnyValue(ObjectConverter(PhantomData))).map(Self)
+    }
+}
+
+struct ObjectConverter<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Converter<'de> for ObjectConverter<T> {
+    type Value = Option<T>;
+
+    fn fallback(self) -> Option<T> {
+        None
+    }
+
+    fn map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
     }
 }
