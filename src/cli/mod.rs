@@ -26,6 +26,7 @@ pub(crate) use self::maintenance::{
 };
 pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
+use crate::failure::{Failure, FailureKind};
 use crate::settings::EffectiveOption;
 
 pub use self::topics::{TOPICS, Topic};
@@ -130,8 +131,14 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::E
 ///
 /// # Errors
 /// When a source requires an argument.
-pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, clap::Error> {
-    SourceCommand::names().iter().map(|name| parse([NAME, name].map(OsString::from))).collect()
+pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, Failure> {
+    let parse = |name: &String| {
+        parse([NAME, name].map(OsString::from)).map_err(|error| {
+            let message = format!("internal error: {name} cannot be named without options");
+            Failure::new(FailureKind::Unexpected, message, "Report this.").with_cause(error)
+        })
+    };
+    SourceCommand::names().iter().map(parse).collect()
 }
 
 fn without_secrets(mut error: clap::Error) -> clap::Error {

@@ -31,7 +31,7 @@ enum Reason {
 
 /// A certificate that the TLS verifier rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedCertificate {
+pub(crate) struct RejectedCertificate {
     /// The host that it should be valid for.
     pub(super) host: String,
     reason: Reason,

@@ -6,35 +6,23 @@ use std::time::Duration;
 
 use thiserror::Error as ThisError;
 
+use super::MAX_BODY_BYTES;
 use super::certificate::RejectedCertificate;
 use super::dns::ResolveError;
-use super::response::MalformedBody;
+use super::response::{MalformedBody, Response};
 use super::retry::MAX_RETRY_AFTER;
 use crate::failure::{Failure, FailureKind, Signal};
 
-/// Why a request got no usable response.
+/// Why a request got no usable response. `host` is the host of the request, and `proxy` the proxy
+/// for it, as `host:port`.
 #[derive(Debug, ThisError)]
-pub enum HttpError {
+pub(crate) enum HttpError {
     /// The name of the host, or of its proxy, cannot be resolved.
     #[error("could not resolve the host name of {}", resolution_target(host, proxy.as_deref()))]
-    Dns {
-        /// The host of the request.
-        host: String,
-        /// The proxy for it, as `host:port`.
-        proxy: Option<String>,
-        /// The client's error.
-        source: ClientError,
-    },
+    Dns { host: String, proxy: Option<String>, source: ClientError },
     /// No connection: refused, timed out, no route, no network.
     #[error("could not connect to {host}{}", via_proxy(proxy.as_deref()))]
-    Connect {
-        /// The host of the request.
-        host: String,
-        /// The proxy for it, as `host:port`.
-        proxy: Option<String>,
-        /// The client's error.
-        source: ClientError,
-    },
+    Connect { host: String, proxy: Option<String>, source: ClientError },
     /// The certificate was rejected. Not retried.
     #[error("the certificate of {} was rejected", .0.host)]
     Certificate(#[source] RejectedCertificate),
@@ -42,77 +30,54 @@ pub enum HttpError {
     #[error(
         "the proxy {proxy} for {host} requires a user name and a password, or rejected them (407)"
     )]
-    ProxyCredentials {
-        /// The host of the request.
-        host: String,
-        /// The proxy, as `host:port`.
-        proxy: String,
-    },
+    ProxyCredentials { host: String, proxy: String },
     /// One attempt took longer than its time limit.
     #[error("{host} did not respond in time")]
-    Timeout {
-        /// The host of the request.
-        host: String,
-        /// The client's error.
-        source: ClientError,
-    },
+    Timeout { host: String, source: ClientError },
     /// The connection was lost before the response was complete.
     #[error("the connection to {host} was lost")]
-    ConnectionLost {
-        /// The host of the request.
-        host: String,
-        /// The client's error.
-        source: ClientError,
-    },
+    ConnectionLost { host: String, source: ClientError },
     /// A successful response with an unusable body.
     #[error("{host} sent a malformed response")]
-    MalformedBody {
-        /// The host of the request.
-        host: String,
-        /// What is wrong with the body.
-        source: MalformedBody,
-    },
+    MalformedBody { host: String, source: MalformedBody },
     /// A response body above the limit.
-    #[error("the response of {host} is larger than {} MiB", limit / 1_048_576)]
-    TooLarge {
-        /// The host of the request.
-        host: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
+    #[error("the response of {host} is larger than {} MiB", MAX_BODY_BYTES / 1_048_576)]
+    TooLarge { host: String },
     /// The request cannot be built.
     #[error("the request to {host} is invalid")]
-    InvalidRequest {
-        /// The host of the request.
-        host: String,
-        /// The client's error.
-        source: ClientError,
-    },
+    InvalidRequest { host: String, source: ClientError },
     /// The service requests a wait that is longer than the limit.
     #[error("{host} requested a {} s wait (limit {} s)", wait.as_secs(), MAX_RETRY_AFTER.as_secs())]
-    RetryAfterTooLong {
-        /// The host of the request.
-        host: String,
-        /// The requested wait.
-        wait: Duration,
-    },
+    RetryAfterTooLong { host: String, wait: Duration },
     /// The next attempt would be after the run's deadline.
     #[error("{host} cannot be tried again before the run's deadline")]
-    NoTimeToRetry {
-        /// The host of the request.
-        host: String,
-        /// Why the last attempt failed.
-        reason: String,
-    },
+    NoTimeToRetry { host: String, source: Box<AttemptError> },
     /// The run's deadline passed.
     #[error("the run's deadline passed while waiting for {host}")]
-    Deadline {
-        /// The host of the request.
-        host: String,
-    },
+    Deadline { host: String },
     /// A signal ended the run.
     #[error("interrupted by {}", .0.name())]
     Interrupted(Signal),
+}
+
+/// Why an attempt failed that may be repeated.
+#[derive(Debug, ThisError)]
+pub(crate) enum AttemptError {
+    /// The service rejected the request.
+    #[error("{}", .0.summary())]
+    Status(Response),
+    /// There is no usable response.
+    #[error(transparent)]
+    Http(HttpError),
+}
+
+impl AttemptError {
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(response) => Some(response.status.as_u16()),
+            Self::Http(_) => None,
+        }
+    }
 }
 
 impl HttpError {
@@ -143,23 +108,15 @@ impl HttpError {
     }
 
     /// Returns whether another attempt may succeed.
-    #[must_use]
     pub(super) fn is_temporary(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Dns { .. }
-            | Self::Connect { .. }
-            | Self::Timeout { .. }
-            | Self::ConnectionLost { .. }
-            | Self::MalformedBody { .. } => true,
-            Self::Certificate(_)
-            | Self::ProxyCredentials { .. }
-            | Self::TooLarge { .. }
-            | Self::InvalidRequest { .. }
-            | Self::RetryAfterTooLong { .. }
-            | Self::NoTimeToRetry { .. }
-            | Self::Deadline { .. }
-            | Self::Interrupted(_) => false,
-        }
+                | Self::Connect { .. }
+                | Self::Timeout { .. }
+                | Self::ConnectionLost { .. }
+                | Self::MalformedBody { .. }
+        )
     }
 
     fn kind(&self) -> FailureKind {
@@ -228,12 +185,8 @@ impl From<HttpError> for Failure {
             | HttpError::InvalidRequest { source, .. } => failure.with_cause(source),
             HttpError::Certificate(rejected) => failure.with_cause(rejected),
             HttpError::MalformedBody { source, .. } => failure.with_cause(source),
-            HttpError::NoTimeToRetry { reason, .. } => failure.with_cause(reason),
-            HttpError::ProxyCredentials { .. }
-            | HttpError::TooLarge { .. }
-            | HttpError::RetryAfterTooLong { .. }
-            | HttpError::Deadline { .. }
-            | HttpError::Interrupted(_) => failure,
+            HttpError::NoTimeToRetry { source, .. } => failure.with_cause(source),
+            _ => failure,
         }
     }
 }
@@ -249,7 +202,7 @@ fn via_proxy(proxy: Option<&str>) -> String {
 /// The client's error without its own text, which names the URL: a proxy's URL may contain a
 /// password. The reasons are in its sources.
 #[derive(Debug)]
-pub struct ClientError(reqwest::Error);
+pub(crate) struct ClientError(reqwest::Error);
 
 impl ClientError {
     /// Returns the reasons, the outermost first.

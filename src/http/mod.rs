@@ -21,11 +21,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use reqwest::{Method, StatusCode, Url, redirect};
 
 use self::buffers::BodyBuffers;
 use self::concurrency::{ConcurrencyLimit, Permit};
+use self::error::AttemptError;
 pub(crate) use self::error::HttpError;
 pub(crate) use self::options::NetworkOptions;
 use self::proxy::Proxies;
@@ -68,6 +69,16 @@ impl Request {
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the service")
     }
+}
+
+/// Returns a header value that is never logged.
+///
+/// # Errors
+/// When the text has characters that a header cannot contain.
+pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(text)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The outcome of a request that got a response.
@@ -247,14 +258,14 @@ impl Http {
             tracing::warn!(
                 host = request.host(),
                 status = error.status(),
-                reason = %error,
+                reason = error_chain(&error),
                 attempt,
                 max_attempts = self.max_attempts,
                 retry_in_ms = millis(wait),
                 "request failed, retrying"
             );
             drop(permit);
-            self.wait(wait, request, &error).await?;
+            self.wait(wait, request, error).await?;
             attempt += 1;
         }
     }
@@ -345,7 +356,7 @@ impl Http {
                 break;
             }
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(HttpError::TooLarge { host: host.into(), limit: MAX_BODY_BYTES });
+                return Err(HttpError::TooLarge { host: host.into() });
             }
             body.extend(&chunk);
         }
@@ -357,13 +368,13 @@ impl Http {
         &self,
         wait: Duration,
         request: &Request,
-        error: &AttemptError,
+        error: AttemptError,
     ) -> Result<(), HttpError> {
         let wait = self.clock.scaled(wait);
         let until = tokio::time::Instant::now() + wait;
         if until >= self.deadline {
             let host = request.host().into();
-            return Err(HttpError::NoTimeToRetry { host, reason: error.to_string() });
+            return Err(HttpError::NoTimeToRetry { host, source: Box::new(error) });
         }
         let _wait = self.waits.start(request.host(), until);
         tokio::select! {
@@ -379,30 +390,6 @@ fn millis(duration: Duration) -> u64 {
 
 fn rate_limit_remaining(response: &Response) -> Option<u64> {
     response.header("x-ratelimit-remaining").and_then(|remaining| remaining.parse().ok())
-}
-
-/// Why an attempt failed that may be repeated.
-enum AttemptError {
-    Status(Response),
-    Http(HttpError),
-}
-
-impl AttemptError {
-    fn status(&self) -> Option<u16> {
-        match self {
-            Self::Status(response) => Some(response.status.as_u16()),
-            Self::Http(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for AttemptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(response) => f.write_str(&response.summary()),
-            Self::Http(error) => f.write_str(&error_chain(error)),
-        }
-    }
 }
 
 #[cfg(test)]

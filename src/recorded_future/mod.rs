@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub(crate) use self::bisection::Bisection;
 pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
 use crate::failure::{Failure, FailureKind};
-use crate::http::{Http, Reply, Request};
+use crate::http::{self, Http, Reply, Request};
 
 const PATH: &str = "collective-insights/detections";
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
@@ -70,7 +70,7 @@ impl Client {
             )
             .with_cause(error)
         })?;
-        let mut token = HeaderValue::try_from(config.token.expose_secret()).map_err(|error| {
+        let token = http::secret_header(config.token.expose_secret()).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
                 "the Recorded Future API key contains characters that are not allowed in an HTTP header",
@@ -78,7 +78,6 @@ impl Client {
             )
             .with_cause(error)
         })?;
-        token.set_sensitive(true);
         let json = HeaderValue::from_static("application/json");
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, json.clone()),

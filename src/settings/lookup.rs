@@ -2,9 +2,9 @@
 //! names, then systemd's credentials directory, then the default.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -356,18 +356,18 @@ fn without_password(value: &str) -> String {
 }
 
 fn read_secret(path: &Path, names: &Names) -> Result<Option<String>, Failure> {
-    let unreadable = |reason: String| {
+    let unreadable = |cause: io::Error| {
         Failure::new(
             FailureKind::Configuration,
-            format!("the file {} for {} cannot be read: {reason}", path.display(), names.flag),
+            format!("the file {} for {} cannot be read", path.display(), names.flag),
             format!(
                 "Name a readable file with {}_FILE that contains nothing but the secret, as text.",
                 names.variable
             ),
         )
+        .with_cause(cause)
     };
-    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     Ok(non_blank(Some(&text)).map(str::to_owned))
 }
 

@@ -27,18 +27,11 @@ pub(super) fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(body).map_err(|error| {
         Failure::new(
             FailureKind::Unexpected,
-            format!("internal error: a request cannot be serialized as JSON: {error}"),
+            "internal error: a request cannot be serialized as JSON",
             "Report this.",
         )
+        .with_cause(error)
     })
-}
-
-/// Returns a header value that is never logged; `None` if the text has characters that a header
-/// cannot contain.
-pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 /// Sends a request. The message of an HTTP error begins with the vendor's name.

@@ -63,9 +63,10 @@ impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Pri
             Some(Ok(response)) => Ok(Some(response)),
             Some(Err(error)) => Err(Failure::new(
                 FailureKind::Unexpected,
-                format!("internal error while fetching alerts: {error}"),
+                "internal error while fetching alerts",
                 "The alerts fetched before are kept. Run again, and report this with the log.",
-            )),
+            )
+            .with_cause(error)),
         }
     }
 }

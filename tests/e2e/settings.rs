@@ -126,7 +126,8 @@ fn a_warning_is_logged_if_others_can_read_a_secret_file() {
 fn an_unreadable_secret_file_ends_the_run_before_any_request() {
     let env = test_env();
     env.write("latin1", b"caf\xe9-and-a-secret");
-    for (name, reason) in [("missing", "No such file"), ("latin1", "not UTF-8"), (".", "directory")]
+    for (name, reason) in
+        [("missing", "No such file"), ("latin1", "valid UTF-8"), (".", "directory")]
     {
         let mut command = env.command("crowdstrike");
         command.env_remove("CS_CLIENT_SECRET").env("CS_CLIENT_SECRET_FILE", env.path(name));

@@ -81,9 +81,10 @@ fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::new(
                 FailureKind::Ledger,
-                format!("cannot create a file in the directory of {}: {error}", path.display()),
+                format!("cannot create a file in the directory of {}", path.display()),
                 "Give this user write access to the directory, or set another file with --ledger.",
             )
+            .with_cause(error)
         })
 }
 

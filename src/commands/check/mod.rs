@@ -109,9 +109,7 @@ pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode
 
 /// Checks every source that has all its settings without any argument.
 fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure> {
-    let parsed = cli::parse_each_source().map_err(|error| {
-        Failure::new(FailureKind::Unexpected, error.to_string(), "Report this.")
-    })?;
+    let parsed = cli::parse_each_source()?;
     let (mut configured, mut unconfigured) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for target in parsed.iter().filter_map(Target::new) {

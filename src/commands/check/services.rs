@@ -1,5 +1,6 @@
 //! The checks that send requests to the services: as few and as small as possible.
 
+use std::error::Error;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -142,11 +143,12 @@ async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<Str
 }
 
 fn test_submission(source: SourceInfo, clock: Clock) -> Result<Box<RawValue>, Failure> {
-    let internal = |error: String| {
-        Failure::new(FailureKind::Unexpected, format!("internal error: {error}"), "Report this.")
+    let internal = |error: Box<dyn Error + Send + Sync>| {
+        let message = "internal error: the test submission cannot be created";
+        Failure::new(FailureKind::Unexpected, message, "Report this.").with_cause(error)
     };
     let indicator = Indicator::parse(ClaimedType::Sha256, EICAR_SHA256)
-        .map_err(|reason| internal(reason.to_string()))?;
+        .map_err(|reason| internal(reason.into()))?;
     let detection = Detection {
         id: "collective-insights-check".into(),
         observed_at: clock.now(),
@@ -158,5 +160,5 @@ fn test_submission(source: SourceInfo, clock: Clock) -> Result<Box<RawValue>, Fa
         mentions: Vec::new(),
     };
     let submission = Submission::new(&detection, &indicator, "check", source);
-    serde_json::value::to_raw_value(&submission).map_err(|error| internal(error.to_string()))
+    serde_json::value::to_raw_value(&submission).map_err(|error| internal(error.into()))
 }

@@ -11,15 +11,15 @@ pub(super) type File = (String, String);
 
 /// Writes the files and replaces those of the same names: man pages are not edited by hand.
 pub(super) fn replace(directory: &Path, files: &[File]) -> Result<String, Failure> {
-    fs::create_dir_all(directory).map_err(|error| unwritable(directory, &error))?;
+    fs::create_dir_all(directory).map_err(|error| unwritable(directory, error))?;
     files
         .iter()
         .map(|(name, content)| {
             let path = directory.join(name);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+                fs::create_dir_all(parent).map_err(|error| unwritable(parent, error))?;
             }
-            fs::write(&path, content).map_err(|error| unwritable(&path, &error))?;
+            fs::write(&path, content).map_err(|error| unwritable(&path, error))?;
             Ok(format!("wrote {}\n", display(&path)))
         })
         .collect()
@@ -50,11 +50,11 @@ fn display(path: &Path) -> String {
     line(&path.display().to_string())
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         format!("{} cannot be written", display(path)),
         "Give a directory that this user can write to.",
     )
-    .with_cause(error.to_string())
+    .with_cause(error)
 }

@@ -1,6 +1,6 @@
 //! Man pages: one for the program, one for each command and each help topic.
 
-use std::io;
+use std::error::Error;
 
 use clap::Command;
 use clap_mangen::Man;
@@ -49,17 +49,14 @@ fn page(command: &Command) -> Result<File, Failure> {
         .date(" ")
         .source(format!("{NAME} {}", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
-    man.render(&mut text).map_err(|error| internal(&error))?;
-    let text = String::from_utf8(text).map_err(|error| internal(&io::Error::other(error)))?;
+    man.render(&mut text).map_err(internal)?;
+    let text = String::from_utf8(text).map_err(internal)?;
     // Without filling, so that commands are neither justified nor hyphenated.
     let text = text.replace(".SH EXTRA\n", ".SH EXAMPLES AND EXIT CODES\n.nf\n") + ".fi\n";
     Ok((file_name, text))
 }
 
-fn internal(error: &io::Error) -> Failure {
-    Failure::new(
-        FailureKind::Unexpected,
-        format!("internal error: a man page cannot be rendered: {error}"),
-        "Report this.",
-    )
+fn internal(error: impl Error + Send + Sync + 'static) -> Failure {
+    let message = "internal error: a man page cannot be rendered";
+    Failure::new(FailureKind::Unexpected, message, "Report this.").with_cause(error)
 }

@@ -4,7 +4,7 @@ use clap::Command;
 
 use crate::cli;
 use crate::detection::SourceInfo;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::settings::lookup::{Lookup, Setting};
 
 /// A source to schedule.
@@ -35,9 +35,7 @@ pub(super) struct Variable {
 /// When a source cannot be named without arguments.
 pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
     let definition = cli::definition();
-    let parsed = cli::parse_each_source().map_err(|error| {
-        Failure::new(FailureKind::Unexpected, error.to_string(), "Report this.")
-    })?;
+    let parsed = cli::parse_each_source()?;
     let sources = parsed.iter().filter_map(cli::Parsed::source);
     Ok(sources
         .map(|source| {

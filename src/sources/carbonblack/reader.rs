@@ -13,7 +13,7 @@ use super::rows::{RowLimits, RowRange, RowRequest};
 use super::wire::{Exclusions, Search, Sort, TimeRange};
 use super::{Config, errors};
 use crate::failure::{Failure, FailureKind};
-use crate::http::{Http, Request};
+use crate::http::{self, Http, Request};
 use crate::sources::request_queue::RequestQueue;
 use crate::sources::{Page, request};
 use crate::window::Window;
@@ -142,12 +142,13 @@ impl SearchClient {
     fn token(&self) -> Result<HeaderValue, Failure> {
         let (secret, id) =
             (self.settings.secret.expose_secret(), self.settings.api_id.expose_secret());
-        request::secret_header(&format!("{secret}/{id}")).ok_or_else(|| {
+        http::secret_header(&format!("{secret}/{id}")).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
                 "the Carbon Black API secret or API id contains characters that are not allowed in an HTTP header",
                 "Check --secret (CB_SECRET) and --api-id (CB_API_ID) for stray characters such as line breaks.",
             )
+            .with_cause(error)
         })
     }
 }

@@ -116,8 +116,9 @@ fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
     Url::parse(&format!("https://{}", cloud.host())).map_err(|error| {
         Failure::new(
             FailureKind::Unexpected,
-            format!("internal error: the address of {} is not valid: {error}", cloud.name()),
+            format!("internal error: the address of {} is not valid", cloud.name()),
             "Report this; --base-url (CS_BASE_URL) works in the meantime.",
         )
+        .with_cause(error)
     })
 }

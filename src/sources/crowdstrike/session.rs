@@ -14,7 +14,7 @@ use super::errors::VENDOR;
 use super::wire::TokenResponse;
 use super::{Address, Config, errors};
 use crate::failure::Failure;
-use crate::http::{Http, MalformedBody, Reply, Response};
+use crate::http::{self, Http, MalformedBody, Reply, Response};
 use crate::redact;
 use crate::sources::request;
 
@@ -190,7 +190,7 @@ fn access_token(response: &Response) -> Result<AccessToken, MalformedBody> {
     );
     redact::register_secret(&secret);
     let header =
-        request::secret_header(&format!("Bearer {}", secret.expose_secret())).ok_or_else(|| {
+        http::secret_header(&format!("Bearer {}", secret.expose_secret())).map_err(|_| {
             MalformedBody(
                 "its access token contains characters that are not allowed in an HTTP header"
                     .into(),
