@@ -86,14 +86,18 @@ fn init_logging(args: &CommonArgs, run_id: &str, clock: Clock) -> Result<(), Fai
     Ok(())
 }
 
-/// Logs the effective settings that have a value, secrets masked.
+/// Logs each option that has a value, secrets masked. Defaults are logged at debug level.
 fn log_settings(effective: &[EffectiveOption]) {
-    let settings: Vec<String> = effective
-        .iter()
-        .filter(|option| option.origin != Origin::Unset)
-        .map(|option| format!("{} {} ({})", option.flag, option.value, option.origin))
-        .collect();
-    tracing::info!("settings: {}", settings.join(", "));
+    for EffectiveOption { flag, value, origin } in effective {
+        let shown_origin = origin.to_string();
+        match origin {
+            Origin::Unset => {}
+            Origin::Default => {
+                tracing::debug!(option = flag, value, origin = shown_origin, "setting");
+            }
+            _ => tracing::info!(option = flag, value, origin = shown_origin, "setting"),
+        }
+    }
 }
 
 fn run_async(

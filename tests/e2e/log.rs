@@ -116,6 +116,23 @@ fn a_json_log_has_numbers_as_numbers() {
 }
 
 #[test]
+fn each_setting_is_logged_with_its_origin_and_defaults_at_debug_level() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    env.run("crowdstrike --hours 12 --log-format json -l debug").assert_code(0);
+    let log = env.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let setting = |option: &str| {
+        let line = lines.iter().find(|line| line["option"] == option).unwrap();
+        assert_eq!(line["message"], "setting");
+        ["level", "value", "origin"].map(|key| line[key].as_str().unwrap().to_owned())
+    };
+    assert_eq!(setting("--hours"), ["INFO", "12", "argument"]);
+    assert_eq!(setting("--client-id"), ["INFO", "(secret)", "variable CS_CLIENT_ID"]);
+    assert_eq!(setting("--batch-size"), ["DEBUG", "1000", "default"]);
+    assert!(lines.iter().all(|line| line["option"] != "--since"), "{log}");
+}
+
+#[test]
 fn an_error_is_logged_with_every_cause() {
     let env = TestEnv::new(one_alert_per_vendor());
     env.sandbox.pause_listening();

@@ -185,17 +185,18 @@ fn show_config_lists_every_setting_without_secrets() {
 #[test]
 fn the_log_starts_with_the_version_and_the_settings() {
     let env = test_env();
-    env.run("crowdstrike --hours 5").assert_code(0);
+    env.run("crowdstrike --hours 5 -l debug").assert_code(0);
     let log = env.log();
     let mut lines = log.lines();
     let version = concat!("started version=", env!("CARGO_PKG_VERSION"));
     assert!(lines.next().unwrap().contains(version), "{log}");
-    let settings = lines.next().unwrap();
+    let settings: Vec<&str> =
+        lines.map_while(|line| Some(line.split_once(" setting option=")?.1)).collect();
     for setting in [
-        "--hours 5 (argument)",
-        "--batch-size 1000 (default)",
-        "--client-secret (secret) (variable CS_CLIENT_SECRET)",
+        "--hours value=5 origin=argument",
+        "--batch-size value=1000 origin=default",
+        "--client-secret value=(secret) origin=\"variable CS_CLIENT_SECRET\"",
     ] {
-        assert!(settings.contains(setting), "{settings}");
+        assert!(settings.contains(&setting), "{setting}: {log}");
     }
 }
