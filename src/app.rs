@@ -44,14 +44,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     let clock = Clock::from_environment();
-    match &parsed.command {
-        Command::Source(source) => run_source(source, parsed, clock, progress),
-        Command::Check(args) => check::check(args, parsed, clock),
+    let output = match &parsed.command {
+        Command::Source(source) => return run_source(source, parsed, clock, progress),
+        Command::Check(args) => return check::check(args, parsed, clock),
         Command::Status(args) => commands::status(args, clock),
         Command::History(args) => commands::history(args, clock),
-        Command::Outbox(args) => commands::outbox(args, clock),
-        Command::Generate(args) => generate::generate(args),
-        Command::Help(args) => commands::help(args),
+        Command::Outbox(action) => commands::outbox(action, clock),
+        Command::Generate(artifact) => generate::generate(artifact),
+        // The help of a command comes from clap.
+        Command::Help(args) => Ok(args.topic().map_or("", |topic| topic.text).to_owned()),
+    };
+    match output {
+        Ok(text) => {
+            report::out(&text);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => report::print_failure(&failure),
     }
 }
 

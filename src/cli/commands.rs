@@ -3,9 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::NAME;
-use super::generate::GenerateArgs;
+use super::generate::Artifact;
 use super::help_text;
-use super::maintenance::{CheckArgs, HistoryArgs, OutboxArgs, StatusArgs};
+use super::maintenance::{CheckArgs, HistoryArgs, OutboxAction, StatusArgs};
 use super::source_command::SourceCommand;
 use super::topics::Topic;
 
@@ -46,11 +46,11 @@ pub(crate) enum Command {
     #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
     /// List, retry, export or drop undelivered indicators
-    #[command(after_long_help = help_text::OUTBOX)]
-    Outbox(OutboxArgs),
+    #[command(subcommand, after_long_help = help_text::OUTBOX)]
+    Outbox(OutboxAction),
     /// Print completions, man pages, schedules or an exclusion file
-    #[command(after_long_help = help_text::GENERATE)]
-    Generate(GenerateArgs),
+    #[command(subcommand, after_long_help = help_text::GENERATE)]
+    Generate(Artifact),
     /// Print help for a command or a topic
     #[command(after_long_help = help_text::HELP)]
     Help(HelpArgs),

@@ -2,16 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use clap_complete::Shell;
-
-/// The options of `generate`.
-#[derive(Debug, Args)]
-pub(crate) struct GenerateArgs {
-    /// What to generate.
-    #[command(subcommand)]
-    pub artifact: Artifact,
-}
 
 /// What can be generated.
 #[derive(Debug, Subcommand)]

@@ -84,14 +84,6 @@ pub(crate) struct HistoryArgs {
     pub json: bool,
 }
 
-/// The options of `outbox`.
-#[derive(Debug, Args)]
-pub(crate) struct OutboxArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: OutboxAction,
-}
-
 /// What to do with undelivered indicators.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxAction {

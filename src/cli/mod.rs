@@ -19,10 +19,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::commands::Cli;
-pub(crate) use self::commands::{Command, HelpArgs};
-pub(crate) use self::generate::{Artifact, GenerateArgs};
+pub(crate) use self::commands::Command;
+pub(crate) use self::generate::Artifact;
 pub(crate) use self::maintenance::{
-    CheckArgs, EntryFilterArgs, HistoryArgs, OutboxAction, OutboxArgs, StatusArgs,
+    CheckArgs, EntryFilterArgs, HistoryArgs, OutboxAction, StatusArgs,
 };
 pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};

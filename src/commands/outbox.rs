@@ -1,28 +1,26 @@
 //! `outbox`: lists, retries, exports or drops undelivered indicators.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::process::ExitCode;
 
 use chrono::SecondsFormat;
 use serde_json::json;
 
-use super::{counted, no_ledger_message, print_result};
-use crate::cli::{EntryFilterArgs, OutboxAction, OutboxArgs};
+use super::no_ledger_message;
+use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
-use crate::report::{self, line};
+use crate::report::{self, counted, line};
 
 /// Lists, retries, exports or drops undelivered indicators.
-#[must_use]
-pub(crate) fn outbox(args: &OutboxArgs, clock: Clock) -> ExitCode {
-    print_result(match &args.action {
+pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
+    match action {
         OutboxAction::List { filter, json } => list(filter, *json),
         OutboxAction::Retry { filter } => retry(filter, clock),
         OutboxAction::Export { filter } => export(filter),
         OutboxAction::Drop { filter, yes } => drop_entries(filter, *yes, clock),
-    })
+    }
 }
 
 fn entry_filter(args: &EntryFilterArgs) -> EntryFilter {

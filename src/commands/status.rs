@@ -1,25 +1,19 @@
 //! `status`: the last run, the last success and the queue of each source.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::{instant, no_ledger_message, print_result};
+use super::{instant, no_ledger_message};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{LedgerReader, SourceStatus};
 use crate::report::line;
 
-/// Prints the last run, last success, checkpoint, queue and quarantine of each source.
-#[must_use]
-pub(crate) fn status(args: &StatusArgs, clock: Clock) -> ExitCode {
-    print_result(show(args, clock))
-}
-
-fn show(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
+/// Returns the last run, last success, checkpoint, queue and quarantine of each source.
+pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
     let path = &args.ledger.ledger;
     let sources = match LedgerReader::open(path)? {
         Some(ledger) => ledger.status(clock.now().date_naive())?,

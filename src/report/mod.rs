@@ -185,6 +185,11 @@ fn err(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// Returns a count with its noun: `1 page` or `2 pages`.
+pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// Returns the text as one line without secrets and control characters.
 #[must_use]
 pub(crate) fn line(text: &str) -> String {

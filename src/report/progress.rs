@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use console::{Alignment, Term};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Output, Styler};
+use super::{Output, Styler, counted};
 use crate::clock::Clock;
 use crate::http::PendingWaits;
 
@@ -273,11 +273,6 @@ fn rejected_text(rejected: u64) -> String {
         0 => String::new(),
         _ => format!(", {rejected} rejected"),
     }
-}
-
-/// Returns `1 page` or `2 pages`.
-fn counted(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// Returns a bar such as `=====>              `.

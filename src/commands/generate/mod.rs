@@ -10,29 +10,15 @@ mod schedule_inputs;
 mod systemd;
 mod topic_page;
 
-use std::process::ExitCode;
-
-use crate::cli::{Artifact, GenerateArgs};
+use crate::cli::Artifact;
 use crate::failure::Failure;
-use crate::report;
 
 /// The path of the program in schedules if its real path cannot be used there.
 const DEFAULT_PATH: &str = "/usr/local/bin/collective-insights";
 const EXCLUSIONS: &str = include_str!("../../../exclusions.example.txt");
 
-/// Prints or writes what was requested.
-#[must_use]
-pub(crate) fn generate(args: &GenerateArgs) -> ExitCode {
-    match artifact(&args.artifact) {
-        Ok(text) => {
-            report::out(&text);
-            ExitCode::SUCCESS
-        }
-        Err(failure) => report::print_failure(&failure),
-    }
-}
-
-fn artifact(artifact: &Artifact) -> Result<String, Failure> {
+/// Returns the artifact, or writes its files and returns their names.
+pub(crate) fn generate(artifact: &Artifact) -> Result<String, Failure> {
     match artifact {
         Artifact::Completions { shell } => Ok(completions::script(*shell)),
         Artifact::Man { dir: None } => man::main_page(),

@@ -3,13 +3,11 @@
 mod days;
 mod text;
 
-use std::process::ExitCode;
-
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde_json::json;
 
 use self::days::Day;
-use super::{no_ledger_message, print_result};
+use super::no_ledger_message;
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -31,19 +29,14 @@ struct History {
     techniques: Vec<Technique>,
 }
 
-/// Prints each day's numbers, the top indicators and the top MITRE techniques.
-#[must_use]
-pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> ExitCode {
-    print_result(show(args, clock.now()))
-}
-
-fn show(args: &HistoryArgs, now: DateTime<Utc>) -> Result<String, Failure> {
+/// Returns each day's numbers, the top indicators and the top MITRE techniques.
+pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> Result<String, Failure> {
     let path = &args.ledger.ledger;
     let ledger = LedgerReader::open(path)?;
     if ledger.is_none() && !args.json {
         return Ok(no_ledger_message(path));
     }
-    let history = History::read(ledger.as_ref(), args.days, now)?;
+    let history = History::read(ledger.as_ref(), args.days, clock.now())?;
     Ok(if args.json { as_json(&history) } else { text::text(&history) })
 }
 
