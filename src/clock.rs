@@ -19,7 +19,6 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// Creates the system clock, or a test's (see the module documentation).
-    #[must_use]
     pub(crate) fn from_environment() -> Self {
         let variable =
             |name: &str| cfg!(debug_assertions).then(|| std::env::var(name).ok()).flatten();
@@ -48,7 +47,6 @@ impl Clock {
     }
 
     /// Returns the current time, in UTC.
-    #[must_use]
     pub(crate) fn now(&self) -> DateTime<Utc> {
         TimeDelta::from_std(self.started.elapsed())
             .ok()
@@ -57,14 +55,12 @@ impl Clock {
     }
 
     /// Returns the current time truncated to milliseconds, the precision of requested windows.
-    #[must_use]
     pub(crate) fn now_to_the_millisecond(&self) -> DateTime<Utc> {
         let now = self.now();
         now.duration_trunc(TimeDelta::milliseconds(1)).unwrap_or(now)
     }
 
     /// Returns how long to sleep for a wait of this length.
-    #[must_use]
     pub(crate) fn scaled(&self, wait: Duration) -> Duration {
         wait / self.wait_divisor
     }

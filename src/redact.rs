@@ -36,7 +36,6 @@ pub(crate) fn register_secret(secret: &SecretString) {
 }
 
 /// Masks secrets and escapes control characters: the result is safe to print on one line.
-#[must_use]
 pub(crate) fn sanitize(text: &str) -> String {
     let masked = mask_secrets(text);
     escape(&masked, |escaped, char| {
@@ -48,7 +47,6 @@ pub(crate) fn sanitize(text: &str) -> String {
 
 /// Does the same as [`sanitize`] to a JSON document, with JSON's own escapes: it stays the same
 /// document, apart from the secrets.
-#[must_use]
 pub(crate) fn sanitize_json(json: &str) -> String {
     let masked = mask_secrets(json);
     escape(&masked, |escaped, char| {
@@ -62,7 +60,6 @@ pub(crate) fn sanitize_json(json: &str) -> String {
 }
 
 /// Masks secrets. Needed before a text is truncated: part of a secret would not be recognized.
-#[must_use]
 pub(crate) fn mask_secrets(text: &str) -> Cow<'_, str> {
     let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     secrets.iter().fold(Cow::Borrowed(text), |text, secret| {

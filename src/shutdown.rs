@@ -16,7 +16,6 @@ pub(crate) struct Shutdown(watch::Receiver<Option<Signal>>);
 
 impl Shutdown {
     /// Creates a handle and the sender that requests shutdown.
-    #[must_use]
     pub(crate) fn new() -> (watch::Sender<Option<Signal>>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))

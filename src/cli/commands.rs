@@ -66,7 +66,6 @@ pub(crate) struct HelpArgs {
 
 impl HelpArgs {
     /// Returns the topic that was asked for; None for the help of a command.
-    #[must_use]
     pub(crate) fn topic(&self) -> Option<Topic> {
         match self.words.as_slice() {
             [word] => Topic::find(word),

@@ -65,7 +65,6 @@ impl fmt::Debug for Request {
 
 impl Request {
     /// Returns the service's host, for messages.
-    #[must_use]
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the service")
     }
@@ -155,13 +154,11 @@ impl Http {
     }
 
     /// Returns the waits of this client and its clones.
-    #[must_use]
     pub(crate) fn waits(&self) -> PendingWaits {
         self.waits.clone()
     }
 
     /// Returns a client for another service, with at most this many requests in flight.
-    #[must_use]
     pub(crate) fn with_concurrency(&self, max: usize) -> Self {
         Self {
             limit: ConcurrencyLimit::new(max),
@@ -172,13 +169,11 @@ impl Http {
     }
 
     /// Returns a client that sends each request once: for a person who waits for the result.
-    #[must_use]
     pub(crate) fn without_retries(&self) -> Self {
         Self { max_attempts: 1, ..self.clone() }
     }
 
     /// Returns the proxy for a URL, as `host:port`.
-    #[must_use]
     pub(crate) fn proxy(&self, url: &Url) -> Option<String> {
         self.proxies.proxy_for(url)
     }

@@ -52,7 +52,6 @@ impl Response {
     }
 
     /// Returns a header's value, if it is printable ASCII.
-    #[must_use]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -62,7 +61,6 @@ impl Response {
     ///
     /// Seen as `X-Cs-Traceid` and `meta.trace_id` (CrowdStrike), `trace_id`, `traceId` and `CF-RAY`
     /// (Recorded Future).
-    #[must_use]
     pub(crate) fn trace_id(&self) -> Option<String> {
         let header = self.header("x-cs-traceid").or_else(|| self.header("cf-ray"));
         if let Some(trace) = header {
@@ -82,7 +80,6 @@ impl Response {
 
     /// Returns the service's error message: the message field in any of the known shapes, else the
     /// start of the body; `None` for an empty body.
-    #[must_use]
     pub(crate) fn error_message(&self) -> Option<String> {
         let message = serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| {
             [
@@ -109,7 +106,6 @@ impl Response {
 
     /// Returns status, message and trace id on one line, for example `403 "access denied" (trace
     /// 1234)`.
-    #[must_use]
     pub(crate) fn summary(&self) -> String {
         let status = self.status.as_u16();
         let message =
@@ -120,7 +116,6 @@ impl Response {
 }
 
 /// Returns the start of a service's message, on one line and without secrets.
-#[must_use]
 pub(crate) fn truncate_message(text: &str) -> String {
     let shown = redact::mask_secrets(text);
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -128,7 +123,6 @@ pub(crate) fn truncate_message(text: &str) -> String {
 }
 
 /// Returns the start of a trace id, without secrets.
-#[must_use]
 pub(crate) fn truncate_trace_id(text: &str) -> String {
     redact::mask_secrets(text).chars().take(TRACE_CHARACTERS).collect()
 }

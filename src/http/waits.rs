@@ -32,7 +32,6 @@ impl PendingWaits {
     }
 
     /// Returns the host with the longest remaining wait, and that wait.
-    #[must_use]
     pub(crate) fn longest_remaining(&self) -> Option<(String, Duration)> {
         let waits = self.lock();
         let (host, until) = waits.active.values().max_by_key(|(_, until)| *until)?;

@@ -61,7 +61,6 @@ pub(crate) fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> R
 }
 
 /// Returns the failure for a log file that cannot be opened.
-#[must_use]
 pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Configuration,

@@ -9,7 +9,6 @@ pub(crate) struct Bisection<T> {
 
 impl<T> Bisection<T> {
     /// Starts with the whole batch.
-    #[must_use]
     pub(crate) fn new(batch: Vec<T>) -> Self {
         Self { parts: if batch.is_empty() { Vec::new() } else { vec![batch] } }
     }

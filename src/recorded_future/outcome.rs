@@ -32,7 +32,6 @@ pub(crate) struct Rejection {
 
 impl Rejection {
     /// Returns whether the batch was too large, rather than invalid.
-    #[must_use]
     pub(crate) const fn too_large(&self) -> bool {
         self.status == 413
     }
@@ -59,7 +58,6 @@ pub(crate) struct ProcessedCounts {
 
 impl ProcessedCounts {
     /// Returns the number of items of a type.
-    #[must_use]
     pub(crate) const fn of(&self, kind: IndicatorType) -> u64 {
         match kind {
             IndicatorType::Hash => self.hash,

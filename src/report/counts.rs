@@ -32,14 +32,12 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Returns whether the sums hold.
-    #[must_use]
     pub(crate) const fn add_up(&self) -> bool {
         self.carried_in + self.tally.indicators_found == self.settled() + self.waiting
             && self.submitted == self.processed + self.unprocessed
     }
 
     /// Returns how many indicators must still be queued by the run's own counts.
-    #[must_use]
     pub(crate) const fn unsettled(&self) -> u64 {
         (self.carried_in + self.tally.indicators_found).saturating_sub(self.settled())
     }

@@ -56,7 +56,6 @@ pub(crate) struct Report {
 
 impl Report {
     /// Creates the report of a run that has done nothing yet.
-    #[must_use]
     pub(crate) fn new(run_id: &str, labels: SourceInfo, mode: Mode) -> Self {
         Self {
             run_id: run_id.to_owned(),
@@ -93,13 +92,11 @@ impl Report {
     }
 
     /// Returns the failures, the most urgent first.
-    #[must_use]
     pub(crate) fn failures(&self) -> &[Failure] {
         &self.failures
     }
 
     /// Returns the exit code: that of the most urgent failure, else 0.
-    #[must_use]
     pub(crate) fn exit_code(&self) -> u8 {
         self.failures.first().map_or(0, |failure| failure.kind.exit_code())
     }
@@ -191,7 +188,6 @@ pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
 }
 
 /// Returns the text as one line without secrets and control characters.
-#[must_use]
 pub(crate) fn line(text: &str) -> String {
     redact::sanitize(text)
 }

@@ -11,7 +11,6 @@ pub(crate) struct Styler(bool);
 impl Styler {
     /// Creates a styler for a stream. `Auto` means colors on a terminal that supports them, unless
     /// `NO_COLOR` (<https://no-color.org>) is set.
-    #[must_use]
     pub(crate) fn new(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
         let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self(match choice {
@@ -22,19 +21,16 @@ impl Styler {
     }
 
     /// Success.
-    #[must_use]
     pub(crate) fn green(self, text: &str) -> String {
         self.styled("32", text)
     }
 
     /// Failure.
-    #[must_use]
     pub(crate) fn red(self, text: &str) -> String {
         self.styled("31", text)
     }
 
     /// Progress.
-    #[must_use]
     pub(crate) fn cyan(self, text: &str) -> String {
         self.styled("36", text)
     }

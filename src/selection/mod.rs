@@ -29,7 +29,6 @@ pub(crate) struct Thresholds {
 
 impl Thresholds {
     /// Whether these scores reach the thresholds. A missing score fails a threshold above 0.
-    #[must_use]
     pub(crate) fn pass(self, scores: Scores) -> bool {
         let reaches =
             |score: Option<u8>, least: u8| least == 0 || score.is_some_and(|score| score >= least);
@@ -47,7 +46,6 @@ pub(crate) struct Selection {
 
 impl Selection {
     /// Returns an empty selection with its rules.
-    #[must_use]
     pub(crate) fn new(thresholds: Thresholds, exclusions: Arc<Exclusions>) -> Self {
         Self { thresholds, exclusions, tally: Tally::default() }
     }
@@ -87,7 +85,6 @@ impl Selection {
     }
 
     /// Returns the counts so far.
-    #[must_use]
     pub(crate) const fn tally(&self) -> &Tally {
         &self.tally
     }

@@ -36,7 +36,6 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Returns the number of mentions that did not become a submission.
-    #[must_use]
     pub(crate) const fn not_selected(&self) -> u64 {
         self.indicators_unsupported
             + self.indicators_invalid

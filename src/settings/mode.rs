@@ -13,7 +13,6 @@ pub(crate) enum Mode {
 
 impl Mode {
     /// Returns the name of the mode in the JSON document and the ledger.
-    #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Live => "live",

@@ -30,7 +30,6 @@ impl Cloud {
     const ALL: [Self; 6] = [Self::Us1, Self::Us2, Self::Us3, Self::Eu1, Self::UsGov1, Self::UsGov2];
 
     /// Returns its name on the command line and in `X-Cs-Region`.
-    #[must_use]
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Us1 => "us-1",
@@ -43,7 +42,6 @@ impl Cloud {
     }
 
     /// Returns the host of its API.
-    #[must_use]
     pub(super) const fn host(self) -> &'static str {
         match self {
             Self::Us1 => "api.crowdstrike.com",
@@ -56,13 +54,11 @@ impl Cloud {
     }
 
     /// Returns the cloud that the header `X-Cs-Region` of a sign-in names.
-    #[must_use]
     pub(super) fn from_region(region: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
     }
 
     /// Returns the cloud of this name, with hyphens, with underscores or without.
-    #[must_use]
     pub(super) fn from_any_spelling(name: &str) -> Option<Self> {
         let bare = |name: &str| name.trim().to_ascii_lowercase().replace(['-', '_'], "");
         Self::ALL.into_iter().find(|cloud| bare(cloud.name()) == bare(name))
@@ -70,7 +66,6 @@ impl Cloud {
 
     /// Returns the cloud that the header `Location` of a redirected sign-in points to: one of the
     /// known hosts over HTTPS, or `None`. The secret is sent nowhere else.
-    #[must_use]
     pub(super) fn from_location(location: &str) -> Option<Self> {
         let url = Url::parse(location).ok()?;
         let plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty();
@@ -80,7 +75,6 @@ impl Cloud {
 
     /// Whether a sign-in to another cloud can lead to this one. Government clouds cannot be
     /// discovered.
-    #[must_use]
     pub(super) const fn is_discoverable(self) -> bool {
         !matches!(self, Self::UsGov1 | Self::UsGov2)
     }
