@@ -23,7 +23,6 @@ use super::topics::Topic;
     after_long_help = help_text::FIRST_STEPS
 )]
 pub(crate) struct Cli {
-    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -56,7 +55,6 @@ pub(crate) enum Command {
     Help(HelpArgs),
 }
 
-/// Options of `help`.
 #[derive(Debug, Args)]
 pub(crate) struct HelpArgs {
     /// A command, for example `outbox list`, or a topic; without it, the commands and the topics

@@ -11,7 +11,6 @@ use clap::{Args, ColorChoice, Subcommand};
 use super::run_args::LedgerArgs;
 use super::source_command::SourceCommand;
 
-/// The options of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The source to check; every configured source if none is given.
@@ -56,10 +55,8 @@ impl CheckArgs {
     }
 }
 
-/// The options of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Print one JSON document instead of text
@@ -67,7 +64,6 @@ pub(crate) struct StatusArgs {
     pub json: bool,
 }
 
-/// The options of `history`.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// Number of days to show
@@ -76,7 +72,6 @@ pub(crate) struct HistoryArgs {
     /// 90.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub days: u32,
-    /// The ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Print one JSON document instead of text
@@ -89,7 +84,6 @@ pub(crate) struct HistoryArgs {
 pub(crate) enum OutboxAction {
     /// List queued and quarantined indicators
     List {
-        /// Which entries.
         #[command(flatten)]
         filter: EntryFilterArgs,
         /// Print one JSON document instead of text
@@ -98,19 +92,16 @@ pub(crate) enum OutboxAction {
     },
     /// Requeue quarantined indicators for the next run
     Retry {
-        /// Which entries.
         #[command(flatten)]
         filter: EntryFilterArgs,
     },
     /// Print the indicators as JSON, as they would be sent
     Export {
-        /// Which entries.
         #[command(flatten)]
         filter: EntryFilterArgs,
     },
     /// Drop indicators, so that they are never sent
     Drop {
-        /// Which entries.
         #[command(flatten)]
         filter: EntryFilterArgs,
         /// Do not ask for confirmation
@@ -119,13 +110,11 @@ pub(crate) enum OutboxAction {
     },
 }
 
-/// Selects entries of the outbox.
 #[derive(Debug, Args)]
 pub(crate) struct EntryFilterArgs {
     /// Only quarantined indicators
     #[arg(long)]
     pub quarantined: bool,
-    /// The ledger.
     #[command(flatten)]
     pub ledger: LedgerArgs,
 }

@@ -79,7 +79,6 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
 /// A parsed command line.
 #[derive(Debug)]
 pub struct Parsed {
-    /// The command.
     pub(crate) command: Command,
     matches: ArgMatches,
 }

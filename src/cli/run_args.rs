@@ -95,7 +95,6 @@ pub(crate) struct CommonArgs {
     /// From 1 to 1440. The next run continues where this one stops.
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440), help_heading = "Delivery")]
     pub deadline: u32,
-    /// The network.
     #[command(flatten)]
     network: NetworkArgs,
     /// Send indicators again that were delivered before
@@ -113,7 +112,6 @@ pub(crate) struct CommonArgs {
     /// ledger. The log is verbose and also goes to stderr.
     #[arg(long, help_heading = "Log and output")]
     pub debug: bool,
-    /// The ledger.
     #[command(flatten, next_help_heading = "Delivery")]
     ledger: LedgerArgs,
     /// Run without the ledger
@@ -122,10 +120,8 @@ pub(crate) struct CommonArgs {
     /// what is rejected or cannot be sent is lost.
     #[arg(long, conflicts_with = "ledger", help_heading = "Delivery")]
     no_ledger: bool,
-    /// The log.
     #[command(flatten)]
     pub log: LogArgs,
-    /// The output.
     #[command(flatten)]
     pub output: OutputArgs,
     /// Print help (--help prints more)
@@ -201,7 +197,6 @@ fn warn_if_unusual(token: &SecretString) {
     }
 }
 
-/// The network.
 #[derive(Debug, Args)]
 struct NetworkArgs {
     /// Additional CA certificates to trust (PEM)
@@ -222,7 +217,6 @@ struct NetworkArgs {
     timeout: u16,
 }
 
-/// The ledger.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerArgs {
     /// Ledger file
@@ -233,7 +227,6 @@ pub(crate) struct LedgerArgs {
     pub ledger: PathBuf,
 }
 
-/// The log.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Log level
@@ -309,7 +302,6 @@ impl LogArgs {
     }
 }
 
-/// The output.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// Print one JSON document instead of text

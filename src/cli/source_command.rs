@@ -28,7 +28,6 @@ pub(crate) enum SourceCommand {
 /// A source and the settings of a run.
 #[derive(Debug)]
 pub(crate) struct ResolvedRun {
-    /// The source with its own settings.
     pub source: Box<dyn Source>,
     /// All other settings.
     pub settings: Settings,

@@ -54,12 +54,10 @@ impl BodyBuffers {
 }
 
 impl Body {
-    /// Reserves space for this many more bytes.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
     }
 
-    /// Appends bytes.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -46,13 +46,10 @@ const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
 /// One request, which can be sent any number of times.
 #[derive(Clone)]
 pub(crate) struct Request {
-    /// The method.
     pub method: Method,
-    /// The URL.
     pub url: Url,
     /// All headers; those that contain a secret must be marked as sensitive.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Vec<u8>,
 }
 

@@ -7,7 +7,6 @@ use super::proxy::Proxies;
 use super::trust;
 use crate::failure::{Failure, FailureKind};
 
-/// Network settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NetworkOptions {
     /// A PEM file of certificates to trust in addition to the system's.

@@ -34,9 +34,7 @@ impl MalformedBody {
 /// Status, headers and body of one response.
 #[derive(Debug)]
 pub(crate) struct Response {
-    /// The status.
     pub status: StatusCode,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Body,

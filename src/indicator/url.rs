@@ -20,7 +20,6 @@ pub(crate) enum Host {
 }
 
 impl Host {
-    /// Returns whether the host is internal.
     pub(crate) fn is_internal(&self) -> bool {
         match self {
             Self::Name(name) => domain::is_internal(name),

@@ -43,7 +43,6 @@ struct OpenFile {
 }
 
 impl LogFile {
-    /// Opens the file.
     pub(crate) fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
         let file = open(path)?;
         let size = file.metadata()?.len();

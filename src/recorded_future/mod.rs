@@ -22,14 +22,12 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
 pub(crate) struct Config {
     /// The API's base URL, without a path.
     pub base: Url,
-    /// The API key.
     pub token: SecretString,
     /// The organizations that receive the detections; empty for all organizations of the key's
     /// user.
     pub organization_ids: Vec<String>,
 }
 
-/// The body of one request.
 #[derive(Debug, Serialize)]
 struct RequestBody<'a> {
     options: RequestOptions,

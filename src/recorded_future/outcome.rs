@@ -24,7 +24,6 @@ pub(crate) enum Outcome {
 /// The rejection of a batch because of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rejection {
-    /// The HTTP status.
     pub status: u16,
     /// Status, message and trace id on one line.
     pub message: String,

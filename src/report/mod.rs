@@ -35,15 +35,11 @@ pub(crate) struct Output {
 /// The report of one run.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The run's id.
     pub run_id: String,
-    /// The source.
     pub labels: SourceInfo,
-    /// The mode of the run.
     pub mode: Mode,
     /// The requested window, once it is known.
     pub window: Option<Window>,
-    /// The counts.
     pub counts: Counts,
     /// The progress of the running run.
     pub progress: Progress,

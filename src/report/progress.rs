@@ -96,7 +96,6 @@ impl Progress {
         }
     }
 
-    /// Sets what the run is doing.
     pub(crate) fn set(&self, work: Work) {
         *self.0.work.lock().unwrap_or_else(PoisonError::into_inner) = work;
     }

@@ -84,7 +84,6 @@ impl Selection {
         Ok(())
     }
 
-    /// Returns the counts so far.
     pub(crate) const fn tally(&self) -> &Tally {
         &self.tally
     }

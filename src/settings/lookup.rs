@@ -17,7 +17,6 @@ const MASK: &str = "(secret)";
 /// The names of a setting that can be set outside the command line.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// The flag.
     pub flag: &'static str,
     /// The environment variable. For a secret, `<VARIABLE>_FILE` names a file that holds it, and
     /// the variable in lower case is the name of its systemd credential.
@@ -43,7 +42,6 @@ pub(crate) enum Origin {
     File(String, PathBuf),
     /// This file in systemd's credentials directory.
     Credential(PathBuf),
-    /// The built-in default.
     Default,
     /// Nowhere: there is no value.
     Unset,
@@ -65,11 +63,9 @@ impl fmt::Display for Origin {
 /// An option and its effective value, safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EffectiveOption {
-    /// The flag.
     pub flag: String,
     /// The value; masked if it is a secret.
     pub value: String,
-    /// Where the value came from.
     pub origin: Origin,
 }
 
@@ -93,7 +89,6 @@ impl From<SettingsError> for Failure {
 /// One setting that was looked up.
 #[derive(Debug)]
 pub(crate) struct Setting {
-    /// Its names.
     pub names: &'static Names,
     /// Whether its value must not be shown.
     pub is_secret: bool,

@@ -3,7 +3,6 @@
 
 mod base_url;
 pub(crate) mod lookup;
-mod mode;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +12,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use self::base_url::base_url;
 use self::lookup::Names;
 pub(crate) use self::lookup::{EffectiveOption, Origin};
-pub(crate) use self::mode::Mode;
 use crate::failure::{Failure, FailureKind};
 use crate::http;
 use crate::recorded_future;
@@ -32,7 +30,6 @@ pub(crate) enum RequestedSpan {
     },
 }
 
-/// Where the ledger is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LedgerChoice {
     /// In this file.
@@ -41,12 +38,32 @@ pub(crate) enum LedgerChoice {
     None,
 }
 
+/// What a run does with the selected indicators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Sends them and stores the result.
+    Live,
+    /// Sends them with `options.debug`: Recorded Future validates but does not store them.
+    Debug,
+    /// Prints them.
+    DryRun,
+}
+
+impl Mode {
+    /// Returns the name of the mode in the JSON document and the ledger.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Debug => "debug",
+            Self::DryRun => "dry-run",
+        }
+    }
+}
+
 /// The settings of a run that do not depend on the source.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The settings of Recorded Future.
     pub recorded_future: recorded_future::Config,
-    /// The requested time range.
     pub span: RequestedSpan,
     /// How far back a run catches up.
     pub max_catch_up: TimeDelta,
@@ -58,13 +75,11 @@ pub(crate) struct Settings {
     pub daily_limit: Option<u64>,
     /// The maximum run time.
     pub deadline: Duration,
-    /// The network settings.
     pub network: http::NetworkOptions,
     /// Whether indicators that were delivered before are sent again.
     pub resend: bool,
     /// What the run does with the selected indicators.
     pub mode: Mode,
-    /// Where the ledger is.
     pub ledger: LedgerChoice,
 }
 

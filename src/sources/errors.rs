@@ -6,7 +6,6 @@ use crate::http::Response;
 /// What a vendor adds to the common errors.
 #[derive(Debug)]
 pub(super) struct Hints {
-    /// The vendor's name.
     pub vendor: &'static str,
     /// What to do about a redirect.
     pub redirect: String,

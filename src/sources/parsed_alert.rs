@@ -11,7 +11,6 @@ pub(super) struct ParsedAlert {
     pub id: Option<String>,
     /// When the alert entered the vendor's store (UTC): the field by which windows are read.
     pub created_at: Option<DateTime<Utc>>,
-    /// What the alert was mapped to.
     pub outcome: AlertOutcome,
 }
 

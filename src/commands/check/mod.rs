@@ -30,7 +30,6 @@ enum Check {
 }
 
 impl Check {
-    /// Returns the name in the output.
     const fn name(self) -> &'static str {
         match self {
             Self::Settings => "settings",

@@ -23,7 +23,6 @@ pub(super) struct Variable {
     pub name: &'static str,
     /// The short help of the option.
     pub about: String,
-    /// Whether its value is a secret.
     pub is_secret: bool,
     /// Whether a run needs it.
     pub is_required: bool,

@@ -9,7 +9,6 @@ use crate::report::line;
 /// The longest bar: 80 columns less the other columns.
 const MAX_BAR_COLUMNS: u64 = 10;
 
-/// Returns the whole history.
 pub(super) fn text(history: &History) -> String {
     let mut text = String::new();
     if history.rows.is_empty() {

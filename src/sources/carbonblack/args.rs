@@ -34,7 +34,6 @@ Examples:
   Let Recorded Future validate everything without storing it:
     collective-insights carbonblack --debug";
 
-/// The arguments of `carbonblack`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Organization key [env: CB_ORG_ID]

@@ -47,13 +47,9 @@ pub enum HashChoice {
 pub(crate) struct Config {
     /// The address of the console, without a path.
     pub base: Url,
-    /// The organization key.
     pub org_key: String,
-    /// The API secret key.
     pub secret: SecretString,
-    /// The API ID.
     pub api_id: SecretString,
-    /// Which hashes are indicators.
     pub indicator: HashChoice,
     /// The number of parallel requests, 1 to 32.
     pub concurrency: usize,

@@ -23,7 +23,6 @@ const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
 
 type RowReply = (RowRequest, Result<AlertPage, Failure>);
 
-/// Reads a window of Carbon Black alerts.
 #[derive(Debug)]
 pub(super) struct Reader {
     client: Arc<SearchClient>,
@@ -104,7 +103,6 @@ async fn send(client: Arc<SearchClient>, span: Window, rows: RowRequest) -> RowR
     (rows, page)
 }
 
-/// Sends searches.
 #[derive(Debug)]
 struct SearchClient {
     http: Http,

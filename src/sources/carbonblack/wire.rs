@@ -41,7 +41,6 @@ pub(super) struct Exclusions {
     pub r#type: [&'static str; 2],
 }
 
-/// A page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Page<'a> {

@@ -40,7 +40,6 @@ Examples:
   Let Recorded Future validate everything without storing it:
     collective-insights crowdstrike --debug";
 
-/// The arguments of `crowdstrike`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// API client ID [env: CS_CLIENT_ID]

@@ -57,13 +57,10 @@ impl Address {
 /// The validated settings of CrowdStrike Falcon.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The ID of the API client.
     pub client_id: SecretString,
-    /// The secret of the API client.
     pub client_secret: SecretString,
     /// The child account to read, where the API client belongs to a parent account.
     pub member_cid: Option<String>,
-    /// The address of the API.
     pub address: Address,
     /// The minimum scores, applied by the server and again by `selection`.
     pub thresholds: Thresholds,

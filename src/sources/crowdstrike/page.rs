@@ -7,7 +7,6 @@ use crate::http::{MalformedBody, Response};
 use crate::sources::lenient::{self, Lenient};
 use crate::sources::parsed_alert::ParsedAlert;
 
-/// A page of alerts.
 #[derive(Debug, Default)]
 pub(super) struct AlertPage {
     pub alerts: Vec<ParsedAlert>,

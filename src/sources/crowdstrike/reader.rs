@@ -29,7 +29,6 @@ const SORT: &str = "created_timestamp|asc";
 
 type SliceReply = (TimeSlice, Result<Reply<AlertPage>, Failure>);
 
-/// Reads a window of Falcon alerts.
 #[derive(Debug)]
 pub(super) struct Reader {
     session: Arc<Session>,

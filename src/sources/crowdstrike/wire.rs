@@ -24,7 +24,6 @@ pub(super) struct Query<'a> {
     pub after: Option<&'a str>,
 }
 
-/// A page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Page<'a> {
