@@ -37,20 +37,21 @@ pub(crate) struct RunArgs<A: Args> {
 
 /// The options that all sources have in common.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Delivery")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct CommonArgs {
     /// Recorded Future API key [env: RF_API_KEY]
-    #[arg(short = 'k', long, value_name = "KEY", help_heading = "Delivery")]
+    #[arg(short = 'k', long, value_name = "KEY")]
     rf_api_key: Option<SecretString>,
     /// Recorded Future base URL [env: RF_API_URL]
     ///
     /// [default: https://api.recordedfuture.com]
-    #[arg(long, value_name = "URL", help_heading = "Delivery")]
+    #[arg(long, value_name = "URL")]
     rf_api_url: Option<String>,
     /// Organization that receives the detections
     ///
     /// Repeatable. [default: all of the key's user]
-    #[arg(long, value_name = "ID", help_heading = "Delivery")]
+    #[arg(long, value_name = "ID")]
     organization_id: Vec<String>,
     /// Read the alerts of the last N hours
     ///
@@ -82,29 +83,29 @@ pub(crate) struct CommonArgs {
     /// Maximum indicators per request
     ///
     /// From 1 to 15000.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=15000), help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=15000))]
     batch_size: u32,
     /// Maximum indicators per UTC day
     ///
     /// Counted per API key, over all sources of one ledger; 0 for no limit. Indicators above the
     /// limit stay queued for the next run.
-    #[arg(long, value_name = "N", default_value_t = 15000, help_heading = "Delivery")]
+    #[arg(long, value_name = "N", default_value_t = 15000)]
     daily_limit: u32,
     /// Maximum run time in minutes
     ///
     /// From 1 to 1440. The next run continues where this one stops.
-    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440), help_heading = "Delivery")]
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub deadline: u32,
     #[command(flatten)]
     network: NetworkArgs,
     /// Send indicators again that were delivered before
-    #[arg(long, help_heading = "Delivery")]
+    #[arg(long)]
     resend: bool,
     /// Show what would be sent, without sending it
     ///
     /// Reads the vendor's alerts, sends no request to Recorded Future and records nothing in the
     /// ledger.
-    #[arg(short = 'n', long, help_heading = "Delivery")]
+    #[arg(short = 'n', long)]
     dry_run: bool,
     /// Test mode: Recorded Future stores nothing
     ///
@@ -112,13 +113,13 @@ pub(crate) struct CommonArgs {
     /// ledger. The log is verbose and also goes to stderr.
     #[arg(long, help_heading = "Log and output")]
     pub debug: bool,
-    #[command(flatten, next_help_heading = "Delivery")]
+    #[command(flatten)]
     ledger: LedgerArgs,
     /// Run without the ledger
     ///
     /// No deduplication, no retry by later runs: an alert that is read again is sent again, and
     /// what is rejected or cannot be sent is lost.
-    #[arg(long, conflicts_with = "ledger", help_heading = "Delivery")]
+    #[arg(long, conflicts_with = "ledger")]
     no_ledger: bool,
     #[command(flatten)]
     pub log: LogArgs,
@@ -198,22 +199,23 @@ fn warn_if_unusual(token: &SecretString) {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Delivery")]
 struct NetworkArgs {
     /// Additional CA certificates to trust (PEM)
     ///
     /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting
     /// proxy.
-    #[arg(long, value_name = "FILE", help_heading = "Delivery")]
+    #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
     /// Connection timeout in seconds
     ///
     /// From 1 to 300.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), hide_short_help = true, help_heading = "Delivery")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), hide_short_help = true)]
     connect_timeout: u16,
     /// Request timeout in seconds
     ///
     /// Includes the complete response. From 1 to 3600.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true, help_heading = "Delivery")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true)]
     timeout: u16,
 }
 
@@ -228,6 +230,7 @@ pub(crate) struct LedgerArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Log and output")]
 pub(crate) struct LogArgs {
     /// Log level
     ///
@@ -239,17 +242,11 @@ pub(crate) struct LogArgs {
         default_value = "INFO",
         value_enum,
         ignore_case = true,
-        hide_possible_values = true,
-        help_heading = "Log and output"
+        hide_possible_values = true
     )]
     level: LogLevel,
     /// Log file
-    #[arg(
-        long = "log-file",
-        value_name = "FILE",
-        default_value = "collective-insights.log",
-        help_heading = "Log and output"
-    )]
+    #[arg(long = "log-file", value_name = "FILE", default_value = "collective-insights.log")]
     pub file: PathBuf,
     /// Size at which the log is rotated
     ///
@@ -259,8 +256,7 @@ pub(crate) struct LogArgs {
         value_name = "SIZE",
         default_value = "10MiB",
         value_parser = value_parsers::size,
-        hide_short_help = true,
-        help_heading = "Log and output"
+        hide_short_help = true
     )]
     max_size: u64,
     /// Number of rotated logs to keep
@@ -271,8 +267,7 @@ pub(crate) struct LogArgs {
         value_name = "N",
         default_value_t = 5,
         value_parser = clap::value_parser!(u8).range(1..=99),
-        hide_short_help = true,
-        help_heading = "Log and output"
+        hide_short_help = true
     )]
     keep: u8,
     /// Format of log lines: text or json
@@ -282,8 +277,7 @@ pub(crate) struct LogArgs {
         value_enum,
         default_value = "text",
         ignore_case = true,
-        hide_possible_values = true,
-        help_heading = "Log and output"
+        hide_possible_values = true
     )]
     format: Format,
 }
@@ -303,12 +297,13 @@ impl LogArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Log and output")]
 pub(crate) struct OutputArgs {
     /// Print one JSON document instead of text
-    #[arg(long, help_heading = "Log and output")]
+    #[arg(long)]
     pub json: bool,
     /// Print nothing on success, and no progress
-    #[arg(short, long, conflicts_with = "json", help_heading = "Log and output")]
+    #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
     /// Colors: auto, always or never
     ///
@@ -319,8 +314,7 @@ pub(crate) struct OutputArgs {
         value_enum,
         default_value = "auto",
         ignore_case = true,
-        hide_possible_values = true,
-        help_heading = "Log and output"
+        hide_possible_values = true
     )]
     pub color: ColorChoice,
 }

@@ -35,25 +35,26 @@ Examples:
     collective-insights carbonblack --debug";
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Source")]
 pub(crate) struct Args {
     /// Organization key [env: CB_ORG_ID]
-    #[arg(long, value_name = "KEY", help_heading = "Source")]
+    #[arg(long, value_name = "KEY")]
     org_id: Option<String>,
     /// Host or URL of the console [env: CB_HOSTNAME]
     ///
     /// As shown in the browser's address bar, for example defense-prod05.conferdeploy.net.
-    #[arg(long, value_name = "HOST", help_heading = "Source")]
+    #[arg(long, value_name = "HOST")]
     hostname: Option<String>,
     /// API secret key [env: CB_SECRET]
-    #[arg(long, value_name = "SECRET", help_heading = "Source")]
+    #[arg(long, value_name = "SECRET")]
     secret: Option<SecretString>,
     /// API ID [env: CB_API_ID]
-    #[arg(long, value_name = "ID", help_heading = "Source")]
+    #[arg(long, value_name = "ID")]
     api_id: Option<SecretString>,
     /// Parallel requests
     ///
     /// From 1 to 32. Reduced while the service limits the request rate.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32), help_heading = "Source")]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     concurrency: u8,
     /// Which hash of an alert to send
     ///

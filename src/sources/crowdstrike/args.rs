@@ -41,12 +41,13 @@ Examples:
     collective-insights crowdstrike --debug";
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Source")]
 pub(crate) struct Args {
     /// API client ID [env: CS_CLIENT_ID]
-    #[arg(long, value_name = "ID", help_heading = "Source")]
+    #[arg(long, value_name = "ID")]
     client_id: Option<SecretString>,
     /// API client secret [env: CS_CLIENT_SECRET]
-    #[arg(long, value_name = "SECRET", help_heading = "Source")]
+    #[arg(long, value_name = "SECRET")]
     client_secret: Option<SecretString>,
     /// Falcon cloud [env: FALCON_CLOUD]
     ///
@@ -58,24 +59,23 @@ pub(crate) struct Args {
         value_enum,
         ignore_case = true,
         hide_possible_values = true,
-        conflicts_with = "base_url",
-        help_heading = "Source"
+        conflicts_with = "base_url"
     )]
     cloud: Option<Cloud>,
     /// API base URL [env: CS_BASE_URL]
     ///
     /// Disables automatic cloud detection. Cannot be used with --cloud.
-    #[arg(long, value_name = "URL", help_heading = "Source")]
+    #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// CID of a child account (Flight Control)
     ///
     /// The API client belongs to the parent account; only the detections of this child are read.
-    #[arg(long, value_name = "CID", help_heading = "Source")]
+    #[arg(long, value_name = "CID")]
     member_cid: Option<String>,
     /// Parallel requests
     ///
     /// From 1 to 32. Reduced while the service limits the request rate.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=32), help_heading = "Source")]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=32))]
     concurrency: u8,
     /// Minimum severity: 0-100 or a name
     ///
