@@ -96,8 +96,22 @@ pub(crate) struct CommonArgs {
     /// From 1 to 1440. The next run continues where this one stops.
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub deadline: u32,
-    #[command(flatten)]
-    network: NetworkArgs,
+    /// Additional CA certificates to trust (PEM)
+    ///
+    /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting
+    /// proxy.
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Connection timeout in seconds
+    ///
+    /// From 1 to 300.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), hide_short_help = true)]
+    connect_timeout: u16,
+    /// Request timeout in seconds
+    ///
+    /// Includes the complete response. From 1 to 3600.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true)]
+    timeout: u16,
     /// Send indicators again that were delivered before
     #[arg(long)]
     resend: bool,
@@ -155,9 +169,9 @@ impl CommonArgs {
             daily_limit: (self.daily_limit > 0).then(|| self.daily_limit.into()),
             deadline: Duration::from_mins(self.deadline.into()),
             network: http::NetworkOptions {
-                ca_cert: self.network.ca_cert.clone(),
-                connect_timeout: Duration::from_secs(self.network.connect_timeout.into()),
-                timeout: Duration::from_secs(self.network.timeout.into()),
+                ca_cert: self.ca_cert.clone(),
+                connect_timeout: Duration::from_secs(self.connect_timeout.into()),
+                timeout: Duration::from_secs(self.timeout.into()),
             },
             resend: self.resend,
             mode: self.mode(),
@@ -196,27 +210,6 @@ fn warn_if_unusual(token: &SecretString) {
             "the Recorded Future API key does not have the usual form of 32 lower-case letters and digits; if it is rejected, check --rf-api-key (RF_API_KEY)"
         );
     }
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Delivery")]
-struct NetworkArgs {
-    /// Additional CA certificates to trust (PEM)
-    ///
-    /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting
-    /// proxy.
-    #[arg(long, value_name = "FILE")]
-    ca_cert: Option<PathBuf>,
-    /// Connection timeout in seconds
-    ///
-    /// From 1 to 300.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=300), hide_short_help = true)]
-    connect_timeout: u16,
-    /// Request timeout in seconds
-    ///
-    /// Includes the complete response. From 1 to 3600.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true)]
-    timeout: u16,
 }
 
 #[derive(Debug, Args)]
