@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::parsed_alert::ParsedAlert;
+use crate::detection::AlertOutcome;
 use crate::http::Response;
 
 /// Any JSON value, a few levels deep.
@@ -74,4 +76,15 @@ fn any_key() -> impl Strategy<Value = String> {
 pub(super) fn page_of(list: &str, alerts: &[Value]) -> Response {
     let page = json!({list: alerts, "num_found": alerts.len(), "meta": {"pagination": {"total": alerts.len()}}});
     Response::new(200, page.to_string())
+}
+
+/// Checks that each alert is malformed exactly if it is not an object, and each detection usable.
+pub(super) fn check_outcomes(parsed: Vec<ParsedAlert>, alerts: &[Value]) {
+    assert_eq!(parsed.len(), alerts.len());
+    for (parsed, alert) in parsed.into_iter().zip(alerts) {
+        assert_eq!(parsed.outcome == AlertOutcome::MALFORMED, !alert.is_object(), "{alert}");
+        if let AlertOutcome::Detection(detection) = parsed.outcome {
+            assert!(!detection.id.is_empty() && !detection.mentions.is_empty(), "{alert}");
+        }
+    }
 }

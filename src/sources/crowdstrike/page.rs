@@ -79,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sources::tests::{any_alert, page_of};
+    use crate::sources::tests::{any_alert, check_outcomes, page_of};
 
     const FIELDS: &[&str] = &[
         "composite_id",
@@ -127,13 +127,7 @@ mod tests {
             alerts in prop::collection::vec(any_alert(FIELDS), 1..8),
         ) {
             let page = alert_page(&page_of("resources", &alerts), true).unwrap();
-            prop_assert_eq!(page.alerts.len(), alerts.len());
-            for (parsed, alert) in page.alerts.into_iter().zip(&alerts) {
-                prop_assert_eq!(parsed.outcome == AlertOutcome::MALFORMED, !alert.is_object());
-                if let AlertOutcome::Detection(detection) = parsed.outcome {
-                    prop_assert!(!detection.id.is_empty() && !detection.mentions.is_empty());
-                }
-            }
+            check_outcomes(page.alerts, &alerts);
         }
     }
 }
