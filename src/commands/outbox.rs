@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
-use crate::report::{self, counted, line};
+use crate::report::{self, counted, line, timestamp};
 
 /// Lists, retries, exports or drops undelivered indicators.
 pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
@@ -87,12 +87,12 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
         "type": entry.indicator_type.as_str(),
         "value": entry.value,
         "severity": entry.severity,
-        "stored_at": entry.stored_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "stored_at": timestamp(entry.stored_at),
         "tries": entry.attempts,
         "state": entry.state.as_str(),
         "status": entry.status,
         "words": entry.message.as_deref().map(line),
-        "refused_at": entry.rejected_at.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        "refused_at": entry.rejected_at.map(timestamp),
     })
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use super::{instant, no_ledger_message};
@@ -10,7 +9,7 @@ use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{LedgerReader, SourceStatus};
-use crate::report::line;
+use crate::report::{line, timestamp};
 
 /// Returns the last run, last success, checkpoint, queue and quarantine of each source.
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
@@ -53,9 +52,6 @@ fn as_text(source: &SourceStatus) -> String {
 }
 
 fn as_json(sources: &[SourceStatus]) -> String {
-    let time = |time: Option<DateTime<Utc>>| {
-        time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
-    };
     let sources: Vec<_> = sources
         .iter()
         .map(|source| {
@@ -63,13 +59,13 @@ fn as_json(sources: &[SourceStatus]) -> String {
                 "source": source.source,
                 "account": source.account,
                 "organizations": source.organizations,
-                "last_run": time(source.last_run),
+                "last_run": source.last_run.map(timestamp),
                 "last_exit_code": source.last_exit_code,
                 "last_error": source.last_error,
-                "last_success": time(source.last_success),
-                "read_until": time(source.read_until),
+                "last_success": source.last_success.map(timestamp),
+                "read_until": source.read_until.map(timestamp),
                 "waiting": source.queued,
-                "oldest_waiting": time(source.oldest_queued),
+                "oldest_waiting": source.oldest_queued.map(timestamp),
                 "quarantined": source.quarantined,
                 "used_today": source.used_today,
             })

@@ -1,10 +1,9 @@
 //! A run's report as a JSON document, schema version 1.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Counts, Report};
+use super::{Counts, Report, timestamp};
 use crate::redact;
 use crate::settings::Mode;
 
@@ -41,7 +40,6 @@ struct Error {
 
 /// Returns the document, on one line.
 pub(super) fn document(report: &Report) -> String {
-    let timestamp = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
     let document = Document {
         schema_version: 1,
         tool_version: env!("CARGO_PKG_VERSION"),

@@ -9,6 +9,7 @@ mod text;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ColorChoice;
 use serde_json::value::RawValue;
 
@@ -176,6 +177,11 @@ pub(crate) fn out(text: &str) {
 
 fn err(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Returns a time as JSON documents have it: RFC 3339 with milliseconds.
+pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Returns a count with its noun: `1 page` or `2 pages`.

@@ -12,7 +12,7 @@ use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{LedgerReader, SIGHTINGS_KEPT, Technique, TopIndicator};
-use crate::report::line;
+use crate::report::{line, timestamp};
 
 /// The number of indicators and techniques that are shown.
 const TOP: u32 = 10;
@@ -93,7 +93,7 @@ fn as_json(history: &History) -> String {
                 "type": top.indicator_type.as_str(),
                 "value": line(&top.value),
                 "detections": top.detections,
-                "last_delivered": top.last_delivered.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                "last_delivered": timestamp(top.last_delivered),
             })
         })
         .collect();
