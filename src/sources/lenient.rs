@@ -19,14 +19,17 @@ const MAX_ELEMENTS: usize = 100_000;
 /// Decodes a text: a string, or a number or boolean as text; the texts of a list joined by commas.
 /// Anything else, and white space only, is `None`.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    deserializer.deserialize_any(AnyValue(owned_text()))
+    Ok(borrowed(deserializer)?.map(Cow::into_owned))
 }
 
 /// Decodes a text like [`text`], borrowed from the page where possible.
 pub(super) fn borrowed<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(AnyValue(BorrowedConverter))
+    Ok(scalar(deserializer)?.map(|scalar| match scalar {
+        Scalar::Text(text) => text,
+        Scalar::Number(number) => number.to_string().into(),
+    }))
 }
 
 /// Decodes an instant in RFC 3339 with 0 to 9 fractional digits, converted to UTC. Anything else is
@@ -34,26 +37,29 @@ pub(super) fn borrowed<'de, D: Deserializer<'de>>(
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let instant = |text: &str| {
-        let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-        // No alert is from other years, and from 9999 on an offset can lead to a year that RFC 3339
-        // cannot express.
-        (1970..9999).contains(&time.year()).then_some(time)
-    };
-    deserializer.deserialize_any(AnyValue(TextConverter(instant)))
+    let text = borrowed(deserializer)?;
+    let instant = text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
+    // No alert is from other years, and from 9999 on an offset can lead to a year that RFC 3339
+    // cannot express.
+    Ok(instant.map(|time| time.to_utc()).filter(|time| (1970..9999).contains(&time.year())))
 }
 
 /// Decodes a score: a number, or a text that is one, truncated to an integer of at most 255.
 /// Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    let integer = |text: &str| text.split('.').next()?.parse().ok();
-    let number = deserializer.deserialize_any(AnyValue(NumberConverter(integer)))?;
+    let number = scalar(deserializer)?.and_then(|scalar| match scalar {
+        Scalar::Text(text) => text.split('.').next()?.parse().ok(),
+        Scalar::Number(number) => Some(number),
+    });
     Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
 }
 
 /// Decodes a count: an integer, or a text that is one. Anything else is `None`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    deserializer.deserialize_any(AnyValue(NumberConverter(|text: &str| text.parse().ok())))
+    Ok(scalar(deserializer)?.and_then(|scalar| match scalar {
+        Scalar::Text(text) => text.parse().ok(),
+        Scalar::Number(number) => Some(number),
+    }))
 }
 
 /// Decodes a list; anything else is an empty list.
@@ -95,15 +101,14 @@ trait Converter<'de>: Sized {
     /// Returns the value for every form without a method of its own.
     fn fallback(self) -> Self::Value;
     /// Converts a string, or a number or boolean as text.
-    fn scalar(self, text: &str) -> Self::Value {
-        let _ = text;
+    fn text(self, _text: &str) -> Self::Value {
         self.fallback()
     }
-    fn number(self, number: u64) -> Self::Value {
-        self.scalar(&number.to_string())
+    fn number(self, _number: u64) -> Self::Value {
+        self.fallback()
     }
     fn borrowed(self, text: &'de str) -> Self::Value {
-        self.scalar(text)
+        self.text(text)
     }
     fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
@@ -115,82 +120,45 @@ trait Converter<'de>: Sized {
     }
 }
 
-/// Converts a text that is not empty.
-struct TextConverter<F>(F);
-
-fn owned_text() -> TextConverter<impl FnOnce(&str) -> Option<String>> {
-    TextConverter(|text: &str| Some(text.to_owned()))
+/// A text that is not empty, or a number, which is not formatted.
+enum Scalar<'de> {
+    Text(Cow<'de, str>),
+    Number(u64),
 }
 
-impl<'de, T, F: FnOnce(&str) -> Option<T>> Converter<'de> for TextConverter<F> {
-    type Value = Option<T>;
-
-    fn fallback(self) -> Option<T> {
-        None
-    }
-
-    fn scalar(self, text: &str) -> Option<T> {
-        match text.trim() {
-            "" => None,
-            text => (self.0)(text),
-        }
-    }
-
-    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<T>, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(element) = seq.next_element::<Text>()? {
-            texts.extend(element.0);
-        }
-        Ok(if texts.is_empty() { None } else { (self.0)(&texts.join(",")) })
-    }
+fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Scalar<'de>>, D::Error> {
+    deserializer.deserialize_any(AnyValue(ScalarConverter))
 }
 
-/// Converts like [`TextConverter`], but takes a number as it is, without formatting and parsing it.
-struct NumberConverter<F>(F);
+struct ScalarConverter;
 
-impl<'de, F: FnOnce(&str) -> Option<u64>> Converter<'de> for NumberConverter<F> {
-    type Value = Option<u64>;
-
-    fn fallback(self) -> Option<u64> {
-        None
-    }
-
-    fn scalar(self, text: &str) -> Option<u64> {
-        TextConverter(self.0).scalar(text)
-    }
-
-    fn number(self, number: u64) -> Option<u64> {
-        Some(number)
-    }
-
-    fn seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Option<u64>, A::Error> {
-        TextConverter(self.0).seq(seq)
-    }
-}
-
-struct BorrowedConverter;
-
-impl<'de> Converter<'de> for BorrowedConverter {
-    type Value = Option<Cow<'de, str>>;
+impl<'de> Converter<'de> for ScalarConverter {
+    type Value = Option<Scalar<'de>>;
 
     fn fallback(self) -> Self::Value {
         None
     }
 
-    fn scalar(self, text: &str) -> Self::Value {
-        owned_text().scalar(text).map(Cow::Owned)
+    fn text(self, text: &str) -> Self::Value {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Scalar::Text(text.to_owned().into()))
+    }
+
+    fn number(self, number: u64) -> Self::Value {
+        Some(Scalar::Number(number))
     }
 
     fn borrowed(self, text: &'de str) -> Self::Value {
-        match text.trim() {
-            "" => None,
-            text => Some(Cow::Borrowed(text)),
-        }
+        let text = text.trim();
+        (!text.is_empty()).then_some(Scalar::Text(text.into()))
     }
 
-    fn seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        let text = owned_text().seq(seq)?;
-        Ok(text.map(Cow::Owned))
+    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(element) = seq.next_element::<Text>()? {
+            texts.extend(element.0);
+        }
+        Ok(self.text(&texts.join(",")))
     }
 }
 
@@ -226,11 +194,11 @@ impl<'de, C: Converter<'de>> Visitor<'de> for AnyValue<C> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<C::Value, E> {
-        Ok(self.0.scalar(if value { "true" } else { "false" }))
+        Ok(self.0.text(if value { "true" } else { "false" }))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<C::Value, E> {
-        Ok(self.0.scalar(&value.to_string()))
+        Ok(self.0.text(&value.to_string()))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<C::Value, E> {
@@ -238,11 +206,11 @@ impl<'de, C: Converter<'de>> Visitor<'de> for AnyValue<C> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<C::Value, E> {
-        Ok(self.0.scalar(&value.to_string()))
+        Ok(self.0.text(&value.to_string()))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<C::Value, E> {
-        Ok(self.0.scalar(value))
+        Ok(self.0.text(value))
     }
 
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<C::Value, E> {
