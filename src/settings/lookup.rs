@@ -129,7 +129,7 @@ impl Lookup {
         argument: Option<&str>,
     ) -> Option<String> {
         let found = self.find(names, argument);
-        self.record(names, false, found)
+        self.record(names, false, false, found)
     }
 
     /// Looks up a text that has a default.
@@ -141,7 +141,7 @@ impl Lookup {
     ) -> String {
         let found = self.find(names, argument);
         let found = found.unwrap_or_else(|| (default.to_owned(), Origin::Default));
-        self.record(names, false, Some(found)).unwrap_or_default()
+        self.record(names, false, false, Some(found)).unwrap_or_default()
     }
 
     /// Looks up a required text. `None` is reported as missing.
@@ -151,7 +151,7 @@ impl Lookup {
         argument: Option<&str>,
     ) -> Option<String> {
         let found = self.find(names, argument);
-        self.record(names, true, found)
+        self.record(names, false, true, found)
     }
 
     /// Looks up a required secret, also in files. `None` is reported as missing.
@@ -165,18 +165,7 @@ impl Lookup {
             let found = self.read_file(names);
             self.readable(found)
         });
-        let (secret, origin) = match found {
-            Some((value, origin)) => (Some(SecretString::from(value)), origin),
-            None => (None, Origin::Unset),
-        };
-        let shown = if secret.is_some() { MASK } else { "" };
-        self.settings.push(Setting {
-            names,
-            is_secret: true,
-            is_required: true,
-            value: shown.to_owned(),
-            origin,
-        });
+        let secret = self.record(names, true, true, found).map(SecretString::from);
         secret.inspect(redact::register_secret)
     }
 
@@ -264,19 +253,22 @@ impl Lookup {
         self.readable(found)
     }
 
-    /// Records a text and returns it.
+    /// Records a value and returns it.
     fn record(
         &mut self,
         names: &'static Names,
+        is_secret: bool,
         is_required: bool,
         found: Option<(String, Origin)>,
     ) -> Option<String> {
-        let (value, origin) = match found {
-            Some((value, origin)) => (Some(value), origin),
-            None => (None, Origin::Unset),
+        let (value, origin) = found.unzip();
+        let shown = match &value {
+            None => String::new(),
+            Some(_) if is_secret => MASK.to_owned(),
+            Some(value) => without_password(value),
         };
-        let shown = value.as_deref().map(without_password).unwrap_or_default();
-        self.settings.push(Setting { names, is_secret: false, is_required, value: shown, origin });
+        let origin = origin.unwrap_or(Origin::Unset);
+        self.settings.push(Setting { names, is_secret, is_required, value: shown, origin });
         value
     }
 
