@@ -77,7 +77,7 @@ impl Source for Config {
     }
 
     fn reader(&self, http: &Http, window: Window) -> Box<dyn AlertReader> {
-        Box::new(Reader::new(self, http, window, self.concurrency))
+        Box::new(Reader::new(self, http, window))
     }
 }
 

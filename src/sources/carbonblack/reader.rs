@@ -34,22 +34,18 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Creates a reader that has not sent a request.
-    pub(in crate::sources) fn new(
-        settings: &Config,
-        http: &Http,
-        window: Window,
-        concurrency: usize,
-    ) -> Self {
+    pub(super) fn new(settings: &Config, http: &Http, window: Window) -> Self {
         let range = RowRange::new(window.start, LIMITS);
-        let mut queue = RequestQueue::new(concurrency, |request: &RowRequest| request.start);
+        let mut queue =
+            RequestQueue::new(settings.concurrency, |request: &RowRequest| request.start);
         queue.push(range.first_request());
-        let http = http.with_concurrency(concurrency);
+        let http = http.with_concurrency(settings.concurrency);
         let client = Arc::new(SearchClient { http, settings: settings.clone() });
         Self { client, window, queue, range, total: None }
     }
 
     /// Returns the next page of the current range; `None` at the end of the window.
-    pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
+    pub(super) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
             let span = Window { start: self.range.start, end: self.window.end };
             let client = &self.client;
@@ -89,7 +85,7 @@ impl Reader {
 
 /// Requests one alert to verify access and returns the number of alerts in the window, where the
 /// service reports it.
-pub(in crate::sources) async fn probe(
+pub(super) async fn probe(
     settings: &Config,
     http: &Http,
     window: Window,

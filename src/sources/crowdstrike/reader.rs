@@ -40,18 +40,13 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Creates a reader that has not sent a request.
-    pub(in crate::sources) fn new(
-        settings: &Config,
-        http: &Http,
-        window: Window,
-        concurrency: usize,
-    ) -> Self {
+    pub(super) fn new(settings: &Config, http: &Http, window: Window) -> Self {
         let sizes = Sizes { page: PAGE_SIZE.into(), slice: SLICE_SIZE };
         let (window, first) = SlicedWindow::new(window, sizes);
-        let mut queue = RequestQueue::new(concurrency, TimeSlice::priority);
+        let mut queue = RequestQueue::new(settings.concurrency, TimeSlice::priority);
         queue.push(first);
         Self {
-            session: Arc::new(Session::new(&http.with_concurrency(concurrency), settings)),
+            session: Arc::new(Session::new(&http.with_concurrency(settings.concurrency), settings)),
             host: host(settings),
             thresholds: settings.thresholds,
             window,
@@ -60,7 +55,7 @@ impl Reader {
     }
 
     /// Returns the next page of any slice; `None` when all slices were read.
-    pub(in crate::sources) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
+    pub(super) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
             let (session, thresholds) = (&self.session, self.thresholds);
             let reply =
@@ -116,7 +111,7 @@ async fn send(session: Arc<Session>, slice: TimeSlice, thresholds: Thresholds) -
 
 /// Requests two alerts to verify access and returns the number of alerts in the window, where the
 /// service reports it. (Its documentation asks for a limit greater than 1.)
-pub(in crate::sources) async fn probe(
+pub(super) async fn probe(
     settings: &Config,
     http: &Http,
     window: Window,
