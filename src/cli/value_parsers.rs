@@ -71,14 +71,7 @@ mod tests {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in [
-            "",
-            "0",
-            "1023",
-            "MiB",
-            "-1",
-            "10MB",
-            "1.5MiB",
-            "99999999999999999999",
+            "", "0", "1023", "MiB", "-1", "10MB", "1.5MiB", "99999999999999999999",
             "99999999999GiB",
         ] {
             assert!(size(text).is_err(), "{text}");

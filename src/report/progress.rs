@@ -194,13 +194,7 @@ impl Shared {
                 tracing::info!(pages, alerts, total, waiting_for, wait_seconds, "reading alerts");
             }
             Work::Sending { batches, sent, rejected, total } => tracing::info!(
-                batches,
-                sent,
-                rejected,
-                total,
-                waiting_for,
-                wait_seconds,
-                "sending indicators"
+                batches, sent, rejected, total, waiting_for, wait_seconds, "sending indicators"
             ),
         }
     }

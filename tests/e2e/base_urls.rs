@@ -37,12 +37,9 @@ fn plain_http_is_allowed_for_loopback_only() {
     let port = env.sandbox.port();
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("http://{host}:{port}/");
-        RunOutput::capture(env.command("carbonblack").args([
-            "--hostname",
-            &url,
-            "--rf-api-url",
-            &url,
-        ]))
+        RunOutput::capture(
+            env.command("carbonblack").args(["--hostname", &url, "--rf-api-url", &url]),
+        )
         .assert_code(0);
     }
 }

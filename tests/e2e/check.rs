@@ -40,11 +40,7 @@ fn a_successful_check_stores_nothing_and_leaves_no_files() {
     let output = check(&env, "", &[]).assert_code(0);
     assert!(output.stdout.ends_with("All checks passed.\n"), "{}", output.stdout);
     for text in [
-        "CrowdStrike Falcon",
-        "Carbon Black Cloud",
-        "Recorded Future",
-        "✓ permission",
-        "EICAR",
+        "CrowdStrike Falcon", "Carbon Black Cloud", "Recorded Future", "✓ permission", "EICAR",
         "debug: true",
     ] {
         assert!(output.stdout.contains(text), "no {text:?} in {}", output.stdout);

@@ -151,11 +151,7 @@ fn a_value_out_of_range_is_rejected_and_the_range_is_named() {
     }
     let env = test_env();
     for arguments in [
-        "--hours 1",
-        "--hours 8760",
-        "-l debug",
-        "-l Critical",
-        "--min-confidence 100",
+        "--hours 1", "--hours 8760", "-l debug", "-l Critical", "--min-confidence 100",
         "--min-severity 100",
     ] {
         env.run(&format!("crowdstrike -n {arguments}")).assert_code(0);

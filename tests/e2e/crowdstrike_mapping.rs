@@ -39,12 +39,7 @@ fn an_alert_is_mapped_as_documented() {
 #[test]
 fn absent_values_have_no_key() {
     let optional = [
-        "description",
-        "display_name",
-        "severity",
-        "confidence",
-        "ioc_context",
-        "tactic_id",
+        "description", "display_name", "severity", "confidence", "ioc_context", "tactic_id",
         "technique_id",
     ];
     let minimal = optional.iter().fold(alert(), |alert, key| without(alert, key));

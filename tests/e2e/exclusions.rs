@@ -135,12 +135,7 @@ fn carbon_black_supports_it_with_the_flag_of_the_script() {
 #[test]
 fn an_invalid_line_is_reported_before_any_request() {
     for line in [
-        "not an indicator",
-        "*.example.com",
-        "8.8.0.0/33",
-        "abcdef",
-        "ftp://example.com/",
-        "com",
+        "not an indicator", "*.example.com", "8.8.0.0/33", "abcdef", "ftp://example.com/", "com",
         "\"example.com",
     ] {
         assert_rejected(

@@ -97,11 +97,7 @@ fn domains_are_normalized_or_not_sent() {
     assert_all_not_sent(
         "domain",
         &[
-            "example",
-            "exa mple.com",
-            "a..example.com",
-            "-a.example.com",
-            "https://example.com/",
+            "example", "exa mple.com", "a..example.com", "-a.example.com", "https://example.com/",
             "8.8.8.8",
         ],
         "invalid",
@@ -124,12 +120,7 @@ fn ip_addresses_are_normalized_or_not_sent() {
     assert_all_not_sent(
         "ip",
         &[
-            "8.8.4",
-            "8.8.4.256",
-            "8.8.4.4/32",
-            "8.8.4.4:80",
-            "08.8.4.4",
-            "example.com",
+            "8.8.4", "8.8.4.256", "8.8.4.4/32", "8.8.4.4:80", "08.8.4.4", "example.com",
             "2606::4700::1",
         ],
         "invalid",
@@ -139,36 +130,14 @@ fn ip_addresses_are_normalized_or_not_sent() {
 /// One address of each range that is not globally routable.
 const INTERNAL: [&str; 27] = [
     // Private, loopback, link-local, this network.
-    "10.0.0.1",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.168.1.1",
-    "127.0.0.1",
-    "169.254.1.1",
-    "0.0.0.0",
-    // Carrier-grade NAT, documentation.
-    "100.64.0.1",
-    "100.127.255.255",
-    "192.0.2.1",
-    "198.51.100.7",
-    "203.0.113.9",
+    "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "127.0.0.1", "169.254.1.1",
+    "0.0.0.0", // Carrier-grade NAT, documentation.
+    "100.64.0.1", "100.127.255.255", "192.0.2.1", "198.51.100.7", "203.0.113.9",
     // Benchmarking, multicast, reserved, broadcast.
-    "198.18.0.1",
-    "224.0.0.1",
-    "240.0.0.1",
-    "255.255.255.255",
+    "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
     // The same in IPv6, and IPv4 embedded in IPv6.
-    "::1",
-    "::",
-    "fe80::1",
-    "fc00::1",
-    "fd12:3456::1",
-    "ff02::1",
-    "2001:db8::1",
-    "3fff::1",
-    "::ffff:10.0.0.1",
-    "64:ff9b::a00:1",
-    "2002:a00:1::",
+    "::1", "::", "fe80::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1", "3fff::1",
+    "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::",
 ];
 
 #[test]
@@ -187,11 +156,7 @@ fn internal_addresses_are_not_sent() {
 #[test]
 fn addresses_just_outside_internal_ranges_are_sent() {
     let addresses = [
-        "100.128.0.0",
-        "100.63.255.255",
-        "11.0.0.0",
-        "172.15.255.255",
-        "172.32.0.0",
+        "100.128.0.0", "100.63.255.255", "11.0.0.0", "172.15.255.255", "172.32.0.0",
         "9.255.255.255",
     ];
     assert_sent(
@@ -213,10 +178,7 @@ fn urls_are_normalized_or_not_sent() {
     assert_all_not_sent(
         "url",
         &[
-            "example.com/path",
-            "ftp://example.com/",
-            "javascript:alert(1)",
-            "http://",
+            "example.com/path", "ftp://example.com/", "javascript:alert(1)", "http://",
             "file:///etc/hosts",
         ],
         "invalid",
@@ -224,9 +186,7 @@ fn urls_are_normalized_or_not_sent() {
     assert_all_not_sent(
         "url",
         &[
-            "http://intranet/",
-            "https://wiki.corp/x",
-            "http://localhost:8080/",
+            "http://intranet/", "https://wiki.corp/x", "http://localhost:8080/",
             "http://printer.local/",
         ],
         "private",
@@ -236,12 +196,7 @@ fn urls_are_normalized_or_not_sent() {
 #[test]
 fn unsupported_types_are_counted() {
     for kind in [
-        "registry_key",
-        "filename",
-        "command_line",
-        "behavior",
-        "future_type",
-        "vulnerability",
+        "registry_key", "filename", "command_line", "behavior", "future_type", "vulnerability",
         "hash",
     ] {
         assert_all_not_sent(kind, &["anything, at all", &sha256(1)], "unsupported");

@@ -63,14 +63,8 @@ fn the_document_has_exactly_the_documented_keys() {
             let output = env.run(&format!("{} --json {flag}", vendor.command())).assert_code(0);
             let document = output.json();
             let mut expected = vec![
-                "counts",
-                "exit_code",
-                "mode",
-                "run_id",
-                "schema_version",
-                "source",
-                "tool_version",
-                "window",
+                "counts", "exit_code", "mode", "run_id", "schema_version", "source",
+                "tool_version", "window",
             ];
             if mode == "dry-run" {
                 expected.insert(2, "items");

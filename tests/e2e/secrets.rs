@@ -289,18 +289,9 @@ fn the_maintenance_commands() {
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     env.run("crowdstrike").assert_code(5);
     for command in [
-        "status",
-        "status --json",
-        "history",
-        "history --json",
-        "outbox list",
-        "outbox list --json",
-        "outbox export",
-        "outbox retry",
-        "generate cron",
-        "generate systemd",
-        "generate exclusions",
-        "outbox drop --yes",
+        "status", "status --json", "history", "history --json", "outbox list",
+        "outbox list --json", "outbox export", "outbox retry", "generate cron", "generate systemd",
+        "generate exclusions", "outbox drop --yes",
     ] {
         let output = env.run(command).assert_code(0);
         assert!(!output.stdout.is_empty(), "{command}");

@@ -76,14 +76,7 @@ fn alerts_that_no_json_library_would_write_are_unreadable() {
 fn elements_that_are_not_objects_are_unreadable() {
     for vendor in Vendor::ALL {
         for raw in [
-            "17",
-            "-0.5",
-            "null",
-            "true",
-            r#""an alert""#,
-            "[]",
-            r#"[{"id": "x"}]"#,
-            "1e999",
+            "17", "-0.5", "null", "true", r#""an alert""#, "[]", r#"[{"id": "x"}]"#, "1e999",
             r#""\ud800""#,
         ] {
             assert_only_raw_is_unreadable(vendor, &env_with_raw(vendor, raw, &Value::Null), raw);
@@ -133,21 +126,9 @@ fn fields_of_an_unexpected_type_are_treated_as_absent() {
             [Value::Null, json!(""), json!({"a": 1}), json!([]), json!(" "), json!([null, {}])]
         {
             let fields = [
-                "severity",
-                "confidence",
-                "description",
-                "display_name",
-                "name",
-                "reason",
-                "ioc_context",
-                "tactic_id",
-                "technique_id",
-                "mitre_attack",
-                "attack_tactic",
-                "attack_technique",
-                "ttps",
-                "blocked_sha256",
-                "blocked_md5",
+                "severity", "confidence", "description", "display_name", "name", "reason",
+                "ioc_context", "tactic_id", "technique_id", "mitre_attack", "attack_tactic",
+                "attack_technique", "ttps", "blocked_sha256", "blocked_md5",
             ];
             let alert = fields.iter().fold(vendor.alert(1, at_millis(1_000_000)), |alert, key| {
                 with(alert, key, unexpected.clone())

@@ -53,14 +53,7 @@ mod tests {
     fn only_plain_paths_are_used_in_a_schedule() {
         assert!(is_plain("/opt/ci-1.0/bin/collective-insights"));
         for path in [
-            "",
-            "collective-insights",
-            "/a b/c",
-            "/a%h",
-            "/a$b",
-            "/a\"b",
-            "/ü",
-            "/a\nb",
+            "", "collective-insights", "/a b/c", "/a%h", "/a$b", "/a\"b", "/ü", "/a\nb",
             "/a (deleted)",
         ] {
             assert!(!is_plain(path), "{path}");

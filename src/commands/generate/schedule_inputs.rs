@@ -91,11 +91,7 @@ mod tests {
         assert_eq!(
             variables("crowdstrike"),
             [
-                "RF_API_KEY*",
-                "RF_API_URL?",
-                "CS_CLIENT_ID*",
-                "CS_CLIENT_SECRET*",
-                "CS_BASE_URL?",
+                "RF_API_KEY*", "RF_API_URL?", "CS_CLIENT_ID*", "CS_CLIENT_SECRET*", "CS_BASE_URL?",
                 "FALCON_CLOUD?"
             ]
         );

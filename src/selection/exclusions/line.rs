@@ -138,19 +138,10 @@ mod tests {
     #[test]
     fn the_first_column_counts() {
         for line in [
-            "example.com,x",
-            "example.com ; x",
-            "example.com\tx",
-            "example.com,,,",
-            "example.com,\"x # y\"",
-            "\"example.com\"",
-            "\" example.com \",x",
-            "\"example.com\" ;x",
-            "\"example.com\"\tx",
-            "\"example.com\" \t x",
-            "\"example.com\" # x",
-            "\"example.com\"#x",
-            "example.com#x,y",
+            "example.com,x", "example.com ; x", "example.com\tx", "example.com,,,",
+            "example.com,\"x # y\"", "\"example.com\"", "\" example.com \",x",
+            "\"example.com\" ;x", "\"example.com\"\tx", "\"example.com\" \t x",
+            "\"example.com\" # x", "\"example.com\"#x", "example.com#x,y",
         ] {
             assert_eq!(read(line), Ok(Some(name("example.com"))), "{line:?}");
         }
@@ -159,13 +150,8 @@ mod tests {
     #[test]
     fn a_url_ends_at_a_separator_unless_quoted() {
         for line in [
-            "http://a.com/b",
-            "http://a.com/b,c",
-            "http://a.com/b;c",
-            "http://a.com/b\tc",
-            "http://a.com/b c",
-            "http://a.com/b #c",
-            "HTTP://a.com/b\u{a0}c",
+            "http://a.com/b", "http://a.com/b,c", "http://a.com/b;c", "http://a.com/b\tc",
+            "http://a.com/b c", "http://a.com/b #c", "HTTP://a.com/b\u{a0}c",
         ] {
             assert_eq!(read(line), Ok(Some(url("http://a.com/b"))), "{line:?}");
         }
@@ -177,19 +163,9 @@ mod tests {
     #[test]
     fn networks_have_a_prefix_in_range() {
         for line in [
-            "10.0.0.0/33",
-            "10.0.0.0/",
-            "10.0.0.0/+8",
-            "10.0.0.0/-1",
-            "10.0.0.0/8/8",
-            "10.0.0/8",
-            "10.0.0.0/255.0.0.0",
-            "2001:db8::/129",
-            "/8",
-            "example.com/8",
-            "::ffff:10.0.0.0/129",
-            "10.0.0.0 / 8",
-            "10.0.0.0-10.0.0.9",
+            "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/-1", "10.0.0.0/8/8", "10.0.0/8",
+            "10.0.0.0/255.0.0.0", "2001:db8::/129", "/8", "example.com/8", "::ffff:10.0.0.0/129",
+            "10.0.0.0 / 8", "10.0.0.0-10.0.0.9",
         ] {
             assert_eq!(read(line), Err(InvalidLine), "{line:?}");
         }

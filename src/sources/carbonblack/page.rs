@@ -66,18 +66,8 @@ mod tests {
     use crate::sources::tests::{any_alert, check_outcomes, page_of};
 
     const FIELDS: &[&str] = &[
-        "id",
-        "backend_timestamp",
-        "detection_timestamp",
-        "severity",
-        "reason",
-        "blocked_sha256",
-        "blocked_md5",
-        "ioc_hit",
-        "process_sha256",
-        "attack_tactic",
-        "attack_technique",
-        "ttps",
+        "id", "backend_timestamp", "detection_timestamp", "severity", "reason", "blocked_sha256",
+        "blocked_md5", "ioc_hit", "process_sha256", "attack_tactic", "attack_technique", "ttps",
     ];
 
     #[test]

@@ -82,21 +82,9 @@ mod tests {
     use crate::sources::tests::{any_alert, check_outcomes, page_of};
 
     const FIELDS: &[&str] = &[
-        "composite_id",
-        "id",
-        "created_timestamp",
-        "timestamp",
-        "severity",
-        "confidence",
-        "description",
-        "display_name",
-        "name",
-        "ioc_type",
-        "ioc_value",
-        "ioc_context",
-        "tactic_id",
-        "technique_id",
-        "mitre_attack",
+        "composite_id", "id", "created_timestamp", "timestamp", "severity", "confidence",
+        "description", "display_name", "name", "ioc_type", "ioc_value", "ioc_context", "tactic_id",
+        "technique_id", "mitre_attack",
     ];
 
     fn page(body: &str, is_first: bool) -> Result<AlertPage, MalformedBody> {

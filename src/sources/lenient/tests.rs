@@ -191,15 +191,7 @@ fn a_list_longer_than_any_page_is_an_error() {
 #[test]
 fn a_page_is_a_json_object() {
     for odd in [
-        "",
-        " ",
-        "[]",
-        "null",
-        "1",
-        r#""rows""#,
-        "<html>",
-        r#"{"rows": [{]}"#,
-        r#"{"rows": [{}]"#,
+        "", " ", "[]", "null", "1", r#""rows""#, "<html>", r#"{"rows": [{]}"#, r#"{"rows": [{}]"#,
         r#"{"rows": [{}]} x"#,
     ] {
         assert!(page(odd).is_err(), "{odd}");

@@ -83,16 +83,8 @@ fn the_data_has_cases_for_every_counter() {
     };
     let ioc = |alert: &Value| alert["ioc_value"].as_str().unwrap_or_default().to_owned();
     for kind in [
-        "hash_sha256",
-        "hash_md5",
-        "hash_sha1",
-        "domain",
-        "ipv4",
-        "ipv6",
-        "url",
-        "registry_key",
-        "filename",
-        "behavior",
+        "hash_sha256", "hash_md5", "hash_sha1", "domain", "ipv4", "ipv6", "url", "registry_key",
+        "filename", "behavior",
     ] {
         some(&falcon, kind, &|alert| alert["ioc_type"] == kind);
     }
