@@ -89,11 +89,15 @@ impl<S: Subscriber> Layer<S> for Log {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let line = self.line(*event.metadata().level(), fields);
-        if self.to_stderr {
+        // Locked until the line is in the file, so that both have the same order of lines.
+        let mut stderr = self.to_stderr.then(|| std::io::stderr().lock());
+        if let Some(stderr) = &mut stderr {
             // An error of stderr cannot be reported anywhere.
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            let _ = stderr.write_all(line.as_bytes());
         }
-        if let Some(Err(error)) = self.file.as_ref().map(|file| file.write(&line))
+        let written = self.file.as_ref().map(|file| file.write(&line));
+        drop(stderr);
+        if let Some(Err(error)) = written
             && !self.failure_reported.swap(true, Ordering::Relaxed)
         {
             progress::suspend(|| {
