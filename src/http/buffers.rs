@@ -55,7 +55,7 @@ impl BodyBuffers {
 
 impl Body {
     pub(super) fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes);
+        self.bytes.reserve_exact(bytes);
     }
 
     pub(super) fn extend(&mut self, bytes: &[u8]) {

@@ -13,7 +13,7 @@ use crate::selection::{Selection, Tally};
 use crate::sources::Page;
 
 /// Pages that may be fetched and not yet stored: bounds the memory of a run.
-const MAX_UNSTORED_PAGES: usize = 4;
+const MAX_UNSTORED_PAGES: usize = 2;
 
 impl Run<'_> {
     /// Fetches the window page by page and stores what is selected. A failure of the vendor goes to

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::lenient::Lenient;
 use crate::detection::AlertOutcome;
 
 /// What is kept of one alert.
@@ -18,4 +19,13 @@ impl ParsedAlert {
     /// What is kept of an element that is not a valid alert.
     pub(super) const MALFORMED: Self =
         Self { id: None, created_at: None, outcome: AlertOutcome::MALFORMED };
+
+    /// Maps the elements of a page with `parse`.
+    pub(super) fn map_all<A>(elements: Vec<Lenient<A>>, parse: impl Fn(A) -> Self) -> Vec<Self> {
+        // Not collected, which would keep the memory of the elements: three times as much.
+        let mut alerts = Vec::with_capacity(elements.len());
+        alerts
+            .extend(elements.into_iter().map(|element| element.0.map_or(Self::MALFORMED, &parse)));
+        alerts
+    }
 }

@@ -1,10 +1,10 @@
 //! One page of alerts, decoded and mapped.
 
-use super::wire::{Alert, Page};
+use super::wire::Page;
 use super::{HashChoice, mapping};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
-use crate::sources::lenient::{self, Lenient};
+use crate::sources::lenient;
 use crate::sources::parsed_alert::ParsedAlert;
 
 #[derive(Debug, Default)]
@@ -19,12 +19,10 @@ pub(super) struct AlertPage {
 /// # Errors
 /// When the bytes are not a JSON object.
 fn decode(bytes: &[u8], hashes: HashChoice) -> Result<AlertPage, MalformedBody> {
-    let parse = |alert: Lenient<Alert<'_>>| {
-        alert.0.map_or(ParsedAlert::MALFORMED, |alert| mapping::parse_alert(alert, hashes))
-    };
     lenient::decode_page(bytes, "results", |text| {
         let page: Page<'_> = serde_json::from_str(text)?;
-        let alerts = page.results.into_iter().map(parse).collect();
+        let parse = |alert| mapping::parse_alert(alert, hashes);
+        let alerts = ParsedAlert::map_all(page.results, parse);
         Ok(AlertPage { alerts, found: page.num_found })
     })
 }

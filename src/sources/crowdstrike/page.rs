@@ -1,7 +1,7 @@
 //! One page of alerts, decoded and mapped.
 
 use super::mapping;
-use super::wire::{Alert, ApiError, Page};
+use super::wire::{ApiError, Page};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
 use crate::sources::lenient::{self, Lenient};
@@ -31,12 +31,10 @@ impl AlertPage {
 /// # Errors
 /// When the bytes are not a JSON object.
 fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
-    let parse =
-        |alert: Lenient<Alert<'_>>| alert.0.map_or(ParsedAlert::MALFORMED, mapping::parse_alert);
     lenient::decode_page(bytes, "resources", |text| {
         let page: Page<'_> = serde_json::from_str(text)?;
         Ok(AlertPage {
-            alerts: page.resources.into_iter().map(parse).collect(),
+            alerts: ParsedAlert::map_all(page.resources, mapping::parse_alert),
             errors: page.errors,
             total: page.meta.pagination.total,
             next_token: page.meta.pagination.after,
