@@ -1,14 +1,14 @@
 //! Progress: the line on a terminal, the lines in the log, and no output everywhere else.
 
 use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
-use crate::support::process::wait_for_requests;
+use crate::support::process::{send_signal, wait_for_requests};
 use crate::support::terminal::{in_terminal, screen, without_colors};
 use crate::support::{RunOutput, TestEnv};
 
@@ -255,8 +255,7 @@ fn run_and_interrupt(interrupt: impl FnOnce(&TestEnv, &mut Child)) -> Option<Run
 fn a_signal_leaves_a_clean_terminal() {
     let kill = |env: &TestEnv, _: &mut Child| {
         let pid = std::fs::read_to_string(env.path("pid")).unwrap();
-        let sent = Command::new("kill").args(["-TERM", pid.trim()]).status();
-        assert!(sent.unwrap().success());
+        send_signal("TERM", pid.trim());
     };
     // The terminal itself writes `^C` after the line.
     let press_ctrl_c = |_: &TestEnv, running: &mut Child| {

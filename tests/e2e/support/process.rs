@@ -31,11 +31,7 @@ impl RunningProcess {
 
     /// Sends a signal, for example `TERM`.
     pub fn signal(&mut self, name: &str) {
-        let sent = Command::new("kill")
-            .args([format!("-{name}"), self.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        send_signal(name, &self.id().to_string());
     }
 
     /// Sends SIGKILL and waits for the end. The output is discarded.
@@ -74,4 +70,11 @@ pub fn wait_for_requests(sandbox: &Sandbox, service: Service, count: usize) {
         assert!(started.elapsed() < TIMEOUT, "{service:?} received no request in time");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Sends a signal, for example `TERM`, to a process.
+pub fn send_signal(name: &str, pid: &str) {
+    // The shell's own `kill`: a minimal system has no other.
+    let sent = Command::new("sh").args(["-c", r#"kill -"$0" "$1""#, name, pid]).status();
+    assert!(sent.unwrap().success());
 }
