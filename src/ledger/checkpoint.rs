@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 use super::columns::{Time, time};
 use super::tenant_ledger::latest_run;
 use super::{Result, TenantId, TenantLedger};
+use crate::window::Window;
 
 /// What became of the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,23 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn checkpoint(&self) -> Result<Option<DateTime<Utc>>> {
-        self.reader().read(|db| Ok(checkpoint(db, self.tenant)?))
+        Ok(self.fetched()?.map(|fetched| fetched.end))
+    }
+
+    /// Returns the span from the start of the first window to the checkpoint. It is empty where no
+    /// run has fetched anything yet.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn fetched(&self) -> Result<Option<Window>> {
+        self.reader().read(|db| {
+            let mut select =
+                db.prepare_cached("SELECT read_from, read_until FROM tenant WHERE id = ?1")?;
+            let (start, end) = select.query_row([self.tenant.0], |row| {
+                Ok((time(row, "read_from")?, time(row, "read_until")?))
+            })?;
+            Ok(start.zip(end).map(|(start, end)| Window { start, end }))
+        })
     }
 
     /// Sets the first checkpoint to the start of this window. If the first run is killed, the next
@@ -72,8 +89,8 @@ impl TenantLedger {
             if checkpoint.is_some_and(|checkpoint| fetched_from > checkpoint) {
                 return Ok(Advance::WouldLeaveGap);
             }
-            let update = "UPDATE tenant SET read_until = ?2 WHERE id = ?1";
-            db.execute(update, params![self.tenant.0, Time(target)])?;
+            let update = "UPDATE tenant SET read_from = ifnull(read_from, ?3), read_until = ?2 WHERE id = ?1";
+            db.execute(update, params![self.tenant.0, Time(target), Time(fetched_from)])?;
             Ok(Advance::Moved)
         })
     }

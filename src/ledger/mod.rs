@@ -8,7 +8,7 @@
 //!
 //! # Tables
 //! - `tenant`: a source, account, Recorded Future token and set of organizations, with its
-//!   checkpoint `read_until`: up to when all alerts were fetched.
+//!   checkpoint `read_until`: up to when all alerts were fetched, from `read_from` on.
 //! - `outbox`: a submission that is not delivered, called an *entry*: `waiting`, or `quarantined`
 //!   with Recorded Future's status and message, or without a status where its item is damaged.
 //! - `batch`: entries that leave the outbox together: `sending`, `delivered`, or `dropped` by a

@@ -82,7 +82,7 @@ impl LedgerReader {
     pub(crate) fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
         self.read(|db| {
             let mut select = db.prepare_cached(
-                "SELECT run.id, run.tenant, source, mode, read_from, run.read_until, started_at, finished_at,
+                "SELECT run.id, run.tenant, source, mode, run.read_from, run.read_until, started_at, finished_at,
                         exit_code, counts, error
                  FROM run JOIN tenant ON tenant.id = run.tenant
                  WHERE started_at >= ?1 ORDER BY started_at, run.tenant, run.id",

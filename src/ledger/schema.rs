@@ -31,6 +31,7 @@ CREATE TABLE tenant (
     account       TEXT NOT NULL, -- a digest
     token         TEXT NOT NULL, -- a digest
     organizations TEXT NOT NULL, -- a sorted JSON array
+    read_from     TEXT,          -- the start of the first window
     read_until    TEXT,          -- the checkpoint
     UNIQUE (source, account, token, organizations)
 ) STRICT;

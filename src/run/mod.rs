@@ -85,8 +85,7 @@ impl<'a> Run<'a> {
         let ledger = TenantLedger::open(tenant_options(settings, source, run_id), clock)?;
         logging::enable_rotation();
         crash_point();
-        let checkpoint = ledger.checkpoint()?;
-        let plan = window::choose(settings.span, checkpoint, settings.max_catch_up, now)?;
+        let plan = window::choose(settings.span, ledger.fetched()?, settings.max_catch_up, now)?;
         let mut report = Report::new(run_id, source.info(), settings.mode);
         report.progress = progress.clone();
         report.window = Some(plan.window);

@@ -56,7 +56,7 @@ pub(super) fn check(span: RequestedSpan, now: DateTime<Utc>) -> Result<(), Failu
 /// When an exact span is empty or ends in the future.
 pub(super) fn choose(
     span: RequestedSpan,
-    checkpoint: Option<DateTime<Utc>>,
+    fetched: Option<Window>,
     max_catch_up: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<WindowPlan, Failure> {
@@ -64,7 +64,7 @@ pub(super) fn choose(
         RequestedSpan::Exact { since, until } => exact(since, until, now),
         RequestedSpan::Hours(hours) => {
             let span = TimeDelta::hours(hours.into());
-            Ok(catch_up_window(span, checkpoint, max_catch_up, now))
+            Ok(catch_up_window(span, fetched, max_catch_up, now))
         }
     }
 }
@@ -99,12 +99,15 @@ fn exact(
 /// Extends the last `span` back to the checkpoint, at most by `max_catch_up`.
 fn catch_up_window(
     span: TimeDelta,
-    checkpoint: Option<DateTime<Utc>>,
+    fetched: Option<Window>,
     max_catch_up: TimeDelta,
     now: DateTime<Utc>,
 ) -> WindowPlan {
     let requested = now - span;
-    let wanted = checkpoint.map_or(requested, |checkpoint| requested.min(checkpoint - OVERLAP));
+    let checkpoint = fetched.map(|fetched| fetched.end);
+    // The overlap covers what was fetched, not alerts that are older than any run asked for.
+    let overlap = fetched.map(|fetched| fetched.start.max(fetched.end - OVERLAP));
+    let wanted = overlap.map_or(requested, |overlap| requested.min(overlap));
     let start = wanted.max(requested.min(now - max_catch_up));
     let late = checkpoint.filter(|checkpoint| *checkpoint < requested - USUAL_DELAY);
     let gap = checkpoint.filter(|checkpoint| *checkpoint < start);
@@ -140,8 +143,29 @@ mod tests {
     }
 
     fn window(checkpoint: Option<&str>, hours: u32) -> WindowPlan {
+        window_after(
+            checkpoint.map(|end| Window { start: at("2026-08-01T00:00:00Z"), end: at(end) }),
+            hours,
+        )
+    }
+
+    fn window_after(fetched: Option<Window>, hours: u32) -> WindowPlan {
         let now = at("2026-11-22T00:15:00Z");
-        choose(RequestedSpan::Hours(hours), checkpoint.map(at), TimeDelta::days(30), now).unwrap()
+        choose(RequestedSpan::Hours(hours), fetched, TimeDelta::days(30), now).unwrap()
+    }
+
+    #[test]
+    fn the_overlap_does_not_reach_before_the_first_window() {
+        let start = at("2026-11-20T23:15:00Z");
+        // The first run failed; it failed after an hour; it was complete.
+        for (end, expected) in [
+            ("2026-11-20T23:15:00Z", "2026-11-20T23:15:00Z"),
+            ("2026-11-21T00:15:00Z", "2026-11-20T23:15:00Z"),
+            ("2026-11-21T23:15:00Z", "2026-11-21T00:15:00Z"),
+        ] {
+            let plan = window_after(Some(Window { start, end: at(end) }), 24);
+            assert_eq!(plan.window.start, at(expected), "{end}");
+        }
     }
 
     #[test]

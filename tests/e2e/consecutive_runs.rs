@@ -50,6 +50,21 @@ fn three_missed_days_are_caught_up_with_one_note() {
 }
 
 #[test]
+fn after_a_failed_first_run_nothing_older_than_asked_for_is_sent() {
+    let env = test_env(&[
+        falcon_at(1, "2026-11-20T23:30:00Z"),
+        falcon_at(2, "2026-11-21T00:15:30Z"),
+        falcon_at(3, "2026-11-21T08:00:00Z"),
+    ]);
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::status(403, "{}")));
+    env.run_at("2026-11-22T00:15:00Z", "crowdstrike --hours 24").assert_code(4);
+    env.sandbox.always(Service::FalconAlerts, None);
+    env.run_at("2026-11-22T00:16:00Z", "crowdstrike --hours 24").assert_code(0);
+    // The second is not lost, although the run a minute later would not have read it.
+    assert_eq!(env.stored_values(), hashes([2, 3]));
+}
+
+#[test]
 fn a_failed_run_does_not_skip_a_gap() {
     let env = test_env(&[falcon_at(1, "2026-11-10T08:00:00Z")]);
     env.run_at("2026-11-01T00:15:00Z", RUN).assert_code(0);
