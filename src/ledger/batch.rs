@@ -120,7 +120,8 @@ impl TenantLedger {
             let batch = db.last_insert_rowid();
             let mut settle = db.prepare_cached(
                 "INSERT INTO settled (id, type, value, detections, batch)
-                 SELECT id, type, value, detections, ?3 FROM outbox
+                 SELECT id, type, value, 1 + ifnull(count, 0), ?3
+                 FROM outbox LEFT JOIN repeat ON entry = id
                  WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
             )?;

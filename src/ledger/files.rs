@@ -218,7 +218,9 @@ fn integrity_check(db: &Connection, path: &Path, examine: Examine) -> Result<()>
         }
     };
     let tables: &[Option<&str>] = match examine {
-        Examine::Short => &[Some("tenant"), Some("run"), Some("batch"), Some("outbox")],
+        Examine::Short => {
+            &[Some("tenant"), Some("run"), Some("batch"), Some("outbox"), Some("repeat")]
+        }
         Examine::All => &[None],
     };
     for table in tables {

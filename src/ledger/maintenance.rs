@@ -44,7 +44,8 @@ impl Ledger {
                 let chosen = format!("SELECT id FROM pending WHERE ({MATCHES}) AND tenant = {tenant}");
                 let settle = format!(
                     "INSERT OR REPLACE INTO settled (id, type, value, detections, batch)
-                     SELECT id, type, value, detections, {batch} FROM outbox WHERE id IN ({chosen})"
+                     SELECT id, type, value, 1 + ifnull(count, 0), {batch}
+                     FROM outbox LEFT JOIN repeat ON entry = id WHERE id IN ({chosen})"
                 );
                 dropped += db.execute(&settle, filter.columns())?;
                 db.execute(

@@ -11,6 +11,7 @@
 //!   checkpoint `read_until`: up to when all alerts were fetched, from `read_from` on.
 //! - `outbox`: a submission that is not delivered, called an *entry*: `waiting`, or `quarantined`
 //!   with Recorded Future's status and message, or without a status where its item is damaged.
+//! - `repeat`: how many more detections named the indicator of an entry in the outbox.
 //! - `batch`: entries that leave the outbox together: `sending`, `delivered`, or `dropped` by a
 //!   person.
 //! - `settled`: an entry that is in a batch, under the same id.
@@ -195,11 +196,12 @@ impl Ledger {
                  INSERT INTO tenant SELECT * FROM prior.tenant;
                  INSERT INTO run SELECT * FROM prior.run;
                  INSERT INTO batch SELECT * FROM prior.batch;
-                 INSERT INTO outbox (id, tenant, run, type, value, severity, detections, stored_at, attempts,
+                 INSERT INTO outbox (id, tenant, run, type, value, severity, stored_at, attempts,
                                      state, status, message, rejected_at, item)
-                 SELECT id, tenant, run, type, value, severity, detections, stored_at, attempts,
+                 SELECT id, tenant, run, type, value, severity, stored_at, attempts,
                         state, status, message, rejected_at, item
                  FROM prior.outbox;
+                 INSERT INTO repeat SELECT * FROM prior.repeat;
                  INSERT INTO settled SELECT * FROM prior.settled WHERE id IN (SELECT id FROM prior.outbox);
                  DELETE FROM sqlite_sequence;
                  INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM prior.sqlite_sequence;",

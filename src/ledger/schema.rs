@@ -77,7 +77,6 @@ CREATE TABLE outbox (
     value       TEXT NOT NULL,
     severity    INTEGER,
     rank        INTEGER NOT NULL GENERATED ALWAYS AS (-ifnull(severity, -1)) VIRTUAL,
-    detections  INTEGER NOT NULL,
     stored_at   TEXT NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,
     state       TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'quarantined')),
@@ -90,6 +89,13 @@ CREATE TABLE outbox (
     CHECK ((state = 'quarantined') = (rejected_at IS NOT NULL))
 ) STRICT;
 CREATE INDEX outbox_order ON outbox (tenant, state, rank, id);
+
+-- How many more detections named the indicator of an entry. Not a column of outbox: most mentions
+-- change nothing else, and would rewrite its long rows.
+CREATE TABLE repeat (
+    entry INTEGER PRIMARY KEY REFERENCES outbox (id) ON DELETE CASCADE,
+    count INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE settled (
     id         INTEGER PRIMARY KEY, -- the entry's id in the outbox

@@ -89,7 +89,7 @@ impl Store<'_> {
             Some(SightingState::Delivered { .. }) => return Ok(Stored::AlreadyDelivered),
             Some(SightingState::Pending { entry, this_run: true }) => {
                 // The alert names the indicator twice.
-                self.merge(entry, detection, indicator, field, 0)?;
+                self.merge(entry, detection, indicator, field)?;
                 return Ok(Stored::Duplicate);
             }
             Some(SightingState::Pending { .. } | SightingState::Dropped) => {
@@ -98,7 +98,8 @@ impl Store<'_> {
             None => {}
         }
         if let Some(entry) = self.run_entry(indicator)? {
-            self.merge(entry, detection, indicator, field, 1)?;
+            self.merge(entry, detection, indicator, field)?;
+            self.count_repeat(entry)?;
             self.link(detection, entry)?;
             return Ok(Stored::Duplicate);
         }
@@ -185,8 +186,8 @@ impl Store<'_> {
         let item = json(&submission)?;
         let (indicator_type, value) = (indicator.kind().as_str(), indicator.value());
         let mut insert = self.db.prepare_cached(
-            "INSERT INTO main.outbox (tenant, run, type, value, severity, detections, stored_at, item)
-             VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7)",
+            "INSERT INTO main.outbox (tenant, run, type, value, severity, stored_at, item)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         let (tenant, severity) = (self.ledger.tenant.0, detection.scores.severity);
         let run = &self.ledger.run_id;
@@ -199,15 +200,14 @@ impl Store<'_> {
         Ok(entry)
     }
 
-    /// Merges an alert into an entry of this run; `sightings` is 1 where the entry did not have it.
-    /// A damaged item is replaced: the indicator is sent for the alerts that can still be read.
+    /// Merges an alert into an entry of this run. A damaged item is replaced: the indicator is sent
+    /// for the alerts that can still be read.
     fn merge(
         &self,
         entry: EntryId,
         detection: &Detection,
         indicator: &Indicator,
         field: &str,
-        sightings: u8,
     ) -> Result<(), Cause> {
         let mut select =
             self.db.prepare_cached("SELECT item, severity FROM main.outbox WHERE id = ?1")?;
@@ -225,15 +225,19 @@ impl Store<'_> {
         let new_severity = severity.max(detection.scores.severity);
         if new_item.is_some() || new_severity != severity {
             let mut update = self.db.prepare_cached(
-                "UPDATE main.outbox SET item = ifnull(?2, item), severity = ?3, detections = detections + ?4 WHERE id = ?1",
+                "UPDATE main.outbox SET item = ifnull(?2, item), severity = ?3 WHERE id = ?1",
             )?;
-            update.execute(params![entry.0, new_item, new_severity, sightings])?;
-        } else if sightings > 0 {
-            let mut update = self.db.prepare_cached(
-                "UPDATE main.outbox SET detections = detections + ?2 WHERE id = ?1",
-            )?;
-            update.execute(params![entry.0, sightings])?;
+            update.execute(params![entry.0, new_item, new_severity])?;
         }
+        Ok(())
+    }
+
+    fn count_repeat(&self, entry: EntryId) -> rusqlite::Result<()> {
+        let mut count = self.db.prepare_cached(
+            "INSERT INTO main.repeat (entry, count) VALUES (?1, 1)
+             ON CONFLICT DO UPDATE SET count = count + 1",
+        )?;
+        count.execute([entry.0])?;
         Ok(())
     }
 

@@ -122,6 +122,7 @@ fn a_page_of_zeros_or_noise() {
         "batch_quota",
         "outbox",
         "outbox_order",
+        "repeat",
     ];
     for (page, owner) in owners.iter().enumerate() {
         for byte in [0, 0x5A] {
