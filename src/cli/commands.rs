@@ -11,8 +11,8 @@ use super::topics::Topic;
 
 /// Send endpoint detections to Recorded Future Collective Insights
 ///
-/// Meant to run daily: reads the alerts of the last 24 hours, sends each indicator in them once,
-/// and records in a ledger what was sent and what is still queued.
+/// Meant to run daily: reads the alerts of the last 24 hours, sends each indicator in them once
+/// per run, and records in a ledger what was sent and what is still queued.
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
