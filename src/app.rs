@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::cli::{self, Command, CommonArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::commands::{self, check, generate};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::settings::{EffectiveOption, Origin};
@@ -34,7 +34,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         let _ = report::print_failure(&Failure::new(
             FailureKind::Unexpected,
             format!("internal error: {panic}"),
-            "Nothing that was stored is lost. Run again, and report this with the log.",
+            format!("Nothing that was stored is lost. {REPORT_BUG}"),
         ));
     }));
     let progress = Progress::default();

@@ -8,6 +8,9 @@ use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// The help of a failure whose cause is the program itself.
+pub(crate) const REPORT_BUG: &str = "This is a bug in collective-insights. Report it with this message and the log (run with --debug for more detail).";
+
 /// A signal that ends a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {

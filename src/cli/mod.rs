@@ -26,7 +26,7 @@ pub(crate) use self::maintenance::{
 };
 pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::settings::EffectiveOption;
 
 pub use self::topics::{TOPICS, Topic};
@@ -134,7 +134,7 @@ pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, Failure> {
     let parse = |name: &String| {
         parse([NAME, name].map(OsString::from)).map_err(|error| {
             let message = format!("internal error: {name} cannot be named without options");
-            Failure::new(FailureKind::Unexpected, message, "Report this.").with_cause(error)
+            Failure::new(FailureKind::Unexpected, message, REPORT_BUG).with_cause(error)
         })
     };
     SourceCommand::names().iter().map(parse).collect()

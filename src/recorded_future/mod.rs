@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::bisection::Bisection;
 pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{self, Http, Reply, Request};
 
 const PATH: &str = "collective-insights/detections";
@@ -99,7 +99,7 @@ impl Client {
                     Failure::new(
                         FailureKind::Unexpected,
                         "a batch could not be serialized as JSON",
-                        "Report this.",
+                        REPORT_BUG,
                     )
                     .with_cause(error),
                 );

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Run;
 use super::crash_point::crash_point;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::indicator::IndicatorType;
 use crate::ledger::QueuedItem;
 use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
@@ -285,7 +285,7 @@ impl Run<'_> {
 
 /// For an item that was found to be sendable before.
 fn unsendable_item(error: &serde_json::Error) -> Failure {
-    Failure::new(FailureKind::Unexpected, format!("{UNSENDABLE}: {error}"), "Report this.")
+    Failure::new(FailureKind::Unexpected, format!("{UNSENDABLE}: {error}"), REPORT_BUG)
 }
 
 fn unsendable_items(count: u64) -> Failure {

@@ -15,7 +15,7 @@ use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
 use self::window::WindowPlan;
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
 use crate::ledger::{Advance, TenantKey, TenantLedger, TenantOptions};
 use crate::logging;
@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
             Failure::new(
                 FailureKind::Unexpected,
                 format!("the numbers of this run cannot be written as JSON: {error}"),
-                "Report this.",
+                REPORT_BUG,
             )
         })?;
         let failure = self.report.failures().first();

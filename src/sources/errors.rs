@@ -39,7 +39,10 @@ pub(super) fn common(response: &Response, host: &str, message: String, hints: Hi
         _ => Failure::new(
             FailureKind::Unexpected,
             message,
-            "Run again with --debug and attach the log to a bug report.",
+            format!(
+                "{} does not document this status. If the error persists, report it with this message and the log (run with --debug for more detail).",
+                hints.vendor
+            ),
         ),
     }
 }

@@ -4,7 +4,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Serialize;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{Http, MalformedBody, Reply, Request, Response};
 
 /// Builds a POST request to `path` at `base`, which has no path of its own.
@@ -28,7 +28,7 @@ pub(super) fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
         Failure::new(
             FailureKind::Unexpected,
             "internal error: a request cannot be serialized as JSON",
-            "Report this.",
+            REPORT_BUG,
         )
         .with_cause(error)
     })

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::task::JoinSet;
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 
 /// Requests in the order of their `Priority`, the lowest first, with a limited number in flight.
 ///
@@ -64,7 +64,7 @@ impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Pri
             Some(Err(error)) => Err(Failure::new(
                 FailureKind::Unexpected,
                 "internal error while fetching alerts",
-                "The alerts fetched before are kept. Run again, and report this with the log.",
+                format!("The alerts fetched before are kept. {REPORT_BUG}"),
             )
             .with_cause(error)),
         }

@@ -11,7 +11,7 @@ use super::{Check, Finding, Section};
 use crate::cli::ResolvedRun;
 use crate::clock::Clock;
 use crate::detection::{Detection, Scores, SourceInfo};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{Http, HttpError};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::MitreCodes;
@@ -145,7 +145,7 @@ async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<Str
 fn test_submission(source: SourceInfo, clock: Clock) -> Result<Box<RawValue>, Failure> {
     let internal = |error: Box<dyn Error + Send + Sync>| {
         let message = "internal error: the test submission cannot be created";
-        Failure::new(FailureKind::Unexpected, message, "Report this.").with_cause(error)
+        Failure::new(FailureKind::Unexpected, message, REPORT_BUG).with_cause(error)
     };
     let indicator = Indicator::parse(ClaimedType::Sha256, EICAR_SHA256)
         .map_err(|reason| internal(reason.into()))?;

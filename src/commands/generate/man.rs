@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use super::files::File;
 use super::topic_page;
 use crate::cli::{self, NAME, TOPICS};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 
 /// Returns the page of the program.
 pub(super) fn main_page() -> Result<String, Failure> {
@@ -58,5 +58,5 @@ fn page(command: &Command) -> Result<File, Failure> {
 
 fn internal(error: impl Error + Send + Sync + 'static) -> Failure {
     let message = "internal error: a man page cannot be rendered";
-    Failure::new(FailureKind::Unexpected, message, "Report this.").with_cause(error)
+    Failure::new(FailureKind::Unexpected, message, REPORT_BUG).with_cause(error)
 }

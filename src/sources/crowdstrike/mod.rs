@@ -23,7 +23,7 @@ pub use self::page::read_page;
 use self::reader::Reader;
 use super::{AlertReader, BoxFuture, Page, Source};
 use crate::detection::SourceInfo;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
 use crate::selection::Thresholds;
 use crate::window::Window;
@@ -114,7 +114,7 @@ fn cloud_base(cloud: Cloud) -> Result<Url, Failure> {
         Failure::new(
             FailureKind::Unexpected,
             format!("internal error: the address of {} is not valid", cloud.name()),
-            "Report this; --base-url (CS_BASE_URL) works in the meantime.",
+            format!("{REPORT_BUG} Until it is fixed, set --base-url (CS_BASE_URL)."),
         )
         .with_cause(error)
     })
