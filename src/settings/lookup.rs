@@ -1,5 +1,6 @@
-//! Looks settings up: the argument first, then environment variables, then the file that a variable
-//! names, then systemd's credentials directory, then the default.
+//! Looks up settings: the argument, then environment variables; for secrets, then the file that
+//! `<VARIABLE>_FILE` names, then systemd's credentials directory. Otherwise the default, if there
+//! is one.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +9,7 @@ use std::{fmt, io};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::redact;
 
 /// What is shown instead of a secret.
@@ -94,8 +95,20 @@ pub(crate) struct Setting {
     pub is_secret: bool,
     /// Whether a run needs a value.
     pub is_required: bool,
-    value: String,
+    shown_value: String,
     origin: Origin,
+    /// The file that should contain the value, if it was read and is empty.
+    empty_file: Option<String>,
+}
+
+impl Setting {
+    /// Describes the setting if it has no value.
+    fn describe_missing(&self) -> String {
+        match &self.empty_file {
+            Some(file) => format!("{} ({file} is empty)", self.names.flag),
+            None => self.names.to_string(),
+        }
+    }
 }
 
 /// Looks settings up and remembers where they came from and what is wrong with them.
@@ -128,7 +141,7 @@ impl Lookup {
         names: &'static Names,
         argument: Option<&str>,
     ) -> Option<String> {
-        let found = self.find(names, argument);
+        let found = self.argument_or_variable(names, argument);
         self.record(names, false, false, found)
     }
 
@@ -139,7 +152,7 @@ impl Lookup {
         argument: Option<&str>,
         default: &str,
     ) -> String {
-        let found = self.find(names, argument);
+        let found = self.argument_or_variable(names, argument);
         let found = found.unwrap_or_else(|| (default.to_owned(), Origin::Default));
         self.record(names, false, false, Some(found)).unwrap_or_default()
     }
@@ -150,7 +163,7 @@ impl Lookup {
         names: &'static Names,
         argument: Option<&str>,
     ) -> Option<String> {
-        let found = self.find(names, argument);
+        let found = self.argument_or_variable(names, argument);
         self.record(names, false, true, found)
     }
 
@@ -161,11 +174,23 @@ impl Lookup {
         argument: Option<&SecretString>,
     ) -> Option<SecretString> {
         let argument = argument.map(ExposeSecret::expose_secret);
-        let found = self.find(names, argument).or_else(|| {
-            let found = self.read_file(names);
-            self.readable(found)
+        let mut empty_file = None;
+        let found = self.argument_or_variable(names, argument).or_else(|| {
+            let file = self.read_file(names);
+            let (value, origin) = self.record_unreadable(file)?;
+            if value.is_none() {
+                empty_file = Some(match &origin {
+                    Origin::File(variable, path) => format!("{variable}={}", path.display()),
+                    Origin::Credential(path) => format!("credential {}", path.display()),
+                    other => other.to_string(),
+                });
+            }
+            Some((value?, origin))
         });
         let secret = self.record(names, true, true, found).map(SecretString::from);
+        if let Some(setting) = self.settings.last_mut() {
+            setting.empty_file = empty_file;
+        }
         secret.inspect(redact::register_secret)
     }
 
@@ -185,8 +210,10 @@ impl Lookup {
         &self.settings
     }
 
-    /// Returns `value` with the options it was made from, or why there is no value. Logs a warning
-    /// if a secret was given as an argument.
+    /// Returns `value` and its options. Logs a warning if a secret was given as an argument.
+    ///
+    /// # Errors
+    /// When a setting is unreadable, missing or invalid (in this order), even if there is a value.
     pub(crate) fn finish<T>(
         self,
         value: Option<T>,
@@ -199,13 +226,13 @@ impl Lookup {
             .settings
             .iter()
             .filter(|setting| setting.is_required && setting.origin == Origin::Unset)
-            .map(|setting| setting.names.to_string())
+            .map(Setting::describe_missing)
             .collect();
         if !missing.is_empty() {
             return Err(SettingsError::Missing(Failure::new(
                 FailureKind::Configuration,
-                format!("missing: {}", missing.join(", ")),
-                "Set each as the flag or as the environment variable in parentheses, or name a file that holds a secret with <VARIABLE>_FILE. An empty value counts as missing.",
+                format!("required settings are missing: {}", missing.join(", ")),
+                "Set each with its flag or with the environment variable in parentheses. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.",
             )));
         }
         match (self.invalid, value) {
@@ -214,7 +241,7 @@ impl Lookup {
             (None, None) => Err(SettingsError::Invalid(Failure::new(
                 FailureKind::Unexpected,
                 "internal error: a source reported no reason why it cannot run",
-                "Report this.",
+                REPORT_BUG,
             ))),
         }
     }
@@ -231,26 +258,30 @@ impl Lookup {
     }
 
     fn warn_about_secrets_in_arguments(&self) {
-        let flags: Vec<&str> = self
+        let secrets: Vec<String> = self
             .settings
             .iter()
             .filter(|setting| setting.is_secret && setting.origin == Origin::Argument)
-            .map(|setting| setting.names.flag)
+            .map(|setting| setting.names.to_string())
             .collect();
-        if !flags.is_empty() {
+        if !secrets.is_empty() {
             tracing::warn!(
                 "other users of this machine can see secrets given on the command line: {}; environment variables and files are safer",
-                flags.join(", ")
+                secrets.join(", ")
             );
         }
     }
 
-    fn find(&mut self, names: &Names, argument: Option<&str>) -> Option<(String, Origin)> {
+    fn argument_or_variable(
+        &mut self,
+        names: &Names,
+        argument: Option<&str>,
+    ) -> Option<(String, Origin)> {
         if let Some(value) = non_blank(argument) {
             return Some((value.to_owned(), Origin::Argument));
         }
         let found = self.read_variable(names);
-        self.readable(found)
+        self.record_unreadable(found)
     }
 
     /// Records a value and returns it.
@@ -262,17 +293,25 @@ impl Lookup {
         found: Option<(String, Origin)>,
     ) -> Option<String> {
         let (value, origin) = found.unzip();
-        let shown = match &value {
+        let shown_value = match &value {
             None => String::new(),
             Some(_) if is_secret => MASK.to_owned(),
-            Some(value) => without_password(value),
+            Some(value) => mask_userinfo(value),
         };
         let origin = origin.unwrap_or(Origin::Unset);
-        self.settings.push(Setting { names, is_secret, is_required, value: shown, origin });
+        self.settings.push(Setting {
+            names,
+            is_secret,
+            is_required,
+            shown_value,
+            origin,
+            empty_file: None,
+        });
         value
     }
 
-    fn readable<T>(&mut self, found: Result<Option<T>, Failure>) -> Option<T> {
+    /// Returns what was found; an error is recorded as an unreadable setting.
+    fn record_unreadable<T>(&mut self, found: Result<Option<T>, Failure>) -> Option<T> {
         found.unwrap_or_else(|failure| {
             self.unreadable.get_or_insert(failure);
             None
@@ -299,40 +338,47 @@ impl Lookup {
     }
 
     /// Reads a secret from the file that `<VARIABLE>_FILE` names, else from the credentials
-    /// directory.
-    fn read_file(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
+    /// directory. The secret is `None` if the file is empty.
+    fn read_file(&self, names: &Names) -> Result<Option<(Option<String>, Origin)>, Failure> {
         let path_in = |variable: &str| {
             (self.environment)(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
         };
         let variable = format!("{}_FILE", names.variable);
         if let Some(path) = path_in(&variable) {
-            let value = read_secret(&path, names)?;
+            let help = format!(
+                "Name a readable file with {variable}; it must contain nothing but the secret, as UTF-8 text."
+            );
+            let value = read_secret(&path, names, help)?;
             warn_if_open(&path, names);
-            return Ok(value.map(|value| (value, Origin::File(variable, path))));
+            return Ok(Some((value, Origin::File(variable, path))));
         }
-        let credential = path_in("CREDENTIALS_DIRECTORY")
-            .map(|directory| directory.join(names.variable.to_ascii_lowercase()))
+        let credential = names.variable.to_ascii_lowercase();
+        let path = path_in("CREDENTIALS_DIRECTORY")
+            .map(|directory| directory.join(&credential))
             .filter(|path| path.exists());
-        let Some(path) = credential else {
+        let Some(path) = path else {
             return Ok(None);
         };
-        let value = read_secret(&path, names)?;
-        Ok(value.map(|value| (value, Origin::Credential(path))))
+        let help = format!(
+            "Check LoadCredential= or SetCredential= for {credential} in the unit; it must contain nothing but the secret, as UTF-8 text."
+        );
+        let value = read_secret(&path, names, help)?;
+        Ok(Some((value, Origin::Credential(path))))
     }
 }
 
 fn effective(settings: Vec<Setting>) -> Vec<EffectiveOption> {
     let option = |setting: Setting| EffectiveOption {
         flag: setting.names.flag.to_owned(),
-        value: setting.value,
+        value: setting.shown_value,
         origin: setting.origin,
     };
     settings.into_iter().map(option).collect()
 }
 
-/// Returns an address without a user name and password. A run rejects an address that has them, and
-/// the messages about it must not show them.
-fn without_password(value: &str) -> String {
+/// Replaces user name and password in a URL with `(secret)`. Applied to every value that is shown;
+/// text before an `@` is masked even if it is not a URL.
+fn mask_userinfo(value: &str) -> String {
     match value.rsplit_once('@') {
         Some((before, rest)) => match before.split_once("://") {
             Some((scheme, _)) => format!("{scheme}://{MASK}@{rest}"),
@@ -342,17 +388,12 @@ fn without_password(value: &str) -> String {
     }
 }
 
-fn read_secret(path: &Path, names: &Names) -> Result<Option<String>, Failure> {
+/// Returns the content of the file; `None` if it is empty. `help` is what to do if it cannot be
+/// read.
+fn read_secret(path: &Path, names: &Names, help: String) -> Result<Option<String>, Failure> {
     let unreadable = |cause: io::Error| {
-        Failure::new(
-            FailureKind::Configuration,
-            format!("the file {} for {} cannot be read", path.display(), names.flag),
-            format!(
-                "Name a readable file with {}_FILE that contains nothing but the secret, as text.",
-                names.variable
-            ),
-        )
-        .with_cause(cause)
+        let message = format!("the file {} for {names} cannot be read", path.display());
+        Failure::new(FailureKind::Configuration, message, help).with_cause(cause)
     };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     Ok(non_blank(Some(&text)).map(str::to_owned))
@@ -366,9 +407,8 @@ fn warn_if_open(path: &Path, names: &Names) {
         std::fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or_default();
     if mode & READ_BY_GROUP_OR_OTHERS != 0 {
         tracing::warn!(
-            "other users of this machine can read {}, which holds {}: chmod 600 it",
-            path.display(),
-            names.flag
+            "the permissions of {path} let other users read it, and it contains {names}; run `chmod 600 {path}`",
+            path = path.display()
         );
     }
 }
@@ -411,7 +451,7 @@ mod tests {
         let Err(SettingsError::Missing(failure)) = lookup.finish(Some(())) else {
             panic!("no missing setting was reported");
         };
-        assert_eq!(failure.message, "missing: --text (TEXT), --key (KEY)");
+        assert_eq!(failure.message, "required settings are missing: --text (TEXT), --key (KEY)");
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn all_missing_settings_are_reported_in_one_error() {
         for (flag, variable) in settings {
             let env = test_env();
             let output = RunOutput::capture(&mut without(&env, vendor, &[variable])).assert_code(2);
-            output.assert_stderr(&[&format!("missing: {flag} ({variable})\n")]);
+            output.assert_stderr(&[&format!("settings are missing: {flag} ({variable})\n")]);
         }
     }
 }

@@ -116,10 +116,14 @@ fn a_warning_is_logged_if_others_can_read_a_secret_file() {
     let mut command = env.command("crowdstrike");
     command.env_remove("CS_CLIENT_SECRET").env("CS_CLIENT_SECRET_FILE", &file);
     RunOutput::capture(&mut command).assert_code(0);
-    assert_eq!(env.log().matches("chmod 600 it").count(), 1, "{}", env.log());
+    let file_name = file.display();
+    let warning = format!(
+        "the permissions of {file_name} let other users read it, and it contains --client-secret (CS_CLIENT_SECRET); run `chmod 600 {file_name}`"
+    );
+    assert_eq!(env.log().matches(&warning).count(), 1, "{}", env.log());
     let mut command = env.command("check crowdstrike --offline");
     command.env_remove("CS_CLIENT_SECRET").env("CS_CLIENT_SECRET_FILE", &file);
-    assert!(RunOutput::capture(&mut command).assert_code(0).stderr.contains("chmod 600 it"));
+    assert!(RunOutput::capture(&mut command).assert_code(0).stderr.contains(&warning));
 }
 
 #[test]
@@ -138,14 +142,40 @@ fn an_unreadable_secret_file_ends_the_run_before_any_request() {
             output.stderr
         );
     }
+    assert!(env.sandbox.requests().is_empty());
+}
+
+#[test]
+fn an_unreadable_credential_is_an_error_that_names_the_unit() {
+    let env = test_env();
+    std::fs::create_dir(env.path("credentials")).unwrap();
+    env.write("credentials/cs_client_secret", b"caf\xe9-and-a-secret");
     let mut command = env.command("crowdstrike");
-    command.env_remove("CS_CLIENT_SECRET").env("CS_CLIENT_SECRET_FILE", env.write("empty", " \n"));
-    assert!(
-        RunOutput::capture(&mut command)
-            .assert_code(2)
-            .stderr
-            .contains("missing: --client-secret (CS_CLIENT_SECRET)")
+    command.env_remove("CS_CLIENT_SECRET").env("CREDENTIALS_DIRECTORY", env.path("credentials"));
+    let output = RunOutput::capture(&mut command).assert_code(2);
+    output
+        .assert_stderr(&["valid UTF-8", "LoadCredential= or SetCredential= for cs_client_secret"]);
+    assert!(!output.stderr.contains("_FILE"), "{}", output.stderr);
+}
+
+#[test]
+fn an_empty_secret_file_is_named_among_the_missing_settings() {
+    let env = test_env();
+    let empty = env.write("empty", " \n");
+    std::fs::create_dir(env.path("credentials")).unwrap();
+    let credential = env.write("credentials/rf_api_key", "");
+    let mut command = env.command("crowdstrike");
+    for name in ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY"] {
+        command.env_remove(name);
+    }
+    command.env("CS_CLIENT_SECRET_FILE", &empty);
+    command.env("CREDENTIALS_DIRECTORY", env.path("credentials"));
+    let message = format!(
+        "required settings are missing: --client-id (CS_CLIENT_ID), --client-secret (CS_CLIENT_SECRET_FILE={} is empty), --rf-api-key (credential {} is empty)\n",
+        empty.display(),
+        credential.display()
     );
+    RunOutput::capture(&mut command).assert_code(2).assert_stderr(&[&message]);
     assert!(env.sandbox.requests().is_empty());
 }
 
