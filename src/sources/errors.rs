@@ -15,7 +15,12 @@ pub(super) struct Hints {
 
 /// Returns the failure for a redirect, an exhausted rate limit, a server error, or a status that no
 /// vendor documents. `message` says what was rejected.
-pub(super) fn common(response: &Response, host: &str, message: String, hints: Hints) -> Failure {
+pub(super) fn common_failure(
+    response: &Response,
+    host: &str,
+    message: String,
+    hints: Hints,
+) -> Failure {
     let status = response.status.as_u16();
     match status {
         300..=399 => Failure::new(

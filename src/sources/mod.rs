@@ -1,4 +1,4 @@
-//! The vendors. Each folder signs in to one vendor, pages through its alerts and maps them to
+//! The vendors, one submodule each: signs in, pages through the alerts and maps them to
 //! [`Detection`](crate::detection::Detection)s.
 //!
 //! A new vendor is a folder with the same outline (`args.rs`, `mod.rs`, `wire.rs`, `mapping.rs`,
@@ -61,12 +61,13 @@ pub(crate) trait SourceArgs: fmt::Debug {
     fn resolve(&self, lookup: &mut Lookup) -> Option<Box<dyn Source>>;
 }
 
-/// A vendor whose alerts can be read: its validated settings.
+/// A configured vendor: its validated settings.
 pub(crate) trait Source: fmt::Debug {
     /// Returns the names of this source.
     fn info(&self) -> SourceInfo;
 
-    /// Returns the vendor's name for the customer whose alerts are read; part of the tenant.
+    /// Returns the account whose alerts are read: client id and member CID, or organization key.
+    /// Part of the tenant's identity.
     fn account(&self) -> String;
 
     /// Returns the configured address of the API.

@@ -34,10 +34,10 @@ pub(super) fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Sends a request. The message of an HTTP error begins with the vendor's name.
+/// Sends a request.
 ///
 /// # Errors
-/// When there is no usable response.
+/// When there is no usable response: the `HttpError`, with the vendor's name in front.
 pub(super) async fn send<T>(
     http: &Http,
     vendor: &str,
@@ -54,7 +54,7 @@ pub(super) async fn send<T>(
 /// Returns the content of a successful response.
 ///
 /// # Errors
-/// What `rejected` makes of any other response.
+/// The failure that `rejected` returns for any other response.
 pub(super) fn accepted<T>(
     reply: Reply<T>,
     rejected: impl FnOnce(&Response) -> Failure,

@@ -224,7 +224,7 @@ fn alerts_after_exactly_10000_at_one_instant_are_an_error_too() {
     ];
     let env = TestEnv::new(vendor.world(&alerts.concat()));
     let output = env.run(&format!("carbonblack --json {DAY_WINDOW}")).assert_code(3);
-    output.assert_stderr(&["10000 alerts or more", "2026-11-21T00:15:05.000Z", "--since"]);
+    output.assert_stderr(&["at least 10000 alerts", "2026-11-21T00:15:05.000Z", "--since"]);
     assert_eq!(output.count("alerts_fetched"), 10_000);
 }
 

@@ -2,42 +2,42 @@
 
 use crate::failure::{Failure, FailureKind};
 use crate::http::Response;
-use crate::sources::errors::{Hints, common};
+use crate::sources::errors::{Hints, common_failure};
 
 /// The vendor's name in messages.
 pub(super) const VENDOR: &str = "Carbon Black Cloud";
 
 /// Returns the failure for a rejected search.
-pub(super) fn search(response: &Response, host: &str) -> Failure {
+pub(super) fn search_rejected(response: &Response, host: &str) -> Failure {
     let message =
         format!("{VENDOR} rejected the search for alerts at {host}: {}", response.summary());
     match response.status.as_u16() {
         401 => Failure::new(
             FailureKind::Credentials,
             message,
-            "Check --secret (CB_SECRET, the longer one) and --api-id (CB_API_ID, about ten characters) against Settings > API Access; if they are swapped, the error is the same. Check --hostname (CB_HOSTNAME) too: a key of another region is unknown here.",
+            "Compare --secret (CB_SECRET) and --api-id (CB_API_ID) with Settings > API Access: the secret is the longer of the two. Also check --hostname (CB_HOSTNAME): a key works only in its own region.",
         )
         .with_cause("the API secret or the API id is wrong, or the two are swapped"),
         403 => Failure::new(
             FailureKind::Credentials,
             message,
-            "Give the key's custom access level the permission org.alerts READ (Settings > API Access > Access Levels). A key that was created as the readme of the Python script says has only Search, which this API does not use.",
+            "Give the key's custom access level the permission org.alerts READ (Settings > API Access > Access Levels). A key created according to the Python script's readme has only the Search permission, which this API does not use.",
         )
         .with_cause("the API key lacks the permission org.alerts READ"),
         404 => Failure::new(
             FailureKind::Configuration,
             message,
-            "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org id number. Check --hostname (CB_HOSTNAME) too. Carbon Black EDR (on-premises) is another product and not supported.",
+            "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org id number. Also check --hostname (CB_HOSTNAME). Carbon Black EDR (on-premises) is another product and not supported.",
         )
         .with_cause("the organization key is wrong, or this host is not Carbon Black Cloud"),
-        _ => common(
+        _ => common_failure(
             response,
             host,
             message,
             Hints {
                 vendor: VENDOR,
                 redirect: "Check --hostname (CB_HOSTNAME): the host name of the console, for example defense-prod05.conferdeploy.net.".to_owned(),
-                rate_limit: "Another program may use up the request limit of this IP address; run again later.",
+                rate_limit: "Run again later. If this persists, look for other programs that call Carbon Black Cloud from the same IP address.",
             },
         ),
     }
@@ -48,8 +48,10 @@ pub(super) fn too_many_at_instant(instant: &str, rows: u32) -> Failure {
     Failure::new(
         FailureKind::Partial,
         format!(
-            "{rows} alerts or more have the backend_timestamp {instant}, and {VENDOR} returns no row after {rows}"
+            "at least {rows} alerts have backend_timestamp {instant}; {VENDOR} returns at most {rows} of them"
         ),
-        "The alerts before that instant and its first ones were read. Read those after it with --since set just after it; ask Carbon Black support about the remaining ones.",
+        format!(
+            "All alerts before {instant} and the first {rows} of that instant were read. For the later alerts, run again with --since set 1 ms after {instant}. Ask Carbon Black support for the other alerts of that instant."
+        ),
     )
 }

@@ -113,7 +113,7 @@ impl SearchClient {
             alert_page(response, rows.start, hashes)
         })
         .await?;
-        request::accepted(reply, |response| errors::search(response, request.host()))
+        request::accepted(reply, |response| errors::search_rejected(response, request.host()))
     }
 
     fn request(&self, span: Window, rows: RowRequest) -> Result<Request, Failure> {

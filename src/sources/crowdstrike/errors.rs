@@ -4,7 +4,7 @@ use super::cloud::Cloud;
 use super::page::AlertPage;
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Response, truncate_message, truncate_trace_id};
-use crate::sources::errors::{Hints, common};
+use crate::sources::errors::{Hints, common_failure};
 
 /// The vendor's name in messages.
 pub(super) const VENDOR: &str = "CrowdStrike";
@@ -12,7 +12,7 @@ pub(super) const VENDOR: &str = "CrowdStrike";
 const API_CLIENTS: &str = "Falcon console > Support and resources > API clients and keys";
 
 /// Returns the failure for a rejected sign-in.
-pub(super) fn sign_in(response: &Response, host: &str) -> Failure {
+pub(super) fn sign_in_rejected(response: &Response, host: &str) -> Failure {
     let message = format!("{VENDOR} rejected the sign-in at {host}: {}", response.summary());
     let credentials = |hint: String| Failure::new(FailureKind::Credentials, message.clone(), hint);
     let reason = response.error_message().unwrap_or_default();
@@ -23,7 +23,7 @@ pub(super) fn sign_in(response: &Response, host: &str) -> Failure {
         )
         .with_cause("the IP address of this request is not on the allow-list"),
         401 | 403 => credentials(format!(
-            "Check --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) against {API_CLIENTS}; the secret is shown only once, when the client is created. Check --cloud too: a client of another cloud is unknown here."
+            "Compare --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) with {API_CLIENTS}; the secret is shown only once, when the client is created. Also check --cloud (FALCON_CLOUD): an API client exists in one cloud only."
         ))
         .with_cause("the client id or the client secret is wrong, or the API client was deleted"),
         400 => credentials(
@@ -36,7 +36,7 @@ pub(super) fn sign_in(response: &Response, host: &str) -> Failure {
 }
 
 /// Returns the failure for a rejected query for alerts.
-pub(super) fn alerts(response: &Response, host: &str) -> Failure {
+pub(super) fn query_rejected(response: &Response, host: &str) -> Failure {
     let message =
         format!("{VENDOR} rejected the query for alerts at {host}: {}", response.summary());
     match response.status.as_u16() {
@@ -109,7 +109,6 @@ fn fallback(response: &Response, host: &str, message: String) -> Failure {
         ),
         None => "Check --cloud or --base-url (CS_BASE_URL).".to_owned(),
     };
-    let rate_limit =
-        "Another program may use up the account's 6,000 requests per minute; run again later.";
-    common(response, host, message, Hints { vendor: VENDOR, redirect, rate_limit })
+    let rate_limit = "Run again later. If this persists, look for other programs that use the account's 6,000 requests per minute.";
+    common_failure(response, host, message, Hints { vendor: VENDOR, redirect, rate_limit })
 }

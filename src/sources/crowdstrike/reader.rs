@@ -77,7 +77,9 @@ impl Reader {
                     }
                     return Ok(Some(page));
                 }
-                Reply::Rejected(response) => return Err(errors::alerts(&response, &self.host)),
+                Reply::Rejected(response) => {
+                    return Err(errors::query_rejected(&response, &self.host));
+                }
             }
         }
     }
@@ -120,7 +122,8 @@ pub(super) async fn probe(
     let filter = filter(window.start, window.end, settings.thresholds);
     let query = Query { filter: &filter, limit: 2, sort: SORT, after: None };
     let reply = session.post(PATH, &query, |response| alert_page(response, true)).await?;
-    let page = request::accepted(reply, |response| errors::alerts(response, &host(settings)))?;
+    let page =
+        request::accepted(reply, |response| errors::query_rejected(response, &host(settings)))?;
     errors::in_page(&page).map_or(Ok(page.total), Err)
 }
 

@@ -127,7 +127,8 @@ impl Session {
             reply = self.request_token(&state.base).await?;
         }
         let host = state.base.host_str().unwrap_or(VENDOR);
-        let (token, region) = request::accepted(reply, |response| errors::sign_in(response, host))?;
+        let (token, region) =
+            request::accepted(reply, |response| errors::sign_in_rejected(response, host))?;
         if let Some(cloud) = state.discovered_cloud(region) {
             state.switch_cloud(cloud)?;
         }
