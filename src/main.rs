@@ -1,4 +1,4 @@
-//! `collective-insights`: shares what endpoint tools detect with Recorded Future.
+//! `collective-insights`: sends endpoint detections to Recorded Future Collective Insights.
 
 use std::process::ExitCode;
 

@@ -4,16 +4,23 @@ use std::ffi::OsString;
 
 use super::source_command::SourceCommand;
 
-/// Replaces the scripts' flags of several letters after the source that they belong to. (`-k`, `-l`
-/// and `--debug` did not change.)
+/// Replaces the multi-letter flags of the Python scripts with the new flags, if the subcommand is
+/// the matching source, or `check` with that source. (`-k`, `-l` and `--debug` did not change.)
 pub(super) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    let source = arguments.get(1).and_then(|name| name.to_str()).and_then(SourceCommand::from_name);
+    let source_named = |word: &mut OsString| SourceCommand::from_name(word.to_str()?);
+    let mut words = arguments.iter_mut().skip(1);
+    let source = match words.next() {
+        // Options of `check` may precede the source.
+        Some(word) if word == "check" => words.find_map(source_named),
+        Some(word) => source_named(word),
+        None => None,
+    };
     let Some(source) = source else {
         return arguments;
     };
     let flags = source.args().0.legacy_flags();
-    for argument in arguments.iter_mut().skip(2) {
+    for argument in words {
         if let Some((_, flag)) = flags.iter().find(|(old, _)| argument == old) {
             *argument = OsString::from(flag);
         }
@@ -42,5 +49,17 @@ mod tests {
         );
         assert_eq!(translated("ci crowdstrike -cs S"), "ci crowdstrike -cs S");
         assert_eq!(translated("ci status -cs"), "ci status -cs");
+    }
+
+    #[test]
+    fn flags_are_translated_after_a_checked_source() {
+        assert_eq!(
+            translated("ci check --offline crowdstrike -ccid I -ccs S"),
+            "ci check --offline crowdstrike --client-id I --client-secret S"
+        );
+        assert_eq!(translated("ci check carbonblack -cid A"), "ci check carbonblack --api-id A");
+        assert_eq!(translated("ci check -cid crowdstrike"), "ci check -cid crowdstrike");
+        assert_eq!(translated("ci check"), "ci check");
+        assert_eq!(translated("ci"), "ci");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::generate::generate;
 use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{NOW, RunOutput, TestEnv};
+use crate::support::{RunOutput, TestEnv};
 use crate::topics::help;
 
 const README: &str = include_str!("../../README.md");
@@ -54,20 +54,21 @@ fn the_table_of_sent_fields_matches_what_is_sent() {
         paths(&request.json().unwrap(), "", &mut sent);
     }
     let rows = table(README, "Data sent to Recorded Future");
-    let said: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
-    assert_eq!(said, sent);
+    let documented: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(documented, sent);
 }
 
 #[test]
-fn the_scripts_flags_are_taken() {
+fn the_scripts_flags_are_accepted() {
     for row in table(README, "Moving from the Python scripts") {
         let source = row[0].to_lowercase().replace(' ', "");
         let flag = quoted(row[1]).remove(0);
-        let with_value = [source.as_str(), &flag, "DEBUG"];
-        let arguments: &[&str] = if flag == "--debug" { &with_value[..2] } else { &with_value };
-        let program = ["collective-insights"].iter();
-        let parsed = collective_insights::cli::parse(program.chain(arguments).map(Into::into));
-        assert!(parsed.is_ok(), "{source} {flag}");
+        let value = if flag == "--debug" { "" } else { "DEBUG" };
+        for command in ["", "check"] {
+            let line = format!("collective-insights {command} {source} {flag} {value}");
+            let parsed = collective_insights::cli::parse(line.split_whitespace().map(Into::into));
+            assert!(parsed.is_ok(), "{line}");
+        }
         assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {flag}");
     }
 }
@@ -138,14 +139,16 @@ fn the_cron_lines_are_those_that_are_generated() {
 fn the_summary_has_the_form_of_a_real_one() {
     let summary = code(README, "text").into_iter().find(|block| block.contains("Alerts:")).unwrap();
     let env = TestEnv::new(World::default());
-    let real =
-        RunOutput::capture(env.command("crowdstrike").env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW));
-    assert_eq!(without_values(summary), without_values(&real.assert_code(0).stdout));
+    let real = env.run("crowdstrike").assert_code(0);
+    assert_eq!(without_values(summary), without_values(&real.stdout));
 }
 
-/// The words of a text without its numbers, times and ids.
-fn without_values(text: &str) -> Vec<&str> {
-    let words = text.split([' ', '\n', '(', ')', ',', ';']);
+/// The words of a summary without its numbers, times and the run's id.
+fn without_values(summary: &str) -> Vec<&str> {
+    // An id may consist of letters only.
+    let (title, rest) = summary.split_once(" (run ").unwrap();
+    let (_, counts) = rest.split_once(')').unwrap();
+    let words = [title, counts].into_iter().flat_map(|text| text.split([' ', '\n', ',', ';']));
     words
         .filter(|word| !word.is_empty() && !word.contains(|char: char| char.is_ascii_digit()))
         .collect()
