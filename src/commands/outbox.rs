@@ -97,10 +97,20 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
 }
 
 fn export(args: &EntryFilterArgs) -> Result<String, Failure> {
-    let items = match LedgerReader::open(&args.ledger.ledger)? {
+    let (items, damaged) = match LedgerReader::open(&args.ledger.ledger)? {
         Some(ledger) => ledger.export(&entry_filter(args))?,
-        None => Vec::new(),
+        None => (Vec::new(), 0),
     };
+    if damaged > 0 {
+        report::err(&format!(
+            "warning: {} left out: not valid JSON; after the next run, `collective-insights outbox list --quarantined` shows them\n",
+            counted(
+                u64::try_from(damaged).unwrap_or(u64::MAX),
+                "stored item is",
+                "stored items are"
+            )
+        ));
+    }
     let items: Vec<String> = items.iter().map(|item| redact::sanitize_json(item)).collect();
     Ok(format!("[{}]\n", items.join(",\n")))
 }

@@ -126,11 +126,12 @@ impl LedgerReader {
     }
 
     /// Returns the JSON of the entries that match, exactly as it would be sent, in the order in
-    /// which they were stored. Items that are not valid JSON are left out: they are not sent.
+    /// which they were stored, and the number of items that are not valid JSON. Those are left out:
+    /// they are not sent.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn export(&self, filter: &EntryFilter) -> Result<Vec<String>> {
+    pub(crate) fn export(&self, filter: &EntryFilter) -> Result<(Vec<String>, usize)> {
         self.read(|db| {
             let select = format!("SELECT item FROM pending WHERE {MATCHES} ORDER BY id");
             let mut select = db.prepare_cached(&select)?;
@@ -138,7 +139,8 @@ impl LedgerReader {
                 select.query_map(filter.columns(), |row| Ok(row.get::<_, ItemColumn>(0)?.0))?;
             let items: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
             let is_json = |item: &String| serde_json::from_str::<IgnoredAny>(item).is_ok();
-            Ok(items.into_iter().filter(is_json).collect())
+            let (items, damaged): (Vec<_>, Vec<_>) = items.into_iter().partition(is_json);
+            Ok((items, damaged.len()))
         })
     }
 }

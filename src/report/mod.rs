@@ -175,7 +175,8 @@ pub(crate) fn out(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-fn err(text: &str) {
+/// Writes to stderr.
+pub(crate) fn err(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 

@@ -183,7 +183,9 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         let message = "the stored item is not valid JSON";
         let dry_run = env.run_at(LATER, "crowdstrike --json --dry-run").assert_code(3);
         assert_eq!(dry_run.assert_sums().count("submitted"), 2, "{item}");
-        assert_eq!(env.run("outbox export").assert_code(0).json().as_array().unwrap().len(), 2);
+        let export = env.run("outbox export").assert_code(0);
+        assert_eq!(export.json().as_array().unwrap().len(), 2);
+        export.assert_stderr(&["warning: 1 stored item is left out", "outbox list --quarantined"]);
         for run in ["crowdstrike --json --debug", RUN] {
             let output = env.run_at(LATER, run).assert_code(3);
             output.assert_sums().assert_stderr(&["not valid JSON", "outbox drop"]);

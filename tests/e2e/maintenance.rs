@@ -118,7 +118,9 @@ fn retry_queues_quarantined_submissions_again() {
 #[test]
 fn export_prints_the_items_as_they_would_be_sent() {
     let env = test_env();
-    let all = env.run("outbox export").assert_code(0).json();
+    let output = env.run("outbox export").assert_code(0);
+    assert_eq!(output.stderr, "");
+    let all = output.json();
     env.run("outbox retry").assert_code(0);
     env.run_at(LATER, "crowdstrike --organization-id uhash:a").assert_code(0);
     let sent: Vec<Value> =
