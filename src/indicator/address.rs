@@ -59,7 +59,7 @@ const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 
 /// Parses an address. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes IPv4; zones, ports
 /// and brackets are not accepted.
-pub(crate) fn normalise(text: &str) -> Option<IpAddr> {
+pub(crate) fn normalize(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 

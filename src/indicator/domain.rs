@@ -25,7 +25,7 @@ const SPECIAL_NAMES: [&str; 10] = [
 ///
 /// A name needs two labels, because one alone may be any word; the names of internal networks are
 /// exempt.
-pub(crate) fn normalise(text: &str) -> Option<String> {
+pub(crate) fn normalize(text: &str) -> Option<String> {
     // The parser decodes percent-encoding, which is valid in a URL but not in a name.
     if text.contains('%') {
         return None;

@@ -8,14 +8,14 @@ pub(crate) const SHA1_DIGITS: usize = 40;
 pub(crate) const MD5_DIGITS: usize = 32;
 
 /// Returns the hash in lower case if it has exactly this many hexadecimal digits.
-pub(crate) fn normalise(text: &str, digits: usize) -> Option<String> {
+pub(crate) fn normalize(text: &str, digits: usize) -> Option<String> {
     let well_formed = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     well_formed.then(|| text.to_ascii_lowercase())
 }
 
-/// Does the same as [`normalise`] for a hash of any of the three lengths.
-pub(crate) fn normalise_any(text: &str) -> Option<String> {
-    [SHA256_DIGITS, SHA1_DIGITS, MD5_DIGITS].into_iter().find_map(|digits| normalise(text, digits))
+/// Does the same as [`normalize`] for a hash of any of the three lengths.
+pub(crate) fn normalize_any(text: &str) -> Option<String> {
+    [SHA256_DIGITS, SHA1_DIGITS, MD5_DIGITS].into_iter().find_map(|digits| normalize(text, digits))
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn other_characters_than_hexadecimal_digits_are_rejected() {
+    fn malformed_hashes_are_rejected() {
         check(
             Md5,
             &[
@@ -61,7 +61,7 @@ mod tests {
                 ("d41d8cd98f00b204 e9800998ecf8427", Err(Invalid)),
                 ("d41d8cd98f00b204e9800998ecf8427", Err(Invalid)),
                 ("d41d8cd98f00b204e9800998ecf8427ee", Err(Invalid)),
-                // 32 characters and 32 bytes, not all of them ASCII.
+                // Not ASCII: one with 32 characters, one with 32 bytes.
                 ("d41d8cd98f00b204e9800998ecf8427é", Err(Invalid)),
                 ("d41d8cd98f00b204e9800998ecf842é", Err(Invalid)),
             ],
@@ -71,9 +71,9 @@ mod tests {
     #[test]
     fn any_of_the_three_lengths_is_accepted() {
         for hash in [EMPTY_MD5, EMPTY_SHA1, EMPTY_SHA256] {
-            assert_eq!(normalise_any(&hash.to_uppercase()).as_deref(), Some(hash));
+            assert_eq!(normalize_any(&hash.to_uppercase()).as_deref(), Some(hash));
         }
-        assert_eq!(normalise_any(""), None);
-        assert_eq!(normalise_any(&"a".repeat(33)), None);
+        assert_eq!(normalize_any(""), None);
+        assert_eq!(normalize_any(&"a".repeat(33)), None);
     }
 }

@@ -44,7 +44,7 @@ impl Indicator {
         if text.len() > MAX_BYTES {
             return Err(RejectReason::Invalid);
         }
-        let (kind, value, internal) = normalise(claim, text.trim()).ok_or(RejectReason::Invalid)?;
+        let (kind, value, internal) = normalize(claim, text.trim()).ok_or(RejectReason::Invalid)?;
         if internal {
             return Err(RejectReason::Private);
         }
@@ -65,24 +65,24 @@ impl Indicator {
 }
 
 /// Returns the type, the text in normal form, and whether it belongs to an internal network.
-fn normalise(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)> {
-    let hash = |digits| Some((IndicatorType::Hash, hash::normalise(text, digits)?, false));
+fn normalize(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)> {
+    let hash = |digits| Some((IndicatorType::Hash, hash::normalize(text, digits)?, false));
     match claim {
         ClaimedType::Sha256 => hash(hash::SHA256_DIGITS),
         ClaimedType::Sha1 => hash(hash::SHA1_DIGITS),
         ClaimedType::Md5 => hash(hash::MD5_DIGITS),
         ClaimedType::Domain => {
-            let name = domain::normalise(text)?;
+            let name = domain::normalize(text)?;
             let internal = domain::is_internal(&name);
             Some((IndicatorType::Domain, name, internal))
         }
         ClaimedType::Address => {
-            let address = address::normalise(text)?;
+            let address = address::normalize(text)?;
             let internal = !address::is_global(address);
             Some((IndicatorType::Ip, address.to_string(), internal))
         }
         ClaimedType::Url => {
-            let url = url::normalise(text)?;
+            let url = url::normalize(text)?;
             let internal = url.host.is_internal();
             Some((IndicatorType::Url, url.text, internal))
         }

@@ -47,7 +47,7 @@ impl Host {
 }
 
 /// Returns the normal form of an `http` or `https` URL, internal hosts included.
-pub(crate) fn normalise(text: &str) -> Option<NormalizedUrl> {
+pub(crate) fn normalize(text: &str) -> Option<NormalizedUrl> {
     // The parser silently drops some of them, and the URL would not be the reported one.
     if text.chars().any(char::is_control) {
         return None;

@@ -1,10 +1,9 @@
-//! Numbered crash points, at each of which a test can end the process as a power cut would, or make
-//! it panic.
+//! Numbered crash points, for tests.
 //!
-//! Builds with debug assertions read two variables when the run comes to its n-th crash point; in a
-//! release build a crash point does nothing. `COLLECTIVE_INSIGHTS_TEST_KILL_AT=<n>` ends the
-//! process with SIGKILL, `COLLECTIVE_INSIGHTS_TEST_PANIC_AT=<n>` panics with the whole environment
-//! in the message.
+//! In builds with debug assertions, crash point number n ends the process with SIGKILL if
+//! `COLLECTIVE_INSIGHTS_TEST_KILL_AT=n`, and panics if `COLLECTIVE_INSIGHTS_TEST_PANIC_AT=n`. The
+//! panic message contains the whole environment, to test that secrets are masked. Release builds
+//! ignore both.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

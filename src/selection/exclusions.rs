@@ -145,7 +145,7 @@ impl Exclusions {
 
     fn matches_url(&self, url: &str) -> bool {
         self.urls.contains(url)
-            || url::normalise(url).is_some_and(|location| match location.host {
+            || url::normalize(url).is_some_and(|location| match location.host {
                 Host::Name(name) => self.matches_name(&name),
                 Host::Address(address) => self.matches_address(address),
             })

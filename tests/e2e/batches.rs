@@ -16,7 +16,7 @@ fn alerts(count: u64) -> Vec<Value> {
 
 /// Returns the number of items in each request.
 fn sizes(env: &TestEnv) -> Vec<usize> {
-    let posts = env.posts();
+    let posts = env.submission_bodies();
     posts.iter().map(|post| post["data"].as_array().unwrap().len()).collect()
 }
 
@@ -69,7 +69,7 @@ fn batches_are_sent_one_at_a_time() {
 fn a_request_has_only_the_documented_keys_and_headers() {
     let env = env_with_all_types();
     env.run("crowdstrike --batch-size 3").assert_code(0);
-    for post in env.posts() {
+    for post in env.submission_bodies() {
         assert_eq!(keys(&post), ["data", "options"]);
         assert_eq!(post["options"], json!({"debug": false, "summary": true}));
         for item in post["data"].as_array().unwrap() {
@@ -94,7 +94,7 @@ fn every_batch_says_whether_it_is_debug() {
         let env = TestEnv::falcon(&alerts(3));
         env.run(&format!("crowdstrike {flag} --batch-size 1")).assert_code(0);
         let values: Vec<Value> =
-            env.posts().iter().map(|post| post["options"]["debug"].clone()).collect();
+            env.submission_bodies().iter().map(|post| post["options"]["debug"].clone()).collect();
         assert_eq!(values, vec![json!(debug); 3]);
     }
 }
@@ -104,7 +104,7 @@ fn every_batch_contains_the_organizations() {
     let env = TestEnv::falcon(&alerts(2));
     let flags = "--organization-id uhash:b --organization-id uhash:a --organization-id uhash:b";
     env.run(&format!("crowdstrike --batch-size 1 {flags}")).assert_code(0);
-    for post in env.posts() {
+    for post in env.submission_bodies() {
         assert_eq!(texts(&post["organization_ids"]), ["uhash:a", "uhash:b"]);
     }
     let stored = env.sandbox.stored();
@@ -117,7 +117,7 @@ fn empty_organizations_are_ignored() {
     let mut command = env.command("crowdstrike");
     RunOutput::capture(command.args(["--organization-id", "", "--organization-id", " "]))
         .assert_code(0);
-    assert_eq!(keys(&env.posts()[0]), ["data", "options"]);
+    assert_eq!(keys(&env.submission_bodies()[0]), ["data", "options"]);
 }
 
 #[test]

@@ -122,14 +122,14 @@ fn rejected_credentials_stop_the_run_and_nothing_is_lost() {
 #[test]
 fn an_exhausted_daily_quota_stops_the_run() {
     let env = test_env(30);
-    env.sandbox.change(|world| world.recorded_future.daily_limit = Some(20));
+    env.sandbox.change(|world| world.recorded_future.store_limit = Some(20));
     let output = env.run("crowdstrike --json --batch-size 10").assert_code(5);
     output.assert_sums();
     assert_eq!((output.count("processed"), output.count("waiting")), (20, 10));
     assert!(output.json()["error"].to_string().contains("quota"), "{output:?}");
     // No batch is split, and nothing is quarantined.
     assert!(sizes(&env).iter().all(|size| *size == 10));
-    env.sandbox.change(|world| world.recorded_future.daily_limit = None);
+    env.sandbox.change(|world| world.recorded_future.store_limit = None);
     env.run_at("2026-11-23T00:15:00Z", "crowdstrike").assert_code(0);
     assert_eq!(env.stored_values().len(), 30);
 }

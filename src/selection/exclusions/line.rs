@@ -43,18 +43,18 @@ pub(super) fn read(line: &str) -> Result<Option<Rule>, InvalidLine> {
 
 fn rule(text: &str) -> Option<Rule> {
     if is_url(text) {
-        return url::normalise(text).map(|location| Rule::Url(location.text));
+        return url::normalize(text).map(|location| Rule::Url(location.text));
     }
     if let Some(name) = text.strip_prefix('.') {
-        return domain::normalise(name).map(Rule::DomainSuffix);
+        return domain::normalize(name).map(Rule::DomainSuffix);
     }
     if let Some((address, prefix)) = text.split_once('/') {
         return network(address, prefix).map(Rule::Network);
     }
-    hash::normalise_any(text)
+    hash::normalize_any(text)
         .map(Rule::Hash)
-        .or_else(|| address::normalise(text).map(Rule::Address))
-        .or_else(|| domain::normalise(text).map(Rule::Name))
+        .or_else(|| address::normalize(text).map(Rule::Address))
+        .or_else(|| domain::normalize(text).map(Rule::Name))
 }
 
 /// Parses a network. Bits after the prefix are ignored: `10.1.2.3/8` is the network of `10.1.2.3`.
@@ -65,7 +65,7 @@ fn network(address: &str, prefix: &str) -> Option<IpNet> {
         return None;
     }
     let prefix = prefix.parse().ok()?;
-    let network = match (address.parse().ok()?, address::normalise(address)?) {
+    let network = match (address.parse().ok()?, address::normalize(address)?) {
         // IPv4-mapped IPv6 indicators are normalized to IPv4, so the network has to be too.
         (IpAddr::V6(_), IpAddr::V4(address)) if prefix >= MAPPED_PREFIX => {
             Ipv4Net::new(address, prefix - MAPPED_PREFIX).ok()?.into()

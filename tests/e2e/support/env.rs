@@ -121,7 +121,7 @@ impl TestEnv {
     }
 
     /// Returns the bodies of the requests to Recorded Future.
-    pub fn posts(&self) -> Vec<Value> {
+    pub fn submission_bodies(&self) -> Vec<Value> {
         let requests = self.sandbox.requests_to(Service::RecordedFuture);
         requests.iter().map(|request| request.json().unwrap()).collect()
     }

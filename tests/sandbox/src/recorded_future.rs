@@ -25,7 +25,7 @@ pub(crate) fn not_found() -> Response {
 }
 
 fn error_response(status: u16, message: &str) -> Response {
-    // The trace id only has to exist, so that it can be logged.
+    // Any unique trace id will do; it is only logged.
     static NEXT_TRACE: AtomicU64 = AtomicU64::new(1);
     let trace = format!("sandbox-{}", NEXT_TRACE.fetch_add(1, Ordering::Relaxed));
     Response::json(
@@ -44,8 +44,11 @@ pub(crate) fn submit(
 ) -> Response {
     let checked =
         check_head(world, request).and_then(|token| Ok((token, check_body(world, request)?)));
-    let checked = checked.and_then(|(token, batch)| check_quota(world, quota_used, token, batch));
-    match checked {
+    let charged = checked.and_then(|(token, batch)| {
+        charge_quota(world, quota_used, token, &batch)?;
+        Ok(batch)
+    });
+    match charged {
         Ok(batch) => accept(world, recorder, request, batch, fault),
         Err((status, message)) => error_response(status, &message),
     }
@@ -92,35 +95,36 @@ fn check_body(world: &RecordedFutureWorld, request: &Request<'_>) -> Result<Subm
     if batch.data.len() > world.max_items {
         return Err((413, format!("Payload Too Large: {} items", batch.data.len())));
     }
-    for (at, item) in batch.data.iter().enumerate() {
+    for (index, item) in batch.data.iter().enumerate() {
         let value = &item["ioc"]["value"];
         if let Some((_, status)) =
             world.rejected_values.iter().find(|(rejected, _)| value == rejected.as_str())
         {
-            return Err((*status, format!("data[{at}].ioc.value is not accepted")));
+            return Err((*status, format!("data[{index}].ioc.value is not accepted")));
         }
     }
     Ok(batch)
 }
 
-fn check_quota(
+/// Charges the items of a batch to the token's quota, except with `debug`.
+fn charge_quota(
     world: &RecordedFutureWorld,
     quota_used: &mut HashMap<String, u64>,
     token: &str,
-    batch: Submission,
-) -> Result<Submission, Rejection> {
+    batch: &Submission,
+) -> Result<(), Rejection> {
     if batch.debug {
-        return Ok(batch);
+        return Ok(());
     }
     let used = quota_used.entry(token.to_owned()).or_default();
     let after = *used + batch.data.len() as u64;
-    match world.daily_limit {
+    match world.store_limit {
         Some(limit) if after > limit => {
             Err((429, format!("Daily quota exceeded: {used} of {limit} submissions used")))
         }
         _ => {
             *used = after;
-            Ok(batch)
+            Ok(())
         }
     }
 }
@@ -139,13 +143,13 @@ fn accept(
         result["summary"] = json!({"processed": processed(&batch, fault)});
     }
     if !batch.debug && !wrong_echo {
-        let at = Instant::now();
+        let stored_at = Instant::now();
         let Submission { data, organization_ids, .. } = batch;
         let stored = data.into_iter().map(|item| StoredItem {
             item,
             organization_ids: organization_ids.clone(),
             request: request.index,
-            at,
+            at: stored_at,
         });
         let mut records = recorder.lock();
         if !records.discards_contents {
@@ -161,11 +165,11 @@ fn processed(batch: &Submission, fault: &Fault) -> Value {
         _ => 0,
     };
     let mut counts = serde_json::Map::new();
-    for kind in IOC_TYPES {
-        let count = batch.data.iter().filter(|item| item["ioc"]["type"] == kind).count() as u64;
+    for ioc_type in IOC_TYPES {
+        let count = batch.data.iter().filter(|item| item["ioc"]["type"] == ioc_type).count() as u64;
         let reported = count.saturating_sub(missing);
         missing -= count - reported;
-        counts.insert(kind.into(), reported.into());
+        counts.insert(ioc_type.into(), reported.into());
     }
     counts.into()
 }

@@ -92,13 +92,13 @@ pub struct FalconWorld {
     pub rate_limit: (u64, u64),
     /// The form of `after` on the last page.
     pub last_after: MissingValue,
-    /// Whether the last page with alerts still has an `after` token, for an empty page.
+    /// Whether the last page with alerts still has an `after` token, which leads to an empty page.
     pub after_on_last_page: bool,
     /// The form of `errors` if there are none.
     pub empty_errors: MissingValue,
     /// The form of `resources` if there are none.
     pub empty_resources: MissingValue,
-    /// Added to every successful page.
+    /// The error added to every successful page, if any.
     pub page_error: Option<PageError>,
     /// Whether an expired `after` token gets a 200 with an error 404 in its body, as was observed
     /// on another Falcon API, instead of a 400.
@@ -159,8 +159,9 @@ pub struct RecordedFutureWorld {
     pub max_items: usize,
     /// Requests with a larger body, in bytes, get a 413.
     pub max_bytes: usize,
-    /// The number of live items that a token can store in total; a batch beyond it gets a 429.
-    pub daily_limit: Option<u64>,
+    /// Maximum number of items per token, without those sent with `debug`; never reset. A batch
+    /// that exceeds it gets a 429.
+    pub store_limit: Option<u64>,
     /// A batch that contains one of these `ioc.value`s gets this status, and none of it is stored.
     pub rejected_values: Vec<(String, u16)>,
 }
@@ -253,7 +254,7 @@ impl Default for RecordedFutureWorld {
             summary: true,
             max_items: usize::MAX,
             max_bytes: usize::MAX,
-            daily_limit: None,
+            store_limit: None,
             rejected_values: Vec::new(),
         }
     }

@@ -207,7 +207,7 @@ fn limits_and_rejected_values() {
     });
     assert_eq!(submit(&sandbox, &two).status, 413);
     sandbox.change(|world| {
-        (world.recorded_future.max_bytes, world.recorded_future.daily_limit) = (9999, Some(2))
+        (world.recorded_future.max_bytes, world.recorded_future.store_limit) = (9999, Some(2))
     });
     let over = submit(&sandbox, &two);
     assert_eq!(over.status, 429);
