@@ -26,8 +26,7 @@ use crate::window::Window;
 
 /// The statuses, how often the request was sent, and how it ended: `alerts` and `delivered` are
 /// successes, everything else an outcome or the kind of the failure. The body of a 2xx is a JSON
-/// object without the expected keys: that is enough from Recorded Future, but it is not a vendor's
-/// page or token.
+/// object without the expected keys: not a page, a token or a receipt.
 const OUTCOMES: &str = "\
 FalconToken
   100  5 x temporary
@@ -82,8 +81,7 @@ CarbonBlack
 RecordedFuture
   100  5 x temporary, temporary
   101  1 x fatal, unexpected
-  102-199  5 x temporary, temporary
-  200-299  1 x delivered
+  102-299  5 x temporary, temporary
   300-399  1 x fatal, configuration
   400  1 x rejected
   401  1 x fatal, credentials

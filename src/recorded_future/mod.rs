@@ -111,7 +111,8 @@ impl Client {
             headers: self.headers.clone(),
             body,
         };
-        match self.http.send(&request, outcome::parse_receipt).await {
+        let parse = |response: &http::Response| outcome::parse_receipt(response, self.debug);
+        match self.http.send(&request, parse).await {
             Ok(Reply::Success(receipt)) => outcome::from_receipt(receipt, self.debug),
             Ok(Reply::Rejected(response)) => outcome::from_response(&response, request.host()),
             Err(error) => outcome::from_http_error(error),

@@ -1,6 +1,7 @@
 //! What Recorded Future's response means for a batch.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::failure::{Failure, FailureKind};
 use crate::http::{HttpError, MalformedBody, Response};
@@ -39,8 +40,8 @@ impl Rejection {
 /// What a successful response says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    /// `options.debug` of the request, if the response repeats it.
-    pub debug: Option<bool>,
+    /// Whether the batch was only validated and not stored.
+    pub debug: bool,
     /// The number of processed items by type; `None` if the response has none.
     pub processed: Option<ProcessedCounts>,
 }
@@ -77,46 +78,66 @@ impl ProcessedCounts {
     }
 }
 
-/// Parses a 2xx response. A JSON object of unknown shape is an empty receipt. Anything else is
-/// malformed: the 200 of a proxy or a login page does not prove that the batch arrived.
+/// Parses a 2xx response to a request with this `options.debug`. Only a receipt proves that the
+/// batch arrived: a `result` object whose `status` is absent or a success, and whose `debug` is a
+/// boolean. Anything else is malformed: a gateway, a proxy or a login page may have sent it.
 ///
 /// # Errors
-/// When the body is not a JSON object.
-pub(super) fn parse_receipt(response: &Response) -> Result<Receipt, MalformedBody> {
-    // 204 has no body by definition, and still means that the batch was accepted.
-    if response.status.as_u16() == 204 {
-        return Ok(Receipt { debug: None, processed: None });
-    }
-    let body: serde_json::Map<String, serde_json::Value> =
+/// When the response is not a receipt.
+pub(super) fn parse_receipt(response: &Response, debug: bool) -> Result<Receipt, MalformedBody> {
+    let body: Map<String, Value> =
         serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
-    let result = body.get("result");
-    let debug = result.and_then(|result| result.get("debug")).and_then(serde_json::Value::as_bool);
-    let processed = result
-        .and_then(|result| result.pointer("/summary/processed"))
-        // serde would deserialize a list by position.
-        .filter(|processed| processed.is_object())
-        .and_then(|processed| ProcessedCounts::deserialize(processed).ok());
-    Ok(Receipt { debug, processed })
+    let not_a_receipt = |reason: &str| {
+        MalformedBody(format!("{reason}, so nothing was confirmed: {}", response.summary()))
+    };
+    let result = body
+        .get("result")
+        .and_then(Value::as_object)
+        .ok_or_else(|| not_a_receipt("it has no result object"))?;
+    let receipt = Receipt {
+        debug: result
+            .get("debug")
+            .and_then(Value::as_bool)
+            .ok_or_else(|| not_a_receipt("result.debug is not a boolean"))?,
+        processed: result.get("summary").and_then(processed),
+    };
+    // Whatever the status is, another debug is fatal: see from_receipt.
+    if receipt.debug == debug && !result.get("status").is_none_or(is_success) {
+        return Err(not_a_receipt("result.status is not OK"));
+    }
+    Ok(receipt)
+}
+
+fn processed(summary: &Value) -> Option<ProcessedCounts> {
+    // serde would deserialize a list by position.
+    let processed = summary.get("processed").filter(|processed| processed.is_object())?;
+    ProcessedCounts::deserialize(processed).ok()
+}
+
+fn is_success(status: &Value) -> bool {
+    let is = |name: &str| status.as_str().is_some_and(|status| status.eq_ignore_ascii_case(name));
+    is("ok") || is("success")
 }
 
 /// Returns the outcome for a receipt. A `debug` that differs from the request's is fatal: a live
 /// run would store nothing, or a test would store its items.
 pub(super) fn from_receipt(receipt: Receipt, debug: bool) -> Outcome {
-    match receipt.debug {
-        Some(other) if other != debug => Outcome::Fatal(
-            Failure::new(
-                FailureKind::Unexpected,
-                format!("Recorded Future responded with debug: {other} to a request with debug: {debug}"),
-                if debug {
-                    "The items of this test may have been stored: tell Recorded Future's support."
-                } else {
-                    "Nothing of this batch was stored, and it stays queued: tell Recorded Future's support, then run again."
-                },
-            )
-            .with_cause("options.debug of the response differs from that of the request"),
-        ),
-        _ => Outcome::Delivered(receipt),
+    let other = receipt.debug;
+    if other == debug {
+        return Outcome::Delivered(receipt);
     }
+    Outcome::Fatal(
+        Failure::new(
+            FailureKind::Unexpected,
+            format!("Recorded Future responded with debug: {other} to a request with debug: {debug}"),
+            if debug {
+                "The items of this test may have been stored: tell Recorded Future's support."
+            } else {
+                "Nothing of this batch was stored, and it stays queued: tell Recorded Future's support, then run again."
+            },
+        )
+        .with_cause("options.debug of the response differs from that of the request"),
+    )
 }
 
 /// Returns the outcome for a response that is not 2xx.
@@ -195,4 +216,67 @@ fn is_daily_quota(response: &Response) -> bool {
     let message = response.error_message().unwrap_or_default().to_ascii_lowercase();
     message.contains("quota")
         || (message.contains("limit") && (message.contains("day") || message.contains("daily")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(status: u16, body: &Value) -> Result<Receipt, MalformedBody> {
+        parse_receipt(&Response::new(status, body.to_string()), false)
+    }
+
+    #[test]
+    fn a_receipt_has_a_successful_result_and_says_whether_it_is_debug() {
+        let without_summary = Receipt { debug: false, processed: None };
+        for result in [
+            json!({"debug": false}),
+            json!({"debug": false, "status": "OK"}),
+            json!({"debug": false, "status": "ok", "summary": {}}),
+            json!({"debug": false, "status": "Success", "summary": {"processed": [1]}}),
+            json!({"debug": false, "status": "SUCCESS", "summary": null, "other": 1}),
+        ] {
+            let body = json!({"result": result, "other": 1});
+            for status in [200, 201, 202, 299] {
+                assert_eq!(parse(status, &body), Ok(without_summary.clone()), "{body}");
+            }
+        }
+        let body = json!({"result": {"debug": false, "summary": {"processed": {"hash": 2}}}});
+        let processed = ProcessedCounts { hash: 2, ..ProcessedCounts::default() };
+        assert_eq!(parse(200, &body).unwrap().processed, Some(processed));
+    }
+
+    #[test]
+    fn any_other_response_is_not_a_receipt_and_is_quoted() {
+        for body in [
+            json!({}),
+            json!({"message": "Internal error"}),
+            json!({"error": "login_required"}),
+            json!({"result": "fine"}),
+            json!({"result": {"status": "OK"}}),
+            json!({"result": {"debug": "false", "status": "OK"}}),
+            json!({"result": {"debug": false, "status": "error"}}),
+            json!({"result": {"debug": false, "status": null}}),
+            json!({"debug": false, "status": "OK"}),
+        ] {
+            let error = parse(200, &body).unwrap_err().0;
+            assert!(error.contains("nothing was confirmed: 200 \""), "{body}: {error}");
+        }
+        let error = parse(202, &json!({"message": "Internal error"})).unwrap_err().0;
+        assert!(error.ends_with("202 \"Internal error\""), "{error}");
+        for body in ["", "[]", "null", "<html>"] {
+            assert!(parse_receipt(&Response::new(204, body), false).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn another_debug_is_fatal_whatever_the_status_is() {
+        for status in ["OK", "error"] {
+            let body = json!({"result": {"debug": true, "status": status}});
+            let outcome = from_receipt(parse(200, &body).unwrap(), false);
+            assert!(matches!(outcome, Outcome::Fatal(_)), "{outcome:?}");
+        }
+    }
 }

@@ -29,6 +29,8 @@ pub(super) struct DeliveryState {
     total: u64,
     /// Entries in quarantine that were not sent, because their items are damaged.
     unsendable: u64,
+    /// Whether the run has reported a receipt without counts.
+    uncounted_reported: bool,
     /// Whether no further request is sent in this run.
     stopped: bool,
 }
@@ -40,6 +42,7 @@ impl DeliveryState {
             batches: 0,
             total: 0,
             unsendable: 0,
+            uncounted_reported: false,
             stopped: false,
         }
     }
@@ -196,7 +199,9 @@ impl Run<'_> {
     /// already.
     fn reconcile(&mut self, items: &[QueuedItem], receipt: &Receipt) -> u64 {
         let Some(processed) = receipt.processed else {
-            self.report.warn(format!("Recorded Future accepted {} indicators without reporting how many it processed; they count as processed", items.len()));
+            if !std::mem::replace(&mut self.delivery.uncounted_reported, true) {
+                self.report.warn("Recorded Future accepted indicators without reporting how many it processed; they count as processed".to_owned());
+            }
             return u64::try_from(items.len()).unwrap_or(u64::MAX);
         };
         let mut sent = ProcessedCounts::default();

@@ -1,6 +1,6 @@
 //! Batches: their size, order and content, and how the response is compared with what was sent.
 
-use sandbox::{Fault, Service, World};
+use sandbox::{Fault, NOT_RECEIPTS, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon, sha256};
@@ -163,35 +163,64 @@ fn more_processed_than_sent_is_counted_as_sent() {
 }
 
 #[test]
-fn a_response_without_a_summary_counts_as_processed_with_a_note() {
+fn responses_without_a_summary_count_as_processed_with_one_note_per_run() {
     let env = TestEnv::new(
         World::default()
             .falcon_alerts(&alerts(3))
             .with(|world| world.recorded_future.summary = false),
     );
-    let output = env.run("crowdstrike --json").assert_code(0);
+    let output = env.run("crowdstrike --json --batch-size 1").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 3);
-    let notes = &output.json()["notes"];
-    assert!(texts(notes)[0].contains("without reporting how many it processed"), "{notes}");
+    let document = output.json();
+    let notes = texts(&document["notes"]);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("without reporting how many it processed"), "{notes:?}");
+    assert_eq!(env.log().matches("WARNING").count(), 1, "{}", env.log());
 }
 
 #[test]
-fn a_success_response_in_an_unknown_format_is_accepted_with_a_warning() {
-    for body in [
-        r#"{"result": "fine"}"#,
-        r#"{"other": 1}"#,
-        r#"{"result": {"summary": {"processed": [1]}}}"#,
+fn unknown_keys_of_a_receipt_are_ignored() {
+    for result in [
+        json!({"debug": false, "other": 1}),
+        json!({"debug": false, "status": "Success", "summary": {"processed": [1]}}),
     ] {
         let env = TestEnv::falcon(&alerts(1));
-        env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(200, body)]);
+        let body = json!({"result": result, "other": 1}).to_string();
+        env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(202, body)]);
         let output = env.run("crowdstrike --json").assert_code(0);
-        assert_eq!(output.assert_sums().count("processed"), 1, "{body}");
-        let log = env.log();
-        let warned = log
-            .lines()
-            .any(|line| line.contains("WARNING") && line.contains("without reporting how many"));
-        assert!(warned, "{body} {log}");
+        assert_eq!(output.assert_sums().count("processed"), 1, "{result}");
+        assert_eq!(env.request_count(Service::RecordedFuture), 1);
     }
+}
+
+#[test]
+fn a_success_response_that_is_not_a_receipt_delivers_nothing() {
+    for (code, body) in NOT_RECEIPTS {
+        let env = TestEnv::falcon(&alerts(2));
+        let response = Fault::status(code, body);
+        env.sandbox.always(Service::RecordedFuture, Some(response.clone()));
+        let output = env.run("crowdstrike --json").assert_code(5);
+        assert_eq!(output.assert_sums().count("waiting"), 2, "{code} {body}");
+        let error = &output.json()["error"];
+        assert_eq!(error["kind"], "temporary", "{code} {body}");
+        assert!(error["message"].to_string().contains("malformed response"), "{error}");
+        assert_eq!(env.request_count(Service::RecordedFuture), 5, "{code} {body}");
+        // Retried, and delivered once the receipt comes.
+        env.sandbox.always(Service::RecordedFuture, None);
+        env.sandbox.queue_faults(Service::RecordedFuture, vec![response; 4]);
+        let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
+        assert_eq!(output.assert_sums().count("processed"), 2, "{code} {body}");
+        assert_eq!(env.stored_values(), [1, 2].map(sha256));
+    }
+}
+
+#[test]
+fn the_message_of_a_response_that_is_not_a_receipt_is_quoted() {
+    let env = TestEnv::falcon(&alerts(1));
+    let body = r#"{"message":"Internal error"}"#;
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(200, body)));
+    let output = env.run("crowdstrike").assert_code(5);
+    output.assert_stderr(&["it has no result object", r#"200 "Internal error""#]);
 }
 
 #[test]

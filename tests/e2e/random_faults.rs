@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sandbox::{Fault, Service};
+use sandbox::{Fault, NOT_RECEIPTS, Service};
 
 use crate::support::oracle::{Oracle, check_counts, response_lost, run_time};
 use crate::support::vendor::Vendor;
@@ -78,9 +78,22 @@ fn falcon_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![8 => any_fault(), 1 => Just(Fault::ExpireAccessTokens), 1 => Just(Fault::ExpirePageTokens)]
 }
 
+/// Generates 2xx responses that do not confirm a batch, which may be stored or not.
+fn not_a_receipt() -> impl Strategy<Value = Fault> {
+    let response = prop::sample::select(&NOT_RECEIPTS);
+    (response, any::<bool>()).prop_map(|((code, body), stored)| {
+        if stored {
+            Fault::StatusAfterProcessing(code, body.into())
+        } else {
+            Fault::status(code, body)
+        }
+    })
+}
+
 fn recorded_future_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         14 => any_fault(),
+        3 => not_a_receipt(),
         1 => Just(Fault::status(400, r#"{"message":"bad"}"#)),
         1 => Just(Fault::status(422, r#"{"message":"bad"}"#)),
         1 => (1_u64..4).prop_map(Fault::FewerProcessed),
@@ -120,8 +133,10 @@ fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
         ]
     };
     let faults = |max| prop::collection::vec(temporary(), 0..max);
+    let submission = prop_oneof![4 => temporary(), 1 => not_a_receipt()];
     let vendor = prop_oneof![1 => temporary(), 1 => Just(Fault::ExpirePageTokens)];
-    let parts = (faults(3), prop::collection::vec(vendor, 0..5), faults(5));
+    let submissions = prop::collection::vec(submission, 0..5);
+    let parts = (faults(3), prop::collection::vec(vendor, 0..5), submissions);
     parts.prop_map(|(sign_in, vendor, recorded_future)| DayFaults {
         recoverable: true,
         refuse_connections: false,

@@ -195,7 +195,10 @@ pub struct FinalCounts {
 pub fn response_lost(_: usize, request: &RecordedRequest) -> bool {
     matches!(
         request.fault,
-        Fault::ResetAfterProcessing | Fault::Truncate | Fault::HtmlAfterProcessing
+        Fault::ResetAfterProcessing
+            | Fault::Truncate
+            | Fault::HtmlAfterProcessing
+            | Fault::StatusAfterProcessing(..)
     ) || request.status.is_none()
         || !request.complete
 }

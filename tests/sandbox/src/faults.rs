@@ -65,6 +65,8 @@ pub enum Fault {
     HtmlAfterProcessing,
     /// Responds 200 with no body, without processing.
     Empty200,
+    /// Processes the request, and responds with this status and body instead.
+    StatusAfterProcessing(u16, String),
     /// Falcon: invalidates all access tokens, then processes the request, which is then a 401.
     ExpireAccessTokens,
     /// Falcon: invalidates all `after` tokens, then processes the request; a later page is then
@@ -90,6 +92,18 @@ impl Fault {
         Self::Status { code, headers, body: String::new() }
     }
 }
+
+/// 2xx responses to a submission that do not confirm it: the status and the body.
+pub const NOT_RECEIPTS: [(u16, &str); 8] = [
+    (200, "{}"),
+    (200, r#"{"message":"Internal error"}"#),
+    (200, r#"{"error":"login_required"}"#),
+    (200, r#"{"result":{"status":"error"}}"#),
+    (200, r#"{"result":{"status":"error","debug":false}}"#),
+    (200, r#"{"result":{"status":"OK","summary":{"processed":{"hash":1}}}}"#),
+    (202, "{}"),
+    (204, ""),
+];
 
 /// The faults that are still to be injected.
 #[derive(Debug, Default)]

@@ -163,6 +163,10 @@ impl SharedState {
                 process();
                 Ok(Response::html())
             }
+            Fault::StatusAfterProcessing(code, body) => {
+                process();
+                Ok(Response { status: *code, body: body.clone().into(), ..Response::default() })
+            }
             Fault::Empty200 => Ok(Response { status: 200, ..Response::default() }),
             Fault::ExpireAccessTokens => {
                 lock(&self.world).falcon.expire_access_tokens();

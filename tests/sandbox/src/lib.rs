@@ -43,7 +43,7 @@ pub mod world;
 
 use std::sync::{Arc, Mutex};
 
-pub use faults::{Fault, Service};
+pub use faults::{Fault, NOT_RECEIPTS, Service};
 pub use record::{RecordedRequest, ServedAlerts, StoredItem};
 pub use world::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
 

@@ -67,6 +67,9 @@ fn bodies_are_html_empty_or_truncated() {
     let (response, stored) = submit_with(Fault::Empty200);
     assert!(response.is_some_and(|response| response.status == 200 && response.body.is_empty()));
     assert_eq!(stored, 0);
+    let (response, stored) = submit_with(Fault::StatusAfterProcessing(202, "{}".into()));
+    assert!(response.is_some_and(|response| response.status == 202 && response.text() == "{}"));
+    assert_eq!(stored, 1);
     let (response, stored) = submit_with(Fault::Truncate);
     let response = response.expect("a head and half a body");
     let length: usize =
