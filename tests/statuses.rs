@@ -37,13 +37,21 @@ FalconToken
   402  1 x unexpected
   403  1 x credentials
   404  1 x configuration
-  405-428  1 x unexpected
+  405-407  1 x unexpected
+  408  5 x temporary
+  409-424  1 x unexpected
+  425  5 x temporary
+  426-428  1 x unexpected
   429  5 x temporary
   430-499  1 x unexpected
   500  5 x temporary
   501  1 x temporary
   502-504  5 x temporary
-  505-599  1 x temporary
+  505-519  1 x temporary
+  520-527  5 x temporary
+  528  1 x temporary
+  529-530  5 x temporary
+  531-599  1 x temporary
 FalconAlerts
   100  5 x temporary
   101  1 x unexpected
@@ -54,13 +62,21 @@ FalconAlerts
   402  1 x unexpected
   403  1 x credentials
   404  1 x configuration
-  405-428  1 x unexpected
+  405-407  1 x unexpected
+  408  5 x temporary
+  409-424  1 x unexpected
+  425  5 x temporary
+  426-428  1 x unexpected
   429  5 x temporary
   430-499  1 x unexpected
   500  5 x temporary
   501  1 x temporary
   502-504  5 x temporary
-  505-599  1 x temporary
+  505-519  1 x temporary
+  520-527  5 x temporary
+  528  1 x temporary
+  529-530  5 x temporary
+  531-599  1 x temporary
 CarbonBlack
   100  5 x temporary
   101  1 x unexpected
@@ -71,13 +87,21 @@ CarbonBlack
   402  1 x unexpected
   403  1 x credentials
   404  1 x configuration
-  405-428  1 x unexpected
+  405-407  1 x unexpected
+  408  5 x temporary
+  409-424  1 x unexpected
+  425  5 x temporary
+  426-428  1 x unexpected
   429  5 x temporary
   430-499  1 x unexpected
   500  5 x temporary
   501  1 x temporary
   502-504  5 x temporary
-  505-599  1 x temporary
+  505-519  1 x temporary
+  520-527  5 x temporary
+  528  1 x temporary
+  529-530  5 x temporary
+  531-599  1 x temporary
 RecordedFuture
   100  5 x temporary, temporary
   101  1 x fatal, unexpected
@@ -88,17 +112,25 @@ RecordedFuture
   402  1 x fatal, unexpected
   403  1 x fatal, credentials
   404  1 x fatal, configuration
-  405-412  1 x fatal, unexpected
+  405-407  1 x fatal, unexpected
+  408  5 x temporary, temporary
+  409-412  1 x fatal, unexpected
   413  1 x rejected
   414-421  1 x fatal, unexpected
   422  1 x rejected
-  423-428  1 x fatal, unexpected
+  423-424  1 x fatal, unexpected
+  425  5 x temporary, temporary
+  426-428  1 x fatal, unexpected
   429  5 x temporary, temporary
   430-499  1 x fatal, unexpected
   500  5 x temporary, temporary
   501  1 x temporary, temporary
   502-504  5 x temporary, temporary
-  505-599  1 x temporary, temporary
+  505-519  1 x temporary, temporary
+  520-527  5 x temporary, temporary
+  528  1 x temporary, temporary
+  529-530  5 x temporary, temporary
+  531-599  1 x temporary, temporary
 ";
 
 const SERVICES: [Service; 4] =

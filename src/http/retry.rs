@@ -15,9 +15,10 @@ const RETRY_AT: &str = "x-ratelimit-retryafter";
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// Returns whether a request with this response status may succeed later.
+/// Returns whether a request with this response status may succeed later. 520 to 530 are those of
+/// Cloudflare, which stands in front of Recorded Future, for an origin that does not respond.
 pub(super) fn is_retryable(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 520..=527 | 529 | 530)
 }
 
 /// Returns the wait that the service requests: `Retry-After` in seconds or as a date, or

@@ -171,7 +171,7 @@ pub(super) fn from_response(response: &Response, host: &str) -> Outcome {
             )
             .with_cause("the daily quota of submissions is used up"),
         ),
-        429 | 500..=599 => Outcome::Temporary(Failure::new(
+        408 | 425 | 429 | 500..=599 => Outcome::Temporary(Failure::new(
             FailureKind::Temporary,
             message,
             "Run again later. Recorded Future's support asks for the trace id.",

@@ -13,8 +13,8 @@ pub(super) struct Hints {
     pub rate_limit: &'static str,
 }
 
-/// Returns the failure for a redirect, an exhausted rate limit, a server error, or a status that no
-/// vendor documents. `message` says what was rejected.
+/// Returns the failure for a redirect, an exhausted rate limit, a temporary error, or a status that
+/// no vendor documents. `message` says what was rejected.
 pub(super) fn common_failure(
     response: &Response,
     host: &str,
@@ -33,7 +33,7 @@ pub(super) fn common_failure(
         ),
         429 => Failure::new(FailureKind::Temporary, message, hints.rate_limit)
             .with_cause("the rate limit was still exhausted after all retries"),
-        500..=599 => Failure::new(
+        408 | 425 | 500..=599 => Failure::new(
             FailureKind::Temporary,
             message,
             format!(

@@ -70,7 +70,8 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::retry_after(429, "3600")),
         2 => Just(Fault::status(500, r#"{"message":"oops"}"#)),
         2 => Just(Fault::status(502, "<html><h1>Bad Gateway</h1></html>")),
-        1 => Just(Fault::status(504, "")),
+        2 => prop::sample::select(&[408_u16, 425, 504, 520, 522, 524, 527, 529, 530])
+            .prop_map(|code| Fault::status(code, "")),
     ]
 }
 

@@ -31,7 +31,8 @@ fn header(code: u16, name: &str, value: &str) -> Fault {
 
 /// Returns the temporary faults.
 fn temporary_faults() -> Vec<Fault> {
-    let statuses = [429, 500, 502, 503, 504].map(|code| Fault::status(code, "<html>no</html>"));
+    let statuses = [408, 425, 429, 500, 502, 503, 504, 520, 527, 529, 530];
+    let statuses = statuses.map(|code| Fault::status(code, "<html>no</html>"));
     let other_faults = [
         Fault::Reset,
         Fault::HangThenReset(Duration::from_millis(20)),

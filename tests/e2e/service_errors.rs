@@ -121,7 +121,7 @@ fn a_temporary_error_says_that_it_is_safe_to_run_again() {
         (Service::CarbonBlack, "carbonblack"),
         (Service::RecordedFuture, "carbonblack"),
     ] {
-        for code in [429, 500, 502, 503, 504] {
+        for code in [408, 425, 429, 500, 502, 503, 504, 522] {
             let fault = Fault::status(code, r#"{"message": "come back"}"#);
             assert_fails_on(
                 vendor,

@@ -68,7 +68,7 @@ pub(super) fn in_page(page: &AlertPage) -> Option<Failure> {
     let kind = match code {
         _ if !page.alerts.is_empty() => FailureKind::Partial,
         401 | 403 => FailureKind::Credentials,
-        429 | 500..=599 => FailureKind::Temporary,
+        408 | 425 | 429 | 500..=599 => FailureKind::Temporary,
         _ => FailureKind::Unexpected,
     };
     Some(Failure::new(
