@@ -21,7 +21,7 @@ const UNSENDABLE: &str = "the stored item is not valid JSON";
 /// How far the delivery of a run is.
 #[derive(Debug)]
 pub(super) struct DeliveryState {
-    /// Submissions per request; smaller after a request was too large.
+    /// Submissions per request; smaller than the setting after a request was too large.
     batch_size: usize,
     /// Batches that were accepted.
     batches: u64,
@@ -128,6 +128,7 @@ impl Run<'_> {
                 Outcome::Delivered(receipt) => {
                     self.ledger().deliver_batch(batch)?;
                     self.count_delivered(&items, &receipt);
+                    self.grow_batches(size);
                 }
                 Outcome::Rejected(rejection) => {
                     if let Some(rejected) = bisection.split(items) {
@@ -185,7 +186,16 @@ impl Run<'_> {
         self.report.counts.quarantined - self.delivery.unsendable
     }
 
-    /// Sends smaller batches from now on, where a batch of this size was too large.
+    /// Doubles the size of batches, up to the setting, where a batch of this size was accepted. One
+    /// item that is too large lowers the size to 1, because each batch that contains it is split.
+    fn grow_batches(&mut self, size: usize) {
+        let current = self.delivery.batch_size;
+        if size >= current {
+            self.delivery.batch_size = current.saturating_mul(2).min(self.settings.batch_size);
+        }
+    }
+
+    /// Sends smaller batches, where a batch of this size was too large.
     fn shrink_batches(&mut self, size: usize, rejection: &Rejection) {
         if rejection.too_large() {
             self.delivery.batch_size = self.delivery.batch_size.min(size.div_ceil(2));

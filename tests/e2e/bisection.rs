@@ -72,17 +72,49 @@ fn several_rejected_items_need_no_more_requests_than_documented() {
 }
 
 #[test]
-fn a_413_lowers_the_batch_size_for_the_rest_of_the_run() {
+fn a_413_lowers_the_batch_size() {
     let env = test_env(100);
     env.sandbox.change(|world| world.recorded_future.max_items = 12);
     let output = env.run("crowdstrike --json --batch-size 40").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 100);
-    // 40 is split into 20 and 10; after that no batch is larger than 10.
+    // 40 is split into 20 and 10; later batches are at most twice as large as what was accepted.
     let sizes = sizes(&env);
     assert_eq!(sizes[..4], [40, 20, 10, 10]);
-    let rejected = sizes.iter().filter(|size| **size > 12).count();
-    assert_eq!(rejected, 3, "{sizes:?}: 40 and both halves of it, then none");
+    assert!(sizes[1..].iter().all(|size| *size <= 20), "{sizes:?}");
+    assert!(sizes.len() <= 16, "{sizes:?}");
     assert_eq!(env.stored_values().len(), 100);
+}
+
+#[test]
+fn a_lowered_batch_size_grows_back_to_the_setting() {
+    let env = test_env(100);
+    let too_large = || Fault::status(413, "");
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![too_large(), too_large()]);
+    env.run("crowdstrike --batch-size 16").assert_code(0);
+    // 4 and 8 were accepted, then 16 again.
+    assert_eq!(sizes(&env), [16, 8, 4, 4, 8, 16, 16, 16, 16, 16, 4]);
+    assert_eq!(env.stored_values().len(), 100);
+}
+
+#[test]
+fn a_413_for_a_single_item_says_nothing_about_batches() {
+    for position in [0, 499, 999, 1500, 2999] {
+        let env = test_env(3000);
+        let too_large = (sha256(position), 413);
+        env.sandbox.change(|world| world.recorded_future.rejected_values.push(too_large));
+        let output = env.run("crowdstrike --json").assert_code(3);
+        output.assert_sums();
+        assert_eq!((output.count("processed"), output.count("quarantined")), (2999, 1));
+        assert_eq!(quarantined(&env)["entries"][0]["value"], sha256(position));
+        // Three batches, 2·log2(1000) to find the item, and as many as it takes to double 1.
+        let requests = posts(&env).len();
+        assert!(requests <= 3 + 20 + 10, "{position}: {requests} requests");
+    }
+    // Alone in its request.
+    let env = test_env(10);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(413, "")]);
+    env.run("crowdstrike --batch-size 1").assert_code(3);
+    assert_eq!(sizes(&env), [1; 10]);
 }
 
 #[test]

@@ -37,6 +37,8 @@ struct Scenario {
     ignored: u32,
     max_page_size: usize,
     batch_size: u32,
+    /// Recorded Future's own maximum of items per request.
+    max_items: usize,
     /// Indices into the indicator values, and the status that they are rejected with.
     rejected_values: Vec<(prop::sample::Index, u16)>,
     days: Vec<DayFaults>,
@@ -157,18 +159,20 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         prop_oneof![3 => Just(10_u32), 1 => Just(1200)],
         prop_oneof![Just(5_usize), Just(1000)],
         prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)],
+        prop_oneof![3 => Just(usize::MAX), 1 => Just(2), 1 => Just(5)],
         prop::collection::vec((any::<prop::sample::Index>(), status), 0..3),
         prop::collection::vec(day, 3),
     );
     parts.prop_map(|parts| {
         let (vendor, expired_token_in_body, ignored, max_page_size, ..) = parts;
-        let (.., batch_size, rejected_values, days) = parts;
+        let (.., batch_size, max_items, rejected_values, days) = parts;
         Scenario {
             vendor,
             expired_token_in_body,
             ignored,
             max_page_size,
             batch_size,
+            max_items,
             rejected_values,
             days,
         }
@@ -184,6 +188,7 @@ fn check(scenario: &Scenario) {
         world.falcon.max_page_size = scenario.max_page_size;
         world.carbon_black.max_page_size = scenario.max_page_size;
         world.falcon.expired_token_in_body = scenario.expired_token_in_body;
+        world.recorded_future.max_items = scenario.max_items;
         let rejected = scenario.rejected_values.iter();
         world.recorded_future.rejected_values =
             rejected.map(|(index, status)| (index.get(&values).clone(), *status)).collect();
