@@ -12,8 +12,8 @@ use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejec
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
 
-/// After this many rejections and no acceptance, the cause is the account, not the items.
-const MAX_REJECTIONS_WITHOUT_ACCEPTANCE: u64 = 20;
+/// After this many rejected items in a row, the cause is not the items: sending stops.
+const MAX_REJECTIONS_IN_A_ROW: u64 = 20;
 
 /// Why an entry is in quarantine that was not sent.
 const UNSENDABLE: &str = "the stored item is not valid JSON";
@@ -29,6 +29,8 @@ pub(super) struct DeliveryState {
     total: u64,
     /// Entries in quarantine that were not sent, because their items are damaged.
     unsendable: u64,
+    /// Items rejected since the last batch that was accepted.
+    rejections_in_a_row: u64,
     /// Whether the run has reported a receipt without counts.
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
@@ -42,6 +44,7 @@ impl DeliveryState {
             batches: 0,
             total: 0,
             unsendable: 0,
+            rejections_in_a_row: 0,
             uncounted_reported: false,
             stopped: false,
         }
@@ -164,20 +167,25 @@ impl Run<'_> {
         counts.unprocessed += sent - processed;
         tracing::debug!(sent, processed, "sent a batch");
         self.delivery.batches += 1;
+        self.delivery.rejections_in_a_row = 0;
         self.update_progress();
     }
 
     fn count_quarantined(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
         self.report.counts.quarantined += 1;
+        self.delivery.rejections_in_a_row += 1;
         self.update_progress();
         tracing::warn!(
             item = %rejected.item,
             reason = rejection.message,
             "Recorded Future rejected an indicator, which is now in quarantine"
         );
-        if self.report.counts.submitted == 0 && self.rejected() >= MAX_REJECTIONS_WITHOUT_ACCEPTANCE
-        {
-            self.stop_delivery(everything_rejected(rejection));
+        if self.delivery.rejections_in_a_row >= MAX_REJECTIONS_IN_A_ROW {
+            self.stop_delivery(if self.report.counts.submitted == 0 {
+                everything_rejected(rejection)
+            } else {
+                rejected_in_a_row(rejection)
+            });
         }
     }
 
@@ -264,7 +272,7 @@ impl Run<'_> {
             return collected;
         }
         if self.rejected() > 0 {
-            let failure = in_quarantine(self.settings, self.rejected());
+            let failure = in_quarantine(self.settings, self.rejected(), self.delivery.stopped);
             self.report.fail(failure);
         }
         self.report_unsendable();
@@ -334,7 +342,19 @@ fn everything_rejected(rejection: &Rejection) -> Failure {
     )
 }
 
-fn in_quarantine(settings: &Settings, count: u64) -> Failure {
+fn rejected_in_a_row(rejection: &Rejection) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        format!(
+            "Recorded Future rejected {MAX_REJECTIONS_IN_A_ROW} indicators in a row, the last one with {}",
+            rejection.message
+        ),
+        "Sending has stopped and everything else stays queued: the next run continues. Once the cause is fixed, `collective-insights outbox retry` queues what is in quarantine again.",
+    )
+    .with_cause("Recorded Future accepted indicators before: the account or the service may have changed")
+}
+
+fn in_quarantine(settings: &Settings, count: u64, stopped: bool) -> Failure {
     let help = match settings.ledger {
         LedgerChoice::File(_) => {
             "See the reason with `collective-insights outbox list --quarantined`, then `outbox retry` or `outbox drop`; report the reason to Recorded Future's support."
@@ -343,9 +363,11 @@ fn in_quarantine(settings: &Settings, count: u64) -> Failure {
             "The log has the reasons and the items; without a ledger they are not kept."
         }
     };
-    let message = match count {
-        1 => "Recorded Future rejected 1 indicator; it is in quarantine, all others were processed as usual".to_owned(),
-        _ => format!("Recorded Future rejected {count} indicators; they are in quarantine, all others were processed as usual"),
+    let rejected = match count {
+        1 => "Recorded Future rejected 1 indicator; it is in quarantine".to_owned(),
+        _ => format!("Recorded Future rejected {count} indicators; they are in quarantine"),
     };
+    let message =
+        if stopped { rejected } else { rejected + ", all others were processed as usual" };
     Failure::new(FailureKind::Partial, message, help)
 }

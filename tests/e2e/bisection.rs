@@ -185,6 +185,46 @@ fn a_run_stops_after_20_rejections_if_nothing_is_accepted() {
 }
 
 #[test]
+fn a_run_stops_after_20_rejections_in_a_row_after_the_last_acceptance() {
+    let env = test_env(200);
+    let rejection = Fault::status(400, r#"{"message":"maintenance"}"#);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::None; 5]);
+    env.sandbox.always(Service::RecordedFuture, Some(rejection));
+    let output = env.run("crowdstrike --json --batch-size 10").assert_code(2);
+    output.assert_sums();
+    let counts = ["processed", "quarantined", "waiting"].map(|name| output.count(name));
+    assert_eq!(counts, [50, 20, 130]);
+    assert!(posts(&env).len() <= 5 + 2 * 20, "{} requests", posts(&env).len());
+    output.assert_stderr(&[
+        "rejected 20 indicators in a row, the last one with 400 \"maintenance\"",
+        "everything else stays queued",
+        "outbox retry",
+    ]);
+    assert!(!output.stderr.contains("all others were processed"), "{}", output.stderr);
+    // The next run is not a success either.
+    let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(2);
+    assert_eq!((output.count("quarantined"), output.count("waiting")), (20, 110));
+    env.sandbox.always(Service::RecordedFuture, None);
+    env.run("outbox retry").assert_code(0);
+    env.run_at("2026-11-22T02:15:00Z", "crowdstrike").assert_code(0);
+    assert_eq!(env.stored_values().len(), 200);
+}
+
+#[test]
+fn an_acceptance_between_rejections_lets_a_run_continue() {
+    let env = test_env(100);
+    env.sandbox.change(|world| {
+        let rejected = (0..100).filter(|number| number % 20 != 19);
+        world.recorded_future.rejected_values =
+            rejected.map(|number| (sha256(number), 422)).collect();
+    });
+    let output = env.run("crowdstrike --json").assert_code(3);
+    output.assert_sums();
+    assert_eq!((output.count("processed"), output.count("quarantined")), (5, 95));
+    output.assert_stderr(&["all others were processed as usual"]);
+}
+
+#[test]
 fn a_live_run_that_is_answered_as_debug_counts_nothing_as_delivered() {
     let env = test_env(10);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::WrongDebugEcho]);

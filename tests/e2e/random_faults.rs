@@ -105,13 +105,26 @@ fn recorded_future_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
+/// Generates the faults of submissions on one day: some, or everything is rejected after some.
+fn submission_faults() -> impl Strategy<Value = Vec<Fault>> {
+    let some = || prop::collection::vec(recorded_future_fault(), 0..14);
+    let rejection = Fault::status(400, r#"{"message":"bad"}"#);
+    prop_oneof![
+        9 => some(),
+        1 => some().prop_map(move |mut faults| {
+            faults.resize(faults.len() + 80, rejection.clone());
+            faults
+        }),
+    ]
+}
+
 fn day_faults() -> impl Strategy<Value = DayFaults> {
     let faults = |max| prop::collection::vec(any_fault(), 0..max);
     let parts = (
         prop::bool::weighted(0.1),
         faults(3),
         prop::collection::vec(falcon_fault(), 0..8),
-        prop::collection::vec(recorded_future_fault(), 0..14),
+        submission_faults(),
     );
     parts.prop_map(|(refuse_connections, sign_in, vendor, recorded_future)| DayFaults {
         recoverable: false,

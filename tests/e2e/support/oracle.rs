@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OpenFlags};
-use sandbox::{Fault, RecordedRequest, World};
+use sandbox::{Fault, RecordedRequest, Service, World};
 use serde_json::{Value, json};
 
 use super::alerts::{carbonblack, falcon, sha256, with};
@@ -215,6 +215,7 @@ pub fn check_counts(env: &TestEnv, output: &RunOutput, first_request: usize, car
     assert_eq!(output.count("carried_in"), carried_in, "{document}");
     let requests = env.sandbox.requests();
     check_pauses(&requests[first_request..]);
+    check_rejections(&requests[first_request..]);
     let confirmed = env.sandbox.stored().into_iter().filter(|stored| {
         stored.request >= first_request && !response_lost(stored.request, &requests[stored.request])
     });
@@ -247,15 +248,38 @@ fn check_pauses(requests: &[RecordedRequest]) {
     }
 }
 
+/// Checks that a run sends nothing after 20 rejections of single items in a row.
+fn check_rejections(requests: &[RecordedRequest]) {
+    let mut in_a_row = 0;
+    for request in
+        requests.iter().filter(|request| request.service == Some(Service::RecordedFuture))
+    {
+        assert!(in_a_row < 20, "sent after 20 rejections in a row: {request:?}");
+        if only_item_if_rejected(request).is_some() {
+            in_a_row += 1;
+        } else if request.status == Some(200) {
+            // Also where the receipt was lost: fewer are counted, and the check stays valid.
+            in_a_row = 0;
+        }
+    }
+}
+
 /// Reports whether a batch with only this indicator was rejected. Its item may be another
 /// detection's.
 fn rejected_alone(requests: &[RecordedRequest], (_, value): &Mention) -> bool {
-    let rejected = |request: &&RecordedRequest| matches!(request.status, Some(400 | 413 | 422));
-    requests.iter().filter(rejected).any(|request| {
-        let body = request.json().unwrap_or_default();
-        let data = body["data"].as_array().map_or(&[][..], Vec::as_slice);
-        matches!(data, [item] if item["ioc"]["value"] == value.as_str())
-    })
+    let mut rejected = requests.iter().filter_map(only_item_if_rejected);
+    rejected.any(|item| item["ioc"]["value"] == value.as_str())
+}
+
+/// Returns the item of a rejected batch with only one.
+fn only_item_if_rejected(request: &RecordedRequest) -> Option<Value> {
+    if !matches!(request.status, Some(400 | 413 | 422)) {
+        return None;
+    }
+    match request.json()?["data"].as_array().map(Vec::as_slice) {
+        Some([item]) => Some(item.clone()),
+        _ => None,
+    }
 }
 
 /// Reads the state of every mention in the ledger, with plain SQL.
