@@ -1,6 +1,7 @@
 //! From arguments to an exit code: parses the command line, opens the log and runs the command.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
@@ -20,12 +21,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {
-            // Help goes to stdout, an error to stderr. If that fails, there is nowhere to report
-            // it.
-            let _ = message.print();
-            return ExitCode::from(
-                u8::try_from(message.exit_code()).unwrap_or(FailureKind::Configuration.exit_code()),
-            );
+            return print_message(&message);
         }
     };
     // Panic messages can quote any text: they are sanitized and printed without a backtrace.
@@ -54,12 +50,22 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
         // The help of a command comes from clap.
         Command::Help(args) => Ok(args.topic().map_or("", |topic| topic.text).to_owned()),
     };
-    match output {
-        Ok(text) => {
-            report::out(&text);
-            ExitCode::SUCCESS
-        }
+    match output.and_then(|text| report::out(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report::print_failure(&failure),
+    }
+}
+
+/// Prints help to stdout, or an error of the command line to stderr.
+fn print_message(message: &clap::Error) -> ExitCode {
+    match message.print() {
+        Err(error) if !message.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            report::print_failure(&report::unwritable_output(error))
+        }
+        // If an error cannot be printed, there is nowhere to report it.
+        _ => u8::try_from(message.exit_code())
+            .unwrap_or(FailureKind::Configuration.exit_code())
+            .into(),
     }
 }
 

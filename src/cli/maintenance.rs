@@ -6,6 +6,8 @@
     reason = "the doc comments of the arguments are help texts, read in a terminal"
 )]
 
+use std::path::PathBuf;
+
 use clap::{Args, ColorChoice, Subcommand};
 
 use super::run_args::LedgerArgs;
@@ -99,6 +101,11 @@ pub(crate) enum OutboxAction {
     Export {
         #[command(flatten)]
         filter: EntryFilterArgs,
+        /// Write to this file instead of stdout
+        ///
+        /// The file has mode 0600. It is complete and on disk, or an existing one stays as it is.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Drop indicators, so that they are never sent
     Drop {

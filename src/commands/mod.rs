@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod generate;
 mod history;
 mod outbox;
+mod output_file;
 mod status;
 
 use std::path::Path;

@@ -1,11 +1,13 @@
 //! `outbox`: lists, retries, exports or drops undelivered indicators.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
 
 use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::no_ledger_message;
+use super::output_file::OutputFile;
 use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
@@ -18,7 +20,7 @@ pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Fail
     match action {
         OutboxAction::List { filter, json } => list(filter, *json),
         OutboxAction::Retry { filter } => retry(filter, clock),
-        OutboxAction::Export { filter } => export(filter),
+        OutboxAction::Export { filter, output } => export(filter, output.as_deref()),
         OutboxAction::Drop { filter, yes } => drop_entries(filter, *yes, clock),
     }
 }
@@ -96,8 +98,9 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
     })
 }
 
-fn export(args: &EntryFilterArgs) -> Result<String, Failure> {
-    let (items, damaged) = match LedgerReader::open(&args.ledger.ledger)? {
+fn export(args: &EntryFilterArgs, file: Option<&Path>) -> Result<String, Failure> {
+    let ledger = &args.ledger.ledger;
+    let (items, damaged) = match LedgerReader::open(ledger)? {
         Some(ledger) => ledger.export(&entry_filter(args))?,
         None => (Vec::new(), 0),
     };
@@ -111,8 +114,20 @@ fn export(args: &EntryFilterArgs) -> Result<String, Failure> {
             )
         ));
     }
+    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
     let items: Vec<String> = items.iter().map(|item| redact::sanitize_json(item)).collect();
-    Ok(format!("[{}]\n", items.join(",\n")))
+    let document = format!("[{}]\n", items.join(",\n"));
+    let Some(path) = file else {
+        return Ok(document);
+    };
+    let mut output = OutputFile::create(path, ledger)?;
+    output.write(&document)?;
+    output.finish()?;
+    Ok(format!(
+        "{} written to {}\n",
+        counted(count, "indicator", "indicators"),
+        line(&path.display().to_string())
+    ))
 }
 
 fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
@@ -168,7 +183,7 @@ fn confirmed(count: u64) -> Result<bool, Failure> {
     report::out(&format!(
         "Drop {} without sending? [y/N] ",
         counted(count, "indicator", "indicators")
-    ));
+    ))?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(|error| {
         Failure::new(

@@ -3,6 +3,7 @@
 mod counts;
 mod json;
 pub(crate) mod progress;
+mod stdout;
 mod style;
 mod text;
 
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::counts::Counts;
 use self::progress::Progress;
+pub(crate) use self::stdout::{out, unwritable_output};
 pub(crate) use self::style::Styler;
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
@@ -114,16 +116,19 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
     if !report.counts.add_up() {
         tracing::error!(counts = ?report.counts, "the counts of this run do not add up");
     }
-    if output.json {
-        out(&json::document(report));
+    let printed = if output.json {
+        out(&json::document(report))
     } else if !output.quiet || !report.failures.is_empty() {
-        out(&summary);
-        out(&text::items(report));
-    }
+        out(&summary).and_then(|()| out(&text::items(report)))
+    } else {
+        Ok(())
+    };
     for failure in &report.failures {
         err(&text::failure(failure));
     }
-    ExitCode::from(report.exit_code())
+    let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
+    // The run's own failure is the more urgent one.
+    unprinted.filter(|_| report.failures.is_empty()).unwrap_or(report.exit_code().into())
 }
 
 /// Prints and logs a failure for which there is no report, and returns its exit code.
@@ -167,12 +172,6 @@ fn log_counts(report: &Report) {
         waiting = counts.waiting,
         "run finished"
     );
-}
-
-/// Writes to stdout. A reader that closed the pipe (`| head`) is not an error.
-pub(crate) fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Writes to stderr.

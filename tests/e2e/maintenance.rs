@@ -1,10 +1,14 @@
 //! The commands that show the ledger and manage undelivered submissions.
 
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::TestEnv;
 use crate::support::alerts::{falcon_at, hashes, sha256};
+use crate::support::{RunOutput, TestEnv};
 
 const LATER: &str = "2026-11-22T01:15:00Z";
 
@@ -159,6 +163,98 @@ fn failed_attempts_are_counted() {
     assert_eq!(attempts(), [1, 2, 1]);
     env.run_at(LATER, &format!("{again} --debug")).assert_code(5);
     assert_eq!(attempts(), [1, 2, 1], "debug mode records nothing");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        eprintln!("skipped: there is no /dev/full");
+        return;
+    };
+    let env = test_env();
+    for arguments in [
+        "status",
+        "status --json",
+        "history",
+        "outbox list",
+        "outbox list --json",
+        "outbox export",
+        "outbox retry",
+        "help json",
+        "--help",
+        "--version",
+        "check crowdstrike --offline",
+        "check crowdstrike --show-config",
+        "check crowdstrike --json",
+        "generate exclusions",
+        "crowdstrike --dry-run --organization-id uhash:a",
+        "crowdstrike --dry-run --json --organization-id uhash:a",
+    ] {
+        let mut command = env.command(arguments);
+        let output = RunOutput::from(command.stdout(full.try_clone().unwrap()).output().unwrap());
+        assert_eq!(output.code, 1, "{arguments}: {}", output.stderr);
+        assert!(output.stderr.contains("the output cannot be written"), "{}", output.stderr);
+    }
+    // The run's own error is the more urgent one.
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(401, "")));
+    let mut command = env.command("crowdstrike --organization-id uhash:a");
+    let output = RunOutput::from(command.stdout(full).output().unwrap()).assert_code(4);
+    output.assert_stderr(&["the output cannot be written", "401"]);
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_is_not_an_error() {
+    let env = test_env();
+    for arguments in ["status", "outbox list", "outbox list --json", "outbox export", "--help"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output =
+            RunOutput::from(env.command(arguments).stdout(writer).output().unwrap()).assert_code(0);
+        assert_eq!(output.stderr, "", "{arguments}");
+    }
+}
+
+#[test]
+fn an_export_to_a_file_is_complete_or_leaves_the_old_file() {
+    let env = test_env();
+    let printed = env.run("outbox export").assert_code(0).stdout;
+    let path = env.write("saved.json", "an older file");
+    let files = || std::fs::read_dir(env.folder()).unwrap().count();
+    let before = files();
+    let output = env.run("outbox export --output saved.json").assert_code(0);
+    assert_eq!(output.stdout, "3 indicators written to saved.json\n");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), printed);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    env.run("outbox export --output new.json --ledger none.db").assert_code(0);
+    assert_eq!(std::fs::read_to_string(env.path("new.json")).unwrap(), "[]\n");
+    std::fs::create_dir(env.path("folder")).unwrap();
+    std::os::unix::fs::symlink("saved.json", env.path("link")).unwrap();
+    for unusable in
+        ["folder", "link", "/dev/null", "missing/a.json", "collective-insights.db", ".."]
+    {
+        let output = env.run(&format!("outbox export --output {unusable}")).assert_code(2);
+        output.assert_stderr(&["cannot be written", "--output <FILE>"]);
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), printed);
+    assert_eq!(env.run("outbox export").assert_code(0).stdout, printed);
+    assert_eq!(files(), before + 3, "no temporary file is left");
+}
+
+#[test]
+fn an_export_to_a_file_that_may_not_grow_fails_and_leaves_no_file() {
+    let env = test_env();
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" outbox export --output saved.json";
+    let mut limited = Command::new("sh");
+    limited.current_dir(env.folder()).env_clear().args(["-c", script]);
+    let output = RunOutput::capture(limited.arg(env.command("").get_program()));
+    let output = output.assert_code(1);
+    output.assert_stderr(&["saved.json cannot be written", "File too large"]);
+    let files: Vec<_> = std::fs::read_dir(env.folder())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("saved"))
+        .collect();
+    assert_eq!(files, [""; 0]);
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn check_targets(
             let mut lookup = Lookup::from_environment();
             target.source.look_up(&mut lookup);
             let options = target.parsed.effective(&lookup.into_options()?);
-            print::config(target.title(), &options, args.json());
+            print::config(target.title(), &options, args.json())?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -154,5 +154,5 @@ fn check_targets(
         services::check(&mut sections, args.json(), clock)?;
     }
     let styler = Styler::new(args.color(), &std::io::stdout());
-    Ok(print::findings(&sections, args.json(), styler))
+    print::findings(&sections, args.json(), styler)
 }

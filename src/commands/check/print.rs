@@ -11,7 +11,14 @@ use crate::report::{self, Styler, line};
 use crate::settings::EffectiveOption;
 
 /// Prints the findings. Returns the exit code of the most urgent failure.
-pub(super) fn findings(sections: &[Section], json: bool, styler: Styler) -> ExitCode {
+///
+/// # Errors
+/// When they cannot be printed.
+pub(super) fn findings(
+    sections: &[Section],
+    json: bool,
+    styler: Styler,
+) -> Result<ExitCode, Failure> {
     let failures: Vec<&Failure> = sections
         .iter()
         .flat_map(|section| &section.findings)
@@ -29,7 +36,7 @@ pub(super) fn findings(sections: &[Section], json: bool, styler: Styler) -> Exit
             })
             .collect();
         let document = json!({"schema_version": 1, "checks": checks, "exit_code": code});
-        report::out(&format!("{document}\n"));
+        report::out(&format!("{document}\n"))?;
     } else {
         let mut text: String = sections.iter().map(|section| as_text(section, styler)).collect();
         // Writing to a String cannot fail.
@@ -38,9 +45,9 @@ pub(super) fn findings(sections: &[Section], json: bool, styler: Styler) -> Exit
             1 => writeln!(text, "1 check failed."),
             count => writeln!(text, "{count} checks failed."),
         };
-        report::out(&text);
+        report::out(&text)?;
     }
-    ExitCode::from(code)
+    Ok(ExitCode::from(code))
 }
 
 fn as_text(section: &Section, styler: Styler) -> String {
@@ -84,7 +91,10 @@ fn as_json(title: &str, finding: &Finding) -> Value {
 }
 
 /// Prints every option with its value and where the value came from.
-pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) {
+///
+/// # Errors
+/// When they cannot be printed.
+pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) -> Result<(), Failure> {
     if json {
         let settings: Vec<Value> = options
             .iter()
@@ -97,8 +107,7 @@ pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) {
             })
             .collect();
         let document = json!({"schema_version": 1, "about": title, "settings": settings});
-        report::out(&format!("{document}\n"));
-        return;
+        return report::out(&format!("{document}\n"));
     }
     let width = options.iter().map(|option| option.flag.len()).max().unwrap_or_default();
     let mut text = format!("{title}\n");
@@ -112,5 +121,5 @@ pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) {
             line(&option.origin.to_string())
         );
     }
-    report::out(&text);
+    report::out(&text)
 }

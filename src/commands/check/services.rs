@@ -39,7 +39,7 @@ pub(super) fn check(sections: &mut Vec<Section>, json: bool, clock: Clock) -> Re
     if !json {
         report::out(
             "Sends one test submission to Recorded Future: the hash of the EICAR test file, with debug: true. It is validated and not stored.\n",
-        );
+        )?;
     }
     shutdown::block_on(async |stop| {
         let http = Http::new(&first.settings.network, clock, DEADLINE, stop)?.without_retries();
