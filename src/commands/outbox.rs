@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
-use crate::report::{self, counted, line, timestamp};
+use crate::report::{self, Stdout, counted, line, timestamp};
 
 /// Lists, retries, exports or drops undelivered indicators.
 pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
@@ -30,30 +30,38 @@ fn entry_filter(args: &EntryFilterArgs) -> EntryFilter {
     EntryFilter { state, ..EntryFilter::default() }
 }
 
-/// Returns the selected entries; `None` when there is no ledger.
-fn entries(args: &EntryFilterArgs) -> Result<Option<Vec<OutboxEntry>>, Failure> {
-    match LedgerReader::open(&args.ledger.ledger)? {
-        Some(ledger) => Ok(Some(ledger.list(&entry_filter(args))?)),
-        None => Ok(None),
-    }
-}
-
 fn list(args: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
-    let entries = entries(args)?;
+    let ledger = LedgerReader::open(&args.ledger.ledger)?;
+    let filter = entry_filter(args);
+    let mut stdout = Stdout::lock();
     if json {
-        let entries: Vec<_> = entries.iter().flatten().map(as_json).collect();
-        return Ok(format!("{}\n", json!({"schema_version": 1, "entries": entries})));
+        stdout.write("{\"entries\":[")?;
+        let mut separator = "";
+        if let Some(ledger) = ledger {
+            ledger.for_each_entry(&filter, |entry| {
+                stdout.write(&format!("{separator}{}", as_json(&entry)))?;
+                separator = ",";
+                Ok::<_, Failure>(())
+            })?;
+        }
+        stdout.write("],\"schema_version\":1}\n")?;
+        stdout.finish()?;
+        return Ok(String::new());
     }
-    let Some(entries) = entries else {
+    let Some(ledger) = ledger else {
         return Ok(no_ledger_message(&args.ledger.ledger));
     };
-    if entries.is_empty() {
-        return Ok(format!(
-            "nothing {}\n",
-            if args.quarantined { "is in quarantine" } else { "is queued or in quarantine" }
-        ));
-    }
-    Ok(entries.iter().map(as_text).collect())
+    let mut is_empty = true;
+    ledger.for_each_entry(&filter, |entry| {
+        is_empty = false;
+        stdout.write(&as_text(&entry))
+    })?;
+    stdout.finish()?;
+    Ok(match (is_empty, args.quarantined) {
+        (false, _) => String::new(),
+        (true, true) => "nothing is in quarantine\n".to_owned(),
+        (true, false) => "nothing is queued or in quarantine\n".to_owned(),
+    })
 }
 
 fn as_text(entry: &OutboxEntry) -> String {
@@ -99,35 +107,48 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
 }
 
 fn export(args: &EntryFilterArgs, file: Option<&Path>) -> Result<String, Failure> {
-    let ledger = &args.ledger.ledger;
-    let (items, damaged) = match LedgerReader::open(ledger)? {
-        Some(ledger) => ledger.export(&entry_filter(args))?,
-        None => (Vec::new(), 0),
-    };
-    if damaged > 0 {
-        report::err(&format!(
-            "warning: {} left out: not valid JSON; after the next run, `collective-insights outbox list --quarantined` shows them\n",
-            counted(
-                u64::try_from(damaged).unwrap_or(u64::MAX),
-                "stored item is",
-                "stored items are"
-            )
-        ));
-    }
-    let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
-    let items: Vec<String> = items.iter().map(|item| redact::sanitize_json(item)).collect();
-    let document = format!("[{}]\n", items.join(",\n"));
     let Some(path) = file else {
-        return Ok(document);
+        let mut stdout = Stdout::lock();
+        write_items(args, |text| stdout.write(text))?;
+        stdout.finish()?;
+        return Ok(String::new());
     };
-    let mut output = OutputFile::create(path, ledger)?;
-    output.write(&document)?;
+    let mut output = OutputFile::create(path, &args.ledger.ledger)?;
+    let count = write_items(args, |text| output.write(text))?;
     output.finish()?;
     Ok(format!(
         "{} written to {}\n",
         counted(count, "indicator", "indicators"),
         line(&path.display().to_string())
     ))
+}
+
+/// Writes the selected items as a JSON array, one per line, and returns their number.
+fn write_items(
+    args: &EntryFilterArgs,
+    mut write: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let ledger = LedgerReader::open(&args.ledger.ledger)?;
+    let mut count = 0;
+    let mut damaged = 0;
+    write("[")?;
+    if let Some(ledger) = ledger {
+        damaged = ledger.for_each_item(&entry_filter(args), |item| {
+            if count > 0 {
+                write(",\n")?;
+            }
+            count += 1;
+            write(&redact::sanitize_json(&item))
+        })?;
+    }
+    write("]\n")?;
+    if damaged > 0 {
+        report::err(&format!(
+            "warning: {} left out: not valid JSON; after the next run, `collective-insights outbox list --quarantined` shows them\n",
+            counted(damaged, "stored item is", "stored items are")
+        ));
+    }
+    Ok(count)
 }
 
 fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
@@ -146,13 +167,13 @@ fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
 
 fn drop_entries(args: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
     let path = &args.ledger.ledger;
-    let Some(entries) = entries(args)? else {
+    let Some(reader) = LedgerReader::open(path)? else {
         return Ok(no_ledger_message(path));
     };
-    let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    let Some(last) = entries.iter().map(|entry| entry.id).max() else {
+    let Some((count, last)) = reader.extent(&entry_filter(args))? else {
         return Ok("there is nothing to drop\n".into());
     };
+    drop(reader);
     if !yes && !confirmed(count)? {
         return Ok("nothing was dropped\n".into());
     }

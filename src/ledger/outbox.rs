@@ -3,12 +3,12 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
+use rusqlite::{Row, params_from_iter};
 use serde::de::IgnoredAny;
 
-use super::columns::{ItemColumn, JsonList, Time, TypeColumn, time};
-use super::{LedgerReader, Result};
+use super::columns::{ItemColumn, JsonList, RowCount, Time, TypeColumn, time};
+use super::{LedgerError, LedgerReader, Result};
 use crate::indicator::IndicatorType;
 
 /// The id of an entry, never given twice.
@@ -106,42 +106,124 @@ pub(crate) struct OutboxEntry {
     pub rejected_at: Option<DateTime<Utc>>,
 }
 
+/// How many entries are read at once.
+const PAGE: usize = 500;
+
 impl LedgerReader {
-    /// Returns the entries that match, in the order in which they were stored.
+    /// Returns the number of entries that match and the id of the last one; `None` if there are
+    /// none.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn list(&self, filter: &EntryFilter) -> Result<Vec<OutboxEntry>> {
+    pub(crate) fn extent(&self, filter: &EntryFilter) -> Result<Option<(u64, EntryId)>> {
         self.read(|db| {
-            let select = format!(
-                "SELECT pending.id, source, organizations, run, type, value, severity, stored_at, attempts,
-                        state, status, message, rejected_at
-                 FROM (SELECT * FROM pending WHERE {MATCHES}) AS pending
-                 JOIN tenant ON tenant.id = pending.tenant ORDER BY pending.id"
-            );
-            let mut select = db.prepare_cached(&select)?;
-            let rows = select.query_map(filter.columns(), read_entry)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let select = format!("SELECT count(*), max(id) FROM pending WHERE {MATCHES}");
+            let extent = db.prepare_cached(&select)?.query_row(filter.columns(), |row| {
+                Ok((row.get::<_, RowCount>(0)?.0, row.get::<_, Option<i64>>(1)?))
+            })?;
+            Ok(extent.1.map(|last| (extent.0, EntryId(last))))
         })
     }
 
-    /// Returns the JSON of the entries that match, exactly as it would be sent, in the order in
-    /// which they were stored, and the number of items that are not valid JSON. Those are left out:
-    /// they are not sent.
+    /// Calls `each` with the entries that match, in the order in which they were stored.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
-    pub(crate) fn export(&self, filter: &EntryFilter) -> Result<(Vec<String>, usize)> {
-        self.read(|db| {
-            let select = format!("SELECT item FROM pending WHERE {MATCHES} ORDER BY id");
-            let mut select = db.prepare_cached(&select)?;
-            let rows =
-                select.query_map(filter.columns(), |row| Ok(row.get::<_, ItemColumn>(0)?.0))?;
-            let items: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
-            let is_json = |item: &String| serde_json::from_str::<IgnoredAny>(item).is_ok();
-            let (items, damaged): (Vec<_>, Vec<_>) = items.into_iter().partition(is_json);
-            Ok((items, damaged.len()))
-        })
+    /// When the ledger cannot be read, or the first error of `each`.
+    pub(crate) fn for_each_entry<E: From<LedgerError>>(
+        &self,
+        filter: &EntryFilter,
+        each: impl FnMut(OutboxEntry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let select = format!(
+            "SELECT pending.id, source, organizations, run, type, value, severity, stored_at, attempts,
+                    state, status, message, rejected_at
+             FROM (SELECT * FROM pending WHERE {MATCHES} AND id > ?4 ORDER BY id LIMIT {PAGE}) AS pending
+             JOIN tenant ON tenant.id = pending.tenant ORDER BY pending.id"
+        );
+        self.for_each(filter, &select, read_entry, each)
+    }
+
+    /// Calls `each` with the JSON of the entries that match, exactly as it would be sent, in the
+    /// order in which they were stored. Returns the number of items that are not valid JSON: they
+    /// are not sent, and are left out.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the first error of `each`.
+    pub(crate) fn for_each_item<E: From<LedgerError>>(
+        &self,
+        filter: &EntryFilter,
+        mut each: impl FnMut(String) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let select = format!(
+            "SELECT id, item FROM pending WHERE {MATCHES} AND id > ?4 ORDER BY id LIMIT {PAGE}"
+        );
+        let read = |row: &Row<'_>| Ok(row.get::<_, ItemColumn>("item")?.0);
+        let mut damaged = 0;
+        self.for_each(filter, &select, read, |item| {
+            if serde_json::from_str::<IgnoredAny>(&item).is_ok() {
+                return each(item);
+            }
+            damaged += 1;
+            Ok(())
+        })?;
+        Ok(damaged)
+    }
+
+    /// Reads in pages, and calls `each` between them: while it writes to a slow reader such as
+    /// `less`, the ledger is not locked. What a run stores meanwhile is left out.
+    fn for_each<T, E: From<LedgerError>>(
+        &self,
+        filter: &EntryFilter,
+        select: &str,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+        mut each: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some((_, last)) = self.extent(filter)? else {
+            return Ok(());
+        };
+        let filter = EntryFilter { last: Some(last), ..filter.clone() };
+        let mut after = i64::MIN;
+        loop {
+            let page: Vec<(i64, T)> = self.read(|db| {
+                let parameters = filter.columns().into_iter().chain([after.into()]);
+                let mut select = db.prepare_cached(select)?;
+                let rows = select.query_map(params_from_iter(parameters), |row| {
+                    Ok((row.get("id")?, read(row)?))
+                })?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })?;
+            let is_last = page.len() < PAGE;
+            for (id, row) in page {
+                after = id;
+                each(row)?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl LedgerReader {
+    /// Collects [`LedgerReader::for_each_entry`].
+    pub(crate) fn list(&self, filter: &EntryFilter) -> Result<Vec<OutboxEntry>> {
+        let mut entries = Vec::new();
+        self.for_each_entry(filter, |entry| {
+            entries.push(entry);
+            Ok::<_, LedgerError>(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Collects [`LedgerReader::for_each_item`].
+    pub(crate) fn export(&self, filter: &EntryFilter) -> Result<Vec<String>> {
+        let mut items = Vec::new();
+        self.for_each_item(filter, |item| {
+            items.push(item);
+            Ok::<_, LedgerError>(())
+        })?;
+        Ok(items)
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::counts::Counts;
 use self::progress::Progress;
-pub(crate) use self::stdout::{out, unwritable_output};
+pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::Styler;
 use crate::detection::SourceInfo;
 use crate::failure::Failure;

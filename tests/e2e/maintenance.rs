@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::time::Duration;
 
+use rusqlite::Connection;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon_at, hashes, sha256};
+use crate::support::process::RunningProcess;
 use crate::support::{RunOutput, TestEnv};
 
 const LATER: &str = "2026-11-22T01:15:00Z";
@@ -255,6 +258,64 @@ fn an_export_to_a_file_that_may_not_grow_fails_and_leaves_no_file() {
         .filter(|name| name.starts_with("saved"))
         .collect();
     assert_eq!(files, [""; 0]);
+}
+
+#[test]
+fn a_large_outbox_is_printed_without_being_kept_in_memory() {
+    const COUNT: usize = 60_001;
+    let env = test_env();
+    let db = Connection::open(env.path("collective-insights.db")).unwrap();
+    let columns = "tenant, run, type, detections, stored_at, state";
+    db.execute_batch(&format!(
+        "DELETE FROM outbox WHERE id <> 3;
+         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {COUNT} - 1)
+         INSERT INTO outbox ({columns}, value, item)
+         SELECT {columns}, 'n' || n || '.example.com', json_set(item, '$.ioc.value', 'n' || n)
+         FROM outbox, number WHERE id = 3"
+    ))
+    .unwrap();
+    drop(db);
+    let run_limited = |arguments: &str| {
+        // 128 MiB of address space, for a program that maps 20 MB of itself in a debug build.
+        let script = format!("ulimit -v 131072; exec \"$0\" {arguments}");
+        let mut limited = Command::new("sh");
+        limited.current_dir(env.folder()).env_clear().args(["-c", &script]);
+        RunOutput::capture(limited.arg(env.command("").get_program())).assert_code(0)
+    };
+    let list = run_limited("outbox list --json").json();
+    let entries = list["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), COUNT);
+    let ids = entries.iter().map(|entry| entry["id"].as_str().unwrap().parse::<u64>().unwrap());
+    assert!(ids.is_sorted_by(|one, next| one < next), "each entry once, in order");
+    assert_eq!(run_limited("outbox list").stdout.lines().count(), COUNT);
+    let items = run_limited("outbox export").json();
+    assert_eq!(items.as_array().unwrap().len(), COUNT);
+    assert_eq!(items[COUNT - 1]["ioc"]["value"], format!("n{}", COUNT - 1));
+    let output = run_limited("outbox export --output saved.json");
+    assert!(output.stdout.starts_with("60001 indicators"), "{}", output.stdout);
+    assert!(run_limited("outbox drop --yes").stdout.starts_with("60001 indicators dropped"));
+}
+
+#[test]
+fn a_slow_reader_does_not_lock_the_ledger() {
+    let env = test_env();
+    let path = env.path("collective-insights.db");
+    let db = Connection::open(&path).unwrap();
+    let message = "m".repeat(2000);
+    db.execute_batch(&format!(
+        "UPDATE outbox SET message = '{message}', rejected_at = stored_at, state = 'quarantined';
+         INSERT INTO outbox (tenant, run, type, value, detections, stored_at, state, message, rejected_at, item)
+         SELECT outbox.tenant, run, type, value || value, detections, stored_at, state, message, rejected_at, item
+         FROM outbox, (SELECT 1 FROM outbox), (SELECT 1 FROM outbox, outbox, outbox, outbox)"
+    ))
+    .unwrap();
+    // More than a pipe holds, so that the command waits for its reader.
+    let mut listing = RunningProcess::start(&mut env.command("outbox list --json"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!listing.has_exited());
+    db.busy_timeout(Duration::ZERO).unwrap();
+    db.execute("UPDATE outbox SET attempts = 7", []).unwrap();
+    assert_eq!(listing.finish().assert_code(0).json()["entries"].as_array().unwrap().len(), 732);
 }
 
 #[test]

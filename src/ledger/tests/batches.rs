@@ -153,12 +153,12 @@ fn delivered_rows_can_be_deleted_at_any_time() {
     ledger.deliver_batch(batch).unwrap();
     assert_eq!((rows(&ledger, "outbox"), rows(&ledger, "pending")), (4, 2));
     let listed = ledger.reader().list(&EntryFilter::default()).unwrap();
-    let exported = ledger.reader().export(&EntryFilter::default()).unwrap().0;
+    let exported = ledger.reader().export(&EntryFilter::default()).unwrap();
     for _ in 0..2 {
         ledger.delete_delivered().unwrap();
         assert_eq!((rows(&ledger, "outbox"), rows(&ledger, "pending")), (2, 2));
         assert_eq!(ledger.reader().list(&EntryFilter::default()).unwrap(), listed);
-        assert_eq!(ledger.reader().export(&EntryFilter::default()).unwrap().0, exported);
+        assert_eq!(ledger.reader().export(&EntryFilter::default()).unwrap(), exported);
         assert_eq!(queue(&ledger), items[1..3]);
     }
     deliver_all(&ledger);

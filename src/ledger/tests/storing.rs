@@ -280,7 +280,7 @@ fn hostile_values_come_back_as_they_were() {
         text.clone_into(&mut ledger.run_id);
         assert_eq!(store(&ledger, "a", &[text]), [Stored::New]);
         assert_eq!(state(&ledger, text, "a"), "waiting");
-        let items = ledger.reader().export(&EntryFilter::default()).unwrap().0;
+        let items = ledger.reader().export(&EntryFilter::default()).unwrap();
         assert_eq!(items, [queue(&ledger)[0].item.as_str()]);
         let item: Value = serde_json::from_str(&items[0]).unwrap();
         assert_eq!(item["detection"]["id"], text);

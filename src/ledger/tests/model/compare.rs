@@ -101,7 +101,7 @@ impl Driver<'_> {
         for (source, state) in sources.into_iter().zip(states).chain([(None, states[2])]) {
             let filter = Choice { source, state }.filter();
             let entries = self.ledger.reader().list(&filter).unwrap();
-            let items = self.ledger.reader().export(&filter).unwrap().0;
+            let items = self.ledger.reader().export(&filter).unwrap();
             let found: Vec<_> =
                 entries.into_iter().zip(items.iter().map(|item| json(item))).collect();
             let expected: Vec<_> = model
