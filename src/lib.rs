@@ -26,6 +26,7 @@
 //! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
 //! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | sources, sinks |
 //! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
+//! | `local_file` | opens the files that a run writes | what is in them |
 //! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
 
 #![cfg_attr(
@@ -50,6 +51,7 @@ pub mod failure;
 mod http;
 mod indicator;
 mod ledger;
+mod local_file;
 mod logging;
 mod mitre;
 mod recorded_future;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::local_file::{self, Accept};
+
 /// Whether this process may rotate: two that rotate at once would rename each other's files.
 static ROTATION_ENABLED: AtomicBool = AtomicBool::new(false);
 
@@ -18,9 +20,11 @@ pub(crate) fn enable_rotation() {
 /// Opens a log file for appending; a new one is created with mode 0600.
 ///
 /// # Errors
-/// When the system does not allow it.
+/// When the system does not allow it, or when it is neither a regular file nor a character device.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    local_file::open(path, &mut options, Accept::FileOrDevice)
 }
 
 /// An open log file and its limits.
@@ -45,7 +49,10 @@ struct OpenFile {
 impl LogFile {
     pub(crate) fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
         let file = open(path)?;
-        let size = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let size = metadata.len();
+        // Rotation would rename a device.
+        let max_size = if metadata.is_file() { max_size } else { u64::MAX };
         let state = Mutex::new(OpenFile { file, size, rotation_failed: false });
         Ok(Self { path: path.to_owned(), max_size, keep, state })
     }
@@ -125,6 +132,14 @@ mod tests {
         assert_eq!(read("a.log.1"), "line 6 ......\nline 7 ......\n");
         assert_eq!(read("a.log.2"), "line 4 ......\nline 5 ......\n");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_device_is_not_rotated() {
+        enable_rotation();
+        let device = Path::new("/dev/null");
+        let log = LogFile::new(device, 1, 1).unwrap();
+        assert_eq!(log.max_size, u64::MAX);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         format!("the log file {} cannot be written", path.display()),
-        "Run in a folder that you may write to, or name another file with --log-file.",
+        "Run in a folder that you may write to, or name a regular file with --log-file.",
     )
     .with_cause(error)
 }

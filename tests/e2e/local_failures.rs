@@ -320,6 +320,35 @@ fn a_full_disk_for_the_log_does_not_stop_a_run() {
     assert_eq!(output.stderr.matches("the log cannot be written").count(), 1, "{}", output.stderr);
 }
 
+#[test]
+fn a_log_that_is_not_a_file_is_an_error_at_once() {
+    let env = test_env(1);
+    let made = Command::new("mkfifo").arg(env.path("fifo")).status().unwrap();
+    assert!(made.success());
+    std::fs::create_dir(env.path("folder")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(env.path("socket")).unwrap();
+    for (name, reason) in [
+        ("fifo", "it is not a regular file"),
+        ("socket", "it is not a regular file"),
+        ("folder", "it is a directory"),
+    ] {
+        for command in ["crowdstrike", "check crowdstrike --offline"] {
+            let mut command = env.command(command);
+            let mut running = RunningProcess::start(command.args(["--log-file", name]));
+            let started = Instant::now();
+            while !running.has_exited() && started.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            assert!(running.has_exited(), "{name}: it waits for a reader");
+            let output = running.finish().assert_code(2);
+            let printed = format!("{}{}", output.stdout, output.stderr);
+            let message = format!("the log file {name} cannot be written");
+            assert!(printed.contains(&message) && printed.contains(reason), "{output:?}");
+        }
+    }
+    assert_eq!(env.sandbox.requests().len(), 0);
+}
+
 /// A small file system, unmounted when this is dropped.
 struct SmallDisk<'a>(&'a Path);
 
