@@ -186,15 +186,10 @@ impl Http {
             headers: HeaderMap::new(),
             body: Vec::new(),
         };
-        let date = |response: &Response| {
-            response.header("date").and_then(|date| httpdate::parse_http_date(date).ok())
-        };
-        let reply = self.send(&request, |response| Ok(date(response))).await?;
-        Ok(match reply {
+        Ok(match self.send(&request, |response| Ok(response.date())).await? {
             Reply::Success(time) => time,
-            Reply::Rejected(response) => date(&response),
-        }
-        .map(DateTime::from))
+            Reply::Rejected(response) => response.date(),
+        })
     }
 
     /// Sends a request, retries temporary errors, and parses a successful response with `parse`.
@@ -223,7 +218,7 @@ impl Http {
                 },
                 Ok(mut response) if retry::is_retryable(response.status) => {
                     response.release_early();
-                    let wait = retry::retry_after(&response.headers, self.clock.now());
+                    let wait = retry::retry_after(&response, self.clock.now());
                     (AttemptError::Status(response), wait)
                 }
                 Ok(mut response) => {
@@ -233,7 +228,8 @@ impl Http {
                 Err(error) if error.is_temporary() => (AttemptError::Http(error), None),
                 Err(error) => return Err(error),
             };
-            let wait = requested_wait.unwrap_or_else(|| retry::backoff(attempt));
+            // Also at least the backoff: a request for no wait would use up all attempts at once.
+            let wait = retry::backoff(attempt).max(requested_wait.unwrap_or_default());
             if error.status() == Some(429) {
                 // Also where this request is not sent again: the others must not be sent either.
                 permit.on_rate_limited(self.clock.scaled(wait.min(MAX_RETRY_AFTER)));

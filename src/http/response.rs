@@ -1,5 +1,6 @@
 //! A response as bytes, and what the error responses of all services have in common.
 
+use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -52,6 +53,12 @@ impl Response {
     /// Returns a header's value, if it is printable ASCII.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns the service's time, from the `Date` header.
+    pub(super) fn date(&self) -> Option<DateTime<Utc>> {
+        let date = self.header("date")?;
+        httpdate::parse_http_date(date.trim()).ok().map(DateTime::from)
     }
 
     /// Returns the trace id that the service's support asks for: from the headers, else from the

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
+
+use super::response::Response;
 
 /// How often one request is sent at most.
 pub(super) const MAX_ATTEMPTS: u32 = 5;
@@ -24,9 +26,12 @@ pub(super) fn is_retryable(status: StatusCode) -> bool {
 /// Returns the wait that the service requests: `Retry-After` in seconds or as a date, or
 /// CrowdStrike's timestamp.
 ///
-/// A time in the past means no wait; an unreadable value counts as no request.
-pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+/// Instants are those of the service's clock, so they are measured against the response's `Date`;
+/// without one against `local_time`. An instant in the past means no wait; an unreadable value
+/// counts as no request.
+pub(super) fn retry_after(response: &Response, local_time: DateTime<Utc>) -> Option<Duration> {
+    let now = response.date().unwrap_or(local_time);
+    let text = |name: &str| response.header(name).map(str::trim);
     let until = |time: DateTime<Utc>| (time - now).to_std().unwrap_or_default();
     if let Some(epoch) = text(RETRY_AT).and_then(|text| text.parse().ok()) {
         return DateTime::from_timestamp(epoch, 0).map(until);
@@ -38,8 +43,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dur
     httpdate::parse_http_date(requested).ok().map(|date| until(date.into()))
 }
 
-/// Returns the wait after the given attempt (1 for the first) if the service requests none:
-/// exponential with full jitter, from one second to one minute.
+/// Returns the shortest wait after the given attempt (1 for the first): exponential with full
+/// jitter, from one second to one minute.
 pub(super) fn backoff(attempt: u32) -> Duration {
     let ceiling = SHORTEST_WAIT.saturating_mul(2_u32.saturating_pow(attempt)).min(LONGEST_WAIT);
     SHORTEST_WAIT + ceiling.saturating_sub(SHORTEST_WAIT).mul_f64(fastrand::f64())
@@ -49,10 +54,17 @@ pub(super) fn backoff(attempt: u32) -> Duration {
 mod tests {
     use super::*;
 
+    /// Returns the wait that a response with these headers requests at 00:15.
+    fn wait_for(headers: &[(&'static str, &str)]) -> Option<Duration> {
+        let mut response = Response::new(429, "");
+        for (name, value) in headers {
+            response.headers.insert(*name, value.parse().unwrap());
+        }
+        retry_after(&response, "2026-11-22T00:15:00Z".parse().unwrap())
+    }
+
     fn wait(name: &'static str, value: &str) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().unwrap());
-        retry_after(&headers, "2026-11-22T00:15:00Z".parse().unwrap())
+        wait_for(&[(name, value)])
     }
 
     #[test]
@@ -67,6 +79,23 @@ mod tests {
         assert_eq!(wait("x-ratelimit-retryafter", "99999999999999999"), None);
         assert_eq!(wait("retry-after", "soon"), None);
         assert_eq!(wait("retry-after", "-1"), None);
+    }
+
+    #[test]
+    fn instants_are_measured_against_the_date_of_the_response() {
+        let minute = Some(Duration::from_mins(1));
+        for (date, until, epoch) in [
+            ("Sun, 22 Nov 2026 00:05:00 GMT", "Sun, 22 Nov 2026 00:06:00 GMT", "1795305960"),
+            ("Sun, 22 Nov 2026 00:25:00 GMT", "Sun, 22 Nov 2026 00:26:00 GMT", "1795307160"),
+            // Not a date: the local time counts.
+            ("now", "Sun, 22 Nov 2026 00:16:00 GMT", "1795306560"),
+        ] {
+            assert_eq!(wait_for(&[("date", date), ("retry-after", until)]), minute, "{date}");
+            let epoch = [("date", date), ("x-ratelimit-retryafter", epoch)];
+            assert_eq!(wait_for(&epoch), minute, "{date}");
+        }
+        let seconds = [("date", "Sun, 22 Nov 2026 00:05:00 GMT"), ("retry-after", "60")];
+        assert_eq!(wait_for(&seconds), minute);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sandbox::{Fault, NOT_RECEIPTS, Service};
@@ -41,6 +42,8 @@ struct Scenario {
     max_items: usize,
     /// Indices into the indicator values, and the status that they are rejected with.
     rejected_values: Vec<(prop::sample::Index, u16)>,
+    /// How far the clock of the services is ahead of the program's, in seconds.
+    clock_skew: i64,
     days: Vec<DayFaults>,
 }
 
@@ -50,7 +53,7 @@ fn header(code: u16, name: &str, value: &str) -> Fault {
 
 /// Generates the faults that any service can have.
 fn any_fault() -> impl Strategy<Value = Fault> {
-    let epoch = NOW.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp() + 20;
+    let epoch = NOW.parse::<DateTime<Utc>>().unwrap().timestamp() + 20;
     prop_oneof![
         12 => Just(Fault::None),
         3 => Just(Fault::Reset),
@@ -70,6 +73,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::retry_after(503, "Sun, 22 Nov 2026 00:15:30 GMT")),
         1 => Just(header(429, "X-RateLimit-RetryAfter", &epoch.to_string())),
         1 => Just(Fault::retry_after(429, "3600")),
+        1 => Just(Fault::retry_after(503, "0")),
         2 => Just(Fault::status(500, r#"{"message":"oops"}"#)),
         2 => Just(Fault::status(502, "<html><h1>Bad Gateway</h1></html>")),
         2 => prop::sample::select(&[408_u16, 425, 504, 520, 522, 524, 527, 529, 530])
@@ -174,11 +178,12 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)],
         prop_oneof![3 => Just(usize::MAX), 1 => Just(2), 1 => Just(5)],
         prop::collection::vec((any::<prop::sample::Index>(), status), 0..3),
+        prop_oneof![2 => Just(0_i64), 1 => Just(-600), 1 => Just(600)],
         prop::collection::vec(day, 3),
     );
     parts.prop_map(|parts| {
         let (vendor, expired_token_in_body, ignored, max_page_size, ..) = parts;
-        let (.., batch_size, max_items, rejected_values, days) = parts;
+        let (.., batch_size, max_items, rejected_values, clock_skew, days) = parts;
         Scenario {
             vendor,
             expired_token_in_body,
@@ -187,6 +192,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             batch_size,
             max_items,
             rejected_values,
+            clock_skew,
             days,
         }
     })
@@ -211,6 +217,9 @@ fn check(scenario: &Scenario) {
     let mut waiting = 0;
     let mut run = |now: &str| {
         let first = env.sandbox.requests().len();
+        let time: DateTime<Utc> = now.parse().unwrap();
+        let skew = TimeDelta::seconds(scenario.clock_skew);
+        env.sandbox.change(|world| world.date = Some(time + skew));
         let output = env.run_at(now, &arguments);
         assert!((0..=5).contains(&output.code), "{output:?}");
         check_counts(&env, &output, first, waiting);

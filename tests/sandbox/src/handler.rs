@@ -13,6 +13,7 @@ use hyper::http::request::Parts;
 use crate::faults::{Fault, FaultPlan, Service};
 use crate::record::{InFlight, Recorder};
 use crate::response_body::ResponseBody;
+use crate::time::http_date;
 use crate::world::World;
 use crate::{carbon_black, falcon, recorded_future};
 
@@ -232,6 +233,11 @@ impl SharedState {
             response.body = gzip(&response.body);
             response =
                 response.header("Content-Encoding", "gzip").header("Vary", "Accept-Encoding");
+        }
+        let has_date = response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
+        // Without one, hyper sends the system's time.
+        if let Some(date) = lock(&self.world).date.filter(|_| !has_date) {
+            response = response.header("Date", http_date(date));
         }
         let success = (200..300).contains(&response.status) && *fault != Fault::HtmlAfterProcessing;
         in_flight.set_response(response.status, if success { response.ids } else { Vec::new() });

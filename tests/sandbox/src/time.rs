@@ -32,6 +32,11 @@ pub fn millis(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Formats an instant as an HTTP date: `Sun, 22 Nov 2026 00:15:00 GMT`.
+pub fn http_date(instant: DateTime<Utc>) -> String {
+    instant.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// Formats an instant as RFC 3339 with 0 to 9 fractional digits and without trailing zeros, like
 /// Falcon.
 pub fn trimmed(instant: DateTime<Utc>) -> String {

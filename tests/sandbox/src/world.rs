@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::alert_store::AlertStore;
@@ -28,6 +29,8 @@ pub const CB_SECRET: &str = "CBS3CRETNEVERSEEN0123456";
 pub struct World {
     /// How long to wait before each response.
     pub latency: Duration,
+    /// The `Date` of each response; `None` for the system's time. A fault's own one comes first.
+    pub date: Option<DateTime<Utc>>,
     /// Whether responses are compressed for clients that accept gzip.
     pub gzip: bool,
     /// CrowdStrike Falcon.
@@ -170,6 +173,7 @@ impl Default for World {
     fn default() -> Self {
         Self {
             latency: Duration::ZERO,
+            date: None,
             gzip: true,
             falcon: FalconWorld::default(),
             carbon_black: CarbonBlackWorld::default(),

@@ -37,6 +37,20 @@ fn a_status_is_returned_without_processing() {
 }
 
 #[test]
+fn responses_have_the_date_of_the_world() {
+    let sandbox = Sandbox::start(World::default());
+    let date = || submit(&sandbox, &one_item()).header("date").map(str::to_owned);
+    assert!(date().is_some());
+    sandbox.change(|world| world.date = sandbox::time::parse_zulu("2026-11-22T00:15:00Z"));
+    assert_eq!(date().as_deref(), Some("Sun, 22 Nov 2026 00:15:00 GMT"));
+    let other = "Sun, 22 Nov 2026 00:05:00 GMT";
+    let headers = vec![("date".to_owned(), other.to_owned())];
+    let fault = Fault::Status { code: 429, headers, body: String::new() };
+    sandbox.queue_faults(Service::RecordedFuture, vec![fault]);
+    assert_eq!(date().as_deref(), Some(other));
+}
+
+#[test]
 fn connections_close_before_or_after_processing() {
     let wait = Duration::from_millis(80);
     for (fault, expected) in
