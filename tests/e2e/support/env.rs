@@ -15,6 +15,9 @@ use super::json::text;
 /// The start time of every run, unless a test sets another.
 pub const NOW: &str = "2026-11-22T00:15:00Z";
 
+/// The certificate of the authority of a sandbox with TLS, in the working folder.
+const CA_FILE: &str = "sandbox-ca.pem";
+
 /// A sandbox, an empty working folder, and the environment of a fully configured user.
 pub struct TestEnv {
     pub sandbox: Sandbox,
@@ -24,7 +27,11 @@ pub struct TestEnv {
 impl TestEnv {
     /// Starts a sandbox with this world.
     pub fn new(world: World) -> Self {
-        Self { sandbox: Sandbox::start(world), folder: TempDir::new().unwrap() }
+        let env = Self { sandbox: Sandbox::start(world), folder: TempDir::new().unwrap() };
+        if let Some(pem) = env.sandbox.ca_pem() {
+            env.write(CA_FILE, pem);
+        }
+        env
     }
 
     /// Starts a sandbox with these Falcon alerts.
@@ -76,6 +83,9 @@ impl TestEnv {
             ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
             ("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1000"),
         ]);
+        if self.sandbox.ca_pem().is_some() {
+            command.env("SSL_CERT_FILE", self.path(CA_FILE));
+        }
         command
     }
 

@@ -1,99 +1,15 @@
-//! TLS in front of a sandbox, with certificates that are generated for the test.
+//! TLS in front of a sandbox.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
-};
+use sandbox::tls;
+pub use sandbox::tls::{CertificateAuthority, Flaw};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{ServerConfig, version};
-
-/// A certificate authority.
-#[derive(Clone)]
-pub struct CertificateAuthority(Arc<CertifiedIssuer<'static, KeyPair>>);
-
-/// What is wrong with a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
-    None,
-    Expired,
-    NotYetValid,
-    WrongName,
-}
-
-impl CertificateAuthority {
-    /// Creates an authority with this name.
-    pub fn new(name: &str) -> Self {
-        let mut params = params(name, &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self(Arc::new(CertifiedIssuer::self_signed(params, key).unwrap()))
-    }
-
-    /// Returns its own certificate as PEM.
-    pub fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Returns its own certificate as DER.
-    pub fn der(&self) -> Vec<u8> {
-        self.0.der().to_vec()
-    }
-
-    /// Issues a certificate for a host.
-    pub fn certificate(&self, host: &str, flaw: Flaw) -> Arc<CertifiedKey> {
-        let other_names = ["other.example", "another.example"];
-        let mut params = match flaw {
-            Flaw::WrongName => params(other_names[0], &other_names),
-            _ => params(host, &[host]),
-        };
-        match flaw {
-            Flaw::Expired => params.not_after = date_time_ymd(2020, 2, 1),
-            Flaw::NotYetValid => params.not_before = date_time_ymd(2999, 2, 1),
-            Flaw::None | Flaw::WrongName => {}
-        }
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
-        Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key))
-    }
-}
-
-fn params(name: &str, hosts: &[&str]) -> CertificateParams {
-    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-    let mut params = CertificateParams::new(hosts).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-/// Returns the certificate of a host.
-type CertificateForHost = dyn Fn(&str) -> Arc<CertifiedKey> + Send + Sync;
-
-struct HostResolver(Box<CertificateForHost>);
-
-impl fmt::Debug for HostResolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HostResolver")
-    }
-}
-
-impl ResolvesServerCert for HostResolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // A client sends no server name for an IP address.
-        Some(self.0(hello.server_name().unwrap_or("127.0.0.1")))
-    }
-}
 
 /// A port that accepts TLS for every host, and forwards unencrypted to another local port.
 pub struct TlsTerminator {
@@ -109,14 +25,7 @@ impl TlsTerminator {
         protocols: &[&str],
         certificate: impl Fn(&str) -> Arc<CertifiedKey> + Send + Sync + 'static,
     ) -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
-            .unwrap()
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(HostResolver(Box::new(certificate))));
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = tls::acceptor(protocols, certificate);
         let (port, server) = TcpServer::start(move |client| {
             let acceptor = acceptor.clone();
             async move {

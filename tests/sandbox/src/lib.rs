@@ -1,6 +1,6 @@
 //! A strict local simulation of three web services: CrowdStrike Falcon's alerts, Carbon Black
-//! Cloud's alerts, and Recorded Future Collective Insights. Real HTTP on 127.0.0.1, no TLS,
-//! generated data.
+//! Cloud's alerts, and Recorded Future Collective Insights. Real HTTP on 127.0.0.1,
+//! without or with TLS, HTTP/1.1 or HTTP/2, generated data.
 //!
 //! It is as strict as the documentation of the services: it rejects what they reject, with their
 //! messages. Where the documentation is silent, it is strict, and a comment says so.
@@ -16,6 +16,7 @@
 //! | [`carbon_black`] | the alert search |
 //! | [`recorded_future`], `submission`, `indicator` | submissions and their validation |
 //! | `server`, `handler`, `response_body` | the server thread, one request, its response body |
+//! | [`tls`] | certificates |
 //!
 //! ```
 //! let sandbox = sandbox::Sandbox::start(sandbox::World::default());
@@ -39,6 +40,7 @@ pub mod seed;
 mod server;
 mod submission;
 pub mod time;
+pub mod tls;
 pub mod world;
 
 use std::sync::{Arc, Mutex};
@@ -56,6 +58,7 @@ use server::Server;
 #[derive(Debug)]
 pub struct Sandbox {
     server: Server,
+    tls: Option<world::Tls>,
     shared: SharedState,
 }
 
@@ -70,19 +73,26 @@ impl Sandbox {
 
     /// Starts on this port.
     pub fn start_on(port: u16, world: World) -> std::io::Result<Self> {
+        let (tls, http2) = (world.tls.clone(), world.http2);
         let shared = SharedState {
             world: Arc::new(Mutex::new(world)),
             faults: Arc::default(),
             services: Arc::default(),
             recorder: record::Recorder::default(),
         };
-        let server = Server::start(port, shared.clone())?;
-        Ok(Self { server, shared })
+        let server = Server::start(port, tls.as_ref(), http2, shared.clone())?;
+        Ok(Self { server, tls, shared })
     }
 
-    /// Returns `http://127.0.0.1:PORT`, the base URL of all three services.
+    /// Returns `http://127.0.0.1:PORT`, or `https:` with TLS, the base URL of all three services.
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.server.address)
+    }
+
+    /// Returns the certificate of the authority as PEM, if it uses TLS.
+    pub fn ca_pem(&self) -> Option<String> {
+        self.tls.as_ref().map(|tls| tls.authority.pem())
     }
 
     /// Returns the port.

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use sandbox::seed::Recipe;
+use sandbox::seed::{Recipe, Size};
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
 usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-ms N]
-               [--full-size] [--own-indicators] [--no-gzip]
+               [--full-size | --large] [--own-indicators] [--no-gzip] [--tls [--http1]]
 
   --port N          port on 127.0.0.1 (default: any free port)
   --falcon N        CrowdStrike Falcon alerts to generate (default: 1000)
@@ -16,8 +16,12 @@ usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-m
   --days N          days before now in which the alerts are created, evenly (default: 1)
   --latency-ms N    milliseconds to wait before each response (default: 0)
   --full-size       alerts of about 3.7 KB, like real ones
+  --large           alerts of 6 to 8 KB, of which 2 KB cannot be compressed
   --own-indicators  every CrowdStrike alert names a hash of its own
-  --no-gzip         never compress, so that measurements do not include it";
+  --no-gzip         never compress, so that measurements do not include it
+  --tls             use TLS, with HTTP/2 and HTTP/1.1; the file with the certificate of its new
+                    authority is printed as SSL_CERT_FILE
+  --http1           with --tls: offer HTTP/1.1 only";
 
 struct Options {
     port: u16,
@@ -25,9 +29,11 @@ struct Options {
     carbon_black: usize,
     days: u32,
     latency: Duration,
-    full_size: bool,
+    size: Size,
     own_indicators: bool,
     gzip: bool,
+    tls: bool,
+    http1: bool,
 }
 
 fn main() {
@@ -58,9 +64,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         carbon_black: 1000,
         days: 1,
         latency: Duration::ZERO,
-        full_size: false,
+        size: Size::Small,
         own_indicators: false,
         gzip: true,
+        tls: false,
+        http1: false,
     };
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u64, String> {
@@ -74,11 +82,17 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
             "--days" => options.days = number()?.try_into().map_err(too_large)?,
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
-            "--full-size" => options.full_size = true,
+            "--full-size" => options.size = Size::Full,
+            "--large" => options.size = Size::Large,
             "--own-indicators" => options.own_indicators = true,
             "--no-gzip" => options.gzip = false,
+            "--tls" => options.tls = true,
+            "--http1" => options.http1 = true,
             _ => return Err(format!("unknown flag {flag:?}")),
         }
+    }
+    if options.http1 && !options.tls {
+        return Err("--http1 requires --tls".to_owned());
     }
     Ok(options)
 }
@@ -87,11 +101,16 @@ fn world(options: &Options) -> World {
     let now = chrono::Utc::now();
     let recipe = |count| Recipe {
         start: now - chrono::TimeDelta::days(options.days.into()),
-        full_size: options.full_size,
+        size: options.size,
         own_indicators: options.own_indicators,
         ..Recipe::new(count, now)
     };
-    World::default()
+    let world = match (options.tls, options.http1) {
+        (false, _) => World::default(),
+        (true, false) => World::default().tls(),
+        (true, true) => World::default().tls_http1(),
+    };
+    world
         .latency(options.latency)
         .with(|world| world.gzip = options.gzip)
         .seed_falcon(&recipe(options.falcon))
@@ -99,6 +118,17 @@ fn world(options: &Options) -> World {
 }
 
 fn print_environment(sandbox: &Sandbox) {
+    if let Some(pem) = sandbox.ca_pem() {
+        let name = format!("sandbox-ca-{}.pem", sandbox.port());
+        let file = std::env::temp_dir().join(name);
+        match std::fs::write(&file, pem) {
+            Ok(()) => println!("export SSL_CERT_FILE='{}'", file.display()),
+            Err(error) => {
+                eprintln!("cannot write {}: {error}", file.display());
+                std::process::exit(1);
+            }
+        }
+    }
     let url = sandbox.url();
     println!(
         "# The sandbox listens on {url}. Paste these lines into the shell that runs the tool:"

@@ -15,8 +15,10 @@ pub struct RecordedRequest {
     pub service: Option<Service>,
     /// The HTTP method.
     pub method: String,
-    /// The path with its query.
+    /// The path with its query; over HTTP/2 with scheme and host.
     pub path: String,
+    /// Whether it arrived over HTTP/2.
+    pub http2: bool,
     /// Names in lower case, in the order of arrival.
     pub headers: Vec<(String, String)>,
     /// Empty if the client disconnected before all of it arrived.
@@ -113,6 +115,7 @@ impl Recorder {
             service,
             method: head.method.to_string(),
             path: head.uri.to_string(),
+            http2: head.version == hyper::Version::HTTP_2,
             headers,
             body: Bytes::new(),
             status: None,

@@ -1,18 +1,23 @@
 //! The server thread: its runtime, its connections, and how it pauses listening.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{io, sync::mpsc as std_mpsc};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::handler::SharedState;
 use crate::record::Recorder;
+use crate::tls::{self, Flaw};
+use crate::world::{Http2Limits, Tls};
 
 /// Two worker threads: the tool under test spends most of its time waiting for responses.
 const WORKERS: usize = 2;
@@ -35,7 +40,12 @@ pub(crate) struct Server {
 
 impl Server {
     /// Listens on this port of 127.0.0.1; 0 is any free port.
-    pub(crate) fn start(port: u16, shared: SharedState) -> io::Result<Self> {
+    pub(crate) fn start(
+        port: u16,
+        tls: Option<&Tls>,
+        http2: Http2Limits,
+        shared: SharedState,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
@@ -45,10 +55,11 @@ impl Server {
             listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?
         };
         let address = listener.local_addr()?;
+        let connector = Connector { tls: tls.map(acceptor), http2, shared };
         let (commands, inbox) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("sandbox".into())
-            .spawn(move || runtime.block_on(serve(listener, address, shared, inbox)))?;
+            .spawn(move || runtime.block_on(serve(listener, address, connector, inbox)))?;
         Ok(Self { address, commands, thread: Some(thread) })
     }
 
@@ -91,9 +102,10 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn serve(
     listener: TcpListener,
     address: SocketAddr,
-    shared: SharedState,
+    connector: Connector,
     mut inbox: mpsc::UnboundedReceiver<Command>,
 ) {
+    let recorder = connector.shared.recorder.clone();
     let mut listener = Some(listener);
     let mut reserved = None;
     let mut connections = JoinSet::new();
@@ -104,7 +116,7 @@ async fn serve(
                     if listener.take().is_some() {
                         reserved = reserve(address).ok();
                     }
-                    close_all(&mut connections, &shared.recorder).await;
+                    close_all(&mut connections, &recorder).await;
                     let _ = done.send(());
                 }
                 Some(Command::Resume(done)) => {
@@ -120,12 +132,12 @@ async fn serve(
                 Some(Command::Stop) | None => break,
             },
             Ok(stream) = accept(listener.as_ref()) => {
-                connections.spawn(connection(stream, shared.clone()));
+                connections.spawn(connector.clone().serve(stream));
             }
-            Some(ended) = connections.join_next() => record_panic(ended, &shared.recorder),
+            Some(ended) = connections.join_next() => record_panic(ended, &recorder),
         }
     }
-    close_all(&mut connections, &shared.recorder).await;
+    close_all(&mut connections, &recorder).await;
 }
 
 async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
@@ -135,14 +147,49 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-async fn connection(stream: TcpStream, shared: SharedState) {
-    // Send small responses at once.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| shared.clone().handle(request));
-    // An error here is a client that disconnected, or an injected fault.
-    let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+/// Returns the acceptor of TLS connections, with one certificate for 127.0.0.1.
+fn acceptor(tls: &Tls) -> TlsAcceptor {
+    let certificate = tls.authority.certificate("127.0.0.1", Flaw::None);
+    tls::acceptor(tls.protocols, move |_| Arc::clone(&certificate))
+}
+
+/// Serves connections.
+#[derive(Clone)]
+struct Connector {
+    tls: Option<TlsAcceptor>,
+    http2: Http2Limits,
+    shared: SharedState,
+}
+
+impl Connector {
+    async fn serve(self, stream: TcpStream) {
+        // Send small responses at once.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.serve_http(stream).await,
+            Some(tls) => {
+                // A client that does not trust the certificate disconnects.
+                if let Ok(stream) = tls.accept(stream).await {
+                    self.serve_http(stream).await;
+                }
+            }
+        }
+    }
+
+    /// Serves HTTP/2 if the client begins with it, and HTTP/1.1 otherwise.
+    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let service = service_fn(move |request| self.shared.clone().handle(request));
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut http2 = builder.http2();
+        if let Some(window) = self.http2.window {
+            http2.initial_stream_window_size(window).initial_connection_window_size(window);
+        }
+        if let Some(max) = self.http2.max_streams {
+            http2.max_concurrent_streams(max);
+        }
+        // An error here is a client that disconnected, or an injected fault.
+        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    }
 }
 
 async fn close_all(connections: &mut JoinSet<()>, recorder: &Recorder) {

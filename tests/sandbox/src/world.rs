@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::alert_store::AlertStore;
 use crate::carbon_black::CarbonBlackKeys;
 use crate::falcon::FalconKeys;
+use crate::tls::CertificateAuthority;
 
 /// The id of the default Falcon client. It is unique, so that a test can search logs and files for
 /// it.
@@ -33,12 +34,34 @@ pub struct World {
     pub date: Option<DateTime<Utc>>,
     /// Whether responses are compressed for clients that accept gzip.
     pub gzip: bool,
+    /// TLS instead of unencrypted HTTP. Cannot be changed after the start.
+    pub tls: Option<Tls>,
+    /// The limits of HTTP/2. Cannot be changed after the start.
+    pub http2: Http2Limits,
     /// CrowdStrike Falcon.
     pub falcon: FalconWorld,
     /// Carbon Black Cloud.
     pub carbon_black: CarbonBlackWorld,
     /// Recorded Future Collective Insights.
     pub recorded_future: RecordedFutureWorld,
+}
+
+/// TLS for all connections.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Issues the certificate.
+    pub authority: CertificateAuthority,
+    /// The protocols that the server offers (ALPN), the preferred one first.
+    pub protocols: &'static [&'static str],
+}
+
+/// What the server allows a client over HTTP/2.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Http2Limits {
+    /// The flow-control window for a request, and for a connection, in bytes.
+    pub window: Option<u32>,
+    /// The maximum number of concurrent requests on a connection.
+    pub max_streams: Option<u32>,
 }
 
 /// A Falcon API client.
@@ -175,6 +198,8 @@ impl Default for World {
             latency: Duration::ZERO,
             date: None,
             gzip: true,
+            tls: None,
+            http2: Http2Limits::default(),
             falcon: FalconWorld::default(),
             carbon_black: CarbonBlackWorld::default(),
             recorded_future: RecordedFutureWorld::default(),
@@ -309,6 +334,21 @@ impl World {
     /// Turns compression off.
     pub fn no_gzip(mut self) -> Self {
         self.gzip = false;
+        self
+    }
+
+    /// Uses TLS with a new certificate authority, and offers HTTP/2 and HTTP/1.1.
+    pub fn tls(self) -> Self {
+        self.tls_with(&["h2", "http/1.1"])
+    }
+
+    /// Uses TLS with a new certificate authority, and offers HTTP/1.1 only.
+    pub fn tls_http1(self) -> Self {
+        self.tls_with(&["http/1.1"])
+    }
+
+    fn tls_with(mut self, protocols: &'static [&'static str]) -> Self {
+        self.tls = Some(Tls { authority: CertificateAuthority::new("Sandbox CA"), protocols });
         self
     }
 

@@ -38,6 +38,11 @@ fn sizes_are_as_documented() {
         let size = mean_size(&alerts);
         assert!((3400..4000).contains(&size), "{size}");
     }
+    let large = small.clone().large();
+    for alerts in [falcon_alerts(&large), carbon_black_alerts(&large)] {
+        let size = mean_size(&alerts);
+        assert!((6000..8000).contains(&size), "{size}");
+    }
     for alerts in [falcon_alerts(&small), carbon_black_alerts(&small)] {
         let size = mean_size(&alerts);
         assert!((400..1100).contains(&size), "{size}");

@@ -34,8 +34,19 @@ pub struct Recipe {
     pub distinct: usize,
     /// Whether each Falcon alert names a hash that no other alert names, instead of the above.
     pub own_indicators: bool,
-    /// Whether an alert has about 3.7 KB of JSON, like real ones, instead of about 0.7 KB.
-    pub full_size: bool,
+    /// The size of the alerts.
+    pub size: Size,
+}
+
+/// The size of a generated alert as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// About 0.7 KB: only the fields that are different in every alert.
+    Small,
+    /// About 3.7 KB, like most real ones.
+    Full,
+    /// 6 to 8 KB, like real ones with long command lines; about 2 KB cannot be compressed.
+    Large,
 }
 
 impl Recipe {
@@ -49,13 +60,19 @@ impl Recipe {
             indicator_share: 0.3,
             distinct: 1000,
             own_indicators: false,
-            full_size: false,
+            size: Size::Small,
         }
     }
 
     /// Makes the alerts as large as real ones.
     pub fn full_size(mut self) -> Self {
-        self.full_size = true;
+        self.size = Size::Full;
+        self
+    }
+
+    /// Makes the alerts as large as real ones with long command lines.
+    pub fn large(mut self) -> Self {
+        self.size = Size::Large;
         self
     }
 
@@ -113,8 +130,30 @@ type GeneratePadding = fn(u64) -> Map<String, Value>;
 const PADDINGS: u64 = 64;
 
 fn paddings(recipe: &Recipe, padding: GeneratePadding) -> Vec<Map<String, Value>> {
-    let count = if recipe.full_size { PADDINGS } else { 0 };
-    (0..count).map(padding).collect()
+    let count = if recipe.size == Size::Small { 0 } else { PADDINGS };
+    let padded = |number| {
+        let mut fields = padding(number);
+        if recipe.size == Size::Large {
+            fields.extend(command_line(number));
+        }
+        fields
+    };
+    (0..count).map(padded).collect()
+}
+
+/// Generates a long command line with an encoded script, and its plain text.
+fn command_line(number: u64) -> Map<String, Value> {
+    let mut random = Prng::new(0xC0DE, number, 0);
+    let script = random.base64(2000);
+    let line = |step: u64| {
+        format!("$step{step} = Get-Content -Path C:\\Made\\Up\\input-{step}.txt -Encoding UTF8; ")
+    };
+    let plain: String = (0..20).map(line).collect();
+    let encoded = format!("powershell.exe -NoProfile -EncodedCommand {script}");
+    Map::from_iter([
+        ("made_up_command_line".to_owned(), encoded.into()),
+        ("made_up_script".to_owned(), plain.into()),
+    ])
 }
 
 fn generate(recipe: &Recipe, alert: GenerateAlert, padding: GeneratePadding) -> Vec<Value> {

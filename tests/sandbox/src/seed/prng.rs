@@ -59,6 +59,14 @@ impl Prng {
         text
     }
 
+    /// Returns this many characters of Base64.
+    pub(super) fn base64(&mut self, characters: usize) -> String {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digit = |random: &mut Self| char::from(DIGITS[usize::from(random.next() as u8 & 63)]);
+        (0..characters).map(|_| digit(self)).collect()
+    }
+
     /// Returns hex digits in the groups of a UUID.
     pub(super) fn uuid(&mut self) -> String {
         [8, 4, 4, 4, 12].map(|digits| self.hex(digits)).join("-")
