@@ -27,6 +27,7 @@ mod exclusions;
 mod generate;
 mod help;
 mod history;
+mod http2;
 mod indicators;
 mod interrupted_reads;
 mod json_topic;
