@@ -38,6 +38,20 @@ use crate::clock::Clock;
 use crate::failure::{Failure, error_chain};
 use crate::shutdown::Shutdown;
 
+/// The highest number of requests in flight that can be set for a service.
+pub(crate) const MAX_CONCURRENCY: u8 = 32;
+/// How much of a body an HTTP/2 server may send before it is read, in bytes.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// Returns the same for all bodies of an HTTP/2 connection, which the services of a host share.
+///
+/// It is enough for a full stream window of each request in flight, and one for a sign-in or a
+/// submission. Otherwise bodies that wait for a buffer would use up the connection's window, and
+/// those that have a buffer would get no more data.
+fn connection_window() -> u32 {
+    STREAM_WINDOW * (u32::from(MAX_CONCURRENCY) + 1)
+}
+
 /// The largest body that is read into memory, in bytes: many times the largest real page.
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// How much of an error's body is read, in bytes: its message is at the start.
@@ -135,6 +149,8 @@ impl Http {
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .gzip(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(connection_window())
             .build()
             .map_err(|error| options::setup_failed().with_cause(error))?;
         Ok(Self {
@@ -155,10 +171,11 @@ impl Http {
         self.waits.clone()
     }
 
-    /// Returns a client for another service, with at most this many requests in flight.
+    /// Returns a client for another service, with at most this many requests in flight, and not
+    /// more than [`MAX_CONCURRENCY`].
     pub(crate) fn with_concurrency(&self, max: usize) -> Self {
         Self {
-            limit: ConcurrencyLimit::new(max),
+            limit: ConcurrencyLimit::new(max.min(MAX_CONCURRENCY.into())),
             // Not shared: these buffers grow with this service's responses and are freed with it.
             buffers: BodyBuffers::new(),
             ..self.clone()
@@ -332,7 +349,8 @@ impl Http {
             return Err(HttpError::ProxyCredentials { host: host.into(), proxy });
         }
         let headers = std::mem::take(response.headers_mut());
-        // Back-pressure: the body stays on the socket until a buffer is free.
+        // Back-pressure: until a buffer is free the body stays on the socket, or, over HTTP/2, up
+        // to STREAM_WINDOW of it in memory.
         let mut body = self.buffers.acquire().await;
         let announced =
             response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);

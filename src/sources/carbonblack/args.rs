@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use super::{Config, HashChoice, INFO};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
+use crate::http::MAX_CONCURRENCY;
 use crate::settings::lookup::{Lookup, Names};
 use crate::settings::{base_url, invalid_setting};
 use crate::sources::{Source, SourceArgs};
@@ -54,7 +55,7 @@ pub(crate) struct Args {
     /// Parallel requests
     ///
     /// From 1 to 32. Reduced while the service limits the request rate.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_CONCURRENCY)))]
     concurrency: u8,
     /// Which hash of an alert to send
     ///

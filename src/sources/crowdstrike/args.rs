@@ -10,6 +10,7 @@ use secrecy::SecretString;
 
 use super::{Address, Cloud, Config, INFO, cloud_base};
 use crate::detection::SourceInfo;
+use crate::http::MAX_CONCURRENCY;
 use crate::selection::Thresholds;
 use crate::settings::lookup::{Lookup, Names, non_blank};
 use crate::settings::{base_url, invalid_setting};
@@ -75,7 +76,7 @@ pub(crate) struct Args {
     /// Parallel requests
     ///
     /// From 1 to 32. Reduced while the service limits the request rate.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_CONCURRENCY)))]
     concurrency: u8,
     /// Minimum severity: 0-100 or a name
     ///
