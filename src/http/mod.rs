@@ -149,6 +149,10 @@ impl Http {
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .gzip(true)
+            // A connection that died is closed while a request still waits for it: a retry would
+            // use the same one.
+            .http2_keep_alive_interval(options.timeout / 4)
+            .http2_keep_alive_timeout(options.timeout / 4)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(connection_window())
             .build()

@@ -1,9 +1,10 @@
 //! HTTP/2: all requests to a host share one connection and its flow control.
 
-use sandbox::World;
 use sandbox::seed::Recipe;
 use sandbox::world::Http2Limits;
+use sandbox::{Fault, Service, World};
 
+use crate::paging::{assert_read_once_with, one_per_second};
 use crate::support::TestEnv;
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
 
@@ -53,4 +54,53 @@ fn small_limits_of_the_server_do_not_stall() {
     assert_no_retries(9, 8, |world| {
         world.http2 = Http2Limits { window: Some(4096), max_streams: Some(3) };
     });
+}
+
+/// Reports whether a run sends requests to a service.
+fn uses(vendor: Vendor, service: Service) -> bool {
+    let signs_in = vendor == Vendor::CrowdStrike && service == Service::FalconToken;
+    signs_in || service == vendor.service() || service == Service::RecordedFuture
+}
+
+/// Reads three pages with this fault of two requests to each of the services.
+fn assert_nothing_lost(fault: &Fault, services: &[Service], flags: &str) {
+    for vendor in Vendor::ALL {
+        for service in services.iter().filter(|service| uses(vendor, **service)) {
+            let env = TestEnv::new(vendor.world(&one_per_second(vendor, 2500)).tls());
+            let faults = vec![fault.clone(), Fault::None, fault.clone()];
+            env.sandbox.queue_faults(*service, faults);
+            assert_read_once_with(flags, vendor, &env, 2500);
+            let requests = env.sandbox.requests();
+            assert!(requests.iter().all(|request| request.http2));
+            let retried = env.log().contains("request failed, retrying");
+            assert_eq!(retried, *fault != Fault::GoAway, "{vendor:?} {fault:?}");
+        }
+    }
+}
+
+const SOURCES: [Service; 3] = [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack];
+const ALL: [Service; 4] =
+    [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack, Service::RecordedFuture];
+
+#[test]
+fn after_a_reset_stream_nothing_is_lost() {
+    assert_nothing_lost(&Fault::Reset, &ALL, "");
+    // A submission that was processed without a response is sent twice.
+    assert_nothing_lost(&Fault::ResetAfterProcessing, &SOURCES, "");
+    assert_nothing_lost(&Fault::Truncate, &SOURCES, "");
+}
+
+#[test]
+fn after_a_closed_connection_nothing_is_lost() {
+    assert_nothing_lost(&Fault::CloseConnection, &ALL, "");
+}
+
+#[test]
+fn after_a_goaway_nothing_is_lost_or_retried() {
+    assert_nothing_lost(&Fault::GoAway, &ALL, "");
+}
+
+#[test]
+fn a_server_that_stops_serving_a_connection_is_connected_to_again() {
+    assert_nothing_lost(&Fault::StopServing, &ALL, "--timeout 4");
 }

@@ -35,8 +35,9 @@ pub fn assert_read_once_sequentially(vendor: Vendor, env: &TestEnv, count: u64) 
     assert_read_once_with("--concurrency 1", vendor, env, count)
 }
 
+/// The same with other flags.
 #[track_caller]
-fn assert_read_once_with(flags: &str, vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
+pub fn assert_read_once_with(flags: &str, vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
     let output =
         env.run(&format!("{} --json {DAY_WINDOW} {flags}", vendor.command())).assert_code(0);
     output.assert_counts(&[

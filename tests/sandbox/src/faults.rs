@@ -49,7 +49,8 @@ pub enum Fault {
         /// Sent unchanged.
         body: String,
     },
-    /// Closes the connection without a response, without processing.
+    /// Closes the connection without a response, without processing. Over HTTP/2, this and the
+    /// other faults that close a connection reset the stream (RST_STREAM) and leave the others.
     Reset,
     /// Processes the request, then closes the connection without a response.
     ResetAfterProcessing,
@@ -78,6 +79,14 @@ pub enum Fault {
     WrongDebugEcho,
     /// Processes the request, and sends the body in chunks over that time.
     SlowBody(Duration),
+    /// Closes the connection, over HTTP/2 with all its requests, without processing.
+    CloseConnection,
+    /// Processes the request and responds, but takes no further request on the connection: over
+    /// HTTP/2 it sends GOAWAY.
+    GoAway,
+    /// Keeps the connection open, but neither reads nor sends anything from now on, without
+    /// processing.
+    StopServing,
 }
 
 impl Fault {

@@ -9,10 +9,12 @@ use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::faults::{Fault, FaultPlan, Service};
 use crate::record::{InFlight, Recorder};
 use crate::response_body::ResponseBody;
+use crate::server::ConnectionFault;
 use crate::time::http_date;
 use crate::world::World;
 use crate::{carbon_black, falcon, recorded_future};
@@ -108,10 +110,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SharedState {
-    /// Handles one request. An error makes hyper close the connection without a response.
+    /// Handles one request. An error makes hyper close the connection without a response, or over
+    /// HTTP/2 reset the stream.
     pub(crate) async fn handle(
         self,
         request: hyper::Request<Incoming>,
+        connection: UnboundedSender<ConnectionFault>,
     ) -> Result<hyper::Response<ResponseBody>, Disconnect> {
         let (head, body) = request.into_parts();
         let service = Service::at(head.uri.path());
@@ -125,6 +129,20 @@ impl SharedState {
         }
         let fault = service.map_or(Fault::None, |service| lock(&self.faults).next(service));
         in_flight.set_fault(fault.clone());
+        let connection_fault = match fault {
+            Fault::CloseConnection => Some(ConnectionFault::Close),
+            Fault::GoAway => Some(ConnectionFault::GoAway),
+            Fault::StopServing => Some(ConnectionFault::StopServing),
+            _ => None,
+        };
+        if let Some(connection_fault) = connection_fault {
+            // It fails only if the connection has ended already.
+            let _ = connection.send(connection_fault);
+        }
+        if matches!(fault, Fault::CloseConnection | Fault::StopServing) {
+            drop(in_flight);
+            return std::future::pending().await;
+        }
         let response = self.respond(&head, &body, &in_flight, &fault).await?;
         Ok(self.send(response, &head.headers, in_flight, &fault))
     }
@@ -146,7 +164,7 @@ impl SharedState {
                 body: body.clone().into(),
                 ids: Vec::new(),
             }),
-            Fault::Reset => Err(Disconnect),
+            Fault::Reset | Fault::CloseConnection | Fault::StopServing => Err(Disconnect),
             Fault::HangThenReset(wait) => {
                 tokio::time::sleep(*wait).await;
                 Err(Disconnect)
@@ -180,6 +198,7 @@ impl SharedState {
             Fault::None
             | Fault::Truncate
             | Fault::SlowBody(_)
+            | Fault::GoAway
             | Fault::FewerProcessed(_)
             | Fault::WrongDebugEcho => Ok(process()),
         }

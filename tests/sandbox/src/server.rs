@@ -1,6 +1,7 @@
 //! The server thread: its runtime, its connections, and how it pauses listening.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{io, sync::mpsc as std_mpsc};
@@ -28,6 +29,14 @@ enum Command {
     Pause(std_mpsc::Sender<()>),
     Resume(std_mpsc::Sender<io::Result<()>>),
     Stop,
+}
+
+/// What a request can do to its connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ConnectionFault {
+    Close,
+    GoAway,
+    StopServing,
 }
 
 /// The running server. [`stop`](Self::stop) ends it and joins its thread.
@@ -178,7 +187,9 @@ impl Connector {
 
     /// Serves HTTP/2 if the client begins with it, and HTTP/1.1 otherwise.
     async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let service = service_fn(move |request| self.shared.clone().handle(request));
+        let (faults, mut fault) = mpsc::unbounded_channel();
+        let service =
+            service_fn(move |request| self.shared.clone().handle(request, faults.clone()));
         let mut builder = auto::Builder::new(TokioExecutor::new());
         let mut http2 = builder.http2();
         if let Some(window) = self.http2.window {
@@ -187,8 +198,19 @@ impl Connector {
         if let Some(max) = self.http2.max_streams {
             http2.max_concurrent_streams(max);
         }
-        // An error here is a client that disconnected, or an injected fault.
-        let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        loop {
+            tokio::select! {
+                // An error here is a client that disconnected, or an injected fault.
+                _ = connection.as_mut() => return,
+                Some(fault) = fault.recv() => match fault {
+                    ConnectionFault::Close => return,
+                    ConnectionFault::GoAway => connection.as_mut().graceful_shutdown(),
+                    // Nothing drives the connection any more.
+                    ConnectionFault::StopServing => std::future::pending().await,
+                },
+            }
+        }
     }
 }
 
