@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{LedgerError, Result, from_io, with_path};
 use super::schema;
+use crate::local_file::{self, Accept};
 
 /// No mutex within the process: a connection may change its thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -35,33 +36,20 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns the canonical path of the ledger: two names of one file must lead to one lock.
+/// Returns the path of the ledger in its resolved folder: two names of one file must lead to one
+/// lock. A ledger that exists is a regular file and not a link.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
-    let unwritable =
-        |reason: &str| LedgerError::Unwritable { path: path.to_owned(), reason: reason.to_owned() };
-    match fs::canonicalize(path) {
-        Ok(found) if found.is_file() => return Ok(found),
-        Ok(found) if found.is_dir() => return Err(unwritable("it is a folder")),
-        Ok(_) => return Err(unwritable("it is not an ordinary file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(from_io(&error, path)),
-    }
-    // The target of a dangling link is probably on a disk that is not mounted.
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(unwritable("it is a link to a file that does not exist"));
-    }
-    let name = path.file_name().ok_or_else(|| unwritable("the path names no file"))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match fs::canonicalize(folder) {
-        Ok(folder) => Ok(folder.join(name)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(unwritable("its folder does not exist"))
-        }
-        Err(error) => Err(from_io(&error, path)),
-    }
+    let unwritable = |reason: String| LedgerError::Unwritable { path: path.to_owned(), reason };
+    let resolved = local_file::resolve(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => unwritable("its folder does not exist".to_owned()),
+        ErrorKind::Other => unwritable(error.to_string()),
+        _ => from_io(&error, path),
+    })?;
+    local_file::verify(&resolved, Accept::File).map_err(|error| match error.kind() {
+        ErrorKind::Other => unwritable(error.to_string()),
+        _ => from_io(&error, path),
+    })?;
+    Ok(resolved)
 }
 
 /// Whether there is no ledger yet. An empty file is damaged, not new: ledgers are created under

@@ -6,14 +6,15 @@
 //! frees the lock itself, also after a crash.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use super::columns::rfc3339;
 use super::error::{LedgerError, Result, from_io};
 use super::files;
+use crate::local_file::{self, Accept};
 
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
@@ -25,36 +26,59 @@ impl Lock {
     /// Takes the lock of the ledger at `path` without waiting, and writes this process's id and the
     /// time into the lock file.
     pub(super) fn acquire(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        let unwritable = |reason: &str| LedgerError::Unwritable {
+            path: path.to_owned(),
+            reason: format!("its lock file {}: {reason}", lock_path(path).display()),
+        };
         let failed = |error: &std::io::Error| match from_io(error, path) {
-            LedgerError::Unwritable { path, reason } => {
-                LedgerError::Unwritable { path, reason: format!("its lock file: {reason}") }
-            }
+            LedgerError::Unwritable { reason, .. } => unwritable(&reason),
+            LedgerError::Other { detail, .. } => unwritable(&detail),
             other => other,
         };
-        let mut file = files::owner_only()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(files::with_suffix(path, ".lock"))
+        let mut options = files::owner_only();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = local_file::open(&lock_path(path), &mut options, Accept::File)
             .map_err(|error| failed(&error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(path, &mut file)),
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
+        // Another name of a file that has other content would empty that file.
+        if !is_note(&read_note(&mut file).map_err(|error| failed(&error))?) {
+            return Err(unwritable("it has other content than a lock, so it is not changed"));
+        }
         let note = format!("{} {}\n", std::process::id(), rfc3339(now));
         file.set_len(0)
+            .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(note.as_bytes()))
             .map_err(|error| failed(&error))?;
         Ok(Self { _file: file })
     }
 }
 
+/// Returns the path of the lock file of the ledger at `path`.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    files::with_suffix(path, ".lock")
+}
+
+/// Reads the beginning of a lock file, which is longer than any note.
+fn read_note(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut note = Vec::new();
+    file.take(200).read_to_end(&mut note)?;
+    Ok(note)
+}
+
+/// Whether this is a note, the beginning of one, or nothing: `1234 2026-03-01T00:00:00.000Z`.
+fn is_note(content: &[u8]) -> bool {
+    content.len() < 64
+        && content.iter().all(|byte| byte.is_ascii_digit() || b" -:.TZ\n".contains(byte))
+}
+
 /// Returns the error that names the process which holds the lock, where its note can be read.
 fn locked(path: &Path, file: &mut File) -> LedgerError {
-    let mut note = String::new();
-    let _unread = file.take(200).read_to_string(&mut note);
+    let note = read_note(file).unwrap_or_default();
+    let note = String::from_utf8_lossy(&note);
     let mut words = note.split_whitespace();
     LedgerError::Locked {
         path: path.to_owned(),

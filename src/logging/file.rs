@@ -20,11 +20,12 @@ pub(crate) fn enable_rotation() {
 /// Opens a log file for appending; a new one is created with mode 0600.
 ///
 /// # Errors
-/// When the system does not allow it, or when it is neither a regular file nor a character device.
+/// When the system does not allow it, or when it is a link or anything else but a regular file or a
+/// character device.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600);
-    local_file::open(path, &mut options, Accept::FileOrDevice)
+    local_file::open(&local_file::resolve(path)?, &mut options, Accept::FileOrDevice)
 }
 
 /// An open log file and its limits.
@@ -48,13 +49,15 @@ struct OpenFile {
 
 impl LogFile {
     pub(crate) fn new(path: &Path, max_size: u64, keep: u8) -> io::Result<Self> {
-        let file = open(path)?;
+        // Resolved once: rotation must not rename the files of another folder.
+        let path = local_file::resolve(path)?;
+        let file = open(&path)?;
         let metadata = file.metadata()?;
         let size = metadata.len();
         // Rotation would rename a device.
         let max_size = if metadata.is_file() { max_size } else { u64::MAX };
         let state = Mutex::new(OpenFile { file, size, rotation_failed: false });
-        Ok(Self { path: path.to_owned(), max_size, keep, state })
+        Ok(Self { path, max_size, keep, state })
     }
 
     /// Writes a line with one system call, so that the lines of concurrent processes do not mix.
@@ -92,7 +95,7 @@ impl LogFile {
 
     fn is_same_file(&self, current: &File) -> io::Result<bool> {
         let current = current.metadata()?;
-        match std::fs::metadata(&self.path) {
+        match std::fs::symlink_metadata(&self.path) {
             Ok(named) => Ok(named.dev() == current.dev() && named.ino() == current.ino()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),

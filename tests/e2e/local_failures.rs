@@ -349,6 +349,57 @@ fn a_log_that_is_not_a_file_is_an_error_at_once() {
     assert_eq!(env.sandbox.requests().len(), 0);
 }
 
+#[test]
+fn files_that_another_user_linked_to_are_not_changed() {
+    const CONTENT: &str = "precious\n";
+    for kind in ["a symbolic link", "a hard link"] {
+        for (name, code) in [
+            ("collective-insights.db.lock", 6),
+            ("collective-insights.db", 6),
+            ("collective-insights.log", 2),
+        ] {
+            // Appending to a log that has another name changes nothing that was in it.
+            if kind == "a hard link" && code == 2 {
+                continue;
+            }
+            let env = test_env(1);
+            let victim = env.write("victim", CONTENT);
+            let linked = match kind {
+                "a hard link" => std::fs::hard_link(&victim, env.path(name)),
+                _ => std::os::unix::fs::symlink(&victim, env.path(name)),
+            };
+            linked.unwrap();
+            for command in [RUN, "crowdstrike --dry-run", "check crowdstrike --offline"] {
+                // Without a ledger, nothing but a run that writes one takes the lock.
+                let takes_lock = name != "collective-insights.db.lock" || command == RUN;
+                let output = env.run(command).assert_code(if takes_lock { code } else { 0 });
+                let printed = format!("{}{}", output.stdout, output.stderr);
+                let is_named =
+                    kind != "a symbolic link" || printed.contains("it is a symbolic link");
+                assert!(!takes_lock || is_named, "{kind}, {name}, {command}: {printed}");
+                assert_eq!(std::fs::read_to_string(&victim).unwrap(), CONTENT, "{kind}, {name}");
+            }
+            assert!(std::fs::symlink_metadata(env.path(name)).is_ok(), "{name} is still there");
+        }
+    }
+}
+
+#[test]
+fn a_link_to_nowhere_is_neither_followed_nor_deleted() {
+    for (name, code) in [
+        ("collective-insights.db.lock", 6),
+        ("collective-insights.db", 6),
+        ("collective-insights.log", 2),
+    ] {
+        let env = test_env(1);
+        std::os::unix::fs::symlink("target", env.path(name)).unwrap();
+        env.run(RUN).assert_code(code);
+        env.run("check crowdstrike --offline");
+        assert!(!env.path("target").exists(), "{name}");
+        assert!(std::fs::symlink_metadata(env.path(name)).is_ok(), "{name}");
+    }
+}
+
 /// A small file system, unmounted when this is dropped.
 struct SmallDisk<'a>(&'a Path);
 

@@ -58,7 +58,7 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     let LedgerChoice::File(path) = &settings.ledger else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
-    if !path.exists() {
+    if std::fs::symlink_metadata(path).is_err() {
         check_directory_is_writable(path)?;
         return Ok(format!("{} does not exist yet; the first run creates it", path.display()));
     }
@@ -89,7 +89,7 @@ fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
 }
 
 fn log_file(path: &Path) -> Result<String, Failure> {
-    let existed = path.exists();
+    let existed = std::fs::symlink_metadata(path).is_ok();
     logging::open(path).map_err(|error| logging::unwritable(path, error))?;
     if !existed {
         // This check created it; a run creates it again.

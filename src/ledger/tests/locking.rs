@@ -27,8 +27,13 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
     {
         let link = path.with_file_name("another-name.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        let locked = Ledger::open(&link, at(1));
-        assert!(matches!(locked, Err(LedgerError::Locked { .. })), "a link is the same ledger");
+        let refused = Ledger::open(&link, at(1));
+        assert!(matches!(refused, Err(LedgerError::Unwritable { .. })), "{refused:?}");
+        let folder_link = path.parent().unwrap().with_extension("link");
+        std::os::unix::fs::symlink(path.parent().unwrap(), &folder_link).unwrap();
+        let locked = Ledger::open(&folder_link.join("ledger.db"), at(1));
+        std::fs::remove_file(folder_link).unwrap();
+        assert!(matches!(locked, Err(LedgerError::Locked { .. })), "it is the same ledger");
     }
     assert!(LedgerReader::open(&path).unwrap().is_some(), "a reader needs no lock");
     drop(ledger);
