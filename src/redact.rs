@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded;
 
 /// Every secret of this process, in each spelling in which it may appear.
-static SECRETS: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
+static SPELLINGS: RwLock<Vec<Spelling>> = RwLock::new(Vec::new());
 
 /// The replacement for a secret.
 const MASK: &str = "[secret]";
@@ -25,14 +27,95 @@ pub(crate) fn register_secret(secret: &SecretString) {
     let form: String = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
     let percent = form.replace('+', "%20");
     let escaped = plain.escape_default().to_string();
-    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    for spelling in [plain.to_owned(), form, percent, escaped] {
-        if !secrets.iter().any(|known| known.expose_secret() == spelling) {
-            secrets.push(SecretString::from(spelling));
+    let texts = [plain, &form, &percent, &escaped].map(Spelling::text);
+    let base64 = (0..3).flat_map(|offset| Spelling::base64(plain.as_bytes(), offset));
+    let mut spellings = SPELLINGS.write().unwrap_or_else(PoisonError::into_inner);
+    for spelling in texts.into_iter().chain(base64) {
+        if !spellings.iter().any(|known| known.is_same(&spelling)) {
+            spellings.push(spelling);
         }
     }
     // The longest first: a secret may contain another.
-    secrets.sort_by_key(|known| std::cmp::Reverse(known.expose_secret().len()));
+    spellings.sort_by_key(|known| std::cmp::Reverse(known.text.expose_secret().len()));
+}
+
+/// One way to write a secret.
+struct Spelling {
+    /// In lower case unless it is base64.
+    text: SecretString,
+    /// `None` for a text in any case.
+    base64: Option<Base64>,
+}
+
+/// In base64, a character has 6 bits: one at either end of the secret may also have bits of what is
+/// before or after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Base64 {
+    shares_first: bool,
+    shares_last: bool,
+}
+
+impl Spelling {
+    fn text(text: &str) -> Self {
+        Self { text: text.to_ascii_lowercase().into(), base64: None }
+    }
+
+    /// Returns the spellings in base64 where `offset` bytes of a group of three are before the
+    /// secret, as in `user:secret`: in the standard alphabet, percent-encoded, and URL-safe.
+    fn base64(secret: &[u8], offset: usize) -> [Self; 3] {
+        let mut bytes = vec![0; offset];
+        bytes.extend_from_slice(secret);
+        // The characters that have bits of the secret only.
+        let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+        let shares =
+            Base64 { shares_first: offset > 0, shares_last: !bytes.len().is_multiple_of(3) };
+        let whole = |encoded: String| encoded.get(first..end).unwrap_or_default().to_owned();
+        let standard = whole(STANDARD_NO_PAD.encode(&bytes));
+        let percent = standard.replace('+', "%2B").replace('/', "%2F");
+        let url_safe = whole(URL_SAFE_NO_PAD.encode(&bytes));
+        [standard, percent, url_safe].map(|text| Self { text: text.into(), base64: Some(shares) })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.text.expose_secret() == other.text.expose_secret() && self.base64 == other.base64
+    }
+
+    /// Masks this spelling in a text, which is given in lower case too; `None` if it is not in it.
+    fn mask(&self, text: &str, lower_case: &str) -> Option<String> {
+        let searched = if self.base64.is_some() { text } else { lower_case };
+        let bytes = text.as_bytes();
+        let is_base64 = |index: usize| {
+            bytes
+                .get(index)
+                .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
+        };
+        let mut masked = None;
+        let mut copied = 0;
+        for (mut start, found) in searched.match_indices(self.text.expose_secret()) {
+            let mut end = start + found.len();
+            if let Some(Base64 { shares_first, shares_last }) = self.base64 {
+                if shares_first && start > copied && is_base64(start - 1) {
+                    start -= 1;
+                }
+                if shares_last && is_base64(end) {
+                    end += 1;
+                }
+                let padding = bytes.iter().skip(end).take(2).take_while(|byte| **byte == b'=');
+                end += padding.count();
+            }
+            // Two that overlap: the first one was masked.
+            let Some(between) = text.get(copied..start) else {
+                continue;
+            };
+            let masked: &mut String = masked.get_or_insert_default();
+            masked.push_str(between);
+            masked.push_str(MASK);
+            copied = end;
+        }
+        let mut masked = masked?;
+        masked.push_str(text.get(copied..).unwrap_or_default());
+        Some(masked)
+    }
 }
 
 /// Masks secrets and escapes control characters: the result is safe to print on one line.
@@ -61,14 +144,16 @@ pub(crate) fn sanitize_json(json: &str) -> String {
 
 /// Masks secrets. Needed before a text is truncated: part of a secret would not be recognized.
 pub(crate) fn mask_secrets(text: &str) -> Cow<'_, str> {
-    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
-    secrets.iter().fold(Cow::Borrowed(text), |text, secret| {
-        if text.contains(secret.expose_secret()) {
-            Cow::Owned(text.replace(secret.expose_secret(), MASK))
-        } else {
-            text
+    let spellings = SPELLINGS.read().unwrap_or_else(PoisonError::into_inner);
+    let mut masked = Cow::Borrowed(text);
+    let mut lower_case = text.to_ascii_lowercase();
+    for spelling in spellings.iter() {
+        if let Some(changed) = spelling.mask(&masked, &lower_case) {
+            lower_case = changed.to_ascii_lowercase();
+            masked = Cow::Owned(changed);
         }
-    })
+    }
+    masked
 }
 
 /// Replaces every unsafe character with what `write` writes for it.
@@ -104,6 +189,53 @@ mod tests {
         for text in ["key p@ss word/42!", "key p%40ss+word%2F42!", "key p%40ss%20word%2F42!"] {
             assert_eq!(sanitize(text), "key [secret]!", "{text}");
         }
+    }
+
+    #[test]
+    fn secrets_are_masked_in_other_case() {
+        register_secret(&SecretString::from("cAse/s3cret"));
+        for text in ["key CASE/S3CRET!", "key case/s3cret!", "key case%2fs3cret!"] {
+            assert_eq!(sanitize(text), "key [secret]!", "{text}");
+        }
+        assert_eq!(sanitize("ÄCASE/s3cretß漢"), "Ä[secret]ß漢");
+    }
+
+    #[test]
+    fn secrets_are_masked_in_base64() {
+        // With bytes that lead to "+", "/", "-" and "_".
+        const SECRET: &str = "b64~~?s3c>>ret";
+        register_secret(&SecretString::from(SECRET));
+        for before in ["", "u", "us", "user:", "user1:", "user12:"] {
+            for after in ["", "x", "xy", "xyz"] {
+                let plain = format!("{before}{SECRET}{after}");
+                let standard = STANDARD_NO_PAD.encode(&plain);
+                let padding = "=".repeat(standard.len().wrapping_neg() % 4);
+                let percent = standard.replace('+', "%2B").replace('/', "%2F");
+                for encoded in [
+                    format!("{standard}{padding}"),
+                    format!("{}{padding}", URL_SAFE_NO_PAD.encode(&plain)),
+                    URL_SAFE_NO_PAD.encode(&plain),
+                    standard,
+                    percent,
+                ] {
+                    let masked = sanitize(&format!("Basic {encoded}\u{e9}"));
+                    let (start, end) = masked.split_once("[secret]").unwrap();
+                    let start = start.strip_prefix("Basic ").unwrap();
+                    // What is left are the other texts, of which the groups next to it are cut.
+                    assert!(start.len() <= before.len() * 4 / 3, "{plain}: {masked}");
+                    assert!(
+                        end.chars().count() <= (after.len() * 4).div_ceil(3) + 1 + padding.len()
+                    );
+                    assert!(!after.is_empty() || end == "\u{e9}", "{plain}: {masked}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn overlapping_secrets_are_masked() {
+        register_secret(&SecretString::from("ab-ab-ab"));
+        assert_eq!(sanitize("x ab-ab-ab-ab x"), "x [secret]-ab x");
     }
 
     #[test]
