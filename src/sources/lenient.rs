@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 pub(super) use self::page::{Lenient, decode_page, elements};
@@ -32,8 +32,9 @@ pub(super) fn borrowed<'de, D: Deserializer<'de>>(
     }))
 }
 
-/// Decodes an instant in RFC 3339 with 0 to 9 fractional digits, converted to UTC. Anything else is
-/// `None`.
+/// Decodes an instant in RFC 3339 with 0 to 9 fractional digits, converted to UTC. A leap second
+/// (`:60`) is decoded as the second before it, because not every program accepts one. Anything else
+/// is `None`.
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -41,7 +42,15 @@ pub(super) fn instant<'de, D: Deserializer<'de>>(
     let instant = text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
     // No alert is from other years, and from 9999 on an offset can lead to a year that RFC 3339
     // cannot express.
-    Ok(instant.map(|time| time.to_utc()).filter(|time| (1970..9999).contains(&time.year())))
+    Ok(instant
+        .map(|time| without_leap_second(time.to_utc()))
+        .filter(|time| (1970..9999).contains(&time.year())))
+}
+
+/// Replaces a leap second, which chrono represents as a fraction of a second and more.
+fn without_leap_second(time: DateTime<Utc>) -> DateTime<Utc> {
+    let nanosecond = time.nanosecond() % 1_000_000_000;
+    time.with_nanosecond(nanosecond).unwrap_or(time)
 }
 
 /// Decodes a score: a number, or a text that is one, truncated to an integer of at most 255.

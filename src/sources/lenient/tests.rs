@@ -100,6 +100,20 @@ fn instants_have_up_to_nine_digits_and_are_converted_to_utc() {
 }
 
 #[test]
+fn a_leap_second_is_the_second_before_it() {
+    for (value, expected) in [
+        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+        ("2016-12-31T23:59:60.123456Z", "2016-12-31T23:59:59.123456Z"),
+        ("2017-01-01T01:59:60+02:00", "2016-12-31T23:59:59Z"),
+        ("2026-11-21T08:00:60Z", "2026-11-21T08:00:59Z"),
+    ] {
+        let instant = field("instant", &json!(value)).instant.unwrap();
+        assert_eq!(instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true), expected);
+    }
+    assert_eq!(field("instant", &json!("2016-12-31T23:59:61Z")).instant, None);
+}
+
+#[test]
 fn scores_are_truncated_to_a_byte() {
     for (value, expected) in [
         (json!(0), Some(0)),
