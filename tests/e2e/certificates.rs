@@ -111,6 +111,17 @@ fn the_error_names_the_flaw_and_that_ca_cert_does_not_help() {
 }
 
 #[test]
+fn a_ca_certificate_of_a_server_is_rejected_in_words() {
+    let https = HttpsEnv::with(one_alert_per_vendor(), &PROTOCOLS, |_| Flaw::IsAuthority);
+    let output = https.run("crowdstrike");
+    for name in ["CaUsedAsEndEntity", "OtherError", "Other("] {
+        assert!(!output.stderr.contains(name) && !https.env.log().contains(name), "{output:?}");
+    }
+    let texts = ["it is a CA certificate, not a server certificate", "issued for this host"];
+    assert_rejected(&https, output, &texts);
+}
+
+#[test]
 fn a_rejected_certificate_of_recorded_future_leaves_the_submissions_queued() {
     let flaw_of_host = |host: &str| match host {
         "api.recordedfuture.com" => Flaw::Expired,

@@ -37,6 +37,8 @@ pub enum Flaw {
     NotYetValid,
     /// It is for other hosts.
     WrongName,
+    /// It is a CA certificate.
+    IsAuthority,
 }
 
 impl CertificateAuthority {
@@ -81,6 +83,7 @@ impl CertificateAuthority {
         match flaw {
             Flaw::Expired => params.not_after = date_time_ymd(2020, 2, 1),
             Flaw::NotYetValid => params.not_before = date_time_ymd(2999, 2, 1),
+            Flaw::IsAuthority => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
             Flaw::None | Flaw::WrongName => {}
         }
         let key = KeyPair::generate().expect(EXPECT);
