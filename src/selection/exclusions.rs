@@ -27,14 +27,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
-use ipnet::IpNet;
-
 use crate::indicator::url::{self, Host};
 use crate::indicator::{Indicator, IndicatorType};
 
 use line::Rule;
+use networks::Networks;
 
 mod line;
+mod networks;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +49,7 @@ pub struct Exclusions {
     names: HashSet<String>,
     suffixes: HashSet<String>,
     addresses: HashSet<IpAddr>,
-    networks: HashSet<IpNet>,
+    networks: Networks,
     urls: HashSet<String>,
 }
 
@@ -139,8 +139,7 @@ impl Exclusions {
     }
 
     fn matches_address(&self, address: IpAddr) -> bool {
-        self.addresses.contains(&address)
-            || self.networks.iter().any(|network| network.contains(&address))
+        self.addresses.contains(&address) || self.networks.contains(address)
     }
 
     fn matches_url(&self, url: &str) -> bool {
