@@ -83,7 +83,11 @@ fn run_source(
         .and_then(|run| {
             log_settings(&parsed.effective(&run.resolved));
             progress.show(args.output.settings(), args.debug);
-            run_async(&run, &run_id, clock, progress)
+            let mut report = run_async(&run, &run_id, clock, progress)?;
+            for warning in run::file_warnings(&args.log.file, &run.settings.ledger) {
+                report.warn(warning);
+            }
+            Ok(report)
         })
         .unwrap_or_else(|failure| {
             let mut report = Report::new(&run_id, source_args.info(), args.mode());

@@ -3,10 +3,11 @@
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::geteuid;
 
 /// What kind of file is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,28 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions, accept: Accept) -> io
     verify_type(file.metadata()?.file_type(), accept)?;
     fcntl_setfl(&file, fcntl_getfl(&file)?.difference(OFlags::NONBLOCK))?;
     Ok(file)
+}
+
+/// Returns a warning if the file exists and others can change it: it belongs to another user, or
+/// others have write access to it.
+pub(crate) fn warning(description: &str, path: &Path) -> Option<String> {
+    const WRITTEN_BY_GROUP_OR_OTHERS: u32 = 0o022;
+    let found = fs::symlink_metadata(resolve(path).ok()?).ok()?;
+    let (owner, user, mode) = (found.uid(), geteuid().as_raw(), found.mode() & 0o777);
+    let path = path.display();
+    if !found.is_file() {
+        None
+    } else if owner != user {
+        Some(format!(
+            "the {description} {path} belongs to another user (id {owner}; this process runs as id {user}), who can change it"
+        ))
+    } else if mode & WRITTEN_BY_GROUP_OR_OTHERS != 0 {
+        Some(format!(
+            "other users of this machine can change the {description} {path} (mode {mode:04o}): chmod 600 it"
+        ))
+    } else {
+        None
+    }
 }
 
 fn verify_type(found: FileType, accept: Accept) -> io::Result<()> {

@@ -58,7 +58,7 @@ impl Lock {
 }
 
 /// Returns the path of the lock file of the ledger at `path`.
-pub(super) fn lock_path(path: &Path) -> PathBuf {
+pub(crate) fn lock_path(path: &Path) -> PathBuf {
     files::with_suffix(path, ".lock")
 }
 

@@ -71,6 +71,7 @@ pub(crate) use batch::QueuedItem;
 pub(crate) use checkpoint::Advance;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};
+pub(crate) use lock::lock_path;
 pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
 pub(crate) use purge::SIGHTINGS_KEPT;
 pub(crate) use reader::LedgerReader;

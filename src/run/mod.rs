@@ -6,6 +6,7 @@ mod fetch;
 mod window;
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::ExposeSecret;
@@ -17,7 +18,8 @@ use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
-use crate::ledger::{Advance, TenantKey, TenantLedger, TenantOptions};
+use crate::ledger::{Advance, TenantKey, TenantLedger, TenantOptions, lock_path};
+use crate::local_file;
 use crate::logging;
 use crate::recorded_future::Client;
 use crate::redact;
@@ -224,6 +226,16 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
     })?;
     tracing::info!(file = %path.display(), exclusions = exclusions.len(), "read the exclusion file");
     Ok(exclusions)
+}
+
+/// Returns a warning for each file of a run that others can change.
+pub(crate) fn file_warnings(log: &Path, ledger: &LedgerChoice) -> Vec<String> {
+    let mut warnings = vec![local_file::warning("log file", log)];
+    if let LedgerChoice::File(path) = ledger {
+        warnings.push(local_file::warning("ledger", path));
+        warnings.push(local_file::warning("lock file", &lock_path(path)));
+    }
+    warnings.into_iter().flatten().collect()
 }
 
 fn tenant_options<'a>(

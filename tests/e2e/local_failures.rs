@@ -385,6 +385,38 @@ fn files_that_another_user_linked_to_are_not_changed() {
 }
 
 #[test]
+fn files_that_others_can_change_are_a_warning() {
+    let names =
+        ["collective-insights.log", "collective-insights.db", "collective-insights.db.lock"];
+    let env = test_env(1);
+    let clean = env.run(RUN).assert_code(0);
+    assert_eq!(clean.json()["notes"], Value::Null);
+    let assert_warnings = |text: &str| {
+        let output = env.run_at(LATER, RUN).assert_code(0);
+        let notes = output.json()["notes"].to_string();
+        let check = env.run("check crowdstrike --offline").assert_code(0).stderr;
+        for name in names {
+            assert!(notes.contains(&format!("{name} {text}")), "{name}: {notes}");
+            assert!(check.contains(&format!("{name} {text}")), "{name}: {check}");
+        }
+    };
+    for name in names {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o620);
+        std::fs::set_permissions(env.path(name), mode).unwrap();
+    }
+    assert_warnings("(mode 0620)");
+    for name in names {
+        if std::os::unix::fs::chown(env.path(name), Some(12345), None).is_err() {
+            eprintln!("skipped: this user cannot give files away");
+            return;
+        }
+    }
+    assert_warnings("belongs to another user (id 12345");
+    let quiet = env.run_at(LATER, "crowdstrike --json --no-ledger --log-file /dev/null");
+    assert_eq!(quiet.assert_code(0).json()["notes"], Value::Null);
+}
+
+#[test]
 fn a_link_to_nowhere_is_neither_followed_nor_deleted() {
     for (name, code) in [
         ("collective-insights.db.lock", 6),

@@ -25,6 +25,9 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
             let settings = &run.settings;
             let network = settings.network.describe();
             let is_usable = network.is_ok();
+            for warning in run::file_warnings(&args.log.file, &settings.ledger) {
+                tracing::warn!("{warning}");
+            }
             let findings = vec![
                 Finding::new(Check::Settings, Ok(origins(&run.resolved))),
                 Finding::new(Check::TlsAndProxy, network),
