@@ -10,6 +10,7 @@ use sandbox::{Fault, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{sha256, with};
+use crate::support::transport::{Transport, over_all_transports};
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
@@ -155,6 +156,7 @@ fn one_429_delays_all_other_requests() {
 #[derive(Debug, Clone)]
 struct Scenario {
     vendor: Vendor,
+    transport: Transport,
     /// The start and the end in milliseconds of the day.
     window: (u64, u64),
     /// The start, the number of alerts and the milliseconds between two of them.
@@ -173,6 +175,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let cluster = (0..DAY_MILLIS, 1_u64..1500, spacing);
     let parts = (
         prop_oneof![Just(Vendor::CrowdStrike), Just(Vendor::CarbonBlack)],
+        prop::sample::select(&Transport::ALL),
         prop_oneof![1 => window, 2 => Just((0, DAY_MILLIS))],
         prop::collection::vec(cluster, 1..7),
         prop_oneof![Just(1000_usize), 150_usize..1000],
@@ -180,8 +183,9 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         // At most four: after five failures of one request a run gives up.
         prop::collection::vec(0_usize..20, 0..5),
     );
-    parts.prop_map(|(vendor, window, clusters, max_page_size, concurrency, rate_limited)| {
-        Scenario { vendor, window, clusters, max_page_size, concurrency, rate_limited }
+    parts.prop_map(|parts| {
+        let (vendor, transport, window, clusters, max_page_size, concurrency, rate_limited) = parts;
+        Scenario { vendor, transport, window, clusters, max_page_size, concurrency, rate_limited }
     })
 }
 
@@ -212,7 +216,7 @@ impl Scenario {
             world.falcon.max_page_size = self.max_page_size;
             world.carbon_black.max_page_size = self.max_page_size;
         });
-        let env = TestEnv::new(world);
+        let env = TestEnv::new(self.transport.apply(world));
         env.sandbox.queue_faults(self.vendor.service(), faults);
         let output: RunOutput = env.run(&format!(
             "{} --json --no-ledger --since {} --until {} --concurrency {concurrency}",
@@ -273,3 +277,9 @@ fn a_concurrent_run_has_the_same_result_as_a_sequential_one() {
         panic!("{error}");
     }
 }
+
+over_all_transports!(
+    the_number_of_requests_in_flight_reaches_but_does_not_exceed_the_limit,
+    after_429s_all_requests_wait_and_the_limit_grows_back_slowly,
+    one_429_delays_all_other_requests,
+);

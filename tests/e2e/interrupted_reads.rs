@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
+use crate::support::transport::over_all_transports;
 
 const RUN: &str = "crowdstrike --json";
 
@@ -138,3 +139,9 @@ fn concurrent_requests_share_one_new_sign_in_and_faults_lose_nothing() {
         assert_eq!(sign_ins, expected, "{queue:?}");
     }
 }
+
+over_all_transports!(
+    after_an_error_between_pages_the_next_run_reads_the_rest,
+    after_an_expired_page_token_nothing_is_lost_or_counted_twice,
+    concurrent_requests_share_one_new_sign_in_and_faults_lose_nothing,
+);

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::support::alerts::sha256;
+use crate::support::transport::over_all_transports;
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
@@ -262,3 +263,15 @@ fn a_large_window_is_read_in_slices_of_about_ten_thousand_alerts() {
     let requests = env.request_count(vendor.service());
     assert!((25..=29).contains(&requests), "{requests}");
 }
+
+over_all_transports!(
+    no_alert,
+    one_alert,
+    exactly_one_full_page,
+    one_alert_more_than_one_page,
+    one_alert_more_than_three_pages,
+    one_alert_more_than_10000,
+    part_of_a_page,
+    equal_timestamps_across_page_boundaries,
+    an_alert_at_the_end_of_the_window_is_skipped_even_if_the_service_returns_it,
+);

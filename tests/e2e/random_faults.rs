@@ -12,6 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sandbox::{Fault, NOT_RECEIPTS, Service};
 
 use crate::support::oracle::{Oracle, check_counts, response_lost, run_time};
+use crate::support::transport::Transport;
 use crate::support::vendor::Vendor;
 use crate::support::{NOW, TestEnv};
 
@@ -32,6 +33,7 @@ struct DayFaults {
 #[derive(Debug, Clone)]
 struct Scenario {
     vendor: Vendor,
+    transport: Transport,
     /// Whether an expired page token is reported in the body of a 200.
     expired_token_in_body: bool,
     /// The number of alerts per day that are not sent; with more than 1000 there are several pages.
@@ -65,6 +67,8 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::HtmlAfterProcessing),
         1 => Just(Fault::Empty200),
         1 => Just(Fault::SlowBody(Duration::from_millis(30))),
+        1 => Just(Fault::CloseConnection),
+        1 => Just(Fault::GoAway),
         1 => Just(Fault::status(401, r#"{"message":"no"}"#)),
         1 => Just(Fault::status(403, r#"{"message":"no"}"#)),
         1 => Just(Fault::status(413, "")),
@@ -172,7 +176,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     let status = prop_oneof![Just(400_u16), Just(413), Just(422)];
     let parts = (
         vendor,
-        any::<bool>(),
+        (any::<bool>(), prop::sample::select(&Transport::ALL)),
         prop_oneof![3 => Just(10_u32), 1 => Just(1200)],
         prop_oneof![Just(5_usize), Just(1000)],
         prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)],
@@ -182,10 +186,11 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         prop::collection::vec(day, 3),
     );
     parts.prop_map(|parts| {
-        let (vendor, expired_token_in_body, ignored, max_page_size, ..) = parts;
+        let (vendor, (expired_token_in_body, transport), ignored, max_page_size, ..) = parts;
         let (.., batch_size, max_items, rejected_values, clock_skew, days) = parts;
         Scenario {
             vendor,
+            transport,
             expired_token_in_body,
             ignored,
             max_page_size,
@@ -201,7 +206,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
 /// Runs a scenario and checks the result.
 fn check(scenario: &Scenario) {
     let (oracle, world) = Oracle::generate(scenario.vendor, DAYS + 1, 12, scenario.ignored);
-    let env = TestEnv::new(world);
+    let env = TestEnv::new(scenario.transport.apply(world));
     let values = oracle.values();
     env.sandbox.change(|world| {
         world.falcon.max_page_size = scenario.max_page_size;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::RunOutput;
 use super::json::text;
+use super::transport::Transport;
 
 /// The start time of every run, unless a test sets another.
 pub const NOW: &str = "2026-11-22T00:15:00Z";
@@ -25,8 +26,9 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// Starts a sandbox with this world.
+    /// Starts a sandbox with this world, and the transport of the test.
     pub fn new(world: World) -> Self {
+        let world = Transport::current().apply(world);
         let env = Self { sandbox: Sandbox::start(world), folder: TempDir::new().unwrap() };
         if let Some(pem) = env.sandbox.ca_pem() {
             env.write(CA_FILE, pem);

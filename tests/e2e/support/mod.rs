@@ -13,6 +13,7 @@ pub mod real_proxy;
 pub mod secret_scan;
 pub mod terminal;
 pub mod tls;
+pub mod transport;
 pub mod vendor;
 
 pub use env::{NOW, TestEnv, bare_command};
