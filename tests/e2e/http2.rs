@@ -5,8 +5,10 @@ use sandbox::world::Http2Limits;
 use sandbox::{Fault, Service, World};
 
 use crate::paging::{assert_read_once_with, one_per_second};
-use crate::support::TestEnv;
+use crate::support::nginx::Nginx;
+use crate::support::tls::CertificateAuthority;
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::{RunOutput, TestEnv};
 
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
@@ -103,4 +105,29 @@ fn after_a_goaway_nothing_is_lost_or_retried() {
 #[test]
 fn a_server_that_stops_serving_a_connection_is_connected_to_again() {
     assert_nothing_lost(&Fault::StopServing, &ALL, "--timeout 4");
+}
+
+#[test]
+fn large_pages_of_a_real_nginx_do_not_stall_each_other() {
+    for vendor in Vendor::ALL {
+        let world = large_pages(vendor, 9).with(|world| world.tls = None);
+        let env = TestEnv::new(world.no_gzip());
+        let ca = CertificateAuthority::new("nginx CA");
+        let Some(nginx) = Nginx::start(env.sandbox.port(), &ca) else {
+            println!("skipped: nginx is not installed");
+            return;
+        };
+        let flags = "--json --daily-limit 0 --timeout 30 --concurrency 8 --ca-cert ca.pem";
+        let mut command = env.command(&format!("{} {DAY_WINDOW} {flags}", vendor.command()));
+        env.write("ca.pem", ca.pem());
+        for name in ["CS_BASE_URL", "CB_HOSTNAME", "RF_API_URL"] {
+            command.env(name, nginx.url());
+        }
+        let output = RunOutput::capture(&mut command).assert_code(0);
+        assert!(output.count("alerts_fetched") > 7000, "{vendor:?}");
+        assert!(!env.log().contains("retrying"), "{vendor:?}: {}", env.log());
+        let log = nginx.access_log();
+        assert!(log.lines().all(|line| line.starts_with("HTTP/2.0 20")), "{vendor:?}: {log}");
+        assert!(log.lines().any(|line| !line.ends_with(" -")), "{vendor:?}: compressed: {log}");
+    }
 }

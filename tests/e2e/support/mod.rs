@@ -6,6 +6,7 @@ mod env;
 pub mod failures;
 pub mod https_env;
 pub mod json;
+pub mod nginx;
 pub mod oracle;
 mod output;
 pub mod process;
