@@ -17,6 +17,7 @@ use crate::{http, logging, run, shutdown};
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    shutdown::handle_file_size_limit();
     http::register_proxy_passwords();
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,

@@ -14,6 +14,8 @@ pub(crate) const REPORT_BUG: &str = "This is a bug in collective-insights. Repor
 /// A signal that ends a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
+    /// `SIGHUP`, sent when a terminal or a connection is closed.
+    Hangup,
     /// `SIGINT`, Ctrl-C.
     Interrupt,
     /// `SIGTERM`, as sent by systemd and `kill`.
@@ -25,6 +27,7 @@ impl Signal {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Hangup => "SIGHUP",
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
         }
@@ -54,7 +57,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, in the order of the exit codes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unexpected,
         Self::Configuration,
         Self::Partial,
@@ -62,6 +65,7 @@ impl FailureKind {
         Self::Temporary,
         Self::Ledger,
         Self::Locked,
+        Self::Interrupted(Signal::Hangup),
         Self::Interrupted(Signal::Interrupt),
         Self::Interrupted(Signal::Terminate),
     ];
@@ -78,6 +82,7 @@ impl FailureKind {
             Self::Ledger => 6,
             Self::Locked => 7,
             // 128 and the signal's number, as in a shell.
+            Self::Interrupted(Signal::Hangup) => 129,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
         }
@@ -135,6 +140,7 @@ impl FailureKind {
             Self::Temporary => "temporary error, safe to run again",
             Self::Ledger => "the ledger cannot be used",
             Self::Locked => "another run has locked the ledger",
+            Self::Interrupted(Signal::Hangup) => "interrupted by SIGHUP",
             Self::Interrupted(Signal::Interrupt) => "interrupted by Ctrl-C (SIGINT)",
             Self::Interrupted(Signal::Terminate) => "interrupted by SIGTERM",
         }

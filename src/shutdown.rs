@@ -64,14 +64,37 @@ pub(crate) fn block_on<T>(work: impl AsyncFnOnce(Shutdown) -> T) -> Result<T, Fa
     done
 }
 
+/// Lets a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead
+/// of ending the process with SIGXFSZ. The handler stays for the life of the process.
+pub(crate) fn handle_file_size_limit() {
+    // If this fails, the signal keeps its effect.
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let _entered = runtime.enter();
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    }
+}
+
+/// Whether SIGHUP is ignored, as `nohup` does. Where the system does not tell, it is not.
+fn is_hangup_ignored() -> bool {
+    const HANGUP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & HANGUP != 0)
+}
+
 /// Reports the first signal; a second one changes nothing.
 fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
     tokio::spawn(async move {
         let signal = tokio::select! {
             _ = interrupt.recv() => Signal::Interrupt,
             _ = terminate.recv() => Signal::Terminate,
+            Some(()) = async { hangup.as_mut()?.recv().await } => Signal::Hangup,
         };
         tracing::warn!("received {}: shutting down", signal.name());
         // The receivers are gone when the run has just ended.

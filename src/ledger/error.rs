@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
+use rusqlite::ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_WRITE};
 
 use super::EntryId;
 use crate::failure::{Failure, FailureKind};
@@ -150,13 +150,19 @@ fn from_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
     );
-    let short =
-        error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHORT_READ);
+    let is = |code| error.sqlite_error().is_some_and(|error| error.extended_code == code);
+    let short = is(SQLITE_IOERR_SHORT_READ);
     match error.sqlite_error_code() {
         _ if foreign || short => LedgerError::Damaged { path, detail },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             LedgerError::Damaged { path, detail }
         }
+        _ if is(SQLITE_IOERR_WRITE) => LedgerError::Other {
+            path,
+            detail: format!(
+                "{detail}: the disk failed, or the file is larger than allowed (ulimit -f)"
+            ),
+        },
         Some(ErrorCode::DiskFull) => LedgerError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             LedgerError::Unwritable { path, reason: detail }

@@ -60,6 +60,7 @@ fn a_signal_ends_a_run_within_seconds_and_the_next_one_continues() {
     for (signal, code, service) in [
         ("TERM", 143, Service::RecordedFuture),
         ("INT", 130, Service::RecordedFuture),
+        ("HUP", 129, Service::RecordedFuture),
         ("TERM", 143, Service::FalconAlerts),
     ] {
         let env = test_env(3);
@@ -76,6 +77,38 @@ fn a_signal_ends_a_run_within_seconds_and_the_next_one_continues() {
         assert_eq!(output.count("carried_in"), waiting);
         assert_eq!(env.stored_values(), hashes(0..3));
     }
+}
+
+#[test]
+fn a_run_that_was_started_with_nohup_ignores_sighup() {
+    let env = test_env(3);
+    let hang = Fault::HangThenRespond(Duration::from_secs(2));
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![hang]);
+    let mut running = RunningProcess::start(&mut in_shell(&env, "trap '' HUP"));
+    wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
+    running.signal("HUP");
+    running.finish().assert_code(0);
+    assert_eq!(env.stored_values(), hashes(0..3));
+}
+
+/// Returns the command of a run that a shell starts after it ran `preparation`.
+fn in_shell(env: &TestEnv, preparation: &str) -> Command {
+    let run = env.command(RUN);
+    let mut shell = Command::new("sh");
+    shell.current_dir(env.folder()).env_clear();
+    shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.arg("-c").arg(format!("{preparation}; exec \"$0\" {RUN}")).arg(run.get_program());
+    shell
+}
+
+#[test]
+fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing() {
+    let env = test_env(900);
+    let output = RunOutput::capture(&mut in_shell(&env, "ulimit -f 300")).assert_code(6);
+    output.assert_stderr(&["the ledger", "ulimit -f"]);
+    output.assert_sums();
+    env.run_at("2026-11-23T00:15:00Z", RUN).assert_code(0);
+    assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");
 }
 
 #[test]
