@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use crate::cli::{self, Command, CommonArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::commands::{self, check, generate};
@@ -17,6 +19,7 @@ use crate::{http, logging, run, shutdown};
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    disable_core_dumps();
     shutdown::handle_file_size_limit();
     http::register_proxy_passwords();
     let parsed = match cli::parse(arguments) {
@@ -37,6 +40,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let progress = Progress::default();
     std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed, &progress)))
         .unwrap_or(ExitCode::from(FailureKind::Unexpected.exit_code()))
+}
+
+/// A core dump would contain secrets in plain text.
+fn disable_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Lowering a limit needs no privilege.
+    let _ = setrlimit(Resource::Core, none);
 }
 
 fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {

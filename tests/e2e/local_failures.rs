@@ -112,6 +112,19 @@ fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing()
 }
 
 #[test]
+fn there_are_no_core_dumps() {
+    let env = test_env(3);
+    let mut running = start_hanging(&env);
+    let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", running.id())) else {
+        eprintln!("skipped: there is no /proc");
+        return;
+    };
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let numbers: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(numbers, ["0", "0"], "{core}");
+}
+
+#[test]
 fn after_a_signal_the_request_in_flight_finishes_and_no_other_starts() {
     let env = test_env(6);
     let slow = Fault::HangThenRespond(Duration::from_millis(700));
