@@ -216,7 +216,9 @@ fn huge_texts_are_shortened() {
     assert_eq!(item["detection"]["name"].as_str().unwrap().chars().count(), 2000);
     assert_eq!(item["incident"]["name"].as_str().unwrap().chars().count(), 2000);
     assert!(output.stdout.len() + output.stderr.len() < 5000);
-    assert!(env.log().len() < 10_000, "{}", env.log().len());
+    // Not the length of the log: on a slow machine it has more lines about the progress.
+    let longest = env.log().lines().map(str::len).max();
+    assert!(longest < Some(3000), "{longest:?}");
 }
 
 /// Limits the memory of a command, in MiB.
