@@ -44,8 +44,6 @@ impl Networks {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -88,21 +86,5 @@ mod tests {
                 prop_assert_eq!(set.contains(address), expected, "{}", address);
             }
         }
-    }
-
-    #[test]
-    fn many_networks_are_searched_fast() {
-        let mut set = Networks::default();
-        for number in 0..100_000_u32 {
-            let length = u8::try_from(16 + number % 17).unwrap();
-            let address = IpAddr::from((number << 8 | 0x0A00_0000).to_be_bytes());
-            set.insert(IpNet::new(address, length).unwrap());
-        }
-        let started = Instant::now();
-        // In a debug build, comparing each took minutes.
-        for number in 0..8_000_u32 {
-            assert!(!set.contains(IpAddr::from((number | 0xC000_0000).to_be_bytes())));
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }
