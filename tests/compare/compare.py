@@ -569,7 +569,7 @@ def main():
     print(table.markdown())
     print(
         f"\nMedians of {options.runs} alternating runs (minimum to maximum), {date.today().isoformat()}, on "
-        f"{os.cpu_count()} cores, which the sandbox uses too. Responses {'compressed' if options.gzip else 'not compressed'}.\n"
+        f"{os.cpu_count()} cores, which the sandbox uses too. Responses {'compressed' if options.gzip else 'not compressed, except in the case http2'}.\n"
     )
     for note in table.notes:
         print(f"- {note}")
