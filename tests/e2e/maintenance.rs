@@ -265,7 +265,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
     const COUNT: usize = 60_001;
     let env = test_env();
     let db = Connection::open(env.path("collective-insights.db")).unwrap();
-    let columns = "tenant, run, type, detections, stored_at, state";
+    let columns = "tenant, run, type, stored_at, state";
     db.execute_batch(&format!(
         "DELETE FROM outbox WHERE id <> 3;
          WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {COUNT} - 1)
@@ -304,8 +304,8 @@ fn a_slow_reader_does_not_lock_the_ledger() {
     let message = "m".repeat(2000);
     db.execute_batch(&format!(
         "UPDATE outbox SET message = '{message}', rejected_at = stored_at, state = 'quarantined';
-         INSERT INTO outbox (tenant, run, type, value, detections, stored_at, state, message, rejected_at, item)
-         SELECT outbox.tenant, run, type, value || value, detections, stored_at, state, message, rejected_at, item
+         INSERT INTO outbox (tenant, run, type, value, stored_at, state, message, rejected_at, item)
+         SELECT outbox.tenant, run, type, value || value, stored_at, state, message, rejected_at, item
          FROM outbox, (SELECT 1 FROM outbox), (SELECT 1 FROM outbox, outbox, outbox, outbox)"
     ))
     .unwrap();
