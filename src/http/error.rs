@@ -66,7 +66,7 @@ pub(crate) enum AttemptError {
     /// The service rejected the request.
     #[error("{}", .0.summary())]
     Status(Response),
-    /// There is no usable response.
+    /// No response came, or none that can be used.
     #[error(transparent)]
     Http(HttpError),
 }

@@ -37,7 +37,7 @@ pub(super) fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
 /// Sends a request.
 ///
 /// # Errors
-/// When there is no usable response: the `HttpError`, with the vendor's name in front.
+/// The `HttpError` if no response came or none can be used, with the vendor's name in front.
 pub(super) async fn send<T>(
     http: &Http,
     vendor: &str,

@@ -12,10 +12,10 @@ use crate::support::alerts::{falcon_at, hashes};
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::{RunOutput, TestEnv};
 
-const RUN: &str = "crowdstrike --json";
-const LATER: &str = "2026-11-22T01:15:00Z";
+pub const RUN: &str = "crowdstrike --json";
+pub const LATER: &str = "2026-11-22T01:15:00Z";
 
-fn test_env(count: u64) -> TestEnv {
+pub fn test_env(count: u64) -> TestEnv {
     let alerts: Vec<Value> =
         (0..count).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
     TestEnv::new(World::default().falcon_alerts(&alerts))
@@ -377,118 +377,6 @@ fn a_full_disk_for_the_log_does_not_stop_a_run() {
     let output = env.run("crowdstrike --json --log-file /dev/full").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 3);
     assert_eq!(output.stderr.matches("the log cannot be written").count(), 1, "{}", output.stderr);
-}
-
-#[test]
-fn a_log_that_is_not_a_file_is_an_error_at_once() {
-    let env = test_env(1);
-    let made = Command::new("mkfifo").arg(env.path("fifo")).status().unwrap();
-    assert!(made.success());
-    std::fs::create_dir(env.path("folder")).unwrap();
-    let _socket = std::os::unix::net::UnixListener::bind(env.path("socket")).unwrap();
-    for (name, reason) in [
-        ("fifo", "it is not a regular file"),
-        ("socket", "it is not a regular file"),
-        ("folder", "it is a directory"),
-    ] {
-        for command in ["crowdstrike", "check crowdstrike --offline"] {
-            let mut command = env.command(command);
-            let mut running = RunningProcess::start(command.args(["--log-file", name]));
-            let started = Instant::now();
-            while !running.has_exited() && started.elapsed() < Duration::from_secs(20) {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            assert!(running.has_exited(), "{name}: it waits for a reader");
-            let output = running.finish().assert_code(2);
-            let printed = format!("{}{}", output.stdout, output.stderr);
-            let message = format!("the log file {name} cannot be written");
-            assert!(printed.contains(&message) && printed.contains(reason), "{output:?}");
-        }
-    }
-    assert_eq!(env.sandbox.requests().len(), 0);
-}
-
-#[test]
-fn files_that_another_user_linked_to_are_not_changed() {
-    const CONTENT: &str = "precious\n";
-    for kind in ["a symbolic link", "a hard link"] {
-        for (name, code) in [
-            ("collective-insights.db.lock", 6),
-            ("collective-insights.db", 6),
-            ("collective-insights.log", 2),
-        ] {
-            // Appending to a log that has another name changes nothing that was in it.
-            if kind == "a hard link" && code == 2 {
-                continue;
-            }
-            let env = test_env(1);
-            let victim = env.write("victim", CONTENT);
-            let linked = match kind {
-                "a hard link" => std::fs::hard_link(&victim, env.path(name)),
-                _ => std::os::unix::fs::symlink(&victim, env.path(name)),
-            };
-            linked.unwrap();
-            for command in [RUN, "crowdstrike --dry-run", "check crowdstrike --offline"] {
-                // Without a ledger, nothing but a run that writes one takes the lock.
-                let takes_lock = name != "collective-insights.db.lock" || command == RUN;
-                let output = env.run(command).assert_code(if takes_lock { code } else { 0 });
-                let printed = format!("{}{}", output.stdout, output.stderr);
-                let is_named =
-                    kind != "a symbolic link" || printed.contains("it is a symbolic link");
-                assert!(!takes_lock || is_named, "{kind}, {name}, {command}: {printed}");
-                assert_eq!(std::fs::read_to_string(&victim).unwrap(), CONTENT, "{kind}, {name}");
-            }
-            assert!(std::fs::symlink_metadata(env.path(name)).is_ok(), "{name} is still there");
-        }
-    }
-}
-
-#[test]
-fn files_that_others_can_change_are_a_warning() {
-    let names =
-        ["collective-insights.log", "collective-insights.db", "collective-insights.db.lock"];
-    let env = test_env(1);
-    let clean = env.run(RUN).assert_code(0);
-    assert_eq!(clean.json()["notes"], Value::Null);
-    let assert_warnings = |text: &str| {
-        let output = env.run_at(LATER, RUN).assert_code(0);
-        let notes = output.json()["notes"].to_string();
-        let check = env.run("check crowdstrike --offline").assert_code(0).stderr;
-        for name in names {
-            assert!(notes.contains(&format!("{name} {text}")), "{name}: {notes}");
-            assert!(check.contains(&format!("{name} {text}")), "{name}: {check}");
-        }
-    };
-    for name in names {
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o620);
-        std::fs::set_permissions(env.path(name), mode).unwrap();
-    }
-    assert_warnings("(mode 0620)");
-    for name in names {
-        if std::os::unix::fs::chown(env.path(name), Some(12345), None).is_err() {
-            eprintln!("skipped: this user cannot give files away");
-            return;
-        }
-    }
-    assert_warnings("belongs to another user (id 12345");
-    let quiet = env.run_at(LATER, "crowdstrike --json --no-ledger --log-file /dev/null");
-    assert_eq!(quiet.assert_code(0).json()["notes"], Value::Null);
-}
-
-#[test]
-fn a_link_to_nowhere_is_neither_followed_nor_deleted() {
-    for (name, code) in [
-        ("collective-insights.db.lock", 6),
-        ("collective-insights.db", 6),
-        ("collective-insights.log", 2),
-    ] {
-        let env = test_env(1);
-        std::os::unix::fs::symlink("target", env.path(name)).unwrap();
-        env.run(RUN).assert_code(code);
-        env.run("check crowdstrike --offline");
-        assert!(!env.path("target").exists(), "{name}");
-        assert!(std::fs::symlink_metadata(env.path(name)).is_ok(), "{name}");
-    }
 }
 
 /// A small file system, unmounted when this is dropped.

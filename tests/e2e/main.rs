@@ -33,6 +33,7 @@ mod interrupted_reads;
 mod json_topic;
 mod kill;
 mod local_failures;
+mod local_files;
 mod log;
 mod maintenance;
 mod markdown;
