@@ -1,8 +1,11 @@
 //! Fetching the window's alerts, and storing them while the next pages are fetched.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
+use tokio::time::{Instant, timeout_at};
 
 use super::Run;
 use super::crash_point::crash_point;
@@ -12,8 +15,11 @@ use crate::report::progress::{Progress, Work};
 use crate::selection::{Selection, Tally};
 use crate::sources::Page;
 
-/// Pages that may be fetched and not yet stored: bounds the memory of a run.
-const MAX_UNSTORED_PAGES: usize = 2;
+/// Pages that may be fetched and wait to be stored: bounds the memory of a run.
+const MAX_WAITING_PAGES: usize = 1;
+/// How long a transaction waits for further pages: each one writes the parts of the ledger that it
+/// changes to the disk, and those of consecutive pages are largely the same.
+const MAX_TRANSACTION: Duration = Duration::from_millis(200);
 
 impl Run<'_> {
     /// Fetches the window page by page and stores what is selected. A failure of the vendor goes to
@@ -22,7 +28,7 @@ impl Run<'_> {
     /// # Errors
     /// Those of the ledger.
     pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
-        let (sender, receiver) = mpsc::channel(MAX_UNSTORED_PAGES);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_PAGES);
         let storing = tokio::task::spawn_blocking({
             let selection = Selection::new(self.source.thresholds(), Arc::clone(&self.exclusions));
             let (ledger, progress) = (Arc::clone(&self.ledger), self.report.progress.clone());
@@ -71,7 +77,7 @@ impl Run<'_> {
     }
 }
 
-/// Stores pages as they come; those that came meanwhile share one transaction.
+/// Stores pages as they come; those that come shortly after one another share a transaction.
 fn store_pages(
     mut pages: Receiver<Page>,
     mut selection: Selection,
@@ -82,23 +88,21 @@ fn store_pages(
     let mut count = 0;
     while let Some(first) = pages.blocking_recv() {
         let mut total = first.total;
-        let mut batch = vec![first];
-        while batch.len() < MAX_UNSTORED_PAGES
-            && let Ok(page) = pages.try_recv()
-        {
-            total = page.total;
-            batch.push(page);
-        }
-        count += u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let deadline = Instant::now() + MAX_TRANSACTION;
         let stored = ledger.store(|store| {
-            for page in batch {
+            let mut next = Some(first);
+            while let Some(page) = next {
+                count += 1;
+                total = page.total;
                 for outcome in page.outcomes {
                     selection.add(outcome, |detection, indicator, field| {
                         store.add(detection, indicator, field)
                     })?;
                 }
                 let alerts = selection.tally().alerts_fetched;
-                tracing::debug!(alerts, total = page.total, "stored a page");
+                tracing::debug!(alerts, total, "stored a page");
+                crash_point();
+                next = receive_until(&mut pages, deadline);
             }
             Ok(())
         });
@@ -110,4 +114,9 @@ fn store_pages(
         crash_point();
     }
     (selection.tally().clone(), Ok(()))
+}
+
+/// Returns the next page; `None` if none comes before the deadline, or no more will come.
+fn receive_until(pages: &mut Receiver<Page>, deadline: Instant) -> Option<Page> {
+    Handle::current().block_on(async { timeout_at(deadline, pages.recv()).await }).ok().flatten()
 }
