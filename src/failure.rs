@@ -135,7 +135,7 @@ impl FailureKind {
         match self {
             Self::Unexpected => "unexpected error",
             Self::Configuration => "usage or configuration error",
-            Self::Partial => "partly done: indicators are queued or in quarantine",
+            Self::Partial => "partly done: some alerts were not read, or some indicators not sent",
             Self::Credentials => "credentials rejected or permission missing",
             Self::Temporary => "temporary error, safe to run again",
             Self::Ledger => "the ledger cannot be used",

@@ -41,7 +41,8 @@ impl Indicator {
     /// [`RejectReason::Invalid`] if the text is not of the claimed type, [`RejectReason::Private`]
     /// if it belongs to an internal network.
     pub fn parse(claim: ClaimedType, text: &str) -> Result<Self, RejectReason> {
-        if text.len() > MAX_BYTES {
+        // Where the vendor's text was damaged, another indicator would be sent.
+        if text.len() > MAX_BYTES || text.contains(char::REPLACEMENT_CHARACTER) {
             return Err(RejectReason::Invalid);
         }
         let (kind, value, internal) = normalize(claim, text.trim()).ok_or(RejectReason::Invalid)?;

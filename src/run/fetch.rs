@@ -9,8 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Run;
 use super::crash_point::crash_point;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::ledger::TenantLedger;
+use crate::report::counted;
 use crate::report::progress::{Progress, Work};
 use crate::selection::{Selection, Tally};
 use crate::sources::Page;
@@ -67,14 +68,25 @@ impl Run<'_> {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         if tally.alerts_unreadable > 0 {
-            self.report.note(format!(
-                "{} alerts cannot be read and are left out; the log names them",
-                tally.alerts_unreadable
-            ));
+            let title = self.source.info().title;
+            self.report.fail(unreadable_alerts(tally.alerts_unreadable, title));
         }
         self.report.counts.tally = tally;
         stored
     }
+}
+
+fn unreadable_alerts(count: u64, title: &str) -> Failure {
+    Failure::new(
+        FailureKind::Partial,
+        format!(
+            "{} cannot be read; all others were processed as usual",
+            counted(count, "alert", "alerts")
+        ),
+        format!(
+            "The log names each alert with the reason. Look them up in the console of {title}; they are not read again. If they look normal there, report it as a bug of collective-insights."
+        ),
+    )
 }
 
 /// Stores pages as they come; those that come shortly after one another share a transaction.

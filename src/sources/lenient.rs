@@ -2,6 +2,7 @@
 //! that cannot be decoded does not fail its page.
 
 mod page;
+mod repair;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -24,6 +24,7 @@ mod crowdstrike_errors;
 mod crowdstrike_mapping;
 mod crowdstrike_tokens;
 mod exclusions;
+mod fuzzed_pages;
 mod generate;
 mod help;
 mod history;

@@ -5,7 +5,7 @@ use sandbox::world::{MissingValue, PageError};
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::alerts::{EVENT_TIME, falcon, sha256, with, without};
+use crate::support::alerts::{EVENT_TIME, falcon, hashes, sha256, with, without};
 use crate::support::vendor::{Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
@@ -24,7 +24,8 @@ fn env_with_raw(vendor: Vendor, raw: &str, search_as: &Value) -> TestEnv {
 /// Asserts that the three readable alerts arrived, and that the raw one is counted as unreadable.
 #[track_caller]
 fn assert_only_raw_is_unreadable(vendor: Vendor, env: &TestEnv, raw: &str) -> RunOutput {
-    let output = env.run(&format!("{} --json", vendor.command())).assert_code(0);
+    let output = env.run(&format!("{} --json", vendor.command())).assert_code(3);
+    output.assert_stderr(&["1 alert cannot be read"]);
     output.assert_counts(&[
         ("alerts_fetched", 4),
         ("alerts_unreadable", 1),
@@ -35,7 +36,7 @@ fn assert_only_raw_is_unreadable(vendor: Vendor, env: &TestEnv, raw: &str) -> Ru
     let expected = [sha256(1), sha256(2), sha256(3)];
     assert_eq!(env.stored_values(), expected, "{vendor:?} {raw}");
     assert!(env.log().contains("an alert cannot be read"), "{raw}");
-    assert!(output.json()["notes"].to_string().contains("cannot be read"), "{raw}");
+    assert_eq!(output.json()["error"]["kind"], "partial", "{raw}");
     output
 }
 
@@ -45,31 +46,83 @@ fn with_raw_field(alert: &Value, field: &str) -> String {
     format!("{}, {field}}}", text.strip_suffix('}').unwrap())
 }
 
+/// Values that no JSON library writes, or that no decoder accepts.
+fn odd_values() -> [String; 8] {
+    let nested = |open: &str, close: &str| format!("{}{}", open.repeat(200), close.repeat(200));
+    [
+        r#""cut \ud83d""#.to_owned(),
+        r#"["\udc00\ud800"]"#.to_owned(),
+        "1e999".to_owned(),
+        "[-1.7e400]".to_owned(),
+        nested("[", "]"),
+        format!("{}1{}", r#"{"x":"#.repeat(200), "}".repeat(200)),
+        r#"{"a": 1, "a": 2}"#.to_owned(),
+        "\"a\u{1}\u{1b}\"".to_owned(),
+    ]
+}
+
 #[test]
-fn alerts_that_no_json_library_would_write_are_unreadable() {
+fn an_odd_value_in_any_other_field_keeps_the_indicator() {
+    for vendor in Vendor::ALL {
+        let fields = [
+            "severity", "confidence", "description", "display_name", "name", "reason",
+            "ioc_context", "tactic_id", "technique_id", "mitre_attack", "attack_tactic",
+            "attack_technique", "ttps", "blocked_sha256", "blocked_md5", "timestamp",
+            "detection_timestamp", "unknown",
+        ];
+        let mut world = World::default();
+        let mut number = 0;
+        for field in fields {
+            for odd in odd_values() {
+                for copies in 1..=2 {
+                    number += 1;
+                    let alert = vendor.alert(number, at_millis(number * 1000));
+                    let odd = vec![format!(r#""{field}": {odd}"#); copies].join(", ");
+                    let raw = with_raw_field(&without(alert.clone(), field), &odd);
+                    world = vendor.add_raw(world, &raw, &alert);
+                }
+            }
+        }
+        let env = TestEnv::new(world);
+        let output = env.run(&format!("{} --json", vendor.command())).assert_code(0);
+        assert_eq!(output.assert_sums().count("alerts_fetched"), number, "{vendor:?}");
+        assert_eq!(env.stored_values(), hashes(1..=number), "{vendor:?}");
+    }
+}
+
+#[test]
+fn an_odd_id_or_time_is_repaired_or_makes_the_alert_unreadable() {
     for vendor in Vendor::ALL {
         let alert = vendor.alert(7, at_millis(2_500_000));
-        for field in [
-            format!(r#""{}": "a second time""#, vendor.id_key()),
-            format!(r#""{}": "2026-11-21T09:00:00.000Z""#, vendor.arrival_key()),
+        let key = vendor.id_key();
+        for (id, expected) in [
+            (format!(r#""{key}": "id:ind:9", "{key}": "id:ind:8""#), "id:ind:8"),
+            (format!(r#""{key}": "\ud800x""#), "\u{fffd}x"),
         ] {
-            let raw = with_raw_field(&alert, &field);
+            let raw = with_raw_field(&without(alert.clone(), key), &id);
+            let env = TestEnv::new(vendor.add_raw(World::default(), &raw, &alert));
+            env.run(vendor.command()).assert_code(0);
+            assert_eq!(env.only_item()["detection"]["id"], expected, "{vendor:?} {raw}");
+        }
+        for id in ["1e999".to_owned(), format!("{}{}", "[".repeat(200), "]".repeat(200))] {
+            let raw = with_raw_field(&without(alert.clone(), key), &format!(r#""{key}": {id}"#));
             assert_only_raw_is_unreadable(vendor, &env_with_raw(vendor, &raw, &alert), &raw);
         }
-        let incomplete = without(alert.clone(), "severity");
-        for field in [r#""severity": 1e999"#, r#""severity": -1e999"#, r#""severity": 1.7e400"#] {
-            let raw = with_raw_field(&incomplete, field);
-            assert_only_raw_is_unreadable(vendor, &env_with_raw(vendor, &raw, &alert), &raw);
-        }
-        let incomplete = without(alert.clone(), vendor.id_key());
-        for id in [r"\ud800", r"\udc00", r"\ud800\u0041"] {
-            let raw = with_raw_field(&incomplete, &format!(r#""{}": "{id}""#, vendor.id_key()));
-            assert_only_raw_is_unreadable(vendor, &env_with_raw(vendor, &raw, &alert), &raw);
-        }
-        let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        let raw = with_raw_field(&incomplete, &format!(r#""{}": {nested}"#, vendor.id_key()));
-        assert_only_raw_is_unreadable(vendor, &env_with_raw(vendor, &raw, &alert), &raw);
     }
+}
+
+#[test]
+fn an_indicator_with_a_damaged_character_is_invalid() {
+    let alert = falcon("id:1", "url", "http://evil.example.com/");
+    let raw = alert.to_string().replace("example.com/", r"example.com/\ud83d");
+    let env = TestEnv::new(World::default().falcon_raw(raw, &alert));
+    let output = env.run("crowdstrike --json").assert_code(0);
+    output.assert_counts(&[
+        ("alerts_fetched", 1),
+        ("indicators_found", 1),
+        ("indicators_invalid", 1),
+    ]);
+    assert!(env.items().is_empty());
 }
 
 #[test]

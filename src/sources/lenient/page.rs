@@ -9,15 +9,17 @@ use serde::de::{Deserialize, Deserializer, MapAccess};
 use serde_json::Error;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::repair::{repair, without_duplicate_keys};
 use super::{AnyValue, Converter, ListConverter};
 use crate::http::MalformedBody;
 
-/// Decodes a page with `decode`. If an element of its `list` breaks that (a duplicate key, a number
-/// out of range), decodes it again with `null` in the place of each such element. The first pass is
-/// enough for everything that real services send.
+/// Decodes a page with `decode`. The first pass is enough for everything that real services
+/// usually send. Where it fails, values that no decoder accepts are repaired; where that is not
+/// enough, so are the duplicate keys of each element, and only an element that still fails becomes
+/// `null`.
 ///
 /// # Errors
-/// When the bytes are not a JSON object, or when the second pass fails.
+/// When the bytes are not a JSON object, or when the last pass fails.
 pub(in crate::sources) fn decode_page<P>(
     bytes: &[u8],
     list: &str,
@@ -29,28 +31,41 @@ pub(in crate::sources) fn decode_page<P>(
     if !text.trim_start().starts_with('{') {
         return Err(MalformedBody("not a JSON object".into()));
     }
-    let is_valid = |element: &str| decode(&format!(r#"{{"{list}":[{element}]}}"#)).is_ok();
     decode(&text).or_else(|error| {
-        without_invalid_elements(&text, list, is_valid)
-            .and_then(|text| decode(&text))
-            .map_err(|_| MalformedBody::json(&error))
+        // The error itself may quote the page.
+        let malformed = MalformedBody::json(&error);
+        tracing::warn!(reason = %malformed, "a page has values that cannot be decoded; they are repaired");
+        let repaired = repair(&text).ok_or_else(|| malformed.clone())?;
+        decode(&repaired).or_else(|_| {
+            let is_valid = |element: &str| decode(&format!(r#"{{"{list}":[{element}]}}"#)).is_ok();
+            repair_keys(&repaired, list, is_valid)
+                .and_then(|text| decode(&text))
+                .map_err(|_| malformed)
+        })
     })
 }
 
-fn without_invalid_elements(
-    text: &str,
-    list: &str,
-    is_valid: impl Fn(&str) -> bool,
-) -> Result<String, Error> {
-    let mut keys: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
-    let raw = keys.remove(list).map_or("null", RawValue::get);
-    let raw_elements: Vec<&RawValue> = elements(&mut serde_json::Deserializer::from_str(raw))?;
-    let valid_elements: Vec<Option<&RawValue>> = raw_elements
-        .into_iter()
-        .map(|element| is_valid(element.get()).then_some(element))
-        .collect();
-    let valid_elements = to_raw_value(&valid_elements)?;
-    keys.insert(list.to_owned(), &valid_elements);
+/// Removes duplicate keys from the elements of `list` that are not valid, and from all other values
+/// of the page.
+fn repair_keys(page: &str, list: &str, is_valid: impl Fn(&str) -> bool) -> Result<String, Error> {
+    let is_valid = |element: &RawValue| is_valid(element.get());
+    let mut keys: BTreeMap<String, Cow<'_, RawValue>> = BTreeMap::new();
+    for (key, raw) in serde_json::from_str::<BTreeMap<String, &RawValue>>(page)? {
+        let value = if key == list {
+            let elements: Vec<&RawValue> =
+                elements(&mut serde_json::Deserializer::from_str(raw.get()))?;
+            let elements = elements.into_iter().map(|element| {
+                if is_valid(element) {
+                    return Some(Cow::Borrowed(element));
+                }
+                without_duplicate_keys(element).filter(|element| is_valid(element)).map(Cow::Owned)
+            });
+            Cow::Owned(to_raw_value(&elements.collect::<Vec<_>>())?)
+        } else {
+            without_duplicate_keys(raw).map_or(Cow::Borrowed(raw), Cow::Owned)
+        };
+        keys.insert(key, value);
+    }
     serde_json::to_string(&keys)
 }
 

@@ -213,23 +213,40 @@ fn a_page_is_a_json_object() {
 }
 
 #[test]
-fn only_the_element_that_breaks_the_decoding_is_malformed() {
-    for broken in [
-        r#"{"text": "a", "text": "b"}"#,
-        r#"{"score": 1e999}"#,
-        r#"{"text": "\ud800"}"#,
-        r#"{"text": "\udc00\ud800"}"#,
-        r#"{"\ud800": 1}"#,
-        r#""\ud800""#,
-        "1e999",
-        "17",
-        "[]",
+fn an_element_that_breaks_the_decoding_is_repaired() {
+    let score = |score| Lenient(Some(Fields { score, ..Fields::default() }));
+    let too_long = format!(r#"{{"texts": [{}]}}"#, vec!["0"; 100_001].join(","));
+    for (broken, expected) in [
+        (r#"{"text": "a", "text": "b"}"#, row("b")),
+        (r#"{"score": 1e999}"#, score(None)),
+        (r#"{"score": 1e999, "x": 1, "x": 2, "score": 7}"#, score(Some(7))),
+        (r#"{"text": "\ud800"}"#, row("\u{fffd}")),
+        (r#"{"text": "\udc00\ud800"}"#, row("\u{fffd}\u{fffd}")),
+        (r#"{"\ud800": 1, "text": "a"}"#, row("a")),
+        ("{\"text\": \"a\u{1}b\"}", row("a b")),
+        (r#""\ud800""#, Lenient(None)),
+        ("1e999", Lenient(None)),
+        ("17", Lenient(None)),
+        ("[]", Lenient(None)),
+        (&too_long, Lenient(None)),
     ] {
         let text = format!(
             r#"{{"rows": [{{"text": "before"}}, {broken}, {{"text": "after"}}], "total": 3}}"#
         );
-        let rows = vec![row("before"), Lenient(None), row("after")];
+        let rows = vec![row("before"), expected, row("after")];
         assert_eq!(page(&text), Ok(Page { rows, total: Some(3) }), "{broken}");
+    }
+}
+
+#[test]
+fn the_keys_around_the_list_are_repaired() {
+    for keys in [
+        r#""total": 1, "total": 3"#,
+        r#""x": "\ud800", "total": 3"#,
+        r#""total": 3, "\ud800": 1e999"#,
+    ] {
+        let text = format!(r#"{{{keys}, "rows": [{{"text": "a", "text": "b"}}]}}"#);
+        assert_eq!(page(&text), Ok(Page { rows: vec![row("b")], total: Some(3) }), "{keys}");
     }
 }
 

@@ -11,6 +11,7 @@ pub mod oracle;
 mod output;
 pub mod process;
 pub mod real_proxy;
+pub mod safe_text;
 pub mod secret_scan;
 pub mod terminal;
 pub mod tls;
