@@ -105,7 +105,7 @@ fn fits(value: &Value, kind: &str) -> bool {
 #[test]
 fn the_keys_of_a_run_and_of_its_items_are_documented() {
     let env = env();
-    let dry_run = env.run(&format!("crowdstrike --json --dry-run {OPTIONS}")).assert_code(0).json();
+    let dry_run = env.run(&format!("crowdstrike --json --dry-run {OPTIONS}")).assert_code(3).json();
     let carbonblack = env.run("carbonblack --json --dry-run").assert_code(0).json();
     let live = env.run(&format!("crowdstrike --json {OPTIONS}")).assert_code(4).json();
     let folder = TempDir::new().unwrap();
@@ -131,7 +131,7 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
     let (failed, entries) = (print("status --json"), print("outbox list --json"));
     check("history --json", &[print("history --json")]);
     check("outbox list --json", &[entries]);
-    env.run(&format!("crowdstrike {OPTIONS}")).assert_code(0);
+    env.run(&format!("crowdstrike {OPTIONS}")).assert_code(3);
     check("status --json", &[failed, print("status --json")]);
 }
 
