@@ -14,15 +14,16 @@ use crate::topics::topic;
 
 const OPTIONS: &str = "--batch-size 1 --organization-id uhash:a --log-format json";
 
-/// A world with an unreadable alert, and a Recorded Future that accepts one batch, rejects one and
-/// then refuses the API key.
+/// A world with an unreadable alert, and a Recorded Future that accepts one batch without a summary,
+/// rejects one and then refuses the API key.
 fn env() -> TestEnv {
     let mut alerts: Vec<Value> =
         (0..4).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
     alerts.push(without(falcon("none", "hash_sha256", &sha256(9)), "composite_id"));
     let world = World::default()
         .falcon_alerts(&alerts)
-        .carbon_black_alerts(&[carbonblack("a1", &sha256(7))]);
+        .carbon_black_alerts(&[carbonblack("a1", &sha256(7))])
+        .with(|world| world.recorded_future.summary = false);
     let env = TestEnv::new(world);
     let faults = vec![Fault::None, Fault::status(400, ""), Fault::status(401, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
