@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::alert_store::{Alert, SearchKeys, join};
-use crate::faults::org_of;
+use crate::faults::{Fault, org_of};
 use crate::handler::{Request, Response};
 use crate::time::parse_rfc3339;
 use crate::world::CarbonBlackWorld;
@@ -70,12 +70,13 @@ pub(crate) fn search(
     world: &CarbonBlackWorld,
     cache: &mut SearchCache,
     request: &Request<'_>,
+    fault: &Fault,
 ) -> Response {
     if let Err(response) = authorize(world, request) {
         return response;
     }
     match Query::parse(request.body, Utc::now()) {
-        Ok(query) => page(world, cache, query),
+        Ok(query) => page(world, cache, query, fault),
         Err(message) => error_response(400, "BAD_REQUEST", &message),
     }
 }
@@ -112,23 +113,45 @@ fn authorize(world: &CarbonBlackWorld, request: &Request<'_>) -> Result<(), Resp
     Ok(())
 }
 
-fn page(world: &CarbonBlackWorld, cache: &mut SearchCache, query: Query) -> Response {
+fn page(
+    world: &CarbonBlackWorld,
+    cache: &mut SearchCache,
+    query: Query,
+    fault: &Fault,
+) -> Response {
     let found = find(world, cache, &query);
     let begin = query.start - 1;
     let end = begin.saturating_add(query.rows).min(found.len());
     if query.start > LAST_ROW || end > LAST_ROW {
         return error_response(500, "INTERNAL_SERVER_ERROR", "an internal error occurred");
     }
-    let end = end.min(begin.saturating_add(world.max_page_size));
+    let rows = query.rows.min(world.max_page_size);
+    let end = end.min(begin.saturating_add(rows));
+    let is_later = begin > 0;
+    let (range, total) = match fault {
+        Fault::RepeatedPage if is_later => (begin.saturating_sub(rows)..begin, found.len()),
+        Fault::StuckPage if is_later => (0..rows.min(found.len()), found.len()),
+        Fault::EmptyPage if is_later => (begin..begin, 0),
+        _ => (begin..end, found.len()),
+    };
     let alerts = world.alerts.alerts();
-    let page = found.get(begin..end).unwrap_or_default();
-    let (texts, ids) = join(page.iter().map(|&at| &alerts[at]));
+    let page = found.get(range).unwrap_or_default();
+    let page = page.iter().map(|&at| &alerts[at]).filter(|alert| !is_unreturned(world, alert));
+    let (texts, ids) = join(page);
     let available = match world.num_available {
-        true => format!(r#","num_available":{}"#, found.len().min(LAST_ROW)),
+        true => format!(r#","num_available":{}"#, total.min(LAST_ROW)),
         false => String::new(),
     };
-    let body = format!(r#"{{"results":[{texts}],"num_found":{}{available}}}"#, found.len());
-    Response { ids, ..Response::json(200, body) }
+    let numbers = match fault {
+        Fault::WithoutPagination => String::new(),
+        _ => format!(r#","num_found":{total}{available}"#),
+    };
+    Response { ids, ..Response::json(200, format!(r#"{{"results":[{texts}]{numbers}}}"#)) }
+}
+
+fn is_unreturned(world: &CarbonBlackWorld, alert: &Alert<CarbonBlackKeys>) -> bool {
+    let id = alert.keys.as_ref().and_then(CarbonBlackKeys::id);
+    id.is_some_and(|id| world.unreturned.iter().any(|unreturned| unreturned == id))
 }
 
 fn find(world: &CarbonBlackWorld, cache: &mut SearchCache, query: &Query) -> Arc<Vec<usize>> {

@@ -73,6 +73,21 @@ pub enum Fault {
     /// Falcon: invalidates all `after` tokens, then processes the request; a later page is then
     /// rejected.
     ExpirePageTokens,
+    /// Falcon and Carbon Black: leaves out what belongs to the paging: `meta.pagination`, or
+    /// `num_found` and `num_available`.
+    WithoutPagination,
+    /// Falcon and Carbon Black: returns the rows of the page before instead of its own, so that
+    /// the client gets those twice and these never. A Falcon page has the token of the next page.
+    /// No effect on a first page.
+    RepeatedPage,
+    /// Falcon and Carbon Black: the same, and the client gets no further: the token of a Falcon
+    /// page leads to this page again, and Carbon Black returns the first rows.
+    StuckPage,
+    /// Falcon and Carbon Black: returns a later page as if nothing was found: no rows, and a total
+    /// of 0. No effect on a first page.
+    EmptyPage,
+    /// Falcon and Carbon Black: removes the alerts with these ids, then processes the request.
+    RemoveAlerts(Vec<String>),
     /// Recorded Future: stores all items, but reports that many fewer as `processed`.
     FewerProcessed(u64),
     /// Recorded Future: echoes the opposite of `debug`, and stores nothing.

@@ -195,7 +195,19 @@ impl SharedState {
                 lock(&self.world).falcon.expire_page_tokens();
                 Ok(process())
             }
+            Fault::RemoveAlerts(ids) => {
+                let is_kept = |id: &str| !ids.iter().any(|removed| removed == id);
+                let mut world = lock(&self.world);
+                world.falcon.alerts.retain(is_kept);
+                world.carbon_black.alerts.retain(is_kept);
+                drop(world);
+                Ok(process())
+            }
             Fault::None
+            | Fault::WithoutPagination
+            | Fault::RepeatedPage
+            | Fault::StuckPage
+            | Fault::EmptyPage
             | Fault::Truncate
             | Fault::SlowBody(_)
             | Fault::GoAway
@@ -220,12 +232,13 @@ impl SharedState {
                 falcon::sign_in(&world.falcon, &mut lock(&services.falcon), &request)
             }
             Some(Service::FalconAlerts) => {
-                falcon::alerts(&world.falcon, &mut lock(&services.falcon), &request)
+                falcon::alerts(&world.falcon, &mut lock(&services.falcon), &request, fault)
             }
             Some(Service::CarbonBlack) => carbon_black::search(
                 &world.carbon_black,
                 &mut lock(&services.carbon_black),
                 &request,
+                fault,
             ),
             Some(Service::RecordedFuture) => {
                 let quota_used = &mut lock(&services.quota_used);

@@ -133,6 +133,8 @@ pub struct FalconWorld {
     pub gt_includes_equal: bool,
     /// The maximum number of alerts per page, whatever `limit` is.
     pub max_page_size: usize,
+    /// The ids of alerts that are counted in the total but not returned.
+    pub unreturned: Vec<String>,
     pub(crate) access_token_epoch: u64,
     pub(crate) page_token_epoch: u64,
 }
@@ -161,6 +163,8 @@ pub struct CarbonBlackWorld {
     pub num_available: bool,
     /// The maximum number of rows per response, whatever `rows` is.
     pub max_page_size: usize,
+    /// The ids of alerts that are counted in `num_found` but not returned.
+    pub unreturned: Vec<String>,
 }
 
 /// A Recorded Future API token.
@@ -224,6 +228,7 @@ impl Default for FalconWorld {
             expired_token_in_body: false,
             gt_includes_equal: false,
             max_page_size: usize::MAX,
+            unreturned: Vec::new(),
             access_token_epoch: 0,
             page_token_epoch: 0,
         }
@@ -268,6 +273,7 @@ impl Default for CarbonBlackWorld {
             alerts: AlertStore::default(),
             num_available: true,
             max_page_size: usize::MAX,
+            unreturned: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, Sandbox, World};
+use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, Fault, Sandbox, Service, World};
 use serde_json::{Value, json};
 
 fn alert(n: usize) -> Value {
@@ -165,4 +165,29 @@ fn elements_that_are_not_objects_are_served_unchanged() {
     let world = World::default().carbon_black_alerts(&[json!(7), Value::Null, alert(1)]);
     let sandbox = Sandbox::start(world);
     assert_eq!(carbon_black(&sandbox, &query(1, 20)).json()["results"], json!([alert(1), 7, null]));
+}
+
+#[test]
+fn pages_can_be_repeated_stuck_empty_without_numbers_or_one_alert_short() {
+    let alerts: Vec<_> = (0..6).map(alert).collect();
+    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
+    let page = |fault: Fault, start| {
+        sandbox.queue_faults(Service::CarbonBlack, vec![fault]);
+        let response = carbon_black(&sandbox, &query(start, 2));
+        (ids(&response), response.json()["num_found"].as_u64())
+    };
+    let rows = |first: usize| vec![format!("id-{first:05}"), format!("id-{:05}", first + 1)];
+    for (fault, later_page) in [
+        (Fault::RepeatedPage, (rows(2), Some(6))),
+        (Fault::StuckPage, (rows(0), Some(6))),
+        (Fault::EmptyPage, (Vec::new(), Some(0))),
+    ] {
+        assert_eq!(page(fault.clone(), 1), (rows(0), Some(6)), "{fault:?}");
+        assert_eq!(page(fault, 5), later_page);
+    }
+    assert_eq!(page(Fault::WithoutPagination, 5), (rows(4), None));
+    sandbox.change(|world| world.carbon_black.unreturned = vec!["id-00001".into()]);
+    assert_eq!(page(Fault::None, 1), (vec!["id-00000".into()], Some(6)));
+    let removal = Fault::RemoveAlerts(vec!["id-00000".into(), "id-00001".into()]);
+    assert_eq!(page(removal, 1), (rows(2), Some(4)));
 }

@@ -301,3 +301,42 @@ fn the_gateway_responds_to_unknown_paths_and_methods() {
         send(sandbox.port(), "GET", "/alerts/combined/alerts/v1", &[], b"").expect("a response");
     assert_eq!(response.status, 405);
 }
+
+#[test]
+fn pages_can_be_repeated_stuck_empty_without_pagination_or_one_alert_short() {
+    let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts(6)));
+    let access = sign_in(&sandbox);
+    // Returns the ids, the total and the token of a page.
+    let page = |fault: Fault, after: &Value| {
+        sandbox.queue_faults(Service::FalconAlerts, vec![fault]);
+        let mut query = json!({"limit": 2, "sort": "created_timestamp|asc"});
+        if !after.is_null() {
+            query["after"] = after.clone();
+        }
+        let page = falcon(&sandbox, &access, &query).json();
+        let list = page["resources"].as_array().cloned().unwrap_or_default();
+        let ids: Vec<_> = list.iter().map(|alert| alert["composite_id"].clone()).collect();
+        let pagination = page["meta"]["pagination"].clone();
+        (ids, pagination["total"].as_u64(), pagination["after"].clone())
+    };
+    let rows =
+        |first: usize| vec![json!(format!("id:{first:05}")), json!(format!("id:{:05}", first + 1))];
+    let (ids, _, second) = page(Fault::RepeatedPage, &Value::Null);
+    assert_eq!(ids, rows(0), "a first page has no page before");
+
+    let (ids, total, third) = page(Fault::RepeatedPage, &second);
+    assert_eq!((ids, total), (rows(0), Some(6)));
+    assert_eq!(page(Fault::None, &third).0, rows(4), "the repeated page replaces the second");
+    let (ids, total, again) = page(Fault::StuckPage, &second);
+    assert_eq!((ids, total), (rows(0), Some(6)));
+    assert!(again != second && page(Fault::None, &again).0 == rows(2));
+    assert_eq!(page(Fault::EmptyPage, &second), (Vec::new(), Some(0), Value::Null));
+    assert_eq!(page(Fault::WithoutPagination, &second), (rows(2), None, Value::Null));
+
+    sandbox.change(|world| world.falcon.unreturned = vec!["id:00001".into()]);
+    let (ids, total, _) = page(Fault::None, &Value::Null);
+    assert_eq!((ids, total), (vec![json!("id:00000")], Some(6)));
+    let removal = Fault::RemoveAlerts(vec!["id:00000".into(), "id:00001".into()]);
+    let (ids, total, _) = page(removal, &Value::Null);
+    assert_eq!((ids, total), (rows(2), Some(4)));
+}

@@ -11,7 +11,8 @@ use super::{
     ALERTS, FalconKeys, FalconState, SortedIndices, error_response, random_hex, trace_id,
     with_headers, wrong_method,
 };
-use crate::alert_store::{Alert, join};
+use crate::alert_store::{Alert, SearchKeys, join};
+use crate::faults::Fault;
 use crate::fql::{Filter, Interval};
 use crate::handler::{Request, Response};
 use crate::world::{FalconWorld, MissingValue};
@@ -101,6 +102,7 @@ pub(crate) fn alerts(
     world: &FalconWorld,
     state: &mut FalconState,
     request: &Request<'_>,
+    fault: &Fault,
 ) -> Response {
     if request.method != "POST" {
         return wrong_method(world);
@@ -117,7 +119,7 @@ pub(crate) fn alerts(
             "Content-Type must be application/json",
         );
     }
-    match page(world, state, request.body) {
+    match page(world, state, request.body, fault) {
         Ok(response) => response,
         Err((_, reason)) if reason == EXPIRED && world.expired_token_in_body => {
             expired_context(world)
@@ -126,7 +128,12 @@ pub(crate) fn alerts(
     }
 }
 
-fn page(world: &FalconWorld, state: &mut FalconState, body: &[u8]) -> Result<Response, BadRequest> {
+fn page(
+    world: &FalconWorld,
+    state: &mut FalconState,
+    body: &[u8],
+    fault: &Fault,
+) -> Result<Response, BadRequest> {
     let query = Query::parse(body)?;
     let sort = Sort::parse(&query.sort)?;
     let filter = match &query.filter {
@@ -143,17 +150,30 @@ fn page(world: &FalconWorld, state: &mut FalconState, body: &[u8]) -> Result<Res
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let limit = limit.min(world.max_page_size);
     let end = found.len().min(begin.saturating_add(limit));
-    let page = &found[begin..end];
-    let more = end < found.len() || (world.after_on_last_page && !page.is_empty());
-    let after = page.last().filter(|_| more).map(|&last| {
-        let token = random_hex();
+    let is_later = query.after.is_some();
+    // The rows of this page, and the row after which the next one begins.
+    let (rows, next) = match fault {
+        Fault::RepeatedPage if is_later => (begin.saturating_sub(limit)..begin, end),
+        Fault::StuckPage if is_later => (begin.saturating_sub(limit)..begin, begin),
+        _ => (begin..end, end),
+    };
+    let page = &found[rows];
+    let more = next < found.len() || (world.after_on_last_page && !page.is_empty());
+    let last = next.checked_sub(1).filter(|_| more && !page.is_empty());
+    let after = last.map(|last| {
+        let (token, last) = (random_hex(), found[last]);
         let position = (world.alerts.alerts()[last].keys.clone(), last);
         let (filter, sort) = (query.filter.clone(), query.sort.clone());
         let epoch = world.page_token_epoch;
         state.page_tokens.insert(token.clone(), PageToken { filter, sort, epoch, position });
         token
     });
-    Ok(render(world, page, found.len(), query.limit, after))
+    let paging = |total, after| Some(Paging { total, limit: query.limit, after });
+    Ok(match fault {
+        Fault::WithoutPagination => render(world, page, None),
+        Fault::EmptyPage if is_later => render(world, &[], paging(0, None)),
+        _ => render(world, page, paging(found.len(), after)),
+    })
 }
 
 impl Query {
@@ -332,22 +352,30 @@ impl Sort {
     }
 }
 
-fn render(
-    world: &FalconWorld,
-    page: &[usize],
+/// The numbers of a page, and the token of the next one.
+struct Paging {
     total: usize,
     limit: u64,
     after: Option<String>,
-) -> Response {
+}
+
+fn render(world: &FalconWorld, page: &[usize], paging: Option<Paging>) -> Response {
     let error = world.page_error.as_ref();
     let page = if error.is_some_and(|error| !error.keep_resources) { &[] } else { page };
     let alerts = world.alerts.alerts();
-    let (texts, ids) = join(page.iter().map(|&at| &alerts[at]));
-    let trace = trace_id();
-    let after = match after {
-        Some(token) => format!(r#","after":"{token}""#),
-        None => missing_value(world.last_after, "after", r#""""#),
+    let is_returned = |alert: &&Alert<FalconKeys>| {
+        let id = alert.keys.as_ref().and_then(FalconKeys::id);
+        id.is_none_or(|id| world.unreturned.iter().all(|unreturned| unreturned != id))
     };
+    let (texts, ids) = join(page.iter().map(|&at| &alerts[at]).filter(is_returned));
+    let trace = trace_id();
+    let pagination = paging.map_or_else(String::new, |Paging { total, limit, after }| {
+        let after = match after {
+            Some(token) => format!(r#","after":"{token}""#),
+            None => missing_value(world.last_after, "after", r#""""#),
+        };
+        format!(r#""pagination":{{"total":{total},"limit":{limit}{after}}},"#)
+    });
     let errors = match error {
         Some(error) => {
             format!(r#","errors":{}"#, json!([{"code": error.code, "message": error.message}]))
@@ -359,7 +387,7 @@ fn render(
         _ => format!(r#","resources":[{texts}]"#),
     };
     let body = format!(
-        r#"{{"meta":{{"query_time":0.043633983,"pagination":{{"total":{total},"limit":{limit}{after}}},"powered_by":"{ALERTS}","trace_id":"{trace}"}}{errors}{resources}}}"#
+        r#"{{"meta":{{"query_time":0.043633983,{pagination}"powered_by":"{ALERTS}","trace_id":"{trace}"}}{errors}{resources}}}"#
     );
     let mut response = with_headers(Response::json(200, body), world, &trace);
     response.ids = ids;
