@@ -37,19 +37,13 @@ impl Run<'_> {
         });
         let mut reader = self.source.reader(&self.http, self.plan.window);
         self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
-        let mut is_complete = true;
         loop {
             match reader.next_page().await {
                 Ok(Some(mut page)) => {
                     if let Some(partial_error) = page.partial_error.take() {
                         self.report.fail(partial_error);
-                        is_complete = false;
                     }
-                    // A page that the vendor itself calls incomplete makes nothing after it
-                    // certain.
-                    if is_complete {
-                        self.plan.complete_until = page.complete_until;
-                    }
+                    self.plan.complete_until = page.complete_until;
                     if sender.send(page).await.is_err() {
                         // The ledger failed; the other side returns why.
                         break;

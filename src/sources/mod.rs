@@ -5,8 +5,10 @@
 //! `reader.rs`, `errors.rs`), a `mod` line here and a variant of `cli::SourceCommand`.
 
 pub(crate) mod carbonblack;
+mod completeness;
 pub(crate) mod crowdstrike;
 mod errors;
+mod incomplete;
 mod lenient;
 mod parsed_alert;
 mod request;
@@ -37,7 +39,8 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) struct Page {
     /// The alerts not seen before in this run.
     pub outcomes: Vec<AlertOutcome>,
-    /// Every alert of the window before this instant (UTC) is in this page or an earlier one.
+    /// Every alert of the window before this instant (UTC) is in this page or an earlier one. It
+    /// goes back when a part turns out to be incomplete.
     pub complete_until: DateTime<Utc>,
     /// The error that the vendor reported for this page although it sent alerts.
     pub partial_error: Option<Failure>,

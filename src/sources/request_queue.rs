@@ -30,6 +30,11 @@ impl<Request, Priority: Ord, Response: Send + 'static> RequestQueue<Request, Pri
         self.queue.insert(place, request);
     }
 
+    /// Removes all requests that were not sent.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+    }
+
     /// Returns the unused capacity: how many more requests could be in flight than there are.
     pub(super) fn spare(&self) -> usize {
         self.limit.saturating_sub(self.queue.len() + self.in_flight.len())

@@ -29,6 +29,7 @@ mod generate;
 mod help;
 mod history;
 mod http2;
+mod incomplete_pages;
 mod indicators;
 mod interrupted_reads;
 mod json_topic;

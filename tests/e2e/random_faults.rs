@@ -85,8 +85,25 @@ fn any_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-fn falcon_fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![8 => any_fault(), 1 => Just(Fault::ExpireAccessTokens), 1 => Just(Fault::ExpirePageTokens)]
+/// Generates pages that do not contain what was promised.
+fn page_fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        Just(Fault::WithoutPagination),
+        Just(Fault::RepeatedPage),
+        Just(Fault::StuckPage),
+        Just(Fault::EmptyPage),
+        // Which alerts are removed is chosen when the scenario runs.
+        Just(Fault::RemoveAlerts(Vec::new())),
+    ]
+}
+
+fn vendor_fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        8 => any_fault(),
+        3 => page_fault(),
+        1 => Just(Fault::ExpireAccessTokens),
+        1 => Just(Fault::ExpirePageTokens),
+    ]
 }
 
 /// Generates 2xx responses that do not confirm a batch, which may be stored or not.
@@ -131,7 +148,7 @@ fn day_faults() -> impl Strategy<Value = DayFaults> {
     let parts = (
         prop::bool::weighted(0.1),
         faults(3),
-        prop::collection::vec(falcon_fault(), 0..8),
+        prop::collection::vec(vendor_fault(), 0..8),
         submission_faults(),
     );
     parts.prop_map(|(refuse_connections, sign_in, vendor, recorded_future)| DayFaults {
@@ -158,7 +175,8 @@ fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
     };
     let faults = |max| prop::collection::vec(temporary(), 0..max);
     let submission = prop_oneof![4 => temporary(), 1 => not_a_receipt()];
-    let vendor = prop_oneof![1 => temporary(), 1 => Just(Fault::ExpirePageTokens)];
+    let vendor =
+        prop_oneof![2 => temporary(), 2 => page_fault(), 1 => Just(Fault::ExpirePageTokens)];
     let submissions = prop::collection::vec(submission, 0..5);
     let parts = (faults(3), prop::collection::vec(vendor, 0..5), submissions);
     parts.prop_map(|(sign_in, vendor, recorded_future)| DayFaults {
@@ -222,12 +240,14 @@ fn check(scenario: &Scenario) {
     let mut waiting = 0;
     let mut run = |now: &str| {
         let first = env.sandbox.requests().len();
+        let served = scenario.vendor.served_alerts(&env.sandbox).len();
         let time: DateTime<Utc> = now.parse().unwrap();
         let skew = TimeDelta::seconds(scenario.clock_skew);
         env.sandbox.change(|world| world.date = Some(time + skew));
         let output = env.run_at(now, &arguments);
         assert!((0..=5).contains(&output.code), "{output:?}");
         check_counts(&env, &output, first, waiting);
+        oracle.check_fetched(&env, &output, served);
         if !output.json()["window"].is_null() {
             waiting = output.count("waiting");
         }
@@ -241,7 +261,11 @@ fn check(scenario: &Scenario) {
                 // What is left of an earlier day may not be.
                 env.sandbox.clear_faults(service);
             }
-            env.sandbox.queue_faults(service, queue.clone());
+            let queue = queue.iter().cloned().map(|fault| match fault {
+                Fault::RemoveAlerts(_) => Fault::RemoveAlerts(oracle.choose_removed()),
+                fault => fault,
+            });
+            env.sandbox.queue_faults(service, queue.collect());
         }
         if faults.refuse_connections {
             env.sandbox.pause_listening();

@@ -14,6 +14,7 @@ use super::wire::{Exclusions, Search, Sort, TimeRange};
 use super::{Config, errors};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{self, Http, Request};
+use crate::sources::incomplete::IncompleteParts;
 use crate::sources::request_queue::RequestQueue;
 use crate::sources::{Page, request};
 use crate::window::Window;
@@ -29,6 +30,9 @@ pub(super) struct Reader {
     window: Window,
     queue: RequestQueue<RowRequest, u32, RowReply>,
     range: RowRange,
+    /// Nothing from this instant (UTC) on is known to be complete.
+    limit: DateTime<Utc>,
+    incomplete: IncompleteParts,
     total: Option<u64>,
 }
 
@@ -41,32 +45,50 @@ impl Reader {
         queue.push(range.first_request());
         let http = http.with_concurrency(settings.concurrency);
         let client = Arc::new(SearchClient { http, settings: settings.clone() });
-        Self { client, window, queue, range, total: None }
+        let (limit, incomplete) = (window.end, IncompleteParts::default());
+        Self { client, window, queue, range, limit, incomplete, total: None }
     }
 
     /// Returns the next page of the current range; `None` at the end of the window.
     pub(super) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
-            let span = Window { start: self.range.start, end: self.window.end };
+            let span = self.range.span(self.window);
             let client = &self.client;
             let reply = self.queue.next(|rows| send(Arc::clone(client), span, rows)).await?;
             match reply {
                 Some((rows, page)) => return Ok(Some(self.record_page(rows, page?))),
-                None if self.range.is_truncated() => self.begin_next_range()?,
-                None => return Ok(None),
+                None => match self.next_range()? {
+                    Some(next) => {
+                        self.queue.push(next.first_request());
+                        self.range = next;
+                    }
+                    None => return self.incomplete.take_failure(VENDOR).map_or(Ok(None), Err),
+                },
             }
         }
     }
 
-    /// Begins the next range at the last instant, inclusive. The vendor's own tools add a
-    /// millisecond, which loses alerts of the same instant.
-    fn begin_next_range(&mut self) -> Result<(), Failure> {
-        let next = self.range.next_range().ok_or_else(|| {
-            errors::too_many_at_instant(&instant(self.range.complete_until()), LIMITS.last)
-        })?;
-        self.queue.push(next.first_request());
-        self.range = next;
-        Ok(())
+    /// Returns the range to read after this one, or this one before another search; `None` at the
+    /// end of the window.
+    fn next_range(&mut self) -> Result<Option<RowRange>, Failure> {
+        if !self.range.is_complete() {
+            if let Some(again) = self.range.query_again() {
+                return Ok(Some(again));
+            }
+            self.range.give_up(self.window, &mut self.incomplete);
+            self.limit = self.limit.min(self.range.start);
+        }
+        if !self.range.is_truncated() {
+            return Ok(None);
+        }
+        // It begins at the last instant, inclusive. The vendor's own tools add a millisecond, which
+        // loses alerts of the same instant.
+        match self.range.next_range() {
+            None => {
+                Err(errors::too_many_at_instant(&instant(self.range.complete_until()), LIMITS.last))
+            }
+            next => Ok(next),
+        }
     }
 
     fn record_page(&mut self, rows: RowRequest, page: AlertPage) -> Page {
@@ -76,10 +98,22 @@ impl Reader {
         for request in requests {
             self.queue.push(request);
         }
-        let is_finished = self.queue.is_empty() && !self.range.is_truncated();
-        let complete_until =
-            if is_finished { self.window.end } else { self.range.complete_until() };
+        if self.range.is_stalled() {
+            self.queue.clear();
+        }
+        let complete_until = self.complete_until().min(self.limit);
         Page { outcomes, complete_until, partial_error: None, total: self.total }
+    }
+
+    /// Returns the instant before which every alert was read.
+    fn complete_until(&self) -> DateTime<Utc> {
+        let has_ended = self.queue.is_empty();
+        match self.range.is_complete() {
+            true if has_ended && !self.range.is_truncated() => self.window.end,
+            // What is missing may be anywhere in the range.
+            false if has_ended || self.range.is_repeated_query() => self.range.start,
+            _ => self.range.complete_until(),
+        }
     }
 }
 

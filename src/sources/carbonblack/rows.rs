@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::page::AlertPage;
 use crate::detection::AlertOutcome;
-use crate::sources::seen_ids::SeenIds;
+use crate::sources::completeness::Completeness;
+use crate::sources::incomplete::IncompleteParts;
 use crate::window::Window;
 
 /// What the service allows.
@@ -45,12 +46,22 @@ pub(super) struct RowRange {
     pages: BTreeMap<u32, (u32, Option<DateTime<Utc>>)>,
     /// Whether the last row that the service returns is after the window.
     is_past_window: bool,
-    seen: SeenIds,
+    completeness: Completeness,
+    /// Whether a page reported a number of rows that is not smaller than those received.
+    reports_number: bool,
 }
 
 impl RowRange {
     /// Creates a range of which nothing was read.
     pub(super) fn new(start: DateTime<Utc>, limits: RowLimits) -> Self {
+        Self::with_completeness(start, limits, Completeness::default())
+    }
+
+    fn with_completeness(
+        start: DateTime<Utc>,
+        limits: RowLimits,
+        completeness: Completeness,
+    ) -> Self {
         Self {
             start,
             limits,
@@ -58,7 +69,8 @@ impl RowRange {
             found: 0,
             pages: BTreeMap::new(),
             is_past_window: false,
-            seen: SeenIds::default(),
+            completeness,
+            reports_number: false,
         }
     }
 
@@ -79,23 +91,28 @@ impl RowRange {
         let last_created = page.alerts.last().and_then(|alert| alert.created_at);
         self.is_past_window |= request.start.saturating_add(received) > self.limits.last
             && last_created.is_some_and(|created| created >= window.end);
-        let mut outcomes = Vec::with_capacity(page.alerts.len());
-        let mut latest = None;
-        for alert in page.alerts {
-            if let Some(created) = alert.created_at {
-                // The end is assumed to be inclusive, and an earlier range has what is before the
-                // start.
-                let is_of_earlier_range = created < self.start && created >= window.start;
-                if created >= window.end || is_of_earlier_range {
-                    continue;
-                }
-                latest = latest.max(Some(created));
-            }
-            if alert.id.is_none_or(|id| self.seen.insert(&id, alert.created_at)) {
-                outcomes.push(alert.outcome);
-            }
+        // The end is assumed to be inclusive, and an earlier range has what is before the start.
+        let start = self.start;
+        let is_wanted =
+            |created| created < window.end && (created >= start || created < window.start);
+        let instants = page.alerts.iter().filter_map(|alert| alert.created_at);
+        let latest = instants.filter(|created| is_wanted(*created)).max();
+        let mut alerts = self.completeness.record_page(page.alerts, self.span(window), window);
+        alerts.retain(|alert| alert.created_at.is_none_or(is_wanted));
+        let mut requests = self.next_requests(request, received, latest, page.found);
+        if !self.completeness.had_news() {
+            // A repeated page: its own rows are a gap.
+            self.pages.remove(&request.start);
         }
-        (outcomes, self.next_requests(request, received, latest, page.found))
+        if self.is_stalled() {
+            requests.clear();
+        }
+        (alerts.into_iter().map(|alert| alert.outcome).collect(), requests)
+    }
+
+    /// Returns the span of its search.
+    pub(super) fn span(&self, window: Window) -> Window {
+        Window { start: self.start, end: window.end }
     }
 
     /// Records the rows of a page and returns the requests that follow from it.
@@ -111,6 +128,10 @@ impl RowRange {
         // A number smaller than that of the rows received is wrong.
         let found = found.filter(|found| *found >= u64::from(next - 1));
         self.found = self.found.max(found.unwrap_or(0));
+        if found.is_some() {
+            self.reports_number = true;
+            self.completeness.promise(self.found.min(self.limits.last.into()));
+        }
         let last = u32::try_from(self.found).unwrap_or(u32::MAX).min(self.limits.last);
         let mut requests = Vec::new();
         // A page may be shorter than requested without being the last; one without rows is the end.
@@ -158,11 +179,49 @@ impl RowRange {
         }
     }
 
+    /// Whether all rows that the service ever promised, and that a search can return, were
+    /// received.
+    pub(super) fn is_complete(&self) -> bool {
+        self.reports_number && self.completeness.is_met() && !self.is_stalled()
+    }
+
+    /// Whether further pages only repeat what was received.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.completeness.is_stalled()
+    }
+
+    /// Whether an earlier search for the same rows ended short.
+    pub(super) fn is_repeated_query(&self) -> bool {
+        self.completeness.is_repeated_query()
+    }
+
+    /// Adds the range to those that stay incomplete.
+    pub(super) fn give_up(&self, window: Window, incomplete: &mut IncompleteParts) {
+        incomplete.add(self.span(window), &self.completeness, self.reports_number);
+    }
+
+    /// Returns the range before another search for all its rows; `None` if there were too many.
+    pub(super) fn query_again(&self) -> Option<Self> {
+        let completeness = self.completeness.query_again()?;
+        tracing::warn!(
+            start = %self.start,
+            promised = self.completeness.promised(),
+            received = self.completeness.received(),
+            "Carbon Black Cloud did not return all alerts: searching again"
+        );
+        Some(Self::with_completeness(self.start, self.limits, completeness))
+    }
+
     /// Returns the range that continues this one; `None` if it would begin at the same instant.
     pub(super) fn next_range(&self) -> Option<Self> {
         let start = self.complete_until();
-        (start > self.start)
-            .then(|| Self { seen: self.seen.carry_over(start), ..Self::new(start, self.limits) })
+        let left = self.found.saturating_sub(self.completeness.received());
+        // At least the last row is read again.
+        let promised = left.clamp(1, self.limits.last.into());
+        (start > self.start).then(|| {
+            let completeness = self.completeness.remainder(start, promised);
+            Self::with_completeness(start, self.limits, completeness)
+        })
     }
 }
 

@@ -45,8 +45,9 @@ impl Reader {
         let (window, first) = SlicedWindow::new(window, sizes);
         let mut queue = RequestQueue::new(settings.concurrency, TimeSlice::priority);
         queue.push(first);
+        let http = http.with_concurrency(settings.concurrency);
         Self {
-            session: Arc::new(Session::new(&http.with_concurrency(settings.concurrency), settings)),
+            session: Arc::new(Session::new(&http, settings)),
             host: host(settings),
             thresholds: settings.thresholds,
             window,
@@ -61,7 +62,7 @@ impl Reader {
             let reply =
                 self.queue.next(|slice| send(Arc::clone(session), slice, thresholds)).await?;
             let Some((slice, reply)) = reply else {
-                return Ok(None);
+                return self.window.take_failure().map_or(Ok(None), Err);
             };
             let reply = reply?;
             if let Some(remainder) = self.restart(&slice, &reply) {

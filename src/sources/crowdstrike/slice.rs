@@ -3,6 +3,8 @@
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 
 use crate::detection::AlertOutcome;
+use crate::sources::completeness::Completeness;
+use crate::sources::incomplete::IncompleteParts;
 use crate::sources::parsed_alert::ParsedAlert;
 use crate::sources::seen_ids::SeenIds;
 use crate::window::Window;
@@ -28,31 +30,41 @@ pub(super) struct TimeSlice {
     /// The token of the next page; `None` for the first page.
     pub token: Option<String>,
     seen_tokens: SeenIds,
-    seen_alerts: SeenIds,
+    completeness: Completeness,
+    /// Whether the last page reported a usable total.
+    reports_total: bool,
     /// The latest creation seen.
     latest: DateTime<Utc>,
     /// Whether the alerts came in the requested order. Only then are all before `latest` known.
     in_order: bool,
-    /// The number of alerts returned, repeats included.
-    received: u64,
-    /// The number of alerts that the service reports.
-    total: u64,
 }
 
 impl TimeSlice {
-    /// Creates a slice of which nothing was read.
+    /// Creates a slice of which nothing was read and nothing is known.
     pub(super) fn new(start: DateTime<Utc>, end: DateTime<Utc>) -> Self {
+        Self::with_completeness(start, end, Completeness::default())
+    }
+
+    fn with_completeness(
+        start: DateTime<Utc>,
+        end: DateTime<Utc>,
+        completeness: Completeness,
+    ) -> Self {
         Self {
             start,
             end,
             token: None,
             seen_tokens: SeenIds::default(),
-            seen_alerts: SeenIds::default(),
+            completeness,
+            reports_total: false,
             latest: start,
             in_order: true,
-            received: 0,
-            total: 0,
         }
+    }
+
+    /// Returns the span of its query.
+    pub(super) fn span(&self) -> Window {
+        Window { start: self.start, end: self.end }
     }
 
     /// Returns the key by which slices are queued: those being read first, because their tokens
@@ -69,21 +81,25 @@ impl TimeSlice {
         total: Option<u64>,
         window: Window,
     ) -> Vec<AlertOutcome> {
-        self.received += u64::try_from(alerts.len()).unwrap_or(u64::MAX);
-        self.total = total.unwrap_or(0);
-        let mut outcomes = Vec::with_capacity(alerts.len());
-        for alert in alerts {
-            if let Some(created) = alert.created_at {
-                if !self.may_return(created, window) {
-                    continue;
-                }
+        let count = u64::try_from(alerts.len()).unwrap_or(u64::MAX);
+        // One smaller than the page itself is wrong.
+        let total = total.filter(|total| *total >= count);
+        self.reports_total = total.is_some();
+        if let Some(total) = total {
+            self.completeness.promise(total);
+        }
+        for created in alerts.iter().filter_map(|alert| alert.created_at) {
+            if self.may_return(created, window) {
                 self.observe(created);
             }
-            if alert.id.is_none_or(|id| self.seen_alerts.insert(&id, alert.created_at)) {
-                outcomes.push(alert.outcome);
-            }
         }
-        outcomes
+        let mut alerts = self.completeness.record_page(alerts, self.span(), window);
+        // After a repeated page, the one that it replaced is missing.
+        self.in_order &= self.completeness.had_news();
+        alerts.retain(|alert| {
+            alert.created_at.is_none_or(|created| self.may_return(created, window))
+        });
+        alerts.into_iter().map(|alert| alert.outcome).collect()
     }
 
     /// Whether an alert created at this instant belongs to no other slice and to no later window.
@@ -103,22 +119,33 @@ impl TimeSlice {
         self.seen_tokens.insert(token, None)
     }
 
-    /// Whether the service reports more alerts than it returned.
-    pub(super) fn is_short(&self) -> bool {
-        self.received < self.total
+    /// Whether the last page reported a total, and all alerts that the service ever promised were
+    /// received. Nothing is missing then, if there is no further page.
+    pub(super) fn is_complete(&self) -> bool {
+        self.reports_total && self.completeness.is_met() && !self.is_stalled()
     }
 
-    /// Logs a warning if the last page was returned before all alerts that the service reports.
-    pub(super) fn warn_if_short(&self) {
-        if self.is_short() {
-            tracing::warn!(
-                start = %self.start,
-                end = %self.end,
-                total = self.total,
-                received = self.received,
-                "CrowdStrike returned fewer alerts than it reported"
-            );
-        }
+    /// Whether further pages only repeat what was received.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.completeness.is_stalled()
+    }
+
+    /// Adds the slice to those that stay incomplete.
+    pub(super) fn give_up(&self, incomplete: &mut IncompleteParts) {
+        incomplete.add(self.span(), &self.completeness, self.reports_total);
+    }
+
+    /// Returns the slice before another query of all its alerts; `None` after too many queries.
+    pub(super) fn query_again(&self) -> Option<Self> {
+        let completeness = self.completeness.query_again()?;
+        tracing::warn!(
+            start = %self.start,
+            end = %self.end,
+            promised = self.completeness.promised(),
+            received = self.completeness.received(),
+            "CrowdStrike did not return all alerts: querying again"
+        );
+        Some(Self::with_completeness(self.start, self.end, completeness))
     }
 
     /// Returns the instant before which every alert of the slice was read.
@@ -129,17 +156,27 @@ impl TimeSlice {
     /// Returns the part that was not read, as a slice that begins at the last instant seen and
     /// recognizes the alerts of that instant; `None` if it would begin where this slice begins.
     pub(super) fn remainder(&self) -> Option<Self> {
+        // At least the last alert is read again.
+        self.remainder_with_promise(self.left().max(1))
+    }
+
+    fn remainder_with_promise(&self, promised: u64) -> Option<Self> {
         let start = self.complete_until();
-        (start > self.start).then(|| Self {
-            seen_alerts: self.seen_alerts.carry_over(start),
-            ..Self::new(start, self.end)
+        (start > self.start).then(|| {
+            let completeness = self.completeness.remainder(start, promised);
+            Self::with_completeness(start, self.end, completeness)
         })
+    }
+
+    /// Returns the number of alerts that were promised and not received yet.
+    fn left(&self) -> u64 {
+        self.completeness.promised().unwrap_or(0).saturating_sub(self.completeness.received())
     }
 
     /// Returns the number of ids that the slice remembers.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.seen_alerts.len()
+        self.completeness.remembered()
     }
 
     /// Returns what to read next: this slice's next page, or its remainder in one or more slices.
@@ -149,16 +186,17 @@ impl TimeSlice {
     /// ids.
     pub(super) fn next_slices(self, spare: usize, sizes: Sizes) -> Vec<Self> {
         let slice_size = u64::try_from(sizes.slice).unwrap_or(u64::MAX);
-        let left = self.total.saturating_sub(self.received);
+        let left = self.left();
         let parts = u64::try_from(spare)
             .unwrap_or(u64::MAX)
             .max(left.div_ceil(slice_size))
             .min(left.div_ceil(sizes.page))
             .min(MAX_PARTS);
-        if parts <= 1 && self.seen_alerts.len() < sizes.slice {
+        if parts <= 1 && self.completeness.remembered() < sizes.slice {
             return vec![self];
         }
-        match self.remainder() {
+        // How many alerts each part has is not known. One without any is queried again.
+        match self.remainder_with_promise(if parts > 1 { 1 } else { left.max(1) }) {
             Some(remainder) if parts > 1 => remainder.split_evenly(parts, self.estimate_span(left)),
             Some(remainder) => vec![remainder],
             None => vec![self],
@@ -167,7 +205,7 @@ impl TimeSlice {
 
     /// Returns the span of `alerts` more alerts, if they are as dense as those received.
     fn estimate_span(&self, alerts: u64) -> TimeDelta {
-        fraction(self.complete_until() - self.start, alerts, self.received)
+        fraction(self.complete_until() - self.start, alerts, self.completeness.received())
     }
 
     /// Splits the slice into parts of equal duration. If the alerts are expected in less than half
@@ -185,10 +223,14 @@ impl TimeSlice {
             }
         }
         let ends = starts.iter().skip(1).copied().chain([self.end]);
-        let mut slices: Vec<_> =
-            starts.iter().zip(ends).map(|(start, end)| Self::new(*start, end)).collect();
+        let spans = starts.iter().zip(ends);
+        let mut slices: Vec<_> = spans
+            .map(|(start, end)| {
+                Self::with_completeness(*start, end, self.completeness.part(*start, end))
+            })
+            .collect();
         if let Some(first) = slices.first_mut() {
-            first.seen_alerts = self.seen_alerts;
+            first.completeness = self.completeness;
         }
         slices
     }
@@ -213,11 +255,16 @@ mod tests {
         DateTime::from_timestamp_nanos(nanosecond)
     }
 
+    fn alert(id: &str, nanosecond: i64) -> ParsedAlert {
+        let id = Some(id.to_owned());
+        ParsedAlert { id, created_at: Some(at(nanosecond)), outcome: AlertOutcome::MALFORMED }
+    }
+
     /// A slice of which one page was read, up to `latest`.
     fn slice(start: i64, end: i64, latest: i64, total: u64) -> TimeSlice {
         let mut slice = TimeSlice::new(at(start), at(end));
-        slice.received = 1000;
-        slice.total = total;
+        let alerts = (0..1000).map(|number| alert(&format!("page {number}"), start));
+        slice.record_page(alerts.collect(), Some(total), slice.span());
         slice.observe(at(latest));
         assert!(slice.advance("token"));
         slice
@@ -261,17 +308,19 @@ mod tests {
 
     #[test]
     fn a_slice_that_became_too_large_begins_again_as_its_remainder() {
-        let mut slice = slice(0, 1_000_000_000, 500_000_000, 0);
-        for number in 0..9_999 {
-            slice.seen_alerts.insert(&number.to_string(), Some(at(number)));
-        }
-        slice.seen_alerts.insert("last", Some(at(500_000_000)));
+        let mut slice = slice(0, 1_000_000_000, 500_000_000, 9_000);
+        let alerts = (0..8_999).map(|number| alert(&number.to_string(), 500_000_000));
+        slice.record_page(alerts.collect(), None, slice.span());
+        assert_eq!(slice.completeness.remembered(), 9_999);
+        let last = alert("last", 500_000_000);
+        slice.record_page(vec![last], None, slice.span());
         let mut slices = slice.next_slices(0, SIZES);
         assert_eq!(slices.len(), 1);
         let remainder = &mut slices[0];
         assert_eq!((remainder.start, remainder.end), (at(500_000_000), at(1_000_000_000)));
-        assert_eq!((remainder.token.as_ref(), remainder.seen_alerts.len()), (None, 0));
-        assert!(!remainder.seen_alerts.insert("last", None));
+        assert_eq!((remainder.token.as_ref(), remainder.remembered()), (None, 0));
+        let last = vec![alert("last", 500_000_000)];
+        assert_eq!(remainder.record_page(last, None, remainder.span()), []);
     }
 
     #[test]

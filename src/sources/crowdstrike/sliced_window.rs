@@ -1,10 +1,15 @@
 //! A window that is read in slices: what each page adds and what to read next.
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
 use super::errors;
 use super::page::AlertPage;
 use super::slice::{Sizes, TimeSlice};
 use crate::failure::Failure;
 use crate::sources::Page;
+use crate::sources::incomplete::IncompleteParts;
 use crate::sources::watermark::Watermark;
 use crate::window::Window;
 
@@ -14,13 +19,26 @@ pub(super) struct SlicedWindow {
     window: Window,
     sizes: Sizes,
     watermark: Watermark,
+    /// Nothing from this instant on is known to be complete.
+    limit: DateTime<Utc>,
+    /// The starts of the slices that ended short and are queried again.
+    queried_again: BTreeSet<DateTime<Utc>>,
+    incomplete: IncompleteParts,
     total: Option<u64>,
 }
 
 impl SlicedWindow {
     /// Returns a window of which nothing was read, and its first slice.
     pub(super) fn new(window: Window, sizes: Sizes) -> (Self, TimeSlice) {
-        let sliced = Self { window, sizes, watermark: Watermark::new(window), total: None };
+        let sliced = Self {
+            window,
+            sizes,
+            watermark: Watermark::new(window),
+            limit: window.end,
+            queried_again: BTreeSet::new(),
+            incomplete: IncompleteParts::default(),
+            total: None,
+        };
         (sliced, TimeSlice::new(window.start, window.end))
     }
 
@@ -39,39 +57,85 @@ impl SlicedWindow {
         if let Some(error) = partial_error.take_if(|_| page.alerts.is_empty()) {
             return Err(error);
         }
+        if partial_error.is_some() {
+            self.limit = self.limit.min(slice.start);
+        }
         let next_token = page.next_token.filter(|_| !page.alerts.is_empty());
         // The total of the first page is that of the window; later ones are those of slices.
         self.total = self.total.or(page.total);
         let outcomes = slice.record_page(page.alerts, page.total, self.window);
-        // Alerts that are reported but not returned may be later than all that were.
-        let is_complete = next_token.is_none() && !slice.is_short();
-        self.watermark
-            .advance(slice.start, if is_complete { slice.end } else { slice.complete_until() });
+        self.watermark.advance(slice.start, slice.complete_until());
         let next = match next_token {
-            None => {
-                slice.warn_if_short();
+            None if slice.is_complete() => {
+                self.watermark.advance(slice.start, slice.end);
+                self.queried_again.remove(&slice.start);
                 Vec::new()
             }
-            Some(token) if slice.advance(&token) => slice.next_slices(spare, self.sizes),
+            None => self.query_again(&slice).into_iter().collect(),
+            Some(_) if slice.is_stalled() => self.query_again(&slice).into_iter().collect(),
+            Some(token) if slice.advance(&token) => {
+                let start = slice.start;
+                let next = slice.next_slices(spare, self.sizes);
+                self.split(start, &next);
+                next
+            }
             // The page is valid; only the ones after it cannot be requested.
             Some(_) => {
                 partial_error = Some(errors::repeated_token());
+                self.limit = self.limit.min(slice.start);
                 Vec::new()
             }
         };
-        for slice in &next {
-            self.watermark.split_at(slice.start);
-        }
-        let complete_until = self.watermark.complete_until();
+        let complete_until = self.complete_until();
         Ok((Page { outcomes, complete_until, partial_error, total: self.total }, next))
     }
 
     /// Returns the slice to read instead of one whose page token was rejected; `None` if it would
-    /// begin where that one begins.
+    /// begin where that one begins, and was queried too often.
     pub(super) fn restart(&mut self, slice: &TimeSlice) -> Option<TimeSlice> {
-        let remainder = slice.remainder()?;
-        self.watermark.split_at(remainder.start);
-        Some(remainder)
+        if let Some(remainder) = slice.remainder() {
+            self.split(slice.start, std::slice::from_ref(&remainder));
+            return Some(remainder);
+        }
+        let again = slice.query_again()?;
+        self.queried_again.insert(slice.start);
+        Some(again)
+    }
+
+    /// Returns the failure that reports the slices that stayed incomplete, once.
+    pub(super) fn take_failure(&mut self) -> Option<Failure> {
+        self.incomplete.take_failure(errors::VENDOR)
+    }
+
+    /// Returns a slice that ended short before another query. If it was queried too often, it stays
+    /// incomplete.
+    fn query_again(&mut self, slice: &TimeSlice) -> Option<TimeSlice> {
+        let again = slice.query_again();
+        if again.is_some() {
+            // What is missing may be anywhere in the slice.
+            self.queried_again.insert(slice.start);
+        } else {
+            slice.give_up(&mut self.incomplete);
+            self.limit = self.limit.min(slice.start);
+        }
+        again
+    }
+
+    /// Records what follows a slice: the slice itself, or its remainder in one or more slices.
+    fn split(&mut self, start: DateTime<Utc>, next: &[TimeSlice]) {
+        if next.iter().all(|slice| slice.start != start) {
+            // Its other alerts are now promised by other queries.
+            self.queried_again.remove(&start);
+        }
+        for slice in next {
+            self.watermark.split_at(slice.start);
+        }
+    }
+
+    /// Returns the instant before which every alert was read.
+    fn complete_until(&self) -> DateTime<Utc> {
+        let queried_again = self.queried_again.first().copied().unwrap_or(self.limit);
+        self.watermark.complete_until().min(self.limit).min(queried_again)
     }
 }
 

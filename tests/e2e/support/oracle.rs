@@ -1,6 +1,7 @@
 //! The oracle: generates a world whose submissions are known in advance, and checks what the
 //! sandbox and the ledger contain at the end.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ pub struct Oracle {
     pub vendor: Vendor,
     /// Every mention that must arrive, with its item.
     expected: BTreeMap<Mention, Value>,
+    /// By the id of every alert: when it arrived.
+    arrivals: BTreeMap<String, DateTime<Utc>>,
+    /// The ids of the alerts that a fault may remove, because none of them must arrive.
+    removable: Vec<String>,
+    /// The ids of those that were chosen.
+    removed: RefCell<BTreeSet<String>>,
 }
 
 /// Returns the time of the first alert. The first run starts one day later.
@@ -39,7 +46,13 @@ impl Oracle {
     /// Generates the alerts of some days. Per day, `expected` alerts mention an indicator (some the
     /// same one) and `ignored` others mention none, or one that is not sent.
     pub fn generate(vendor: Vendor, days: u32, expected: u32, ignored: u32) -> (Self, World) {
-        let mut oracle = Self { vendor, expected: BTreeMap::new() };
+        let mut oracle = Self {
+            vendor,
+            expected: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            removable: Vec::new(),
+            removed: RefCell::default(),
+        };
         let mut alerts = Vec::new();
         for day in 0..days {
             let count = expected + ignored;
@@ -50,6 +63,10 @@ impl Oracle {
                 let is_expected = number * expected / count != (number + 1) * expected / count;
                 let id = format!("{day}:{number}");
                 let time = first_alert_time() + offset;
+                oracle.arrivals.insert(id.clone(), time);
+                if !is_expected {
+                    oracle.removable.push(id.clone());
+                }
                 alerts.push(oracle.alert(&id, time, u64::from(day * count + number), is_expected));
             }
         }
@@ -105,6 +122,37 @@ impl Oracle {
                 self.expected.insert((id.into(), hash), item);
                 with(alert, "detection_timestamp", json!(time))
             }
+        }
+    }
+
+    /// Chooses a few alerts that a fault removes, never the same twice.
+    pub fn choose_removed(&self) -> Vec<String> {
+        let mut removed = self.removed.borrow_mut();
+        let spread = self.removable.iter().skip(removed.len() % 7);
+        let spread = spread.step_by(self.removable.len() / 4 + 1);
+        let chosen: Vec<String> = spread.filter(|id| !removed.contains(*id)).cloned().collect();
+        removed.extend(chosen.iter().cloned());
+        chosen
+    }
+
+    /// Checks the number of alerts that a run fetched against the unique ids of the alerts in its
+    /// window, and against those that were served from position `first_served` on.
+    #[track_caller]
+    pub fn check_fetched(&self, env: &TestEnv, output: &RunOutput, first_served: usize) {
+        let document = output.json();
+        let instant = |key: &str| document["window"][key].as_str()?.parse::<DateTime<Utc>>().ok();
+        let (Some(start), Some(end)) = (instant("start"), instant("end")) else { return };
+        let fetched = usize::try_from(output.count("alerts_fetched")).unwrap();
+        let in_window = |id: &String| (start..end).contains(&self.arrivals[id]);
+        let served = self.vendor.served_alerts(&env.sandbox);
+        let served = served.iter().skip(first_served).filter(|id| in_window(id));
+        let served = served.collect::<BTreeSet<_>>().len();
+        assert!(fetched <= served, "{fetched} fetched of {served} unique ones: {document}");
+        if output.code == 0 {
+            let removed = self.removed.borrow();
+            let certain = self.arrivals.keys().filter(|id| !removed.contains(*id) && in_window(id));
+            let certain = certain.count();
+            assert!(fetched >= certain, "complete with {fetched} of {certain}: {document}");
         }
     }
 

@@ -181,7 +181,7 @@ impl Scene {
                 };
                 *returned.entry(id.parse().unwrap()).or_default() += 1;
             }
-            let remembered = range.seen.len();
+            let remembered = range.completeness.remembered();
             assert!(remembered <= usize::try_from(self.limits.last).unwrap(), "{remembered}");
             for (number, second) in self.alerts.iter().enumerate() {
                 let is_due = at(*second) >= window.start && at(*second) < range.complete_until();

@@ -1,0 +1,218 @@
+//! Pages that do not contain what their service promised: without numbers, repeated, empty, or one
+//! alert short. What is missing is read by another query or, if it is not there either, by the next
+//! run. An alert that was deleted blocks nothing.
+
+use chrono::{DateTime, Utc};
+use sandbox::{Fault, Service};
+use serde_json::{Value, json};
+
+use crate::paging::{assert_read_once_with, one_per_second};
+use crate::support::alerts::sha256;
+use crate::support::transport::over_all_transports;
+use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::{NOW, TestEnv};
+
+/// The number of alerts: four pages.
+const COUNT: u64 = 3500;
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// After the first run, so that only the checkpoint leads back to its window.
+const LATER: &str = "2026-11-26T00:15:00Z";
+
+/// Reads [`COUNT`] alerts, with a fault after this many pages, and asserts that each is delivered
+/// once.
+#[track_caller]
+fn assert_read_despite(fault: &Fault, pages_before: usize, flags: &str, vendor: Vendor) {
+    let env = TestEnv::new(vendor.world(&one_per_second(vendor, COUNT)));
+    let faults = [vec![Fault::None; pages_before], vec![fault.clone()]].concat();
+    env.sandbox.queue_faults(vendor.service(), faults);
+    assert_read_once_with(flags, vendor, &env, COUNT);
+    assert_eq!(env.sandbox.faults_left(vendor.service()), 0, "{fault:?} {pages_before} {flags}");
+}
+
+/// Asserts the same for a fault in each page, with one request at a time and with several.
+#[track_caller]
+fn assert_read_despite_anywhere(fault: &Fault) {
+    for vendor in Vendor::ALL {
+        for pages_before in 0..4 {
+            for flags in ["--concurrency 1", ""] {
+                assert_read_despite(fault, pages_before, flags, vendor);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_without_pagination_is_not_the_last_one() {
+    assert_read_despite_anywhere(&Fault::WithoutPagination);
+}
+
+#[test]
+fn a_repeated_page_does_not_replace_another_one() {
+    assert_read_despite_anywhere(&Fault::RepeatedPage);
+}
+
+#[test]
+fn a_later_page_that_reports_nothing_is_not_the_end() {
+    assert_read_despite_anywhere(&Fault::EmptyPage);
+}
+
+#[test]
+fn a_page_that_is_stuck_once_changes_nothing() {
+    assert_read_despite_anywhere(&Fault::StuckPage);
+}
+
+#[test]
+fn two_incomplete_queries_are_followed_by_a_complete_one() {
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(vendor.world(&one_per_second(vendor, COUNT)));
+        let faults = [Fault::None, Fault::EmptyPage, Fault::None, Fault::EmptyPage];
+        env.sandbox.queue_faults(vendor.service(), faults.to_vec());
+        assert_read_once_with("--concurrency 1", vendor, &env, COUNT);
+    }
+}
+
+#[test]
+fn alerts_that_are_deleted_between_pages_block_nothing() {
+    for vendor in Vendor::ALL {
+        // One that was read, and one that was not. Rows move up, also across the end of a page.
+        for deleted in [500, 2500] {
+            for flags in ["--concurrency 1", ""] {
+                let env = TestEnv::new(vendor.world(&one_per_second(vendor, COUNT)));
+                let delete = Fault::RemoveAlerts(vec![format!("id:ind:{deleted}")]);
+                env.sandbox.queue_faults(vendor.service(), vec![Fault::None, delete]);
+                let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
+                env.run(&run).assert_code(0).assert_sums();
+                let was_read = |number: &u64| *number != deleted || deleted == 500;
+                let expected: Vec<String> = (0..COUNT).filter(was_read).map(sha256).collect();
+                assert_eq!(env.stored_values(), expected, "{vendor:?} {deleted} {flags}");
+            }
+        }
+    }
+}
+
+/// Returns a page of Falcon alerts.
+fn falcon_page(alerts: &[Value], total: usize) -> Fault {
+    let page = json!({"resources": alerts, "meta": {"pagination": {"total": total}}});
+    Fault::status(200, page.to_string())
+}
+
+#[test]
+fn a_time_slice_that_reports_nothing_is_queried_again() {
+    for pages_before in 1..4 {
+        assert_read_despite(&falcon_page(&[], 0), pages_before, "", Vendor::CrowdStrike);
+    }
+}
+
+#[test]
+fn a_response_to_another_request_does_not_replace_a_time_slice() {
+    let alerts = one_per_second(Vendor::CrowdStrike, 1000);
+    for pages_before in 1..4 {
+        let fault = falcon_page(&alerts, alerts.len());
+        assert_read_despite(&fault, pages_before, "", Vendor::CrowdStrike);
+    }
+}
+
+/// Returns the instant at which an alert arrives, spread over the day before [`NOW`]. The window
+/// of a run starts a little later than that day.
+fn spread_instant(number: u64) -> DateTime<Utc> {
+    at_millis(60_000 + number * (DAY_MILLIS - 120_000) / COUNT)
+}
+
+fn spread(vendor: Vendor) -> Vec<Value> {
+    (0..COUNT).map(|number| vendor.alert(number, spread_instant(number))).collect()
+}
+
+/// Returns the start of the window that a run read.
+fn window_start(output: &crate::support::RunOutput) -> DateTime<Utc> {
+    output.json()["window"]["start"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
+    const MISSING: u64 = 2800;
+    for vendor in Vendor::ALL {
+        for flags in ["--concurrency 1", ""] {
+            let env = TestEnv::new(vendor.world(&spread(vendor)));
+            let set = |ids: Vec<String>| {
+                env.sandbox.change(|world| {
+                    world.falcon.unreturned.clone_from(&ids);
+                    world.carbon_black.unreturned = ids;
+                });
+            };
+            set(vec![format!("id:ind:{MISSING}")]);
+            let run = format!("{} --json {flags}", vendor.command());
+            let output = env.run_at(NOW, &run).assert_code(3);
+            output.assert_sums();
+            output.assert_stderr(&[
+                "error: ",
+                "did not return all alerts from",
+                "cause: ",
+                "help: Run again",
+            ]);
+            assert_eq!(output.json()["error"]["kind"], "partial");
+            assert_eq!(output.count("alerts_fetched"), COUNT - 1, "{vendor:?} {flags}");
+            let others: Vec<String> =
+                (0..COUNT).filter(|number| *number != MISSING).map(sha256).collect();
+            assert_eq!(env.stored_values(), others, "{vendor:?} {flags}");
+
+            set(Vec::new());
+            let output = env.run_at(LATER, &run).assert_code(0);
+            let missing_since = spread_instant(MISSING);
+            assert!(window_start(&output) <= missing_since, "{vendor:?} {flags}");
+            let expected: Vec<String> = (0..COUNT).map(sha256).collect();
+            assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
+        }
+    }
+}
+
+#[test]
+fn the_checkpoint_moves_up_to_the_first_incomplete_time_slice() {
+    let vendor = Vendor::CrowdStrike;
+    let world = vendor.world(&spread(vendor));
+    let env = TestEnv::new(world.with(|world| {
+        world.falcon.unreturned = vec![format!("id:ind:{}", COUNT - 10)];
+    }));
+    let start = window_start(&env.run_at(NOW, "crowdstrike --json").assert_code(3));
+    let output = env.run_at(LATER, "crowdstrike --json").assert_code(3);
+    assert!(window_start(&output) > start + chrono::TimeDelta::hours(4), "{output:?}");
+}
+
+#[test]
+fn a_service_that_repeats_itself_is_not_asked_without_end() {
+    for vendor in Vendor::ALL {
+        let env = TestEnv::new(vendor.world(&spread(vendor)));
+        env.sandbox.always(vendor.service(), Some(Fault::StuckPage));
+        let run = format!("{} --json --concurrency 1", vendor.command());
+        env.run_at(NOW, &run).assert_code(3).assert_sums();
+        // Three queries: a first page, and at most three pages without anything new.
+        let requests = env.request_count(vendor.service());
+        assert!(requests <= 12, "{vendor:?}: {requests}");
+        env.sandbox.always(vendor.service(), None);
+        env.run_at(LATER, &run).assert_code(0);
+        let expected: Vec<String> = (0..COUNT).map(sha256).collect();
+        assert_eq!(env.stored_values(), expected, "{vendor:?}");
+    }
+}
+
+#[test]
+fn without_pagination_nothing_is_known_to_be_complete() {
+    // One page, which contains everything.
+    let vendor = Vendor::CrowdStrike;
+    for alerts in [vec![], vec![vendor.alert(0, at_millis(1000))]] {
+        let env = TestEnv::new(vendor.world(&alerts));
+        env.sandbox.always(Service::FalconAlerts, Some(Fault::WithoutPagination));
+        let output = env.run_at(NOW, "crowdstrike --json").assert_code(3);
+        output.assert_stderr(&["did not report how many alerts there are"]);
+        assert_eq!(env.request_count(Service::FalconAlerts), 3);
+        assert_eq!(env.items().len(), alerts.len());
+        let start = window_start(&output);
+        env.sandbox.always(Service::FalconAlerts, None);
+        let output = env.run_at(LATER, "crowdstrike --json").assert_code(0);
+        assert!(window_start(&output) <= start);
+    }
+}
+
+over_all_transports!(
+    a_repeated_page_does_not_replace_another_one,
+    alerts_that_are_deleted_between_pages_block_nothing,
+);
