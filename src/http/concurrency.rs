@@ -2,8 +2,9 @@
 //!
 //! A 429 pauses all requests for its wait and halves the limit; each full round of successes raises
 //! the limit by one. When `X-RateLimit-Remaining` falls to the maximum, the limit becomes 1 and all
-//! requests pause for a second.
+//! requests pause for a second. A vendor's requests have a ceiling per period, too.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +14,18 @@ use tokio::time::Instant;
 /// How long all requests pause when few are left: the services refill their limits every second.
 const NEARLY_EMPTY_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many requests may start in any period of this length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestCeiling {
+    pub requests: usize,
+    pub period: Duration,
+}
+
 /// The limit on requests in flight to one service.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     max: usize,
+    ceiling: Option<RequestCeiling>,
     state: Mutex<LimitState>,
     changed: Notify,
 }
@@ -29,6 +38,27 @@ struct LimitState {
     successes: usize,
     resume_at: Instant,
     lowered_at: Instant,
+    /// When the latest requests started, as many as the ceiling counts.
+    starts: VecDeque<Instant>,
+}
+
+impl LimitState {
+    /// Returns when the next request may start: not during a pause, and not above the ceiling.
+    fn next_start(&self, ceiling: Option<RequestCeiling>) -> Instant {
+        let reached = ceiling.filter(|ceiling| self.starts.len() >= ceiling.requests);
+        let below_ceiling =
+            reached.and_then(|reached| Some(*self.starts.front()? + reached.period));
+        below_ceiling.map_or(self.resume_at, |below| self.resume_at.max(below))
+    }
+
+    fn record_start(&mut self, now: Instant, ceiling: Option<RequestCeiling>) {
+        self.in_flight += 1;
+        let Some(ceiling) = ceiling else { return };
+        if self.starts.len() >= ceiling.requests {
+            self.starts.pop_front();
+        }
+        self.starts.push_back(now);
+    }
 }
 
 /// Permission for one request in flight; dropping it admits the next.
@@ -39,13 +69,19 @@ pub(super) struct Permit {
 }
 
 impl ConcurrencyLimit {
-    /// Creates a limit of `max` requests in flight, at least one.
-    pub(super) fn new(max: usize) -> Arc<Self> {
+    /// Creates a limit of `max` requests in flight, at least one, and of the requests per period.
+    pub(super) fn new(max: usize, ceiling: Option<RequestCeiling>) -> Arc<Self> {
         let max = max.max(1);
         let now = Instant::now();
-        let state =
-            LimitState { limit: max, in_flight: 0, successes: 0, resume_at: now, lowered_at: now };
-        Arc::new(Self { max, state: Mutex::new(state), changed: Notify::new() })
+        let state = LimitState {
+            limit: max,
+            in_flight: 0,
+            successes: 0,
+            resume_at: now,
+            lowered_at: now,
+            starts: VecDeque::new(),
+        };
+        Arc::new(Self { max, ceiling, state: Mutex::new(state), changed: Notify::new() })
     }
 
     /// Waits until one more request may start.
@@ -55,10 +91,11 @@ impl ConcurrencyLimit {
             let pause = {
                 let mut state = self.lock();
                 let now = Instant::now();
-                if now < state.resume_at {
-                    Some(state.resume_at)
+                let next_start = state.next_start(self.ceiling);
+                if now < next_start {
+                    Some(next_start)
                 } else if state.in_flight < state.limit {
-                    state.in_flight += 1;
+                    state.record_start(now, self.ceiling);
                     return Permit { limit: Arc::clone(self), started: now };
                 } else {
                     None
@@ -73,7 +110,7 @@ impl ConcurrencyLimit {
 
     /// Returns the end of the pause of all requests, if they pause.
     pub(super) fn resumes_at(&self) -> Option<Instant> {
-        Some(self.lock().resume_at).filter(|until| *until > Instant::now())
+        Some(self.lock().next_start(self.ceiling)).filter(|until| *until > Instant::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, LimitState> {
@@ -131,7 +168,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rate_limits_of_one_round_halve_the_limit_once_and_pause_all_requests() {
-        let limit = ConcurrencyLimit::new(8);
+        let limit = ConcurrencyLimit::new(8, None);
         let round = [limit.acquire().await, limit.acquire().await, limit.acquire().await];
         tokio::time::advance(Duration::from_millis(10)).await;
         for permit in &round {
@@ -151,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_grows_by_one_per_round_up_to_the_maximum() {
-        let limit = ConcurrencyLimit::new(3);
+        let limit = ConcurrencyLimit::new(3, None);
         limit.acquire().await.on_rate_limited(Duration::ZERO);
         assert_eq!(current(&limit), 1);
         limit.acquire().await.on_success(None);
@@ -166,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_requests_use_the_raised_limit() {
-        let limit = ConcurrencyLimit::new(4);
+        let limit = ConcurrencyLimit::new(4, None);
         limit.acquire().await.on_rate_limited(Duration::ZERO);
         let round = [limit.acquire().await, limit.acquire().await];
         for _ in 0..4 {
@@ -187,7 +224,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_pause_before_the_rate_limit_is_used_up() {
-        let limit = ConcurrencyLimit::new(8);
+        let limit = ConcurrencyLimit::new(8, None);
         limit.acquire().await.on_success(Some(3));
         let before = Instant::now();
         let _permit = limit.acquire().await;
@@ -196,8 +233,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_more_requests_than_the_ceiling_start_in_any_period() {
+        const PERIOD: Duration = Duration::from_mins(1);
+        let ceiling = RequestCeiling { requests: 5, period: PERIOD };
+        let limit = ConcurrencyLimit::new(3, Some(ceiling));
+        let begin = Instant::now();
+        let mut starts = Vec::new();
+        for number in 0_u64..13 {
+            drop(limit.acquire().await);
+            starts.push(begin.elapsed());
+            tokio::time::advance(Duration::from_secs(number % 3)).await;
+        }
+        assert!(starts[4] < Duration::from_secs(10), "the first ones do not wait: {starts:?}");
+        for (first, sixth) in starts.iter().zip(starts.iter().skip(5)) {
+            assert!(*sixth >= *first + PERIOD, "{starts:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_at_the_ceiling_is_reported() {
+        let ceiling = RequestCeiling { requests: 1, period: Duration::from_mins(1) };
+        let limit = ConcurrencyLimit::new(3, Some(ceiling));
+        assert_eq!(limit.resumes_at(), None);
+        let started = Instant::now();
+        drop(limit.acquire().await);
+        assert_eq!(limit.resumes_at(), Some(started + Duration::from_mins(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_more_requests_than_the_limit_are_in_flight() {
-        let limit = ConcurrencyLimit::new(2);
+        let limit = ConcurrencyLimit::new(2, None);
         let _first = limit.acquire().await;
         let second = limit.acquire().await;
         let third = tokio::time::timeout(Duration::from_secs(1), limit.acquire()).await;

@@ -25,6 +25,7 @@ use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use reqwest::{Method, StatusCode, Url, redirect};
 
 use self::buffers::BodyBuffers;
+pub(crate) use self::concurrency::RequestCeiling;
 use self::concurrency::{ConcurrencyLimit, Permit};
 use self::error::AttemptError;
 pub(crate) use self::error::HttpError;
@@ -162,7 +163,7 @@ impl Http {
             clock,
             deadline: tokio::time::Instant::now() + deadline,
             shutdown,
-            limit: ConcurrencyLimit::new(1),
+            limit: ConcurrencyLimit::new(1, None),
             waits: PendingWaits::default(),
             buffers: BodyBuffers::new(),
             proxies: Arc::new(proxies),
@@ -178,8 +179,18 @@ impl Http {
     /// Returns a client for another service, with at most this many requests in flight, and not
     /// more than [`MAX_CONCURRENCY`].
     pub(crate) fn with_concurrency(&self, max: usize) -> Self {
+        self.with_limits(max, None)
+    }
+
+    /// Returns the same with a ceiling: above it, requests wait.
+    pub(crate) fn with_ceiling(&self, max: usize, ceiling: RequestCeiling) -> Self {
+        let period = self.clock.scaled(ceiling.period);
+        self.with_limits(max, Some(RequestCeiling { period, ..ceiling }))
+    }
+
+    fn with_limits(&self, max: usize, ceiling: Option<RequestCeiling>) -> Self {
         Self {
-            limit: ConcurrencyLimit::new(max.min(MAX_CONCURRENCY.into())),
+            limit: ConcurrencyLimit::new(max.min(MAX_CONCURRENCY.into()), ceiling),
             // Not shared: these buffers grow with this service's responses and are freed with it.
             buffers: BodyBuffers::new(),
             ..self.clone()

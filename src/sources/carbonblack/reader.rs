@@ -2,6 +2,7 @@
 //! concurrently.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -13,13 +14,16 @@ use super::rows::{RowLimits, RowRange, RowRequest};
 use super::wire::{Exclusions, Search, Sort, TimeRange};
 use super::{Config, errors};
 use crate::failure::{Failure, FailureKind};
-use crate::http::{self, Http, Request};
+use crate::http::{self, Http, Request, RequestCeiling};
 use crate::sources::incomplete::IncompleteParts;
 use crate::sources::request_queue::RequestQueue;
 use crate::sources::{Page, request};
 use crate::window::Window;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
+/// Half of the 1,000 requests in 5 minutes that the vendor names for an IP address: other programs
+/// use the same ones. A run reaches it only with more than about 500,000 alerts.
+const CEILING: RequestCeiling = RequestCeiling { requests: 500, period: Duration::from_mins(5) };
 const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
 
 type RowReply = (RowRequest, Result<AlertPage, Failure>);
@@ -43,7 +47,7 @@ impl Reader {
         let mut queue =
             RequestQueue::new(settings.concurrency, |request: &RowRequest| request.start);
         queue.push(range.first_request());
-        let http = http.with_concurrency(settings.concurrency);
+        let http = http.with_ceiling(settings.concurrency, CEILING);
         let client = Arc::new(SearchClient { http, settings: settings.clone() });
         let (limit, incomplete) = (window.end, IncompleteParts::default());
         Self { client, window, queue, range, limit, incomplete, total: None }
