@@ -61,16 +61,18 @@ impl Completeness {
             let id = alert.id.as_ref();
             id.is_none_or(|id| self.seen.insert(id, alert.created_at))
         });
-        if self.seen.len() > known {
-            self.pages_without_news = 0;
-        } else {
+        let has_new_id = self.seen.len() > known;
+        if !has_new_id && anonymous < count {
+            // A repeated page, and so are its alerts without an id.
             self.pages_without_news += 1;
-            if anonymous < count {
-                // A repeated page, and so are its alerts without an id.
-                return Vec::new();
-            }
+            return Vec::new();
         }
         self.count_anonymous(&mut alerts, anonymous);
+        // Whether alerts without an id are new is not known. They are as long as they are promised.
+        let has_promised =
+            anonymous > 0 && self.promised.is_some_and(|promised| self.received() <= promised);
+        self.pages_without_news =
+            if has_new_id || has_promised { 0 } else { self.pages_without_news + 1 };
         alerts
     }
 

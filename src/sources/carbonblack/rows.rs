@@ -97,6 +97,7 @@ impl RowRange {
             |created| created < window.end && (created >= start || created < window.start);
         let instants = page.alerts.iter().filter_map(|alert| alert.created_at);
         let latest = instants.filter(|created| is_wanted(*created)).max();
+        self.promise(request, received, page.found);
         let mut alerts = self.completeness.record_page(page.alerts, self.span(window), window);
         alerts.retain(|alert| alert.created_at.is_none_or(is_wanted));
         let mut requests = self.next_requests(request, received, latest, page.found);
@@ -115,6 +116,15 @@ impl RowRange {
         Window { start: self.start, end: window.end }
     }
 
+    /// Records the number of rows that a page reports, of which a search returns those up to the
+    /// last.
+    fn promise(&mut self, request: RowRequest, received: u32, found: Option<u64>) {
+        if let Some(found) = usable_number(found, request.start.saturating_add(received)) {
+            self.reports_number = true;
+            self.completeness.promise(found.min(self.limits.last.into()));
+        }
+    }
+
     /// Records the rows of a page and returns the requests that follow from it.
     fn next_requests(
         &mut self,
@@ -125,13 +135,8 @@ impl RowRange {
     ) -> Vec<RowRequest> {
         let next = request.start.saturating_add(received);
         self.pages.insert(request.start, (next, latest));
-        // A number smaller than that of the rows received is wrong.
-        let found = found.filter(|found| *found >= u64::from(next - 1));
+        let found = usable_number(found, next);
         self.found = self.found.max(found.unwrap_or(0));
-        if found.is_some() {
-            self.reports_number = true;
-            self.completeness.promise(self.found.min(self.limits.last.into()));
-        }
         let last = u32::try_from(self.found).unwrap_or(u32::MAX).min(self.limits.last);
         let mut requests = Vec::new();
         // A page may be shorter than requested without being the last; one without rows is the end.
@@ -223,6 +228,12 @@ impl RowRange {
             Self::with_completeness(start, self.limits, completeness)
         })
     }
+}
+
+/// Returns the number of rows that a page reports. One smaller than that of the rows before `next`,
+/// which the service returned, is wrong.
+fn usable_number(found: Option<u64>, next: u32) -> Option<u64> {
+    found.filter(|found| *found >= u64::from(next - 1))
 }
 
 #[cfg(test)]

@@ -77,6 +77,21 @@ fn alerts_without_an_id_count_unless_their_page_is_repeated() {
 }
 
 #[test]
+fn pages_of_alerts_without_an_id_are_new_as_long_as_they_are_promised() {
+    let mut part = Completeness::default();
+    part.promise(5);
+    for _ in 0..5 {
+        record(&mut part, &[""]);
+        assert!(part.had_news() && !part.is_stalled());
+    }
+    assert!(part.is_met());
+    for _ in 0..3 {
+        record(&mut part, &[""]);
+    }
+    assert!(part.is_stalled());
+}
+
+#[test]
 fn a_page_of_another_part_does_not_count() {
     let part_span = span((100, 200));
     let page = |seconds: &[i64]| {
