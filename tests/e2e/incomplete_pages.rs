@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sandbox::{Fault, Service};
 use serde_json::{Value, json};
 
-use crate::paging::{assert_read_once_with, one_per_second};
+use crate::paging::one_per_second;
 use crate::support::alerts::sha256;
 use crate::support::transport::over_all_transports;
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
@@ -18,14 +18,50 @@ const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// After the first run, so that only the checkpoint leads back to its window.
 const LATER: &str = "2026-11-26T00:15:00Z";
 
-/// Reads [`COUNT`] alerts, with a fault after this many pages, and asserts that each is delivered
-/// once.
+/// Returns an environment with [`COUNT`] alerts, one per second. Few have an indicator, which is
+/// faster.
+fn env_with_alerts(vendor: Vendor) -> TestEnv {
+    TestEnv::new(vendor.world(&alerts_at(vendor, |number| at_millis(number * 1000))))
+}
+
+/// Returns [`COUNT`] alerts that arrive at these instants.
+fn alerts_at(vendor: Vendor, instant: impl Fn(u64) -> DateTime<Utc>) -> Vec<Value> {
+    let alert = |number| {
+        if has_indicator(number) {
+            vendor.alert(number, instant(number))
+        } else {
+            vendor.plain_alert(number, instant(number))
+        }
+    };
+    (0..COUNT).map(alert).collect()
+}
+
+fn has_indicator(number: u64) -> bool {
+    number.is_multiple_of(50)
+}
+
+/// Returns the numbers of the alerts with an indicator.
+fn indicators() -> impl Iterator<Item = u64> {
+    (0..COUNT).filter(|number| has_indicator(*number))
+}
+
+/// Reads the alerts of [`env_with_alerts`], and asserts that each is read once.
+#[track_caller]
+fn assert_all_read(vendor: Vendor, env: &TestEnv, flags: &str) {
+    let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
+    let output = env.run(&run).assert_code(0);
+    assert_eq!(output.assert_sums().count("alerts_fetched"), COUNT, "{vendor:?} {flags}");
+    let expected: Vec<String> = indicators().map(sha256).collect();
+    assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
+}
+
+/// Asserts that all alerts are read, with a fault after this many pages.
 #[track_caller]
 fn assert_read_despite(fault: &Fault, pages_before: usize, flags: &str, vendor: Vendor) {
-    let env = TestEnv::new(vendor.world(&one_per_second(vendor, COUNT)));
+    let env = env_with_alerts(vendor);
     let faults = [vec![Fault::None; pages_before], vec![fault.clone()]].concat();
     env.sandbox.queue_faults(vendor.service(), faults);
-    assert_read_once_with(flags, vendor, &env, COUNT);
+    assert_all_read(vendor, &env, flags);
     assert_eq!(env.sandbox.faults_left(vendor.service()), 0, "{fault:?} {pages_before} {flags}");
 }
 
@@ -64,10 +100,10 @@ fn a_page_that_is_stuck_once_changes_nothing() {
 #[test]
 fn two_incomplete_queries_are_followed_by_a_complete_one() {
     for vendor in Vendor::ALL {
-        let env = TestEnv::new(vendor.world(&one_per_second(vendor, COUNT)));
+        let env = env_with_alerts(vendor);
         let faults = [Fault::None, Fault::EmptyPage, Fault::None, Fault::EmptyPage];
         env.sandbox.queue_faults(vendor.service(), faults.to_vec());
-        assert_read_once_with("--concurrency 1", vendor, &env, COUNT);
+        assert_all_read(vendor, &env, "--concurrency 1");
     }
 }
 
@@ -77,13 +113,13 @@ fn alerts_that_are_deleted_between_pages_block_nothing() {
         // One that was read, and one that was not. Rows move up, also across the end of a page.
         for deleted in [500, 2500] {
             for flags in ["--concurrency 1", ""] {
-                let env = TestEnv::new(vendor.world(&one_per_second(vendor, COUNT)));
+                let env = env_with_alerts(vendor);
                 let delete = Fault::RemoveAlerts(vec![format!("id:ind:{deleted}")]);
                 env.sandbox.queue_faults(vendor.service(), vec![Fault::None, delete]);
                 let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
                 env.run(&run).assert_code(0).assert_sums();
                 let was_read = |number: &u64| *number != deleted || deleted == 500;
-                let expected: Vec<String> = (0..COUNT).filter(was_read).map(sha256).collect();
+                let expected: Vec<String> = indicators().filter(was_read).map(sha256).collect();
                 assert_eq!(env.stored_values(), expected, "{vendor:?} {deleted} {flags}");
             }
         }
@@ -119,7 +155,7 @@ fn spread_instant(number: u64) -> DateTime<Utc> {
 }
 
 fn spread(vendor: Vendor) -> Vec<Value> {
-    (0..COUNT).map(|number| vendor.alert(number, spread_instant(number))).collect()
+    alerts_at(vendor, spread_instant)
 }
 
 /// Returns the start of the window that a run read.
@@ -152,14 +188,14 @@ fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
             assert_eq!(output.json()["error"]["kind"], "partial");
             assert_eq!(output.count("alerts_fetched"), COUNT - 1, "{vendor:?} {flags}");
             let others: Vec<String> =
-                (0..COUNT).filter(|number| *number != MISSING).map(sha256).collect();
+                indicators().filter(|number| *number != MISSING).map(sha256).collect();
             assert_eq!(env.stored_values(), others, "{vendor:?} {flags}");
 
             set(Vec::new());
             let output = env.run_at(LATER, &run).assert_code(0);
             let missing_since = spread_instant(MISSING);
             assert!(window_start(&output) <= missing_since, "{vendor:?} {flags}");
-            let expected: Vec<String> = (0..COUNT).map(sha256).collect();
+            let expected: Vec<String> = indicators().map(sha256).collect();
             assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
         }
     }
@@ -189,7 +225,7 @@ fn a_service_that_repeats_itself_is_not_asked_without_end() {
         assert!(requests <= 12, "{vendor:?}: {requests}");
         env.sandbox.always(vendor.service(), None);
         env.run_at(LATER, &run).assert_code(0);
-        let expected: Vec<String> = (0..COUNT).map(sha256).collect();
+        let expected: Vec<String> = indicators().map(sha256).collect();
         assert_eq!(env.stored_values(), expected, "{vendor:?}");
     }
 }
