@@ -4,8 +4,8 @@
 use sandbox::{Fault, RecordedRequest, Service, World};
 use serde_json::Value;
 
+use crate::support::TestEnv;
 use crate::support::alerts::{falcon, sha256};
-use crate::support::{RunOutput, TestEnv};
 
 /// Returns an environment with `count` alerts with different indicators, numbered from 0.
 fn test_env(count: u64) -> TestEnv {
@@ -243,9 +243,6 @@ fn fewer_processed_than_sent_is_logged_and_not_sent_again() {
     output.assert_sums();
     assert_eq!((output.count("processed"), output.count("unprocessed")), (7, 3));
     assert!(env.log().contains("processed=7"), "{}", env.log());
-    let output = RunOutput::capture(
-        env.command("crowdstrike --json")
-            .env("COLLECTIVE_INSIGHTS_TEST_NOW", "2026-11-22T01:15:00Z"),
-    );
+    let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json");
     assert_eq!(output.assert_code(0).count("already_delivered"), 10);
 }

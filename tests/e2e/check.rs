@@ -1,11 +1,12 @@
 //! `check`: each check passing and failing, and that it changes nothing.
 
+use chrono::TimeDelta;
 use sandbox::{Fault, Service, World};
 use serde_json::Value;
 
 use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{RunOutput, TestEnv, bare_command};
+use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
 fn test_env() -> TestEnv {
     TestEnv::new(
@@ -15,11 +16,9 @@ fn test_env() -> TestEnv {
     )
 }
 
-/// Runs `check` at the real time, because it compares the clocks of the tool and the sandbox.
 fn check(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     let mut command = env.command(&format!("check {arguments}"));
-    command.env_remove("COLLECTIVE_INSIGHTS_TEST_NOW").envs(variables.iter().copied());
-    RunOutput::capture(&mut command)
+    RunOutput::capture(command.envs(variables.iter().copied()))
 }
 
 /// Returns the failed checks, each with its message and help.
@@ -159,7 +158,8 @@ fn an_unreachable_service_is_reported() {
 #[test]
 fn a_wrong_clock_is_reported() {
     let env = test_env();
-    let output = RunOutput::capture(&mut env.command("check carbonblack --json")).assert_code(2);
+    let arguments = "check carbonblack --json";
+    let output = env.run_with_clock(NOW, TimeDelta::hours(1), arguments).assert_code(2);
     let failed = failed_checks(&output);
     assert!(failed.iter().all(|check| check.0 == "clock" && check.1.contains("NTP")), "{failed:?}");
     assert_eq!(failed.len(), 2);

@@ -139,11 +139,7 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
 #[test]
 fn the_keys_of_check_are_documented() {
     let env = env();
-    let checked = RunOutput::capture(
-        env.command("check --json")
-            .env("CB_SECRET", "wrong")
-            .env_remove("COLLECTIVE_INSIGHTS_TEST_NOW"),
-    );
+    let checked = RunOutput::capture(env.command("check --json").env("CB_SECRET", "wrong"));
     check("check --json", &[checked.assert_code(4).json()]);
     let settings = env.run("check --show-config --json").assert_code(0).stdout;
     let documents: Vec<Value> =

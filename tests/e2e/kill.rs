@@ -34,9 +34,7 @@ impl KillTest {
     /// Returns the command for the run after this many days.
     fn command(&self, days: u32) -> Command {
         let arguments = format!("{} --json --batch-size 4", self.oracle.vendor.command());
-        let mut command = self.env.command(&arguments);
-        command.env("COLLECTIVE_INSIGHTS_TEST_NOW", run_time(days));
-        command
+        self.env.command_at(&run_time(days), &arguments)
     }
 
     /// Records that the run was killed: only its last submission may have been in flight.

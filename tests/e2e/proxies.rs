@@ -151,8 +151,7 @@ fn a_407_is_not_retried_and_shows_no_secret() {
             let proxy = ConnectProxy::with_rejections(https.terminator.port, require_credentials);
             let mut command = https.command(&format!("{arguments} --ca-cert ca.pem"));
             let url = format!("http://{credentials}127.0.0.1:{}", proxy.port);
-            command.env("HTTPS_PROXY", url).env_remove("COLLECTIVE_INSIGHTS_TEST_NOW");
-            let output = RunOutput::capture(&mut command).assert_code(4);
+            let output = RunOutput::capture(command.env("HTTPS_PROXY", url)).assert_code(4);
             let all = format!("{}{}", output.stdout, output.stderr);
             for text in [
                 &format!("the proxy 127.0.0.1:{}", proxy.port),

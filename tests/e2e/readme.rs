@@ -86,6 +86,8 @@ fn the_checks_run_the_readmes_commands() {
 #[test]
 fn the_commands_of_the_first_run_work_in_an_empty_home() {
     let env = TestEnv::new(World::default().seed_falcon(&Recipe::new(50, Utc::now())));
+    // The commands run at the system's time.
+    env.sandbox.change(|world| world.date = None);
     let text = section(README, "First run").join("\n");
     let mut commands = code(&text, "sh").concat();
     for (variable, value) in

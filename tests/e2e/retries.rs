@@ -25,7 +25,7 @@ fn test_env() -> TestEnv {
     let falcon = falcon("f1", "hash_sha256", &sha256(1));
     let carbonblack = carbonblack("c1", &sha256(1));
     let world = World::default().falcon_alerts(&[falcon]).carbon_black_alerts(&[carbonblack]);
-    TestEnv::new(world.with(|world| world.date = Some(now())))
+    TestEnv::new(world)
 }
 
 /// Returns the time at which the runs start.

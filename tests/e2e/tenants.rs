@@ -21,10 +21,9 @@ fn tenants_are_separate() {
         });
     let env = TestEnv::new(world);
     let run = |minute: u32, extra: &str, variables: &[(&str, &str)]| {
-        let mut command = env.command(&format!("{RUN} {extra}"));
-        command.envs(variables.iter().copied());
-        command.env("COLLECTIVE_INSIGHTS_TEST_NOW", format!("2026-11-22T00:{minute}:00Z"));
-        RunOutput::capture(&mut command)
+        let now = format!("2026-11-22T00:{minute}:00Z");
+        let mut command = env.command_at(&now, &format!("{RUN} {extra}"));
+        RunOutput::capture(command.envs(variables.iter().copied()))
     };
     // What is queued for one tenant is not sent by another, and each sends its own once.
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(401, "")]);

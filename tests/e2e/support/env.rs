@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::{
     CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, Service, World,
 };
@@ -26,9 +27,11 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// Starts a sandbox with this world, and the transport of the test.
+    /// Starts a sandbox with this world, and the transport of the test. The time of the services is
+    /// [`NOW`], unless the world has another.
     pub fn new(world: World) -> Self {
-        let world = Transport::current().apply(world);
+        let mut world = Transport::current().apply(world);
+        world.date = world.date.or_else(|| NOW.parse().ok());
         let env = Self { sandbox: Sandbox::start(world), folder: TempDir::new().unwrap() };
         if let Some(pem) = env.sandbox.ca_pem() {
             env.write(CA_FILE, pem);
@@ -98,7 +101,26 @@ impl TestEnv {
 
     /// Runs the binary at this time.
     pub fn run_at(&self, now: &str, arguments: &str) -> RunOutput {
-        RunOutput::capture(self.command(arguments).env("COLLECTIVE_INSIGHTS_TEST_NOW", now))
+        RunOutput::capture(&mut self.command_at(now, arguments))
+    }
+
+    /// Returns a command for the binary at this time, which is also that of the services from now
+    /// on.
+    pub fn command_at(&self, now: &str, arguments: &str) -> Command {
+        self.command_with_clock(now, TimeDelta::zero(), arguments)
+    }
+
+    /// Runs the binary at this time, on a machine whose clock is that far ahead.
+    pub fn run_with_clock(&self, now: &str, ahead: TimeDelta, arguments: &str) -> RunOutput {
+        RunOutput::capture(&mut self.command_with_clock(now, ahead, arguments))
+    }
+
+    fn command_with_clock(&self, now: &str, ahead: TimeDelta, arguments: &str) -> Command {
+        let now: DateTime<Utc> = now.parse().unwrap();
+        self.sandbox.change(|world| world.date = Some(now));
+        let mut command = self.command(arguments);
+        command.env("COLLECTIVE_INSIGHTS_TEST_NOW", (now + ahead).to_rfc3339());
+        command
     }
 
     /// Returns the items that Recorded Future stored, in the order of arrival.

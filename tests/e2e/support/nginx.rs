@@ -100,6 +100,7 @@ http {{
         location / {{
             proxy_pass http://127.0.0.1:{to_port};
             proxy_http_version 1.1;
+            proxy_pass_header Date;
             proxy_set_header Accept-Encoding '';
         }}
     }}

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 /// The fields of one alert that searches filter and sort by.
@@ -15,6 +16,8 @@ pub trait SearchKeys: Clone {
     fn from_alert(alert: &Value) -> Option<Self>;
     /// Returns the id of the alert, if it has one.
     fn id(&self) -> Option<&str>;
+    /// Returns when the service created the alert.
+    fn created(&self) -> Option<DateTime<Utc>>;
 }
 
 /// One alert. An alert without keys (a number, a string, null) matches every search and sorts last.
@@ -97,6 +100,37 @@ impl<K: SearchKeys> AlertStore<K> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         self.revision = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::make_mut(&mut self.alerts)
+    }
+}
+
+/// The alerts of a store that existed at a time. Cached, because they are the same for each page of
+/// a search.
+#[derive(Debug)]
+pub(crate) struct Snapshot<K> {
+    revision: u64,
+    time: DateTime<Utc>,
+    alerts: AlertStore<K>,
+}
+
+impl<K: SearchKeys> Snapshot<K> {
+    /// Leaves only the alerts in the store that were created up to a time, or whose creation is
+    /// unknown.
+    pub(crate) fn apply(cached: &mut Option<Self>, store: &mut AlertStore<K>, time: DateTime<Utc>) {
+        let exists = |alert: &Alert<K>| {
+            alert.keys.as_ref().and_then(K::created).is_none_or(|created| created <= time)
+        };
+        if store.alerts().iter().all(exists) {
+            return;
+        }
+        let revision = store.revision();
+        if let Some(snapshot) = cached
+            && (snapshot.revision, snapshot.time) == (revision, time)
+        {
+            *store = snapshot.alerts.clone();
+            return;
+        }
+        store.alerts_mut().retain(exists);
+        *cached = Some(Self { revision, time, alerts: store.clone() });
     }
 }
 

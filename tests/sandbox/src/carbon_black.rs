@@ -47,6 +47,10 @@ impl SearchKeys for CarbonBlackKeys {
     fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
+
+    fn created(&self) -> Option<DateTime<Utc>> {
+        self.backend
+    }
 }
 
 /// The last search, with the revision of the store and the result: the next request usually needs

@@ -54,6 +54,10 @@ impl SearchKeys for FalconKeys {
     fn id(&self) -> Option<&str> {
         self.composite_id.as_deref()
     }
+
+    fn created(&self) -> Option<DateTime<Utc>> {
+        self.created
+    }
 }
 
 impl Fields for FalconKeys {

@@ -5,18 +5,22 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use chrono::Utc;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::alert_store::Snapshot;
+use crate::carbon_black::CarbonBlackKeys;
+use crate::falcon::FalconKeys;
 use crate::faults::{Fault, FaultPlan, Service};
 use crate::record::{InFlight, Recorder};
 use crate::response_body::ResponseBody;
 use crate::server::ConnectionFault;
 use crate::time::http_date;
-use crate::world::World;
+use crate::world::{DateHeader, World};
 use crate::{carbon_black, falcon, recorded_future};
 
 /// Smaller bodies, in bytes, are not compressed.
@@ -36,6 +40,8 @@ pub(crate) struct SharedState {
 pub(crate) struct ServiceStates {
     falcon: Mutex<falcon::FalconState>,
     carbon_black: Mutex<carbon_black::SearchCache>,
+    falcon_alerts: Mutex<Option<Snapshot<FalconKeys>>>,
+    carbon_black_alerts: Mutex<Option<Snapshot<CarbonBlackKeys>>>,
     /// Live items stored, by token.
     quota_used: Mutex<HashMap<String, u64>>,
 }
@@ -144,6 +150,7 @@ impl SharedState {
             return std::future::pending().await;
         }
         let response = self.respond(&head, &body, &in_flight, &fault).await?;
+        let response = self.with_date(response, service);
         Ok(self.send(response, &head.headers, in_flight, &fault))
     }
 
@@ -225,8 +232,13 @@ impl SharedState {
             index,
         };
         // A cheap copy (alerts are shared), so that a test can change the world at the same time.
-        let world = lock(&self.world).clone();
+        let mut world = lock(&self.world).clone();
         let services = &self.services;
+        if let Some(time) = world.date {
+            Snapshot::apply(&mut lock(&services.falcon_alerts), &mut world.falcon.alerts, time);
+            let cached = &mut lock(&services.carbon_black_alerts);
+            Snapshot::apply(cached, &mut world.carbon_black.alerts, time);
+        }
         match Service::at(request.path) {
             Some(Service::FalconToken) => {
                 falcon::sign_in(&world.falcon, &mut lock(&services.falcon), &request)
@@ -253,6 +265,26 @@ impl SharedState {
         }
     }
 
+    /// Adds the `Date` of the service, unless the response has one.
+    fn with_date(&self, response: Response, service: Option<Service>) -> Response {
+        if response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
+            return response;
+        }
+        let world = lock(&self.world);
+        let date = match service {
+            Some(Service::FalconToken | Service::FalconAlerts) => world.falcon.date.clone(),
+            Some(Service::CarbonBlack) => world.carbon_black.date.clone(),
+            Some(Service::RecordedFuture) => world.recorded_future.date.clone(),
+            None => DateHeader::default(),
+        };
+        let now = world.date.unwrap_or_else(Utc::now);
+        match date {
+            DateHeader::Skew(skew) => response.header("Date", http_date(now + skew)),
+            DateHeader::Text(text) => response.header("Date", text),
+            DateHeader::Absent => response,
+        }
+    }
+
     fn send(
         &self,
         mut response: Response,
@@ -265,11 +297,6 @@ impl SharedState {
             response.body = gzip(&response.body);
             response =
                 response.header("Content-Encoding", "gzip").header("Vary", "Accept-Encoding");
-        }
-        let has_date = response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
-        // Without one, hyper sends the system's time.
-        if let Some(date) = lock(&self.world).date.filter(|_| !has_date) {
-            response = response.header("Date", http_date(date));
         }
         let success = (200..300).contains(&response.status) && *fault != Fault::HtmlAfterProcessing;
         in_flight.set_response(response.status, if success { response.ids } else { Vec::new() });

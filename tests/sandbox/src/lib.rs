@@ -47,7 +47,9 @@ use std::sync::{Arc, Mutex};
 
 pub use faults::{Fault, NOT_RECEIPTS, Service};
 pub use record::{RecordedRequest, ServedAlerts, StoredItem};
-pub use world::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
+pub use world::{
+    CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, DateHeader, RF_TOKEN, World,
+};
 
 use handler::{SharedState, lock};
 use server::Server;

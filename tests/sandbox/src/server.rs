@@ -191,7 +191,10 @@ impl Connector {
         let service =
             service_fn(move |request| self.shared.clone().handle(request, faults.clone()));
         let mut builder = auto::Builder::new(TokioExecutor::new());
+        // The handler adds it.
+        builder.http1().auto_date_header(false);
         let mut http2 = builder.http2();
+        http2.auto_date_header(false);
         if let Some(window) = self.http2.window {
             http2.initial_stream_window_size(window).initial_connection_window_size(window);
         }

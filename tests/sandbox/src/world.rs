@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::alert_store::AlertStore;
@@ -30,7 +30,8 @@ pub const CB_SECRET: &str = "CBS3CRETNEVERSEEN0123456";
 pub struct World {
     /// How long to wait before each response.
     pub latency: Duration,
-    /// The `Date` of each response; `None` for the system's time. A fault's own one comes first.
+    /// The time of the services: alerts that were created later do not exist yet. `None` for the
+    /// system's time, and then all alerts exist.
     pub date: Option<DateTime<Utc>>,
     /// Whether responses are compressed for clients that accept gzip.
     pub gzip: bool,
@@ -44,6 +45,23 @@ pub struct World {
     pub carbon_black: CarbonBlackWorld,
     /// Recorded Future Collective Insights.
     pub recorded_future: RecordedFutureWorld,
+}
+
+/// The `Date` of the responses of a service. A fault can have its own one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DateHeader {
+    /// The time of the services and this much more, which may be negative.
+    Skew(TimeDelta),
+    /// This text, which need not be a date.
+    Text(String),
+    /// There is none.
+    Absent,
+}
+
+impl Default for DateHeader {
+    fn default() -> Self {
+        Self::Skew(TimeDelta::zero())
+    }
 }
 
 /// TLS for all connections.
@@ -104,6 +122,8 @@ pub struct PageError {
 /// Falcon's accounts, alerts and behavior.
 #[derive(Debug, Clone)]
 pub struct FalconWorld {
+    /// The `Date` of sign-ins and pages.
+    pub date: DateHeader,
     /// The API clients that can sign in.
     pub accounts: Vec<FalconAccount>,
     /// The alerts, the same for all accounts.
@@ -155,6 +175,8 @@ pub struct CarbonBlackAccount {
 /// Carbon Black's accounts, alerts and behavior.
 #[derive(Debug, Clone)]
 pub struct CarbonBlackWorld {
+    /// The `Date` of searches.
+    pub date: DateHeader,
     /// The API keys that can search.
     pub accounts: Vec<CarbonBlackAccount>,
     /// The alerts, the same for all accounts.
@@ -179,6 +201,8 @@ pub struct RecordedFutureAccount {
 /// Recorded Future's accounts and behavior.
 #[derive(Debug, Clone)]
 pub struct RecordedFutureWorld {
+    /// The `Date` of receipts.
+    pub date: DateHeader,
     /// The API tokens that can submit.
     pub accounts: Vec<RecordedFutureAccount>,
     /// The spelling of `result.status`: `OK` or `ok`.
@@ -214,6 +238,7 @@ impl Default for World {
 impl Default for FalconWorld {
     fn default() -> Self {
         Self {
+            date: DateHeader::default(),
             accounts: vec![FalconAccount::new(CLIENT_ID, CLIENT_SECRET)],
             alerts: AlertStore::default(),
             region: "us-1".into(),
@@ -264,6 +289,7 @@ impl FalconWorld {
 impl Default for CarbonBlackWorld {
     fn default() -> Self {
         Self {
+            date: DateHeader::default(),
             accounts: vec![CarbonBlackAccount {
                 org_key: CB_ORG.into(),
                 api_id: CB_API_ID.into(),
@@ -281,6 +307,7 @@ impl Default for CarbonBlackWorld {
 impl Default for RecordedFutureWorld {
     fn default() -> Self {
         Self {
+            date: DateHeader::default(),
             accounts: vec![RecordedFutureAccount {
                 token: RF_TOKEN.into(),
                 collective_insights: true,
@@ -356,6 +383,12 @@ impl World {
     fn tls_with(mut self, protocols: &'static [&'static str]) -> Self {
         self.tls = Some(Tls { authority: CertificateAuthority::new("Sandbox CA"), protocols });
         self
+    }
+
+    /// Sets the `Date` of the responses of both vendors.
+    pub fn set_vendor_date(&mut self, date: &DateHeader) {
+        self.falcon.date.clone_from(date);
+        self.carbon_black.date.clone_from(date);
     }
 
     /// Makes Recorded Future reject any batch that contains this `ioc.value`, with this status.

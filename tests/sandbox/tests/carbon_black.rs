@@ -191,3 +191,13 @@ fn pages_can_be_repeated_stuck_empty_without_numbers_or_one_alert_short() {
     let removal = Fault::RemoveAlerts(vec!["id-00000".into(), "id-00001".into()]);
     assert_eq!(page(removal, 1), (rows(2), Some(4)));
 }
+
+#[test]
+fn alerts_that_are_created_later_do_not_exist_yet() {
+    let alerts: Vec<Value> = (0..10).map(alert).collect();
+    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
+    for (time, count) in [("2026-11-21T00:00:03.003Z", 4), ("2026-11-22T00:00:00.000Z", 10)] {
+        sandbox.change(|world| world.date = sandbox::time::parse_zulu(time));
+        assert_eq!(carbon_black(&sandbox, &query(1, 20)).json()["num_found"], count);
+    }
+}

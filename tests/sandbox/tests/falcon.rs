@@ -340,3 +340,17 @@ fn pages_can_be_repeated_stuck_empty_without_pagination_or_one_alert_short() {
     let (ids, total, _) = page(removal, &Value::Null);
     assert_eq!((ids, total), (rows(2), Some(4)));
 }
+
+#[test]
+fn alerts_that_are_created_later_do_not_exist_yet() {
+    let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts(10)));
+    let count = |time: Option<&str>| {
+        sandbox.change(|world| world.date = time.and_then(sandbox::time::parse_zulu));
+        falcon_pages(&sandbox, &json!({"limit": 3})).0.len()
+    };
+    assert_eq!(count(Some("2026-11-21T00:00:00Z")), 1);
+    assert_eq!(count(Some("2026-11-21T00:00:04Z")), 4);
+    assert_eq!(count(Some("2026-11-22T00:00:00Z")), 10);
+    assert_eq!(count(Some("2026-11-21T00:00:04Z")), 4);
+    assert_eq!(count(None), 10);
+}

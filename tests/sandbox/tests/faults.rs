@@ -6,8 +6,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use common::*;
-use sandbox::{Fault, RF_TOKEN, Sandbox, Service, World};
+use sandbox::{DateHeader, Fault, RF_TOKEN, Sandbox, Service, World};
 use serde_json::{Value, json};
 
 const HASH: &str = "00112233445566778899aabbccddeeff";
@@ -48,6 +49,28 @@ fn responses_have_the_date_of_the_world() {
     let fault = Fault::Status { code: 429, headers, body: String::new() };
     sandbox.queue_faults(Service::RecordedFuture, vec![fault]);
     assert_eq!(date().as_deref(), Some(other));
+}
+
+#[test]
+fn each_service_has_a_clock_of_its_own_or_sends_no_date() {
+    let sandbox = Sandbox::start(World::default());
+    let date = || submit(&sandbox, &one_item()).header("date").map(str::to_owned);
+    for (header, expected) in [
+        (DateHeader::Skew(TimeDelta::hours(-5)), Some("Sat, 21 Nov 2026 19:15:00 GMT")),
+        (DateHeader::Text("soon".into()), Some("soon")),
+        (DateHeader::Absent, None),
+    ] {
+        sandbox.change(|world| {
+            world.date = sandbox::time::parse_zulu("2026-11-22T00:15:00Z");
+            world.recorded_future.date = header.clone();
+        });
+        assert_eq!(date().as_deref(), expected);
+        sandbox.change(|world| {
+            world.recorded_future.date = DateHeader::default();
+            world.set_vendor_date(&header);
+        });
+        assert_eq!(date().as_deref(), Some("Sun, 22 Nov 2026 00:15:00 GMT"));
+    }
 }
 
 #[test]
