@@ -1,6 +1,7 @@
 //! The commands, except for the run of a source.
 
 pub(crate) mod check;
+mod confirm;
 pub(crate) mod generate;
 mod history;
 mod outbox;

@@ -1,16 +1,16 @@
 //! `outbox`: lists, retries, exports or drops undelivered indicators.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 
 use chrono::SecondsFormat;
 use serde_json::json;
 
+use super::confirm::confirm;
 use super::no_ledger_message;
 use super::output_file::OutputFile;
 use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::Failure;
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
 use crate::report::{self, Stdout, counted, line, timestamp};
@@ -191,28 +191,10 @@ fn drop_entries(args: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<Strin
 }
 
 fn confirmed(count: u64) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(
-            FailureKind::Configuration,
-            format!(
-                "refusing to drop {} without --yes: stdin is not a terminal",
-                counted(count, "indicator", "indicators")
-            ),
-            "Add --yes to drop them without confirmation, or list them first with `collective-insights outbox list`.",
-        ));
-    }
-    report::out(&format!(
-        "Drop {} without sending? [y/N] ",
-        counted(count, "indicator", "indicators")
-    ))?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|error| {
-        Failure::new(
-            FailureKind::Unexpected,
-            "the confirmation cannot be read from stdin",
-            "Add --yes to drop them without confirmation.",
-        )
-        .with_cause(error)
-    })?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    let indicators = counted(count, "indicator", "indicators");
+    confirm(
+        &format!("Drop {indicators} without sending?"),
+        &format!("drop {indicators}"),
+        "Add --yes to drop them without confirmation, or list them first with `collective-insights outbox list`.",
+    )
 }
