@@ -9,6 +9,31 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
+/// A larger difference between this machine's clock and a service's is a wrong clock: nobody needs
+/// a better one, and `Date` has whole seconds and comes late by the latency of the network.
+pub(crate) const MAX_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
+
+/// Describes how far a clock is ahead of another (negative: behind), for example `5 h ahead of`.
+pub(crate) fn describe_difference(ahead: TimeDelta) -> String {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    let seconds = ahead.num_seconds().abs();
+    // Rounded to the nearest.
+    let count = |unit: i64| (seconds + unit / 2) / unit;
+    let size = if seconds < 2 * MINUTE {
+        format!("{seconds} s")
+    } else if seconds < 2 * HOUR {
+        format!("{} min", count(MINUTE))
+    } else if seconds < 2 * DAY {
+        format!("{} h", count(HOUR))
+    } else {
+        format!("{} days", count(DAY))
+    };
+    let direction = if ahead < TimeDelta::zero() { "behind" } else { "ahead of" };
+    format!("{size} {direction}")
+}
+
 /// Returns the time in UTC, and scales the waits between attempts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
@@ -46,6 +71,12 @@ impl Clock {
         Self { started_at: now, started, wait_divisor: 1 }
     }
 
+    /// Returns this clock, set forward by a span of time, or back if it is negative.
+    pub(crate) fn shifted(self, by: TimeDelta) -> Self {
+        let started_at = self.started_at.checked_add_signed(by).unwrap_or(self.started_at);
+        Self { started_at, ..self }
+    }
+
     /// Returns the current time, in UTC.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         TimeDelta::from_std(self.started.elapsed())
@@ -63,5 +94,33 @@ impl Clock {
     /// Returns how long to sleep for a wait of this length.
     pub(crate) fn scaled(&self, wait: Duration) -> Duration {
         wait / self.wait_divisor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_described_in_the_unit_of_its_size() {
+        for (seconds, expected) in [
+            (0, "0 s ahead of"),
+            (-119, "119 s behind"),
+            (300, "5 min ahead of"),
+            (-17_999, "5 h behind"),
+            (18_001, "5 h ahead of"),
+            (8_640_000 - 1, "100 days ahead of"),
+        ] {
+            assert_eq!(describe_difference(TimeDelta::seconds(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn a_shifted_clock_is_ahead_or_behind_by_that_much() {
+        let now = DateTime::UNIX_EPOCH;
+        let clock = Clock::fixed(now);
+        for hours in [5, -5] {
+            assert_eq!(clock.shifted(TimeDelta::hours(hours)).now(), now + TimeDelta::hours(hours));
+        }
     }
 }

@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use super::NAME;
 use super::generate::Artifact;
 use super::help_text;
-use super::maintenance::{CheckArgs, HistoryArgs, OutboxAction, StatusArgs};
+use super::maintenance::{CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, StatusArgs};
 use super::source_command::SourceCommand;
 use super::topics::Topic;
 
@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// List, retry, export or drop undelivered indicators
     #[command(subcommand, after_long_help = help_text::OUTBOX)]
     Outbox(OutboxAction),
+    /// Set back a checkpoint that is in the future
+    #[command(subcommand)]
+    Checkpoint(CheckpointAction),
     /// Print completions, man pages, schedules or an exclusion file
     #[command(subcommand, after_long_help = help_text::GENERATE)]
     Generate(Artifact),

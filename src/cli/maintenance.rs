@@ -117,6 +117,23 @@ pub(crate) enum OutboxAction {
     },
 }
 
+/// What to do with checkpoints.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointAction {
+    /// Set checkpoints that are in the future back by 30 days
+    ///
+    /// While a checkpoint is in the future, which a wrong clock can lead to, no run reads what
+    /// earlier runs missed. The next run reads the alerts of 30 days again, or since the first
+    /// run if that is later, and sends nothing twice. Other checkpoints stay as they are.
+    Reset {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EntryFilterArgs {
     /// Only quarantined indicators

@@ -1,6 +1,7 @@
 //! The commands, except for the run of a source.
 
 pub(crate) mod check;
+mod checkpoint;
 mod confirm;
 pub(crate) mod generate;
 mod history;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub(crate) use self::checkpoint::checkpoint;
 pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::status::status;

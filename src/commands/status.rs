@@ -15,7 +15,7 @@ use crate::report::{line, timestamp};
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
     let path = &args.ledger.ledger;
     let sources = match LedgerReader::open(path)? {
-        Some(ledger) => ledger.status(clock.now().date_naive())?,
+        Some(ledger) => ledger.status(clock.now())?,
         None if args.json => Vec::new(),
         None => return Ok(no_ledger_message(path)),
     };
@@ -39,12 +39,17 @@ fn as_text(source: &SourceStatus) -> String {
         .oldest_queued
         .map(|time| format!(" (oldest since {})", instant(Some(time))))
         .unwrap_or_default();
+    let future = if source.is_checkpoint_in_future {
+        " (in the future: missed alerts are not read; see `collective-insights checkpoint reset --help`)"
+    } else {
+        ""
+    };
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{} (account {}{organizations})", source.source, source.account);
     let _ = writeln!(text, "  last run       {}{ended}{error}", instant(source.last_run));
     let _ = writeln!(text, "  last success   {}", instant(source.last_success));
-    let _ = writeln!(text, "  read until     {}", instant(source.read_until));
+    let _ = writeln!(text, "  read until     {}{future}", instant(source.read_until));
     let _ = writeln!(text, "  queued         {}{since}", source.queued);
     let _ = writeln!(text, "  in quarantine  {}", source.quarantined);
     let _ = writeln!(text, "  sent today     {} (this API key, UTC day)", source.used_today);
@@ -64,6 +69,7 @@ fn as_json(sources: &[SourceStatus]) -> String {
                 "last_error": source.last_error,
                 "last_success": source.last_success.map(timestamp),
                 "read_until": source.read_until.map(timestamp),
+                "read_until_in_future": source.is_checkpoint_in_future,
                 "waiting": source.queued,
                 "oldest_waiting": source.oldest_queued.map(timestamp),
                 "quarantined": source.quarantined,

@@ -13,6 +13,7 @@ mod options;
 mod proxy;
 mod response;
 mod retry;
+mod service_clock;
 mod trust;
 mod waits;
 
@@ -34,6 +35,7 @@ use self::proxy::Proxies;
 pub(crate) use self::proxy::register_proxy_passwords;
 pub(crate) use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
 use self::retry::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
+pub(crate) use self::service_clock::ServiceClock;
 pub(crate) use self::waits::PendingWaits;
 use crate::clock::Clock;
 use crate::failure::{Failure, error_chain};
@@ -106,6 +108,7 @@ pub(crate) enum Reply<T> {
 pub(crate) struct Http {
     client: reqwest::Client,
     clock: Clock,
+    service_clock: ServiceClock,
     deadline: tokio::time::Instant,
     shutdown: Shutdown,
     limit: Arc<ConcurrencyLimit>,
@@ -161,6 +164,7 @@ impl Http {
         Ok(Self {
             client,
             clock,
+            service_clock: ServiceClock::default(),
             deadline: tokio::time::Instant::now() + deadline,
             shutdown,
             limit: ConcurrencyLimit::new(1, None),
@@ -195,6 +199,16 @@ impl Http {
             buffers: BodyBuffers::new(),
             ..self.clone()
         }
+    }
+
+    /// Returns a client for services with a clock of their own.
+    pub(crate) fn with_own_service_clock(&self) -> Self {
+        Self { service_clock: ServiceClock::default(), ..self.clone() }
+    }
+
+    /// Returns the clock of the services of this client and its clones.
+    pub(crate) const fn service_clock(&self) -> &ServiceClock {
+        &self.service_clock
     }
 
     /// Returns a client that sends each request once: for a person who waits for the result.
@@ -240,6 +254,7 @@ impl Http {
             let (error, requested_wait) = match result {
                 Ok(response) if response.status.is_success() => match parse(&response) {
                     Ok(value) => {
+                        self.service_clock.observe(&response);
                         permit.on_success(rate_limit_remaining(&response));
                         return Ok(Reply::Success(value));
                     }
@@ -254,6 +269,7 @@ impl Http {
                     (AttemptError::Status(response), wait)
                 }
                 Ok(mut response) => {
+                    self.service_clock.observe(&response);
                     response.release_early();
                     return Ok(Reply::Rejected(response));
                 }
@@ -356,6 +372,7 @@ impl Http {
             .send()
             .await
             .map_err(|error| HttpError::from_client(host, self.proxy(&request.url), error))?;
+        let received_at = self.clock.now();
         let status = response.status();
         // No service responds with 407. Over HTTPS the client fails before there is a response.
         if let Some(proxy) = self.proxy(&request.url)
@@ -381,7 +398,7 @@ impl Http {
             }
             body.extend(&chunk);
         }
-        Ok(Response { status, headers, body })
+        Ok(Response { status, headers, body, received_at })
     }
 
     /// Waits before the next attempt, unless the deadline or a signal comes first.

@@ -39,6 +39,8 @@ pub(crate) struct Response {
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Body,
+    /// When the head arrived, by this machine's clock (UTC).
+    pub received_at: DateTime<Utc>,
 }
 
 impl Response {
@@ -47,7 +49,12 @@ impl Response {
     pub(crate) fn new(status: u16, text: impl AsRef<[u8]>) -> Self {
         let mut body = Body::default();
         body.extend(text.as_ref());
-        Self { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body }
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body,
+            received_at: DateTime::UNIX_EPOCH,
+        }
     }
 
     /// Returns a header's value, if it is printable ASCII.

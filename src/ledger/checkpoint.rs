@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{Time, time};
-use super::tenant_ledger::latest_run;
-use super::{Result, TenantId, TenantLedger};
+use super::columns::{Time, row_count, time};
+use super::{Ledger, Result, TenantId, TenantLedger};
+use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
 
 /// What became of the checkpoint.
@@ -17,8 +17,6 @@ pub(crate) enum Advance {
     Unchanged,
     /// The run started after the checkpoint: the alerts between them were never fetched.
     WouldLeaveGap,
-    /// The clock is behind an earlier run, or behind the checkpoint, so it cannot be trusted.
-    ClockWentBack,
 }
 
 impl TenantLedger {
@@ -27,42 +25,39 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn checkpoint(&self) -> Result<Option<DateTime<Utc>>> {
-        Ok(self.fetched()?.map(|fetched| fetched.end))
+        self.reader().read(|db| Ok(read_span(db, self.tenant)?.1))
     }
 
     /// Returns the span from the start of the first window to the checkpoint. It is empty where no
-    /// run has fetched anything yet.
+    /// run has set a checkpoint yet.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn fetched(&self) -> Result<Option<Window>> {
         self.reader().read(|db| {
-            let mut select =
-                db.prepare_cached("SELECT read_from, read_until FROM tenant WHERE id = ?1")?;
-            let (start, end) = select.query_row([self.tenant.0], |row| {
-                Ok((time(row, "read_from")?, time(row, "read_until")?))
-            })?;
-            Ok(start.zip(end).map(|(start, end)| Window { start, end }))
+            let (start, end) = read_span(db, self.tenant)?;
+            Ok(start.map(|start| Window { start, end: end.unwrap_or(start) }))
         })
     }
 
-    /// Sets the first checkpoint to the start of this window. If the first run is killed, the next
-    /// one still starts here.
+    /// Records the start of the first window, while there is no checkpoint. If the first run is
+    /// killed, the next one still starts here. The clock may be wrong: a later start than that of
+    /// the next window is ignored.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
-    pub(crate) fn init_checkpoint(&self, window_start: DateTime<Utc>) -> Result<()> {
-        if self.checkpoint()?.is_none() {
-            self.advance_checkpoint(window_start, window_start)?;
-        }
-        Ok(())
+    pub(crate) fn record_first_window(&self, start: DateTime<Utc>) -> Result<()> {
+        self.ledger.transaction(|db| {
+            let update = "UPDATE tenant SET read_from = ?2 WHERE id = ?1 AND read_until IS NULL";
+            Ok(db.execute(update, params![self.tenant.0, Time(start)]).map(|_| ())?)
+        })
     }
 
     /// Moves the checkpoint for a run that fetched all alerts from `fetched_from` to
     /// `fetched_until`, where that is safe: forward only, over no gap, not beyond now. The
-    /// first one may be anywhere.
+    /// first one is set where no earlier run began to fetch before this one.
     ///
-    /// Call it after everything that was fetched is stored.
+    /// Call it after everything that was fetched is stored, with a clock that a service confirmed.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -78,25 +73,50 @@ impl TenantLedger {
         };
         let target = whole(fetched_until.min(now));
         self.ledger.transaction(|db| {
-            let checkpoint = checkpoint(db, self.tenant)?;
-            let latest = latest_run(db, self.tenant)?.max(checkpoint);
-            if latest.is_some_and(|latest| now < latest) {
-                return Ok(Advance::ClockWentBack);
-            }
+            let (first, checkpoint) = read_span(db, self.tenant)?;
             if fetched_from > target || checkpoint.is_some_and(|checkpoint| target <= checkpoint) {
                 return Ok(Advance::Unchanged);
             }
-            if checkpoint.is_some_and(|checkpoint| fetched_from > checkpoint) {
+            // A first window in the future is the work of a wrong clock.
+            let complete_until = checkpoint.or(first.filter(|first| *first <= now));
+            if complete_until.is_some_and(|complete_until| fetched_from > complete_until) {
                 return Ok(Advance::WouldLeaveGap);
             }
-            let update = "UPDATE tenant SET read_from = ifnull(read_from, ?3), read_until = ?2 WHERE id = ?1";
-            db.execute(update, params![self.tenant.0, Time(target), Time(fetched_from)])?;
+            let first = first.map_or(fetched_from, |first| first.min(fetched_from));
+            let update = "UPDATE tenant SET read_from = ?3, read_until = ?2 WHERE id = ?1";
+            db.execute(update, params![self.tenant.0, Time(target), Time(first)])?;
             Ok(Advance::Moved)
         })
     }
 }
 
-fn checkpoint(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    let mut select = db.prepare_cached("SELECT read_until FROM tenant WHERE id = ?1")?;
-    select.query_row([tenant.0], |row| time(row, "read_until"))
+impl Ledger {
+    /// Sets each checkpoint in the future back to `back_to`, or to the start of the first window
+    /// where that is later, and returns how many there were. Where the first window is in the
+    /// future too, the source starts like a new one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn reset_checkpoints(
+        &self,
+        now: DateTime<Utc>,
+        back_to: DateTime<Utc>,
+    ) -> Result<u64> {
+        self.transaction(|db| {
+            // `max` of two is the later one, and NULL where one of them is NULL.
+            let update = "UPDATE tenant SET
+                    read_until = max(CASE WHEN read_from <= ?1 THEN read_from END, ?2),
+                    read_from = CASE WHEN read_from <= ?1 THEN read_from END
+                 WHERE read_until > ?1";
+            Ok(row_count(db.execute(update, [Time(now + MAX_DIFFERENCE), Time(back_to)])?))
+        })
+    }
+}
+
+type Span = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+/// Returns the start of the first window, and the checkpoint.
+fn read_span(db: &Connection, tenant: TenantId) -> rusqlite::Result<Span> {
+    let mut select = db.prepare_cached("SELECT read_from, read_until FROM tenant WHERE id = ?1")?;
+    select.query_row([tenant.0], |row| Ok((time(row, "read_from")?, time(row, "read_until")?)))
 }

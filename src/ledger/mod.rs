@@ -31,8 +31,8 @@
 //!    restores it from the ids that are in use.
 //! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day
 //!    with that token. Techniques are counted per batch, when it is written.
-//! 6. A checkpoint never moves back, never over a gap, never beyond now, and not under a clock that
-//!    went back.
+//! 6. A run never moves a checkpoint back, over a gap, beyond now, or by a clock that no service
+//!    confirmed. Until there is one, `read_from` is where the next run starts.
 //! 7. No secret is stored: accounts and tokens come as digests.
 //! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text; only
 //!    `sighting.created_at` is a number.
@@ -68,6 +68,7 @@ mod tenant_ledger;
 mod tests;
 
 pub(crate) use batch::QueuedItem;
+#[cfg(test)]
 pub(crate) use checkpoint::Advance;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};

@@ -23,13 +23,14 @@ pub(crate) struct Purged {
 }
 
 impl TenantLedger {
-    /// Deletes what was delivered or dropped more than 90 days ago, and runs and batches from more
-    /// than 400 days ago, of all tenants. Nothing that is in the outbox is ever deleted.
+    /// Deletes what was delivered or dropped more than 90 days before `now`, and runs and batches
+    /// from more than 400 days before, of all tenants. Nothing that is in the outbox is ever
+    /// deleted. A `now` in the future would delete what later runs need in order to send nothing
+    /// twice.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn purge_expired(&self) -> Result<Purged> {
-        let now = self.clock.now();
+    pub(crate) fn purge_expired_at(&self, now: DateTime<Utc>) -> Result<Purged> {
         let before = |kept| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let (settled, runs) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
         self.ledger.transaction(|db| {

@@ -49,6 +49,28 @@ impl TenantLedger {
         })
     }
 
+    /// Corrects when the run started, which is now, and what it is to fetch: its clock was wrong.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or the run has not started or has ended already.
+    pub(crate) fn correct_run(&self, window: Window) -> Result<()> {
+        let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock.now()));
+        self.ledger.transaction(|db| {
+            let mut update = db.prepare_cached(
+                "UPDATE run SET read_from = ?3, read_until = ?4, started_at = ?5
+                 WHERE tenant = ?1 AND id = ?2 AND finished_at IS NULL",
+            )?;
+            match update.execute(params![self.tenant.0, self.run_id, from, until, now])? {
+                0 => Err(self.not_running()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn not_running(&self) -> Cause {
+        Cause::Other(format!("run {} has not started", self.run_id))
+    }
+
     /// Records how the run ended: its exit code, its numbers as JSON, and what went wrong.
     ///
     /// # Errors
@@ -67,7 +89,7 @@ impl TenantLedger {
             )?;
             let columns = params![self.tenant.0, self.run_id, now, exit_code, counts, error];
             match update.execute(columns)? {
-                0 => Err(Cause::Other(format!("run {} has not started", self.run_id))),
+                0 => Err(self.not_running()),
                 _ => Ok(()),
             }
         })

@@ -1,11 +1,12 @@
 //! The status of each source.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::columns::{JsonList, time};
+use super::columns::{JsonList, Time, time};
 use super::tenant_ledger::{count_pending, quota_used};
 use super::{LedgerReader, Result, TenantId};
+use crate::clock::MAX_DIFFERENCE;
 
 /// The status of one source, for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +17,19 @@ pub(crate) struct SourceStatus {
     pub organizations: Vec<String>,
     /// The beginning of the account's digest: enough to tell two accounts apart.
     pub account: String,
-    /// When the last run started, UTC.
+    /// When the last run started, UTC. Those in the future, by a wrong clock, count only where all
+    /// are.
     pub last_run: Option<DateTime<Utc>>,
     /// The last run's exit code; `None` while it runs, or when it was killed.
     pub last_exit_code: Option<i32>,
     /// What went wrong in the last run.
     pub last_error: Option<String>,
-    /// When the last run with exit code 0 ended, UTC.
+    /// When the last run with exit code 0 ended, UTC; never in the future.
     pub last_success: Option<DateTime<Utc>>,
     /// The checkpoint: up to when all alerts were fetched, UTC.
     pub read_until: Option<DateTime<Utc>>,
+    /// Whether the checkpoint is in the future.
+    pub is_checkpoint_in_future: bool,
     /// The number of queued entries.
     pub queued: u64,
     /// The number of entries in quarantine.
@@ -37,17 +41,17 @@ pub(crate) struct SourceStatus {
 }
 
 impl LedgerReader {
-    /// Returns the status of each tenant, with the quota of the UTC day `today`.
+    /// Returns the status of each tenant, with the quota of the UTC day.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn status(&self, today: NaiveDate) -> Result<Vec<SourceStatus>> {
+    pub(crate) fn status(&self, now: DateTime<Utc>) -> Result<Vec<SourceStatus>> {
         self.read(|db| {
             let mut select = db.prepare_cached(
                 "SELECT id, source, substr(account, 1, 8) AS account, token, organizations, read_until FROM tenant
                  ORDER BY source, id",
             )?;
-            let rows = select.query_map([], |row| tenant_status(db, row, today))?;
+            let rows = select.query_map([], |row| tenant_status(db, row, now))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -56,10 +60,12 @@ impl LedgerReader {
 fn tenant_status(
     db: &Connection,
     row: &Row<'_>,
-    today: NaiveDate,
+    now: DateTime<Utc>,
 ) -> rusqlite::Result<SourceStatus> {
     let tenant = TenantId(row.get("id")?);
-    let last = last_run(db, tenant)?;
+    let latest = now + MAX_DIFFERENCE;
+    let last = last_run(db, tenant, latest)?;
+    let read_until = time(row, "read_until")?;
     Ok(SourceStatus {
         source: row.get("source")?,
         organizations: row.get::<_, JsonList>("organizations")?.0,
@@ -69,29 +75,36 @@ fn tenant_status(
         last_error: last.and_then(|last| last.2),
         last_success: query_time(
             db,
-            "SELECT max(finished_at) AS time FROM run WHERE tenant = ?1 AND exit_code = 0",
-            tenant,
+            "SELECT max(finished_at) AS time FROM run
+             WHERE tenant = ?1 AND exit_code = 0 AND finished_at <= ?2",
+            params![tenant.0, Time(latest)],
         )?,
-        read_until: time(row, "read_until")?,
+        read_until,
+        is_checkpoint_in_future: read_until.is_some_and(|checkpoint| checkpoint > latest),
         queued: count_pending(db, tenant, "waiting")?,
         quarantined: count_pending(db, tenant, "quarantined")?,
         oldest_queued: query_time(
             db,
             "SELECT min(stored_at) AS time FROM pending WHERE tenant = ?1 AND state = 'waiting'",
-            tenant,
+            [tenant.0],
         )?,
-        used_today: quota_used(db, &row.get::<_, String>("token")?, today)?,
+        used_today: quota_used(db, &row.get::<_, String>("token")?, now.date_naive())?,
     })
 }
 
 type LastRun = (Option<DateTime<Utc>>, Option<i32>, Option<String>);
 
-fn last_run(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<LastRun>> {
+fn last_run(
+    db: &Connection,
+    tenant: TenantId,
+    latest: DateTime<Utc>,
+) -> rusqlite::Result<Option<LastRun>> {
     let mut select = db.prepare_cached(
-        "SELECT started_at, exit_code, error FROM run WHERE tenant = ?1 ORDER BY started_at DESC, id DESC LIMIT 1",
+        "SELECT started_at, exit_code, error FROM run WHERE tenant = ?1
+         ORDER BY started_at > ?2, started_at DESC, id DESC LIMIT 1",
     )?;
     select
-        .query_row(params![tenant.0], |row| {
+        .query_row(params![tenant.0, Time(latest)], |row| {
             Ok((time(row, "started_at")?, row.get("exit_code")?, row.get("error")?))
         })
         .optional()
@@ -100,7 +113,7 @@ fn last_run(db: &Connection, tenant: TenantId) -> rusqlite::Result<Option<LastRu
 fn query_time(
     db: &Connection,
     select: &str,
-    tenant: TenantId,
+    values: impl Params,
 ) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    db.prepare_cached(select)?.query_row([tenant.0], |row| time(row, "time"))
+    db.prepare_cached(select)?.query_row(values, |row| time(row, "time"))
 }

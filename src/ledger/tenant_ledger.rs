@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{JsonList, RowCount};
@@ -93,6 +93,11 @@ impl TenantLedger {
         self.ledger.reader()
     }
 
+    /// Uses another clock from now on.
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     /// Returns the number of entries that are queued.
     ///
     /// # Errors
@@ -171,15 +176,4 @@ pub(super) fn quota_used(db: &Connection, token: &str, day: NaiveDate) -> rusqli
     select.query_row(params![token, day.to_string(), next.to_string()], |row| {
         Ok(row.get::<_, RowCount>(0)?.0)
     })
-}
-
-/// The latest time at which this tenant's runs read the clock.
-pub(super) fn latest_run(
-    db: &Connection,
-    tenant: TenantId,
-) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    let mut select = db.prepare_cached(
-        "SELECT max(max(started_at, ifnull(finished_at, started_at))) AS latest FROM run WHERE tenant = ?1",
-    )?;
-    select.query_row([tenant.0], |row| super::columns::time(row, "latest"))
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub(crate) use self::bisection::Bisection;
 pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
-use crate::http::{self, Http, Reply, Request};
+use crate::http::{self, Http, Reply, Request, ServiceClock};
 
 const PATH: &str = "collective-insights/detections";
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-rftoken");
@@ -83,6 +83,11 @@ impl Client {
             (TOKEN_HEADER, token),
         ]);
         Ok(Self { http: http.clone(), config: config.clone(), url, headers, debug })
+    }
+
+    /// Returns Recorded Future's clock.
+    pub(crate) const fn service_clock(&self) -> &ServiceClock {
+        self.http.service_clock()
     }
 
     /// Sends one batch and returns its outcome.

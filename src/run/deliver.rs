@@ -126,6 +126,7 @@ impl Run<'_> {
             let size = payload.len();
             crash_point();
             let outcome = self.client.submit(&payload).await;
+            self.follow_service_clock();
             crash_point();
             match outcome {
                 Outcome::Delivered(receipt) => {

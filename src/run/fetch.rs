@@ -14,7 +14,7 @@ use crate::ledger::TenantLedger;
 use crate::report::counted;
 use crate::report::progress::{Progress, Work};
 use crate::selection::{Selection, Tally};
-use crate::sources::Page;
+use crate::sources::{AlertReader, Page};
 
 /// Pages that may be fetched and wait to be stored: bounds the memory of a run.
 const MAX_WAITING_PAGES: usize = 1;
@@ -29,16 +29,19 @@ impl Run<'_> {
     /// # Errors
     /// Those of the ledger.
     pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
+        self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
+        let (mut reader, mut next) = self.first_page().await;
+        if let Some(note) = self.plan.note.take() {
+            self.report.note(note);
+        }
         let (sender, receiver) = mpsc::channel(MAX_WAITING_PAGES);
         let storing = tokio::task::spawn_blocking({
             let selection = Selection::new(self.source.thresholds(), Arc::clone(&self.exclusions));
             let (ledger, progress) = (Arc::clone(&self.ledger), self.report.progress.clone());
             move || store_pages(receiver, selection, &ledger, &progress)
         });
-        let mut reader = self.source.reader(&self.http, self.plan.window);
-        self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
         loop {
-            match reader.next_page().await {
+            match next {
                 Ok(Some(mut page)) => {
                     if let Some(partial_error) = page.partial_error.take() {
                         self.report.fail(partial_error);
@@ -48,6 +51,7 @@ impl Run<'_> {
                         // The ledger failed; the other side returns why.
                         break;
                     }
+                    next = reader.next_page().await;
                 }
                 Ok(None) => break,
                 Err(failure) => {
@@ -67,6 +71,22 @@ impl Run<'_> {
         }
         self.report.counts.tally = tally;
         stored
+    }
+
+    /// Returns a reader of the window and its first page. The first responses of the vendor have
+    /// its time: if the window was chosen by a wrong clock, it is chosen and read again.
+    async fn first_page(&mut self) -> (Box<dyn AlertReader>, Result<Option<Page>, Failure>) {
+        let mut reader = self.source.reader(&self.vendor, self.plan.window);
+        let mut page = reader.next_page().await;
+        match self.correct_window() {
+            Ok(true) if page.is_ok() => {
+                reader = self.source.reader(&self.vendor, self.plan.window);
+                page = reader.next_page().await;
+            }
+            Ok(_) => {}
+            Err(failure) => page = Err(failure),
+        }
+        (reader, page)
     }
 }
 

@@ -3,6 +3,7 @@
 mod crash_point;
 mod deliver;
 mod fetch;
+mod time;
 mod window;
 
 use std::fmt::Write as _;
@@ -14,11 +15,12 @@ use sha2::{Digest, Sha256};
 
 use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
+use self::time::RunTime;
 use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
-use crate::ledger::{Advance, TenantKey, TenantLedger, TenantOptions, lock_path};
+use crate::ledger::{TenantKey, TenantLedger, TenantOptions, lock_path};
 use crate::local_file;
 use crate::logging;
 use crate::recorded_future::Client;
@@ -29,6 +31,7 @@ use crate::selection::exclusions::Exclusions;
 use crate::settings::{LedgerChoice, Mode, Settings};
 use crate::shutdown::Shutdown;
 use crate::sources::Source;
+use crate::window::Window;
 
 /// Performs one run. Failures are in the report.
 pub(crate) async fn run(
@@ -56,11 +59,15 @@ pub(crate) async fn run(
 struct Run<'a> {
     settings: &'a Settings,
     source: &'a dyn Source,
-    http: Http,
+    /// The client for the vendor.
+    vendor: Http,
     client: Client,
     exclusions: Arc<Exclusions>,
     /// Shared with the thread that stores pages while the next ones are fetched.
     ledger: Arc<Mutex<TenantLedger>>,
+    time: RunTime,
+    /// What earlier runs fetched.
+    fetched: Option<Window>,
     plan: WindowPlan,
     delivery: DeliveryState,
     report: Report,
@@ -87,13 +94,24 @@ impl<'a> Run<'a> {
         let ledger = TenantLedger::open(tenant_options(settings, source, run_id), clock)?;
         logging::enable_rotation();
         crash_point();
-        let plan = window::choose(settings.span, ledger.fetched()?, settings.max_catch_up, now)?;
+        let fetched = ledger.fetched()?;
+        let plan = window::choose(settings.span, fetched, settings.max_catch_up, now)?;
         let mut report = Report::new(run_id, source.info(), settings.mode);
         report.progress = progress.clone();
         report.window = Some(plan.window);
-        let ledger = Arc::new(Mutex::new(ledger));
-        let delivery = DeliveryState::new(settings);
-        Ok(Self { settings, source, http, client, exclusions, ledger, plan, delivery, report })
+        Ok(Self {
+            settings,
+            source,
+            vendor: http.with_own_service_clock(),
+            client,
+            exclusions,
+            ledger: Arc::new(Mutex::new(ledger)),
+            time: RunTime::new(clock),
+            fetched,
+            plan,
+            delivery: DeliveryState::new(settings),
+            report,
+        })
     }
 
     /// Performs the run and records it in the ledger.
@@ -130,15 +148,9 @@ impl<'a> Run<'a> {
 
     /// Records that the run started, and what earlier runs left.
     fn start(&mut self) -> Result<(), Failure> {
-        if let Some(note) = &self.plan.note {
-            self.report.note(note.clone());
-        }
-        let ledger = self.ledger();
-        // Before the run is recorded, so that no run is without a checkpoint.
-        if self.plan.may_init_checkpoint {
-            ledger.init_checkpoint(self.plan.window.start)?;
-        }
+        self.record_first_window()?;
         crash_point();
+        let ledger = self.ledger();
         ledger.begin_run(self.settings.mode.name(), self.plan.window)?;
         crash_point();
         let (queued, others) = (ledger.queued()?, ledger.pending_for_other_tenants()?);
@@ -154,24 +166,24 @@ impl<'a> Run<'a> {
 
     /// Moves the checkpoint over what was fetched and stored.
     fn advance_checkpoint(&mut self) -> Result<(), Failure> {
-        let ledger = self.ledger();
-        let checkpoint = ledger.checkpoint()?;
+        self.follow_service_clock();
+        let checkpoint = self.ledger().checkpoint()?;
+        self.check_checkpoint(checkpoint);
         let start = self.plan.window.start;
         let until = self.plan.complete_until;
-        let fetched_from = match checkpoint {
-            None if !self.plan.may_init_checkpoint => return Ok(()),
-            // Where nothing was fetched, the gap stays, so that a run with a higher limit can fetch
-            // it.
-            Some(checkpoint) if self.plan.gap_skipped && until > start => checkpoint,
+        // Where nothing was fetched, a gap stays, so that a run with a higher limit can fetch it.
+        if until <= start || !self.is_clock_confirmed() {
+            return Ok(());
+        }
+        if checkpoint.is_none() && !self.plan.may_init_checkpoint {
+            return Ok(());
+        }
+        let fetched_from = match self.fetched {
+            Some(fetched) if self.plan.gap_skipped && self.is_window_current() => fetched.end,
             _ => start,
         };
-        let advance = ledger.advance_checkpoint(fetched_from, until)?;
-        drop(ledger);
-        if advance == Advance::ClockWentBack {
-            self.report.note(
-                "the system clock is behind an earlier run; the checkpoint was not moved, so the next run fetches this window again".into(),
-            );
-        }
+        let advance = self.ledger().advance_checkpoint(fetched_from, until)?;
+        tracing::debug!(?advance, %until, "the checkpoint");
         crash_point();
         Ok(())
     }
@@ -181,7 +193,9 @@ impl<'a> Run<'a> {
     fn clean_up(&self) -> Result<(), Failure> {
         let ledger = self.ledger();
         ledger.delete_delivered()?;
-        ledger.purge_expired()?;
+        if let Some(now) = self.purge_time() {
+            ledger.purge_expired_at(now)?;
+        }
         Ok(())
     }
 

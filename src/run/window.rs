@@ -39,7 +39,7 @@ impl WindowPlan {
     }
 }
 
-/// Checks that the requested span can be fetched at all.
+/// Checks that the requested span can be fetched at all, by this machine's clock.
 ///
 /// # Errors
 /// When an exact span is empty or ends in the future.
@@ -79,7 +79,7 @@ fn exact(
         Err(Failure::new(
             FailureKind::Configuration,
             what,
-            "Give --since a time before --until, and neither in the future; for example --since 2026-11-20T00:00:00Z --until 2026-11-21T00:00:00Z.",
+            "Give --since a time before --until, and neither in the future (check this machine's clock); for example --since 2026-11-20T00:00:00Z --until 2026-11-21T00:00:00Z.",
         ))
     };
     if end > now {
@@ -130,7 +130,7 @@ fn catch_up_window(
     WindowPlan { note, gap_skipped: gap.is_some(), ..plan }
 }
 
-fn format_seconds(time: DateTime<Utc>) -> String {
+pub(super) fn format_seconds(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 

@@ -1,7 +1,8 @@
 //! Runs on consecutive days that are late, over quota, overlapping or incomplete: what they read
 //! and send, and what the next run makes up for. Every test sets its own times.
 
-use sandbox::{Fault, Service, World};
+use chrono::TimeDelta;
+use sandbox::{DateHeader, Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
@@ -255,15 +256,21 @@ fn queued_submissions_are_sent_even_if_the_vendor_is_unreachable() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_does_not_move_the_checkpoint() {
+fn a_clock_that_is_behind_the_checkpoint_does_not_move_it() {
     let env =
         test_env(&[falcon_at(1, "2026-11-20T20:00:00Z"), falcon_at(2, "2026-11-21T20:00:00Z")]);
     env.run_at("2026-11-22T00:15:00Z", RUN).assert_code(0);
     let before =
         env.run_at("2026-11-22T00:15:00Z", "status --json").json()["sources"][0]["read_until"]
             .clone();
-    let output = env.run_at("2026-11-21T00:15:00Z", RUN).assert_code(0);
-    assert!(notes(&output).join("").contains("clock"), "{output:?}");
+    // No service tells it the time.
+    env.sandbox.change(|world| {
+        world.set_vendor_date(&DateHeader::Absent);
+        world.recorded_future.date = DateHeader::Absent;
+    });
+    let behind = TimeDelta::days(-1);
+    let output = env.run_with_clock("2026-11-22T00:15:00Z", behind, RUN).assert_code(3);
+    output.assert_stderr(&["is in the future (2026-11-22T00:15:00Z)", "no service confirmed"]);
     assert_eq!(env.stored_values(), hashes([1, 2]), "the alerts that were read are still sent");
     let after =
         env.run_at("2026-11-22T00:15:00Z", "status --json").json()["sources"][0]["read_until"]

@@ -16,6 +16,7 @@ mod bisection;
 mod carbonblack_mapping;
 mod certificates;
 mod check;
+mod clocks;
 mod cloud_discovery;
 mod command_line;
 mod concurrency;

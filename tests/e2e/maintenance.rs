@@ -88,7 +88,9 @@ fn read_only_commands_change_nothing_and_need_no_ledger() {
         env.run(command).assert_code(0);
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    for command in ["status", "outbox list", "outbox retry", "outbox export", "outbox drop"] {
+    for command in [
+        "status", "outbox list", "outbox retry", "outbox export", "outbox drop", "checkpoint reset",
+    ] {
         env.run(&format!("{command} --ledger none.db")).assert_code(0);
     }
     assert!(!env.path("none.db").exists());

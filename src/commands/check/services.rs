@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Check, Finding, Section};
 use crate::cli::ResolvedRun;
-use crate::clock::Clock;
+use crate::clock::{Clock, describe_difference};
 use crate::detection::{Detection, Scores, SourceInfo};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{Http, HttpError};
@@ -119,10 +119,9 @@ fn compare(service: DateTime<Utc>, system: DateTime<Utc>) -> Result<String, Fail
     if difference.abs() <= MAX_CLOCK_DIFFERENCE {
         return Ok(format!("{seconds} s from the service's clock"));
     }
-    let direction = if seconds > 0 { "ahead of" } else { "behind" };
     Err(Failure::new(
         FailureKind::Configuration,
-        format!("the system clock is {} s {direction} the service's", seconds.abs()),
+        format!("the system clock is {} the service's", describe_difference(difference)),
         "Synchronize the clock with NTP (timedatectl set-ntp true): the window of each run depends on it.",
     ))
 }

@@ -25,32 +25,81 @@ fn the_checkpoint_moves_forward_over_no_gap_and_not_beyond_now() {
     assert_eq!(checkpoint(&ledger), Some(at(10)));
     assert_eq!(advance(&mut ledger, 10, 99, 20), Advance::Moved);
     assert_eq!(checkpoint(&ledger), Some(at(20)), "not beyond now");
-    assert_eq!(advance(&mut ledger, 0, 25, 19), Advance::ClockWentBack);
+    assert_eq!(advance(&mut ledger, 0, 25, 19), Advance::Unchanged, "not back");
     assert_eq!(checkpoint(&ledger), Some(at(20)));
 }
 
 #[test]
-fn the_first_checkpoint_is_set_once() {
+fn the_first_window_is_where_the_next_run_starts_until_there_is_a_checkpoint() {
     let mut ledger = temporary();
-    set_time(&mut ledger, 60);
-    ledger.init_checkpoint(at(10)).unwrap();
-    assert_eq!(ledger.checkpoint().unwrap(), Some(at(10)));
-    ledger.init_checkpoint(at(20)).unwrap();
-    assert_eq!(ledger.checkpoint().unwrap(), Some(at(10)));
+    assert_eq!(ledger.fetched().unwrap(), None);
+    ledger.record_first_window(at(10)).unwrap();
+    assert_eq!(ledger.checkpoint().unwrap(), None);
+    assert_eq!(ledger.fetched().unwrap(), Some(Window { start: at(10), end: at(10) }));
+    assert_eq!(advance(&mut ledger, 11, 30, 60), Advance::WouldLeaveGap);
     assert_eq!(advance(&mut ledger, 10, 30, 60), Advance::Moved);
+    ledger.record_first_window(at(20)).unwrap();
+    assert_eq!(ledger.fetched().unwrap(), Some(Window { start: at(10), end: at(30) }));
 }
 
 #[test]
-fn a_clock_that_went_back_behind_an_earlier_run_moves_nothing() {
+fn a_first_window_or_a_run_in_the_future_prevents_nothing() {
     let mut ledger = temporary();
-    set_time(&mut ledger, 50);
+    set_time(&mut ledger, 400 * DAY);
+    ledger.record_first_window(at(399 * DAY)).unwrap();
     ledger.begin_run("live", window()).unwrap();
-    assert_eq!(advance(&mut ledger, 0, 10, 49), Advance::ClockWentBack);
-    assert_eq!(advance(&mut ledger, 0, 10, 50), Advance::Moved);
-    set_time(&mut ledger, 60);
+    ledger.finish_run(5, "{}", None).unwrap();
+    assert_eq!(advance(&mut ledger, 0, 50, 50), Advance::Moved);
+    assert_eq!(ledger.fetched().unwrap(), Some(Window { start: at(0), end: at(50) }));
+    let status = || ledger.reader().status(at(60)).unwrap().remove(0);
+    assert_eq!((status().last_run, status().last_success), (Some(at(400 * DAY)), None));
+    // It is shown only where there is no other run, and is never the last success.
+    let update = "UPDATE run SET exit_code = 0";
+    ledger.reader().db().execute(update, []).unwrap();
+    assert_eq!(status().last_success, None);
+    let insert = "INSERT INTO run (tenant, id, mode, started_at) VALUES (1, 'right', 'live', '2026-03-01T00:50:00.000Z')";
+    ledger.reader().db().execute(insert, []).unwrap();
+    assert_eq!(status().last_run, Some(at(50)));
+}
+
+#[test]
+fn only_checkpoints_in_the_future_are_set_back() {
+    // The start of the first window, the checkpoint, and both afterwards, in days.
+    for (first, checkpoint, expected) in [
+        (0, 400, (Some(70), Some(0))),
+        (90, 400, (Some(90), Some(90))),
+        (399, 400, (None, None)),
+        (0, 99, (Some(99), Some(0))),
+    ] {
+        let mut ledger = temporary();
+        let (from, until) = (first * DAY, checkpoint * DAY);
+        assert_eq!(advance(&mut ledger, from, until, until), Advance::Moved);
+        let count = ledger.ledger.reset_checkpoints(at(100 * DAY), at(70 * DAY)).unwrap();
+        assert_eq!(count, u64::from(checkpoint > 100));
+        let found = (ledger.checkpoint().unwrap(), ledger.fetched().unwrap());
+        let day = |day: i64| at(day * DAY);
+        let start = found.1.map(|fetched| fetched.start);
+        assert_eq!((found.0, start), (expected.0.map(day), expected.1.map(day)));
+    }
+    // Up to five minutes ahead is not the future.
+    let mut ledger = temporary();
+    assert_eq!(advance(&mut ledger, 0, 65, 65), Advance::Moved);
+    assert_eq!(ledger.ledger.reset_checkpoints(at(60), at(0)).unwrap(), 0);
+    assert_eq!(ledger.ledger.reset_checkpoints(at(59), at(0)).unwrap(), 1);
+}
+
+#[test]
+fn a_run_whose_clock_was_wrong_is_corrected_while_it_runs() {
+    let mut ledger = temporary();
+    assert!(ledger.correct_run(window()).is_err());
+    set_time(&mut ledger, 400 * DAY);
+    ledger.begin_run("live", Window { start: at(0), end: at(400 * DAY) }).unwrap();
+    set_time(&mut ledger, 5);
+    ledger.correct_run(window()).unwrap();
+    let run = ledger.reader().runs(DateTime::UNIX_EPOCH).unwrap().remove(0);
+    assert_eq!((run.started_at, run.window), (at(5), Some(window())));
     ledger.finish_run(0, "{}", None).unwrap();
-    assert_eq!(advance(&mut ledger, 0, 55, 55), Advance::ClockWentBack);
-    assert_eq!(ledger.checkpoint().unwrap(), Some(at(10)));
+    assert!(ledger.correct_run(window()).is_err());
 }
 
 #[test]
@@ -86,7 +135,7 @@ fn status_and_runs_show_the_state_of_a_source() {
     let _being_sent = ledger.begin_batch(&items[2..3]).unwrap();
     count_delivered(&ledger, TOKEN, 8, 11);
     assert_eq!(advance(&mut ledger, -60, 0, 12), Advance::Moved);
-    let status = &ledger.reader().status(at(0).date_naive()).unwrap()[0];
+    let status = &ledger.reader().status(at(12)).unwrap()[0];
     assert_eq!((status.source.as_str(), status.account.as_str()), ("crowdstrike", "account"));
     assert_eq!(status.organizations, ["uhash:a", "uhash:b"]);
     assert_eq!(
@@ -95,7 +144,7 @@ fn status_and_runs_show_the_state_of_a_source() {
     );
     assert_eq!((status.queued, status.quarantined, status.used_today), (2, 1, 9));
     assert_eq!((status.oldest_queued, status.read_until), (Some(at(11)), Some(at(0))));
-    assert_eq!(ledger.reader().status(at(DAY).date_naive()).unwrap()[0].used_today, 0);
+    assert_eq!(ledger.reader().status(at(DAY)).unwrap()[0].used_today, 0);
     set_time(&mut ledger, 20);
     ledger.finish_run(6, "{}", Some("disk full")).unwrap();
     assert!(ledger.finish_run(0, "{}", None).is_err(), "a run ends once");
@@ -108,7 +157,7 @@ fn status_and_runs_show_the_state_of_a_source() {
     );
     assert_eq!((runs[1].started_at, runs[1].finished_at), (at(10), Some(at(20))));
     assert_eq!(ledger.reader().runs(at(1)).unwrap().len(), 1);
-    let status = &ledger.reader().status(at(0).date_naive()).unwrap()[0];
+    let status = &ledger.reader().status(at(20)).unwrap()[0];
     assert_eq!((status.last_exit_code, status.last_error.as_deref()), (Some(6), Some("disk full")));
 }
 

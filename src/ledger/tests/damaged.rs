@@ -257,7 +257,7 @@ fn a_value_that_the_ledger_never_writes() {
         ledger.checkpoint().map(|_| ()),
         ledger.advance_checkpoint(at(0), at(0)).map(|_| ()),
         ledger.reader().list(&EntryFilter::default()).map(|_| ()),
-        ledger.reader().status(at(0).date_naive()).map(|_| ()),
+        ledger.reader().status(at(0)).map(|_| ()),
         ledger.reader().runs(DateTime::UNIX_EPOCH).map(|_| ()),
         ledger.reader().top_indicators(DateTime::UNIX_EPOCH, 9).map(|_| ()),
     ];

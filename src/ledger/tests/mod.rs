@@ -17,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, params};
 use tempfile::TempDir;
 
+use super::purge::Purged;
 use super::*;
 use crate::clock::Clock;
 use crate::detection::{Detection, Scores, SourceInfo};
@@ -114,6 +115,13 @@ impl Folder {
             files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+}
+
+impl TenantLedger {
+    /// Purges at the time of its clock.
+    fn purge_expired(&self) -> Result<Purged> {
+        self.purge_expired_at(self.clock.now())
     }
 }
 

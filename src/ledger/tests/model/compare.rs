@@ -19,6 +19,10 @@ impl Driver<'_> {
             self.compare_queue(model, tenant);
             self.compare_quota(model, tenant);
             assert_eq!(self.ledger.checkpoint().unwrap(), model.checkpoints[tenant]);
+            let fetched = self.ledger.fetched().unwrap();
+            let first = model.first_windows[tenant];
+            assert_eq!(fetched.map(|fetched| fetched.start), first);
+            assert_eq!(fetched.map(|fetched| fetched.end), model.checkpoints[tenant].or(first));
         }
         self.ledger.tenant = model.tenants[model.tenant];
         self.ledger.clock = Clock::fixed(self.now);
@@ -116,7 +120,7 @@ impl Driver<'_> {
     }
 
     fn compare_status(&self, model: &Model) {
-        let found = self.ledger.reader().status(self.now.date_naive()).unwrap();
+        let found = self.ledger.reader().status(self.now).unwrap();
         let mut expected: Vec<_> =
             (0..TENANTS).map(|tenant| status(model, tenant, self.now)).collect();
         expected.sort_by_key(|status| status.source.clone());
@@ -352,8 +356,11 @@ fn entry(id: i64, row: &Row) -> OutboxEntry {
 fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
     let key = tenant_key(tenant);
     let runs = || model.runs.iter().filter(|((of, _), _)| *of == tenant);
-    let last = runs().max_by_key(|((_, id), run)| (run.started_at, id)).map(|(_, run)| run);
-    let finished = runs().filter_map(|(_, run)| run.finished);
+    let latest = now + TimeDelta::minutes(5);
+    // A run in the future is the last one where there is no other.
+    let last = runs().max_by_key(|((_, id), run)| (run.started_at <= latest, run.started_at, id));
+    let last = last.map(|(_, run)| run);
+    let finished = runs().filter_map(|(_, run)| run.finished).filter(|(time, _)| *time <= latest);
     let rows = || model.pending().map(|(_, row)| row).filter(|row| row.tenant == tenant);
     SourceStatus {
         source: key.source,
@@ -364,6 +371,7 @@ fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
         last_error: None,
         last_success: finished.filter(|(_, code)| *code == 0).map(|(time, _)| time).max(),
         read_until: model.checkpoints[tenant],
+        is_checkpoint_in_future: model.checkpoints[tenant].is_some_and(|time| time > latest),
         queued: rows().filter(|row| row.rejection.is_none()).count() as u64,
         quarantined: rows().filter(|row| row.rejection.is_some()).count() as u64,
         oldest_queued: rows().filter(|row| row.rejection.is_none()).map(|row| row.stored_at).min(),

@@ -67,12 +67,17 @@ impl<'a> Driver<'a> {
                 let count = self.ledger.ledger.drop_entries(&choice.filter(), now).unwrap();
                 assert_eq!(count, model.drop_entries(choice, now));
             }
-            Step::InitCheckpoint { start } => {
+            Step::RecordFirstWindow { start } => {
                 let start = at(start * DAY);
-                self.ledger.init_checkpoint(start).unwrap();
+                self.ledger.record_first_window(start).unwrap();
                 if model.checkpoints[model.tenant].is_none() {
-                    model.advance(start, start, now);
+                    model.first_windows[model.tenant] = Some(start);
                 }
+            }
+            Step::ResetCheckpoints => {
+                let back_to = now - TimeDelta::days(30);
+                let count = self.ledger.ledger.reset_checkpoints(now, back_to).unwrap();
+                assert_eq!(count, model.reset_checkpoints(now));
             }
             Step::Advance { from, until } => {
                 let (from, until) = (at(from * DAY), at(until * DAY));

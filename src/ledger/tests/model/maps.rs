@@ -95,6 +95,7 @@ pub(super) struct Model {
     /// A tenant, a detection and an entry.
     pub(super) sightings: BTreeSet<(usize, usize, i64)>,
     pub(super) checkpoints: [Option<DateTime<Utc>>; TENANTS],
+    pub(super) first_windows: [Option<DateTime<Utc>>; TENANTS],
     /// By tenant and id.
     pub(super) runs: BTreeMap<(usize, String), RunRow>,
     /// What a dry run sees in the real ledger only: settled entries and sightings.
@@ -123,6 +124,7 @@ impl Model {
             batches: BTreeMap::new(),
             sightings: BTreeSet::new(),
             checkpoints: [None; TENANTS],
+            first_windows: [None; TENANTS],
             runs: BTreeMap::new(),
             in_prior: Default::default(),
             tenant: 0,
@@ -373,22 +375,32 @@ impl Model {
         until: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Advance {
-        let runs = self.runs.iter().filter(|((tenant, _), _)| *tenant == self.tenant);
-        let times =
-            runs.flat_map(|(_, run)| [Some(run.started_at), run.finished.map(|done| done.0)]);
-        let checkpoint = self.checkpoints[self.tenant];
-        let latest = times.chain([checkpoint]).flatten().max();
+        let (checkpoint, first) = (self.checkpoints[self.tenant], self.first_windows[self.tenant]);
         let until = until.min(now);
-        if latest.is_some_and(|latest| now < latest) {
-            Advance::ClockWentBack
-        } else if from > until || checkpoint.is_some_and(|checkpoint| until <= checkpoint) {
+        let complete_until = checkpoint.or(first.filter(|first| *first <= now));
+        if from > until || checkpoint.is_some_and(|checkpoint| until <= checkpoint) {
             Advance::Unchanged
-        } else if checkpoint.is_some_and(|checkpoint| checkpoint < from) {
+        } else if complete_until.is_some_and(|complete_until| complete_until < from) {
             Advance::WouldLeaveGap
         } else {
             self.checkpoints[self.tenant] = Some(until);
+            self.first_windows[self.tenant] = first.into_iter().chain([from]).min();
             Advance::Moved
         }
+    }
+
+    /// Sets checkpoints in the future back by 30 days, and returns their number.
+    pub(super) fn reset_checkpoints(&mut self, now: DateTime<Utc>) -> u64 {
+        let latest = now + TimeDelta::minutes(5);
+        let mut count = 0;
+        for (checkpoint, first) in self.checkpoints.iter_mut().zip(&mut self.first_windows) {
+            if checkpoint.is_some_and(|checkpoint| checkpoint > latest) {
+                *first = first.filter(|first| *first <= latest);
+                *checkpoint = first.map(|first| first.max(now - TimeDelta::days(30)));
+                count += 1;
+            }
+        }
+        count
     }
 
     pub(super) fn purge(&mut self, now: DateTime<Utc>) -> Purged {

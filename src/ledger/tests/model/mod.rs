@@ -43,9 +43,10 @@ enum Step {
     DeleteDelivered,
     Retry(Choice),
     Drop(Choice),
-    InitCheckpoint {
+    RecordFirstWindow {
         start: i64,
     },
+    ResetCheckpoints,
     Advance {
         from: i64,
         until: i64,
@@ -173,7 +174,8 @@ fn plain_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::DeleteDelivered),
         2 => choice().prop_map(Step::Retry),
         1 => choice().prop_map(Step::Drop),
-        1 => (0..240_i64).prop_map(|start| Step::InitCheckpoint { start }),
+        1 => (0..240_i64).prop_map(|start| Step::RecordFirstWindow { start }),
+        1 => Just(Step::ResetCheckpoints),
         2 => (0..9_i64, 0..9_i64)
             .prop_map(|(from, until)| Step::Advance { from: from * 30, until: until * 30 }),
         1 => Just(Step::BeginRun),
