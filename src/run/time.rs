@@ -78,10 +78,12 @@ impl Run<'_> {
         Ok(is_other)
     }
 
-    /// Records where the first run starts to fetch, if this is the first.
+    /// Records where the first run starts to fetch, unless an earlier one started before.
     pub(super) fn record_first_window(&self) -> Result<(), Failure> {
-        if self.fetched.is_none() && self.plan.may_init_checkpoint {
-            self.ledger().record_first_window(self.plan.window.start)?;
+        let start = self.plan.window.start;
+        let is_first = self.fetched.is_none_or(|fetched| start <= fetched.start);
+        if is_first && self.plan.may_init_checkpoint {
+            self.ledger().record_first_window(start)?;
         }
         Ok(())
     }

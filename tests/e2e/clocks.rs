@@ -167,6 +167,19 @@ fn a_first_run_with_a_wrong_clock_and_no_vendor_sets_no_checkpoint() {
 }
 
 #[test]
+fn a_failed_first_run_with_the_right_time_counts_after_one_with_a_wrong_time() {
+    for vendor in Vendor::ALL {
+        let env = hourly(vendor);
+        set_reachable(&env, false);
+        env.run_with_clock(DAYS[0], TimeDelta::days(400), &run(vendor)).assert_code(5);
+        env.run_at(DAYS[1], &run(vendor)).assert_code(5);
+        set_reachable(&env, true);
+        env.run_at(DAYS[3], &run(vendor)).assert_code(0);
+        assert_eq!(env.stored_values(), hashes(24..HOURS), "{vendor:?}");
+    }
+}
+
+#[test]
 fn without_a_date_of_any_service_the_checkpoint_stays_and_nothing_is_lost() {
     let absurd = ["soon", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"];
     let headers = absurd.map(|text| DateHeader::Text(text.into()));
