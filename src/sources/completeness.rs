@@ -4,6 +4,11 @@
 //! A part (Falcon's time slice, Carbon Black's row range) is read by one query, page by page. If
 //! the query ends short of its largest total, the part is queried again, at most twice in a run.
 //! Each query is compared with its own totals, because alerts can be deleted in between.
+//!
+//! An alert that a page lists twice counts twice, as in the total: a service that stores it twice
+//! would be incomplete for ever. One that two pages list counts once: a page may come twice.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -23,6 +28,8 @@ const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 pub(super) struct Completeness {
     /// Counts the ids of this query, and recognizes those of earlier ones.
     seen: SeenIds,
+    /// The number of alerts that had the id of another one on their page: the service counts both.
+    duplicates: u64,
     /// The number of alerts without an id in this query.
     anonymous: u64,
     /// The largest number of them in an earlier query.
@@ -57,16 +64,23 @@ impl Completeness {
         }
         let (count, known) = (alerts.len(), self.seen.len());
         let anonymous = alerts.iter().filter(|alert| alert.id.is_none()).count();
-        alerts.retain(|alert| {
+        let insert = |alert: &ParsedAlert| {
             let id = alert.id.as_ref();
             id.is_none_or(|id| self.seen.insert(id, alert.created_at))
-        });
-        let has_new_id = self.seen.len() > known;
+        };
+        let is_new: Vec<bool> = alerts.iter().map(insert).collect();
+        let new_ids = self.seen.len() - known;
+        let has_new_id = new_ids > 0;
         if !has_new_id && anonymous < count {
             // A repeated page, and so are its alerts without an id.
             self.pages_without_news += 1;
             return Vec::new();
         }
+        if anonymous + new_ids < count {
+            self.duplicates += duplicates(&alerts);
+        }
+        let mut is_new = is_new.into_iter();
+        alerts.retain(|_| is_new.next().unwrap_or(true));
         self.count_anonymous(&mut alerts, anonymous);
         // Whether alerts without an id are new is not known. They are as long as they are promised.
         let has_promised =
@@ -87,9 +101,11 @@ impl Completeness {
         });
     }
 
-    /// Returns the number of unique alerts that this query returned.
+    /// Returns the number of alerts that this query returned. Those of repeated pages, and those
+    /// that another page had before, do not count.
     pub(super) fn received(&self) -> u64 {
-        u64::try_from(self.seen.len()).unwrap_or(u64::MAX).saturating_add(self.anonymous)
+        let unique = u64::try_from(self.seen.len()).unwrap_or(u64::MAX);
+        unique.saturating_add(self.duplicates).saturating_add(self.anonymous)
     }
 
     /// Returns the largest number of alerts that the service promised.
@@ -145,6 +161,13 @@ impl Completeness {
     pub(super) fn remainder(&self, start: DateTime<Utc>, promised: u64) -> Self {
         Self { seen: self.seen.carry_over(start), promised: Some(promised), ..Self::default() }
     }
+}
+
+/// Returns how many alerts have the id of an earlier one on the same page.
+fn duplicates(page: &[ParsedAlert]) -> u64 {
+    let mut ids = HashSet::new();
+    let repeated = page.iter().filter_map(|alert| alert.id.as_ref()).filter(|id| !ids.insert(*id));
+    u64::try_from(repeated.count()).unwrap_or(u64::MAX)
 }
 
 /// Whether an alert was created in another part of the window: it does not count for this one.
