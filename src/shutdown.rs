@@ -1,6 +1,6 @@
 //! Graceful shutdown: no new requests; one in flight gets 4 s.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -10,13 +10,16 @@ use crate::failure::{Failure, FailureKind, Signal};
 /// How long a request in flight may take after a signal; the process exits within 5 s of it.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// The first signal, and when it came.
+type Received = Option<(Signal, Instant)>;
+
 /// A handle that reports whether a signal requested shutdown.
 #[derive(Debug, Clone)]
-pub(crate) struct Shutdown(watch::Receiver<Option<Signal>>);
+pub(crate) struct Shutdown(watch::Receiver<Received>);
 
 impl Shutdown {
     /// Creates a handle and the sender that requests shutdown.
-    pub(crate) fn new() -> (watch::Sender<Option<Signal>>, Self) {
+    pub(crate) fn new() -> (watch::Sender<Received>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
@@ -26,9 +29,19 @@ impl Shutdown {
         let mut receiver = self.0.clone();
         let signal = receiver.wait_for(Option::is_some).await.map(|signal| *signal);
         match signal {
-            Ok(Some(signal)) => signal,
+            Ok(Some((signal, _))) => signal,
             Ok(None) | Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Returns the signal that came, if any.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        self.0.borrow().map(|(signal, _)| signal)
+    }
+
+    /// Whether a signal came, and the grace period since then is over.
+    pub(crate) fn is_grace_over(&self) -> bool {
+        self.0.borrow().is_some_and(|(_, received_at)| received_at.elapsed() >= GRACE)
     }
 
     /// Waits for a signal, and then for the grace period of a request in flight.
@@ -54,14 +67,12 @@ pub(crate) fn block_on<T>(work: impl AsyncFnOnce(Shutdown) -> T) -> Result<T, Fa
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
-    let done = runtime.block_on(async {
-        let (sender, shutdown) = Shutdown::new();
-        watch_signals(sender).map_err(unavailable)?;
-        Ok(work(shutdown).await)
-    });
+    let (sender, shutdown) = Shutdown::new();
+    watch_signals(sender).map_err(unavailable)?;
+    let done = runtime.block_on(work(shutdown));
     // A host name lookup cannot be canceled: waiting for it would delay the exit after a signal.
     runtime.shutdown_background();
-    done
+    Ok(done)
 }
 
 /// Lets a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead
@@ -85,22 +96,31 @@ fn is_hangup_ignored() -> bool {
         .is_some_and(|mask| mask & HANGUP != 0)
 }
 
-/// Reports the first signal; a second one changes nothing.
-fn watch_signals(sender: watch::Sender<Option<Signal>>) -> std::io::Result<()> {
+/// Reports the first signal; a second one changes nothing. On a thread of its own, because the work
+/// may wait for a file that is locked, and has to notice a signal then too.
+fn watch_signals(sender: watch::Sender<Received>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let entered = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-    tokio::spawn(async move {
+    let watch = async move {
         let signal = tokio::select! {
             _ = interrupt.recv() => Signal::Interrupt,
             _ = terminate.recv() => Signal::Terminate,
             Some(()) = async { hangup.as_mut()?.recv().await } => Signal::Hangup,
+            () = sender.closed() => return,
         };
         tracing::warn!("received {}: shutting down", signal.name());
         // The receivers are gone when the run has just ended.
-        let _ = sender.send(Some(signal));
-        std::future::pending::<()>().await;
-    });
+        let _ = sender.send(Some((signal, Instant::now())));
+        // Without the receivers above, a second signal would have its usual effect.
+        sender.closed().await;
+    };
+    drop(entered);
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(watch))?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ const MAX_NAME_CHARACTERS: usize = 2000;
 
 /// One item, as it is stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Submission<'a> {
     /// When the detection was observed: RFC 3339, UTC, milliseconds. It sorts as text.
     timestamp: Cow<'a, str>,
@@ -32,6 +33,7 @@ pub(crate) struct Submission<'a> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Ioc<'a> {
     r#type: Cow<'a, str>,
     value: Cow<'a, str>,
@@ -40,6 +42,7 @@ struct Ioc<'a> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DetectionPart<'a> {
     r#type: Cow<'a, str>,
     id: Cow<'a, str>,
@@ -48,6 +51,7 @@ struct DetectionPart<'a> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Incident<'a> {
     id: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +111,30 @@ impl<'a> Submission<'a> {
     /// The order in which detections represent an indicator; all times have the same form.
     fn sort_key(&self) -> (&str, &str, &str) {
         (&self.timestamp, &self.detection.id, &self.ioc.field)
+    }
+}
+
+/// Why a stored item is not sent: it changed since it was stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DamagedItem {
+    /// It is not JSON, or lacks a field, or has another.
+    #[error("the stored item is damaged: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It names another indicator than its row in the ledger.
+    #[error("the stored item is damaged: it names another indicator than its row")]
+    OtherIndicator,
+}
+
+/// Verifies that a stored item is a submission of this indicator.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn verify(item: &str, indicator_type: &str, value: &str) -> Result<(), DamagedItem> {
+    let Submission { ioc, .. } = serde_json::from_str::<Submission<'_>>(item)?;
+    if ioc.r#type == indicator_type && ioc.value == value {
+        Ok(())
+    } else {
+        Err(DamagedItem::OtherIndicator)
     }
 }
 

@@ -107,6 +107,13 @@ pub(crate) enum OutboxAction {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Save what can be read of a damaged ledger in a new one
+    ///
+    /// The damaged file is kept under another name. A ledger that is not damaged is not changed.
+    Repair {
+        #[command(flatten)]
+        ledger: LedgerArgs,
+    },
     /// Drop indicators, so that they are never sent
     Drop {
         #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `outbox`: lists, retries, exports or drops undelivered indicators.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use chrono::SecondsFormat;
@@ -21,8 +22,27 @@ pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Fail
         OutboxAction::List { filter, json } => list(filter, *json),
         OutboxAction::Retry { filter } => retry(filter, clock),
         OutboxAction::Export { filter, output } => export(filter, output.as_deref()),
+        OutboxAction::Repair { ledger } => repair(&ledger.ledger, clock),
         OutboxAction::Drop { filter, yes } => drop_entries(filter, *yes, clock),
     }
+}
+
+/// Saves what can be read of a damaged ledger in a new one.
+fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
+    let Some(repaired) = Ledger::repair(path, clock.now())? else {
+        return Ok("there is no damaged ledger\n".to_owned());
+    };
+    let mut text = format!(
+        "saved {} in the outbox and {} that were delivered or dropped; the damaged file is now {}\n",
+        counted(repaired.pending, "indicator", "indicators"),
+        repaired.settled,
+        line(&repaired.damaged.display().to_string()),
+    );
+    for error in repaired.incomplete {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "rows may be missing in {}", line(&error));
+    }
+    Ok(text)
 }
 
 fn entry_filter(args: &EntryFilterArgs) -> EntryFilter {
@@ -76,7 +96,7 @@ fn as_text(entry: &OutboxEntry) -> String {
     let (id, source, state) = (entry.id, &entry.source, state_text(entry.state));
     format!(
         "{id}  {state}  {source}  since {stored}  {} {}{reason}\n",
-        entry.indicator_type.as_str(),
+        line(&entry.indicator_type),
         line(&entry.value)
     )
 }
@@ -94,7 +114,7 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
         "source": entry.source,
         "organizations": entry.organizations,
         "run": entry.run,
-        "type": entry.indicator_type.as_str(),
+        "type": entry.indicator_type,
         "value": entry.value,
         "severity": entry.severity,
         "stored_at": timestamp(entry.stored_at),
@@ -144,7 +164,7 @@ fn write_items(
     write("]\n")?;
     if damaged > 0 {
         report::err(&format!(
-            "warning: {} left out: not valid JSON; after the next run, `collective-insights outbox list --quarantined` shows them\n",
+            "warning: {} left out: damaged; after the next run, `collective-insights outbox list --quarantined` shows them\n",
             counted(damaged, "stored item is", "stored items are")
         ));
     }

@@ -9,23 +9,29 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::columns::{ItemColumn, Time, TypeColumn, saturating_i64};
+use super::columns::{ItemColumn, TextColumn, Time, saturating_i64};
 use super::error::Cause;
 use super::{EntryId, Result, TenantLedger};
 use crate::indicator::IndicatorType;
+use crate::submission::{self, DamagedItem};
 
 /// Ids whose delivered rows are deleted in one transaction: bounds the size of the journal.
 const DELETE_CHUNK: i64 = 20_000;
+
+/// The size by which the row of a batch grows when it is delivered: a time, and the difference of
+/// `delivered` and `sending`.
+const RESERVE: i64 = 24 + 2;
 
 /// A queued entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueuedItem {
     /// Its id.
     pub id: EntryId,
-    /// The type of the indicator.
-    pub indicator_type: IndicatorType,
+    /// The type of the indicator; `None` where the ledger is damaged.
+    pub indicator_type: Option<IndicatorType>,
     /// The exact JSON to send; not JSON where the ledger is damaged.
     pub item: String,
+    value: String,
     rank: i64,
 }
 
@@ -37,12 +43,14 @@ pub(crate) struct Cursor {
 }
 
 impl QueuedItem {
-    /// Returns the JSON to send.
+    /// Returns the JSON to send, after comparing it with its row.
     ///
     /// # Errors
-    /// When the stored item is not valid JSON.
-    pub(crate) fn json(&self) -> serde_json::Result<&RawValue> {
-        serde_json::from_str(&self.item)
+    /// When the stored item or its row is damaged.
+    pub(crate) fn json(&self) -> Result<&RawValue, DamagedItem> {
+        let indicator_type = self.indicator_type.ok_or(DamagedItem::OtherIndicator)?;
+        submission::verify(&self.item, indicator_type.as_str(), &self.value)?;
+        Ok(serde_json::from_str(&self.item)?)
     }
 
     /// Returns the place after this entry.
@@ -72,7 +80,7 @@ impl TenantLedger {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
         self.reader().read(|db| {
             let mut select = db.prepare_cached(
-                "SELECT id, type, item, rank FROM outbox
+                "SELECT id, type, item, rank, value FROM outbox
                  WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
                  ORDER BY rank, id LIMIT ?4",
@@ -82,16 +90,18 @@ impl TenantLedger {
             let rows = select.query_map(columns, |row| {
                 Ok(QueuedItem {
                     id: EntryId(row.get(0)?),
-                    indicator_type: row.get::<_, TypeColumn>(1)?.0,
+                    indicator_type: IndicatorType::from_name(&row.get::<_, TextColumn>(1)?.0),
                     item: row.get::<_, ItemColumn>(2)?.0,
                     rank: row.get(3)?,
+                    value: row.get::<_, TextColumn>(4)?.0,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
-    /// Writes the batch of a request that is about to be sent.
+    /// Writes the batch of a request that is about to be sent. What records its response fits into
+    /// its row, and into the journal that stays: neither file has to grow.
     ///
     /// # Errors
     /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when one of the entries is not
@@ -106,9 +116,11 @@ impl TenantLedger {
             techniques.add(&item.item);
             entries.push(item.id);
         }
+        let now = Time(self.clock.now());
         self.ledger.transaction(|db| {
-            let insert = "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques)
-                          VALUES (?1, ?2, 'sending', ?3, ?4, ?5, ?6)";
+            let insert = "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques,
+                                             begun_at, reserve)
+                          VALUES (?1, ?2, 'sending', ?3, ?4, ?5, ?6, ?7, zeroblob(?8))";
             db.prepare_cached(insert)?.execute(params![
                 self.tenant.0,
                 self.token,
@@ -116,6 +128,8 @@ impl TenantLedger {
                 entries.iter().min().map(|id| id.0),
                 entries.iter().max().map(|id| id.0),
                 techniques.json(),
+                now,
+                RESERVE,
             ])?;
             let batch = db.last_insert_rowid();
             let mut settle = db.prepare_cached(
@@ -143,7 +157,8 @@ impl TenantLedger {
     pub(crate) fn deliver_batch(&self, batch: Batch) -> Result<()> {
         let now = Time(self.clock.now());
         self.ledger.transaction(|db| {
-            let update = "UPDATE batch SET state = 'delivered', ended_at = ?2 WHERE id = ?1 AND state = 'sending'";
+            let update = "UPDATE batch SET state = 'delivered', ended_at = ?2, reserve = NULL
+                          WHERE id = ?1 AND state = 'sending'";
             match db.prepare_cached(update)?.execute(params![batch.id, now])? {
                 1 => Ok(()),
                 _ => Err(Cause::Other(format!("batch {} is not being sent", batch.id))),
@@ -218,12 +233,13 @@ impl TenantLedger {
     /// Queues the entries of batches again that a killed run was sending.
     pub(super) fn requeue_interrupted(&self) -> Result<u64> {
         self.ledger.transaction(|db| {
-            // CROSS JOIN keeps the order of the tables: the long one is searched, not scanned.
+            // By the rows of the outbox, which has all of these entries: a batch whose row is
+            // damaged or missing must not keep them. CROSS JOIN keeps the order of the tables.
             let rows = db.execute(
                 "DELETE FROM settled WHERE id IN (
-                    SELECT settled.id FROM batch CROSS JOIN settled
-                        ON settled.id BETWEEN first_entry AND last_entry AND settled.batch = batch.id
-                    WHERE state = 'sending' AND batch.tenant = ?1)",
+                    SELECT outbox.id FROM outbox CROSS JOIN settled ON settled.id = outbox.id
+                        LEFT JOIN batch ON batch.id = settled.batch
+                    WHERE outbox.tenant = ?1 AND ifnull(batch.state, 'sending') = 'sending')",
                 [self.tenant.0],
             )?;
             let delete = "DELETE FROM batch WHERE state = 'sending' AND tenant = ?1";
@@ -320,7 +336,7 @@ pub(super) fn record_delivered(
     now: DateTime<Utc>,
 ) -> rusqlite::Result<()> {
     let entries = i64::try_from(entries).unwrap_or(i64::MAX);
-    let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, ended_at)
-                  VALUES (?1, ?2, 'delivered', ?3, '{}', ?4)";
+    let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
+                  VALUES (?1, ?2, 'delivered', ?3, '{}', ?4, ?4)";
     db.execute(insert, params![tenant.0, token, entries, Time(now)]).map(|_| ())
 }

@@ -27,6 +27,15 @@ impl FromSql for Time {
     }
 }
 
+/// Any text. What is not UTF-8 in it is replaced: a damaged row must not stop a run.
+pub(super) struct TextColumn(pub String);
+
+impl FromSql for TextColumn {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(String::from_utf8_lossy(value.as_bytes()?).into_owned()))
+    }
+}
+
 /// An indicator type in a text column.
 pub(super) struct TypeColumn(pub IndicatorType);
 

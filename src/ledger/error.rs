@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_WRITE};
 
-use super::EntryId;
-use crate::failure::{Failure, FailureKind};
+use super::patience::is_busy;
+use super::{EntryId, files};
+use crate::failure::{Failure, FailureKind, Signal};
 
 /// What the ledger's functions return.
 pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
@@ -25,13 +26,15 @@ pub enum LedgerError {
         /// When the other run locked the ledger (RFC 3339), where its note can be read.
         since: Option<String>,
     },
-    /// Not a ledger, or damaged. The file was left as it is.
+    /// Not a ledger, or damaged.
     #[error("the ledger {} is damaged: {detail}", path.display())]
     Damaged {
         /// The ledger.
         path: PathBuf,
         /// What is wrong with it.
         detail: String,
+        /// Whether this was noticed before anything was written.
+        unchanged: bool,
     },
     /// Written by a newer release. The file was left as it is.
     #[error("the ledger {} has version {found}; this release knows versions up to {known}", path.display())]
@@ -56,6 +59,22 @@ pub enum LedgerError {
     Full {
         /// The ledger.
         path: PathBuf,
+    },
+    /// Another program kept the file locked for as long as the run could wait.
+    #[error("the ledger {}: another program keeps it locked ({detail})", path.display())]
+    Busy {
+        /// The ledger.
+        path: PathBuf,
+        /// What `SQLite` reports.
+        detail: String,
+    },
+    /// A signal ended the run while another program kept the file locked.
+    #[error("{} ended the run while another program kept the ledger {} locked", signal.name(), path.display())]
+    Interrupted {
+        /// The ledger.
+        path: PathBuf,
+        /// The signal.
+        signal: Signal,
     },
     /// An entry that is not queued for this tenant: unknown, already sent, or quarantined.
     #[error("entry {id} is not queued in the ledger {}", path.display())]
@@ -87,6 +106,7 @@ impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         let kind = match &error {
             LedgerError::Locked { .. } => FailureKind::Locked,
+            LedgerError::Interrupted { signal, .. } => FailureKind::Interrupted(*signal),
             _ => FailureKind::Ledger,
         };
         Self::new(kind, error.to_string(), help(&error))
@@ -96,12 +116,7 @@ impl From<LedgerError> for Failure {
 fn help(error: &LedgerError) -> String {
     match error {
         LedgerError::Locked { .. } => "Wait for the other run to end; `collective-insights status` shows it. Sources that run at the same time need one ledger each (--ledger).".to_owned(),
-        LedgerError::Damaged { path, .. } => {
-            let path = path.display();
-            format!(
-                "The file was left as it is. Save what can be saved with `sqlite3 {path} .recover > saved.sql`, then move the file away (`mv {path} {path}.damaged`). The next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
-            )
-        }
+        LedgerError::Damaged { path, unchanged, .. } => repair(path, *unchanged),
         LedgerError::Newer { .. } => "Install the newer release again, or name another file with --ledger; this file was left as it is.".to_owned(),
         LedgerError::Unwritable { path, .. } => format!(
             "Give this user write access to the file and its folder (`ls -ld {}`), or name another file with --ledger <FILE>; --no-ledger runs without a ledger.",
@@ -111,10 +126,51 @@ fn help(error: &LedgerError) -> String {
             "Free some space (`df -h {}`), then run again: nothing that was stored is lost.",
             path.display()
         ),
+        LedgerError::Interrupted { .. } => "Run again: nothing that was stored is lost.".to_owned(),
+        LedgerError::Busy { .. } => "Find the program that has the file open (`fuser -v <FILE>`) and end it, then run again: nothing that was stored is lost.".to_owned(),
         LedgerError::NotQueued { .. } | LedgerError::Other { .. } => {
             "Run again; if the error persists, check the file with `sqlite3 <FILE> 'PRAGMA integrity_check'`.".to_owned()
         }
     }
+}
+
+impl LedgerError {
+    /// A file that was not opened, because it is not a ledger or damaged. Nothing was written.
+    pub(super) fn refused(path: &Path, detail: &str) -> Self {
+        Self::Damaged { path: path.to_owned(), detail: detail.to_owned(), unchanged: true }
+    }
+
+    /// Notes that nothing was written.
+    pub(super) fn unchanged(self) -> Self {
+        match self {
+            Self::Damaged { path, detail, .. } => Self::Damaged { path, detail, unchanged: true },
+            other => other,
+        }
+    }
+
+    /// Whether another program has the file locked.
+    pub(super) const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+}
+
+/// Returns what to do about a damaged file.
+fn repair(path: &Path, unchanged: bool) -> String {
+    if !path.exists() {
+        let journal = files::journal_path(path).display().to_string();
+        return format!(
+            "Put the file back next to its journal. If it is lost, move the journal away (`mv {journal} {journal}.lost`): the next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
+        );
+    }
+    let state = if unchanged {
+        "The file was left as it is."
+    } else {
+        "What was written before this was noticed is kept."
+    };
+    let path = path.display();
+    format!(
+        "{state} Check its disk. `collective-insights outbox repair --ledger {path}` saves what can be read in a new file, and keeps this one. If it cannot, move the file away (`mv {path} {path}.damaged`): the next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
+    )
 }
 
 /// Why an operation failed, before the path is added to it.
@@ -123,6 +179,13 @@ pub(super) enum Cause {
     Sql(rusqlite::Error),
     NotQueued(EntryId),
     Other(String),
+}
+
+impl Cause {
+    /// Whether another program has the file locked.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sql(error) if is_busy(error))
+    }
 }
 
 impl From<rusqlite::Error> for Cause {
@@ -153,9 +216,9 @@ fn from_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
     let is = |code| error.sqlite_error().is_some_and(|error| error.extended_code == code);
     let short = is(SQLITE_IOERR_SHORT_READ);
     match error.sqlite_error_code() {
-        _ if foreign || short => LedgerError::Damaged { path, detail },
+        _ if foreign || short => LedgerError::Damaged { path, detail, unchanged: false },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            LedgerError::Damaged { path, detail }
+            LedgerError::Damaged { path, detail, unchanged: false }
         }
         _ if is(SQLITE_IOERR_WRITE) => LedgerError::Other {
             path,
@@ -167,10 +230,9 @@ fn from_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             LedgerError::Unwritable { path, reason: detail }
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => LedgerError::Other {
-            path,
-            detail: format!("another program keeps it locked ({detail})"),
-        },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            LedgerError::Busy { path, detail }
+        }
         _ => LedgerError::Other { path, detail },
     }
 }

@@ -3,23 +3,26 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{LedgerError, Result, from_io, with_path};
+use super::patience::{ATTEMPT, Patience, is_busy};
 use super::schema;
 use crate::local_file::{self, Accept};
 
 /// No mutex within the process: a connection may change its thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// How long to wait while another program, such as `sqlite3`, has the file locked. A batch that was
-/// accepted and cannot be recorded is sent again, so this is longer than any query takes.
-const BUSY: Duration = Duration::from_mins(1);
+/// Files up to this size in bytes are examined whole when they are opened: it takes milliseconds.
+const SMALL: u64 = 4 << 20;
+
+/// How much of the journal stays between transactions, in bytes. The pages that change when a batch
+/// is written need less.
+const KEPT_JOURNAL: u32 = 1 << 18;
 
 /// Options that create a file which only its owner can read and write.
 pub(super) fn owner_only() -> OpenOptions {
@@ -55,21 +58,35 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
 /// Whether there is no ledger yet. An empty file is damaged, not new: ledgers are created under
 /// another name and renamed.
 pub(super) fn is_absent(path: &Path) -> Result<bool> {
-    let damaged =
-        |detail: &str| LedgerError::Damaged { path: path.to_owned(), detail: detail.to_owned() };
+    let damaged = |detail: &str| LedgerError::refused(path, detail);
     match fs::metadata(path) {
         Ok(found) if found.len() == 0 => Err(damaged("the file is empty")),
         Ok(_) => Ok(false),
         // SQLite would apply a journal left by another file to the new one.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            match fs::symlink_metadata(with_suffix(path, "-journal")) {
-                Ok(_) => Err(damaged(
+            if has_hot_journal(path) {
+                return Err(damaged(
                     "the file is gone, but the journal of an unfinished change to it is still there",
-                )),
-                Err(_) => Ok(true),
+                ));
             }
+            Ok(true)
         }
         Err(error) => Err(from_io(&error, path)),
+    }
+}
+
+/// Returns the path of the journal of the ledger at `path`.
+pub(super) fn journal_path(path: &Path) -> PathBuf {
+    with_suffix(path, "-journal")
+}
+
+/// Whether there is the journal of an unfinished change, which `SQLite` undoes when it opens the
+/// file. The journal of a finished one begins with zeros. One that cannot be read counts.
+fn has_hot_journal(path: &Path) -> bool {
+    let mut first = [0];
+    match File::open(journal_path(path)).and_then(|mut journal| journal.read(&mut first)) {
+        Ok(length) => length > 0 && first != [0],
+        Err(error) => error.kind() != ErrorKind::NotFound,
     }
 }
 
@@ -98,7 +115,7 @@ pub(super) fn create(path: &Path) -> Result<()> {
 
 fn create_temporary(temporary: &Path) -> Result<()> {
     // Left by a run that was killed at this point; nothing was stored in it yet.
-    for leftover in [temporary.to_owned(), with_suffix(temporary, "-journal")] {
+    for leftover in [temporary.to_owned(), journal_path(temporary)] {
         match fs::remove_file(leftover) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(from_io(&error, temporary));
@@ -123,7 +140,7 @@ fn create_temporary(temporary: &Path) -> Result<()> {
 }
 
 /// Makes a rename durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
         _ => Ok(()),
@@ -153,15 +170,31 @@ pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
 /// What is examined when a ledger is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Examine {
-    /// Every table but the long history of sightings, which would take seconds.
+    /// Every table but the long history of what was delivered, which would take seconds: it is
+    /// examined where the file is small.
     Short,
     /// Everything.
     All,
 }
 
 /// Connects to an existing file and verifies that it is a ledger, whole, and not newer than this
-/// program. Returns its version.
-pub(super) fn connect(path: &Path, examine: Examine) -> Result<(Connection, u32)> {
+/// program. Returns its version. Writes nothing, except that it undoes the unfinished change of a
+/// killed run.
+pub(super) fn connect(
+    path: &Path,
+    examine: Examine,
+    patience: &Patience,
+) -> Result<(Connection, u32)> {
+    let hot = has_hot_journal(path);
+    let connected = connect_and_examine(path, examine, patience);
+    connected.map_err(|error| if hot { error } else { error.unchanged() })
+}
+
+fn connect_and_examine(
+    path: &Path,
+    examine: Examine,
+    patience: &Patience,
+) -> Result<(Connection, u32)> {
     if let Some((application, version)) = read_header(path) {
         check_header(application, version, path)?;
     }
@@ -174,16 +207,19 @@ pub(super) fn connect(path: &Path, examine: Examine) -> Result<(Connection, u32)
         let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         Ok((db, application, version))
     };
-    let (db, application, version) = open().map_err(|error| with_path(error.into(), path))?;
+    let (db, application, version) =
+        patience.retry(is_busy, open).map_err(|error| with_path(error.into(), path))?;
     let version = check_header(application, version, path)?;
-    integrity_check(&db, path, examine)?;
+    let check = || integrity_check(&db, path, examine, version == schema::VERSION);
+    patience.retry(LedgerError::is_busy, check)?;
     Ok((db, version))
 }
 
-/// Verifies that the file has its full length and that its tables are well formed.
-fn integrity_check(db: &Connection, path: &Path, examine: Examine) -> Result<()> {
+/// Verifies that the file has its full length, and that its tables are well formed and agree with
+/// their indexes.
+fn integrity_check(db: &Connection, path: &Path, examine: Examine, is_current: bool) -> Result<()> {
     let failed = |error: rusqlite::Error| with_path(error.into(), path);
-    let damaged = |detail| Err(LedgerError::Damaged { path: path.to_owned(), detail });
+    let damaged = |detail: String| Err(LedgerError::refused(path, &detail));
     // One transaction, so that the file cannot grow or shrink between the two readings of its
     // length.
     let transaction = db.unchecked_transaction().map_err(failed)?;
@@ -196,23 +232,28 @@ fn integrity_check(db: &Connection, path: &Path, examine: Examine) -> Result<()>
     if length < whole {
         return damaged(format!("{} of its {whole} bytes are missing", whole - length));
     }
-    let check = |table: Option<&str>| -> rusqlite::Result<String> {
-        match table {
-            Some(table) => {
-                transaction
-                    .query_row(&format!("PRAGMA quick_check('{table}')"), [], |row| row.get(0))
-            }
-            None => transaction.pragma_query_value(None, "quick_check", |row| row.get(0)),
-        }
+    // What SQLite adds would be written over it.
+    if length > whole {
+        return damaged(format!("it has {length} bytes and not {whole}, as its header says"));
+    }
+    if is_current && let Some(name) = schema::find_difference(&transaction).map_err(failed)? {
+        return damaged(format!("{name} is missing or not as this program created it"));
+    }
+    let checks: &[&str] = match examine {
+        Examine::Short if length > SMALL => &[
+            "integrity_check('tenant')",
+            "integrity_check('run')",
+            "integrity_check('batch')",
+            "integrity_check('outbox')",
+            "integrity_check('repeat')",
+            "integrity_check('sqlite_sequence')",
+        ],
+        Examine::Short | Examine::All => &["integrity_check"],
     };
-    let tables: &[Option<&str>] = match examine {
-        Examine::Short => {
-            &[Some("tenant"), Some("run"), Some("batch"), Some("outbox"), Some("repeat")]
-        }
-        Examine::All => &[None],
-    };
-    for table in tables {
-        let health = check(*table).map_err(failed)?;
+    for check in checks {
+        let health = transaction
+            .query_row(&format!("PRAGMA {check}"), [], |row| row.get::<_, String>(0))
+            .map_err(failed)?;
         if health != "ok" {
             return damaged(health);
         }
@@ -234,19 +275,15 @@ fn read_header(path: &Path) -> Option<(i32, i32)> {
 }
 
 fn check_header(application: i32, version: i32, path: &Path) -> Result<u32> {
-    let path = path.to_owned();
     if application != schema::APPLICATION_ID {
-        return Err(LedgerError::Damaged {
-            path,
-            detail: "it is the database of another program".to_owned(),
-        });
+        return Err(LedgerError::refused(path, "it is the database of another program"));
     }
     match u32::try_from(version) {
         Ok(found) if found > schema::VERSION => {
-            Err(LedgerError::Newer { path, found, known: schema::VERSION })
+            Err(LedgerError::Newer { path: path.to_owned(), found, known: schema::VERSION })
         }
         Ok(found) if found > 0 => Ok(found),
-        _ => Err(LedgerError::Damaged { path, detail: format!("no ledger has version {version}") }),
+        _ => Err(LedgerError::refused(path, &format!("no ledger has version {version}"))),
     }
 }
 
@@ -265,18 +302,29 @@ pub(super) fn uri(path: &Path, query: &str) -> String {
 /// Sets what every connection needs. Neither vendors' values nor a schema that somebody changed are
 /// trusted.
 fn configure(db: &Connection) -> rusqlite::Result<()> {
-    db.busy_timeout(BUSY)?;
+    db.busy_timeout(ATTEMPT)?;
     db.set_prepared_statement_cache_capacity(64);
     // Without it, SQLite prepares a statement again each time a value is bound to it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.execute_batch(
-        "PRAGMA journal_mode = DELETE;
-         PRAGMA synchronous = EXTRA;
+        "PRAGMA synchronous = EXTRA;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;
          PRAGMA cache_size = -2048;",
     )
+}
+
+/// Keeps the journal's space between transactions: recording the response of a batch needs no more
+/// of it than what wrote the batch, so it succeeds also when the disk is full by then.
+pub(super) fn keep_journal(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "PERSIST")?;
+    db.pragma_update(None, "journal_size_limit", KEPT_JOURNAL)
+}
+
+/// Deletes the journal that [`keep_journal`] keeps.
+pub(super) fn delete_journal(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "DELETE")
 }
 
 /// Fails where the owner made the file read-only: root could still write it, and must not.

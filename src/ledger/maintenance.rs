@@ -36,8 +36,8 @@ impl Ledger {
                 .collect::<rusqlite::Result<_>>()?;
             let mut dropped = 0;
             for tenant in tenants {
-                let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, ended_at)
-                              SELECT id, token, 'dropped', 0, '{}', ?2 FROM tenant WHERE id = ?1";
+                let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
+                              SELECT id, token, 'dropped', 0, '{}', ?2, ?2 FROM tenant WHERE id = ?1";
                 db.execute(insert, params![tenant, Time(now)])?;
                 let batch = db.last_insert_rowid();
                 // A batch that a killed run left is not sent any more.

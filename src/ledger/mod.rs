@@ -39,13 +39,21 @@
 //!
 //! # Durability
 //! Each operation is one transaction, on disk when the call returns. Rollback journal rather than
-//! WAL: one file, on any file system. `synchronous` is `EXTRA`, which is `FULL` plus a sync of the
-//! folder once the journal is deleted; with `FULL` alone a power cut could bring the journal back,
-//! and it would undo the last commit.
+//! WAL: one file, on any file system. While a run has the file open, the journal stays between
+//! transactions (`PERSIST`), so that its space is there when the response of a batch is recorded.
+//! `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder where a journal is deleted;
+//! with `FULL` alone a power cut could bring the journal back, and it would undo the last commit.
 //!
 //! A new ledger is created under another name and renamed when complete. An empty file is therefore
 //! not a new ledger but one that lost its content, and is refused like any other damaged one. A
-//! damaged file is never written, renamed or deleted.
+//! damaged file is never renamed or deleted. Damage that is noticed when the file is opened leaves
+//! every byte of it as it is; only the unfinished change of a killed run is undone first.
+//!
+//! # Damage
+//! Opening a ledger compares the tables with what this program creates, and examines all that
+//! decides what is sent: each table with its indexes, some of which exist for this alone. The
+//! history of what was delivered is examined where the file is small, and by `check`. Before an
+//! entry is sent, its item is compared with its row. `outbox repair` saves what can be read.
 
 mod batch;
 mod checkpoint;
@@ -56,8 +64,10 @@ mod history;
 mod lock;
 mod maintenance;
 mod outbox;
+mod patience;
 mod purge;
 mod reader;
+mod repair;
 mod runs;
 mod schema;
 mod status;
@@ -74,6 +84,7 @@ pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};
 pub(crate) use lock::lock_path;
 pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
+pub(crate) use patience::Patience;
 pub(crate) use purge::SIGHTINGS_KEPT;
 pub(crate) use reader::LedgerReader;
 pub(crate) use runs::Run;
@@ -88,6 +99,7 @@ use rusqlite::Connection;
 use self::error::{Cause, with_path};
 use self::files::Examine;
 use self::lock::Lock;
+use self::patience::is_busy;
 
 /// The ledger, open for a run or a command that changes it.
 ///
@@ -99,7 +111,7 @@ pub(crate) struct Ledger {
     reader: LedgerReader,
     /// Whether the real ledger is attached as `prior`, to be read only.
     has_prior: bool,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Ledger {
@@ -110,21 +122,30 @@ impl Ledger {
     /// [`LedgerError::Locked`] at once when another run has it; every other variant but
     /// [`LedgerError::NotQueued`] for a file or folder that cannot be used.
     pub(crate) fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        Self::open_patiently(path, now, Patience::default())
+    }
+
+    /// Opens the ledger as [`Ledger::open`] does, for a run that waits as long as this for a file
+    /// that is locked.
+    fn open_patiently(path: &Path, now: DateTime<Utc>, patience: Patience) -> Result<Self> {
         let path = files::resolve(path)?;
         let lock = Lock::acquire(&path, now)?;
         if files::is_absent(&path)? {
             files::create(&path)?;
         }
-        let (db, version) = files::connect(&path, Examine::Short)?;
+        let (db, version) = files::connect(&path, Examine::Short, &patience)?;
         files::must_be_writable(&db, &path)?;
-        let reader = LedgerReader::new(db, path);
-        let ledger = Self { reader, has_prior: false, _lock: Some(lock) };
+        files::keep_journal(&db).map_err(|error| with_path(error.into(), &path))?;
+        let reader = LedgerReader::new(db, path, patience);
+        let ledger = Self { reader, has_prior: false, lock: Some(lock) };
         // Also when the version is current: this proves now, not after an hour of fetching, that
-        // the folder takes a journal and the disk has space.
-        ledger.transaction(|db| {
+        // the folder takes a journal and the disk has space. The first transaction: what fails in
+        // it leaves the file as it is.
+        let opened = ledger.transaction(|db| {
             schema::migrate(db, version)?;
             Ok(schema::restore_sequences(db, "main")?)
-        })?;
+        });
+        opened.map_err(LedgerError::unchanged)?;
         Ok(ledger)
     }
 
@@ -146,7 +167,22 @@ impl Ledger {
     /// When no folder for temporary files can be written.
     pub(crate) fn temporary() -> Result<Self> {
         let (db, path) = files::temporary()?;
-        Ok(Self { reader: LedgerReader::new(db, path), has_prior: false, _lock: None })
+        let reader = LedgerReader::new(db, path, Patience::default());
+        Ok(Self { reader, has_prior: false, lock: None })
+    }
+
+    /// Opens the ledger as [`Ledger::open_dry_run_examined`] does for a run.
+    #[cfg(test)]
+    pub(crate) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        Self::open_dry_run_examined(path, now, Examine::Short, Patience::default())
+    }
+
+    /// Opens the ledger as a dry run does, after an examination of the whole file.
+    ///
+    /// # Errors
+    /// As [`Ledger::open_dry_run_examined`].
+    pub(crate) fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
+        Self::open_dry_run_examined(path, now, Examine::All, Patience::default()).map(|_| ())
     }
 
     /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at
@@ -155,25 +191,18 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`] and [`Ledger::temporary`].
-    pub(crate) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        Self::open_dry_run_examined(path, now, Examine::Short)
-    }
-
-    /// Opens the ledger as [`Ledger::open_dry_run`] does, after an examination of the whole file.
-    ///
-    /// # Errors
-    /// As [`Ledger::open_dry_run`].
-    pub(crate) fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
-        Self::open_dry_run_examined(path, now, Examine::All).map(|_| ())
-    }
-
-    fn open_dry_run_examined(path: &Path, now: DateTime<Utc>, examine: Examine) -> Result<Self> {
+    fn open_dry_run_examined(
+        path: &Path,
+        now: DateTime<Utc>,
+        examine: Examine,
+        patience: Patience,
+    ) -> Result<Self> {
         let path = files::resolve(path)?;
         if files::is_absent(&path)? {
             return Self::temporary();
         }
         let lock = Lock::acquire(&path, now)?;
-        let (db, version) = files::connect(&path, examine)?;
+        let (db, version) = files::connect(&path, examine, &patience)?;
         files::must_be_writable(&db, &path)?;
         drop(db);
         if version < schema::VERSION {
@@ -182,7 +211,9 @@ impl Ledger {
                 detail: format!("it still has version {version}; the next real run updates it"),
             });
         }
-        let mut ledger = Self { _lock: Some(lock), ..Self::temporary()? };
+        let (db, temporary_path) = files::temporary()?;
+        let reader = LedgerReader::new(db, temporary_path, patience);
+        let mut ledger = Self { reader, has_prior: false, lock: Some(lock) };
         ledger.attach_prior(&path)?;
         ledger.has_prior = true;
         Ok(ledger)
@@ -191,8 +222,12 @@ impl Ledger {
     /// Attaches the real ledger and copies what a run changes: all but the long history.
     fn attach_prior(&self, path: &Path) -> Result<()> {
         let db = self.reader.db();
-        let attach = || -> rusqlite::Result<()> {
-            db.execute("ATTACH ?1 AS prior", [files::uri(path, "mode=ro")])?;
+        let attach = || db.execute("ATTACH ?1 AS prior", [files::uri(path, "mode=ro")]);
+        let copy = || -> rusqlite::Result<()> {
+            // An attempt that found the ledger locked may have left its transaction.
+            if !db.is_autocommit() {
+                db.execute_batch("ROLLBACK")?;
+            }
             db.execute_batch(
                 "BEGIN;
                  INSERT INTO tenant SELECT * FROM prior.tenant;
@@ -211,7 +246,11 @@ impl Ledger {
             schema::restore_sequences(db, "prior")?;
             db.execute_batch("COMMIT")
         };
-        attach().map_err(|error| with_path(error.into(), path))
+        let patience = self.reader.patience();
+        patience
+            .retry(is_busy, attach)
+            .and_then(|_| patience.retry(is_busy, copy))
+            .map_err(|error| with_path(error.into(), path))
     }
 
     /// Returns the part that reads.
@@ -223,20 +262,31 @@ impl Ledger {
     /// Does `work` as one transaction: wholly or not at all.
     ///
     /// It is immediate, because one that has read something and then wants to write does not wait
-    /// for another program.
+    /// for another program. `SQLite` waits for others when it begins and when it commits; what it
+    /// did is kept while it does.
     fn transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Cause>) -> Result<T> {
         let db = self.reader.db();
-        let path = self.reader.path();
-        db.execute_batch("BEGIN IMMEDIATE").map_err(|error| with_path(error.into(), path))?;
+        let execute =
+            |statement| self.reader.patience().retry(is_busy, || db.execute_batch(statement));
+        execute("BEGIN IMMEDIATE").map_err(|error| self.reader.failed(error.into()))?;
         let done = work(db).and_then(|value| {
-            db.execute_batch("COMMIT")?;
+            execute("COMMIT")?;
             Ok(value)
         });
         done.map_err(|cause| {
             // SQLite itself ends a transaction after some errors. Where even this fails, the next
             // BEGIN does too; the first cause is the one to report.
             let _rolled_back = db.is_autocommit() || db.execute_batch("ROLLBACK").is_ok();
-            with_path(cause, path)
+            self.reader.failed(cause)
         })
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // Where this fails, an empty journal stays, which does no harm.
+            let _deleted = files::delete_journal(self.reader.db());
+        }
     }
 }

@@ -5,11 +5,10 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
 use rusqlite::{Row, params_from_iter};
-use serde::de::IgnoredAny;
 
-use super::columns::{ItemColumn, JsonList, RowCount, Time, TypeColumn, time};
+use super::columns::{ItemColumn, JsonList, RowCount, TextColumn, Time, time};
 use super::{LedgerError, LedgerReader, Result};
-use crate::indicator::IndicatorType;
+use crate::submission;
 
 /// The id of an entry, never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +86,7 @@ pub(crate) struct OutboxEntry {
     /// The run that stored it.
     pub run: String,
     /// The type of the indicator.
-    pub indicator_type: IndicatorType,
+    pub indicator_type: String,
     /// The indicator.
     pub value: String,
     /// From 0 to 100, where the vendor gave one.
@@ -144,8 +143,8 @@ impl LedgerReader {
     }
 
     /// Calls `each` with the JSON of the entries that match, exactly as it would be sent, in the
-    /// order in which they were stored. Returns the number of items that are not valid JSON: they
-    /// are not sent, and are left out.
+    /// order in which they were stored. Returns the number of items that are damaged: they are not
+    /// sent, and are left out.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the first error of `each`.
@@ -155,12 +154,15 @@ impl LedgerReader {
         mut each: impl FnMut(String) -> Result<(), E>,
     ) -> Result<u64, E> {
         let select = format!(
-            "SELECT id, item FROM pending WHERE {MATCHES} AND id > ?4 ORDER BY id LIMIT {PAGE}"
+            "SELECT id, item, type, value FROM pending WHERE {MATCHES} AND id > ?4 ORDER BY id LIMIT {PAGE}"
         );
-        let read = |row: &Row<'_>| Ok(row.get::<_, ItemColumn>("item")?.0);
+        let read = |row: &Row<'_>| {
+            let text = |column| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
+            Ok((row.get::<_, ItemColumn>("item")?.0, text("type")?, text("value")?))
+        };
         let mut damaged = 0;
-        self.for_each(filter, &select, read, |item| {
-            if serde_json::from_str::<IgnoredAny>(&item).is_ok() {
+        self.for_each(filter, &select, read, |(item, indicator_type, value)| {
+            if submission::verify(&item, &indicator_type, &value).is_ok() {
                 return each(item);
             }
             damaged += 1;
@@ -233,8 +235,8 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
         source: row.get("source")?,
         organizations: row.get::<_, JsonList>("organizations")?.0,
         run: row.get("run")?,
-        indicator_type: row.get::<_, TypeColumn>("type")?.0,
-        value: row.get("value")?,
+        indicator_type: row.get::<_, TextColumn>("type")?.0,
+        value: row.get::<_, TextColumn>("value")?.0,
         severity: row.get("severity")?,
         stored_at: row.get::<_, Time>("stored_at")?.0,
         attempts: row.get("attempts")?,

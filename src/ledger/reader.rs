@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::error::{Cause, LedgerError, with_path};
 use super::files::Examine;
+use super::patience::Patience;
 use super::{Result, files};
 
 /// The ledger, open for reading. It takes no lock and changes nothing.
@@ -13,6 +14,7 @@ use super::{Result, files};
 pub(crate) struct LedgerReader {
     db: Connection,
     path: PathBuf,
+    patience: Patience,
 }
 
 impl LedgerReader {
@@ -30,14 +32,19 @@ impl LedgerReader {
         if files::is_absent(&path)? {
             return Ok(None);
         }
-        let (db, _) = files::connect(&path, Examine::Short)?;
-        let reader = Self::new(db, path);
+        let patience = Patience::default();
+        let (db, _) = files::connect(&path, Examine::Short, &patience)?;
+        let reader = Self::new(db, path, patience);
         reader.read(|db| Ok(db.pragma_update(None, "query_only", true)?))?;
         Ok(Some(reader))
     }
 
-    pub(super) const fn new(db: Connection, path: PathBuf) -> Self {
-        Self { db, path }
+    pub(super) const fn new(db: Connection, path: PathBuf, patience: Patience) -> Self {
+        Self { db, path, patience }
+    }
+
+    pub(super) const fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -48,9 +55,19 @@ impl LedgerReader {
         &self.db
     }
 
-    /// Runs a query.
-    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Cause>) -> Result<T> {
-        query(&self.db).map_err(|cause| with_path(cause, &self.path))
+    /// Runs a query, again while another program has the file locked.
+    pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Cause>) -> Result<T> {
+        self.patience.retry(Cause::is_busy, || query(&self.db)).map_err(|cause| self.failed(cause))
+    }
+
+    /// Turns a cause into an error. What ended a wait for the file may have been a signal.
+    pub(super) fn failed(&self, cause: Cause) -> LedgerError {
+        match (with_path(cause, &self.path), self.patience.signal()) {
+            (LedgerError::Busy { path, .. }, Some(signal)) => {
+                LedgerError::Interrupted { path, signal }
+            }
+            (error, _) => error,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
 /// Marks a database as a ledger: `CIns` in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x4349_6E73;
@@ -35,6 +35,8 @@ CREATE TABLE tenant (
     read_until    TEXT,          -- the checkpoint
     UNIQUE (source, account, token, organizations)
 ) STRICT;
+-- A second copy: a flipped bit makes the two differ.
+CREATE INDEX tenant_checkpoint ON tenant (read_from, read_until);
 
 CREATE TABLE run (
     id          TEXT NOT NULL,
@@ -50,9 +52,13 @@ CREATE TABLE run (
     PRIMARY KEY (tenant, id),
     CHECK ((finished_at IS NULL) = (exit_code IS NULL))
 ) STRICT, WITHOUT ROWID;
+-- A second copy, as above.
+CREATE INDEX run_times ON run (tenant, started_at, finished_at, exit_code);
 
 -- Entries that leave the outbox together: in one request, or dropped by one command.
 -- AUTOINCREMENT, as below: a dry run must not give the id of a batch that it queued again.
+-- A response must be recorded also when the disk is full: nothing that it changes is in an index,
+-- and the row keeps its size.
 CREATE TABLE batch (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant      INTEGER NOT NULL REFERENCES tenant (id),
@@ -62,10 +68,12 @@ CREATE TABLE batch (
     first_entry INTEGER,       -- the range of its rows in settled; NULL once they are purged
     last_entry  INTEGER,
     techniques  TEXT NOT NULL, -- a JSON object: MITRE technique to number of entries
+    begun_at    TEXT NOT NULL,
     ended_at    TEXT,
+    reserve     BLOB,          -- as long as ended_at and the longer state, until they are written
     CHECK ((state = 'sending') = (ended_at IS NULL))
 ) STRICT;
-CREATE INDEX batch_quota ON batch (token, ended_at);
+CREATE INDEX batch_quota ON batch (token, begun_at, entries);
 
 -- AUTOINCREMENT: an id is never given twice.
 -- The rank puts the most severe first and those of unknown severity last.
@@ -144,6 +152,38 @@ fn apply(db: &Connection, found: u32, migrations: &[(u32, &str)]) -> rusqlite::R
 fn stamp(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", VERSION)
+}
+
+/// Returns the name of a table, index or view that is missing, or not as [`create`] creates it.
+/// What somebody added is left alone.
+pub(super) fn find_difference(db: &Connection) -> rusqlite::Result<Option<String>> {
+    let model = Connection::open_in_memory()?;
+    create(&model)?;
+    let mut expected =
+        model.prepare("SELECT name, type, tbl_name, ifnull(sql, '') FROM sqlite_schema")?;
+    let mut find = db.prepare(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema
+                        WHERE name = ?1 AND type = ?2 AND tbl_name = ?3 AND ifnull(sql, '') = ?4)",
+    )?;
+    let mut objects = expected.query([])?;
+    while let Some(object) = objects.next()? {
+        let columns: [String; 4] = [object.get(0)?, object.get(1)?, object.get(2)?, object.get(3)?];
+        if !find.query_row(params_from_iter(&columns), |row| row.get::<_, bool>(0))? {
+            let [name, ..] = columns;
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the name and the definition of each table.
+pub(super) fn tables() -> rusqlite::Result<Vec<(String, String)>> {
+    let model = Connection::open_in_memory()?;
+    create(&model)?;
+    let mut select = model.prepare(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+    )?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Makes sure that no id is given twice, also where `sqlite_sequence` lost its count. `from` is the

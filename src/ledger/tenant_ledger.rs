@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{JsonList, RowCount};
-use super::{Ledger, LedgerReader, Result};
+use super::files::Examine;
+use super::{Ledger, LedgerReader, Patience, Result};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
 
@@ -50,6 +51,8 @@ pub(crate) struct TenantOptions<'a> {
     pub run_id: &'a str,
     /// Whether indicators that were delivered are stored again.
     pub resend: bool,
+    /// How long to wait while another program has the file locked.
+    pub patience: Patience,
 }
 
 /// The ledger of one run.
@@ -72,8 +75,10 @@ impl TenantLedger {
     pub(crate) fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
         let ledger = match options.path {
             None => Ledger::temporary(),
-            Some(path) if options.dry_run => Ledger::open_dry_run(path, clock.now()),
-            Some(path) => Ledger::open(path, clock.now()),
+            Some(path) if options.dry_run => {
+                Ledger::open_dry_run_examined(path, clock.now(), Examine::Short, options.patience)
+            }
+            Some(path) => Ledger::open_patiently(path, clock.now(), options.patience),
         }?;
         let opened = Self {
             tenant: ledger.tenant(&options.key)?,
@@ -169,11 +174,13 @@ pub(super) fn count_pending(
 /// Returns the number of entries delivered with a token on a UTC day.
 pub(super) fn quota_used(db: &Connection, token: &str, day: NaiveDate) -> rusqlite::Result<u64> {
     let next = day.succ_opt().unwrap_or(day);
+    // The index has only when a batch began: a run, and so a request, takes a day at most.
+    let earliest = day.checked_sub_days(Days::new(2)).unwrap_or(day);
     let mut select = db.prepare_cached(
         "SELECT ifnull(sum(entries), 0) FROM batch
-         WHERE token = ?1 AND ended_at >= ?2 AND ended_at < ?3 AND state = 'delivered'",
+         WHERE token = ?1 AND begun_at >= ?2 AND begun_at < ?4
+            AND ended_at >= ?3 AND ended_at < ?4 AND state = 'delivered'",
     )?;
-    select.query_row(params![token, day.to_string(), next.to_string()], |row| {
-        Ok(row.get::<_, RowCount>(0)?.0)
-    })
+    let days = params![token, earliest.to_string(), day.to_string(), next.to_string()];
+    select.query_row(days, |row| Ok(row.get::<_, RowCount>(0)?.0))
 }

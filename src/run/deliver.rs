@@ -15,9 +15,6 @@ use crate::settings::{LedgerChoice, Mode, Settings};
 /// After this many rejected items in a row, the cause is not the items: sending stops.
 const MAX_REJECTIONS_IN_A_ROW: u64 = 20;
 
-/// Why an entry is in quarantine that was not sent.
-const UNSENDABLE: &str = "the stored item is not valid JSON";
-
 /// How far the delivery of a run is.
 #[derive(Debug)]
 pub(super) struct DeliveryState {
@@ -93,7 +90,7 @@ impl Run<'_> {
         Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
-    /// Puts the items that are not valid JSON into quarantine and returns all others.
+    /// Puts the items that are damaged into quarantine and returns all others.
     fn quarantine_unsendable(
         &mut self,
         items: Vec<QueuedItem>,
@@ -104,7 +101,7 @@ impl Run<'_> {
                 sendable.push(queued);
                 continue;
             };
-            let message = format!("{UNSENDABLE}: {error}");
+            let message = error.to_string();
             tracing::warn!(entry = %queued.id, "{message}");
             self.ledger().quarantine_unsendable(queued.id, &message)?;
             self.report.counts.quarantined += 1;
@@ -121,7 +118,7 @@ impl Run<'_> {
                 .iter()
                 .map(QueuedItem::json)
                 .collect::<Result<_, _>>()
-                .map_err(|error| unsendable_item(&error))?;
+                .map_err(unexpectedly_damaged)?;
             let batch = self.ledger().begin_batch(&items)?;
             let size = payload.len();
             crash_point();
@@ -225,7 +222,9 @@ impl Run<'_> {
         };
         let mut sent = ProcessedCounts::default();
         for item in items {
-            sent.add(item.indicator_type);
+            if let Some(indicator_type) = item.indicator_type {
+                sent.add(indicator_type);
+            }
         }
         let mut sum = 0;
         for indicator_type in IndicatorType::ALL {
@@ -300,7 +299,7 @@ impl Run<'_> {
             .into_iter()
             .map(|queued| RawValue::from_string(queued.item))
             .collect::<Result<_, _>>()
-            .map_err(|error| unsendable_item(&error))?;
+            .map_err(unexpectedly_damaged)?;
         self.report.counts.submitted = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
         self.report.counts.unprocessed = self.report.counts.submitted;
         Ok(())
@@ -308,8 +307,8 @@ impl Run<'_> {
 }
 
 /// For an item that was found to be sendable before.
-fn unsendable_item(error: &serde_json::Error) -> Failure {
-    Failure::new(FailureKind::Unexpected, format!("{UNSENDABLE}: {error}"), REPORT_BUG)
+fn unexpectedly_damaged(error: impl std::error::Error) -> Failure {
+    Failure::new(FailureKind::Unexpected, error.to_string(), REPORT_BUG)
 }
 
 fn unsendable_items(count: u64) -> Failure {
@@ -319,7 +318,9 @@ fn unsendable_items(count: u64) -> Failure {
     };
     Failure::new(
         FailureKind::Partial,
-        format!("{indicators} cannot be sent: {UNSENDABLE}; all others were processed as usual"),
+        format!(
+            "{indicators} cannot be sent: the stored item is damaged; all others were processed as usual"
+        ),
         "The file of the ledger was changed from outside, or its disk is failing. A run puts them into quarantine: see `collective-insights outbox list --quarantined`, then remove them with `outbox drop`.",
     )
 }

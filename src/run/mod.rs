@@ -20,7 +20,7 @@ use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
-use crate::ledger::{TenantKey, TenantLedger, TenantOptions, lock_path};
+use crate::ledger::{Patience, TenantKey, TenantLedger, TenantOptions, lock_path};
 use crate::local_file;
 use crate::logging;
 use crate::recorded_future::Client;
@@ -84,6 +84,7 @@ impl<'a> Run<'a> {
         progress: &Progress,
     ) -> Result<Self, Failure> {
         let exclusions = Arc::new(read_exclusions(settings)?);
+        let patience = Patience::until(settings.deadline, shutdown.clone());
         let http = Http::new(&settings.network, clock, settings.deadline, shutdown)?;
         progress.watch(http.waits());
         let debug = settings.mode == Mode::Debug;
@@ -91,7 +92,8 @@ impl<'a> Run<'a> {
         let now = clock.now_to_the_millisecond();
         // Reject an impossible window before opening the ledger.
         window::check(settings.span, now)?;
-        let ledger = TenantLedger::open(tenant_options(settings, source, run_id), clock)?;
+        let options = tenant_options(settings, source, run_id, patience);
+        let ledger = TenantLedger::open(options, clock)?;
         logging::enable_rotation();
         crash_point();
         let fetched = ledger.fetched()?;
@@ -256,6 +258,7 @@ fn tenant_options<'a>(
     settings: &'a Settings,
     source: &dyn Source,
     run_id: &'a str,
+    patience: Patience,
 ) -> TenantOptions<'a> {
     let recorded_future = &settings.recorded_future;
     TenantOptions {
@@ -273,6 +276,7 @@ fn tenant_options<'a>(
         source: source.info(),
         run_id,
         resend: settings.resend,
+        patience,
     }
 }
 

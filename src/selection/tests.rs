@@ -12,7 +12,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
 use crate::indicator::ClaimedType;
-use crate::ledger::{TenantKey, TenantLedger, TenantOptions};
+use crate::ledger::{Patience, TenantKey, TenantLedger, TenantOptions};
 use crate::mitre::{MitreCode, MitreCodes};
 
 /// Few enough that they repeat.
@@ -111,7 +111,15 @@ fn options<'a>(path: Option<&'a Path>, run_id: &'a str) -> TenantOptions<'a> {
         token: "token".to_owned(),
         organizations: Vec::new(),
     };
-    TenantOptions { path, dry_run: false, key, source: SOURCE, run_id, resend: false }
+    TenantOptions {
+        path,
+        dry_run: false,
+        key,
+        source: SOURCE,
+        run_id,
+        resend: false,
+        patience: Patience::default(),
+    }
 }
 
 fn open(options: TenantOptions<'_>) -> TenantLedger {

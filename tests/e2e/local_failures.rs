@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::alerts::{falcon_at, hashes};
 use crate::support::process::{RunningProcess, wait_for_requests};
+use crate::support::small_disk::SmallDisk;
 use crate::support::{RunOutput, TestEnv};
 
 pub const RUN: &str = "crowdstrike --json";
@@ -190,7 +191,7 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
         ("zeroed", "mv ", Box::new(|path, bytes| write(path, &vec![0; bytes.len()]))),
         (
             "truncated",
-            ".recover",
+            "outbox repair",
             Box::new(|path, bytes| write(path, &bytes[..bytes.len() / 2 + 100])),
         ),
         ("text", "mv ", Box::new(|path, _| write(path, "Dear diary\n".repeat(500).as_bytes()))),
@@ -239,7 +240,7 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         let damage = format!("UPDATE outbox SET item = {item} WHERE id = 2");
         assert_eq!(db.execute(&damage, []), Ok(1));
         drop(db);
-        let message = "the stored item is not valid JSON";
+        let message = "the stored item is damaged";
         let dry_run = env.run_at(LATER, "crowdstrike --json --dry-run").assert_code(3);
         assert_eq!(dry_run.assert_sums().count("submitted"), 2, "{item}");
         let export = env.run("outbox export").assert_code(0);
@@ -247,7 +248,7 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         export.assert_stderr(&["warning: 1 stored item is left out", "outbox list --quarantined"]);
         for run in ["crowdstrike --json --debug", RUN] {
             let output = env.run_at(LATER, run).assert_code(3);
-            output.assert_sums().assert_stderr(&["not valid JSON", "outbox drop"]);
+            output.assert_sums().assert_stderr(&["the stored item is damaged", "outbox drop"]);
             assert_eq!((output.count("processed"), output.count("quarantined")), (2, 1), "{item}");
             assert_eq!(output.json()["error"]["kind"], "partial");
         }
@@ -379,30 +380,11 @@ fn a_full_disk_for_the_log_does_not_stop_a_run() {
     assert_eq!(output.stderr.matches("the log cannot be written").count(), 1, "{}", output.stderr);
 }
 
-/// A small file system, unmounted when this is dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(path: &'a Path, size: &str) -> Option<Self> {
-        std::fs::create_dir(path).unwrap();
-        let options = format!("size={size},nr_inodes=64");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();
-        mounted.is_ok_and(|mounted| mounted.status.success()).then_some(Self(path))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0).output();
-    }
-}
-
 #[test]
 fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
     let env = test_env(900);
     let path = env.path("disk");
-    let Some(_disk) = SmallDisk::mount(&path, "192k") else {
+    let Some(disk) = SmallDisk::mount(&path, "192k") else {
         eprintln!("skipped: this user cannot mount a file system");
         return;
     };
@@ -413,9 +395,7 @@ fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
         "{output:?}"
     );
     output.assert_sums();
-    let resized =
-        Command::new("mount").args(["-o", "remount,size=8m"]).arg(&path).status().unwrap();
-    assert!(resized.success());
+    disk.resize("8m");
     // On the next day, only the ledger knows what is missing.
     let output: RunOutput = env.run_at("2026-11-23T00:15:00Z", run).assert_code(0);
     output.assert_sums();

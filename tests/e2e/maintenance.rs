@@ -272,7 +272,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
         "DELETE FROM outbox WHERE id <> 3;
          WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {COUNT} - 1)
          INSERT INTO outbox ({columns}, value, item)
-         SELECT {columns}, 'n' || n || '.example.com', json_set(item, '$.ioc.value', 'n' || n)
+         SELECT {columns}, 'n' || n || '.example.com', json_set(item, '$.ioc.value', 'n' || n || '.example.com')
          FROM outbox, number WHERE id = 3"
     ))
     .unwrap();
@@ -292,7 +292,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
     assert_eq!(run_limited("outbox list").stdout.lines().count(), COUNT);
     let items = run_limited("outbox export").json();
     assert_eq!(items.as_array().unwrap().len(), COUNT);
-    assert_eq!(items[COUNT - 1]["ioc"]["value"], format!("n{}", COUNT - 1));
+    assert_eq!(items[COUNT - 1]["ioc"]["value"], format!("n{}.example.com", COUNT - 1));
     let output = run_limited("outbox export --output saved.json");
     assert!(output.stdout.starts_with("60001 indicators"), "{}", output.stdout);
     assert!(run_limited("outbox drop --yes").stdout.starts_with("60001 indicators dropped"));

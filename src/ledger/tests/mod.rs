@@ -60,6 +60,7 @@ fn options(path: Option<&Path>) -> TenantOptions<'_> {
         source: SOURCE,
         run_id: "run",
         resend: false,
+        patience: Patience::default(),
     }
 }
 

@@ -120,3 +120,67 @@ fn timing_of_100_000_new_mentions() {
     assert_eq!(ledger.purge_expired().unwrap().sightings, 100_000);
     watch.lap("purge 100,000");
 }
+
+/// Fills a ledger with the history of 90 days with 15,000 submissions each, and with a queue.
+fn fill_history(ledger: &TenantLedger, queued: u32) {
+    let db = ledger.reader().db();
+    db.execute_batch(&format!(
+        "BEGIN;
+         CREATE TEMP TABLE number AS
+            WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < 1350000)
+            SELECT n FROM number;
+         INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques, begun_at, ended_at)
+            SELECT {tenant}, '{TOKEN}', 'delivered', 1000, n * 1000 - 999, n * 1000,
+                   '{{\"T1059\":90,\"T1059.001\":70,\"T1204\":40}}', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z'
+            FROM number WHERE n <= 1350;
+         INSERT INTO settled (id, type, value, detections, batch)
+            SELECT n, 'hash', lower(hex(randomblob(32))), 1, (n + 999) / 1000 FROM number;
+         INSERT INTO sighting (tenant, created_at, detection, entry)
+            SELECT {tenant}, 1760000000000 + n * 5760, 'ldt:' || lower(hex(randomblob(16))) || ':' || n, n FROM number;
+         INSERT INTO run (id, tenant, mode, started_at, finished_at, exit_code, counts)
+            SELECT printf('%012x', n), {tenant}, 'live', '2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z', 0, '{{}}'
+            FROM number WHERE n <= 800;
+         UPDATE sqlite_sequence SET seq = 1350000 WHERE name = 'outbox';
+         INSERT INTO sqlite_sequence (name, seq) SELECT 'outbox', 1350000 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox');
+         COMMIT",
+        tenant = ledger.tenant.0,
+    ))
+    .unwrap();
+    let mentions: Vec<_> =
+        (0..queued as usize).map(|number| (large_alert(number, at(0)), sha256(number))).collect();
+    store_all(ledger, &mentions);
+}
+
+#[test]
+#[ignore = "a measurement, for release builds"]
+fn timing_of_opening_a_ledger_of_90_days() {
+    for queued in [0, 15_000] {
+        let folder = Folder::new();
+        fill_history(&folder.open(), queued);
+        println!(
+            "{queued} queued, {} MB",
+            std::fs::metadata(folder.ledger()).unwrap().len() / 1_000_000
+        );
+        let mut watch = Stopwatch::start();
+        for _ in 0..2 {
+            let reader = folder.reader();
+            watch.lap("open a reader");
+            reader.status(at(0).date_naive()).unwrap();
+            watch.lap("read the status");
+            for check in [
+                "tenant", "run", "batch", "outbox", "repeat", "sqlite_sequence", "settled",
+                "sighting",
+            ] {
+                let pragma = format!("PRAGMA integrity_check('{check}')");
+                let health: String = reader.db().query_row(&pragma, [], |row| row.get(0)).unwrap();
+                assert_eq!(health, "ok");
+                watch.lap(&pragma);
+            }
+            watch.restart();
+            drop(folder.open_as("crowdstrike", "next"));
+            watch.lap("open for a run");
+        }
+        Ledger::verify(&folder.ledger(), at(0)).unwrap();
+        watch.lap("examine everything");
+    }
+}

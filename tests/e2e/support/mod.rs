@@ -13,6 +13,7 @@ pub mod process;
 pub mod real_proxy;
 pub mod safe_text;
 pub mod secret_scan;
+pub mod small_disk;
 pub mod terminal;
 pub mod tls;
 pub mod transport;

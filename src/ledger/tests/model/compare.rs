@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::driver::Driver;
 use super::maps::{BatchState, Model, Row};
 use super::*;
+use crate::indicator::IndicatorType;
 
 impl Driver<'_> {
     /// Compares everything that can be read, and the tables themselves.
@@ -73,7 +74,7 @@ impl Driver<'_> {
             queue.extend(items);
         }
         assert_eq!(queue, self.ledger.next_items(usize::MAX, None).unwrap());
-        assert!(queue.iter().all(|queued| queued.indicator_type.as_str() == "domain"));
+        assert!(queue.iter().all(|queued| queued.indicator_type == Some(IndicatorType::Domain)));
         let expected: Vec<_> = expected.into_iter().map(|(id, row)| (id, row.item())).collect();
         let found: Vec<_> = queue.iter().map(|queued| (queued.id.0, json(&queued.item))).collect();
         assert_eq!(found, expected);
@@ -338,7 +339,7 @@ fn entry(id: i64, row: &Row) -> OutboxEntry {
         source: tenant_key(row.tenant).source,
         organizations: organizations(row.tenant),
         run: row.run.clone(),
-        indicator_type: indicator(row.indicator).kind(),
+        indicator_type: indicator(row.indicator).kind().to_string(),
         value: indicator(row.indicator).value().to_owned(),
         severity: row.severity,
         stored_at: row.stored_at,

@@ -16,7 +16,7 @@ pub(super) struct Driver<'a> {
     /// Every item as the queue showed it last, also those that left it.
     pub(super) items: BTreeMap<i64, QueuedItem>,
     /// Batches that were begun, with their number in the model.
-    sending: Vec<(Batch, u32)>,
+    sending: Vec<(Batch, u32, DateTime<Utc>)>,
 }
 
 impl<'a> Driver<'a> {
@@ -151,7 +151,7 @@ impl<'a> Driver<'a> {
         items.extend(ids.iter().filter_map(|id| self.items.get(id)).cloned());
         let begun = self.ledger.begin_batch(&items);
         match model.begin_batch(&items) {
-            Some(number) => self.sending.push((begun.unwrap(), number)),
+            Some(number) => self.sending.push((begun.unwrap(), number, self.now)),
             None => assert!(is_not_queued(&begun)),
         }
     }
@@ -160,8 +160,10 @@ impl<'a> Driver<'a> {
         if self.sending.is_empty() {
             return;
         }
-        let (batch, number) = self.sending.swap_remove(nth % self.sending.len());
-        let now = self.now;
+        let (batch, number, begun) = self.sending.swap_remove(nth % self.sending.len());
+        // No run is longer than a day.
+        let now = self.now.clamp(begun, begun + TimeDelta::days(1));
+        self.ledger.clock = Clock::fixed(now);
         match ending {
             Ending::Deliver => {
                 self.ledger.deliver_batch(batch).unwrap();

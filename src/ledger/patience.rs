@@ -1,0 +1,115 @@
+//! Waiting while another program, such as `sqlite3`, has the file locked.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::ErrorCode;
+
+use crate::failure::Signal;
+use crate::shutdown::Shutdown;
+
+/// How long `SQLite` itself waits for the lock. Between two such waits a signal is noticed.
+pub(super) const ATTEMPT: Duration = Duration::from_millis(100);
+
+/// How long a call waits that no run bounds, or that begins when the run's time is nearly over:
+/// longer than a query of a person takes.
+const USUAL: Duration = Duration::from_mins(1);
+
+/// How long each call waits for the lock at least, when the run's time is over.
+const MINIMUM: Duration = Duration::from_secs(5);
+
+/// Until when the calls of a run wait for a file that is locked.
+///
+/// A batch that was accepted and cannot be recorded is sent again. So a run waits as long as it may
+/// take, and after a signal as long as the request in flight may take.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patience {
+    run: Option<(Instant, Shutdown)>,
+}
+
+impl Patience {
+    /// Waits until `deadline` from now has passed, or a signal leaves no more time.
+    pub(crate) fn until(deadline: Duration, shutdown: Shutdown) -> Self {
+        Self { run: Some((Instant::now() + deadline, shutdown)) }
+    }
+
+    /// Calls `attempt` until it finds the file unlocked, or the time is over.
+    pub(super) fn retry<T, E>(
+        &self,
+        is_busy: impl Fn(&E) -> bool,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let started = Instant::now();
+        let mut reported = false;
+        loop {
+            match attempt() {
+                Err(error) if is_busy(&error) && !self.is_over(started) => {
+                    if !std::mem::replace(&mut reported, true) {
+                        tracing::warn!("another program has the ledger locked: waiting");
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Returns the signal that ends the run, if any.
+    pub(super) fn signal(&self) -> Option<Signal> {
+        self.run.as_ref().and_then(|(_, shutdown)| shutdown.signal())
+    }
+
+    /// Whether a call that started at this time has waited long enough.
+    fn is_over(&self, started: Instant) -> bool {
+        match &self.run {
+            None => started.elapsed() >= USUAL,
+            Some((deadline, shutdown)) => {
+                shutdown.is_grace_over()
+                    || (Instant::now() >= *deadline && started.elapsed() >= MINIMUM)
+            }
+        }
+    }
+}
+
+/// Whether another program has the file locked.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns how often a call is attempted that finds the file locked `busy` times.
+    fn attempts(patience: &Patience, busy: u32) -> (Result<(), ()>, u32) {
+        let mut attempts = 0;
+        let done = patience.retry(
+            |()| true,
+            || {
+                attempts += 1;
+                if attempts > busy { Ok(()) } else { Err(()) }
+            },
+        );
+        (done, attempts)
+    }
+
+    #[test]
+    fn a_call_is_attempted_until_the_file_is_unlocked() {
+        let (_sender, shutdown) = Shutdown::new();
+        let patience = Patience::until(Duration::from_hours(1), shutdown.clone());
+        assert_eq!(attempts(&patience, 1000), (Ok(()), 1001));
+        // Not given up at once when the run's time is over.
+        let over = Patience::until(Duration::ZERO, shutdown);
+        assert_eq!(attempts(&over, 1000), (Ok(()), 1001));
+    }
+
+    #[test]
+    fn a_signal_leaves_the_time_that_a_request_in_flight_has() {
+        let (sender, shutdown) = Shutdown::new();
+        let patience = Patience::until(Duration::from_hours(1), shutdown);
+        let now = Instant::now();
+        sender.send(Some((Signal::Terminate, now))).unwrap();
+        assert_eq!(attempts(&patience, 1000), (Ok(()), 1001));
+        let earlier = now.checked_sub(Duration::from_secs(5)).unwrap();
+        sender.send(Some((Signal::Terminate, earlier))).unwrap();
+        assert_eq!(attempts(&patience, 1000), (Err(()), 1));
+    }
+}

@@ -1,0 +1,203 @@
+//! Saving what can be read of a damaged ledger in a new one.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::error::{LedgerError, Result, from_io, with_path};
+use super::files::{self, Examine};
+use super::lock::Lock;
+use super::{Ledger, Patience, schema};
+
+/// What was saved of a damaged ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Repaired {
+    /// The name that the damaged file has now.
+    pub damaged: PathBuf,
+    /// The number of entries in the outbox that were saved.
+    pub pending: u64,
+    /// The number of indicators that were delivered or dropped, and are still known.
+    pub settled: u64,
+    /// Why a table may lack rows: the first error in each, with the name of the table.
+    pub incomplete: Vec<String>,
+}
+
+/// The tables in the order in which they refer to each other, and their keys.
+const TABLES: [(&str, &str); 7] = [
+    ("tenant", "rowid"),
+    ("run", "tenant, id"),
+    ("batch", "rowid"),
+    ("outbox", "rowid"),
+    ("repeat", "rowid"),
+    ("settled", "rowid"),
+    ("sighting", "tenant, created_at, detection, entry"),
+];
+
+/// Rows without what they belong to.
+const DELETE_ORPHANS: &str = "
+DELETE FROM run WHERE tenant NOT IN (SELECT id FROM tenant);
+DELETE FROM batch WHERE tenant NOT IN (SELECT id FROM tenant);
+DELETE FROM outbox WHERE tenant NOT IN (SELECT id FROM tenant);
+DELETE FROM sighting WHERE tenant NOT IN (SELECT id FROM tenant);
+DELETE FROM repeat WHERE entry NOT IN (SELECT id FROM outbox);";
+
+impl Ledger {
+    /// Replaces a damaged ledger by a new one with everything that can be read of it; the damaged
+    /// file is renamed. `None` where the ledger is not damaged, and then nothing is changed.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`], and when nothing can be read of the file.
+    pub(crate) fn repair(path: &Path, now: DateTime<Utc>) -> Result<Option<Repaired>> {
+        let path = files::resolve(path)?;
+        let _lock = Lock::acquire(&path, now)?;
+        if !path.exists() {
+            // Without the file there is nothing to save, and nothing damaged.
+            return files::is_absent(&path).map(|_| None);
+        }
+        match files::connect(&path, Examine::All, &Patience::default()) {
+            Ok(_) => return Ok(None),
+            Err(LedgerError::Damaged { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        let copy = files::with_suffix(&path, ".copy");
+        let repaired = files::with_suffix(&path, ".repaired");
+        let saved = save(&path, &copy, &repaired).and_then(|saved| {
+            files::connect(&repaired, Examine::All, &Patience::default())?;
+            let damaged = free_name(&path)?;
+            let failed = |error: io::Error| from_io(&error, &path);
+            fs::rename(&path, &damaged).map_err(failed)?;
+            fs::rename(&repaired, &path).map_err(failed)?;
+            files::sync_folder(&path).map_err(failed)?;
+            Ok(Repaired { damaged, ..saved })
+        });
+        for leftover in [copy, repaired] {
+            // They exist only where something failed, which is reported.
+            let _ = fs::remove_file(files::journal_path(&leftover));
+            let _ = fs::remove_file(leftover);
+        }
+        saved.map(Some)
+    }
+}
+
+/// Returns a name for the damaged file that nothing has.
+fn free_name(path: &Path) -> Result<PathBuf> {
+    let names = (1..100).map(|number| match number {
+        1 => files::with_suffix(path, ".damaged"),
+        _ => files::with_suffix(path, &format!(".damaged-{number}")),
+    });
+    names.into_iter().find(|name| fs::symlink_metadata(name).is_err()).ok_or_else(|| {
+        let detail = "there are too many damaged files of it".to_owned();
+        LedgerError::Other { path: path.to_owned(), detail }
+    })
+}
+
+/// Writes everything that can be read of the file at `path` into a new ledger.
+fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
+    copy_with_known_header(path, copy).map_err(|error| from_io(&error, path))?;
+    files::create(repaired)?;
+    let copied = || -> rusqlite::Result<Repaired> {
+        restore_schema(copy)?;
+        let from = Connection::open(copy)?;
+        let to = Connection::open(repaired)?;
+        to.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
+        let mut incomplete = Vec::new();
+        for (table, key) in TABLES {
+            if let Some(error) = copy_table(&from, &to, table, key)? {
+                incomplete.push(format!("{table}: {error}"));
+            }
+        }
+        to.execute_batch(DELETE_ORPHANS)?;
+        schema::restore_sequences(&to, "main")?;
+        to.execute_batch("COMMIT")?;
+        let count = |table| {
+            to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                Ok(row.get::<_, super::columns::RowCount>(0)?.0)
+            })
+        };
+        let (pending, settled) = (count("pending")?, count("settled")?);
+        Ok(Repaired { damaged: PathBuf::new(), pending, settled, incomplete })
+    };
+    copied().map_err(|error| with_path(error.into(), path))
+}
+
+/// Copies a file and restores what is the same in the header of every ledger.
+fn copy_with_known_header(path: &Path, copy: &Path) -> io::Result<()> {
+    let mut from = fs::File::open(path)?;
+    let mut options: OpenOptions = files::owner_only();
+    let mut to = options.write(true).create(true).truncate(true).open(copy)?;
+    let pages = u32::try_from(io::copy(&mut from, &mut to)? / 4096).unwrap_or(u32::MAX);
+    let write = |to: &mut fs::File, offset, bytes: &[u8]| {
+        to.seek(SeekFrom::Start(offset)).and_then(|_| to.write_all(bytes))
+    };
+    // https://sqlite.org/fileformat2.html#the_database_header
+    write(&mut to, 0, b"SQLite format 3\0\x10\x00\x01\x01\x00\x40\x20\x20")?;
+    write(&mut to, 28, &pages.to_be_bytes())?;
+    for (offset, number) in [(44, 4), (48, 0), (52, 0), (56, 1), (60, schema::VERSION), (64, 0)] {
+        write(&mut to, offset, &number.to_be_bytes())?;
+    }
+    write(&mut to, 68, &schema::APPLICATION_ID.to_be_bytes())
+}
+
+/// Restores the definitions of the tables in a copy, where their names can be read.
+fn restore_schema(copy: &Path) -> rusqlite::Result<()> {
+    let db = Connection::open(copy)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
+    db.pragma_update(None, "writable_schema", true)?;
+    let mut update = db.prepare(
+        "UPDATE sqlite_schema SET type = 'table', tbl_name = ?1, sql = ?2 WHERE name = ?1",
+    )?;
+    for (name, sql) in schema::tables()? {
+        // A page that cannot be written: reading the table reports it.
+        let _ = update.execute([name, sql]);
+    }
+    Ok(())
+}
+
+/// Copies the rows of a table that can be read and that the new one accepts: from the first to the
+/// damage, and from the last back to it. Returns the first error.
+fn copy_table(
+    from: &Connection,
+    to: &Connection,
+    table: &str,
+    key: &str,
+) -> rusqlite::Result<Option<rusqlite::Error>> {
+    let columns: Vec<String> = to
+        .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let (names, marks) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
+    let mut first_error = None;
+    // A row that comes from both sides is inserted once.
+    let backwards = key.replace(',', " DESC,") + " DESC";
+    for (order, insert) in [(key, "INSERT"), (&*backwards, "INSERT OR IGNORE")] {
+        let insert = format!("{insert} INTO {table} ({names}) VALUES ({marks})");
+        let mut insert = to.prepare(&insert)?;
+        let select = format!("SELECT {names} FROM {table} NOT INDEXED ORDER BY {order}");
+        let mut read = || -> rusqlite::Result<Vec<rusqlite::Error>> {
+            let mut rejected = Vec::new();
+            let mut select = from.prepare(&select)?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let values: Vec<Value> =
+                    (0..columns.len()).map(|column| row.get(column)).collect::<Result<_, _>>()?;
+                if let Err(error) = insert.execute(params_from_iter(values)) {
+                    rejected.push(error);
+                }
+            }
+            Ok(rejected)
+        };
+        match read() {
+            Ok(rejected) => {
+                let first = rejected.into_iter().next();
+                return Ok(first_error.or(first));
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Ok(first_error)
+}

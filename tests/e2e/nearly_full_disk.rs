@@ -1,0 +1,92 @@
+//! A disk that has room to send a batch, and perhaps not to record the response.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sandbox::{Fault, Service};
+
+use crate::local_failures::{LATER, RUN, test_env};
+use crate::support::TestEnv;
+use crate::support::alerts::hashes;
+use crate::support::process::{RunningProcess, wait_for_requests};
+use crate::support::small_disk::SmallDisk;
+
+/// How many alerts there are; one batch has at most 200 of them.
+const COUNT: u64 = 900;
+
+/// Returns how many indicators arrived more than once, counted each time but the first.
+fn repeated(env: &TestEnv) -> usize {
+    let mut counts = HashMap::<String, usize>::new();
+    for value in env.stored_values() {
+        *counts.entry(value).or_default() += 1;
+    }
+    counts.values().map(|count| count - 1).sum()
+}
+
+/// Lets three runs meet a disk with this much free space in KiB, and one a disk with enough of it.
+/// Returns how many indicators arrived in the three runs and how many of them repeatedly; `None`
+/// where no disk can be mounted.
+fn runs_on_a_disk_with(free: u64) -> Option<(usize, usize)> {
+    let env = test_env(COUNT);
+    let path = env.path("disk");
+    let disk = SmallDisk::mount(&path, "8m")?;
+    let run = format!("{RUN} --batch-size 200 --ledger disk/ledger.db --log-file disk/log");
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    env.run(&run).assert_code(5);
+    env.sandbox.always(Service::RecordedFuture, None);
+    disk.fill(free);
+    for _ in 0..3 {
+        let output = env.run_at(LATER, &run);
+        assert!([0, 6].contains(&output.code), "{output:?}");
+    }
+    let (arrived, repeated_before) = (env.stored_values().len(), repeated(&env));
+    disk.empty();
+    env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_sums();
+    let mut values = env.stored_values();
+    values.dedup();
+    assert_eq!(values, hashes(0..COUNT), "{free} KiB: everything arrives");
+    assert_eq!(repeated(&env), repeated_before, "{free} KiB: nothing is repeated later");
+    Some((arrived, repeated_before))
+}
+
+#[test]
+fn runs_on_a_nearly_full_disk_repeat_nothing() {
+    let mut stored = 0;
+    for free in [0, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 340, 512] {
+        let Some((arrived, repeated)) = runs_on_a_disk_with(free) else {
+            eprintln!("skipped: this user cannot mount a file system");
+            return;
+        };
+        println!("{free} KiB free: {arrived} arrived, {repeated} of them repeatedly");
+        assert_eq!(repeated, 0, "{free} KiB");
+        stored += arrived;
+    }
+    assert!(stored > 0, "no disk had room for a batch");
+}
+
+#[test]
+fn a_batch_is_recorded_although_the_disk_fills_while_it_is_sent() {
+    let env = test_env(COUNT);
+    let path = env.path("disk");
+    let Some(disk) = SmallDisk::mount(&path, "8m") else {
+        eprintln!("skipped: this user cannot mount a file system");
+        return;
+    };
+    let run = format!("{RUN} --batch-size 200 --ledger disk/ledger.db --log-file disk/log");
+    let slow = Fault::HangThenRespond(Duration::from_secs(2));
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![slow]);
+    let mut running = RunningProcess::start(&mut env.command(&run));
+    wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
+    disk.fill(0);
+    assert!(!running.has_exited());
+    let output = running.finish().assert_code(6);
+    output.assert_sums().assert_stderr(&["the disk is full"]);
+    assert_eq!(output.count("processed"), 200, "the batch in flight is recorded");
+    for _ in 0..3 {
+        env.run_at(LATER, &run).assert_code(6);
+    }
+    assert_eq!(env.stored_values().len(), 200, "what cannot be recorded is not sent");
+    disk.empty();
+    env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_sums();
+    assert_eq!(env.stored_values(), hashes(0..COUNT), "everything arrives once");
+}
