@@ -170,7 +170,7 @@ pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
 /// What is examined when a ledger is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Examine {
-    /// Every table but the long history of what was delivered, which would take seconds: it is
+    /// Every table but the long history of what was delivered, which would take a second: it is
     /// examined where the file is small.
     Short,
     /// Everything.

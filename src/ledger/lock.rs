@@ -5,8 +5,9 @@
 //! a run ends, because deleting it would let two runs lock two files of the same name. The system
 //! frees the lock itself, also after a crash.
 
+use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek, Write as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -14,12 +15,17 @@ use chrono::{DateTime, Utc};
 use super::columns::rfc3339;
 use super::error::{LedgerError, Result, from_io};
 use super::files;
+use super::seal::Seal;
 use crate::local_file::{self, Accept};
 
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    /// This process and the time, as they are in the lock file.
+    note: String,
+    /// What the last run left.
+    seal: Option<Seal>,
 }
 
 impl Lock {
@@ -45,15 +51,41 @@ impl Lock {
             Err(TryLockError::Error(error)) => return Err(failed(&error)),
         }
         // Another name of a file that has other content would empty that file.
-        if !is_note(&read_note(&mut file).map_err(|error| failed(&error))?) {
+        let previous = read_note(&mut file).map_err(|error| failed(&error))?;
+        if !is_note(&previous) {
             return Err(unwritable("it has other content than a lock, so it is not changed"));
         }
-        let note = format!("{} {}\n", std::process::id(), rfc3339(now));
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(note.as_bytes()))
-            .map_err(|error| failed(&error))?;
-        Ok(Self { _file: file })
+        let seal = Seal::parse(String::from_utf8_lossy(&previous).split_whitespace().skip(2));
+        let note = format!("{} {}", std::process::id(), rfc3339(now));
+        let mut lock = Self { file, note, seal };
+        lock.write().map_err(|error| failed(&error))?;
+        Ok(lock)
+    }
+
+    /// Whether the ledger at `path` is as the last run left it.
+    pub(super) fn is_unchanged(&self, path: &Path) -> Result<bool> {
+        let Some(seal) = self.seal else {
+            return Ok(false);
+        };
+        Ok(Seal::of(path).map_err(|error| from_io(&error, path))? == seal)
+    }
+
+    /// Notes what this run leaves.
+    pub(super) fn seal(&mut self, path: &Path) -> std::io::Result<()> {
+        self.seal = Some(Seal::of(path)?);
+        self.write()
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        let mut note = self.note.clone();
+        if let Some(seal) = self.seal {
+            // Writing to a String cannot fail.
+            let _ = write!(note, " {seal}");
+        }
+        note.push('\n');
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(note.as_bytes())
     }
 }
 
@@ -69,9 +101,10 @@ fn read_note(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(note)
 }
 
-/// Whether this is a note, the beginning of one, or nothing: `1234 2026-03-01T00:00:00.000Z`.
+/// Whether this is a note, the beginning of one, or nothing: `1234 2026-03-01T00:00:00.000Z`, where
+/// the length and the checksum of the ledger may follow.
 fn is_note(content: &[u8]) -> bool {
-    content.len() < 64
+    content.len() < 100
         && content.iter().all(|byte| byte.is_ascii_digit() || b" -:.TZ\n".contains(byte))
 }
 

@@ -52,8 +52,10 @@
 //! # Damage
 //! Opening a ledger compares the tables with what this program creates, and examines all that
 //! decides what is sent: each table with its indexes, some of which exist for this alone. The
-//! history of what was delivered is examined where the file is small, and by `check`. Before an
-//! entry is sent, its item is compared with its row. `outbox repair` saves what can be read.
+//! history of what was delivered is examined where the file is small, by `check`, and by a run
+//! where the file is not as the last one left it: its length and checksum are in the lock file.
+//! Before an entry is sent, its item is compared with its row. `outbox repair` saves what can be
+//! read.
 
 mod batch;
 mod checkpoint;
@@ -70,6 +72,7 @@ mod reader;
 mod repair;
 mod runs;
 mod schema;
+mod seal;
 mod status;
 mod store;
 mod tenant_ledger;
@@ -133,7 +136,10 @@ impl Ledger {
         if files::is_absent(&path)? {
             files::create(&path)?;
         }
-        let (db, version) = files::connect(&path, Examine::Short, &patience)?;
+        // Damage shows in the time of the checksum; the examination of a file that changed takes
+        // longer.
+        let examine = if lock.is_unchanged(&path)? { Examine::Short } else { Examine::All };
+        let (db, version) = files::connect(&path, examine, &patience)?;
         files::must_be_writable(&db, &path)?;
         files::keep_journal(&db).map_err(|error| with_path(error.into(), &path))?;
         let reader = LedgerReader::new(db, path, patience);
@@ -202,6 +208,7 @@ impl Ledger {
             return Self::temporary();
         }
         let lock = Lock::acquire(&path, now)?;
+        let examine = if lock.is_unchanged(&path)? { examine } else { Examine::All };
         let (db, version) = files::connect(&path, examine, &patience)?;
         files::must_be_writable(&db, &path)?;
         drop(db);
@@ -284,9 +291,13 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        if self.lock.is_some() {
-            // Where this fails, an empty journal stays, which does no harm.
-            let _deleted = files::delete_journal(self.reader.db());
+        let Some(lock) = self.lock.as_mut().filter(|_| !self.has_prior) else {
+            return;
+        };
+        // Where these fail, an empty journal stays, and the next run examines the whole file.
+        let _deleted = files::delete_journal(self.reader.db());
+        if self.reader.db().is_autocommit() {
+            let _sealed = lock.seal(self.reader.path());
         }
     }
 }
