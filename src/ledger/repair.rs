@@ -100,7 +100,7 @@ fn free_name(path: &Path) -> Result<PathBuf> {
 fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
     copy_with_known_header(path, copy).map_err(|error| from_io(&error, path))?;
     files::create(repaired)?;
-    let copied = || -> rusqlite::Result<Repaired> {
+    let copied = || -> rusqlite::Result<Option<Repaired>> {
         restore_schema(copy)?;
         let from = Connection::open(copy)?;
         let to = Connection::open(repaired)?;
@@ -111,6 +111,9 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
                 incomplete.push(format!("{table}: {error}"));
             }
         }
+        if incomplete.len() == TABLES.len() {
+            return Ok(None);
+        }
         to.execute_batch(DELETE_ORPHANS)?;
         schema::restore_sequences(&to, "main")?;
         to.execute_batch("COMMIT")?;
@@ -120,9 +123,11 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
             })
         };
         let (pending, settled) = (count("pending")?, count("settled")?);
-        Ok(Repaired { damaged: PathBuf::new(), pending, settled, incomplete })
+        Ok(Some(Repaired { damaged: PathBuf::new(), pending, settled, incomplete }))
     };
-    copied().map_err(|error| with_path(error.into(), path))
+    copied()
+        .map_err(|error| with_path(error.into(), path).unchanged())?
+        .ok_or_else(|| LedgerError::refused(path, "none of its tables can be read"))
 }
 
 /// Copies a file and restores what is the same in the header of every ledger.
@@ -143,17 +148,27 @@ fn copy_with_known_header(path: &Path, copy: &Path) -> io::Result<()> {
     write(&mut to, 68, &schema::APPLICATION_ID.to_be_bytes())
 }
 
-/// Restores the definitions of the tables in a copy, where their names can be read.
+/// Restores the names and definitions of the tables, indexes and views in a copy.
 fn restore_schema(copy: &Path) -> rusqlite::Result<()> {
     let db = Connection::open(copy)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     db.pragma_update(None, "writable_schema", true)?;
-    let mut update = db.prepare(
-        "UPDATE sqlite_schema SET type = 'table', tbl_name = ?1, sql = ?2 WHERE name = ?1",
-    )?;
-    for (name, sql) in schema::tables()? {
-        // A page that cannot be written: reading the table reports it.
-        let _ = update.execute([name, sql]);
+    let objects = schema::objects()?;
+    let mut find =
+        db.prepare("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE rowid = ?1 AND name = ?2)")?;
+    let mut known = 0;
+    for object in &objects {
+        known +=
+            usize::from(find.query_row((object.row, &object.name), |row| row.get::<_, bool>(0))?);
+    }
+    // They are in the order of their creation, unless somebody rebuilt the file.
+    let key = if known + 1 >= objects.len() { "rowid = ?1" } else { "name = ?3 AND ?1" };
+    let mut update = db.prepare(&format!(
+        "UPDATE sqlite_schema SET type = ?2, name = ?3, tbl_name = ?4, sql = ?5 WHERE {key}"
+    ))?;
+    for object in objects {
+        let schema::Object { row, kind, name, table, sql } = object;
+        update.execute((row, kind, name, table, sql))?;
     }
     Ok(())
 }

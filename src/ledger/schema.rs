@@ -1,6 +1,6 @@
 //! The tables.
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
 /// Marks a database as a ledger: `CIns` in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x4349_6E73;
@@ -154,36 +154,48 @@ fn stamp(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "user_version", VERSION)
 }
 
+/// A table, index or view as [`create`] creates it: its row in `sqlite_schema`.
+pub(super) struct Object {
+    pub row: i64,
+    pub kind: String,
+    pub name: String,
+    pub table: String,
+    /// `None` for an index that belongs to a constraint.
+    pub sql: Option<String>,
+}
+
+/// Returns everything that [`create`] creates.
+pub(super) fn objects() -> rusqlite::Result<Vec<Object>> {
+    let model = Connection::open_in_memory()?;
+    create(&model)?;
+    let mut select = model
+        .prepare("SELECT rowid, type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")?;
+    let rows = select.query_map([], |row| {
+        Ok(Object {
+            row: row.get(0)?,
+            kind: row.get(1)?,
+            name: row.get(2)?,
+            table: row.get(3)?,
+            sql: row.get(4)?,
+        })
+    })?;
+    rows.collect()
+}
+
 /// Returns the name of a table, index or view that is missing, or not as [`create`] creates it.
 /// What somebody added is left alone.
 pub(super) fn find_difference(db: &Connection) -> rusqlite::Result<Option<String>> {
-    let model = Connection::open_in_memory()?;
-    create(&model)?;
-    let mut expected =
-        model.prepare("SELECT name, type, tbl_name, ifnull(sql, '') FROM sqlite_schema")?;
     let mut find = db.prepare(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema
-                        WHERE name = ?1 AND type = ?2 AND tbl_name = ?3 AND ifnull(sql, '') = ?4)",
+                        WHERE name = ?1 AND type = ?2 AND tbl_name = ?3 AND sql IS ?4)",
     )?;
-    let mut objects = expected.query([])?;
-    while let Some(object) = objects.next()? {
-        let columns: [String; 4] = [object.get(0)?, object.get(1)?, object.get(2)?, object.get(3)?];
-        if !find.query_row(params_from_iter(&columns), |row| row.get::<_, bool>(0))? {
-            let [name, ..] = columns;
-            return Ok(Some(name));
+    for object in objects()? {
+        let columns = (&object.name, object.kind, object.table, object.sql);
+        if !find.query_row(columns, |row| row.get::<_, bool>(0))? {
+            return Ok(Some(object.name));
         }
     }
     Ok(None)
-}
-
-/// Returns the name and the definition of each table.
-pub(super) fn tables() -> rusqlite::Result<Vec<(String, String)>> {
-    let model = Connection::open_in_memory()?;
-    create(&model)?;
-    let mut select = model.prepare(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
-    )?;
-    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Makes sure that no id is given twice, also where `sqlite_sequence` lost its count. `from` is the

@@ -270,6 +270,40 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
 }
 
 #[test]
+fn an_item_that_differs_from_its_row_is_not_sent() {
+    // The type and the value, in the item and in its row, and the name of a key.
+    for damage in [
+        "item = json_set(item, '$.ioc.value', 'f' || substr(value, 2))",
+        "item = json_set(item, '$.ioc.type', 'domain')",
+        "item = replace(item, '\"timestamp\"', '\"uimestamp\"')",
+        "value = 'f' || substr(value, 2)",
+        "value = CAST(x'FF' || substr(value, 2) AS TEXT)",
+        "type = 'hasi'",
+    ] {
+        let env = test_env(4);
+        used_ledger(&env);
+        let db = Connection::open(env.path("collective-insights.db")).unwrap();
+        assert_eq!(db.execute(&format!("UPDATE outbox SET {damage} WHERE id = 2"), []), Ok(1));
+        drop(db);
+        let output = env.run_at(LATER, RUN).assert_code(3);
+        output.assert_sums().assert_stderr(&["the stored item is damaged"]);
+        assert_eq!(output.count("quarantined"), 1, "{damage}");
+        // Where the row is damaged, the alert is not known any more, and is stored again.
+        let mut expected = hashes(0..4);
+        if damage.starts_with("item") {
+            expected.remove(1);
+        }
+        assert_eq!(env.stored_values(), expected, "{damage}");
+        let list = env.run("outbox list --json").assert_code(0).json();
+        assert_eq!(list["entries"].as_array().unwrap().len(), 1, "{damage}");
+        env.run("outbox list --quarantined").assert_code(0);
+        env.run("outbox drop --yes").assert_code(0);
+        env.run_at("2026-11-22T02:15:00Z", RUN).assert_code(0);
+        assert_eq!(env.stored_values(), expected, "{damage}");
+    }
+}
+
+#[test]
 fn damaged_items_are_not_taken_for_rejections_of_the_account() {
     let env = test_env(30);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));

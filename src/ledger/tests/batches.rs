@@ -327,3 +327,43 @@ fn a_sighting_without_its_entry_counts_as_never_seen() {
     assert_eq!(add(&ledger, &odd, &domain("a")), Stored::Duplicate);
     assert_eq!(queue(&ledger).len(), 1);
 }
+
+#[test]
+fn recording_a_response_changes_one_page_and_the_header() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    for number in 0..300 {
+        store(&ledger, &format!("n{number}"), &["d"]);
+    }
+    for item in queue(&ledger) {
+        let batch = ledger.begin_batch([&item]).unwrap();
+        let before = folder.bytes();
+        ledger.deliver_batch(batch).unwrap();
+        let after = folder.bytes();
+        assert_eq!(after.len(), before.len(), "the file does not grow");
+        let changed =
+            before.chunks(4096).zip(after.chunks(4096)).filter(|(one, next)| one != next).count();
+        assert!(changed <= 2, "{changed} pages of batch {}", item.id);
+    }
+}
+
+#[test]
+fn what_a_killed_run_was_sending_is_queued_again_although_the_row_of_its_batch_is_damaged() {
+    for damage in [
+        "UPDATE batch SET first_entry = 90, last_entry = 99",
+        "UPDATE batch SET first_entry = NULL, last_entry = NULL, entries = 0",
+        "DELETE FROM batch",
+    ] {
+        let folder = Folder::new();
+        let ledger = folder.open();
+        for name in ["a", "b", "c"] {
+            store(&ledger, name, &["d"]);
+        }
+        ledger.begin_batch(&queue(&ledger)[..2]).unwrap();
+        drop(ledger);
+        Connection::open(folder.ledger()).unwrap().execute_batch(damage).unwrap();
+        let ledger = folder.open_as("crowdstrike", "next");
+        assert_eq!(queue(&ledger).len(), 3, "{damage}");
+        deliver_all(&ledger);
+    }
+}

@@ -8,6 +8,7 @@ mod files;
 mod history;
 mod locking;
 mod model;
+mod repair;
 mod storing;
 mod timing;
 
