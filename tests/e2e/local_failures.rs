@@ -1,5 +1,6 @@
 //! Failures on the local machine: concurrent runs, signals, unusable ledgers, full disks.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -341,18 +342,25 @@ fn a_failed_clean_up_counts_as_a_failure_of_the_run() {
 fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
     for mode in ["", "--debug", "--dry-run"] {
         let env = test_env(3);
-        let mut bytes = used_ledger(&env);
+        used_ledger(&env);
         let path = env.path("collective-insights.db");
-        let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'sighting'";
+        let slow = Fault::HangThenRespond(Duration::from_secs(2));
+        env.sandbox.queue_faults(Service::FalconAlerts, vec![slow]);
+        let requests = env.request_count(Service::FalconAlerts);
+        let mut command = env.command(&format!("{RUN} {mode}"));
+        let running = RunningProcess::start(command.env("COLLECTIVE_INSIGHTS_TEST_NOW", LATER));
+        wait_for_requests(&env.sandbox, Service::FalconAlerts, requests + 1);
+        // The run has examined the file. A change by another program makes it read it again.
         let db = Connection::open(&path).unwrap();
-        let page: u16 = db.query_row(select, [], |row| row.get(0)).unwrap();
+        let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'sighting'";
+        let page: u64 = db.query_row(select, [], |row| row.get::<_, u32>(0)).unwrap().into();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(&[0x5A; 4096], (page - 1) * 4096).unwrap();
+        db.execute_batch("CREATE TABLE other (x); DROP TABLE other").unwrap();
         drop(db);
-        // The history is not examined when a run opens the ledger.
-        let end = usize::from(page) * 4096;
-        bytes[end - 4096..end].fill(0x5A);
-        std::fs::write(&path, bytes).unwrap();
-        let output = env.run_at(LATER, &format!("{RUN} {mode}")).assert_code(6);
+        let output = running.finish().assert_code(6);
         output.assert_sums().assert_stderr(&["is damaged"]);
+        assert!(!output.stderr.contains("was left as it is"), "{mode}: {output:?}");
         assert_eq!(output.count("carried_in"), 2, "{mode}");
         assert!(output.count("indicators_found") > 0, "{mode}");
         assert!(output.count("waiting") > 0, "{mode}");
