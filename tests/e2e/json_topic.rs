@@ -14,8 +14,8 @@ use crate::topics::topic;
 
 const OPTIONS: &str = "--batch-size 1 --organization-id uhash:a --log-format json";
 
-/// A world with an unreadable alert, and a Recorded Future that accepts one batch without a summary,
-/// rejects one and then refuses the API key.
+/// A world with an unreadable alert, and a Recorded Future that accepts one batch without a
+/// summary, rejects one and then refuses the API key.
 fn env() -> TestEnv {
     let mut alerts: Vec<Value> =
         (0..4).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
