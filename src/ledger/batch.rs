@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-#[cfg(test)]
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 use serde_json::Value;
@@ -64,6 +63,7 @@ impl QueuedItem {
 #[derive(Debug)]
 pub(crate) struct Batch {
     id: i64,
+    begun_at: DateTime<Utc>,
     entries: Vec<EntryId>,
 }
 
@@ -116,7 +116,7 @@ impl TenantLedger {
             techniques.add(&item.item);
             entries.push(item.id);
         }
-        let now = Time(self.clock.now());
+        let begun_at = self.clock.now();
         self.ledger.transaction(|db| {
             let insert = "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques,
                                              begun_at, reserve)
@@ -128,7 +128,7 @@ impl TenantLedger {
                 entries.iter().min().map(|id| id.0),
                 entries.iter().max().map(|id| id.0),
                 techniques.json(),
-                now,
+                Time(begun_at),
                 RESERVE,
             ])?;
             let batch = db.last_insert_rowid();
@@ -144,7 +144,7 @@ impl TenantLedger {
                     return Err(Cause::NotQueued(*id));
                 }
             }
-            Ok(Batch { id: batch, entries })
+            Ok(Batch { id: batch, begun_at, entries })
         })
     }
 
@@ -155,11 +155,17 @@ impl TenantLedger {
     /// When the ledger cannot be written.
     #[expect(clippy::needless_pass_by_value, reason = "a batch is delivered once")]
     pub(crate) fn deliver_batch(&self, batch: Batch) -> Result<()> {
-        let now = Time(self.clock.now());
+        let now = self.clock.now();
+        // Only then, because it changes an index, for which a full disk may have no space.
+        let clock_was_corrected = now < batch.begun_at || now - batch.begun_at > TimeDelta::days(1);
         self.ledger.transaction(|db| {
+            if clock_was_corrected {
+                let update = "UPDATE batch SET begun_at = ?2 WHERE id = ?1";
+                db.execute(update, params![batch.id, Time(now)])?;
+            }
             let update = "UPDATE batch SET state = 'delivered', ended_at = ?2, reserve = NULL
                           WHERE id = ?1 AND state = 'sending'";
-            match db.prepare_cached(update)?.execute(params![batch.id, now])? {
+            match db.prepare_cached(update)?.execute(params![batch.id, Time(now)])? {
                 1 => Ok(()),
                 _ => Err(Cause::Other(format!("batch {} is not being sent", batch.id))),
             }
