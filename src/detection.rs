@@ -18,14 +18,16 @@ pub(crate) struct SourceInfo {
     pub incident_type: &'static str,
 }
 
-/// The scores of an alert, as the vendor reports them.
+/// How the vendor and the customer's analysts judge an alert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Scores {
+pub struct Assessment {
     /// How severe the alert is, 1 to 100 (CrowdStrike) or 1 to 10 (Carbon Black); absent on some
     /// products.
     pub severity: Option<u8>,
     /// How certain the vendor is, 1 to 100; absent on some products and always for Carbon Black.
     pub confidence: Option<u8>,
+    /// Whether an analyst dismissed the alert, for example as a false positive.
+    pub dismissed: bool,
 }
 
 /// A mention: an indicator named by an alert, before duplicates are merged.
@@ -35,6 +37,16 @@ pub struct Mention {
     pub field: &'static str,
     /// The indicator, or why it may not be sent.
     pub indicator: Result<Indicator, RejectReason>,
+    /// Whether the vendor trusts the file whose hash this is.
+    pub trusted: bool,
+}
+
+impl Mention {
+    /// Creates a mention of an indicator about which the vendor says nothing.
+    #[must_use]
+    pub fn new(field: &'static str, indicator: Result<Indicator, RejectReason>) -> Self {
+        Self { field, indicator, trusted: false }
+    }
 }
 
 /// An alert that names at least one indicator.
@@ -51,8 +63,8 @@ pub struct Detection {
     pub name: Option<String>,
     /// The vendor's short title, if it has one.
     pub incident_name: Option<String>,
-    /// The vendor's scores.
-    pub scores: Scores,
+    /// How the alert is judged.
+    pub assessment: Assessment,
     /// MITRE ATT&CK techniques and tactics, without duplicates.
     pub mitre_codes: MitreCodes,
     /// The mentions in the order of the alert; not empty.
@@ -65,7 +77,7 @@ pub enum AlertOutcome {
     /// The alert names indicators.
     Detection(Box<Detection>),
     /// The alert is valid and names no indicator in the fields that are read: the usual case.
-    WithoutIndicator(Scores),
+    WithoutIndicator(Assessment),
     /// The alert cannot become a detection. It is counted and logged, and never ends a run.
     Unreadable {
         /// The id of the alert, if it has one.

@@ -76,6 +76,10 @@ pub use app::main;
 pub mod bench_api {
     pub use crate::indicator::{ClaimedType, Indicator};
     pub use crate::selection::exclusions::Exclusions;
-    pub use crate::sources::carbonblack::{HashChoice, read_page as read_carbonblack_page};
-    pub use crate::sources::crowdstrike::read_page as read_crowdstrike_page;
+    pub use crate::sources::carbonblack::{
+        IndicatorChoice as CarbonBlackChoice, read_page as read_carbonblack_page,
+    };
+    pub use crate::sources::crowdstrike::{
+        IndicatorChoice as CrowdStrikeChoice, read_page as read_crowdstrike_page,
+    };
 }

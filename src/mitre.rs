@@ -47,6 +47,23 @@ impl MitreCode {
     }
 }
 
+impl MitreCode {
+    /// Parses the code in a link to a page of MITRE, for example
+    /// `https://attack.mitre.org/techniques/T1558/003/`; `None` for other links.
+    #[must_use]
+    pub fn from_link(link: &str) -> Option<Self> {
+        let (_, path) = link.split_once("://attack.mitre.org/")?;
+        let path = path.split(['?', '#']).next()?;
+        let mut parts =
+            path.split('/').skip_while(|part| !matches!(*part, "techniques" | "tactics"));
+        let code = parts.nth(1)?;
+        match parts.next().filter(|sub| digits(sub, 3).is_some()) {
+            Some(sub) => Self::parse(&format!("{code}.{sub}")),
+            None => Self::parse(code),
+        }
+    }
+}
+
 impl fmt::Display for MitreCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "T{}{:04}", if self.tactic { "A" } else { "" }, self.number)?;
@@ -135,6 +152,23 @@ mod tests {
         some.add_all(&codes(&["T1001", "T1204", "TA0001", "TA0009"]));
         let all: Vec<String> = some.iter().map(ToString::to_string).collect();
         assert_eq!(all, ["T1001", "T1059", "T1204", "TA0001", "TA0002", "TA0009"]);
+    }
+
+    #[test]
+    fn codes_are_parsed_from_links() {
+        let link = |text| MitreCode::from_link(text).map(|code| code.to_string());
+        for (text, expected) in [
+            ("https://attack.mitre.org/techniques/T1558/003/", Some("T1558.003")),
+            ("https://attack.mitre.org/techniques/T1558", Some("T1558")),
+            ("http://attack.mitre.org/versions/v9/techniques/T1558/?a#b", Some("T1558")),
+            ("https://attack.mitre.org/tactics/TA0006/", Some("TA0006")),
+            ("https://attack.mitre.org/groups/G0016/", None),
+            ("https://attack.mitre.org/techniques/", None),
+            ("https://example.com/techniques/T1558/003/", None),
+            ("", None),
+        ] {
+            assert_eq!(link(text).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::detection::Scores;
+    use crate::detection::Assessment;
     use crate::indicator::ClaimedType;
     use crate::mitre::MitreCode;
 
@@ -194,7 +194,7 @@ mod tests {
             created_at: time,
             name: Some(name.to_owned()),
             incident_name: None,
-            scores: Scores::default(),
+            assessment: Assessment::default(),
             mitre_codes: codes
                 .iter()
                 .map(|code| MitreCode::parse(&format!("T{code}")).unwrap())

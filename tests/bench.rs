@@ -15,7 +15,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use collective_insights::bench_api::{
-    ClaimedType, Exclusions, HashChoice, Indicator, read_carbonblack_page, read_crowdstrike_page,
+    CarbonBlackChoice, ClaimedType, CrowdStrikeChoice, Exclusions, Indicator,
+    read_carbonblack_page, read_crowdstrike_page,
 };
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -45,7 +46,7 @@ fn decode_a_crowdstrike_page(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
-        .bench(|| read_crowdstrike_page(black_box(&page)).unwrap());
+        .bench(|| read_crowdstrike_page(black_box(&page), CrowdStrikeChoice::Ioc).unwrap());
 }
 
 #[divan::bench]
@@ -54,7 +55,7 @@ fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
-        .bench(|| read_carbonblack_page(black_box(&page), HashChoice::Process).unwrap());
+        .bench(|| read_carbonblack_page(black_box(&page), CarbonBlackChoice::Process).unwrap());
 }
 
 /// One of each type, in a spelling that has to be normalized.

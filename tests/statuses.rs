@@ -143,6 +143,7 @@ fn falcon(base: &Url) -> Box<dyn Source> {
         member_cid: None,
         address: Address::Fixed(base.clone()),
         thresholds: Thresholds::default(),
+        indicator: crowdstrike::IndicatorChoice::Ioc,
         concurrency: 1,
     })
 }
@@ -153,7 +154,8 @@ fn carbon_black(base: &Url) -> Box<dyn Source> {
         org_key: CB_ORG.into(),
         secret: CB_SECRET.into(),
         api_id: CB_API_ID.into(),
-        indicator: carbonblack::HashChoice::Process,
+        indicator: carbonblack::IndicatorChoice::Process,
+        skip_trusted: false,
         concurrency: 1,
     })
 }

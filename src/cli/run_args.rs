@@ -80,6 +80,12 @@ pub(crate) struct CommonArgs {
     /// `collective-insights generate exclusions` prints a file that shows every form of a line.
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
     exclusion_file: Option<PathBuf>,
+    /// Leave out alerts that an analyst dismissed
+    ///
+    /// CrowdStrike: tagged false_positive or ignored. Carbon Black: determined to be a false
+    /// positive. They are counted.
+    #[arg(long, help_heading = "Selection")]
+    skip_dismissed: bool,
     /// Maximum indicators per request
     ///
     /// From 1 to 15000.
@@ -173,6 +179,7 @@ impl CommonArgs {
                 connect_timeout: Duration::from_secs(self.connect_timeout.into()),
                 timeout: Duration::from_secs(self.timeout.into()),
             },
+            skip_dismissed: self.skip_dismissed,
             resend: self.resend,
             mode: self.mode(),
             ledger: if self.no_ledger {

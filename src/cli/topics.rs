@@ -15,8 +15,9 @@ pub struct Topic {
 }
 
 /// All topics, in the order in which they are listed.
-pub const TOPICS: [Topic; 8] = [
+pub const TOPICS: [Topic; 9] = [
     Topic { name: "options", text: include_str!("topics/options.md") },
+    Topic { name: "sharing", text: include_str!("topics/sharing.md") },
     Topic { name: "exclusions", text: include_str!("topics/exclusions.md") },
     Topic { name: "numbers", text: include_str!("topics/numbers.md") },
     Topic { name: "delivery", text: include_str!("topics/delivery.md") },

@@ -18,37 +18,63 @@ pub(crate) fn normalize_any(text: &str) -> Option<String> {
     [SHA256_DIGITS, SHA1_DIGITS, MD5_DIGITS].into_iter().find_map(|digits| normalize(text, digits))
 }
 
+/// The MD5, SHA-1 and SHA-256 of no content, and of one line break.
+const OF_NOTHING: [&str; 6] = [
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "68b329da9893e34099c7d8ad5cb9c940",
+    "adc83b19e793491b1c6ea0fd8b46cd9f32e592fc",
+    "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+];
+
+/// Whether a normalized hash is of no file in particular. All zeros and all `f` are placeholders,
+/// for example for a SHA-1 that was not computed.
+pub(crate) fn is_meaningless(hash: &str) -> bool {
+    OF_NOTHING.contains(&hash)
+        || ['0', 'f'].iter().any(|digit| hash.chars().all(|char| char == *digit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::ClaimedType::{Md5, Sha1, Sha256};
-    use super::super::RejectReason::Invalid;
+    use super::super::RejectReason::{Invalid, Meaningless};
     use super::super::tests::check;
     use super::*;
 
-    const EMPTY_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
-    const EMPTY_SHA1: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
-    const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const SOME_MD5: &str = "d41d8cd98f00b204e9800998ecf84270";
+    const SOME_SHA1: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80700";
+    const SOME_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b850";
 
     #[test]
     fn each_type_has_its_length() {
         check(
             Md5,
             &[
-                (EMPTY_MD5, Ok(EMPTY_MD5)),
-                (&EMPTY_MD5.to_uppercase(), Ok(EMPTY_MD5)),
-                (&format!("\t{EMPTY_MD5} \r\n"), Ok(EMPTY_MD5)),
-                (EMPTY_SHA1, Err(Invalid)),
-                (EMPTY_SHA256, Err(Invalid)),
+                (SOME_MD5, Ok(SOME_MD5)),
+                (&SOME_MD5.to_uppercase(), Ok(SOME_MD5)),
+                (&format!("\t{SOME_MD5} \r\n"), Ok(SOME_MD5)),
+                (SOME_SHA1, Err(Invalid)),
+                (SOME_SHA256, Err(Invalid)),
             ],
         );
-        check(Sha1, &[(EMPTY_SHA1, Ok(EMPTY_SHA1)), (EMPTY_MD5, Err(Invalid))]);
-        check(Sha256, &[(EMPTY_SHA256, Ok(EMPTY_SHA256)), (EMPTY_SHA1, Err(Invalid))]);
+        check(Sha1, &[(SOME_SHA1, Ok(SOME_SHA1)), (SOME_MD5, Err(Invalid))]);
+        check(Sha256, &[(SOME_SHA256, Ok(SOME_SHA256)), (SOME_SHA1, Err(Invalid))]);
     }
 
     #[test]
-    fn a_hash_of_zeros_is_accepted() {
-        let zeros = "0".repeat(SHA256_DIGITS);
-        check(Sha256, &[(&zeros, Ok(&zeros))]);
+    fn hashes_that_say_nothing_are_rejected() {
+        let claims = [(Md5, MD5_DIGITS), (Sha1, SHA1_DIGITS), (Sha256, SHA256_DIGITS)];
+        for (claim, digits) in claims {
+            for hash in OF_NOTHING.iter().filter(|hash| hash.len() == digits) {
+                check(claim, &[(hash, Err(Meaningless)), (&hash.to_uppercase(), Err(Meaningless))]);
+            }
+            for digit in ["0", "f", "F"] {
+                check(claim, &[(&digit.repeat(digits), Err(Meaningless))]);
+            }
+            let one = "1".repeat(digits);
+            check(claim, &[(&one, Ok(&one))]);
+        }
     }
 
     #[test]
@@ -70,7 +96,7 @@ mod tests {
 
     #[test]
     fn any_of_the_three_lengths_is_accepted() {
-        for hash in [EMPTY_MD5, EMPTY_SHA1, EMPTY_SHA256] {
+        for hash in [SOME_MD5, SOME_SHA1, SOME_SHA256] {
             assert_eq!(normalize_any(&hash.to_uppercase()).as_deref(), Some(hash));
         }
         assert_eq!(normalize_any(""), None);

@@ -38,7 +38,8 @@ impl Indicator {
     /// Parses `text` as the claimed type.
     ///
     /// # Errors
-    /// [`RejectReason::Invalid`] if the text is not of the claimed type, [`RejectReason::Private`]
+    /// [`RejectReason::Invalid`] if the text is not of the claimed type,
+    /// [`RejectReason::Meaningless`] if it is a hash that says nothing, [`RejectReason::Private`]
     /// if it belongs to an internal network.
     pub fn parse(claim: ClaimedType, text: &str) -> Result<Self, RejectReason> {
         // Where the vendor's text was damaged, another indicator would be sent.
@@ -46,6 +47,9 @@ impl Indicator {
             return Err(RejectReason::Invalid);
         }
         let (kind, value, internal) = normalize(claim, text.trim()).ok_or(RejectReason::Invalid)?;
+        if kind == IndicatorType::Hash && hash::is_meaningless(&value) {
+            return Err(RejectReason::Meaningless);
+        }
         if internal {
             return Err(RejectReason::Private);
         }
@@ -157,6 +161,9 @@ pub enum RejectReason {
     /// The text is not of the claimed type.
     #[error("not a valid indicator of the claimed type")]
     Invalid,
+    /// It is a hash that says nothing: of no content or of one line break, or a placeholder.
+    #[error("the hash of an empty file or of a line break, or a placeholder")]
+    Meaningless,
     /// The text belongs to an internal network: useless to others, and not to be sent.
     #[error("a name or address of a private network")]
     Private,

@@ -189,7 +189,7 @@ impl Store<'_> {
             "INSERT INTO main.outbox (tenant, run, type, value, severity, stored_at, item)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        let (tenant, severity) = (self.ledger.tenant.0, detection.scores.severity);
+        let (tenant, severity) = (self.ledger.tenant.0, detection.assessment.severity);
         let run = &self.ledger.run_id;
         insert.execute(params![tenant, run, indicator_type, value, severity, self.now, item])?;
         let entry = EntryId(self.db.last_insert_rowid());
@@ -222,7 +222,7 @@ impl Store<'_> {
                 Some(json(&other)?)
             }
         };
-        let new_severity = severity.max(detection.scores.severity);
+        let new_severity = severity.max(detection.assessment.severity);
         if new_item.is_some() || new_severity != severity {
             let mut update = self.db.prepare_cached(
                 "UPDATE main.outbox SET item = ifnull(?2, item), severity = ?3 WHERE id = ?1",

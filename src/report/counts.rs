@@ -6,9 +6,10 @@ use crate::selection::Tally;
 
 /// The counts of a run. These sums hold on every path, failures included:
 ///
-/// - `alerts_fetched` = below threshold + unreadable + without indicator + those with indicators;
-/// - `carried_in + indicators_found` = unsupported + invalid + private + excluded + repeated +
-///   `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
+/// - `alerts_fetched` = below threshold + dismissed + unreadable + without indicator + those with
+///   indicators;
+/// - `carried_in + indicators_found` = unsupported + invalid + private + trusted + excluded +
+///   repeated + `already_delivered` + `processed` + `unprocessed` + `quarantined` + `waiting`;
 /// - `submitted` = `processed` + `unprocessed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -20,9 +20,13 @@ pub(super) fn summary(report: &Report) -> String {
     });
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}{window} (run {})", report.labels.title, report.run_id);
+    let dismissed = match tally.alerts_dismissed {
+        0 => String::new(),
+        count => format!("{count} dismissed, "),
+    };
     let _ = writeln!(
         text,
-        "Alerts:      {} fetched; of these {} below threshold, {} unreadable, {} without an indicator",
+        "Alerts:      {} fetched; of these {} below threshold, {dismissed}{} unreadable, {} without an indicator",
         tally.alerts_fetched,
         tally.alerts_below_threshold,
         tally.alerts_unreadable,
@@ -57,6 +61,7 @@ fn indicator_counts(report: &Report) -> String {
         (tally.indicators_repeated, "repeated"),
     ];
     let rare = [
+        (tally.indicators_trusted, "trusted"),
         (tally.already_delivered, "already delivered"),
         (counts.waiting, "queued"),
         (counts.quarantined, "in quarantine"),

@@ -13,7 +13,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::ledger::TenantLedger;
 use crate::report::counted;
 use crate::report::progress::{Progress, Work};
-use crate::selection::{Selection, Tally};
+use crate::selection::{Rules, Selection, Tally};
 use crate::sources::{AlertReader, Page};
 
 /// Pages that may be fetched and wait to be stored: bounds the memory of a run.
@@ -36,7 +36,7 @@ impl Run<'_> {
         }
         let (sender, receiver) = mpsc::channel(MAX_WAITING_PAGES);
         let storing = tokio::task::spawn_blocking({
-            let selection = Selection::new(self.source.thresholds(), Arc::clone(&self.exclusions));
+            let selection = Selection::new(self.rules(), Arc::clone(&self.exclusions));
             let (ledger, progress) = (Arc::clone(&self.ledger), self.report.progress.clone());
             move || store_pages(receiver, selection, &ledger, &progress)
         });
@@ -69,6 +69,10 @@ impl Run<'_> {
             let title = self.source.info().title;
             self.report.fail(unreadable_alerts(tally.alerts_unreadable, title));
         }
+        if tally.trusted_selected > 0 {
+            let note = self.source.trusted_note(tally.trusted_selected, tally.hashes_selected);
+            self.report.note(note);
+        }
         self.report.counts.tally = tally;
         stored
     }
@@ -87,6 +91,15 @@ impl Run<'_> {
             Err(failure) => page = Err(failure),
         }
         (reader, page)
+    }
+
+    /// Returns what is left out.
+    fn rules(&self) -> Rules {
+        Rules {
+            thresholds: self.source.thresholds(),
+            skip_dismissed: self.settings.skip_dismissed,
+            skip_trusted: self.source.skip_trusted(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which mentions of an indicator become submissions, and a count for each that does not.
 //!
-//! In this order: thresholds, unsupported, malformed and private mentions, exclusions, and what the
-//! ledger knows already.
+//! In this order: thresholds, dismissed alerts, unsupported, malformed and private mentions,
+//! trusted files, exclusions, and what the ledger knows already.
 
 pub(crate) mod exclusions;
 mod tally;
@@ -11,8 +11,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::detection::{AlertOutcome, Detection, Mention, Scores};
-use crate::indicator::{Indicator, RejectReason};
+use crate::detection::{AlertOutcome, Assessment, Detection, Mention};
+use crate::indicator::{Indicator, IndicatorType, RejectReason};
 use crate::submission::Stored;
 
 use self::exclusions::Exclusions;
@@ -28,26 +28,37 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
-    /// Whether these scores reach the thresholds. A missing score fails a threshold above 0.
-    pub(crate) fn pass(self, scores: Scores) -> bool {
+    /// Whether the scores reach the thresholds. A missing score fails a threshold above 0.
+    pub(crate) fn pass(self, assessment: Assessment) -> bool {
         let reaches =
             |score: Option<u8>, least: u8| least == 0 || score.is_some_and(|score| score >= least);
-        reaches(scores.severity, self.severity) && reaches(scores.confidence, self.confidence)
+        reaches(assessment.severity, self.severity)
+            && reaches(assessment.confidence, self.confidence)
     }
+}
+
+/// What is left out of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub thresholds: Thresholds,
+    /// Whether alerts that an analyst dismissed are left out.
+    pub skip_dismissed: bool,
+    /// Whether files that the vendor trusts are left out.
+    pub skip_trusted: bool,
 }
 
 /// Selects the mentions that are stored, and counts all of them.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    thresholds: Thresholds,
+    rules: Rules,
     exclusions: Arc<Exclusions>,
     tally: Tally,
 }
 
 impl Selection {
     /// Returns an empty selection with its rules.
-    pub(crate) fn new(thresholds: Thresholds, exclusions: Arc<Exclusions>) -> Self {
-        Self { thresholds, exclusions, tally: Tally::default() }
+    pub(crate) fn new(rules: Rules, exclusions: Arc<Exclusions>) -> Self {
+        Self { rules, exclusions, tally: Tally::default() }
     }
 
     /// Selects from one alert. `store` stores a mention of an indicator in a field of a detection.
@@ -66,10 +77,15 @@ impl Selection {
                 let alert = id.as_deref().map(truncate);
                 tracing::warn!(alert, reason, "an alert cannot be read and is left out");
             }
-            AlertOutcome::WithoutIndicator(scores) if self.thresholds.pass(scores) => {
-                self.tally.alerts_without_indicator += 1;
+            AlertOutcome::WithoutIndicator(assessment) => {
+                if self.passes(assessment) {
+                    self.tally.alerts_without_indicator += 1;
+                }
             }
-            AlertOutcome::Detection(mut detection) if self.thresholds.pass(detection.scores) => {
+            AlertOutcome::Detection(mut detection) => {
+                if !self.passes(detection.assessment) {
+                    return Ok(());
+                }
                 // The first field that names an indicator, in this order, is the one that is sent.
                 detection.mentions.sort_by_key(|mention| mention.field);
                 let mut stored = BTreeMap::new();
@@ -77,11 +93,21 @@ impl Selection {
                     self.add_mention(&detection, mention, &mut stored, &mut store)?;
                 }
             }
-            AlertOutcome::WithoutIndicator(_) | AlertOutcome::Detection(_) => {
-                self.tally.alerts_below_threshold += 1;
-            }
         }
         Ok(())
+    }
+
+    /// Whether an alert is not left out as a whole; counts one that is.
+    fn passes(&mut self, assessment: Assessment) -> bool {
+        if !self.rules.thresholds.pass(assessment) {
+            self.tally.alerts_below_threshold += 1;
+            return false;
+        }
+        if self.rules.skip_dismissed && assessment.dismissed {
+            self.tally.alerts_dismissed += 1;
+            return false;
+        }
+        true
     }
 
     pub(crate) const fn tally(&self) -> &Tally {
@@ -105,10 +131,13 @@ impl Selection {
                 tracing::debug!(alert, field, %reason, "an indicator is not sent");
                 match reason {
                     RejectReason::Unsupported => &mut tally.indicators_unsupported,
-                    RejectReason::Invalid => &mut tally.indicators_invalid,
+                    RejectReason::Invalid | RejectReason::Meaningless => {
+                        &mut tally.indicators_invalid
+                    }
                     RejectReason::Private => &mut tally.indicators_private,
                 }
             }
+            Ok(_) if self.rules.skip_trusted && mention.trusted => &mut tally.indicators_trusted,
             Ok(indicator) if self.exclusions.matches(indicator) => &mut tally.indicators_excluded,
             Ok(indicator) => {
                 let outcome = match stored.get(indicator) {
@@ -122,6 +151,10 @@ impl Selection {
                     tally.selected += 1;
                 })?;
                 stored.entry(indicator).or_insert(outcome);
+                if outcome == Stored::New && indicator.kind() == IndicatorType::Hash {
+                    tally.hashes_selected += 1;
+                    tally.trusted_selected += u64::from(mention.trusted);
+                }
                 match outcome {
                     Stored::New => &mut tally.selected,
                     Stored::Duplicate => &mut tally.indicators_repeated,

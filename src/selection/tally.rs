@@ -10,6 +10,8 @@ pub(crate) struct Tally {
     pub alerts_fetched: u64,
     /// Alerts whose severity or confidence is below the thresholds, or missing where one is set.
     pub alerts_below_threshold: u64,
+    /// Alerts that an analyst dismissed, where these are left out.
+    pub alerts_dismissed: u64,
     /// Alerts that cannot be made a detection.
     pub alerts_unreadable: u64,
     /// Alerts that name no indicator.
@@ -22,6 +24,8 @@ pub(crate) struct Tally {
     pub indicators_invalid: u64,
     /// Mentions of internal addresses and host names.
     pub indicators_private: u64,
+    /// Mentions of files that the vendor trusts, where these are left out.
+    pub indicators_trusted: u64,
     /// Mentions that the exclusion file matches.
     pub indicators_excluded: u64,
     /// Mentions of an indicator that is already in this run, in the outbox or in quarantine, or
@@ -32,6 +36,12 @@ pub(crate) struct Tally {
     /// Unique new indicators: each becomes one submission. Reported as what became of them.
     #[serde(skip)]
     pub selected: u64,
+    /// Of these, hashes.
+    #[serde(skip)]
+    pub hashes_selected: u64,
+    /// Of these, hashes of files that the vendor trusts.
+    #[serde(skip)]
+    pub trusted_selected: u64,
 }
 
 impl Tally {
@@ -40,6 +50,7 @@ impl Tally {
         self.indicators_unsupported
             + self.indicators_invalid
             + self.indicators_private
+            + self.indicators_trusted
             + self.indicators_excluded
             + self.indicators_repeated
             + self.already_delivered

@@ -43,8 +43,12 @@ fn score() -> impl Strategy<Value = Option<u8>> {
     prop::option::of(prop::sample::select(&[0_u8, 1, 49, 50, 51, 100, 255][..]))
 }
 
-fn scores() -> impl Strategy<Value = Scores> {
-    (score(), score()).prop_map(|(severity, confidence)| Scores { severity, confidence })
+fn assessment() -> impl Strategy<Value = Assessment> {
+    (score(), score(), any::<bool>()).prop_map(|(severity, confidence, dismissed)| Assessment {
+        severity,
+        confidence,
+        dismissed,
+    })
 }
 
 fn time(second: i64) -> DateTime<Utc> {
@@ -56,37 +60,46 @@ fn time(second: i64) -> DateTime<Utc> {
 fn detection() -> impl Strategy<Value = Detection> {
     let mentions = prop::collection::vec(outcome(), 1..5);
     let codes = prop::collection::btree_set(1000_u16..1009, 0..3);
-    (0_u8..12, 0_i64..4, scores(), codes, mentions).prop_map(
-        |(id, second, scores, codes, outcomes)| Detection {
+    (0_u8..12, 0_i64..4, assessment(), codes, mentions).prop_map(
+        |(id, second, assessment, codes, outcomes)| Detection {
             id: format!("id:{id}"),
             observed_at: time(second),
             created_at: time(i64::from(id)),
             name: None,
             incident_name: None,
-            scores,
+            assessment,
             mitre_codes: codes
                 .into_iter()
                 .map(|code| MitreCode::parse(&format!("T{code}")).unwrap())
                 .collect(),
-            mentions: outcomes
-                .into_iter()
-                .map(|outcome| Mention { field: "ioc_value", indicator: outcome })
-                .collect(),
+            mentions: outcomes.into_iter().map(mention).collect(),
         },
     )
+}
+
+/// Trust depends on the indicator alone.
+fn mention(indicator: Result<Indicator, RejectReason>) -> Mention {
+    let trusted = indicator.as_ref().is_ok_and(|indicator| indicator.value().len() % 2 == 0);
+    Mention { field: "ioc_value", indicator, trusted }
 }
 
 fn alert_outcome() -> impl Strategy<Value = AlertOutcome> {
     prop_oneof![
         4 => detection().prop_map(|detection| AlertOutcome::Detection(Box::new(detection))),
-        1 => scores().prop_map(AlertOutcome::WithoutIndicator),
+        1 => assessment().prop_map(AlertOutcome::WithoutIndicator),
         1 => prop::option::of("[a-z]{0,3}").prop_map(|id| AlertOutcome::Unreadable { id, reason: "made so" }),
     ]
 }
 
-fn thresholds() -> impl Strategy<Value = Thresholds> {
+fn rules() -> impl Strategy<Value = Rules> {
     let least = prop::sample::select(&[0_u8, 1, 50, 100][..]);
-    (least.clone(), least).prop_map(|(severity, confidence)| Thresholds { severity, confidence })
+    (least.clone(), least, any::<bool>(), any::<bool>()).prop_map(
+        |(severity, confidence, skip_dismissed, skip_trusted)| Rules {
+            thresholds: Thresholds { severity, confidence },
+            skip_dismissed,
+            skip_trusted,
+        },
+    )
 }
 
 fn exclusions(list: &str) -> Exclusions {
@@ -155,11 +168,11 @@ fn name(indicator: &Indicator) -> Name {
 fn select(
     ledger: &TenantLedger,
     outcomes: &[AlertOutcome],
-    thresholds: Thresholds,
+    rules: Rules,
     list: &str,
     past: impl Fn(&Detection, &Indicator) -> Option<Stored>,
 ) -> Selected {
-    let mut selection = Selection::new(thresholds, Arc::new(exclusions(list)));
+    let mut selection = Selection::new(rules, Arc::new(exclusions(list)));
     for page in outcomes.chunks(7) {
         let stored = ledger.store(|store| {
             for outcome in page {
@@ -189,24 +202,30 @@ proptest! {
     #[test]
     fn the_numbers_add_up_whatever_was_read(
         outcomes in prop::collection::vec(alert_outcome(), 0..40),
-        thresholds in thresholds(),
+        rules in rules(),
         list in prop::sample::select(&["", "example.com", ".example.com\n8.8.0.0/16"][..]),
         seed in any::<u8>(),
     ) {
         let ledger = open(options(None, "run"));
         let past = |detection: &Detection, indicator: &Indicator| past(seed, detection, indicator);
-        let selected = select(&ledger, &outcomes, thresholds, list, past);
+        let selected = select(&ledger, &outcomes, rules, list, past);
         let tally = &selected.tally;
 
         prop_assert_eq!(tally.alerts_fetched, u64::try_from(outcomes.len()).unwrap());
+        let passes = |assessment: Assessment| {
+            rules.thresholds.pass(assessment) && !(rules.skip_dismissed && assessment.dismissed)
+        };
         let passing = outcomes.iter().filter_map(|outcome| match outcome {
-            AlertOutcome::Detection(detection) if thresholds.pass(detection.scores) => Some(detection),
+            AlertOutcome::Detection(detection) if passes(detection.assessment) => Some(detection),
             _ => None,
         });
         let (alerts, mentions) = passing.fold((0, 0), |(alerts, mentions), detection| {
             (alerts + 1, mentions + u64::try_from(detection.mentions.len()).unwrap())
         });
-        let other_alerts = tally.alerts_below_threshold + tally.alerts_unreadable + tally.alerts_without_indicator;
+        let other_alerts = tally.alerts_below_threshold
+            + tally.alerts_dismissed
+            + tally.alerts_unreadable
+            + tally.alerts_without_indicator;
         prop_assert_eq!(tally.alerts_fetched, other_alerts + alerts);
         prop_assert_eq!(tally.indicators_found, mentions);
         prop_assert_eq!(
@@ -214,6 +233,7 @@ proptest! {
             tally.indicators_unsupported
                 + tally.indicators_invalid
                 + tally.indicators_private
+                + tally.indicators_trusted
                 + tally.indicators_excluded
                 + tally.indicators_repeated
                 + tally.already_delivered
@@ -223,6 +243,10 @@ proptest! {
         prop_assert_eq!(tally.selected, u64::try_from(selected.items.len()).unwrap());
 
         let names = selected.names();
+        prop_assert!(!rules.skip_trusted || tally.trusted_selected == 0);
+        prop_assert!(rules.skip_trusted || tally.indicators_trusted == 0);
+        prop_assert!(rules.skip_dismissed || tally.alerts_dismissed == 0);
+        prop_assert!(tally.trusted_selected <= tally.hashes_selected);
         let unique: BTreeSet<&Name> = names.iter().collect();
         prop_assert_eq!(unique.len(), names.len());
         let excluded = exclusions(list);
@@ -239,17 +263,17 @@ proptest! {
     fn the_order_of_the_alerts_changes_nothing(
         (outcomes, shuffled) in prop::collection::vec(alert_outcome(), 0..25)
             .prop_flat_map(|outcomes| (Just(outcomes.clone()), Just(outcomes).prop_shuffle())),
-        thresholds in thresholds(),
+        rules in rules(),
         seed in any::<u8>(),
     ) {
         let (one, other) = (open(options(None, "run")), open(options(None, "run")));
         let past = |detection: &Detection, indicator: &Indicator| past(seed, detection, indicator);
-        let selected = select(&one, &outcomes, thresholds, "", past);
-        let of_shuffled = select(&other, &shuffled, thresholds, "", past);
+        let selected = select(&one, &outcomes, rules, "", past);
+        let of_shuffled = select(&other, &shuffled, rules, "", past);
         prop_assert_eq!(&selected.tally, &of_shuffled.tally);
         prop_assert_eq!(selected.by_name(), of_shuffled.by_name());
         // Nor do alerts that are fetched twice.
-        let again = select(&one, &shuffled, thresholds, "", past);
+        let again = select(&one, &shuffled, rules, "", past);
         prop_assert_eq!(again.tally.selected, 0);
         prop_assert_eq!(again.items, selected.items);
     }
@@ -261,7 +285,7 @@ proptest! {
         let outcomes: Vec<AlertOutcome> =
             detections.iter().cloned().map(|one| AlertOutcome::Detection(Box::new(one))).collect();
         let ledger = open(options(None, "run"));
-        let selected = select(&ledger, &outcomes, Thresholds::default(), "", nothing);
+        let selected = select(&ledger, &outcomes, Rules::default(), "", nothing);
         let mut expected: BTreeMap<Name, Expected<'_>> = BTreeMap::new();
         for (place, detection) in detections.iter().enumerate() {
             let earliest = (detection.observed_at, detection.id.as_str());
@@ -274,7 +298,7 @@ proptest! {
                 });
                 entry.earliest = entry.earliest.min(earliest);
                 entry.codes.extend(detection.mitre_codes.iter().map(ToString::to_string));
-                entry.severity = entry.severity.max(detection.scores.severity);
+                entry.severity = entry.severity.max(detection.assessment.severity);
             }
         }
         for (name, item) in selected.by_name() {
@@ -306,12 +330,16 @@ struct Expected<'a> {
 
 #[test]
 fn a_threshold_of_0_passes_every_alert() {
-    let none = Scores::default();
+    let none = Assessment::default();
     assert!(Thresholds::default().pass(none));
     for (severity, confidence) in [(1, 0), (0, 1), (100, 100)] {
         let thresholds = Thresholds { severity, confidence };
         assert!(!thresholds.pass(none));
-        assert!(thresholds.pass(Scores { severity: Some(severity), confidence: Some(confidence) }));
+        assert!(thresholds.pass(Assessment {
+            severity: Some(severity),
+            confidence: Some(confidence),
+            dismissed: false
+        }));
     }
 }
 
@@ -323,12 +351,12 @@ fn alert(id: &str) -> AlertOutcome {
         created_at: DateTime::UNIX_EPOCH,
         name: None,
         incident_name: None,
-        scores: Scores::default(),
+        assessment: Assessment::default(),
         mitre_codes: MitreCodes::default(),
-        mentions: vec![Mention {
-            field: "ioc_value",
-            indicator: Indicator::parse(ClaimedType::Domain, "example.com"),
-        }],
+        mentions: vec![Mention::new(
+            "ioc_value",
+            Indicator::parse(ClaimedType::Domain, "example.com"),
+        )],
     }))
 }
 
@@ -339,7 +367,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
     let select = |run: &str, ids: &[&str]| {
         let ledger = open(options(Some(&path), run));
         let outcomes: Vec<_> = ids.iter().map(|id| alert(id)).collect();
-        let selected = select(&ledger, &outcomes, Thresholds::default(), "", nothing);
+        let selected = select(&ledger, &outcomes, Rules::default(), "", nothing);
         (ledger, selected)
     };
     let (ledger, _) = select("delivers", &["delivered"]);
@@ -356,7 +384,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
 
 #[test]
 fn a_mention_that_cannot_be_stored_counts_as_selected_and_ends_the_page() {
-    let mut selection = Selection::new(Thresholds::default(), Arc::new(Exclusions::default()));
+    let mut selection = Selection::new(Rules::default(), Arc::new(Exclusions::default()));
     let failed = selection.add(alert("id"), |_, _, _| Err("disk full"));
     assert_eq!(failed, Err("disk full"));
     let tally = selection.tally();
@@ -367,12 +395,12 @@ fn a_mention_that_cannot_be_stored_counts_as_selected_and_ends_the_page() {
 fn an_alert_stores_an_indicator_once_with_the_first_of_its_fields() {
     let AlertOutcome::Detection(mut detection) = alert("id") else { panic!("no detection") };
     let indicator = detection.mentions[0].indicator.clone();
-    detection.mentions.push(Mention { field: "domain", indicator: indicator.clone() });
-    detection.mentions.push(Mention { field: "ioc_value", indicator });
+    detection.mentions.push(Mention::new("domain", indicator.clone()));
+    detection.mentions.push(Mention::new("ioc_value", indicator));
     for (stored, selected, repeated, delivered) in
         [(Stored::New, 1, 2, 0), (Stored::Duplicate, 0, 3, 0), (Stored::AlreadyDelivered, 0, 0, 3)]
     {
-        let mut selection = Selection::new(Thresholds::default(), Arc::new(Exclusions::default()));
+        let mut selection = Selection::new(Rules::default(), Arc::new(Exclusions::default()));
         let mut fields = Vec::new();
         let store = |_: &Detection, _: &Indicator, field| {
             fields.push(field);

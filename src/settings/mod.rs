@@ -76,6 +76,8 @@ pub(crate) struct Settings {
     /// The maximum run time.
     pub deadline: Duration,
     pub network: http::NetworkOptions,
+    /// Whether alerts that an analyst dismissed are left out.
+    pub skip_dismissed: bool,
     /// Whether indicators that were delivered before are sent again.
     pub resend: bool,
     /// What the run does with the selected indicators.

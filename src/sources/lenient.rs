@@ -72,6 +72,14 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     }))
 }
 
+/// Decodes a truth value: `true` in any form, or a number that is not 0. Anything else is `false`.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(scalar(deserializer)?.is_some_and(|scalar| match scalar {
+        Scalar::Text(text) => text.eq_ignore_ascii_case("true"),
+        Scalar::Number(number) => number != 0,
+    }))
+}
+
 /// Decodes a list; anything else is an empty list.
 pub(super) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where

@@ -81,6 +81,16 @@ pub(crate) trait Source: fmt::Debug {
         Thresholds::default()
     }
 
+    /// Whether files that the vendor trusts are held back.
+    fn skip_trusted(&self) -> bool {
+        false
+    }
+
+    /// Explains that some of the hashes that a run selected are of files that the vendor trusts.
+    fn trusted_note(&self, trusted: u64, hashes: u64) -> String {
+        format!("{trusted} of {hashes} hashes belong to programs that {} trusts", self.info().title)
+    }
+
     /// Signs in and requests as few alerts as possible to verify access. Returns the number of
     /// alerts in the window, where the vendor reports it.
     ///

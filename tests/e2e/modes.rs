@@ -9,8 +9,9 @@ use crate::support::json::keys;
 use crate::support::json::text;
 use crate::support::vendor::Vendor;
 
-const COUNTS: [&str; 17] = [
+const COUNTS: [&str; 19] = [
     "alerts_below_threshold",
+    "alerts_dismissed",
     "alerts_fetched",
     "alerts_unreadable",
     "alerts_without_indicator",
@@ -21,6 +22,7 @@ const COUNTS: [&str; 17] = [
     "indicators_invalid",
     "indicators_private",
     "indicators_repeated",
+    "indicators_trusted",
     "indicators_unsupported",
     "processed",
     "quarantined",

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::{Check, Finding, Section};
 use crate::cli::ResolvedRun;
 use crate::clock::{Clock, describe_difference};
-use crate::detection::{Detection, Scores, SourceInfo};
+use crate::detection::{Assessment, Detection, SourceInfo};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{Http, HttpError};
 use crate::indicator::{ClaimedType, Indicator};
@@ -154,7 +154,7 @@ fn test_submission(source: SourceInfo, clock: Clock) -> Result<Box<RawValue>, Fa
         created_at: clock.now(),
         name: Some("collective-insights check: EICAR test file, not a detection".into()),
         incident_name: None,
-        scores: Scores::default(),
+        assessment: Assessment::default(),
         mitre_codes: MitreCodes::default(),
         mentions: Vec::new(),
     };

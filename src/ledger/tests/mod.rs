@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::purge::Purged;
 use super::*;
 use crate::clock::Clock;
-use crate::detection::{Detection, Scores, SourceInfo};
+use crate::detection::{Assessment, Detection, SourceInfo};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::submission::Stored;
@@ -159,14 +159,14 @@ fn alert(id: &str) -> Detection {
         created_at: at(0),
         name: None,
         incident_name: None,
-        scores: Scores::default(),
+        assessment: Assessment::default(),
         mitre_codes: MitreCodes::default(),
         mentions: Vec::new(),
     }
 }
 
 fn severe(id: &str, severity: Option<u8>) -> Detection {
-    Detection { scores: Scores { severity, confidence: None }, ..alert(id) }
+    Detection { assessment: Assessment { severity, ..Assessment::default() }, ..alert(id) }
 }
 
 /// Stores a mention as one transaction.

@@ -8,7 +8,7 @@
 
 use secrecy::SecretString;
 
-use super::{Config, HashChoice, INFO};
+use super::{Config, INFO, IndicatorChoice};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::http::MAX_CONCURRENCY;
@@ -28,8 +28,8 @@ Examples:
     collective-insights carbonblack --dry-run
   Exclude indicators that are known to be good:
     collective-insights carbonblack --exclusion-file known-good.txt
-  Send the hashes of blocked files:
-    collective-insights carbonblack --indicator blocked
+  Send what Carbon Black judges to be malicious:
+    collective-insights carbonblack --indicator malicious
   Read all alerts since a point in time:
     collective-insights carbonblack --since 2026-11-01T00:00:00Z
   Let Recorded Future validate everything without storing it:
@@ -57,11 +57,13 @@ pub(crate) struct Args {
     /// From 1 to 32. Reduced while the service limits the request rate.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_CONCURRENCY)))]
     concurrency: u8,
-    /// Which hash of an alert to send
+    /// Which indicators to send
     ///
-    /// process: the hash of the acting process, which on a watchlist hit is often a clean system
-    /// program. blocked: the hash of the blocked file, usually the malware itself. both: both
-    /// hashes.
+    /// process, blocked, both or malicious. malicious (recommended): of every alert, the hashes of
+    /// the process and of the blocked file that Carbon Black judges to be bad, and the IOC that was
+    /// hit. The others send hashes of alerts that blocked a file or hit an IOC, whatever Carbon
+    /// Black thinks of them: process (as the Python script) that of the acting process, often a
+    /// clean system program; blocked that of the blocked file, often one as well; both these two.
     #[arg(
         long,
         value_name = "WHICH",
@@ -71,7 +73,13 @@ pub(crate) struct Args {
         ignore_case = true,
         help_heading = "Selection"
     )]
-    indicator: HashChoice,
+    indicator: IndicatorChoice,
+    /// Leave out files that Carbon Black trusts
+    ///
+    /// By their effective reputation; they are counted. With --indicator malicious they are always
+    /// left out.
+    #[arg(long, help_heading = "Selection")]
+    skip_trusted: bool,
 }
 
 impl SourceArgs for Args {
@@ -104,6 +112,7 @@ impl SourceArgs for Args {
             secret: secret?,
             api_id: api_id?,
             indicator: self.indicator,
+            skip_trusted: self.skip_trusted,
             concurrency: self.concurrency.into(),
         }))
     }

@@ -5,6 +5,7 @@ mod errors;
 mod mapping;
 mod page;
 mod reader;
+mod reputation;
 mod rows;
 mod wire;
 
@@ -28,18 +29,21 @@ const INFO: SourceInfo = SourceInfo {
     incident_type: "carbonblack-cloud-alert",
 };
 
-/// Which hashes of an alert are indicators.
+/// What of an alert is an indicator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum HashChoice {
-    /// The acting process, as in the Python script. On a watchlist hit it is often a clean system
-    /// program.
+pub enum IndicatorChoice {
+    /// The hash of the acting process of an alert that blocked a file or hit an IOC, as in the
+    /// Python script. It is often a program that Carbon Black trusts.
     #[default]
     Process,
-    /// The blocked file, usually the malware itself: its SHA-256, or its MD5 if there is no
-    /// SHA-256.
+    /// The hash of the blocked file of such an alert: its SHA-256, or its MD5 if there is no
+    /// SHA-256. It is often a program that Carbon Black trusts.
     Blocked,
     /// Both hashes.
     Both,
+    /// Of every alert, the hashes of the process and of the blocked file that Carbon Black judges
+    /// to be bad, and the IOC that was hit.
+    Malicious,
 }
 
 /// The validated settings of Carbon Black Cloud.
@@ -50,7 +54,9 @@ pub(crate) struct Config {
     pub org_key: String,
     pub secret: SecretString,
     pub api_id: SecretString,
-    pub indicator: HashChoice,
+    pub indicator: IndicatorChoice,
+    /// Whether trusted files are held back whatever the choice; `malicious` always does.
+    pub skip_trusted: bool,
     /// The number of parallel requests, 1 to 32.
     pub concurrency: usize,
 }
@@ -66,6 +72,16 @@ impl Source for Config {
 
     fn base_url(&self) -> &Url {
         &self.base
+    }
+
+    fn skip_trusted(&self) -> bool {
+        self.skip_trusted || self.indicator == IndicatorChoice::Malicious
+    }
+
+    fn trusted_note(&self, trusted: u64, hashes: u64) -> String {
+        format!(
+            "{trusted} of {hashes} hashes belong to programs that Carbon Black trusts; --skip-trusted leaves them out, --indicator malicious shares what it judges malicious"
+        )
     }
 
     fn probe<'a>(

@@ -1,7 +1,7 @@
 //! One page of alerts, decoded and mapped.
 
 use super::wire::Page;
-use super::{HashChoice, mapping};
+use super::{IndicatorChoice, mapping};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
 use crate::sources::lenient;
@@ -18,10 +18,10 @@ pub(super) struct AlertPage {
 ///
 /// # Errors
 /// When the bytes are not a JSON object.
-fn decode(bytes: &[u8], hashes: HashChoice) -> Result<AlertPage, MalformedBody> {
+fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedBody> {
     lenient::decode_page(bytes, "results", |text| {
         let page: Page<'_> = serde_json::from_str(text)?;
-        let parse = |alert| mapping::parse_alert(alert, hashes);
+        let parse = |alert| mapping::parse_alert(alert, choice);
         let alerts = ParsedAlert::map_all(page.results, parse);
         Ok(AlertPage { alerts, found: page.num_found })
     })
@@ -35,9 +35,9 @@ fn decode(bytes: &[u8], hashes: HashChoice) -> Result<AlertPage, MalformedBody> 
 pub(super) fn alert_page(
     response: &Response,
     first_row: u32,
-    hashes: HashChoice,
+    choice: IndicatorChoice,
 ) -> Result<AlertPage, MalformedBody> {
-    let page = decode(&response.body, hashes)?;
+    let page = decode(&response.body, choice)?;
     match page.found {
         _ if !page.alerts.is_empty() => Ok(page),
         None => Err(MalformedBody("it has neither alerts nor their number".into())),
@@ -52,8 +52,11 @@ pub(super) fn alert_page(
 ///
 /// # Errors
 /// When the bytes are not a page.
-pub fn read_page(bytes: &[u8], hashes: HashChoice) -> Result<Vec<AlertOutcome>, MalformedBody> {
-    Ok(decode(bytes, hashes)?.alerts.into_iter().map(|alert| alert.outcome).collect())
+pub fn read_page(
+    bytes: &[u8],
+    choice: IndicatorChoice,
+) -> Result<Vec<AlertOutcome>, MalformedBody> {
+    Ok(decode(bytes, choice)?.alerts.into_iter().map(|alert| alert.outcome).collect())
 }
 
 #[cfg(test)]
@@ -64,8 +67,24 @@ mod tests {
     use crate::sources::tests::{any_alert, check_outcomes, page_of};
 
     const FIELDS: &[&str] = &[
-        "id", "backend_timestamp", "detection_timestamp", "severity", "reason", "blocked_sha256",
-        "blocked_md5", "ioc_hit", "process_sha256", "attack_tactic", "attack_technique", "ttps",
+        "id",
+        "backend_timestamp",
+        "detection_timestamp",
+        "severity",
+        "reason",
+        "blocked_sha256",
+        "blocked_md5",
+        "ioc_hit",
+        "process_sha256",
+        "attack_tactic",
+        "attack_technique",
+        "ttps",
+        "ioc_field",
+        "report_tags",
+        "report_link",
+        "determination",
+        "process_effective_reputation",
+        "blocked_effective_reputation",
     ];
 
     #[test]
@@ -79,7 +98,7 @@ mod tests {
             (r#"{"results": [], "num_found": 1000}"#, 1001, true),
             (r#"{"results": [{}]}"#, 1, true),
         ] {
-            let page = alert_page(&Response::new(200, body), first_row, HashChoice::Both);
+            let page = alert_page(&Response::new(200, body), first_row, IndicatorChoice::Both);
             assert_eq!(page.is_ok(), is_page, "{body} from row {first_row}");
         }
     }
@@ -88,8 +107,9 @@ mod tests {
         #[test]
         fn any_json_value_is_read_as_an_alert(
             alerts in prop::collection::vec(any_alert(FIELDS), 1..8),
+            choice in prop::sample::select(vec![IndicatorChoice::Both, IndicatorChoice::Malicious]),
         ) {
-            let page = alert_page(&page_of("results", &alerts), 1, HashChoice::Both).unwrap();
+            let page = alert_page(&page_of("results", &alerts), 1, choice).unwrap();
             check_outcomes(page.alerts, &alerts);
         }
     }

@@ -146,9 +146,9 @@ struct SearchClient {
 impl SearchClient {
     async fn search(&self, span: Window, rows: RowRequest) -> Result<AlertPage, Failure> {
         let request = self.request(span, rows)?;
-        let hashes = self.settings.indicator;
+        let choice = self.settings.indicator;
         let reply = request::send(&self.http, VENDOR, &request, |response| {
-            alert_page(response, rows.start, hashes)
+            alert_page(response, rows.start, choice)
         })
         .await?;
         request::accepted(reply, |response| errors::search_rejected(response, request.host()))

@@ -70,13 +70,36 @@ pub(super) struct Alert<'a> {
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub blocked_md5: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub blocked_effective_reputation: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub ioc_hit: Option<Cow<'a, str>>,
+    /// The field in which the value of `ioc_hit` was looked for.
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub ioc_field: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub process_sha256: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub process_effective_reputation: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::object")]
+    pub determination: Determination<'a>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub attack_tactic: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub attack_technique: Option<Cow<'a, str>>,
     #[serde(deserialize_with = "lenient::texts")]
     pub ttps: Vec<String>,
+    /// Of a watchlist hit, for example `t1053`.
+    #[serde(deserialize_with = "lenient::texts")]
+    pub report_tags: Vec<String>,
+    /// Of a watchlist hit, for example `https://attack.mitre.org/techniques/T1558/003/`.
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub report_link: Option<Cow<'a, str>>,
+}
+
+/// The verdict of the customer's analysts.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Determination<'a> {
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub value: Option<Cow<'a, str>>,
 }

@@ -8,7 +8,7 @@
 
 use secrecy::SecretString;
 
-use super::{Address, Cloud, Config, INFO, cloud_base};
+use super::{Address, Cloud, Config, INFO, IndicatorChoice, cloud_base};
 use crate::detection::SourceInfo;
 use crate::http::MAX_CONCURRENCY;
 use crate::selection::Thresholds;
@@ -87,10 +87,24 @@ pub(crate) struct Args {
     min_severity: u8,
     /// Minimum confidence: 0-100
     ///
-    /// Detections below it are counted and not sent; so are those without a confidence if it is
-    /// more than 0.
+    /// Detections below it are counted and not sent; so are those without a confidence, such as all
+    /// of on-demand scans, if it is more than 0.
     #[arg(long, value_name = "N", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Selection")]
     min_confidence: u8,
+    /// What to send: ioc, files or both
+    ///
+    /// ioc: the indicators of compromise that an alert names. files: the hashes of the files that
+    /// Falcon stopped or quarantined, and of files found by an on-demand scan.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "ioc",
+        ignore_case = true,
+        help_heading = "Selection"
+    )]
+    indicator: IndicatorChoice,
 }
 
 impl SourceArgs for Args {
@@ -112,6 +126,7 @@ impl SourceArgs for Args {
             member_cid: non_blank(self.member_cid.as_deref()).map(str::to_owned),
             address: address?,
             thresholds: Thresholds { severity: self.min_severity, confidence: self.min_confidence },
+            indicator: self.indicator,
             concurrency: self.concurrency.into(),
         }))
     }

@@ -2,27 +2,32 @@
 
 use std::borrow::Cow;
 
+use super::IndicatorChoice;
 use super::wire::Alert;
-use crate::detection::{AlertOutcome, Detection, Mention, Scores};
+use crate::detection::{AlertOutcome, Assessment, Detection, Mention};
 use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::parsed_alert::ParsedAlert;
 
 /// Maps one alert.
-pub(super) fn parse_alert(alert: Alert<'_>) -> ParsedAlert {
+pub(super) fn parse_alert(alert: Alert<'_>, choice: IndicatorChoice) -> ParsedAlert {
     let id = alert.composite_id.as_ref().or(alert.id.as_ref());
     ParsedAlert {
         id: id.map(|id| id.clone().into_owned()),
         created_at: alert.created_timestamp,
-        outcome: outcome(alert),
+        outcome: outcome(alert, choice),
     }
 }
 
-fn outcome(alert: Alert<'_>) -> AlertOutcome {
-    let scores = Scores { severity: alert.severity, confidence: alert.confidence };
-    let mentions = mentions(&alert);
+fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
+    let assessment = assessment(&alert);
+    let mentions = match choice {
+        IndicatorChoice::Ioc => iocs(&alert),
+        IndicatorChoice::Files => files(&alert),
+        IndicatorChoice::Both => [iocs(&alert), files(&alert)].concat(),
+    };
     if mentions.is_empty() {
-        return AlertOutcome::WithoutIndicator(scores);
+        return AlertOutcome::WithoutIndicator(assessment);
     }
     let mitre_codes = mitre_codes(&alert);
     // When the behavior happened; `created_timestamp` is when the alert entered the store.
@@ -36,7 +41,7 @@ fn outcome(alert: Alert<'_>) -> AlertOutcome {
             created_at: alert.created_timestamp.unwrap_or(observed_at),
             name: alert.description.or_else(|| title.clone()).map(Cow::into_owned),
             incident_name: title.map(Cow::into_owned),
-            scores,
+            assessment,
             mitre_codes,
             mentions,
         })),
@@ -48,7 +53,37 @@ fn outcome(alert: Alert<'_>) -> AlertOutcome {
     }
 }
 
-fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
+fn assessment(alert: &Alert<'_>) -> Assessment {
+    let is_dismissal = |tag: &String| {
+        ["false_positive", "ignored"].iter().any(|verdict| tag.eq_ignore_ascii_case(verdict))
+    };
+    Assessment {
+        severity: alert.severity,
+        confidence: alert.confidence,
+        dismissed: alert.tags.iter().any(is_dismissal),
+    }
+}
+
+/// Returns the hashes of the files that Falcon stopped or took away. The alert's own hash is one of
+/// them only then: otherwise it is that of the triggering process, often a clean system program.
+fn files(alert: &Alert<'_>) -> Vec<Mention> {
+    let disposition = &alert.pattern_disposition_details;
+    let is_scan = alert.r#type.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("ods"));
+    let is_own = is_scan || disposition.process_blocked || disposition.quarantine_file;
+    let own = alert.sha256.as_deref().filter(|_| is_own).map(|hash| ("sha256", hash));
+    let quarantined = alert.quarantined_files.iter().filter_map(|file| {
+        let file = file.0.as_ref()?;
+        let state = file.state.as_deref()?;
+        let hash = file.sha256.as_deref()?;
+        state.eq_ignore_ascii_case("quarantined").then_some(("quarantined_files.sha256", hash))
+    });
+    own.into_iter()
+        .chain(quarantined)
+        .map(|(field, hash)| Mention::new(field, Indicator::parse(ClaimedType::Sha256, hash)))
+        .collect()
+}
+
+fn iocs(alert: &Alert<'_>) -> Vec<Mention> {
     let contexts =
         alert.ioc_context.iter().filter_map(|context| context.0.as_ref()).map(|context| {
             ("ioc_context.ioc_value", context.ioc_type.as_deref(), context.ioc_value.as_deref())
@@ -63,10 +98,9 @@ fn mentions(alert: &Alert<'_>) -> Vec<Mention> {
 /// Parses one `ioc_value`. It can contain several hashes, domains or addresses, separated by
 /// commas; a comma in a URL is part of the URL.
 fn parse_value(field: &'static str, ioc_type: Option<&str>, value: &str) -> Vec<Mention> {
-    let mention =
-        |claimed, text: &str| Mention { field, indicator: Indicator::parse(claimed, text) };
+    let mention = |claimed, text: &str| Mention::new(field, Indicator::parse(claimed, text));
     match claimed_type(ioc_type.unwrap_or_default()) {
-        None => vec![Mention { field, indicator: Err(RejectReason::Unsupported) }],
+        None => vec![Mention::new(field, Err(RejectReason::Unsupported))],
         Some(ClaimedType::Url) => vec![mention(ClaimedType::Url, value)],
         Some(claimed) => value
             .split(',')
@@ -105,7 +139,7 @@ mod tests {
 
     fn parse(alert: &Value) -> ParsedAlert {
         let text = alert.to_string();
-        parse_alert(serde_json::from_str(&text).unwrap())
+        parse_alert(serde_json::from_str(&text).unwrap(), IndicatorChoice::Ioc)
     }
 
     fn detection(alert: &Value) -> Detection {
@@ -139,8 +173,76 @@ mod tests {
     fn an_alert_without_an_ioc_value_has_no_indicator() {
         for ioc_value in [json!(null), json!(""), json!(" "), json!({}), json!(" ,, ")] {
             let alert = alert(&json!({"ioc_value": ioc_value, "severity": 70, "confidence": 80}));
-            let scores = Scores { severity: Some(70), confidence: Some(80) };
-            assert_eq!(parse(&alert).outcome, AlertOutcome::WithoutIndicator(scores), "{alert}");
+            let assessment =
+                Assessment { severity: Some(70), confidence: Some(80), dismissed: false };
+            assert_eq!(
+                parse(&alert).outcome,
+                AlertOutcome::WithoutIndicator(assessment),
+                "{alert}"
+            );
+        }
+    }
+
+    fn files_of(fields: &Value) -> Vec<(&'static str, String)> {
+        let text = alert(fields).to_string();
+        match parse_alert(serde_json::from_str(&text).unwrap(), IndicatorChoice::Files).outcome {
+            AlertOutcome::Detection(detection) => detection
+                .mentions
+                .into_iter()
+                .map(|mention| (mention.field, mention.indicator.unwrap().value().to_owned()))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_files_are_those_that_falcon_stopped_or_took_away() {
+        let hash = |number: u64| format!("{number:064x}");
+        let own = || ("sha256", hash(1));
+        let details = |key: &str, value: Value| json!({"sha256": hash(1), "pattern_disposition_details": {key: value}});
+        for (fields, expected) in [
+            (json!({"sha256": hash(1), "type": "ods"}), vec![own()]),
+            (json!({"sha256": hash(1), "type": "ldt"}), vec![]),
+            (json!({"type": "ods"}), vec![]),
+            (details("process_blocked", json!(true)), vec![own()]),
+            (details("quarantine_file", json!("true")), vec![own()]),
+            (details("kill_process", json!(true)), vec![]),
+            (details("process_blocked", json!(false)), vec![]),
+            (
+                json!({"quarantined_files": [
+                    {"sha256": hash(2), "state": "quarantined"},
+                    {"sha256": hash(3), "state": "released"},
+                    {"sha256": hash(4)},
+                    {"state": "quarantined"},
+                    null,
+                ]}),
+                vec![("quarantined_files.sha256", hash(2))],
+            ),
+        ] {
+            assert_eq!(files_of(&fields), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn both_are_the_iocs_and_the_files() {
+        let text = alert(&json!({"type": "ods", "sha256": "a".repeat(63) + "b"})).to_string();
+        let parsed = parse_alert(serde_json::from_str(&text).unwrap(), IndicatorChoice::Both);
+        let AlertOutcome::Detection(detection) = parsed.outcome else { panic!("{parsed:?}") };
+        let fields: Vec<_> = detection.mentions.iter().map(|mention| mention.field).collect();
+        assert_eq!(fields, ["ioc_value", "sha256"]);
+    }
+
+    #[test]
+    fn the_verdict_of_an_analyst_is_a_tag() {
+        for (tags, expected) in [
+            (json!(["false_positive"]), true),
+            (json!(["x", "Ignored"]), true),
+            (json!("ignored"), false),
+            (json!(["true_positive", "FalconGroupingTags/ignored"]), false),
+            (json!(null), false),
+        ] {
+            let dismissed = detection(&alert(&json!({"tags": tags}))).assessment.dismissed;
+            assert_eq!(dismissed, expected, "{tags}");
         }
     }
 

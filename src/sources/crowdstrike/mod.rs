@@ -54,6 +54,18 @@ impl Address {
     }
 }
 
+/// What of an alert is an indicator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum IndicatorChoice {
+    /// The IOCs that the alert names, as in the Python script.
+    #[default]
+    Ioc,
+    /// The hashes of the files that Falcon stopped or took away.
+    Files,
+    /// Both.
+    Both,
+}
+
 /// The validated settings of CrowdStrike Falcon.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -64,6 +76,7 @@ pub(crate) struct Config {
     pub address: Address,
     /// The minimum scores, applied by the server and again by `selection`.
     pub thresholds: Thresholds,
+    pub indicator: IndicatorChoice,
     /// The number of parallel requests, 1 to 32.
     pub concurrency: usize,
 }

@@ -1,7 +1,7 @@
 //! One page of alerts, decoded and mapped.
 
-use super::mapping;
 use super::wire::{ApiError, Page};
+use super::{IndicatorChoice, mapping};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
 use crate::sources::lenient::{self, Lenient};
@@ -30,11 +30,13 @@ impl AlertPage {
 ///
 /// # Errors
 /// When the bytes are not a JSON object.
-fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
+fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedBody> {
     lenient::decode_page(bytes, "resources", |text| {
         let page: Page<'_> = serde_json::from_str(text)?;
         Ok(AlertPage {
-            alerts: ParsedAlert::map_all(page.resources, mapping::parse_alert),
+            alerts: ParsedAlert::map_all(page.resources, |alert| {
+                mapping::parse_alert(alert, choice)
+            }),
             errors: page.errors,
             total: page.meta.pagination.total,
             next_token: page.meta.pagination.after,
@@ -48,8 +50,12 @@ fn decode(bytes: &[u8]) -> Result<AlertPage, MalformedBody> {
 /// # Errors
 /// When the body is not JSON, when it has neither alerts nor errors nor a total, or when it is a
 /// first page without alerts although its total is not 0. Treated as empty, it would lose alerts.
-pub(super) fn alert_page(response: &Response, is_first: bool) -> Result<AlertPage, MalformedBody> {
-    let page = decode(&response.body)?;
+pub(super) fn alert_page(
+    response: &Response,
+    is_first: bool,
+    choice: IndicatorChoice,
+) -> Result<AlertPage, MalformedBody> {
+    let page = decode(&response.body, choice)?;
     if !page.alerts.is_empty() || !page.errors.is_empty() {
         return Ok(page);
     }
@@ -68,8 +74,11 @@ pub(super) fn alert_page(response: &Response, is_first: bool) -> Result<AlertPag
 ///
 /// # Errors
 /// When the bytes are not a page.
-pub fn read_page(bytes: &[u8]) -> Result<Vec<AlertOutcome>, MalformedBody> {
-    Ok(decode(bytes)?.alerts.into_iter().map(|alert| alert.outcome).collect())
+pub fn read_page(
+    bytes: &[u8],
+    choice: IndicatorChoice,
+) -> Result<Vec<AlertOutcome>, MalformedBody> {
+    Ok(decode(bytes, choice)?.alerts.into_iter().map(|alert| alert.outcome).collect())
 }
 
 #[cfg(test)]
@@ -80,13 +89,30 @@ mod tests {
     use crate::sources::tests::{any_alert, check_outcomes, page_of};
 
     const FIELDS: &[&str] = &[
-        "composite_id", "id", "created_timestamp", "timestamp", "severity", "confidence",
-        "description", "display_name", "name", "ioc_type", "ioc_value", "ioc_context", "tactic_id",
-        "technique_id", "mitre_attack",
+        "composite_id",
+        "id",
+        "created_timestamp",
+        "timestamp",
+        "severity",
+        "confidence",
+        "description",
+        "display_name",
+        "name",
+        "ioc_type",
+        "ioc_value",
+        "ioc_context",
+        "tactic_id",
+        "technique_id",
+        "mitre_attack",
+        "sha256",
+        "type",
+        "quarantined_files",
+        "tags",
+        "pattern_disposition_details",
     ];
 
     fn page(body: &str, is_first: bool) -> Result<AlertPage, MalformedBody> {
-        alert_page(&Response::new(200, body), is_first)
+        alert_page(&Response::new(200, body), is_first, IndicatorChoice::Ioc)
     }
 
     #[test]
@@ -112,7 +138,7 @@ mod tests {
         fn any_json_value_is_read_as_an_alert(
             alerts in prop::collection::vec(any_alert(FIELDS), 1..8),
         ) {
-            let page = alert_page(&page_of("resources", &alerts), true).unwrap();
+            let page = alert_page(&page_of("resources", &alerts), true, IndicatorChoice::Both).unwrap();
             check_outcomes(page.alerts, &alerts);
         }
     }

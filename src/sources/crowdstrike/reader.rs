@@ -12,7 +12,7 @@ use super::session::Session;
 use super::slice::{Sizes, TimeSlice};
 use super::sliced_window::SlicedWindow;
 use super::wire::Query;
-use super::{Config, errors};
+use super::{Config, IndicatorChoice, errors};
 use crate::failure::Failure;
 use crate::http::{Http, Reply, RequestCeiling};
 use crate::selection::Thresholds;
@@ -38,6 +38,7 @@ pub(super) struct Reader {
     session: Arc<Session>,
     host: String,
     thresholds: Thresholds,
+    choice: IndicatorChoice,
     window: SlicedWindow,
     queue: RequestQueue<TimeSlice, (bool, DateTime<Utc>), SliceReply>,
 }
@@ -54,6 +55,7 @@ impl Reader {
             session: Arc::new(Session::new(&http, settings)),
             host: host(settings),
             thresholds: settings.thresholds,
+            choice: settings.indicator,
             window,
             queue,
         }
@@ -62,9 +64,11 @@ impl Reader {
     /// Returns the next page of any slice; `None` when all slices were read.
     pub(super) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
-            let (session, thresholds) = (&self.session, self.thresholds);
-            let reply =
-                self.queue.next(|slice| send(Arc::clone(session), slice, thresholds)).await?;
+            let (session, thresholds, choice) = (&self.session, self.thresholds, self.choice);
+            let reply = self
+                .queue
+                .next(|slice| send(Arc::clone(session), slice, thresholds, choice))
+                .await?;
             let Some((slice, reply)) = reply else {
                 return self.window.take_failure().map_or(Ok(None), Err);
             };
@@ -107,12 +111,17 @@ fn may_reject_token(reply: &Reply<AlertPage>) -> bool {
 }
 
 /// Requests the next page of a slice.
-async fn send(session: Arc<Session>, slice: TimeSlice, thresholds: Thresholds) -> SliceReply {
+async fn send(
+    session: Arc<Session>,
+    slice: TimeSlice,
+    thresholds: Thresholds,
+    choice: IndicatorChoice,
+) -> SliceReply {
     let filter = filter(slice.start, slice.end, thresholds);
     let query =
         Query { filter: &filter, limit: PAGE_SIZE, sort: SORT, after: slice.token.as_deref() };
     let is_first = slice.token.is_none();
-    let reply = session.post(PATH, &query, |response| alert_page(response, is_first)).await;
+    let reply = session.post(PATH, &query, |response| alert_page(response, is_first, choice)).await;
     (slice, reply)
 }
 
@@ -126,7 +135,9 @@ pub(super) async fn probe(
     let session = Session::new(http, settings);
     let filter = filter(window.start, window.end, settings.thresholds);
     let query = Query { filter: &filter, limit: 2, sort: SORT, after: None };
-    let reply = session.post(PATH, &query, |response| alert_page(response, true)).await?;
+    let reply = session
+        .post(PATH, &query, |response| alert_page(response, true, settings.indicator))
+        .await?;
     let page =
         request::accepted(reply, |response| errors::query_rejected(response, &host(settings)))?;
     errors::in_page(&page).map_or(Ok(page.total), Err)

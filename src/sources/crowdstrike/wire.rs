@@ -98,6 +98,37 @@ pub(super) struct Alert<'a> {
     pub technique_id: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::list")]
     pub mitre_attack: Vec<Lenient<Mitre<'a>>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub r#type: Option<Cow<'a, str>>,
+    /// Of the triggering process's file; of an on-demand scan (`ods`), of the scanned file.
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub sha256: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub pattern_disposition_details: Disposition,
+    #[serde(borrow, deserialize_with = "lenient::list")]
+    pub quarantined_files: Vec<Lenient<QuarantinedFile<'a>>>,
+    /// The verdicts of the customer's analysts, among others.
+    #[serde(deserialize_with = "lenient::texts")]
+    pub tags: Vec<String>,
+}
+
+/// What Falcon did to the triggering process's file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Disposition {
+    #[serde(deserialize_with = "lenient::flag")]
+    pub process_blocked: bool,
+    #[serde(deserialize_with = "lenient::flag")]
+    pub quarantine_file: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct QuarantinedFile<'a> {
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub sha256: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub state: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -16,6 +16,8 @@ struct Fields {
     score: Option<u8>,
     #[serde(deserialize_with = "count")]
     count: Option<u64>,
+    #[serde(deserialize_with = "flag")]
+    flag: bool,
     #[serde(deserialize_with = "texts")]
     texts: Vec<String>,
     #[serde(deserialize_with = "list")]
@@ -135,6 +137,24 @@ fn scores_are_truncated_to_a_byte() {
         (json!([70, 80]), None),
     ] {
         assert_eq!(field("score", &value).score, expected, "{value}");
+    }
+}
+
+#[test]
+fn flags_are_true_in_any_form() {
+    for (value, expected) in [
+        (json!(true), true),
+        (json!("True"), true),
+        (json!(1), true),
+        (json!([true]), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (json!(0), false),
+        (json!(null), false),
+        (json!(""), false),
+        (json!({}), false),
+    ] {
+        assert_eq!(field("flag", &value).flag, expected, "{value}");
     }
 }
 

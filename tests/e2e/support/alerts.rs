@@ -7,7 +7,7 @@ pub const EVENT_TIME: &str = "2026-11-21T08:00:00.123Z";
 
 /// Returns a SHA-256 that is unique per number.
 pub fn sha256(number: u64) -> String {
-    format!("{number:064x}")
+    format!("5a{number:062x}")
 }
 
 /// Returns a Falcon alert of product `epp` with an IOC, created a minute after the event.

@@ -54,8 +54,8 @@ impl RunOutput {
         let sum = |names: &[&str]| names.iter().map(|name| self.count(name)).sum::<u64>();
         let outcomes = [
             "indicators_unsupported", "indicators_invalid", "indicators_private",
-            "indicators_excluded", "indicators_repeated", "already_delivered", "processed",
-            "unprocessed", "quarantined", "waiting",
+            "indicators_trusted", "indicators_excluded", "indicators_repeated",
+            "already_delivered", "processed", "unprocessed", "quarantined", "waiting",
         ];
         assert_eq!(sum(&["carried_in", "indicators_found"]), sum(&outcomes), "{}", self.stdout);
         assert_eq!(self.count("submitted"), sum(&["processed", "unprocessed"]), "{}", self.stdout);

@@ -1,0 +1,147 @@
+//! What of an alert is sent: the choices of the user.
+
+use serde_json::{Value, json};
+
+use crate::support::TestEnv;
+use crate::support::alerts::{carbonblack, falcon, sha256, with, without};
+use crate::support::vendor::Vendor;
+
+const MALWARE: &str = "KNOWN_MALWARE";
+const TRUSTED: &str = "TRUSTED_WHITE_LIST";
+
+/// Carbon Black alerts, by the number of their process: a trusted program that hit an IOC, one that
+/// started a blocked malicious file (22), malware without a hit, an IOC that is named (24), and an
+/// undecided program that hit an IOC.
+fn carbonblack_alerts() -> Vec<Value> {
+    let alert = |number: u64, reputation: &str| {
+        let alert = carbonblack(&format!("a{number}"), &sha256(number));
+        with(alert, "process_effective_reputation", json!(reputation))
+    };
+    let blocked = with(alert(2, TRUSTED), "blocked_sha256", json!(sha256(22)));
+    let blocked = with(blocked, "blocked_effective_reputation", json!(MALWARE));
+    let named = with(alert(4, TRUSTED), "ioc_field", json!("childproc_sha256"));
+    vec![
+        alert(1, TRUSTED),
+        without(blocked, "ioc_hit"),
+        without(alert(3, MALWARE), "ioc_hit"),
+        with(named, "ioc_hit", json!(sha256(24))),
+        alert(5, "NOT_LISTED"),
+    ]
+}
+
+fn hashes(numbers: &[u64]) -> Vec<String> {
+    numbers.iter().copied().map(sha256).collect()
+}
+
+#[test]
+fn carbon_black_sends_what_the_choice_says() {
+    for (choice, sent, trusted) in [
+        ("", &[1, 2, 4, 5][..], 0),
+        ("--indicator process --skip-trusted", &[5], 3),
+        ("--indicator blocked", &[22], 0),
+        ("--indicator both", &[1, 2, 4, 5, 22], 0),
+        ("--indicator both --skip-trusted", &[5, 22], 3),
+        ("--indicator malicious", &[3, 22, 24], 0),
+    ] {
+        let env = TestEnv::carbonblack(&carbonblack_alerts());
+        let output = env.run(&format!("carbonblack --json {choice}")).assert_code(0);
+        assert_eq!(env.stored_values(), hashes(sent), "{choice}");
+        assert_eq!(output.assert_sums().count("indicators_trusted"), trusted, "{choice}");
+    }
+}
+
+#[test]
+fn trusted_hashes_are_sent_with_a_note_that_says_so() {
+    let env = TestEnv::carbonblack(&carbonblack_alerts());
+    let output = env.run("carbonblack").assert_code(0);
+    let note = "3 of 4 hashes belong to programs that Carbon Black trusts; --skip-trusted leaves them out, --indicator malicious shares what it judges malicious";
+    assert_eq!(output.stdout.matches(note).count(), 1, "{}", output.stdout);
+    for choice in ["--skip-trusted", "--indicator malicious"] {
+        let env = TestEnv::carbonblack(&carbonblack_alerts());
+        let output = env.run(&format!("carbonblack {choice}")).assert_code(0);
+        assert!(!output.stdout.contains("trusts"), "{choice}: {}", output.stdout);
+    }
+}
+
+#[test]
+fn a_trusted_file_is_never_malicious() {
+    let alert = with(carbonblack("a1", &sha256(1)), "process_effective_reputation", json!(TRUSTED));
+    let hit = with(with(alert, "ioc_field", json!("process_sha256")), "ioc_hit", json!(sha256(1)));
+    let env = TestEnv::carbonblack(&[hit]);
+    let output = env.run("carbonblack --json --indicator malicious").assert_code(0);
+    output.assert_counts(&[
+        ("alerts_fetched", 1),
+        ("indicators_found", 1),
+        ("indicators_trusted", 1),
+    ]);
+    assert!(env.items().is_empty());
+}
+
+#[test]
+fn crowdstrike_sends_what_the_choice_says() {
+    let scan = with(without(falcon("3", "", ""), "ioc_value"), "type", json!("ods"));
+    let blocked = with(falcon("2", "domain", "evil.example.com"), "sha256", json!(sha256(2)));
+    let alerts = [
+        with(falcon("1", "hash_sha256", &sha256(1)), "sha256", json!(sha256(11))),
+        with(blocked, "pattern_disposition_details", json!({"process_blocked": true})),
+        with(
+            with(scan, "sha256", json!(sha256(3))),
+            "quarantined_files",
+            json!([{"sha256": sha256(33), "state": "quarantined"}]),
+        ),
+    ];
+    let domain = "evil.example.com".to_owned();
+    for (choice, sent) in [
+        ("", [hashes(&[1]), vec![domain.clone()]].concat()),
+        ("--indicator ioc", [hashes(&[1]), vec![domain.clone()]].concat()),
+        ("--indicator files", hashes(&[2, 3, 33])),
+        ("--indicator both", [hashes(&[1, 2, 3, 33]), vec![domain]].concat()),
+    ] {
+        let env = TestEnv::falcon(&alerts);
+        env.run(&format!("crowdstrike {choice}")).assert_code(0);
+        assert_eq!(env.stored_values(), sent, "{choice}");
+        for item in env.items() {
+            let expected = match item["ioc"]["value"].as_str().unwrap() {
+                value if value == sha256(33) => "quarantined_files.sha256",
+                value if value == sha256(2) || value == sha256(3) => "sha256",
+                _ => "ioc_value",
+            };
+            assert_eq!(item["ioc"]["field"], expected, "{choice}");
+        }
+    }
+}
+
+#[test]
+fn dismissed_alerts_are_left_out_on_request() {
+    let falcon_alert =
+        with(falcon("1", "domain", "a.example.com"), "tags", json!(["false_positive"]));
+    let carbonblack_alert =
+        with(carbonblack("1", &sha256(1)), "determination", json!({"value": "FALSE_POSITIVE"}));
+    for (vendor, alert) in
+        [(Vendor::CrowdStrike, falcon_alert), (Vendor::CarbonBlack, carbonblack_alert)]
+    {
+        let env = TestEnv::new(vendor.world(&[alert]));
+        let command = vendor.command();
+        let output = env.run(&format!("{command} --json --skip-dismissed")).assert_code(0);
+        output.assert_counts(&[("alerts_fetched", 1), ("alerts_dismissed", 1)]);
+        assert!(env.items().is_empty());
+        let output = env.run(&format!("{command} --skip-dismissed --dry-run")).assert_code(0);
+        assert!(output.stdout.contains("0 below threshold, 1 dismissed, 0 unreadable"));
+        env.run(command).assert_code(0);
+        assert_eq!(env.items().len(), 1, "{vendor:?}");
+    }
+}
+
+#[test]
+fn hashes_of_nothing_are_not_sent() {
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let env = TestEnv::falcon(&[
+        falcon("1", "hash_sha256", empty),
+        falcon("2", "hash_sha256", &"0".repeat(64)),
+        falcon("3", "hash_md5", &"F".repeat(32)),
+    ]);
+    let output = env.run("crowdstrike --json -l DEBUG").assert_code(0);
+    assert_eq!(output.assert_sums().count("indicators_invalid"), 3);
+    assert!(env.items().is_empty());
+    assert_eq!(env.log().matches("the hash of an empty file").count(), 3, "{}", env.log());
+}
