@@ -315,7 +315,7 @@ fn check(scenario: &Scenario) {
         let output = env.run_with_clock(now, TimeDelta::seconds(clocks.ahead), &arguments);
         assert!((0..=5).contains(&output.code), "{output:?}");
         check_counts(&env, &output, first, waiting);
-        oracle.check_fetched(&env, &output, served);
+        oracle.check_fetched(&env, &output, served, now.parse().unwrap());
         if !output.json()["window"].is_null() {
             waiting = output.count("waiting");
         }
