@@ -50,7 +50,7 @@ pub(crate) struct CommonArgs {
     rf_api_url: Option<String>,
     /// Organization that receives the detections
     ///
-    /// Repeatable. [default: all of the key's user]
+    /// With or without uhash: at the beginning. Repeatable. [default: all of the key's user]
     #[arg(long, value_name = "ID")]
     organization_id: Vec<String>,
     /// Read the alerts of the last N hours
@@ -199,13 +199,20 @@ impl CommonArgs {
             .organization_id
             .iter()
             .filter_map(|id| non_blank(Some(id)))
-            .map(str::to_owned)
+            .map(with_prefix)
             .collect();
         organization_ids.sort();
         organization_ids.dedup();
         let base = lookup.accept(base_url(&url, &RF_API_URL, RF_API_URL_DEFAULT))?;
         Some(recorded_future::Config { base, token, organization_ids })
     }
+}
+
+/// Returns an organization id as Recorded Future expects it. People paste it without the prefix;
+/// both spellings are one organization.
+fn with_prefix(id: &str) -> String {
+    const PREFIX: &str = "uhash:";
+    if id.starts_with(PREFIX) { id.to_owned() } else { format!("{PREFIX}{id}") }
 }
 
 fn warn_if_unusual(token: &SecretString) {

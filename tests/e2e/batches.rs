@@ -102,13 +102,23 @@ fn every_batch_says_whether_it_is_debug() {
 #[test]
 fn every_batch_contains_the_organizations() {
     let env = TestEnv::falcon(&alerts(2));
-    let flags = "--organization-id uhash:b --organization-id uhash:a --organization-id uhash:b";
+    // With the prefix or without it, it is the same organization.
+    let flags = "--organization-id b --organization-id uhash:a --organization-id uhash:b";
     env.run(&format!("crowdstrike --batch-size 1 {flags}")).assert_code(0);
     for post in env.submission_bodies() {
         assert_eq!(texts(&post["organization_ids"]), ["uhash:a", "uhash:b"]);
     }
     let stored = env.sandbox.stored();
     assert!(stored.iter().all(|stored| stored.organization_ids.is_some()));
+}
+
+#[test]
+fn both_spellings_of_an_organization_are_one_tenant() {
+    let env = TestEnv::falcon(&alerts(2));
+    env.run("crowdstrike --organization-id uhash:T2j9L").assert_code(0);
+    let output = env.run("crowdstrike --json --organization-id T2j9L").assert_code(0);
+    assert_eq!(output.count("already_delivered"), 2);
+    assert_eq!(env.items().len(), 2);
 }
 
 #[test]
