@@ -156,6 +156,26 @@ fn store_pages(
 }
 
 /// Returns the next page; `None` if none comes before the deadline, or no more will come.
-fn receive_until(pages: &mut Receiver<Page>, deadline: Instant) -> Option<Page> {
+fn receive_until<P>(pages: &mut Receiver<P>, deadline: Instant) -> Option<P> {
+    // The timeout alone would return a page that is ready, also after the deadline.
+    if Instant::now() >= deadline {
+        return None;
+    }
     Handle::current().block_on(async { timeout_at(deadline, pages.recv()).await }).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_after_the_deadline_is_left_for_the_next_transaction() {
+        let (sender, mut pages) = mpsc::channel(1);
+        sender.send("page").await.unwrap();
+        let received = tokio::task::spawn_blocking(move || {
+            let late = receive_until(&mut pages, Instant::now());
+            (late, receive_until(&mut pages, Instant::now() + MAX_TRANSACTION))
+        });
+        assert_eq!(received.await.unwrap(), (None, Some("page")));
+    }
 }
