@@ -22,15 +22,17 @@ enum SightingState {
     Dropped,
 }
 
-/// Entries of this run by their indicator. A table of the connection's own, not a map in memory: it
-/// may become larger than memory. See [`super::files::temporary`] for where it is.
-const CREATE_RUN_ENTRIES: &str = "
+/// Entries of this run by their indicator, and sightings that it removed. Tables of the
+/// connection's own, not in memory: they may become larger than memory. See
+/// [`super::files::temporary`] for where they are.
+const CREATE_RUN_TABLES: &str = "
 CREATE TEMP TABLE IF NOT EXISTS run_entry (
     type  TEXT NOT NULL,
     value TEXT NOT NULL,
     entry INTEGER NOT NULL,
     PRIMARY KEY (type, value)
-) STRICT, WITHOUT ROWID";
+) STRICT, WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS unlinked AS SELECT * FROM main.sighting WHERE 0";
 
 impl TenantLedger {
     /// Stores the mentions that `work` adds, as one transaction: all or none.
@@ -40,7 +42,7 @@ impl TenantLedger {
     pub(crate) fn store<T>(&self, work: impl FnOnce(&mut Store<'_>) -> Result<T>) -> Result<T> {
         let mut failed = None;
         let done = self.ledger.transaction(|db| {
-            db.execute_batch(CREATE_RUN_ENTRIES)?;
+            db.execute_batch(CREATE_RUN_TABLES)?;
             let now = rfc3339(self.clock.now());
             work(&mut Store { db, ledger: self, now }).map_err(|error| {
                 let cause = Cause::Other(error.to_string());
@@ -49,6 +51,30 @@ impl TenantLedger {
             })
         });
         done.map_err(|error| failed.unwrap_or(error))
+    }
+
+    /// Removes all that this run stored, and records why it stops.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn withdraw_run(&self, error: &str) -> Result<()> {
+        let run = params![self.tenant.0, self.run_id];
+        self.ledger.transaction(|db| {
+            db.execute_batch(CREATE_RUN_TABLES)?;
+            db.execute(
+                "DELETE FROM main.sighting WHERE tenant = ?1 AND entry IN
+                    (SELECT id FROM main.outbox WHERE tenant = ?1 AND run = ?2)",
+                run,
+            )?;
+            db.execute("DELETE FROM main.outbox WHERE tenant = ?1 AND run = ?2", run)?;
+            db.execute_batch(
+                "INSERT OR IGNORE INTO main.sighting SELECT * FROM temp.unlinked;
+                 DELETE FROM temp.run_entry;",
+            )?;
+            let update = "UPDATE main.run SET error = ?3 WHERE tenant = ?1 AND id = ?2";
+            db.execute(update, params![self.tenant.0, self.run_id, error])?;
+            Ok(())
+        })
     }
 }
 
@@ -252,11 +278,15 @@ impl Store<'_> {
 
     /// Removes the sighting of a delivered entry, so that the alert is stored again.
     fn unlink(&self, detection: &Detection, entry: EntryId) -> rusqlite::Result<()> {
+        let created_at = detection.created_at.timestamp_millis();
+        let key = params![self.ledger.tenant.0, created_at, detection.id, entry.0];
+        let mut remember =
+            self.db.prepare_cached("INSERT INTO temp.unlinked VALUES (?1, ?2, ?3, ?4)")?;
+        remember.execute(key)?;
         let mut delete = self.db.prepare_cached(
             "DELETE FROM main.sighting WHERE tenant = ?1 AND created_at = ?2 AND detection = ?3 AND entry = ?4",
         )?;
-        let created_at = detection.created_at.timestamp_millis();
-        delete.execute(params![self.ledger.tenant.0, created_at, detection.id, entry.0])?;
+        delete.execute(key)?;
         Ok(())
     }
 }

@@ -4,23 +4,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, timeout_at};
 
 use super::Run;
 use super::crash_point::crash_point;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::TenantLedger;
+use crate::redact;
 use crate::report::counted;
 use crate::report::progress::{Progress, Work};
-use crate::selection::{Rules, Selection, Tally};
-use crate::sources::{AlertReader, Page};
+use crate::selection::{Rules, Selection, Tally, Thresholds};
+use crate::sources::{AlertReader, Customers, Page};
 
 /// Pages that may be fetched and wait to be stored: bounds the memory of a run.
 const MAX_WAITING_PAGES: usize = 1;
 /// How long a transaction waits for further pages: each one writes the parts of the ledger that it
 /// changes to the disk, and those of consecutive pages are largely the same.
 const MAX_TRANSACTION: Duration = Duration::from_millis(200);
+
+/// How the reading of a window ended.
+#[derive(Debug)]
+enum ReadEnd {
+    Complete,
+    /// With a failure, which is reported.
+    Incomplete,
+    /// Because of alerts that must not be shared.
+    Rejected(Failure),
+}
 
 impl Run<'_> {
     /// Fetches the window page by page and stores what is selected. A failure of the vendor goes to
@@ -30,7 +41,7 @@ impl Run<'_> {
     /// Those of the ledger.
     pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
         self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
-        let (mut reader, mut next) = self.first_page().await;
+        let (mut reader, first) = self.first_page().await;
         if let Some(note) = self.plan.note.take() {
             self.report.note(note);
         }
@@ -40,31 +51,19 @@ impl Run<'_> {
             let (ledger, progress) = (Arc::clone(&self.ledger), self.report.progress.clone());
             move || store_pages(receiver, selection, &ledger, &progress)
         });
-        loop {
-            match next {
-                Ok(Some(mut page)) => {
-                    if let Some(partial_error) = page.partial_error.take() {
-                        self.report.fail(partial_error);
-                    }
-                    self.plan.complete_until = page.complete_until;
-                    if sender.send(page).await.is_err() {
-                        // The ledger failed; the other side returns why.
-                        break;
-                    }
-                    next = reader.next_page().await;
-                }
-                Ok(None) => break,
-                Err(failure) => {
-                    self.report.fail(failure);
-                    break;
-                }
-            }
-        }
-        drop((reader, sender));
-        let (tally, stored) = match storing.await {
+        let end = self.read_pages(reader.as_mut(), first, sender).await;
+        let left_out = self.count_left_out(reader.as_mut(), &end).await;
+        drop(reader);
+        let (mut tally, stored) = match storing.await {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
+        if let ReadEnd::Rejected(failure) = end {
+            return self.withdraw(failure);
+        }
+        if let Some(total) = left_out {
+            tally.add_left_out(total);
+        }
         if tally.alerts_unreadable > 0 {
             let title = self.source.info().title;
             self.report.fail(unreadable_alerts(tally.alerts_unreadable, title));
@@ -75,6 +74,61 @@ impl Run<'_> {
         }
         self.report.counts.tally = tally;
         stored
+    }
+
+    /// Reads all pages and passes them on to be stored.
+    async fn read_pages(
+        &mut self,
+        reader: &mut dyn AlertReader,
+        first: Result<Option<Page>, Failure>,
+        sender: Sender<Page>,
+    ) -> ReadEnd {
+        let mut customers = Customers::default();
+        let mut end = ReadEnd::Complete;
+        let mut next = first;
+        loop {
+            let mut page = match next {
+                Ok(Some(page)) => page,
+                Ok(None) => return end,
+                Err(failure) => {
+                    self.report.fail(failure);
+                    return ReadEnd::Incomplete;
+                }
+            };
+            customers.extend(std::mem::take(&mut page.customers));
+            if let Some(failure) = self.source.reject_customers(&customers) {
+                return ReadEnd::Rejected(failure);
+            }
+            if let Some(partial_error) = page.partial_error.take() {
+                self.report.fail(partial_error);
+                end = ReadEnd::Incomplete;
+            }
+            self.plan.complete_until = page.complete_until;
+            if sender.send(page).await.is_err() {
+                // The ledger failed; the other side returns why.
+                return ReadEnd::Incomplete;
+            }
+            next = reader.next_page().await;
+        }
+    }
+
+    /// Returns the number of alerts in the window, if the vendor left some out because of the
+    /// thresholds: they are counted, and never read. What was not read completely has no such
+    /// number.
+    async fn count_left_out(&mut self, reader: &mut dyn AlertReader, end: &ReadEnd) -> Option<u64> {
+        if self.source.thresholds() == Thresholds::default() || !matches!(end, ReadEnd::Complete) {
+            return None;
+        }
+        let total = reader.total_without_thresholds().await;
+        let reason = match total {
+            Ok(Some(total)) => return Some(total),
+            Ok(None) => "the service did not report their number".to_owned(),
+            Err(failure) => failure.to_string(),
+        };
+        self.report.warn(format!(
+            "the alerts below the thresholds, which the service left out, are not counted: {reason}"
+        ));
+        None
     }
 
     /// Returns a reader of the window and its first page. The first responses of the vendor have
@@ -91,6 +145,20 @@ impl Run<'_> {
             Err(failure) => page = Err(failure),
         }
         (reader, page)
+    }
+
+    /// Removes all that the run stored, and records why.
+    ///
+    /// # Errors
+    /// Always: `failure`, or that of the ledger.
+    fn withdraw(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.plan.complete_until = self.plan.window.start;
+        let withdrawn = self.ledger().withdraw_run(&redact::sanitize(&failure.to_string()));
+        if let Err(error) = withdrawn {
+            self.report.fail(failure);
+            return Err(error.into());
+        }
+        Err(failure)
     }
 
     /// Returns what is left out.

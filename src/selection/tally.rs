@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Tally {
-    /// Alerts that the vendor returned, each counted once.
+    /// Alerts of the window, each counted once: those that the vendor returned, and those that it
+    /// left out because of the thresholds.
     pub alerts_fetched: u64,
     /// Alerts whose severity or confidence is below the thresholds, or missing where one is set.
     pub alerts_below_threshold: u64,
@@ -45,6 +46,14 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Adds the alerts that the vendor left out because of the thresholds: as many as `total`, the
+    /// number of alerts in the window, is larger than that of those it returned.
+    pub(crate) const fn add_left_out(&mut self, total: u64) {
+        let left_out = total.saturating_sub(self.alerts_fetched);
+        self.alerts_fetched += left_out;
+        self.alerts_below_threshold += left_out;
+    }
+
     /// Returns the number of mentions that did not become a submission.
     pub(crate) const fn not_selected(&self) -> u64 {
         self.indicators_unsupported

@@ -7,6 +7,7 @@
 pub(crate) mod carbonblack;
 mod completeness;
 pub(crate) mod crowdstrike;
+mod customers;
 mod errors;
 mod incomplete;
 mod lenient;
@@ -24,6 +25,7 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
+pub(crate) use self::customers::Customers;
 use crate::detection::{AlertOutcome, SourceInfo};
 use crate::failure::Failure;
 use crate::http::Http;
@@ -46,6 +48,17 @@ pub(crate) struct Page {
     pub partial_error: Option<Failure>,
     /// The number of alerts in the window, where the vendor reports it.
     pub total: Option<u64>,
+    /// The customers whose alerts the page has, where the vendor names them.
+    pub customers: Customers,
+}
+
+/// What a few alerts of a window show about access to all of them.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// The number of alerts in the window, where the vendor reports it.
+    pub total: Option<u64>,
+    /// The customers of the alerts that were read.
+    pub customers: Customers,
 }
 
 /// The command line arguments of one source.
@@ -91,16 +104,17 @@ pub(crate) trait Source: fmt::Debug {
         format!("{trusted} of {hashes} hashes belong to programs that {} trusts", self.info().title)
     }
 
-    /// Signs in and requests as few alerts as possible to verify access. Returns the number of
-    /// alerts in the window, where the vendor reports it.
+    /// Returns why alerts of these customers must not be shared together; `None` if they may.
+    fn reject_customers(&self, _customers: &Customers) -> Option<Failure> {
+        None
+    }
+
+    /// Signs in and requests a few alerts to verify access.
     ///
     /// # Errors
     /// The same failure that a run would report.
-    fn probe<'a>(
-        &'a self,
-        http: &'a Http,
-        window: Window,
-    ) -> BoxFuture<'a, Result<Option<u64>, Failure>>;
+    fn probe<'a>(&'a self, http: &'a Http, window: Window)
+    -> BoxFuture<'a, Result<Probe, Failure>>;
 
     /// Returns a reader of the window's alerts. It sends no request yet.
     fn reader(&self, http: &Http, window: Window) -> Box<dyn AlertReader>;
@@ -113,4 +127,11 @@ pub(crate) trait AlertReader: fmt::Debug {
     /// # Errors
     /// Why the window cannot be read further. The pages returned before remain valid.
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>>;
+
+    /// Returns the number of alerts in the window whatever their scores, where the vendor reports
+    /// it.
+    ///
+    /// # Errors
+    /// Why it cannot be requested.
+    fn total_without_thresholds(&mut self) -> BoxFuture<'_, Result<Option<u64>, Failure>>;
 }

@@ -26,6 +26,7 @@ mod consecutive_runs;
 mod crowdstrike_errors;
 mod crowdstrike_mapping;
 mod crowdstrike_tokens;
+mod customers;
 mod exclusions;
 mod flipped_bits;
 mod fuzzed_pages;

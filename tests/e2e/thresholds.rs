@@ -1,11 +1,11 @@
 //! Severity and confidence thresholds: they are part of the request, and the response is checked
 //! again.
 
-use sandbox::{Service, World};
+use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::TestEnv;
-use crate::support::alerts::{falcon, sha256, with, without};
+use crate::support::alerts::{carbonblack, falcon, sha256, with, without};
 use crate::support::json::text;
 
 /// Returns alerts with these severities, each with the indicator `sha256(severity)`.
@@ -17,12 +17,18 @@ fn severities(severities: &[u64]) -> Vec<Value> {
     severities.iter().map(alert).collect()
 }
 
-/// Returns the filter of the only request for alerts.
-#[track_caller]
+/// Returns the filter of the first request for alerts.
 fn filter(env: &TestEnv) -> String {
-    let requests = env.sandbox.requests_to(Service::FalconAlerts);
-    assert_eq!(requests.len(), 1);
-    text(&requests[0].json().unwrap(), "/filter")
+    text(&env.sandbox.requests_to(Service::FalconAlerts)[0].json().unwrap(), "/filter")
+}
+
+/// Returns Carbon Black alerts with these severities, each with the indicator `sha256(severity)`.
+fn carbonblack_severities(severities: &[u64]) -> Vec<Value> {
+    let alert = |&severity: &u64| {
+        let alert = carbonblack(&format!("id{severity}"), &sha256(severity));
+        with(alert, "severity", json!(severity))
+    };
+    severities.iter().map(alert).collect()
 }
 
 /// Returns an environment whose service does not filter by scores: searches see 100 for each.
@@ -52,14 +58,99 @@ fn both_thresholds_are_part_of_the_request() {
     let output = env.run("crowdstrike --json --min-severity 60 --min-confidence 80").assert_code(0);
     let filter = filter(&env);
     assert!(filter.ends_with("+severity:>=60+confidence:>=80"), "{filter}");
-    // Alerts that the server filters out do not count as fetched.
     output.assert_counts(&[
-        ("alerts_fetched", 2),
+        ("alerts_fetched", 3),
+        ("alerts_below_threshold", 1),
         ("indicators_found", 2),
         ("submitted", 2),
         ("processed", 2),
     ]);
     assert_eq!(env.stored_values(), [sha256(60), sha256(61)]);
+}
+
+#[test]
+fn alerts_that_the_service_leaves_out_are_counted_with_one_small_request() {
+    let env = TestEnv::falcon(&severities(&[10, 20, 30, 60, 70]));
+    let output = env.run("crowdstrike --json --min-severity 60").assert_code(0);
+    output.assert_sums().assert_counts(&[
+        ("alerts_fetched", 5),
+        ("alerts_below_threshold", 3),
+        ("indicators_found", 2),
+        ("submitted", 2),
+        ("processed", 2),
+    ]);
+    let requests = env.sandbox.requests_to(Service::FalconAlerts);
+    assert_eq!(requests.len(), 2);
+    let last = requests[1].json().unwrap();
+    assert!(!text(&last, "/filter").contains("severity"), "{last}");
+    assert_eq!(last["limit"], 2);
+
+    let env = TestEnv::carbonblack(&carbonblack_severities(&[1, 4, 5, 10]));
+    let output = env.run("carbonblack --json --min-severity 5").assert_code(0);
+    output.assert_sums().assert_counts(&[
+        ("alerts_fetched", 4),
+        ("alerts_below_threshold", 2),
+        ("indicators_found", 2),
+        ("submitted", 2),
+        ("processed", 2),
+    ]);
+    let requests = env.sandbox.requests_to(Service::CarbonBlack);
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].json().unwrap()["criteria"], json!({"minimum_severity": 5}));
+    let last = requests[1].json().unwrap();
+    assert_eq!((&last["rows"], last.get("criteria")), (&json!(1), None));
+}
+
+#[test]
+fn an_alert_at_the_end_of_the_window_is_not_one_that_was_left_out() {
+    let alert =
+        |id: &str, time: &str| with(carbonblack(id, &sha256(1)), "backend_timestamp", json!(time));
+    let alerts =
+        [alert("in", "2026-11-22T00:14:59.999Z"), alert("after", "2026-11-22T00:15:00.000Z")];
+    let env = TestEnv::carbonblack(&alerts);
+    let flags = format!("{} --json --min-severity 1", crate::support::vendor::DAY_WINDOW);
+    let output = env.run(&format!("carbonblack {flags}")).assert_code(0);
+    assert_eq!(output.count("alerts_fetched"), 1);
+    assert_eq!(output.count("alerts_below_threshold"), 0);
+}
+
+#[test]
+fn the_number_of_alerts_left_out_is_missing_with_a_note_where_it_cannot_be_learned() {
+    let env = TestEnv::falcon(&severities(&[10, 60]));
+    let fault = Fault::status(403, r#"{"errors": [{"code": 403, "message": "made up"}]}"#);
+    env.sandbox.queue_faults(Service::FalconAlerts, vec![Fault::None, fault]);
+    let output = env.run("crowdstrike --json --min-severity 60").assert_code(0);
+    output.assert_counts(&[
+        ("alerts_fetched", 1),
+        ("indicators_found", 1),
+        ("submitted", 1),
+        ("processed", 1),
+    ]);
+    assert!(output.stdout.contains("are not counted"), "{}", output.stdout);
+}
+
+#[test]
+fn what_was_not_read_completely_is_not_counted_as_below_the_threshold() {
+    let env = TestEnv::falcon(&severities(&[10, 60, 70]));
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::status(503, "")));
+    let output = env.run("crowdstrike --json --min-severity 60").assert_code(5);
+    output.assert_counts(&[]);
+}
+
+#[test]
+fn carbon_black_severity_is_checked_again() {
+    let search_as = |alert: &Value| with(alert.clone(), "severity", json!(10));
+    let alerts = carbonblack_severities(&[1, 4, 5]);
+    let world = alerts.iter().fold(World::default(), |world, alert| {
+        world.carbon_black_raw(alert.to_string(), &search_as(alert))
+    });
+    let env = TestEnv::new(world);
+    let output = env.run("carbonblack --json --min-severity 5").assert_code(0);
+    assert_eq!(output.assert_sums().count("alerts_below_threshold"), 2);
+    assert_eq!(env.stored_values(), [sha256(5)]);
+    for invalid in ["0", "11", "high"] {
+        env.run(&format!("carbonblack --min-severity {invalid}")).assert_code(2);
+    }
 }
 
 #[test]

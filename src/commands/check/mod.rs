@@ -27,6 +27,7 @@ enum Check {
     Network,
     Clock,
     Permission,
+    Customers,
 }
 
 impl Check {
@@ -43,6 +44,7 @@ impl Check {
             Self::Network => "network",
             Self::Clock => "clock",
             Self::Permission => "permission",
+            Self::Customers => "customers",
         }
     }
 }

@@ -61,11 +61,16 @@ async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Fin
     if is_reachable(&findings) {
         let end = clock.now_to_the_millisecond();
         let window = Window { start: end - TimeDelta::hours(24), end };
-        let result = source.probe(http, window).await.map(|total| {
-            let total = total.map_or_else(|| "an unknown number".into(), |total| total.to_string());
+        let probe = source.probe(http, window).await;
+        let rejected =
+            probe.as_ref().ok().and_then(|probe| source.reject_customers(&probe.customers));
+        let result = probe.map(|probe| {
+            let total =
+                probe.total.map_or_else(|| "an unknown number".into(), |total| total.to_string());
             format!("authorized to read alerts; {total} in the last 24 hours")
         });
         findings.push(Finding::new(Check::Permission, result));
+        findings.extend(rejected.map(|failure| Finding::new(Check::Customers, Err(failure))));
     }
     findings
 }

@@ -57,6 +57,11 @@ pub(crate) struct Args {
     /// From 1 to 32. Reduced while the service limits the request rate.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_CONCURRENCY)))]
     concurrency: u8,
+    /// Minimum severity: 1-10
+    ///
+    /// Alerts below it are counted and not sent. [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=10), help_heading = "Selection")]
+    min_severity: Option<u8>,
     /// Which indicators to send
     ///
     /// process, blocked, both or malicious. malicious (recommended): of every alert, the hashes of
@@ -111,6 +116,7 @@ impl SourceArgs for Args {
             ))?,
             secret: secret?,
             api_id: api_id?,
+            min_severity: self.min_severity.unwrap_or(0),
             indicator: self.indicator,
             skip_trusted: self.skip_trusted,
             concurrency: self.concurrency.into(),

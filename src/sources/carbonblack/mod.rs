@@ -15,10 +15,11 @@ use secrecy::SecretString;
 pub(crate) use self::args::{Args, EXAMPLES};
 pub use self::page::read_page;
 use self::reader::Reader;
-use super::{AlertReader, BoxFuture, Page, Source};
+use super::{AlertReader, BoxFuture, Page, Probe, Source};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::http::Http;
+use crate::selection::Thresholds;
 use crate::window::Window;
 
 /// The names of Carbon Black Cloud.
@@ -54,6 +55,8 @@ pub(crate) struct Config {
     pub org_key: String,
     pub secret: SecretString,
     pub api_id: SecretString,
+    /// The minimum severity, 1 to 10, applied by the server and again by `selection`; 0 for all.
+    pub min_severity: u8,
     pub indicator: IndicatorChoice,
     /// Whether trusted files are held back whatever the choice; `malicious` always does.
     pub skip_trusted: bool,
@@ -74,6 +77,10 @@ impl Source for Config {
         &self.base
     }
 
+    fn thresholds(&self) -> Thresholds {
+        Thresholds { severity: self.min_severity, confidence: 0 }
+    }
+
     fn skip_trusted(&self) -> bool {
         self.skip_trusted || self.indicator == IndicatorChoice::Malicious
     }
@@ -88,7 +95,7 @@ impl Source for Config {
         &'a self,
         http: &'a Http,
         window: Window,
-    ) -> BoxFuture<'a, Result<Option<u64>, Failure>> {
+    ) -> BoxFuture<'a, Result<Probe, Failure>> {
         Box::pin(reader::probe(self, http, window))
     }
 
@@ -100,5 +107,9 @@ impl Source for Config {
 impl AlertReader for Reader {
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>> {
         Box::pin(self.next_page())
+    }
+
+    fn total_without_thresholds(&mut self) -> BoxFuture<'_, Result<Option<u64>, Failure>> {
+        Box::pin(Self::total_without_thresholds(self))
     }
 }

@@ -4,20 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
 use super::errors::VENDOR;
 use super::page::{AlertPage, alert_page};
 use super::rows::{RowLimits, RowRange, RowRequest};
-use super::wire::{Exclusions, Search, Sort, TimeRange};
+use super::wire::{Criteria, Exclusions, Search, Sort, TimeRange};
 use super::{Config, errors};
 use crate::failure::{Failure, FailureKind};
 use crate::http::{self, Http, Request, RequestCeiling};
 use crate::sources::incomplete::IncompleteParts;
 use crate::sources::request_queue::RequestQueue;
-use crate::sources::{Page, request};
+use crate::sources::{Customers, Page, Probe, request};
 use crate::window::Window;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
@@ -25,6 +25,9 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 /// use the same ones. A run reaches it only with more than about 500,000 alerts.
 const CEILING: RequestCeiling = RequestCeiling { requests: 500, period: Duration::from_mins(5) };
 const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
+
+/// What is requested to learn the number of rows.
+const FIRST_ROW: RowRequest = RowRequest { start: 1, count: 1 };
 
 type RowReply = (RowRequest, Result<AlertPage, Failure>);
 
@@ -72,6 +75,15 @@ impl Reader {
         }
     }
 
+    /// Requests one alert of the window without thresholds, and returns how many there are.
+    pub(super) async fn total_without_thresholds(&self) -> Result<Option<u64>, Failure> {
+        // The end is inclusive, and one at the end belongs to the next window.
+        let Window { start, end } = self.window;
+        let before_end = Some(end - TimeDelta::milliseconds(1)).filter(|before| *before > start);
+        let span = Window { start, end: before_end.unwrap_or(end) };
+        Ok(self.client.search(span, FIRST_ROW, 0).await?.found)
+    }
+
     /// Returns the range to read after this one, or this one before another search; `None` at the
     /// end of the window.
     fn next_range(&mut self) -> Result<Option<RowRange>, Failure> {
@@ -106,7 +118,13 @@ impl Reader {
             self.queue.clear();
         }
         let complete_until = self.complete_until().min(self.limit);
-        Page { outcomes, complete_until, partial_error: None, total: self.total }
+        Page {
+            outcomes,
+            complete_until,
+            partial_error: None,
+            total: self.total,
+            customers: Customers::default(),
+        }
     }
 
     /// Returns the instant before which every alert was read.
@@ -121,19 +139,19 @@ impl Reader {
     }
 }
 
-/// Requests one alert to verify access and returns the number of alerts in the window, where the
-/// service reports it.
+/// Requests one alert to verify access.
 pub(super) async fn probe(
     settings: &Config,
     http: &Http,
     window: Window,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Probe, Failure> {
     let client = SearchClient { http: http.clone(), settings: settings.clone() };
-    Ok(client.search(window, RowRequest { start: 1, count: 1 }).await?.found)
+    let total = client.search(window, FIRST_ROW, settings.min_severity).await?.found;
+    Ok(Probe { total, customers: Customers::default() })
 }
 
 async fn send(client: Arc<SearchClient>, span: Window, rows: RowRequest) -> RowReply {
-    let page = client.search(span, rows).await;
+    let page = client.search(span, rows, client.settings.min_severity).await;
     (rows, page)
 }
 
@@ -144,8 +162,13 @@ struct SearchClient {
 }
 
 impl SearchClient {
-    async fn search(&self, span: Window, rows: RowRequest) -> Result<AlertPage, Failure> {
-        let request = self.request(span, rows)?;
+    async fn search(
+        &self,
+        span: Window,
+        rows: RowRequest,
+        min_severity: u8,
+    ) -> Result<AlertPage, Failure> {
+        let request = self.request(span, rows, min_severity)?;
         let choice = self.settings.indicator;
         let reply = request::send(&self.http, VENDOR, &request, |response| {
             alert_page(response, rows.start, choice)
@@ -154,13 +177,19 @@ impl SearchClient {
         request::accepted(reply, |response| errors::search_rejected(response, request.host()))
     }
 
-    fn request(&self, span: Window, rows: RowRequest) -> Result<Request, Failure> {
+    fn request(
+        &self,
+        span: Window,
+        rows: RowRequest,
+        min_severity: u8,
+    ) -> Result<Request, Failure> {
         let search = Search {
             time_range: TimeRange { start: instant(span.start), end: instant(span.end) },
             start: rows.start,
             rows: rows.count,
             sort: [Sort { field: "backend_timestamp", order: "ASC" }],
             exclusions: Exclusions { r#type: ["DEVICE_CONTROL", "CONTAINER_RUNTIME"] },
+            criteria: (min_severity > 0).then_some(Criteria { minimum_severity: min_severity }),
         };
         let headers = [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),

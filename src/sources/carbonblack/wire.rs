@@ -19,6 +19,8 @@ pub(super) struct Search {
     pub rows: u32,
     pub sort: [Sort; 1],
     pub exclusions: Exclusions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub criteria: Option<Criteria>,
 }
 
 /// A span of `backend_timestamp`. Both ends are assumed to be inclusive.
@@ -39,6 +41,13 @@ pub(super) struct Sort {
 #[derive(Debug, Serialize)]
 pub(super) struct Exclusions {
     pub r#type: [&'static str; 2],
+}
+
+/// What an alert must have to be found.
+#[derive(Debug, Serialize)]
+pub(super) struct Criteria {
+    /// 1 to 10.
+    pub minimum_severity: u8,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -73,6 +73,12 @@ pub(crate) struct Args {
     /// The API client belongs to the parent account; only the detections of this child are read.
     #[arg(long, value_name = "CID")]
     member_cid: Option<String>,
+    /// Share all child accounts together
+    ///
+    /// The API client of a parent account reads the alerts of all its children. Without this option
+    /// or --member-cid, a run that finds alerts of more than one customer stops and sends nothing.
+    #[arg(long, conflicts_with = "member_cid")]
+    all_cids: bool,
     /// Parallel requests
     ///
     /// From 1 to 32. Reduced while the service limits the request rate.
@@ -124,6 +130,7 @@ impl SourceArgs for Args {
             client_id: client_id?,
             client_secret: client_secret?,
             member_cid: non_blank(self.member_cid.as_deref()).map(str::to_owned),
+            all_cids: self.all_cids,
             address: address?,
             thresholds: Thresholds { severity: self.min_severity, confidence: self.min_confidence },
             indicator: self.indicator,

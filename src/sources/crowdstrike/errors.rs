@@ -91,6 +91,16 @@ pub(super) fn repeated_token() -> Failure {
     )
 }
 
+/// Returns the failure for alerts of several customers that nobody said to share together.
+pub(super) fn several_customers(count: usize) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        format!("the alerts belong to at least {count} customers, so none of them are shared"),
+        "Name one customer with --member-cid, in a run of its own for each. To share the detections of all of them with one Recorded Future organization, use --all-cids.",
+    )
+    .with_cause("the API client belongs to a parent account (Flight Control), which sees the alerts of all its children")
+}
+
 fn not_an_api(message: String) -> Failure {
     Failure::new(
         FailureKind::Configuration,

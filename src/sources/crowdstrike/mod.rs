@@ -21,7 +21,7 @@ pub(crate) use self::args::{Args, EXAMPLES};
 use self::cloud::Cloud;
 pub use self::page::read_page;
 use self::reader::Reader;
-use super::{AlertReader, BoxFuture, Page, Source};
+use super::{AlertReader, BoxFuture, Customers, Page, Probe, Source};
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
@@ -73,6 +73,8 @@ pub(crate) struct Config {
     pub client_secret: SecretString,
     /// The child account to read, where the API client belongs to a parent account.
     pub member_cid: Option<String>,
+    /// Whether alerts of several customers may be shared together.
+    pub all_cids: bool,
     pub address: Address,
     /// The minimum scores, applied by the server and again by `selection`.
     pub thresholds: Thresholds,
@@ -99,11 +101,16 @@ impl Source for Config {
         self.thresholds
     }
 
+    fn reject_customers(&self, customers: &Customers) -> Option<Failure> {
+        let is_chosen = self.all_cids || self.member_cid.is_some();
+        (customers.len() > 1 && !is_chosen).then(|| errors::several_customers(customers.len()))
+    }
+
     fn probe<'a>(
         &'a self,
         http: &'a Http,
         window: Window,
-    ) -> BoxFuture<'a, Result<Option<u64>, Failure>> {
+    ) -> BoxFuture<'a, Result<Probe, Failure>> {
         Box::pin(reader::probe(self, http, window))
     }
 
@@ -115,6 +122,10 @@ impl Source for Config {
 impl AlertReader for Reader {
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>> {
         Box::pin(self.next_page())
+    }
+
+    fn total_without_thresholds(&mut self) -> BoxFuture<'_, Result<Option<u64>, Failure>> {
+        Box::pin(Self::total_without_thresholds(self))
     }
 }
 

@@ -4,6 +4,7 @@ use super::wire::{ApiError, Page};
 use super::{IndicatorChoice, mapping};
 use crate::detection::AlertOutcome;
 use crate::http::{MalformedBody, Response};
+use crate::sources::Customers;
 use crate::sources::lenient::{self, Lenient};
 use crate::sources::parsed_alert::ParsedAlert;
 
@@ -17,6 +18,7 @@ pub(super) struct AlertPage {
     /// The token of the next page; `None` on the last one.
     pub next_token: Option<String>,
     pub trace_id: Option<String>,
+    pub customers: Customers,
 }
 
 impl AlertPage {
@@ -33,6 +35,10 @@ impl AlertPage {
 fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedBody> {
     lenient::decode_page(bytes, "resources", |text| {
         let page: Page<'_> = serde_json::from_str(text)?;
+        let mut customers = Customers::default();
+        for alert in page.resources.iter().filter_map(|alert| alert.0.as_ref()) {
+            customers.insert(alert.customer().unwrap_or_default());
+        }
         Ok(AlertPage {
             alerts: ParsedAlert::map_all(page.resources, |alert| {
                 mapping::parse_alert(alert, choice)
@@ -41,6 +47,7 @@ fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedB
             total: page.meta.pagination.total,
             next_token: page.meta.pagination.after,
             trace_id: page.meta.trace_id,
+            customers,
         })
     })
 }
@@ -109,6 +116,8 @@ mod tests {
         "quarantined_files",
         "tags",
         "pattern_disposition_details",
+        "cid",
+        "origin_cid",
     ];
 
     fn page(body: &str, is_first: bool) -> Result<AlertPage, MalformedBody> {

@@ -14,15 +14,19 @@ use super::sliced_window::SlicedWindow;
 use super::wire::Query;
 use super::{Config, IndicatorChoice, errors};
 use crate::failure::Failure;
-use crate::http::{Http, Reply, RequestCeiling};
+use crate::http::{Http, Reply, RequestCeiling, Response};
 use crate::selection::Thresholds;
 use crate::sources::request_queue::RequestQueue;
-use crate::sources::{Page, request};
+use crate::sources::{Page, Probe, request};
 use crate::window::Window;
 
 const PATH: &str = "alerts/combined/alerts/v1";
 /// Alerts per page: the maximum of the service.
 const PAGE_SIZE: u32 = 1000;
+/// Alerts that are requested to learn their number: the documentation asks for more than one.
+const COUNT_SIZE: u32 = 2;
+/// Alerts that are requested to verify access: enough to see whether they are of several customers.
+const PROBE_SIZE: u32 = 100;
 /// Alerts per slice: what a run remembers does not grow with its window.
 const SLICE_SIZE: usize = 10_000;
 /// Half of the account's 6,000 requests per minute: other programs use the same ones. A run reaches
@@ -93,6 +97,12 @@ impl Reader {
         }
     }
 
+    /// Requests two alerts of the window without thresholds, and returns how many there are.
+    pub(super) async fn total_without_thresholds(&self) -> Result<Option<u64>, Failure> {
+        let (session, window, all) = (&self.session, self.window.window(), Thresholds::default());
+        Ok(first_page(session, window, all, COUNT_SIZE, &self.host).await?.total)
+    }
+
     /// Returns the slice to read instead of one whose page token was rejected: how long a token is
     /// valid is not documented. `None` if it was not rejected, or if the slice cannot be restarted.
     fn restart(&mut self, slice: &TimeSlice, reply: &Reply<AlertPage>) -> Option<TimeSlice> {
@@ -125,22 +135,32 @@ async fn send(
     (slice, reply)
 }
 
-/// Requests two alerts to verify access and returns the number of alerts in the window, where the
-/// service reports it. (Its documentation asks for a limit greater than 1.)
+/// Requests some alerts to verify access.
 pub(super) async fn probe(
     settings: &Config,
     http: &Http,
     window: Window,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Probe, Failure> {
     let session = Session::new(http, settings);
-    let filter = filter(window.start, window.end, settings.thresholds);
-    let query = Query { filter: &filter, limit: 2, sort: SORT, after: None };
-    let reply = session
-        .post(PATH, &query, |response| alert_page(response, true, settings.indicator))
-        .await?;
-    let page =
-        request::accepted(reply, |response| errors::query_rejected(response, &host(settings)))?;
-    errors::in_page(&page).map_or(Ok(page.total), Err)
+    let host = host(settings);
+    let page = first_page(&session, window, settings.thresholds, PROBE_SIZE, &host).await?;
+    Ok(Probe { total: page.total, customers: page.customers })
+}
+
+/// Requests the first alerts of a window.
+async fn first_page(
+    session: &Session,
+    window: Window,
+    thresholds: Thresholds,
+    limit: u32,
+    host: &str,
+) -> Result<AlertPage, Failure> {
+    let filter = filter(window.start, window.end, thresholds);
+    let query = Query { filter: &filter, limit, sort: SORT, after: None };
+    let read = |response: &Response| alert_page(response, true, IndicatorChoice::default());
+    let reply = session.post(PATH, &query, read).await?;
+    let page = request::accepted(reply, |response| errors::query_rejected(response, host))?;
+    errors::in_page(&page).map_or(Ok(page), Err)
 }
 
 fn host(settings: &Config) -> String {

@@ -87,7 +87,8 @@ impl SlicedWindow {
             }
         };
         let complete_until = self.complete_until();
-        Ok((Page { outcomes, complete_until, partial_error, total: self.total }, next))
+        let (total, customers) = (self.total, page.customers);
+        Ok((Page { outcomes, complete_until, partial_error, total, customers }, next))
     }
 
     /// Returns the slice to read instead of one whose page token was rejected; `None` if it would
@@ -100,6 +101,10 @@ impl SlicedWindow {
         let again = slice.query_again()?;
         self.queried_again.insert(slice.start);
         Some(again)
+    }
+
+    pub(super) const fn window(&self) -> Window {
+        self.window
     }
 
     /// Returns the failure that reports the slices that stayed incomplete, once.

@@ -110,6 +110,17 @@ pub(super) struct Alert<'a> {
     /// The verdicts of the customer's analysts, among others.
     #[serde(deserialize_with = "lenient::texts")]
     pub tags: Vec<String>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub cid: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub origin_cid: Option<Cow<'a, str>>,
+}
+
+impl Alert<'_> {
+    /// Returns the id of the customer whose alert it is.
+    pub(super) fn customer(&self) -> Option<&str> {
+        self.cid.as_deref().or(self.origin_cid.as_deref())
+    }
 }
 
 /// What Falcon did to the triggering process's file.

@@ -184,7 +184,9 @@ fn matches(query: &Query, alert: &Alert<CarbonBlackKeys>) -> bool {
     let in_range = keys
         .backend
         .is_some_and(|instant| query.start_time <= instant && instant <= query.end_time);
+    let is_severe = query.minimum_severity.is_none_or(|minimum| keys.severity >= Some(minimum));
     in_range
+        && is_severe
         && !query.excluded_types.iter().any(|excluded| excluded == kind)
         && (query.types.is_empty() || query.types.iter().any(|wanted| wanted == kind))
 }

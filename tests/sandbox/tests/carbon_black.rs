@@ -64,6 +64,9 @@ fn an_invalid_body_is_rejected() {
         json!({"sort": [{"field": "backend_timestamp", "order": "asc"}]}),
         json!({"sort": [{"field": "process_pid", "order": "ASC"}]}),
         json!({"criteria": {"severity": [1]}}),
+        json!({"criteria": {"minimum_severity": 0}}),
+        json!({"criteria": {"minimum_severity": "5"}}),
+        json!({"exclusions": {"minimum_severity": 5}}),
         json!({"exclusions": {"device_os": ["WINDOWS"]}}),
         json!({"exclusions": {"type": "WATCHLIST"}}),
         range("2026-11-21T00:00:00", end),
@@ -142,6 +145,23 @@ fn the_time_range_includes_both_ends_and_types_are_filtered() {
     assert_eq!(ids(&carbon_black(&sandbox, &body)), ["first"]);
     sandbox.change(|world| world.carbon_black.num_available = false);
     assert!(carbon_black(&sandbox, &body).json().get("num_available").is_none());
+}
+
+#[test]
+fn the_minimum_severity_is_inclusive_and_leaves_out_alerts_without_one() {
+    let severe = |number: usize, severity: Value| {
+        let mut alert = alert(number);
+        alert["severity"] = severity;
+        alert
+    };
+    let alerts =
+        [severe(1, json!(4)), severe(2, json!(5)), severe(3, json!(10)), severe(4, Value::Null)];
+    let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
+    let mut body = query(1, 20);
+    body["criteria"] = json!({"minimum_severity": 5});
+    let page = carbon_black(&sandbox, &body).json();
+    assert_eq!(page["num_found"], 2);
+    assert_eq!(page["results"][0]["severity"], 5);
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct Query {
     pub(super) sort: Vec<Sort>,
     /// The alert types to return; empty for all.
     pub(super) types: Vec<String>,
+    /// The smallest severity to return, 1 to 10.
+    pub(super) minimum_severity: Option<i64>,
     pub(super) excluded_types: Vec<String>,
 }
 
@@ -49,6 +51,7 @@ impl Query {
             end_time: now,
             sort: vec![Sort { field: SortField::Backend, descending: true }],
             types: Vec::new(),
+            minimum_severity: None,
             excluded_types: Vec::new(),
         };
         for (key, value) in &body {
@@ -57,8 +60,15 @@ impl Query {
                 "rows" => query.rows = rows(value)?,
                 "time_range" => (query.start_time, query.end_time) = time_range(value)?,
                 "sort" => query.sort = sorts(value)?,
-                "criteria" => query.types = types("criteria", value)?,
-                "exclusions" => query.excluded_types = types("exclusions", value)?,
+                "criteria" => {
+                    let criteria = object("criteria", value, &["type", "minimum_severity"])?;
+                    query.types = types("criteria", criteria)?;
+                    query.minimum_severity = minimum_severity(criteria)?;
+                }
+                "exclusions" => {
+                    let exclusions = object("exclusions", value, &["type"])?;
+                    query.excluded_types = types("exclusions", exclusions)?;
+                }
                 _ => return Err(format!("Malformed JSON input: unknown field {key:?}")),
             }
         }
@@ -70,6 +80,7 @@ impl Query {
         (self.start_time, self.end_time) == (other.start_time, other.end_time)
             && self.sort == other.sort
             && self.types == other.types
+            && self.minimum_severity == other.minimum_severity
             && self.excluded_types == other.excluded_types
     }
 }
@@ -123,9 +134,16 @@ fn sort(value: &Value) -> Result<Sort, String> {
     }
 }
 
-/// Parses `{"type": ["...", ...]}`, the only documented filter.
-fn types(name: &str, value: &Value) -> Result<Vec<String>, String> {
-    let filter = object(name, value, &["type"])?;
+fn minimum_severity(criteria: &Map<String, Value>) -> Result<Option<i64>, String> {
+    let Some(value) = criteria.get("minimum_severity") else {
+        return Ok(None);
+    };
+    let severity = value.as_i64().filter(|severity| (1..=10).contains(severity));
+    severity.map(Some).ok_or_else(|| "criteria.minimum_severity must be 1 to 10".into())
+}
+
+/// Parses the types of a filter, `{"type": ["...", ...]}`.
+fn types(name: &str, filter: &Map<String, Value>) -> Result<Vec<String>, String> {
     let Some(list) = filter.get("type") else {
         return Ok(Vec::new());
     };

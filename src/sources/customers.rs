@@ -1,0 +1,49 @@
+//! Whose alerts a run reads.
+
+use std::collections::BTreeSet;
+
+/// The longest id that is told apart, in characters. Those seen have 32 hex digits.
+const MAX_CHARACTERS: usize = 64;
+
+/// The customers that alerts name. An alert that names none counts as nobody else's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Customers(BTreeSet<String>);
+
+impl Customers {
+    /// Adds a customer by its id at the vendor; case and surrounding white space do not matter.
+    pub(super) fn insert(&mut self, id: &str) {
+        let id = id.trim();
+        if !id.is_empty() && !self.0.contains(id) {
+            self.0.insert(id.chars().take(MAX_CHARACTERS).collect::<String>().to_ascii_lowercase());
+        }
+    }
+
+    /// Adds all customers of others.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_is_counted_once_in_any_spelling_and_nobody_never() {
+        let mut customers = Customers::default();
+        for id in ["abc1", " ABC1 ", "", "  ", "abc1"] {
+            customers.insert(id);
+        }
+        assert_eq!(customers.len(), 1);
+        let mut others = Customers::default();
+        others.insert("abc2");
+        others.insert("ABC1");
+        customers.extend(others);
+        assert_eq!(customers.len(), 2);
+    }
+}

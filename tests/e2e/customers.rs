@@ -1,0 +1,104 @@
+//! Alerts of several customers: a parent account's API client sees those of all its children.
+
+use sandbox::{Fault, Service};
+use serde_json::{Value, json};
+
+use crate::support::TestEnv;
+use crate::support::alerts::{falcon, falcon_at, sha256, with, without};
+
+const DAY: &str = "2026-11-21T00:15:00Z";
+
+/// Returns an alert of a customer with the indicator `sha256(number)`.
+fn alert_of(customer: &str, number: u64) -> Value {
+    let alert = falcon(&format!("id{number}"), "hash_sha256", &sha256(number));
+    with(alert, "cid", json!(customer))
+}
+
+/// Returns an alert of a customer, created on the day before [`DAY`].
+fn alert_on(customer: &str, number: u64, day: &str) -> Value {
+    with(falcon_at(number, day), "cid", json!(customer))
+}
+
+/// Returns the environment of these alerts, one per page.
+fn env_of(alerts: &[Value]) -> TestEnv {
+    let env = TestEnv::falcon(alerts);
+    env.sandbox.change(|world| world.falcon.max_page_size = 1);
+    env
+}
+
+#[test]
+fn alerts_of_several_customers_are_not_shared_together() {
+    let env = env_of(&[alert_of("a", 1), alert_of("a", 2), alert_of("b", 3)]);
+    for mode in ["", "--dry-run", "--debug", "--no-ledger"] {
+        let output = env.run(&format!("crowdstrike --json {mode}")).assert_code(2);
+        output.assert_stderr(&["at least 2 customers", "--member-cid", "--all-cids"]);
+        output.assert_sums().assert_counts(&[]);
+        assert!(env.submission_bodies().is_empty(), "{mode}");
+    }
+    let status = env.run("status --json").json();
+    assert_eq!(status["sources"][0]["waiting"], 0);
+    assert_eq!(status["sources"][0]["read_until"], Value::Null);
+    // What was removed is not remembered.
+    let output = env.run("crowdstrike --json --all-cids").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(env.stored_values(), [1, 2, 3].map(sha256));
+}
+
+#[test]
+fn what_earlier_runs_left_and_delivered_is_kept() {
+    let env = env_of(&[alert_on("a", 1, "2026-11-20T08:00:00Z")]);
+    env.run_at(DAY, "crowdstrike").assert_code(0);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    let second = alert_on("a", 2, "2026-11-20T09:00:00Z");
+    env.sandbox.change(|world| world.falcon.alerts.push(&second));
+    env.run_at(DAY, "crowdstrike").assert_code(5);
+    env.sandbox.always(Service::RecordedFuture, None);
+
+    let others =
+        [alert_on("a", 3, "2026-11-20T10:00:00Z"), alert_on("b", 4, "2026-11-20T11:00:00Z")];
+    env.sandbox.change(|world| others.iter().for_each(|alert| world.falcon.alerts.push(alert)));
+    let output = env.run_at(DAY, "crowdstrike --json --resend").assert_code(2);
+    output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    assert_eq!(env.stored_values(), [sha256(1)]);
+
+    let output = env.run_at(DAY, "crowdstrike --json --all-cids").assert_code(0);
+    output.assert_sums().assert_counts(&[
+        ("alerts_fetched", 4),
+        ("carried_in", 1),
+        ("indicators_found", 4),
+        ("indicators_repeated", 1),
+        ("already_delivered", 1),
+        ("submitted", 3),
+        ("processed", 3),
+    ]);
+    assert_eq!(env.stored_values(), [1, 2, 3, 4].map(sha256));
+}
+
+#[test]
+fn the_customer_is_the_cid_or_the_origin_and_none_is_nobody_else() {
+    let origin =
+        |customer: &str| without(with(alert_of("", 2), "origin_cid", json!(customer)), "cid");
+    for (second, code) in [
+        (alert_of("A", 2), 0),
+        (origin("a"), 0),
+        (with(alert_of("a", 2), "origin_cid", json!("b")), 0),
+        (without(alert_of("", 2), "cid"), 0),
+        (alert_of("", 2), 0),
+        (origin("b"), 2),
+        (alert_of("b", 2), 2),
+        (without(alert_of("b", 2), "ioc_value"), 2),
+    ] {
+        let env = TestEnv::falcon(&[alert_of("a", 1), second.clone()]);
+        env.run("crowdstrike").assert_code(code);
+        assert_eq!(env.items().is_empty(), code == 2, "{second}");
+    }
+}
+
+#[test]
+fn check_finds_several_customers() {
+    let env = TestEnv::falcon(&[alert_of("a", 1), alert_of("b", 2)]);
+    let output = env.run("check crowdstrike").assert_code(2);
+    assert!(output.stdout.contains("customers: the alerts belong to at least 2 customers"));
+    assert!(output.stdout.contains("--member-cid"), "{}", output.stdout);
+    env.run("check crowdstrike --all-cids").assert_code(0);
+}
