@@ -291,3 +291,41 @@ fn hostile_values_come_back_as_they_were() {
         assert_eq!(state(&ledger, text, "a"), "dropped");
     }
 }
+
+#[test]
+fn a_withdrawn_run_leaves_what_was_there_before() {
+    let rows = |ledger: &TenantLedger, table: &str| {
+        let select = format!("SELECT * FROM {table}");
+        let mut select = ledger.reader().db().prepare(&select).unwrap();
+        let columns = select.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect()
+        };
+        select.query_map([], row).unwrap().collect::<rusqlite::Result<Vec<Vec<_>>>>().unwrap()
+    };
+    // Each has its key as the order.
+    let tables = ["outbox", "repeat", "sighting", "settled", "batch"];
+    let folder = Folder::new();
+    let first = folder.open();
+    store(&first, "delivered", &["d1", "d2"]);
+    deliver_all(&first);
+    first.delete_delivered().unwrap();
+    store(&first, "queued", &["d3", "d4"]);
+    let before = tables.map(|table| rows(&first, table));
+    drop(first);
+
+    let path = folder.ledger();
+    let options = TenantOptions { run_id: "second", resend: true, ..options(Some(&path)) };
+    let second = TenantLedger::open(options, Clock::fixed(at(1))).unwrap();
+    second.begin_run("live", window()).unwrap();
+    // Sent again, still queued, and new.
+    assert_eq!(store(&second, "delivered", &["d1", "d2"]), [Stored::New, Stored::Duplicate]);
+    assert_eq!(store(&second, "queued", &["d3"]), [Stored::Duplicate]);
+    assert_eq!(store(&second, "new", &["d5", "d6"]), [Stored::New, Stored::Duplicate]);
+    assert_ne!(tables.map(|table| rows(&second, table)), before);
+    second.withdraw_run("of several customers").unwrap();
+    assert_eq!(tables.map(|table| rows(&second, table)), before);
+    second.finish_run(2, "{}", Some("of several customers")).unwrap();
+    // Storing works as before.
+    assert_eq!(store(&second, "new", &["d5"]), [Stored::New]);
+}
