@@ -71,13 +71,36 @@ pub struct Detection {
     pub mentions: Vec<Mention>,
 }
 
+/// The longest name of a kind of alerts that is kept, in characters.
+const MAX_KIND: usize = 40;
+
+/// An alert that names no indicator in the fields that are read: the usual case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BareAlert {
+    /// How the alert is judged.
+    pub assessment: Assessment,
+    /// The vendor's name for alerts of this kind.
+    pub kind: Option<Box<str>>,
+    /// Whether it names an indicator that another choice of fields would find.
+    pub other_choice: bool,
+}
+
+impl BareAlert {
+    /// Creates it with the vendor's name for its kind, of any length.
+    #[must_use]
+    pub fn new(assessment: Assessment, kind: Option<&str>, other_choice: bool) -> Self {
+        let kind = kind.map(|kind| kind.chars().take(MAX_KIND).collect());
+        Self { assessment, kind, other_choice }
+    }
+}
+
 /// What an alert was mapped to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlertOutcome {
     /// The alert names indicators.
     Detection(Box<Detection>),
-    /// The alert is valid and names no indicator in the fields that are read: the usual case.
-    WithoutIndicator(Assessment),
+    /// The alert is valid and names no indicator.
+    WithoutIndicator(BareAlert),
     /// The alert cannot become a detection. It is counted and logged, and never ends a run.
     Unreadable {
         /// The id of the alert, if it has one.

@@ -49,10 +49,14 @@ fn as_text(source: &SourceStatus) -> String {
     let _ = writeln!(text, "{} (account {}{organizations})", source.source, source.account);
     let _ = writeln!(text, "  last run       {}{ended}{error}", instant(source.last_run));
     let _ = writeln!(text, "  last success   {}", instant(source.last_success));
+    let _ = writeln!(text, "  last alerts    {}", instant(source.last_alerts));
     let _ = writeln!(text, "  read until     {}{future}", instant(source.read_until));
     let _ = writeln!(text, "  queued         {}{since}", source.queued);
     let _ = writeln!(text, "  in quarantine  {}", source.quarantined);
     let _ = writeln!(text, "  sent today     {} (this API key, UTC day)", source.used_today);
+    if let Some(warning) = source.quiet_warning() {
+        let _ = writeln!(text, "  warning        {}", line(&warning));
+    }
     text
 }
 
@@ -68,6 +72,8 @@ fn as_json(sources: &[SourceStatus]) -> String {
                 "last_exit_code": source.last_exit_code,
                 "last_error": source.last_error,
                 "last_success": source.last_success.map(timestamp),
+                "last_alerts": source.last_alerts.map(timestamp),
+                "quiet": source.is_quiet,
                 "read_until": source.read_until.map(timestamp),
                 "read_until_in_future": source.is_checkpoint_in_future,
                 "waiting": source.queued,

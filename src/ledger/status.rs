@@ -1,12 +1,16 @@
 //! The status of each source.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::columns::{JsonList, Time, time};
 use super::tenant_ledger::{count_pending, quota_used};
 use super::{LedgerReader, Result, TenantId};
 use crate::clock::MAX_DIFFERENCE;
+
+/// How long a source that brought alerts before may bring none: three days, less an hour because
+/// the run of a day may end earlier than that of the day before.
+pub(super) const QUIET: TimeDelta = TimeDelta::hours(71);
 
 /// The status of one source, for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,11 @@ pub(crate) struct SourceStatus {
     pub last_error: Option<String>,
     /// When the last run with exit code 0 ended, UTC; never in the future.
     pub last_success: Option<DateTime<Utc>>,
+    /// When the last run that found any alerts ended, UTC; never in the future.
+    pub last_alerts: Option<DateTime<Utc>>,
+    /// Whether runs have succeeded for three days and more since, without any alert. A source
+    /// whose API was switched off looks like this.
+    pub is_quiet: bool,
     /// The checkpoint: up to when all alerts were fetched, UTC.
     pub read_until: Option<DateTime<Utc>>,
     /// Whether the checkpoint is in the future.
@@ -38,6 +47,18 @@ pub(crate) struct SourceStatus {
     pub oldest_queued: Option<DateTime<Utc>>,
     /// The number of indicators delivered today (UTC) with this token, by all tenants.
     pub used_today: u64,
+}
+
+impl SourceStatus {
+    /// Returns the warning about a source that has brought no alerts for a long time.
+    pub(crate) fn quiet_warning(&self) -> Option<String> {
+        let since = self.last_alerts.filter(|_| self.is_quiet)?;
+        let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        Some(format!(
+            "no alerts from {} since {since}, although runs succeed: look for newer ones in its console; if there are any, its API may have changed (update this program)",
+            self.source
+        ))
+    }
 }
 
 impl LedgerReader {
@@ -66,6 +87,19 @@ fn tenant_status(
     let latest = now + MAX_DIFFERENCE;
     let last = last_run(db, tenant, latest)?;
     let read_until = time(row, "read_until")?;
+    let last_success = query_time(
+        db,
+        "SELECT max(finished_at) AS time FROM run
+         WHERE tenant = ?1 AND exit_code = 0 AND finished_at <= ?2",
+        params![tenant.0, Time(latest)],
+    )?;
+    let last_alerts = query_time(
+        db,
+        "SELECT max(finished_at) AS time FROM run WHERE tenant = ?1 AND finished_at <= ?2
+            AND CASE WHEN json_valid(counts) THEN counts ->> '$.alerts_fetched' > 0 END",
+        params![tenant.0, Time(latest)],
+    )?;
+    let quiet_for = last_success.zip(last_alerts).map(|(success, alerts)| success - alerts);
     Ok(SourceStatus {
         source: row.get("source")?,
         organizations: row.get::<_, JsonList>("organizations")?.0,
@@ -73,12 +107,9 @@ fn tenant_status(
         last_run: last.as_ref().and_then(|last| last.0),
         last_exit_code: last.as_ref().and_then(|last| last.1),
         last_error: last.and_then(|last| last.2),
-        last_success: query_time(
-            db,
-            "SELECT max(finished_at) AS time FROM run
-             WHERE tenant = ?1 AND exit_code = 0 AND finished_at <= ?2",
-            params![tenant.0, Time(latest)],
-        )?,
+        last_success,
+        last_alerts,
+        is_quiet: quiet_for.is_some_and(|quiet| quiet >= QUIET),
         read_until,
         is_checkpoint_in_future: read_until.is_some_and(|checkpoint| checkpoint > latest),
         queued: count_pending(db, tenant, "waiting")?,

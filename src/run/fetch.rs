@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Run;
 use super::crash_point::crash_point;
+use super::notes;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::TenantLedger;
 use crate::redact;
@@ -67,6 +68,9 @@ impl Run<'_> {
         if tally.alerts_unreadable > 0 {
             let title = self.source.info().title;
             self.report.fail(unreadable_alerts(tally.alerts_unreadable, title));
+        }
+        if let Some(note) = notes::without_indicators(&tally, self.source) {
+            self.report.note(note);
         }
         if tally.trusted_selected > 0 {
             let note = self.source.trusted_note(tally.trusted_selected, tally.hashes_selected);

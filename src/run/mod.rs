@@ -3,6 +3,7 @@
 mod crash_point;
 mod deliver;
 mod fetch;
+mod notes;
 mod time;
 mod window;
 

@@ -77,9 +77,9 @@ impl Selection {
                 let alert = id.as_deref().map(truncate);
                 tracing::warn!(alert, reason, "an alert cannot be read and is left out");
             }
-            AlertOutcome::WithoutIndicator(assessment) => {
-                if self.passes(assessment) {
-                    self.tally.alerts_without_indicator += 1;
+            AlertOutcome::WithoutIndicator(alert) => {
+                if self.passes(alert.assessment) {
+                    self.tally.count_bare(alert);
                 }
             }
             AlertOutcome::Detection(mut detection) => {

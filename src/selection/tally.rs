@@ -1,6 +1,10 @@
 //! The counts of a selection. Each mention of an indicator is counted in exactly one of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::detection::BareAlert;
 
 /// What became of the alerts and of the indicators that they mention.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,12 @@ pub(crate) struct Tally {
     pub indicators_repeated: u64,
     /// Mentions that an earlier run delivered.
     pub already_delivered: u64,
+    /// Alerts that name no indicator, by the vendor's name for their kind; only some kinds.
+    #[serde(skip)]
+    pub kinds_without_indicator: BTreeMap<Box<str>, u64>,
+    /// Of the alerts that name no indicator, those in which another choice of fields finds one.
+    #[serde(skip)]
+    pub alerts_for_other_choice: u64,
     /// Unique new indicators: each becomes one submission. Reported as what became of them.
     #[serde(skip)]
     pub selected: u64,
@@ -45,7 +55,20 @@ pub(crate) struct Tally {
     pub trusted_selected: u64,
 }
 
+/// The largest number of kinds that are told apart.
+const MAX_KINDS: usize = 10;
+
 impl Tally {
+    /// Counts an alert that names no indicator.
+    pub(super) fn count_bare(&mut self, alert: BareAlert) {
+        self.alerts_without_indicator += 1;
+        self.alerts_for_other_choice += u64::from(alert.other_choice);
+        let kinds = &mut self.kinds_without_indicator;
+        let kind = alert.kind.unwrap_or_else(|| "of no type".into());
+        let is_known = kinds.len() < MAX_KINDS || kinds.contains_key(&kind);
+        *kinds.entry(if is_known { kind } else { "others".into() }).or_default() += 1;
+    }
+
     /// Adds the alerts that the vendor left out because of the thresholds: as many as `total`, the
     /// number of alerts in the window, is larger than that of those it returned.
     pub(crate) const fn add_left_out(&mut self, total: u64) {

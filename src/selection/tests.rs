@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::clock::Clock;
-use crate::detection::SourceInfo;
+use crate::detection::{BareAlert, SourceInfo};
 use crate::indicator::ClaimedType;
 use crate::ledger::{Patience, TenantKey, TenantLedger, TenantOptions};
 use crate::mitre::{MitreCode, MitreCodes};
@@ -86,7 +86,9 @@ fn mention(indicator: Result<Indicator, RejectReason>) -> Mention {
 fn alert_outcome() -> impl Strategy<Value = AlertOutcome> {
     prop_oneof![
         4 => detection().prop_map(|detection| AlertOutcome::Detection(Box::new(detection))),
-        1 => assessment().prop_map(AlertOutcome::WithoutIndicator),
+        1 => assessment().prop_map(|assessment| {
+            AlertOutcome::WithoutIndicator(BareAlert::new(assessment, None, false))
+        }),
         1 => prop::option::of("[a-z]{0,3}").prop_map(|id| AlertOutcome::Unreadable { id, reason: "made so" }),
     ]
 }

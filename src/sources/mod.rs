@@ -104,6 +104,12 @@ pub(crate) trait Source: fmt::Debug {
         format!("{trusted} of {hashes} hashes belong to programs that {} trusts", self.info().title)
     }
 
+    /// Explains alerts without an indicator in the chosen fields, of which as many as `alerts` have
+    /// one in others.
+    fn other_choice_note(&self, _alerts: u64) -> Option<String> {
+        None
+    }
+
     /// Returns why alerts of these customers must not be shared together; `None` if they may.
     fn reject_customers(&self, _customers: &Customers) -> Option<Failure> {
         None

@@ -49,6 +49,7 @@ mod nearly_full_disk;
 mod paging;
 mod progress;
 mod proxies;
+mod quiet_feeds;
 mod random_faults;
 mod readme;
 mod retries;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Check, Finding, Section, Target};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerReader};
 use crate::logging;
 use crate::run;
 use crate::settings::{EffectiveOption, LedgerChoice, Origin, Settings};
@@ -32,7 +32,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
                 Finding::new(Check::Settings, Ok(origins(&run.resolved))),
                 Finding::new(Check::TlsAndProxy, network),
                 Finding::new(Check::Exclusions, exclusions(settings)),
-                Finding::new(Check::Ledger, ledger(settings, clock)),
+                Finding::new(Check::Ledger, ledger(settings, run.source.info().name, clock)),
                 log,
             ];
             Section { title, findings, run: is_usable.then_some(run) }
@@ -57,7 +57,7 @@ fn exclusions(settings: &Settings) -> Result<String, Failure> {
     })
 }
 
-fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
+fn ledger(settings: &Settings, source: &str, clock: Clock) -> Result<String, Failure> {
     let LedgerChoice::File(path) = &settings.ledger else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
@@ -67,8 +67,22 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     }
     // Opens, locks and checks the whole file, and changes nothing.
     Ledger::verify(path, clock.now())?;
+    warn_if_quiet(path, source, clock)?;
     check_directory_is_writable(path)?;
     Ok(format!("{} is valid and writable", path.display()))
+}
+
+/// Warns about a source that has brought no alerts for a long time.
+fn warn_if_quiet(path: &Path, source: &str, clock: Clock) -> Result<(), Failure> {
+    let Some(ledger) = LedgerReader::open(path)? else {
+        return Ok(());
+    };
+    for status in ledger.status(clock.now())?.iter().filter(|status| status.source == source) {
+        if let Some(warning) = status.quiet_warning() {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(())
 }
 
 /// Creates and removes a file next to `path`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::IndicatorChoice;
 use super::reputation::Reputation;
 use super::wire::Alert;
-use crate::detection::{AlertOutcome, Assessment, Detection, Mention};
+use crate::detection::{AlertOutcome, Assessment, BareAlert, Detection, Mention};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::parsed_alert::ParsedAlert;
@@ -23,7 +23,10 @@ fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
     let assessment = assessment(&alert);
     let mentions = mentions(&alert, choice);
     if mentions.is_empty() {
-        return AlertOutcome::WithoutIndicator(assessment);
+        let other_choice = self::mentions(&alert, IndicatorChoice::Malicious);
+        let other_choice = other_choice.iter().any(|mention| !mention.trusted);
+        let bare = BareAlert::new(assessment, alert.r#type.as_deref(), other_choice);
+        return AlertOutcome::WithoutIndicator(bare);
     }
     let mitre_codes = mitre_codes(&alert);
     // `backend_timestamp` can be days later, if a sensor was offline.
@@ -195,7 +198,11 @@ mod tests {
             let fields = json!({"ioc_hit": empty, "blocked_md5": empty, "severity": 5});
             let assessment = Assessment { severity: Some(5), ..Assessment::default() };
             let outcome = parse(&alert(&fields), IndicatorChoice::Both).outcome;
-            assert_eq!(outcome, AlertOutcome::WithoutIndicator(assessment), "{empty}");
+            assert_eq!(
+                outcome,
+                AlertOutcome::WithoutIndicator(BareAlert::new(assessment, None, false)),
+                "{empty}"
+            );
         }
         for wanted in ["blocked_sha256", "blocked_md5", "ioc_hit"] {
             let mut fields = json!({"ioc_hit": null});
@@ -216,7 +223,7 @@ mod tests {
         let md5_only = json!({"blocked_sha256": "", "blocked_md5": MD5});
         assert_eq!(values(&md5_only, IndicatorChoice::Blocked), [("blocked_md5", MD5.to_owned())]);
         let none = parse(&alert(&json!({})), IndicatorChoice::Blocked).outcome;
-        assert_eq!(none, AlertOutcome::WithoutIndicator(Assessment::default()));
+        assert_eq!(none, AlertOutcome::WithoutIndicator(BareAlert::default()));
     }
 
     #[test]

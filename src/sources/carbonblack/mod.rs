@@ -91,6 +91,15 @@ impl Source for Config {
         )
     }
 
+    fn other_choice_note(&self, alerts: u64) -> Option<String> {
+        if self.indicator == IndicatorChoice::Malicious {
+            return Some("Carbon Black judges no file in them to be malicious".to_owned());
+        }
+        (alerts > 0).then(|| {
+            format!("{alerts} of these name what Carbon Black judges to be malicious, which --indicator malicious sends")
+        })
+    }
+
     fn probe<'a>(
         &'a self,
         http: &'a Http,

@@ -66,6 +66,8 @@ pub(super) struct Page<'a> {
 pub(super) struct Alert<'a> {
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub id: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub r#type: Option<Cow<'a, str>>,
     #[serde(deserialize_with = "lenient::instant")]
     pub backend_timestamp: Option<DateTime<Utc>>,
     #[serde(deserialize_with = "lenient::instant")]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::IndicatorChoice;
 use super::wire::Alert;
-use crate::detection::{AlertOutcome, Assessment, Detection, Mention};
+use crate::detection::{AlertOutcome, Assessment, BareAlert, Detection, Mention};
 use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::parsed_alert::ParsedAlert;
@@ -21,13 +21,11 @@ pub(super) fn parse_alert(alert: Alert<'_>, choice: IndicatorChoice) -> ParsedAl
 
 fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
     let assessment = assessment(&alert);
-    let mentions = match choice {
-        IndicatorChoice::Ioc => iocs(&alert),
-        IndicatorChoice::Files => files(&alert),
-        IndicatorChoice::Both => [iocs(&alert), files(&alert)].concat(),
-    };
+    let mentions = mentions(&alert, choice);
     if mentions.is_empty() {
-        return AlertOutcome::WithoutIndicator(assessment);
+        let other_choice = !self::mentions(&alert, IndicatorChoice::Both).is_empty();
+        let bare = BareAlert::new(assessment, alert.r#type.as_deref(), other_choice);
+        return AlertOutcome::WithoutIndicator(bare);
     }
     let mitre_codes = mitre_codes(&alert);
     // When the behavior happened; `created_timestamp` is when the alert entered the store.
@@ -50,6 +48,14 @@ fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
             id,
             reason: "it has neither a readable timestamp nor created_timestamp",
         },
+    }
+}
+
+fn mentions(alert: &Alert<'_>, choice: IndicatorChoice) -> Vec<Mention> {
+    match choice {
+        IndicatorChoice::Ioc => iocs(alert),
+        IndicatorChoice::Files => files(alert),
+        IndicatorChoice::Both => [iocs(alert), files(alert)].concat(),
     }
 }
 
@@ -177,7 +183,7 @@ mod tests {
                 Assessment { severity: Some(70), confidence: Some(80), dismissed: false };
             assert_eq!(
                 parse(&alert).outcome,
-                AlertOutcome::WithoutIndicator(assessment),
+                AlertOutcome::WithoutIndicator(BareAlert::new(assessment, None, false)),
                 "{alert}"
             );
         }

@@ -101,6 +101,16 @@ impl Source for Config {
         self.thresholds
     }
 
+    fn other_choice_note(&self, alerts: u64) -> Option<String> {
+        let of_them = match self.indicator {
+            _ if alerts == 0 => return None,
+            IndicatorChoice::Ioc => "name files that Falcon stopped or took away",
+            IndicatorChoice::Files => "name IOCs",
+            IndicatorChoice::Both => return None,
+        };
+        Some(format!("{alerts} of these {of_them}, which --indicator both sends too"))
+    }
+
     fn reject_customers(&self, customers: &Customers) -> Option<Failure> {
         let is_chosen = self.all_cids || self.member_cid.is_some();
         (customers.len() > 1 && !is_chosen).then(|| errors::several_customers(customers.len()))

@@ -361,7 +361,13 @@ fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
     // A run in the future is the last one where there is no other.
     let last = runs().max_by_key(|((_, id), run)| (run.started_at <= latest, run.started_at, id));
     let last = last.map(|(_, run)| run);
-    let finished = runs().filter_map(|(_, run)| run.finished).filter(|(time, _)| *time <= latest);
+    let finished =
+        || runs().filter_map(|(_, run)| run.finished).filter(|(time, _)| *time <= latest);
+    let finished = |succeeded: bool| {
+        finished().filter(|(_, code)| (*code == 0) == succeeded).map(|(time, _)| time).max()
+    };
+    let (last_success, last_alerts) = (finished(true), finished(false));
+    let quiet_for = last_success.zip(last_alerts).map(|(success, alerts)| success - alerts);
     let rows = || model.pending().map(|(_, row)| row).filter(|row| row.tenant == tenant);
     SourceStatus {
         source: key.source,
@@ -370,7 +376,9 @@ fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
         last_run: last.map(|run| run.started_at),
         last_exit_code: last.and_then(|run| run.finished).map(|(_, code)| i32::from(code)),
         last_error: None,
-        last_success: finished.filter(|(_, code)| *code == 0).map(|(time, _)| time).max(),
+        last_success,
+        last_alerts,
+        is_quiet: quiet_for.is_some_and(|quiet| quiet >= status::QUIET),
         read_until: model.checkpoints[tenant],
         is_checkpoint_in_future: model.checkpoints[tenant].is_some_and(|time| time > latest),
         queued: rows().filter(|row| row.rejection.is_none()).count() as u64,

@@ -89,7 +89,9 @@ impl<'a> Driver<'a> {
                 assert_eq!(begun.is_ok(), model.begin_run(now), "{begun:?}");
             }
             Step::FinishRun(code) => {
-                let finished = self.ledger.finish_run(*code, "{}", None);
+                // Each failed run found alerts.
+                let counts = format!(r#"{{"alerts_fetched":{code}}}"#);
+                let finished = self.ledger.finish_run(*code, &counts, None);
                 assert_eq!(finished.is_ok(), model.finish_run(*code, now), "{finished:?}");
             }
             Step::CountDelivered(count) => {

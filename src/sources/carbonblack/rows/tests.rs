@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::detection::Assessment;
+use crate::detection::BareAlert;
 use crate::sources::parsed_alert::ParsedAlert;
 
 const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
@@ -216,7 +216,7 @@ fn alerts_of_an_earlier_range_are_skipped() {
     let alert = |id: &str, created_at| ParsedAlert {
         id: Some(id.to_owned()),
         created_at,
-        outcome: AlertOutcome::WithoutIndicator(Assessment::default()),
+        outcome: AlertOutcome::WithoutIndicator(BareAlert::default()),
     };
     let alerts = vec![
         alert("of an earlier range", Some(at(10) - TimeDelta::microseconds(1))),
@@ -239,7 +239,7 @@ fn rows_after_the_window_need_no_further_range() {
         let alert = |created_at| ParsedAlert {
             id: None,
             created_at: Some(created_at),
-            outcome: AlertOutcome::WithoutIndicator(Assessment::default()),
+            outcome: AlertOutcome::WithoutIndicator(BareAlert::default()),
         };
         let alerts = vec![alert(at(0)), alert(window.end)];
         range.record_page(rows(9_999, 2), AlertPage { alerts, found }, window);

@@ -1,0 +1,37 @@
+//! Notes for the summary about what was selected.
+
+use crate::report::counted;
+use crate::selection::Tally;
+use crate::sources::Source;
+
+/// Returns why alerts that were fetched name no indicator at all; `None` where one was found, and
+/// where there were no alerts.
+pub(super) fn without_indicators(tally: &Tally, source: &dyn Source) -> Option<String> {
+    if tally.indicators_found > 0 || tally.alerts_fetched == 0 {
+        return None;
+    }
+    let kinds: Vec<String> = tally
+        .kinds_without_indicator
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let reasons = [
+        (tally.alerts_below_threshold, "below the thresholds".to_owned()),
+        (tally.alerts_dismissed, "dismissed by an analyst".to_owned()),
+        (tally.alerts_unreadable, "cannot be read".to_owned()),
+        (tally.alerts_without_indicator, format!("without one in the chosen fields{kinds}")),
+    ];
+    let reasons: Vec<String> = reasons
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, reason)| format!("{count} {reason}"))
+        .collect();
+    let hint = source.other_choice_note(tally.alerts_for_other_choice);
+    Some(format!(
+        "no indicator in {}: {}{}",
+        counted(tally.alerts_fetched, "alert", "alerts"),
+        reasons.join(", "),
+        hint.map(|hint| format!("; {hint}")).unwrap_or_default()
+    ))
+}
