@@ -26,6 +26,8 @@ pub struct FalconKeys {
     product: Option<Box<str>>,
     kind: Option<Box<str>>,
     composite_id: Option<Box<str>>,
+    /// The customer: `cid`, else `origin_cid`.
+    customer: Option<Box<str>>,
     created: Option<DateTime<Utc>>,
     timestamp: Option<DateTime<Utc>>,
     updated: Option<DateTime<Utc>>,
@@ -43,6 +45,7 @@ impl SearchKeys for FalconKeys {
             product: text("product"),
             kind: text("type"),
             composite_id: text("composite_id"),
+            customer: text("cid").or_else(|| text("origin_cid")),
             created: date("created_timestamp"),
             timestamp: date("timestamp"),
             updated: date("updated_timestamp"),

@@ -126,7 +126,8 @@ pub struct FalconWorld {
     pub date: DateHeader,
     /// The API clients that can sign in.
     pub accounts: Vec<FalconAccount>,
-    /// The alerts, the same for all accounts.
+    /// The alerts, the same for all accounts. A sign-in with a `member_cid` sees only those of this
+    /// customer (`cid`, else `origin_cid`).
     pub alerts: AlertStore<FalconKeys>,
     /// `X-Cs-Region` of a successful sign-in.
     pub region: String,

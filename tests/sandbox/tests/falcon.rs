@@ -258,6 +258,51 @@ fn a_page_token_is_valid_for_one_filter_and_sort_and_can_expire() {
 }
 
 #[test]
+fn a_token_of_a_child_account_reads_its_alerts_only() {
+    let own = |id: &str, fields: Value| {
+        let mut alert = alert(id, "2026-11-21T00:00:00Z");
+        for (key, value) in fields.as_object().into_iter().flatten() {
+            alert[key] = value.clone();
+        }
+        alert
+    };
+    let world = World::default().falcon_alerts(&[
+        own("1", json!({"cid": "parent"})),
+        own("2", json!({"cid": "child"})),
+        own("3", json!({"origin_cid": "child"})),
+        own("4", json!({"cid": "other", "origin_cid": "child"})),
+        own("5", json!({})),
+        json!(6),
+    ]);
+    let sandbox = Sandbox::start(world.with(|world| {
+        world.falcon.accounts[0].member_cids.push("child".into());
+    }));
+    let child = sign_in_with(&sandbox, &(form() + "&member_cid=child"));
+    let child = child.json()["access_token"].as_str().expect("a token").to_owned();
+    let query = json!({"sort": "created_timestamp|asc", "limit": 1000});
+    let ids = |token: &str, query: &Value| {
+        let resources = falcon(&sandbox, token, query).json()["resources"].take();
+        let ids = resources
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|alert| alert["composite_id"].to_string());
+        ids.collect::<Vec<_>>()
+    };
+    let parent = sign_in(&sandbox);
+    assert_eq!(ids(&parent, &query).len(), 6);
+    assert_eq!(ids(&child, &query), ["\"2\"", "\"3\""]);
+    assert_eq!(ids(&parent, &query).len(), 6, "the searches are not mixed up");
+    // A page token is valid for the account that it was issued to.
+    let mut query = json!({"sort": "created_timestamp|asc", "limit": 1});
+    let page = falcon(&sandbox, &child, &query).json();
+    assert_eq!(page["meta"]["pagination"]["total"], 2);
+    query["after"] = page["meta"]["pagination"]["after"].clone();
+    assert_eq!(falcon(&sandbox, &parent, &query).status, 400);
+    assert_eq!(ids(&child, &query), ["\"3\""]);
+}
+
+#[test]
 fn the_form_of_empty_fields_and_page_errors_can_be_configured() {
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts(1)));
     let token = sign_in(&sandbox);

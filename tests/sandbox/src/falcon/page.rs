@@ -24,17 +24,25 @@ const DEFAULT_SORT: &str = "created_timestamp|desc";
 /// The parameters of a request for a page.
 #[derive(Debug, Clone, PartialEq)]
 struct Query {
-    filter: Option<String>,
-    sort: String,
+    /// Which alerts to find, and in which order.
+    search: SearchTerms,
     limit: u64,
     after: Option<String>,
 }
 
-/// The position that an `after` token encodes. It is valid for one filter and one sort.
-#[derive(Debug)]
-pub(super) struct PageToken {
+/// What a search finds depends on these, apart from the alerts.
+#[derive(Debug, Clone, PartialEq)]
+struct SearchTerms {
     filter: Option<String>,
     sort: String,
+    /// The child account that the access token is limited to.
+    member_cid: Option<String>,
+}
+
+/// The position that an `after` token encodes. It is valid for one search.
+#[derive(Debug)]
+pub(super) struct PageToken {
+    search: SearchTerms,
     epoch: u64,
     /// The alert after which the page begins: its keys and its index in the store.
     position: (Option<FalconKeys>, usize),
@@ -47,8 +55,7 @@ const MAX_CACHED_SEARCHES: usize = 40;
 /// The result of a search, cached for its next page.
 #[derive(Debug)]
 pub(super) struct CachedSearch {
-    filter: Option<String>,
-    sort: String,
+    search: SearchTerms,
     revision: u64,
     gt_includes_equal: bool,
     found: SortedIndices,
@@ -107,9 +114,10 @@ pub(crate) fn alerts(
     if request.method != "POST" {
         return wrong_method(world);
     }
-    if let Err(response) = authorize(world, state, request) {
-        return response;
-    }
+    let member_cid = match authorize(world, state, request) {
+        Ok(member_cid) => member_cid,
+        Err(response) => return response,
+    };
     if !request.is_content_type("application/json") {
         return error_response(
             world,
@@ -119,7 +127,7 @@ pub(crate) fn alerts(
             "Content-Type must be application/json",
         );
     }
-    match page(world, state, request.body, fault) {
+    match page(world, state, member_cid, request.body, fault) {
         Ok(response) => response,
         Err((_, reason)) if reason == EXPIRED && world.expired_token_in_body => {
             expired_context(world)
@@ -131,18 +139,19 @@ pub(crate) fn alerts(
 fn page(
     world: &FalconWorld,
     state: &mut FalconState,
+    member_cid: Option<String>,
     body: &[u8],
     fault: &Fault,
 ) -> Result<Response, BadRequest> {
-    let query = Query::parse(body)?;
-    let sort = Sort::parse(&query.sort)?;
-    let filter = match &query.filter {
+    let query = Query::parse(body, member_cid)?;
+    let sort = Sort::parse(&query.search.sort)?;
+    let filter = match &query.search.filter {
         Some(text) => Some(
             Filter::parse(text).map_err(|reason| ("invalid query filter in request", reason))?,
         ),
         None => None,
     };
-    let found = search(world, state, &query, sort, filter.as_ref());
+    let found = search(world, state, &query.search, sort, filter.as_ref());
     let begin = match &query.after {
         Some(token) => sort.index_after(world, &found, position_of(world, state, &query, token)?),
         None => 0,
@@ -163,9 +172,8 @@ fn page(
     let after = last.map(|last| {
         let (token, last) = (random_hex(), found[last]);
         let position = (world.alerts.alerts()[last].keys.clone(), last);
-        let (filter, sort) = (query.filter.clone(), query.sort.clone());
-        let epoch = world.page_token_epoch;
-        state.page_tokens.insert(token.clone(), PageToken { filter, sort, epoch, position });
+        let (search, epoch) = (query.search.clone(), world.page_token_epoch);
+        state.page_tokens.insert(token.clone(), PageToken { search, epoch, position });
         token
     });
     let paging = |total, after| Some(Paging { total, limit: query.limit, after });
@@ -177,20 +185,20 @@ fn page(
 }
 
 impl Query {
-    fn parse(body: &[u8]) -> Result<Self, BadRequest> {
+    fn parse(body: &[u8], member_cid: Option<String>) -> Result<Self, BadRequest> {
         let invalid = |reason: String| ("invalid request body", reason);
         let body: Map<String, Value> =
             serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
-        let mut query =
-            Self { filter: None, sort: DEFAULT_SORT.into(), limit: DEFAULT_LIMIT, after: None };
+        let search = SearchTerms { filter: None, sort: DEFAULT_SORT.into(), member_cid };
+        let mut query = Self { search, limit: DEFAULT_LIMIT, after: None };
         for (key, value) in body {
             let text = |value: &Value| match value.as_str() {
                 Some(text) if !text.is_empty() => Ok(text.to_owned()),
                 _ => Err(invalid(format!("{key} must be a non-empty string"))),
             };
             match key.as_str() {
-                "filter" => query.filter = Some(text(&value)?),
-                "sort" => query.sort = text(&value)?,
+                "filter" => query.search.filter = Some(text(&value)?),
+                "sort" => query.search.sort = text(&value)?,
                 "after" => query.after = Some(text(&value)?),
                 "limit" => query.limit = limit(&value)?,
                 _ => return Err(invalid(format!("unknown key {key:?}"))),
@@ -219,8 +227,8 @@ fn position_of(
     if token.epoch != world.page_token_epoch {
         return Err(invalid(EXPIRED));
     }
-    if token.filter != query.filter || token.sort != query.sort {
-        return Err(invalid("issued for another filter or sort"));
+    if token.search != query.search {
+        return Err(invalid("issued for another filter, sort or account"));
     }
     Ok(token.position.clone())
 }
@@ -228,22 +236,27 @@ fn position_of(
 fn search(
     world: &FalconWorld,
     state: &mut FalconState,
-    query: &Query,
+    terms: &SearchTerms,
     sort: Sort,
     filter: Option<&Filter>,
 ) -> SortedIndices {
     let (revision, gt_includes_equal) = (world.alerts.revision(), world.gt_includes_equal);
     let cached = state.searches.iter().find(|cached| {
-        let same = cached.filter == query.filter && cached.sort == query.sort;
-        same && cached.revision == revision && cached.gt_includes_equal == gt_includes_equal
+        cached.search == *terms
+            && cached.revision == revision
+            && cached.gt_includes_equal == gt_includes_equal
     });
     if let Some(cached) = cached {
         return Arc::clone(&cached.found);
     }
     let alerts = world.alerts.alerts();
-    let matches = |alert: &Alert<FalconKeys>| match (&alert.keys, filter) {
-        (Some(keys), Some(filter)) => filter.matches(keys, gt_includes_equal),
-        _ => true,
+    let member_cid = terms.member_cid.as_deref();
+    let matches = |alert: &Alert<FalconKeys>| match &alert.keys {
+        Some(keys) => {
+            filter.is_none_or(|filter| filter.matches(keys, gt_includes_equal))
+                && member_cid.is_none_or(|cid| keys.customer.as_deref() == Some(cid))
+        }
+        None => member_cid.is_none(),
     };
     let index = match state.by_created.take() {
         Some(index) if index.revision == revision => index,
@@ -256,10 +269,10 @@ fn search(
     // This costs little if the order is that of the index.
     sort.sort(alerts, &mut found);
     let found = Arc::new(found);
-    let (filter, sort) = (query.filter.clone(), query.sort.clone());
+    let search = terms.clone();
     state.searches.truncate(MAX_CACHED_SEARCHES - 1);
     let result = Arc::clone(&found);
-    state.searches.push_front(CachedSearch { filter, sort, revision, gt_includes_equal, found });
+    state.searches.push_front(CachedSearch { search, revision, gt_includes_equal, found });
     result
 }
 

@@ -22,6 +22,8 @@ pub(super) struct AccessToken {
     epoch: u64,
     alerts_read: bool,
     client_id: String,
+    /// The child account (CID) whose alerts it can read; `None` for all of the client's.
+    member_cid: Option<String>,
 }
 
 /// Issues a token, redirects to another region, or rejects the request.
@@ -60,7 +62,7 @@ pub(crate) fn sign_in(
     if !account.address_allowed {
         return error_response(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed");
     }
-    if member.is_some_and(|cid| !account.member_cids.contains(&cid)) {
+    if member.as_ref().is_some_and(|cid| !account.member_cids.contains(cid)) {
         return error_response(world, 403, ACCOUNTS, NOT_ALLOWED, "no such member_cid");
     }
     if let Some(location) = &world.redirect {
@@ -72,6 +74,7 @@ pub(crate) fn sign_in(
         epoch: world.access_token_epoch,
         alerts_read: account.alerts_read,
         client_id: account.client_id.clone(),
+        member_cid: member,
     };
     let body =
         json!({"access_token": token, "expires_in": world.token_lifetime, "token_type": "bearer"});
@@ -80,12 +83,13 @@ pub(crate) fn sign_in(
         .header("X-Cs-Region", &world.region)
 }
 
-/// Checks the `Authorization` header of a request against the tokens that were issued.
+/// Checks the `Authorization` header of a request against the tokens that were issued. Returns the
+/// child account that the token is limited to, if any.
 pub(super) fn authorize(
     world: &FalconWorld,
     state: &FalconState,
     request: &Request<'_>,
-) -> Result<(), Response> {
+) -> Result<Option<String>, Response> {
     let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let known = token.and_then(|token| state.access_tokens.get(token));
     let valid = known
@@ -113,5 +117,5 @@ pub(super) fn authorize(
     if account.is_some_and(|account| !account.address_allowed) {
         return Err(error_response(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed"));
     }
-    Ok(())
+    Ok(token.member_cid.clone())
 }
