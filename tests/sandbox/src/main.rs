@@ -3,17 +3,20 @@
 
 use std::time::Duration;
 
-use sandbox::seed::{Recipe, Size};
+use sandbox::seed::{Recipe, Size, customer_cid};
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
 usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-ms N]
-               [--full-size | --large] [--own-indicators] [--no-gzip] [--tls [--http1]]
+               [--customers N] [--full-size | --large] [--own-indicators] [--no-gzip]
+               [--tls [--http1]]
 
   --port N          port on 127.0.0.1 (default: any free port)
   --falcon N        CrowdStrike Falcon alerts to generate (default: 1000)
   --carbonblack N   Carbon Black alerts to generate (default: 1000)
   --days N          days before now in which the alerts are created, evenly (default: 1)
+  --customers N     CrowdStrike customers that the alerts belong to: a parent account and its
+                    children, whose CIDs are printed (default: 1)
   --latency-ms N    milliseconds to wait before each response (default: 0)
   --full-size       alerts of about 3.7 KB, like real ones
   --large           alerts of 6 to 8 KB, of which 2 KB cannot be compressed
@@ -28,6 +31,7 @@ struct Options {
     falcon: usize,
     carbon_black: usize,
     days: u32,
+    customers: usize,
     latency: Duration,
     size: Size,
     own_indicators: bool,
@@ -48,6 +52,9 @@ fn main() {
     match Sandbox::start_on(options.port, world) {
         Ok(sandbox) => {
             print_environment(&sandbox);
+            for number in 1..options.customers {
+                println!("# For --member-cid: {}", customer_cid(number));
+            }
             sandbox.serve_forever();
         }
         Err(error) => {
@@ -63,6 +70,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         falcon: 1000,
         carbon_black: 1000,
         days: 1,
+        customers: 1,
         latency: Duration::ZERO,
         size: Size::Small,
         own_indicators: false,
@@ -81,6 +89,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--falcon" => options.falcon = number()?.try_into().map_err(too_large)?,
             "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
             "--days" => options.days = number()?.try_into().map_err(too_large)?,
+            "--customers" => options.customers = number()?.try_into().map_err(too_large)?,
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
             "--full-size" => options.size = Size::Full,
             "--large" => options.size = Size::Large,
@@ -90,6 +99,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--http1" => options.http1 = true,
             _ => return Err(format!("unknown flag {flag:?}")),
         }
+    }
+    if options.customers == 0 {
+        return Err("--customers must be at least 1".to_owned());
     }
     if options.http1 && !options.tls {
         return Err("--http1 requires --tls".to_owned());
@@ -103,6 +115,7 @@ fn world(options: &Options) -> World {
         start: now - chrono::TimeDelta::days(options.days.into()),
         size: options.size,
         own_indicators: options.own_indicators,
+        customers: options.customers,
         ..Recipe::new(count, now)
     };
     let world = match (options.tls, options.http1) {

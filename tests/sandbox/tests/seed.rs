@@ -4,7 +4,7 @@ mod common;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::*;
-use sandbox::seed::{Recipe, carbon_black_alerts, falcon_alerts, samples};
+use sandbox::seed::{Recipe, carbon_black_alerts, customer_cid, falcon_alerts, samples};
 use sandbox::time::{is_millis_zulu, parse_zulu};
 use sandbox::{Sandbox, World};
 use serde_json::{Value, json};
@@ -123,6 +123,177 @@ fn the_data_has_cases_for_every_counter() {
         "FUTURE_TYPE",
     ] {
         some(&carbon_black, kind, &|alert| alert["type"] == kind);
+    }
+}
+
+/// Whether a text field is present and not empty.
+fn has(alert: &Value, field: &str) -> bool {
+    alert[field].as_str().is_some_and(|text| !text.is_empty())
+}
+
+/// Whether a field has one of these values, in any case.
+fn is_in(alert: &Value, field: &str, names: &[&str]) -> bool {
+    let text = alert[field].as_str().unwrap_or_default();
+    names.iter().any(|name| name.eq_ignore_ascii_case(text))
+}
+
+const TRUSTED: [&str; 6] = [
+    "TRUSTED_WHITE_LIST",
+    "LOCAL_WHITE",
+    "ADAPTIVE_WHITE_LIST",
+    "COMMON_WHITE_LIST",
+    "COMPANY_WHITE_LIST",
+    "COMPANY_WHITE_LIST_CERT",
+];
+const BAD: [&str; 6] =
+    ["KNOWN_MALWARE", "SUSPECT_MALWARE", "HEURISTIC", "PUP", "ADWARE", "COMPANY_BLACK_LIST"];
+
+/// Filters alerts, and checks that there are enough for a share.
+fn only(alerts: &[Value], predicate: impl Fn(&Value) -> bool) -> Vec<&Value> {
+    let found: Vec<&Value> = alerts.iter().filter(|alert| predicate(alert)).collect();
+    assert!(found.len() > 100, "{}", found.len());
+    found
+}
+
+#[track_caller]
+fn assert_share(
+    alerts: &[&Value],
+    range: std::ops::Range<f64>,
+    predicate: impl Fn(&Value) -> bool,
+) {
+    let found = alerts.iter().filter(|alert| predicate(alert)).count();
+    let actual = found as f64 / alerts.len() as f64;
+    assert!(range.contains(&actual), "{actual}");
+}
+
+#[test]
+fn reputations_have_the_shares_of_recorded_alerts() {
+    let alerts = carbon_black_alerts(&Recipe::new(12_000, end()));
+    let passes = |alert: &Value| {
+        ["blocked_sha256", "blocked_md5", "ioc_hit"].iter().any(|field| has(alert, field))
+    };
+    let process = "process_effective_reputation";
+    let passing = only(&alerts, passes);
+    assert_share(&passing, 0.88..0.96, |alert| is_in(alert, process, &TRUSTED));
+    assert_share(&passing, 0.0..0.02, |alert| is_in(alert, process, &BAD));
+    let malware = only(&alerts, |alert| is_in(alert, process, &BAD));
+    assert_share(&malware, 0.9..1.0, |alert| !passes(alert));
+    let blocked = only(&alerts, |alert| has(alert, "blocked_md5") || has(alert, "blocked_sha256"));
+    let reputation = "blocked_effective_reputation";
+    assert_share(&blocked, 0.65..0.8, |alert| is_in(alert, reputation, &TRUSTED));
+    assert_share(&blocked, 0.1..0.2, |alert| is_in(alert, reputation, &BAD));
+    let acting = only(&alerts, |alert| has(alert, "process_name"));
+    let text = |alert: &Value| alert[process].as_str().unwrap_or_default().to_owned();
+    assert_share(&acting, 0.01..0.04, |alert| !has(alert, process));
+    assert_share(&acting, 0.01..0.04, |alert| {
+        text(alert).contains(|char: char| char.is_ascii_lowercase())
+    });
+    assert_share(&acting, 0.001..0.01, |alert| text(alert) == "MADE_UP_LIST");
+}
+
+#[test]
+fn a_file_has_one_reputation_at_most() {
+    let alerts = carbon_black_alerts(&Recipe { distinct: 60, ..Recipe::new(4000, end()) });
+    let mut judged = std::collections::BTreeMap::new();
+    for alert in &alerts {
+        for role in ["process", "blocked"] {
+            let field = format!("{role}_effective_reputation");
+            let trusted = is_in(alert, &field, &TRUSTED);
+            if has(alert, &format!("{role}_md5")) && (trusted || is_in(alert, &field, &BAD)) {
+                let md5 = alert[format!("{role}_md5")].to_string();
+                assert_eq!(*judged.entry(md5).or_insert(trusted), trusted, "{alert}");
+            }
+        }
+    }
+    assert!(judged.len() > 100, "{}", judged.len());
+}
+
+#[test]
+fn watchlists_name_their_technique_in_the_report_only() {
+    let alerts = carbon_black_alerts(&Recipe::new(8000, end()));
+    let watchlists = only(&alerts, |alert| alert["type"] == "WATCHLIST");
+    for field in ["attack_tactic", "attack_technique", "ttps"] {
+        assert!(watchlists.iter().all(|alert| alert.get(field).is_none()), "{field}");
+    }
+    assert_share(&watchlists, 0.3..0.5, |alert| alert["report_tags"].to_string().contains("\"t1"));
+    assert_share(&watchlists, 0.4..0.6, |alert| {
+        alert["report_link"].as_str().is_some_and(|link| link.contains("attack.mitre.org"))
+    });
+    let hits = only(&alerts, |alert| has(alert, "ioc_hit"));
+    assert_share(&hits, 0.1..0.2, |alert| has(alert, "ioc_field"));
+    for field in ["process_sha256", "childproc_sha256", "netconn_ipv4", "netconn_domain"] {
+        assert!(hits.iter().any(|alert| alert["ioc_field"] == field), "{field}");
+    }
+}
+
+#[test]
+fn analysts_have_judged_some_alerts() {
+    let recipe = Recipe::new(8000, end());
+    let carbon_black = carbon_black_alerts(&recipe);
+    let all: Vec<&Value> = carbon_black.iter().collect();
+    for (verdict, range) in [
+        (Value::Null, 0.1..0.2),
+        (json!({"value": "NONE"}), 0.7..0.8),
+        (json!({"value": "TRUE_POSITIVE"}), 0.02..0.06),
+        (json!({"value": "FALSE_POSITIVE"}), 0.04..0.08),
+    ] {
+        assert_share(&all, range, |alert| alert["determination"] == verdict);
+    }
+    let falcon = falcon_alerts(&recipe);
+    let all: Vec<&Value> = falcon.iter().collect();
+    for (tag, range) in
+        [("true_positive", 0.02..0.06), ("false_positive", 0.02..0.06), ("ignored", 0.05..0.1)]
+    {
+        let has_tag = |alert: &Value| {
+            alert["tags"].as_array().is_some_and(|tags| tags.iter().any(|other| other == tag))
+        };
+        assert_share(&all, range, has_tag);
+        assert!(falcon.iter().all(|alert| !has_tag(alert) || alert["status"] == "closed"));
+    }
+}
+
+#[test]
+fn falcon_stops_some_files() {
+    let alerts = falcon_alerts(&Recipe::new(12_000, end()));
+    let endpoint = only(&alerts, |alert| alert["type"] == "ldt");
+    assert_share(&endpoint, 0.9..1.0, |alert| has(alert, "sha256"));
+    let details = |alert: &Value, key: &str| alert["pattern_disposition_details"][key] == true;
+    for (key, range) in [
+        ("kill_process", 0.03..0.05),
+        ("process_blocked", 0.06..0.1),
+        ("quarantine_file", 0.04..0.08),
+    ] {
+        assert_share(&endpoint, range, |alert| details(alert, key));
+    }
+    let scans = only(&alerts, |alert| alert["type"] == "ods");
+    assert_share(&scans, 0.6..0.8, |alert| alert["quarantined"] == true);
+    assert!(scans.iter().all(|alert| has(alert, "sha256")));
+    let quarantined = only(&alerts, |alert| alert.get("quarantined_files").is_some());
+    assert_share(&quarantined, 0.8..0.97, |alert| {
+        alert["quarantined_files"][0]["state"] == "quarantined"
+    });
+    let stopped = only(&alerts, |alert| {
+        let is_stopped = details(alert, "process_blocked") || details(alert, "quarantine_file");
+        is_stopped && has(alert, "ioc_value") && alert["ioc_type"] == "hash_sha256"
+    });
+    assert_share(&stopped, 0.8..1.0, |alert| alert["sha256"] == alert["ioc_value"]);
+}
+
+#[test]
+fn alerts_are_spread_over_the_customers() {
+    let one = falcon_alerts(&Recipe::new(1000, end()));
+    let cid = |alert: &Value| {
+        let cid = [&alert["cid"], &alert["origin_cid"]].into_iter().find_map(|cid| cid.as_str());
+        cid.unwrap_or_default().to_owned()
+    };
+    assert!(one.iter().all(|alert| cid(alert) == customer_cid(0)));
+    assert!(one.iter().any(|alert| alert.get("cid").is_none()));
+    let three = falcon_alerts(&Recipe { customers: 3, ..Recipe::new(900, end()) });
+    for number in 0..3 {
+        let own = three.iter().filter(|alert| cid(alert) == customer_cid(number));
+        let ids: Vec<&str> = own.filter_map(|alert| alert["composite_id"].as_str()).collect();
+        assert_eq!(ids.len(), 300);
+        assert!(ids.iter().all(|id| id.starts_with(&customer_cid(number))));
     }
 }
 

@@ -4,10 +4,12 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
 use super::Recipe;
+use super::customer_cid;
 use super::prng::{Prng, Sample};
 use crate::time::{millis, trimmed};
 
-const CUSTOMER: &str = "5a9db0c500000000000000000000c1d0";
+/// The first number of the malware that Falcon stopped, above those of all other files.
+const MALWARE: u64 = 1 << 32;
 
 /// Name, tactic, tactic id, technique, technique id. The ids are MITRE's or CrowdStrike's own.
 const PATTERNS: [(&str, &str, &str, &str, &str); 6] = [
@@ -52,21 +54,26 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
     let happened = created
         - TimeDelta::milliseconds(30_000 + i64::try_from(random.below(60_000)).unwrap_or(0));
     let (agent, serial) = (random.hex(32), random.below(1 << 40));
+    let customer = customer_cid(index % recipe.customers.max(1));
     let marker = if kind == AlertKind::Xdr { "xdr|inc-" } else { "" };
     let mut alert = object(json!({
         "agent_id": agent,
         "aggregate_id": if kind == AlertKind::Endpoint { format!("aggind:{agent}:{serial}") } else { String::new() },
-        "cid": CUSTOMER,
-        "composite_id": format!("{CUSTOMER}:ind:{agent}:{marker}{serial}-{index}"),
+        "composite_id": format!("{customer}:ind:{agent}:{marker}{serial}-{index}"),
         "created_timestamp": trimmed(created),
         "timestamp": millis(happened),
         "updated_timestamp": trimmed(created + TimeDelta::hours(1)),
         "name": name, "display_name": name,
         "product": product, "type": type_,
         "tactic": tactic, "tactic_id": tactic_id, "technique": technique, "technique_id": technique_id,
-        "sha256": Sample(random.below(50)).hash(64), "md5": Sample(random.below(50)).hash(32),
         "status": "new", "ioc_context": [],
     }));
+    // Of a program that triggered many alerts; other products name no file.
+    let hashes = (Sample(random.below(50)).hash(64), Sample(random.below(50)).hash(32));
+    if matches!(kind, AlertKind::Endpoint | AlertKind::Scan) {
+        alert.insert("sha256".into(), hashes.0.into());
+        alert.insert("md5".into(), hashes.1.into());
+    }
     if kind != AlertKind::Xdr {
         alert.insert(
             "severity".into(),
@@ -88,7 +95,94 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
     } else if kind != AlertKind::Xdr && recipe.random(index, 3).chance(recipe.indicator_share) {
         add_indicator(&mut alert, recipe, &mut random);
     }
+    let mut random = recipe.random(index, 4);
+    let key = if random.chance(0.03) { "origin_cid" } else { "cid" };
+    alert.insert(key.into(), customer.into());
+    add_verdict(&mut alert, &mut random);
+    if matches!(kind, AlertKind::Endpoint | AlertKind::Scan) {
+        add_disposition(&mut alert, kind, recipe, &mut random);
+    }
     alert
+}
+
+/// Adds the analysts' verdict on an alert, which is a tag. A third of the recorded alerts are
+/// `ignored`.
+fn add_verdict(alert: &mut Map<String, Value>, random: &mut Prng) {
+    let tags = match random.below(100) {
+        0..60 => return,
+        60..70 => Value::Null,
+        70..80 => json!([]),
+        80..85 => json!(["FalconGroupingTags/made-up"]),
+        85..89 => json!(["true_positive"]),
+        89..93 => json!(["false_positive"]),
+        93..98 => json!(["ignored"]),
+        _ => json!(["", "ignored"]),
+    };
+    let is_verdict = |tag: &Value| tag != "" && tag != "FalconGroupingTags/made-up";
+    if tags.as_array().is_some_and(|tags| tags.iter().any(is_verdict)) {
+        alert.insert("status".into(), "closed".into());
+    }
+    alert.insert("tags".into(), tags);
+}
+
+/// What Falcon did to the file of an alert.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Disposition {
+    Detected,
+    ProcessKilled,
+    ProcessBlocked,
+    FileQuarantined,
+}
+
+/// Adds what Falcon did. The hash of the alert is that of malware if Falcon stopped it or a scan
+/// found it, else that of the program that triggered the alert.
+fn add_disposition(
+    alert: &mut Map<String, Value>,
+    kind: AlertKind,
+    recipe: &Recipe,
+    random: &mut Prng,
+) {
+    let malware = Sample(MALWARE + random.below(recipe.distinct.max(1) as u64)).hash(64);
+    let disposition = match kind {
+        // Recorded scans have no details.
+        AlertKind::Scan => {
+            random.weighted(&[(70, Disposition::FileQuarantined), (30, Disposition::Detected)])
+        }
+        _ => random.weighted(&[
+            (82, Disposition::Detected),
+            (4, Disposition::ProcessKilled),
+            (8, Disposition::ProcessBlocked),
+            (6, Disposition::FileQuarantined),
+        ]),
+    };
+    let is_quarantined = disposition == Disposition::FileQuarantined;
+    let is_stopped = is_quarantined || disposition == Disposition::ProcessBlocked;
+    if kind == AlertKind::Scan {
+        alert.insert("quarantined".into(), is_quarantined.into());
+    } else {
+        let details = json!({
+            "detect": false, "indicator": false, "operation_blocked": false,
+            "kill_process": disposition == Disposition::ProcessKilled,
+            "process_blocked": disposition == Disposition::ProcessBlocked,
+            "quarantine_file": is_quarantined,
+        });
+        alert.insert("pattern_disposition_details".into(), details);
+    }
+    if is_stopped || kind == AlertKind::Scan {
+        // In recorded alerts it is the IOC, where the alert names one.
+        let ioc = alert.get("ioc_value").and_then(Value::as_str);
+        let ioc = ioc.filter(|ioc| ioc.len() == 64 && alert["ioc_type"] == "hash_sha256");
+        let sha256 = ioc.map_or(malware, str::to_owned);
+        if is_quarantined {
+            // A quarantined file can be released afterwards.
+            let state = if random.chance(0.1) { "released" } else { "quarantined" };
+            let file = json!({"sha256": sha256, "filename": "dropped.exe", "state": state});
+            alert.insert("quarantined_files".into(), json!([file]));
+        }
+        alert.insert("sha256".into(), sha256.into());
+    } else if random.chance(0.04) {
+        alert.remove("sha256");
+    }
 }
 
 /// Adds an indicator: at the top level, in `ioc_context`, or both.
@@ -141,10 +235,10 @@ fn indicator(recipe: &Recipe, random: &mut Prng) -> (&'static str, String) {
     }
 }
 
-/// Generates the remaining fields of a real alert: device, files, parent, dispositions.
+/// Generates the remaining fields of a real alert: device, files, parent.
 pub(super) fn padding(number: u64) -> Map<String, Value> {
     let mut random = Prng::new(0xB01D, number, 0);
-    let mut padding = object(json!({
+    object(json!({
         "cloud_indicator": "false",
         "cmdline": format!("\"C:\\Program Files\\Made Up\\worker-{number}.exe\" --quiet --token {}", random.hex(24)),
         "data_domains": ["Endpoint"],
@@ -165,19 +259,13 @@ pub(super) fn padding(number: u64) -> Map<String, Value> {
         "sha1": "0".repeat(40),
         "source_products": ["Falcon Insight"], "source_vendors": ["CrowdStrike"],
         "user_name": format!("user-{number}"), "user_id": format!("S-1-5-21-{}", random.below(1 << 40)),
-    }));
-    let flags =
-        ["detect", "indicator", "kill_process", "process_blocked", "quarantine_file", "rooting"];
-    let details: Map<String, Value> =
-        flags.iter().map(|flag| ((*flag).to_owned(), false.into())).collect();
-    padding.insert("pattern_disposition_details".into(), details.into());
-    padding
+    }))
 }
 
 fn device(random: &mut Prng, number: u64) -> Value {
     json!({
         "agent_load_flags": "0", "agent_version": "9.99.11111.0", "agent_local_time": "2026-01-01T00:00:00.000Z",
-        "bios_manufacturer": "Made Up BIOS", "bios_version": "1.0", "cid": CUSTOMER,
+        "bios_manufacturer": "Made Up BIOS", "bios_version": "1.0",
         "config_id_base": "11111111", "config_id_build": "11111", "config_id_platform": "3",
         "device_id": random.hex(32), "external_ip": Sample(number).ipv4(), "local_ip": Sample(number).private_ipv4(),
         "first_seen": "2026-01-01T00:00:00Z", "last_seen": "2026-01-02T00:00:00Z",

@@ -7,6 +7,7 @@
 mod carbon_black;
 mod falcon;
 mod prng;
+mod reputation;
 mod samples;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,8 +31,11 @@ pub struct Recipe {
     pub seed: u64,
     /// The share of alerts (0 to 1) that name an indicator.
     pub indicator_share: f64,
-    /// The number of different indicator values per type.
+    /// The number of different indicator values per type, and of files per judgement.
     pub distinct: usize,
+    /// The number of CrowdStrike customers. The alerts are spread evenly over them: see
+    /// [`customer_cid`].
+    pub customers: usize,
     /// Whether each Falcon alert names a hash that no other alert names, instead of the above.
     pub own_indicators: bool,
     /// The size of the alerts.
@@ -59,6 +63,7 @@ impl Recipe {
             seed: 1,
             indicator_share: 0.3,
             distinct: 1000,
+            customers: 1,
             own_indicators: false,
             size: Size::Small,
         }
@@ -96,6 +101,15 @@ impl Recipe {
     }
 }
 
+/// Returns the CID of a CrowdStrike customer. Number 0 is the parent account, which exists in every
+/// recipe; the others are its children.
+pub fn customer_cid(number: usize) -> String {
+    match number {
+        0 => "5a9db0c500000000000000000000c1d0".to_owned(),
+        _ => Prng::new(0xC1D, number as u64, 0).hex(32),
+    }
+}
+
 /// Generates Falcon alerts, oldest first.
 pub fn falcon_alerts(recipe: &Recipe) -> Vec<Value> {
     generate(recipe, falcon::alert, falcon::padding)
@@ -107,8 +121,13 @@ pub fn carbon_black_alerts(recipe: &Recipe) -> Vec<Value> {
 }
 
 impl World {
-    /// Adds generated Falcon alerts directly as text, which is fast for large numbers.
+    /// Adds generated Falcon alerts directly as text, which is fast for large numbers. All clients
+    /// can sign in to the children among the customers.
     pub fn seed_falcon(mut self, recipe: &Recipe) -> Self {
+        let children: Vec<String> = (1..recipe.customers).map(customer_cid).collect();
+        for account in &mut self.falcon.accounts {
+            account.member_cids.extend_from_slice(&children);
+        }
         add_to_store(recipe, &mut self.falcon.alerts, falcon::alert, falcon::padding);
         self
     }
