@@ -49,13 +49,15 @@ impl MitreCode {
 
 impl MitreCode {
     /// Parses the code in a link to a page of MITRE, for example
-    /// `https://attack.mitre.org/techniques/T1558/003/`; `None` for other links.
+    /// `https://attack.mitre.org/techniques/T1558/003/`, or `wiki/Technique/T1218` as in recorded
+    /// alerts; `None` for other links.
     #[must_use]
     pub fn from_link(link: &str) -> Option<Self> {
         let (_, path) = link.split_once("://attack.mitre.org/")?;
         let path = path.split(['?', '#']).next()?;
-        let mut parts =
-            path.split('/').skip_while(|part| !matches!(*part, "techniques" | "tactics"));
+        let mut parts = path
+            .split('/')
+            .skip_while(|part| !matches!(*part, "techniques" | "tactics" | "Technique"));
         let code = parts.nth(1)?;
         match parts.next().filter(|sub| digits(sub, 3).is_some()) {
             Some(sub) => Self::parse(&format!("{code}.{sub}")),
@@ -162,6 +164,8 @@ mod tests {
             ("https://attack.mitre.org/techniques/T1558", Some("T1558")),
             ("http://attack.mitre.org/versions/v9/techniques/T1558/?a#b", Some("T1558")),
             ("https://attack.mitre.org/tactics/TA0006/", Some("TA0006")),
+            ("https://attack.mitre.org/wiki/Technique/T1218", Some("T1218")),
+            ("https://attack.mitre.org/wiki/Execution", None),
             ("https://attack.mitre.org/groups/G0016/", None),
             ("https://attack.mitre.org/techniques/", None),
             ("https://example.com/techniques/T1558/003/", None),
