@@ -67,12 +67,14 @@ fn trusted_hashes_are_sent_with_a_note_that_says_so() {
 fn a_trusted_file_is_never_malicious() {
     let alert = with(carbonblack("a1", &sha256(1)), "process_effective_reputation", json!(TRUSTED));
     let hit = with(with(alert, "ioc_field", json!("process_sha256")), "ioc_hit", json!(sha256(1)));
-    let env = TestEnv::carbonblack(&[hit]);
+    let child = with(carbonblack("a2", &sha256(2)), "ioc_field", json!("childproc_sha256"));
+    let child = with(child, "childproc_effective_reputation", json!(TRUSTED));
+    let env = TestEnv::carbonblack(&[hit, with(child, "ioc_hit", json!(sha256(3)))]);
     let output = env.run("carbonblack --json --indicator malicious").assert_code(0);
     output.assert_counts(&[
-        ("alerts_fetched", 1),
-        ("indicators_found", 1),
-        ("indicators_trusted", 1),
+        ("alerts_fetched", 2),
+        ("indicators_found", 2),
+        ("indicators_trusted", 2),
     ]);
     assert!(env.items().is_empty());
 }

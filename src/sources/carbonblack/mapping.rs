@@ -116,12 +116,27 @@ fn mentions(alert: &Alert<'_>, choice: IndicatorChoice) -> Vec<Mention> {
 /// it may be a query.
 fn ioc_hit(alert: &Alert<'_>, files: &[Option<File<'_>>]) -> Option<Mention> {
     let hit = alert.ioc_hit.as_deref()?;
-    let claimed = claimed_type(alert.ioc_field.as_deref()?)?;
-    let trusted = files
-        .iter()
-        .flatten()
-        .any(|file| file.reputation == Reputation::Trusted && file.hash.eq_ignore_ascii_case(hit));
+    let field = alert.ioc_field.as_deref()?;
+    let claimed = claimed_type(field)?;
+    let is_trusted_file = |file: &File<'_>| {
+        file.reputation == Reputation::Trusted && file.hash.eq_ignore_ascii_case(hit)
+    };
+    let trusted = reputation_in(alert, field) == Reputation::Trusted
+        || files.iter().flatten().any(is_trusted_file);
     Some(Mention { field: "ioc_hit", indicator: Indicator::parse(claimed, hit), trusted })
+}
+
+/// Returns the reputation of the file whose hash is in a field such as `parent_md5`.
+fn reputation_in(alert: &Alert<'_>, field: &str) -> Reputation {
+    let role = field.to_ascii_lowercase();
+    let name = match role.split_once('_').unwrap_or_default().0 {
+        "process" => &alert.process_effective_reputation,
+        "parent" => &alert.parent_effective_reputation,
+        "childproc" => &alert.childproc_effective_reputation,
+        "blocked" => &alert.blocked_effective_reputation,
+        _ => &None,
+    };
+    Reputation::parse(name.as_deref())
 }
 
 /// Returns the type of the values of a field such as `process_sha256` or `netconn_ipv4`.
@@ -312,7 +327,7 @@ mod tests {
         };
         let trusted = "TRUSTED_WHITE_LIST";
         for (field, value) in [
-            ("process_sha256", sha256(7)),
+            ("modload_sha256", sha256(7)),
             ("childproc_MD5", MD5.to_owned()),
             ("netconn_ipv4", "9.9.9.9".to_owned()),
             ("netconn_ipv6", "2606:4700::1".to_owned()),
@@ -329,6 +344,27 @@ mod tests {
         );
         for field in ["", "process_name", "sha256", "netconn_port"] {
             assert_eq!(hit(field, &sha256(7), trusted), None, "{field}");
+        }
+    }
+
+    #[test]
+    fn an_ioc_is_trusted_if_the_file_in_its_field_is() {
+        for (field, reputation, expected) in [
+            ("process_md5", "process_effective_reputation", true),
+            ("parent_sha256", "parent_effective_reputation", true),
+            ("childproc_sha256", "childproc_effective_reputation", true),
+            ("ChildProc_MD5", "childproc_effective_reputation", true),
+            ("childproc_sha256", "process_effective_reputation", false),
+            ("netconn_ipv4", "process_effective_reputation", false),
+        ] {
+            let hit = match field.rsplit_once('_').unwrap().1 {
+                "sha256" => sha256(7),
+                "ipv4" => "9.9.9.9".to_owned(),
+                _ => MD5.to_owned(),
+            };
+            let fields = json!({"ioc_field": field, "ioc_hit": hit, reputation: "LOCAL_WHITE"});
+            let mentions = detection(&alert(&fields), IndicatorChoice::Malicious).mentions;
+            assert_eq!((mentions.len(), mentions[0].trusted), (1, expected), "{field}");
         }
     }
 

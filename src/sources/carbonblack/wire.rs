@@ -91,6 +91,10 @@ pub(super) struct Alert<'a> {
     pub process_sha256: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub process_effective_reputation: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub parent_effective_reputation: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub childproc_effective_reputation: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::object")]
     pub determination: Determination<'a>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
