@@ -86,3 +86,97 @@ fn recorded_alerts_of_every_product_are_read_without_an_error() {
         assert!(output.count("processed") > 0, "{}", output.stdout);
     }
 }
+
+/// What a choice sends of the recorded alerts: expected from reading them, not from a run.
+struct Choice {
+    options: &'static str,
+    submitted: u64,
+    /// How many of these Carbon Black trusts.
+    trusted: usize,
+    /// How many alerts are left out because an analyst dismissed them.
+    dismissed: u64,
+}
+
+const fn choice(options: &'static str, submitted: u64, trusted: usize, dismissed: u64) -> Choice {
+    Choice { options, submitted, trusted, dismissed }
+}
+
+/// 14 of 16 are of types that are read: 9 hit an IOC (7 trusted programs, 1 not listed, 1 with a
+/// malformed hash), 1 is malware that hit nothing. None blocked a file or is a false positive.
+const CARBON_BLACK_CHOICES: [Choice; 9] = [
+    choice("", 8, 7, 0),
+    choice("--skip-dismissed", 8, 7, 0),
+    choice("--skip-trusted", 1, 0, 0),
+    choice("--indicator blocked", 0, 0, 0),
+    choice("--indicator blocked --skip-trusted", 0, 0, 0),
+    choice("--indicator both", 8, 7, 0),
+    choice("--indicator both --skip-trusted", 1, 0, 0),
+    choice("--indicator malicious", 1, 0, 0),
+    choice("--indicator malicious --skip-dismissed", 1, 0, 0),
+];
+
+/// 8 of 11 are endpoint alerts: 1 names an IOC, 1 is a scan that found a file, 5 are ignored.
+const FALCON_CHOICES: [Choice; 6] = [
+    choice("", 1, 0, 0),
+    choice("--skip-dismissed", 1, 0, 5),
+    choice("--indicator files", 1, 0, 0),
+    choice("--indicator files --skip-dismissed", 1, 0, 5),
+    choice("--indicator both", 2, 0, 0),
+    choice("--indicator both --skip-dismissed", 2, 0, 5),
+];
+
+#[test]
+fn each_choice_sends_what_the_recorded_alerts_say() {
+    let Some([falcon, carbon_black]) = samples() else {
+        return;
+    };
+    assert_eq!((falcon.len(), carbon_black.len()), (11, 16), "the expected numbers are for these");
+    for (vendor, fetched, choices) in [
+        (Vendor::CarbonBlack, 14, &CARBON_BLACK_CHOICES[..]),
+        (Vendor::CrowdStrike, 8, &FALCON_CHOICES),
+    ] {
+        for choice in choices {
+            let env = test_env(&falcon, &carbon_black);
+            let command = format!("{} --json {} {DAY_WINDOW}", vendor.command(), choice.options);
+            let output = env.run(&command).assert_code(0);
+            output.assert_sums();
+            for (count, expected) in [
+                ("alerts_fetched", fetched),
+                ("alerts_dismissed", choice.dismissed),
+                ("submitted", choice.submitted),
+            ] {
+                assert_eq!(output.count(count), expected, "{count}: {command}");
+            }
+            let sent = env.stored_values();
+            assert_eq!(u64::try_from(sent.len()).unwrap(), choice.submitted, "{command}");
+            let trusted = sent.iter().filter(|hash| is_trusted(&carbon_black, hash));
+            assert_eq!(trusted.count(), choice.trusted, "{command}");
+        }
+    }
+}
+
+/// Whether Carbon Black trusts the process with this hash: its names for that have WHITE in them.
+fn is_trusted(alerts: &[Value], sha256: &str) -> bool {
+    let mut of_process = alerts.iter().filter(|alert| alert["process_sha256"] == sha256);
+    of_process.any(|alert| {
+        let reputation = alert["process_effective_reputation"].as_str();
+        reputation.is_some_and(|name| name.contains("WHITE"))
+    })
+}
+
+#[test]
+fn the_recorded_malware_is_sent_only_with_the_recommended_options() {
+    let Some([falcon, carbon_black]) = samples() else {
+        return;
+    };
+    let malware = carbon_black.iter().find_map(|alert| {
+        (alert["process_effective_reputation"] == "KNOWN_MALWARE")
+            .then(|| alert["process_sha256"].as_str().unwrap().to_owned())
+    });
+    let malware = malware.unwrap();
+    for (options, is_sent) in [("", false), ("--indicator malicious --skip-dismissed", true)] {
+        let env = test_env(&falcon, &carbon_black);
+        env.run(&format!("carbonblack {options} {DAY_WINDOW}")).assert_code(0);
+        assert_eq!(env.stored_values().contains(&malware), is_sent, "{options}");
+    }
+}

@@ -168,7 +168,7 @@ fn assert_share(
 
 #[test]
 fn reputations_have_the_shares_of_recorded_alerts() {
-    let alerts = carbon_black_alerts(&Recipe::new(12_000, end()));
+    let alerts = carbon_black_alerts(&Recipe::new(6000, end()));
     let passes = |alert: &Value| {
         ["blocked_sha256", "blocked_md5", "ioc_hit"].iter().any(|field| has(alert, field))
     };
@@ -210,7 +210,7 @@ fn a_file_has_one_reputation_at_most() {
 
 #[test]
 fn watchlists_name_their_technique_in_the_report_only() {
-    let alerts = carbon_black_alerts(&Recipe::new(8000, end()));
+    let alerts = carbon_black_alerts(&Recipe::new(4000, end()));
     let watchlists = only(&alerts, |alert| alert["type"] == "WATCHLIST");
     for field in ["attack_tactic", "attack_technique", "ttps"] {
         assert!(watchlists.iter().all(|alert| alert.get(field).is_none()), "{field}");
@@ -254,7 +254,7 @@ fn analysts_have_judged_some_alerts() {
 
 #[test]
 fn falcon_stops_some_files() {
-    let alerts = falcon_alerts(&Recipe::new(12_000, end()));
+    let alerts = falcon_alerts(&Recipe::new(8000, end()));
     let endpoint = only(&alerts, |alert| alert["type"] == "ldt");
     assert_share(&endpoint, 0.9..1.0, |alert| has(alert, "sha256"));
     let details = |alert: &Value, key: &str| alert["pattern_disposition_details"][key] == true;
@@ -342,7 +342,10 @@ fn recorded_samples_are_loaded_from_a_folder() {
         ("crowdstrike/error_404.json", r#"{"composite_id": "c"}"#),
         ("carbonblack/alert_v7_one.json", r#"{"id": "1"}"#),
         ("carbonblack/alert_v7_search_response.json", r#"{"results": [{"id": "2"}]}"#),
-        ("carbonblack/alert_v7_grouped.json", r#"{"results": [{"id": "3"}]}"#),
+        (
+            "carbonblack/alert_v7_grouped.json",
+            r#"{"results": [{"count": 9, "most_recent_alert": {"id": "3"}}, {"most_recent_alert": {"id": "1"}}]}"#,
+        ),
     ] {
         let path = dir.join(path);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -356,6 +359,10 @@ fn recorded_samples_are_loaded_from_a_folder() {
     let alert_at = |id: &str, time: &str| json!({"id": id, "backend_timestamp": time});
     assert_eq!(
         carbon_black,
-        [alert_at("1", "2026-11-21T23:00:00.000Z"), alert_at("2", "2026-11-21T23:30:00.000Z")]
+        [
+            alert_at("3", "2026-11-21T23:00:00.000Z"),
+            alert_at("1", "2026-11-21T23:20:00.000Z"),
+            alert_at("2", "2026-11-21T23:40:00.000Z"),
+        ]
     );
 }

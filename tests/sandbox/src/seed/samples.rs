@@ -20,11 +20,12 @@ pub fn samples(
         return None;
     }
     let mut falcon = read(&dir.join("crowdstrike"), "resources", |name| {
-        name.starts_with("alert_") || name.starts_with("sgnl_combined_page")
+        ["alert_", "sgnl_combined_page", "response_xsoar_entities"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
     });
-    let mut carbon_black = read(&dir.join("carbonblack"), "results", |name| {
-        name.contains("alert_v7_") && !name.contains("grouped")
-    });
+    let mut carbon_black =
+        read(&dir.join("carbonblack"), "results", |name| name.contains("alert_v7_"));
     remove_duplicates(&mut falcon, "composite_id");
     remove_duplicates(&mut carbon_black, "id");
     spread(&mut falcon, "created_timestamp", start, end, trimmed);
@@ -33,7 +34,7 @@ pub fn samples(
 }
 
 /// Loads the alerts of the JSON files with matching names: one per file, or a list under the key
-/// `list`.
+/// `list`. An element of a grouped search has its alert under `most_recent_alert`.
 fn read(dir: &Path, list: &str, name_matches: impl Fn(&str) -> bool) -> Vec<Value> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)
         .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
@@ -53,6 +54,11 @@ fn alerts(file: &mut Value, list: &str) -> Vec<Value> {
         Some(Value::Array(alerts)) => std::mem::take(alerts),
         _ => vec![file.take()],
     };
+    for alert in &mut alerts {
+        if let Some(grouped) = alert.get_mut("most_recent_alert") {
+            *alert = grouped.take();
+        }
+    }
     for alert in alerts.iter_mut().filter_map(Value::as_object_mut) {
         // These keys are annotations, not part of the response.
         alert.retain(|key, _| !key.starts_with('_'));
