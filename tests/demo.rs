@@ -10,6 +10,9 @@
 //! It compares the printed numbers with what the sandbox served and stored, and fails if they
 //! differ, so that CI can run it.
 
+#[path = "demo/choices.rs"]
+mod choices;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsStr;
@@ -18,6 +21,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use choices::Source;
 use chrono::{TimeDelta, Utc};
 use sandbox::seed::Recipe;
 use sandbox::{
@@ -62,20 +66,28 @@ fn demo() -> Result<()> {
         env.folder.display(),
     ));
 
-    title("The daily run, once per vendor");
+    title("What is shared: by the rule of the Python scripts, and with the recommended options");
     let options = format!("--exclusion-file {EXCLUSION_FILE}");
-    let crowdstrike = env.run(&format!("crowdstrike {options}"))?;
+    for source in &env.sources {
+        source.compare(&env, &options)?;
+    }
+    check("requests to Recorded Future", env.posts(), 0)?;
+    let daily_run = |source: &Source| format!("{} {} {options}", source.name, source.recommended);
+
+    title("The daily run, once per vendor");
+    let [carbon_black, crowdstrike] = &env.sources;
+    let output = env.run(&daily_run(crowdstrike))?;
     let served_alerts = env.sandbox.served_alerts().falcon;
-    crowdstrike.check_counts(&served_alerts, env.stored("crowdstrike:falcon"))?;
-    let carbonblack = env.run(&format!("carbonblack {options}"))?;
+    output.check_counts(&served_alerts, env.stored("crowdstrike:falcon"))?;
+    let output = env.run(&daily_run(carbon_black))?;
     let served_alerts = env.sandbox.served_alerts().carbon_black;
-    carbonblack.check_counts(&served_alerts, env.stored("carbonblack:cloud"))?;
+    output.check_counts(&served_alerts, env.stored("carbonblack:cloud"))?;
     env.check_exclusions()?;
 
     title("The same runs again: everything was delivered already, and nothing is sent twice");
     let posts = env.posts();
-    for vendor in ["crowdstrike", "carbonblack"] {
-        let output = env.run(&format!("{vendor} {options}"))?;
+    for source in [crowdstrike, carbon_black] {
+        let output = env.run(&daily_run(source))?;
         check("submitted again", output.number("submitted")?, 0)?;
     }
     check("requests to Recorded Future", env.posts(), posts)?;
@@ -105,6 +117,7 @@ fn demo() -> Result<()> {
 /// The sandbox, and a new working folder. The folder is kept, so that the log can be read.
 struct DemoEnv {
     sandbox: Sandbox,
+    sources: [Source; 2],
     folder: PathBuf,
 }
 
@@ -123,15 +136,26 @@ impl DemoEnv {
             .seed_carbon_black(&recipe(CARBON_BLACK_ALERTS));
         let folder = tempfile::Builder::new().prefix("collective-insights-demo-").tempdir()?.keep();
         std::fs::write(folder.join(EXCLUSION_FILE), EXCLUSIONS)?;
-        Ok(Self { sandbox: Sandbox::start(world), folder })
+        let sources = [
+            choices::carbon_black(&recipe(CARBON_BLACK_ALERTS)),
+            choices::crowdstrike(&recipe(FALCON_ALERTS)),
+        ];
+        Ok(Self { sandbox: Sandbox::start(world), sources, folder })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Runs the real program in its own process, and prints the command and its output.
+    /// Runs the program, and prints the command and its output.
     fn run(&self, arguments: &str) -> Result<CommandOutput> {
+        let output = self.output(arguments)?;
+        print(&format!("$ {PROGRAM} {arguments}\n{}{}\n", output.text, output.errors));
+        Ok(output)
+    }
+
+    /// Runs the real program in its own process, and returns what it prints.
+    fn output(&self, arguments: &str) -> Result<CommandOutput> {
         let url = self.sandbox.url();
         let system_certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
             .into_iter()
@@ -156,11 +180,11 @@ impl DemoEnv {
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let errors = String::from_utf8(output.stderr)?;
-        print(&format!("$ {PROGRAM} {arguments}\n{text}{errors}\n"));
         if !output.status.success() {
-            return Err(format!("{PROGRAM} {arguments} failed: {}", output.status).into());
+            print(&text);
+            return Err(format!("{PROGRAM} {arguments}: {}\n{errors}", output.status).into());
         }
-        Ok(CommandOutput { text })
+        Ok(CommandOutput { text, errors })
     }
 
     /// Returns the number of items of one vendor that Recorded Future stored.
@@ -195,9 +219,10 @@ impl DemoEnv {
     }
 }
 
-/// What a command printed to stdout.
+/// What a command printed to stdout and to stderr.
 struct CommandOutput {
     text: String,
+    errors: String,
 }
 
 impl CommandOutput {
