@@ -71,6 +71,10 @@ pub(crate) trait SourceArgs: fmt::Debug {
         &[]
     }
 
+    /// Returns the options of what is worth sharing, for the generated schedules. What the script
+    /// sent remains the default.
+    fn recommended_options(&self) -> &'static str;
+
     /// Returns the source with its settings, or `None` if one is missing or not valid; `lookup` has
     /// the reason. Every setting is looked up first, so that all missing ones are reported
     /// together.

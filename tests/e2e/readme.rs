@@ -6,7 +6,7 @@ use std::process::Command;
 
 use chrono::Utc;
 use sandbox::seed::Recipe;
-use sandbox::{CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service, World};
+use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service, World};
 use serde_json::Value;
 
 use crate::generate::generate;
@@ -85,14 +85,22 @@ fn the_checks_run_the_readmes_commands() {
 
 #[test]
 fn the_commands_of_the_first_run_work_in_an_empty_home() {
-    let env = TestEnv::new(World::default().seed_falcon(&Recipe::new(50, Utc::now())));
+    let recipe = Recipe::new(100, Utc::now());
+    let env = TestEnv::new(World::default().seed_falcon(&recipe).seed_carbon_black(&recipe));
+    let url = env.sandbox.url();
     // The commands run at the system's time.
     env.sandbox.change(|world| world.date = None);
     let text = section(README, "First run").join("\n");
     let mut commands = code(&text, "sh").concat();
-    for (variable, value) in
-        [("RF_API_KEY", RF_TOKEN), ("CS_CLIENT_ID", CLIENT_ID), ("CS_CLIENT_SECRET", CLIENT_SECRET)]
-    {
+    for (variable, value) in [
+        ("RF_API_KEY", RF_TOKEN),
+        ("CS_CLIENT_ID", CLIENT_ID),
+        ("CS_CLIENT_SECRET", CLIENT_SECRET),
+        ("CB_ORG_ID", CB_ORG),
+        ("CB_HOSTNAME", &url),
+        ("CB_SECRET", CB_SECRET),
+        ("CB_API_ID", CB_API_ID),
+    ] {
         let placeholder = format!("{variable}='...'\n");
         assert!(commands.contains(&placeholder), "{variable}");
         commands = commands.replace(&placeholder, &format!("{variable}='{value}'\n"));
@@ -105,12 +113,18 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
     shell.args(["-eu", "-c", &commands]).current_dir(env.folder()).env_clear().envs([
         ("HOME", home.to_str().unwrap()),
         ("PATH", &folders),
-        ("RF_API_URL", &env.sandbox.url()),
-        ("CS_BASE_URL", &env.sandbox.url()),
+        ("RF_API_URL", &url),
+        ("CS_BASE_URL", &url),
     ]);
     let output = RunOutput::capture(&mut shell).assert_code(0);
-    assert!(output.stdout.contains("last success"), "{}", output.stdout);
-    assert!(!env.sandbox.stored().is_empty());
+    assert_eq!(output.stdout.matches("last success").count(), 2, "{}", output.stdout);
+    let stored = env.sandbox.stored();
+    for source in ["crowdstrike:falcon", "carbonblack:cloud"] {
+        assert!(
+            stored.iter().any(|stored| stored.item["ioc"]["source_type"] == source),
+            "{source}"
+        );
+    }
     for name in ["collective-insights.env", "collective-insights.db", "collective-insights.log"] {
         let file = home.join("collective-insights").join(name);
         assert!(mode(&file) == 0o600, "{name}");
@@ -161,6 +175,11 @@ fn the_links_lead_to_files() {
     let mut links = 0;
     for link in README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
         if link.starts_with("https://") {
+            continue;
+        }
+        if let Some(anchor) = link.strip_prefix('#') {
+            let mut headings = README.lines().filter_map(|line| line.strip_prefix("## "));
+            assert!(headings.any(|name| name.to_lowercase().replace(' ', "-") == anchor), "{link}");
             continue;
         }
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");

@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use collective_insights::cli::TOPICS;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::generate::{generate, generate_in, run_tool, tool};
 use crate::help::sources;
-use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
 /// Returns the lines of the crontab without the comments.
@@ -34,7 +36,11 @@ fn cron_lines_run_unchanged() {
     let env = TestEnv::new(
         World::default()
             .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
-            .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
+            .carbon_black_alerts(&[with(
+                carbonblack("a1", &sha256(2)),
+                "process_effective_reputation",
+                json!("KNOWN_MALWARE"),
+            )]),
     );
     let home = env.path("home of a user");
     let folder = home.join("collective-insights");
@@ -65,6 +71,22 @@ fn cron_lines_run_unchanged() {
     }
     assert_eq!(env.stored_values(), [sha256(1), sha256(2)]);
     assert!(folder.join("collective-insights.db").exists());
+}
+
+#[test]
+fn scheduled_runs_have_the_recommended_options() {
+    let topic = TOPICS.into_iter().find(|topic| topic.name == "sharing").unwrap().text;
+    let units = generate("systemd").assert_code(0).stdout;
+    let lines = crontab();
+    for source in sources() {
+        let line = lines.iter().find(|line| line.contains(&format!(" {source} "))).unwrap();
+        let (_, command) = line.strip_suffix(" --quiet").unwrap().rsplit_once(" exec ").unwrap();
+        let (_, command) = command.split_once(' ').unwrap();
+        assert!(command.contains(" --indicator ") && command.contains(" --skip-dismissed"));
+        assert!(topic.contains(&format!("`{command}`")), "{command}");
+        let starts = |line: &&str| line.starts_with("ExecStart=") && line.ends_with(command);
+        assert_eq!(units.lines().filter(starts).count(), 1, "{command}");
+    }
 }
 
 #[test]

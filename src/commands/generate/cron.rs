@@ -17,11 +17,13 @@ pub(super) fn crontab(program: &str) -> Result<String, Failure> {
     let sources = schedule_inputs::all()?;
     let entries: String =
         sources.iter().enumerate().map(|(index, source)| entry(index, source, program)).collect();
-    let first = sources.first().map_or("", |source| source.info.name);
+    let first = sources
+        .first()
+        .map_or_else(String::new, |source| format!("{} {}", source.info.name, source.options));
     Ok(include_str!("crontab.txt")
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
-        .replace("@SOURCE@", first)
+        .replace("@SOURCE@", &first)
         .replace("@VARIABLES@\n", &variables(&sources))
         .replace("@MINUTES@", &START_INTERVAL_MINUTES.to_string())
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
@@ -32,8 +34,8 @@ fn entry(index: usize, source: &ScheduledSource, program: &str) -> String {
     let start = FIRST_MINUTE + index * START_INTERVAL_MINUTES;
     let (hour, minute) = (start / 60, start % 60);
     format!(
-        "{minute} {hour} * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} --quiet\n",
-        source.info.name
+        "{minute} {hour} * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} {} --quiet\n",
+        source.info.name, source.options
     )
 }
 

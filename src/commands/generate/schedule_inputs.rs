@@ -11,6 +11,8 @@ use crate::settings::lookup::{Lookup, Setting};
 #[derive(Debug)]
 pub(super) struct ScheduledSource {
     pub info: SourceInfo,
+    /// The options of a scheduled run.
+    pub options: &'static str,
     /// The environment variables that it reads.
     pub variables: Vec<Variable>,
     /// The maximum run time in minutes.
@@ -48,7 +50,8 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
             let command = definition.find_subcommand(info.name);
             let variables =
                 lookup.settings().iter().map(|setting| variable(setting, command)).collect();
-            ScheduledSource { info, variables, deadline: common.deadline }
+            let options = vendor.recommended_options();
+            ScheduledSource { info, options, variables, deadline: common.deadline }
         })
         .collect())
 }

@@ -52,6 +52,7 @@ fn service(source: &ScheduledSource, program: &str, earlier: Option<&str>) -> St
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
         .replace("@SOURCE@", source.info.name)
+        .replace("@OPTIONS@", source.options)
         .replace("@TITLE@", source.info.title)
         .replace("@TIMEOUT@", &timeout.to_string())
         .replace("@SPAN@", &span.to_string())

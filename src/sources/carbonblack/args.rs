@@ -102,6 +102,10 @@ impl SourceArgs for Args {
         ]
     }
 
+    fn recommended_options(&self) -> &'static str {
+        "--indicator malicious --skip-dismissed"
+    }
+
     fn resolve(&self, lookup: &mut Lookup) -> Option<Box<dyn Source>> {
         let org_key = lookup.required(&ORG_ID, self.org_id.as_deref());
         let hostname = lookup.required(&HOSTNAME, self.hostname.as_deref());

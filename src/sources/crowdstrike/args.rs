@@ -122,6 +122,10 @@ impl SourceArgs for Args {
         &[("-ccid", CLIENT_ID.flag), ("-ccs", CLIENT_SECRET.flag), ("-ef", "--exclusion-file")]
     }
 
+    fn recommended_options(&self) -> &'static str {
+        "--indicator both --skip-dismissed"
+    }
+
     fn resolve(&self, lookup: &mut Lookup) -> Option<Box<dyn Source>> {
         let client_id = lookup.secret(&CLIENT_ID, self.client_id.as_ref());
         let client_secret = lookup.secret(&CLIENT_SECRET, self.client_secret.as_ref());
