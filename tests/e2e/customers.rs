@@ -1,10 +1,11 @@
 //! Alerts of several customers: a parent account's API client sees those of all its children.
 
-use sandbox::{Fault, Service};
+use sandbox::seed::{Recipe, customer_cid};
+use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::TestEnv;
 use crate::support::alerts::{falcon, falcon_at, sha256, with, without};
+use crate::support::{NOW, TestEnv};
 
 const DAY: &str = "2026-11-21T00:15:00Z";
 
@@ -92,6 +93,20 @@ fn the_customer_is_the_cid_or_the_origin_and_none_is_nobody_else() {
         env.run("crowdstrike").assert_code(code);
         assert_eq!(env.items().is_empty(), code == 2, "{second}");
     }
+}
+
+#[test]
+fn a_child_of_a_parent_account_is_read_alone() {
+    let recipe = Recipe { customers: 3, ..Recipe::new(300, NOW.parse().unwrap()) };
+    let env = TestEnv::new(World::default().seed_falcon(&recipe));
+    env.run("crowdstrike").assert_code(2);
+    assert!(env.items().is_empty());
+    let child = format!("crowdstrike --json --member-cid {}", customer_cid(1));
+    let alerts = env.run(&child).assert_code(0).assert_sums().count("alerts_fetched");
+    assert!((80..120).contains(&alerts), "{alerts}");
+    let all = env.run("crowdstrike --json --all-cids").assert_code(0);
+    assert!(all.count("alerts_fetched") > 250, "{}", all.stdout);
+    env.run("crowdstrike --all-cids --member-cid x").assert_code(2);
 }
 
 #[test]

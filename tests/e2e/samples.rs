@@ -137,7 +137,8 @@ fn each_choice_sends_what_the_recorded_alerts_say() {
     ] {
         for choice in choices {
             let env = test_env(&falcon, &carbon_black);
-            let command = format!("{} --json {} {DAY_WINDOW}", vendor.command(), choice.options);
+            let flags = format!("{} {}", choice.options, flags(vendor));
+            let command = format!("{} --json {flags} {DAY_WINDOW}", vendor.command());
             let output = env.run(&command).assert_code(0);
             output.assert_sums();
             for (count, expected) in [
