@@ -52,6 +52,23 @@ FalconToken
   528  1 x temporary
   529-530  5 x temporary
   531-599  1 x temporary
+FalconToken, with a code of rejected credentials in the body
+  100  5 x temporary
+  101  1 x unexpected
+  102-299  5 x temporary
+  300-399  1 x configuration
+  400-401  1 x credentials
+  402  1 x unexpected
+  403  1 x credentials
+  404  1 x configuration
+  405-407  1 x unexpected
+  408  5 x temporary
+  409-424  1 x unexpected
+  425  5 x temporary
+  426-428  1 x unexpected
+  429  5 x temporary
+  430-499  1 x unexpected
+  500-599  1 x credentials
 FalconAlerts
   100  5 x temporary
   101  1 x unexpected
@@ -133,8 +150,19 @@ RecordedFuture
   531-599  1 x temporary, temporary
 ";
 
-const SERVICES: [Service; 4] =
-    [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack, Service::RecordedFuture];
+/// The title of each part of [`OUTCOMES`], the service, and the body of its responses.
+const PARTS: [(&str, Service, &str); 5] = [
+    ("FalconToken", Service::FalconToken, NO),
+    (
+        "FalconToken, with a code of rejected credentials in the body",
+        Service::FalconToken,
+        r#"{"errors":[{"code":401,"message":"no"}]}"#,
+    ),
+    ("FalconAlerts", Service::FalconAlerts, NO),
+    ("CarbonBlack", Service::CarbonBlack, NO),
+    ("RecordedFuture", Service::RecordedFuture, NO),
+];
+const NO: &str = r#"{"message":"no"}"#;
 
 fn falcon(base: &Url) -> Box<dyn Source> {
     Box::new(crowdstrike::Config {
@@ -200,9 +228,9 @@ async fn request(http: &Http, service: Service, base: &Url) -> String {
 }
 
 /// Returns the number of requests and the outcome for a final response.
-async fn outcome(http: &Http, service: Service, code: u16) -> String {
+async fn outcome(http: &Http, service: Service, code: u16, body: &str) -> String {
     let sandbox = Sandbox::start(World::default());
-    sandbox.always(service, Some(Fault::status(code, r#"{"message":"no"}"#)));
+    sandbox.always(service, Some(Fault::status(code, body)));
     let base = sandbox.url().parse().unwrap();
     let outcome = request(http, service, &base).await;
     format!("{} x {outcome}", sandbox.requests_to(service).len())
@@ -240,8 +268,8 @@ async fn every_status_has_its_outcome() {
     let http =
         Http::new(&network, Clock::without_waits(), Duration::from_mins(10), shutdown).unwrap();
     let mut actual = String::new();
-    for service in SERVICES {
-        writeln!(actual, "{service:?}").unwrap();
+    for (title, service, body) in PARTS {
+        writeln!(actual, "{title}").unwrap();
         let mut last: Option<(u16, u16, String)> = None;
         let mut write = |(first, end, outcome): (u16, u16, String)| {
             let range = if first == end { first.to_string() } else { format!("{first}-{end}") };
@@ -250,7 +278,7 @@ async fn every_status_has_its_outcome() {
         for code in 100..600 {
             let outcome = match code {
                 ..200 => informational(&http, service, code).await,
-                _ => outcome(&http, service, code).await,
+                _ => outcome(&http, service, code, body).await,
             };
             match &mut last {
                 Some((_, end, same)) if *same == outcome => *end = code,

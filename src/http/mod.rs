@@ -68,6 +68,7 @@ pub(crate) struct Request {
     /// All headers; those that contain a secret must be marked as sensitive.
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    is_final: fn(&Response) -> bool,
 }
 
 /// Leaves out headers and body: the body of a sign-in contains a secret.
@@ -78,6 +79,16 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
+    /// Creates a request; the status of a response decides whether it is sent again.
+    pub(crate) fn new(method: Method, url: Url, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { method, url, headers, body, is_final: |_| false }
+    }
+
+    /// Sets which responses are final although their status is temporary.
+    pub(crate) fn with_final(self, is_final: fn(&Response) -> bool) -> Self {
+        Self { is_final, ..self }
+    }
+
     /// Returns the service's host, for messages.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the service")
@@ -226,12 +237,7 @@ impl Http {
     /// # Errors
     /// When there is no response.
     pub(crate) async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, HttpError> {
-        let request = Request {
-            method: Method::GET,
-            url: url.clone(),
-            headers: HeaderMap::new(),
-            body: Vec::new(),
-        };
+        let request = Request::new(Method::GET, url.clone(), HeaderMap::new(), Vec::new());
         Ok(match self.send(&request, |response| Ok(response.date())).await? {
             Reply::Success(time) => time,
             Reply::Rejected(response) => response.date(),
@@ -263,7 +269,9 @@ impl Http {
                         (AttemptError::Http(HttpError::MalformedBody { host, source }), None)
                     }
                 },
-                Ok(mut response) if retry::is_retryable(response.status) => {
+                Ok(mut response)
+                    if retry::is_retryable(response.status) && !(request.is_final)(&response) =>
+                {
                     response.release_early();
                     let wait = retry::retry_after(&response, self.clock.now());
                     (AttemptError::Status(response), wait)

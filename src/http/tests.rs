@@ -18,12 +18,7 @@ async fn pause_after(http: &Http, fault: Fault) -> u64 {
     let sandbox = Sandbox::start(World::default());
     sandbox.queue_faults(Service::RecordedFuture, vec![fault]);
     let url = format!("{}/collective-insights/detections", sandbox.url());
-    let request = Request {
-        method: Method::POST,
-        url: url.parse().unwrap(),
-        headers: HeaderMap::new(),
-        body: Vec::new(),
-    };
+    let request = Request::new(Method::POST, url.parse().unwrap(), HeaderMap::new(), Vec::new());
     let reply = http.send(&request, |_| Ok(())).await;
     assert!(matches!(reply, Ok(Reply::Rejected(_)) | Err(HttpError::RetryAfterTooLong { .. })));
     assert_eq!(sandbox.requests().len(), 1);

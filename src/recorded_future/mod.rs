@@ -110,12 +110,7 @@ impl Client {
                 );
             }
         };
-        let request = Request {
-            method: Method::POST,
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            body,
-        };
+        let request = Request::new(Method::POST, self.url.clone(), self.headers.clone(), body);
         let parse = |response: &http::Response| outcome::parse_receipt(response, self.debug);
         match self.http.send(&request, parse).await {
             Ok(Reply::Success(receipt)) => outcome::from_receipt(receipt, self.debug),

@@ -16,7 +16,7 @@ pub(super) fn post(
 ) -> Request {
     let mut url = base.clone();
     url.set_path(path);
-    Request { method: Method::POST, url, headers: HeaderMap::from_iter(headers), body }
+    Request::new(Method::POST, url, HeaderMap::from_iter(headers), body)
 }
 
 /// Serializes a request body as JSON.

@@ -1,12 +1,82 @@
 //! Errors from CrowdStrike: the exit code, and the help for the user.
 
 use sandbox::{Fault, Service, World};
+use serde_json::json;
 
 use crate::support::failures::{assert_fails_in, assert_fails_on, one_alert_per_vendor};
 use crate::support::{RunOutput, TestEnv};
 
+/// Returns the body of an error of CrowdStrike.
+fn error_body(code: u16, message: &str) -> String {
+    json!({"errors": [{"code": code, "message": message}], "meta": {"trace_id": "tr4ce"}})
+        .to_string()
+}
+
 #[test]
-fn a_wrong_client_id_or_secret() {
+fn a_wrong_client_id() {
+    for as_500 in [false, true] {
+        let change = |world: &mut World| {
+            world.falcon.accounts[0].client_id = "another".into();
+            world.falcon.unknown_client_as_500 = as_500;
+        };
+        let texts = [
+            if as_500 { "500" } else { "400" },
+            "Failed to generate access token for clientID=[secret]",
+            "help: --client-id (CS_CLIENT_ID)",
+            "API clients and keys",
+            "--cloud us-gov-1",
+            "--cloud us-gov-2",
+            "--member-cid",
+            "(trace ",
+        ];
+        let env = assert_fails_in("crowdstrike", change, 4, &texts);
+        assert_eq!(env.request_count(Service::FalconToken), 1, "it is not retried");
+    }
+}
+
+#[test]
+fn the_code_of_a_rejected_sign_in_outranks_a_status_of_5xx() {
+    for (code, cause) in [
+        (400, "this cloud does not know the client id"),
+        (401, "the client id or the client secret is wrong"),
+        (403, "the client id or the client secret is wrong"),
+    ] {
+        for status in [500, 501, 503, 530] {
+            let headers = vec![("Retry-After".into(), "7".into())];
+            let body = error_body(code, "Failed to issue access token - Not Authorized");
+            let fault = Fault::Status { code: status, headers, body };
+            let texts = [&status.to_string(), "Failed to issue access token", cause];
+            let env = assert_fails_on("crowdstrike", Service::FalconToken, fault, 4, &texts);
+            assert_eq!(env.request_count(Service::FalconToken), 1, "{status} {code}");
+        }
+    }
+}
+
+#[test]
+fn other_codes_of_a_sign_in_do_not_prevent_a_retry() {
+    for body in [
+        error_body(500, "authorization failed"),
+        error_body(503, "Failed to generate access token"),
+        error_body(404, "not found"),
+        error_body(429, "too many"),
+        r#"{"errors": [{"code": null}]}"#.into(),
+        r#"{"errors": [{"code": -400}, {"code": 403}]}"#.into(),
+        r#"{"errors": {"code": 403}}"#.into(),
+        r#"{"code": 403, "errors": []}"#.into(),
+        "403".into(),
+        "<html>403</html>".into(),
+        String::new(),
+    ] {
+        let env = TestEnv::new(one_alert_per_vendor());
+        let fault = Fault::status(500, body.clone());
+        env.sandbox.queue_faults(Service::FalconToken, vec![fault; 2]);
+        env.run("crowdstrike").assert_code(0);
+        assert_eq!(env.request_count(Service::FalconToken), 3, "{body}");
+    }
+}
+
+#[test]
+fn a_wrong_client_secret() {
     let change = |world: &mut World| world.falcon.accounts[0].client_secret = "another".into();
     let texts = [
         "Client authentication failed",
@@ -33,6 +103,23 @@ fn a_client_without_the_scope() {
 }
 
 #[test]
+fn the_allow_list_in_another_wording() {
+    for message in ["IP not allowed", "Your address is not on the allowlist"] {
+        let body = error_body(403, message);
+        for service in [Service::FalconToken, Service::FalconAlerts] {
+            for status in [403, 500] {
+                if (service, status) == (Service::FalconAlerts, 500) {
+                    continue;
+                }
+                let fault = Fault::status(status, body.clone());
+                let texts = [message, "is not on the allow-list", "public IP address"];
+                assert_fails_on("crowdstrike", service, fault, 4, &texts);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_ip_address_that_is_not_on_the_allow_list() {
     let change = |world: &mut World| world.falcon.accounts[0].address_allowed = false;
     assert_fails_in(
@@ -45,8 +132,7 @@ fn an_ip_address_that_is_not_on_the_allow_list() {
 
 #[test]
 fn a_government_account_on_a_commercial_cloud() {
-    let body =
-        r#"{"errors": [{"code": 400, "message": "invalid cid"}], "meta": {"trace_id": "tr4ce"}}"#;
+    let body = error_body(400, "invalid cid");
     let texts = ["invalid cid", "(trace tr4ce)", "--cloud us-gov-1", "--cloud us-gov-2"];
     assert_fails_on("crowdstrike", Service::FalconToken, Fault::status(400, body), 4, &texts);
 }

@@ -2,12 +2,17 @@
 
 use super::cloud::Cloud;
 use super::page::AlertPage;
+use super::wire::Page;
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Response, truncate_message, truncate_trace_id};
 use crate::sources::errors::{Hints, common_failure};
 
 /// The vendor's name in messages.
 pub(super) const VENDOR: &str = "CrowdStrike";
+
+/// In the message of a 403 for an IP address that is not on the allow-list, and for a missing
+/// scope.
+const NOT_AUTHORIZED: &str = "authorization failed";
 
 const API_CLIENTS: &str = "Falcon console > Support and resources > API clients and keys";
 
@@ -16,30 +21,78 @@ pub(super) fn sign_in_rejected(response: &Response, host: &str) -> Failure {
     let message = format!("{VENDOR} rejected the sign-in at {host}: {}", response.summary());
     let credentials = |hint: String| Failure::new(FailureKind::Credentials, message.clone(), hint);
     let reason = response.error_message().unwrap_or_default();
-    match response.status.as_u16() {
+    match sign_in_status(response) {
         // A missing scope has the same text, but shows only when alerts are requested.
-        403 if reason.contains("authorization failed") => credentials(
-            "Add this machine's public IP address to the allow-list of the API client or the account, or remove the restriction.".into(),
-        )
-        .with_cause("the IP address of this request is not on the allow-list"),
+        403 if blames_address(&reason) || reason.to_lowercase().contains(NOT_AUTHORIZED) => {
+            address_denied(message)
+        }
         401 | 403 => credentials(format!(
             "Compare --client-id (CS_CLIENT_ID) and --client-secret (CS_CLIENT_SECRET) with {API_CLIENTS}; the secret is shown only once, when the client is created. Also check --cloud (FALCON_CLOUD): an API client exists in one cloud only."
         ))
         .with_cause("the client id or the client secret is wrong, or the API client was deleted"),
-        400 => credentials(
-            "Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the id of a child of this account.".into(),
-        )
-        .with_cause("this cloud does not know the account, or the member CID of the request"),
+        400 => credentials(format!(
+            "--client-id (CS_CLIENT_ID) may be mistyped: compare it with {API_CLIENTS}. Government accounts need --cloud us-gov-1 or --cloud us-gov-2. With --member-cid, check that it is the id of a child of this account."
+        ))
+        .with_cause("this cloud does not know the client id, or the member CID of the request"),
         404 => not_an_api(message),
         _ => fallback(response, host, message),
     }
+}
+
+/// Returns whether a response to a sign-in rejects the credentials, whatever its 5xx status says.
+pub(super) fn rejects_credentials(response: &Response) -> bool {
+    response.status.is_server_error() && sign_in_status(response) < 500
+}
+
+/// Returns the status of a response to a sign-in. The code in the body outranks a 5xx: a wrong
+/// client id was recorded as 500 with the code 400.
+fn sign_in_status(response: &Response) -> u16 {
+    let status = response.status.as_u16();
+    let body = match status {
+        500.. => serde_json::from_slice::<Page<'_>>(&response.body).unwrap_or_default(),
+        _ => Page::default(),
+    };
+    match body.errors.first().and_then(|error| error.0.as_ref()?.code) {
+        Some(400) => 400,
+        Some(401) => 401,
+        Some(403) => 403,
+        _ => status,
+    }
+}
+
+/// Returns whether the message of a 403 says that the IP address of the request is not allowed.
+/// The wording differs between endpoints and over time.
+fn blames_address(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let letters: String = message.chars().filter(char::is_ascii_alphanumeric).collect();
+    let contains = |wanted: &[&str]| {
+        message.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| wanted.contains(&word))
+    };
+    letters.contains("allowlist")
+        || letters.contains("whitelist")
+        || contains(&["ip", "ips", "ipv4", "ipv6", "address"])
+            && contains(&[
+                "allowed", "authorized", "blocked", "denied", "forbidden", "permitted", "rejected",
+                "restricted", "unauthorized",
+            ])
+}
+
+fn address_denied(message: String) -> Failure {
+    Failure::new(
+        FailureKind::Credentials,
+        message,
+        "Add this machine's public IP address to the allow-list of the API client or the account, or remove the restriction.",
+    )
+    .with_cause("the IP address of this request is not on the allow-list")
 }
 
 /// Returns the failure for a rejected query for alerts.
 pub(super) fn query_rejected(response: &Response, host: &str) -> Failure {
     let message =
         format!("{VENDOR} rejected the query for alerts at {host}: {}", response.summary());
+    let reason = response.error_message().unwrap_or_default();
     match response.status.as_u16() {
+        403 if blames_address(&reason) => address_denied(message),
         401 => Failure::new(
             FailureKind::Credentials,
             message,
@@ -121,4 +174,85 @@ fn fallback(response: &Response, host: &str, message: String) -> Failure {
     };
     let rate_limit = "Run again later. If this persists, look for other programs that use the account's 6,000 requests per minute.";
     common_failure(response, host, message, Hints { vendor: VENDOR, redirect, rate_limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn response(status: u16, code: u16, message: &str) -> Response {
+        let body = json!({"errors": [{"code": code, "message": message}]});
+        Response::new(status, body.to_string())
+    }
+
+    /// What is reported as the reason of a 403, for the sign-in and for the query.
+    fn reported(message: &str) -> [&'static str; 2] {
+        let response = response(403, 403, message);
+        [sign_in_rejected(&response, "host"), query_rejected(&response, "host")].map(|failure| {
+            let cause = failure.cause().unwrap();
+            let reasons = [
+                ("the IP address of this request is not on the allow-list", "address"),
+                (
+                    "lacks the scope Alerts: READ, or the IP address is not allowed",
+                    "scope or address",
+                ),
+                ("the client id or the client secret is wrong", "credentials"),
+            ];
+            reasons.into_iter().find(|(text, _)| cause.contains(text)).unwrap().1
+        })
+    }
+
+    #[test]
+    fn an_allow_list_is_recognized_in_any_wording() {
+        for message in [
+            "IP not allowed",
+            "ip address 192.0.2.1 denied",
+            "The source IP-address is blocked.",
+            "Your address is not permitted to use this API",
+            "IPV6 UNAUTHORIZED",
+            "not on the allowlist",
+            "Not on the Allow-List",
+            "not in the allow list",
+            "client is not WHITELISTED",
+            "access denied, authorization failed: ip_address not allowed",
+        ] {
+            assert_eq!(reported(message), ["address"; 2], "{message}");
+        }
+        for message in
+            ["access denied, authorization failed", "Access Denied, Authorization Failed"]
+        {
+            assert_eq!(reported(message), ["address", "scope or address"], "{message}");
+        }
+        for message in [
+            "Failed to issue access token - Not Authorized",
+            "Failed to issue access token - Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method)",
+            "access denied",
+            "scope not allowed",
+            "the list of addresses",
+            "the tip was denied",
+            "",
+        ] {
+            assert_eq!(reported(message), ["credentials", "scope or address"], "{message}");
+        }
+    }
+
+    #[test]
+    fn the_code_in_the_body_of_a_sign_in_outranks_a_5xx_only() {
+        for (status, code, expected) in [
+            (500, 400, 400),
+            (503, 401, 401),
+            (599, 403, 403),
+            (500, 404, 500),
+            (500, 500, 500),
+            (502, 503, 502),
+            (429, 403, 429),
+            (403, 400, 403),
+        ] {
+            let response = response(status, code, "no");
+            assert_eq!(sign_in_status(&response), expected, "{status} {code}");
+            assert_eq!(rejects_credentials(&response), status >= 500 && expected < 500);
+        }
+    }
 }

@@ -152,7 +152,8 @@ impl Session {
     ) -> Result<Reply<(AccessToken, Option<Cloud>)>, Failure> {
         let headers =
             [(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))];
-        let request = request::post(base, "oauth2/token", headers, self.sign_in_form());
+        let request = request::post(base, "oauth2/token", headers, self.sign_in_form())
+            .with_final(errors::rejects_credentials);
         request::send(&self.http, VENDOR, &request, |response| {
             let region = response.header("x-cs-region").and_then(Cloud::from_region);
             Ok((access_token(response)?, region))

@@ -133,6 +133,9 @@ pub struct FalconWorld {
     pub region: String,
     /// If set, a sign-in with valid credentials gets a 308 with this `Location` and no body.
     pub redirect: Option<String>,
+    /// Whether a sign-in with an unknown client id gets a 500 whose body has the code 400, as was
+    /// observed, instead of a 400.
+    pub unknown_client_as_500: bool,
     /// The lifetime of an access token in seconds.
     pub token_lifetime: u64,
     /// `X-Ratelimit-Limit` and `X-Ratelimit-Remaining`, in requests per minute.
@@ -244,6 +247,7 @@ impl Default for FalconWorld {
             alerts: AlertStore::default(),
             region: "us-1".into(),
             redirect: None,
+            unknown_client_as_500: false,
             token_lifetime: 1799,
             rate_limit: (6000, 5999),
             last_after: MissingValue::Absent,

@@ -50,6 +50,11 @@ fn an_invalid_sign_in_is_rejected_with_the_right_message() {
     for (form, status, expected) in [
         (format!("client_id={CLIENT_ID}&client_secret=wrong"), 403, "Failed to issue access token"),
         (format!("client_id={CLIENT_ID}"), 403, "Failed to issue access token"),
+        (
+            "client_id=mistyped&client_secret=s".into(),
+            400,
+            "Failed to generate access token for clientID=mistyped",
+        ),
         ("client_id=elsewhere&client_secret=s".into(), 403, "access denied, authorization failed"),
         (form() + "&member_cid=stranger", 403, "access denied"),
         (form() + "&grant_type=x", 400, "invalid request"),
@@ -65,6 +70,17 @@ fn an_invalid_sign_in_is_rejected_with_the_right_message() {
 }
 
 #[test]
+fn an_unknown_client_can_be_reported_as_a_500_with_the_code_400() {
+    let world = World::default().with(|world| world.falcon.unknown_client_as_500 = true);
+    let sandbox = Sandbox::start(world);
+    let response = sign_in_with(&sandbox, "client_id=mistyped&client_secret=s");
+    assert_eq!((response.status, &response.json()["errors"][0]["code"]), (500, &json!(400)));
+    assert!(message(&response).starts_with("Failed to generate access token for clientID="));
+    let wrong_secret = format!("client_id={CLIENT_ID}&client_secret=wrong");
+    assert_eq!(sign_in_with(&sandbox, &wrong_secret).status, 403);
+}
+
+#[test]
 fn a_redirect_to_another_region_has_no_body_and_needs_valid_credentials() {
     let other_region = "https://api.us-2.crowdstrike.com/oauth2/token";
     let sandbox = Sandbox::start(
@@ -73,7 +89,7 @@ fn a_redirect_to_another_region_has_no_body_and_needs_valid_credentials() {
     let response = sign_in_with(&sandbox, &form());
     assert_eq!((response.status, response.header("location")), (308, Some(other_region)));
     assert!(response.body.is_empty() && response.is_complete());
-    assert_eq!(sign_in_with(&sandbox, "client_id=a&client_secret=b").status, 403);
+    assert_eq!(sign_in_with(&sandbox, "client_id=a&client_secret=b").status, 400);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::world::FalconWorld;
 
 const BAD_CLIENT: &str = "Failed to issue access token - Client authentication failed (e.g., unknown client, \
     no client authentication included, or unsupported authentication method)";
+/// Followed by the client id.
+const UNKNOWN_CLIENT: &str = "Failed to generate access token for clientID=";
 const NOT_ALLOWED: &str = "access denied, authorization failed";
 
 /// An access token that was issued.
@@ -51,14 +53,16 @@ pub(crate) fn sign_in(
             return invalid("a key is empty or duplicate");
         }
     }
-    let equals = |expected: &str, given: &Option<String>| given.as_deref() == Some(expected);
-    let known = world
-        .accounts
-        .iter()
-        .find(|account| equals(&account.client_id, &id) && equals(&account.client_secret, &secret));
-    let Some(account) = known else {
-        return error_response(world, 403, ACCOUNTS, BAD_CLIENT, "unknown client or wrong secret");
+    let id = id.unwrap_or_default();
+    let Some(account) = world.accounts.iter().find(|account| account.client_id == id) else {
+        let message = format!("{UNKNOWN_CLIENT}{id}");
+        let response = error_response(world, 400, ACCOUNTS, &message, "unknown client");
+        let status = if world.unknown_client_as_500 { 500 } else { response.status };
+        return Response { status, ..response };
     };
+    if secret.as_ref() != Some(&account.client_secret) {
+        return error_response(world, 403, ACCOUNTS, BAD_CLIENT, "wrong secret");
+    }
     if !account.address_allowed {
         return error_response(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed");
     }
