@@ -106,7 +106,9 @@ CarbonBlack
   404  1 x configuration
   405-407  1 x unexpected
   408  5 x temporary
-  409-424  1 x unexpected
+  409  1 x unexpected
+  410  1 x configuration
+  411-424  1 x unexpected
   425  5 x temporary
   426-428  1 x unexpected
   429  5 x temporary

@@ -66,6 +66,26 @@ fn a_wrong_carbon_black_organization_key() {
 }
 
 #[test]
+fn a_version_of_the_carbon_black_api_that_was_switched_off() {
+    for (status, first) in [
+        (410, "help: Update this program"),
+        // As for a wrong organization key, which is more likely.
+        (404, "help: Check --org-id (CB_ORG_ID)"),
+    ] {
+        let change = |world: &mut World| world.carbon_black.switched_off = Some(status);
+        let texts = [
+            &status.to_string(),
+            first,
+            "pdate this program",
+            "was switched off",
+            "--hostname (CB_HOSTNAME)",
+        ];
+        let env = assert_fails_in("carbonblack", change, 2, &texts);
+        assert_eq!(env.request_count(Service::CarbonBlack), 1, "it is not retried");
+    }
+}
+
+#[test]
 fn an_on_premises_server() {
     let texts = ["EDR (on-premises)", "--hostname"];
     assert_fails_on(

@@ -27,9 +27,16 @@ pub(super) fn search_rejected(response: &Response, host: &str) -> Failure {
         404 => Failure::new(
             FailureKind::Configuration,
             message,
-            "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org id number. Also check --hostname (CB_HOSTNAME). Carbon Black EDR (on-premises) is another product and not supported.",
+            "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org id number. Also check --hostname (CB_HOSTNAME). Carbon Black EDR (on-premises) is another product and not supported. If both are right, update this program.",
         )
-        .with_cause("the organization key is wrong, or this host is not Carbon Black Cloud"),
+        .with_cause("the organization key is wrong, or this host is not Carbon Black Cloud, or this version of its API was switched off"),
+        // Of the same kind as a 404, with which a version that was switched off is answered too.
+        410 => Failure::new(
+            FailureKind::Configuration,
+            message,
+            "Update this program. If there is no newer version, report this message, and check --hostname (CB_HOSTNAME) and --org-id (CB_ORG_ID).",
+        )
+        .with_cause("this version of Carbon Black Cloud's API was switched off"),
         _ => common_failure(
             response,
             host,

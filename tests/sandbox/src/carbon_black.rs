@@ -76,6 +76,9 @@ pub(crate) fn search(
     request: &Request<'_>,
     fault: &Fault,
 ) -> Response {
+    if let Some(status) = world.switched_off {
+        return error_response(status, "GONE", "this version of the API was switched off");
+    }
     if let Err(response) = authorize(world, request) {
         return response;
     }

@@ -185,6 +185,9 @@ pub struct CarbonBlackWorld {
     pub accounts: Vec<CarbonBlackAccount>,
     /// The alerts, the same for all accounts.
     pub alerts: AlertStore<CarbonBlackKeys>,
+    /// If set, this version of the API was switched off: every search gets this status, 410 or
+    /// 404.
+    pub switched_off: Option<u16>,
     /// Whether `num_available` is present.
     pub num_available: bool,
     /// The maximum number of rows per response, whatever `rows` is.
@@ -302,6 +305,7 @@ impl Default for CarbonBlackWorld {
                 alerts_read: true,
             }],
             alerts: AlertStore::default(),
+            switched_off: None,
             num_available: true,
             max_page_size: usize::MAX,
             unreturned: Vec::new(),

@@ -40,6 +40,18 @@ fn a_search_needs_valid_credentials_and_the_permission() {
 }
 
 #[test]
+fn an_api_version_that_was_switched_off_answers_every_search_with_its_status() {
+    let sandbox = Sandbox::start(World::default());
+    for status in [410, 404] {
+        sandbox.change(|world| world.carbon_black.switched_off = Some(status));
+        for auth in [format!("{CB_SECRET}/{CB_API_ID}"), "wrong/wrong".into()] {
+            let response = carbon_black_with(&sandbox, CB_ORG, &auth, &json!({}));
+            assert_eq!((response.status, &response.json()["error_code"]), (status, &json!("GONE")));
+        }
+    }
+}
+
+#[test]
 fn a_content_type_is_required() {
     let sandbox = Sandbox::start(World::default());
     let auth = format!("{CB_SECRET}/{CB_API_ID}");
