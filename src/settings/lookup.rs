@@ -3,12 +3,12 @@
 //! is one.
 
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::{fmt, io};
+use std::fmt;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::secret_file;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::redact;
 
@@ -111,10 +111,13 @@ impl Setting {
     }
 }
 
+/// Returns the value of a variable.
+pub(super) type Environment = fn(&str) -> Option<OsString>;
+
 /// Looks settings up and remembers where they came from and what is wrong with them.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    environment: fn(&str) -> Option<OsString>,
+    environment: Environment,
     settings: Vec<Setting>,
     unreadable: Option<Failure>,
     invalid: Option<Failure>,
@@ -131,7 +134,7 @@ impl Lookup {
         Self::new(|_| None)
     }
 
-    const fn new(environment: fn(&str) -> Option<OsString>) -> Self {
+    const fn new(environment: Environment) -> Self {
         Self { environment, settings: Vec::new(), unreadable: None, invalid: None }
     }
 
@@ -176,7 +179,7 @@ impl Lookup {
         let argument = argument.map(ExposeSecret::expose_secret);
         let mut empty_file = None;
         let found = self.argument_or_variable(names, argument).or_else(|| {
-            let file = self.read_file(names);
+            let file = secret_file::read(self.environment, names);
             let (value, origin) = self.record_unreadable(file)?;
             if value.is_none() {
                 empty_file = Some(match &origin {
@@ -336,35 +339,6 @@ impl Lookup {
         }
         Ok(None)
     }
-
-    /// Reads a secret from the file that `<VARIABLE>_FILE` names, else from the credentials
-    /// directory. The secret is `None` if the file is empty.
-    fn read_file(&self, names: &Names) -> Result<Option<(Option<String>, Origin)>, Failure> {
-        let path_in = |variable: &str| {
-            (self.environment)(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
-        };
-        let variable = format!("{}_FILE", names.variable);
-        if let Some(path) = path_in(&variable) {
-            let help = format!(
-                "Name a readable file with {variable}; it must contain nothing but the secret, as UTF-8 text."
-            );
-            let value = read_secret(&path, names, help)?;
-            warn_if_open(&path, names);
-            return Ok(Some((value, Origin::File(variable, path))));
-        }
-        let credential = names.variable.to_ascii_lowercase();
-        let path = path_in("CREDENTIALS_DIRECTORY")
-            .map(|directory| directory.join(&credential))
-            .filter(|path| path.exists());
-        let Some(path) = path else {
-            return Ok(None);
-        };
-        let help = format!(
-            "Check LoadCredential= or SetCredential= for {credential} in the unit; it must contain nothing but the secret, as UTF-8 text."
-        );
-        let value = read_secret(&path, names, help)?;
-        Ok(Some((value, Origin::Credential(path))))
-    }
 }
 
 fn effective(settings: Vec<Setting>) -> Vec<EffectiveOption> {
@@ -388,88 +362,10 @@ fn mask_userinfo(value: &str) -> String {
     }
 }
 
-/// Returns the content of the file; `None` if it is empty. `help` is what to do if it cannot be
-/// read.
-fn read_secret(path: &Path, names: &Names, help: String) -> Result<Option<String>, Failure> {
-    let unreadable = |cause: io::Error| {
-        let message = format!("the file {} for {names} cannot be read", path.display());
-        Failure::new(FailureKind::Configuration, message, help).with_cause(cause)
-    };
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    Ok(non_blank(Some(&text)).map(str::to_owned))
-}
-
-/// Logs a warning if other users can read the file. Credentials are not checked: systemd grants the
-/// service's user access with an access list, which looks like permissions of the group.
-fn warn_if_open(path: &Path, names: &Names) {
-    const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;
-    let mode =
-        std::fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or_default();
-    if mode & READ_BY_GROUP_OR_OTHERS != 0 {
-        tracing::warn!(
-            "the permissions of {path} let other users read it, and it contains {names}; run `chmod 600 {path}`",
-            path = path.display()
-        );
-    }
-}
-
 /// Returns the text without surrounding white space; `None` if nothing is left.
 pub(crate) fn non_blank(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: Names = Names { flag: "--text", variable: "TEXT", fallbacks: &["OTHER_TEXT"] };
-    const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &[] };
-
-    fn in_fallback() -> Lookup {
-        Lookup::new(|name| (name == "OTHER_TEXT").then(|| " from the fallback ".into()))
-    }
-
-    #[test]
-    fn an_argument_takes_precedence_over_variables() {
-        let mut lookup = in_fallback();
-        assert_eq!(lookup.optional(&TEXT, Some("argument")).as_deref(), Some("argument"));
-        assert_eq!(lookup.optional(&TEXT, Some(" ")).as_deref(), Some("from the fallback"));
-        assert_eq!(lookup.defaulted(&KEY, None, "default"), "default");
-        let origins: Vec<Origin> =
-            lookup.into_options().unwrap().into_iter().map(|option| option.origin).collect();
-        let fallback = Origin::Variable("OTHER_TEXT".to_owned());
-        assert_eq!(origins, [Origin::Argument, fallback, Origin::Default]);
-    }
-
-    #[test]
-    fn missing_settings_are_reported_together_and_before_invalid_ones() {
-        let mut lookup = Lookup::without_environment();
-        assert!(lookup.required(&TEXT, None).is_none());
-        assert!(lookup.secret(&KEY, None).is_none());
-        let invalid = Failure::new(FailureKind::Configuration, "not valid", "");
-        assert_eq!(lookup.accept::<()>(Err(invalid)), None);
-        let Err(SettingsError::Missing(failure)) = lookup.finish(Some(())) else {
-            panic!("no missing setting was reported");
-        };
-        assert_eq!(failure.message, "required settings are missing: --text (TEXT), --key (KEY)");
-    }
-
-    #[test]
-    fn an_invalid_setting_is_an_error_even_with_a_value() {
-        let mut lookup = in_fallback();
-        assert!(lookup.required(&TEXT, None).is_some());
-        let invalid = Failure::new(FailureKind::Configuration, "not valid", "");
-        assert_eq!(lookup.accept::<()>(Err(invalid)), None);
-        assert!(matches!(lookup.finish(Some(())), Err(SettingsError::Invalid(_))));
-    }
-
-    #[test]
-    fn a_secret_and_the_password_in_an_address_are_masked() {
-        let mut lookup = Lookup::without_environment();
-        lookup.optional(&TEXT, Some("https://user:password@host"));
-        lookup.secret(&KEY, Some(&SecretString::from("a-secret-of-a-test")));
-        let values: Vec<String> =
-            lookup.into_options().unwrap().into_iter().map(|option| option.value).collect();
-        assert_eq!(values, ["https://(secret)@host", MASK]);
-    }
-}
+mod tests;

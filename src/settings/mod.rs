@@ -3,6 +3,7 @@
 
 mod base_url;
 pub(crate) mod lookup;
+mod secret_file;
 
 use std::path::PathBuf;
 use std::time::Duration;
