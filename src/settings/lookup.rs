@@ -194,7 +194,10 @@ impl Lookup {
         if let Some(setting) = self.settings.last_mut() {
             setting.empty_file = empty_file;
         }
-        secret.inspect(redact::register_secret)
+        secret.inspect(|secret| {
+            redact::register_secret(secret);
+            warn_if_quoted(secret, names);
+        })
     }
 
     /// Returns a validated value; an error is reported as an invalid setting.
@@ -359,6 +362,20 @@ fn mask_userinfo(value: &str) -> String {
             None => format!("{MASK}@{rest}"),
         },
         None => value.to_owned(),
+    }
+}
+
+/// Logs a warning if the secret is in quotation marks, which env files and crontabs keep. They may
+/// be part of it, so the value stays as it is.
+fn warn_if_quoted(secret: &SecretString, names: &Names) {
+    let plain = secret.expose_secret();
+    let unquoted = |mark| plain.strip_prefix(mark)?.strip_suffix(mark);
+    if let Some(unquoted) = unquoted('"').or_else(|| unquoted('\'')) {
+        // Usually the real secret.
+        redact::register_secret(&SecretString::from(unquoted));
+        tracing::warn!(
+            "the value of {names} begins and ends with a quotation mark; remove the quotation marks if they are not part of it"
+        );
     }
 }
 

@@ -50,6 +50,7 @@ mod paging;
 mod progress;
 mod proxies;
 mod quiet_feeds;
+mod quoted_secrets;
 mod random_faults;
 mod readme;
 mod retries;
