@@ -1,5 +1,7 @@
 //! HTTP/2: all requests to a host share one connection and its flow control.
 
+use std::time::Duration;
+
 use sandbox::seed::Recipe;
 use sandbox::world::Http2Limits;
 use sandbox::{Fault, Service, World};
@@ -95,6 +97,33 @@ fn after_a_reset_stream_nothing_is_lost() {
 #[test]
 fn after_a_closed_connection_nothing_is_lost() {
     assert_nothing_lost(&Fault::CloseConnection, &ALL, "");
+}
+
+#[test]
+fn after_a_refused_stream_nothing_is_lost() {
+    assert_nothing_lost(&Fault::RefuseStream, &ALL, "");
+}
+
+#[test]
+fn after_an_abrupt_goaway_nothing_is_lost() {
+    assert_nothing_lost(&Fault::GoAwayWithError, &ALL, "");
+}
+
+#[test]
+fn requests_in_flight_at_an_abrupt_goaway_are_sent_again() {
+    for vendor in Vendor::ALL {
+        let world = vendor.world(&one_per_second(vendor, 8000)).tls();
+        // With latency, so that several requests are in flight.
+        let env = TestEnv::new(world.latency(Duration::from_millis(100)));
+        for _ in 0..2 {
+            let faults = [Fault::None, Fault::None, Fault::None, Fault::GoAwayWithError];
+            env.sandbox.queue_faults(vendor.service(), faults.into());
+        }
+        assert_read_once_with("--concurrency 8", vendor, &env, 8000);
+        let requests = env.sandbox.requests_to(vendor.service());
+        let lost = requests.iter().filter(|request| !request.complete).count();
+        assert!(lost > 2, "{vendor:?}: {lost} of {} requests were lost", requests.len());
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::SlowBody(Duration::from_millis(30))),
         1 => Just(Fault::CloseConnection),
         1 => Just(Fault::GoAway),
+        1 => Just(Fault::GoAwayWithError),
+        1 => Just(Fault::RefuseStream),
         1 => Just(Fault::status(401, r#"{"message":"no"}"#)),
         1 => Just(Fault::status(403, r#"{"message":"no"}"#)),
         1 => Just(Fault::status(413, "")),
@@ -216,6 +218,8 @@ fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
         prop_oneof![
             3 => Just(Fault::None),
             1 => Just(Fault::Reset),
+            1 => Just(Fault::GoAwayWithError),
+            1 => Just(Fault::RefuseStream),
             1 => Just(Fault::Truncate),
             1 => Just(Fault::Html),
             1 => Just(Fault::Empty200),

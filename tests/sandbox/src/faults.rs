@@ -96,6 +96,12 @@ pub enum Fault {
     SlowBody(Duration),
     /// Closes the connection, over HTTP/2 with all its requests, without processing.
     CloseConnection,
+    /// Closes the connection with all its requests, without processing; over HTTP/2 it sends GOAWAY
+    /// with INTERNAL_ERROR before that.
+    GoAwayWithError,
+    /// Refuses the request, without processing: over HTTP/2 it resets the stream with
+    /// REFUSED_STREAM, over HTTP/1.1 it does the same as `Reset`.
+    RefuseStream,
     /// Processes the request and responds, but takes no further request on the connection: over
     /// HTTP/2 it sends GOAWAY.
     GoAway,

@@ -98,9 +98,15 @@ impl Response {
     }
 }
 
-/// The error that makes hyper close the connection without a response.
+/// The error that makes hyper close the connection without a response, or over HTTP/2 reset the
+/// stream.
 #[derive(Debug)]
-pub(crate) struct Disconnect;
+pub(crate) enum Disconnect {
+    /// With INTERNAL_ERROR.
+    Reset,
+    /// With the reason of this error, which hyper looks for among the sources.
+    WithReason(h2::Error),
+}
 
 impl std::fmt::Display for Disconnect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -108,7 +114,14 @@ impl std::fmt::Display for Disconnect {
     }
 }
 
-impl std::error::Error for Disconnect {}
+impl std::error::Error for Disconnect {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Reset => None,
+            Self::WithReason(error) => Some(error),
+        }
+    }
+}
 
 /// Locks a mutex, also after a panic elsewhere: that panic is reported there.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -126,7 +139,7 @@ impl SharedState {
         let (head, body) = request.into_parts();
         let service = Service::at(head.uri.path());
         let in_flight = self.recorder.begin(service, &head);
-        let body = body.collect().await.map_err(|_| Disconnect)?.to_bytes();
+        let body = body.collect().await.map_err(|_| Disconnect::Reset)?.to_bytes();
         in_flight.set_body(body.clone());
 
         let latency = lock(&self.world).latency;
@@ -135,8 +148,10 @@ impl SharedState {
         }
         let fault = service.map_or(Fault::None, |service| lock(&self.faults).next(service));
         in_flight.set_fault(fault.clone());
+        let is_http2 = head.version == hyper::Version::HTTP_2;
         let connection_fault = match fault {
-            Fault::CloseConnection => Some(ConnectionFault::Close),
+            Fault::GoAwayWithError if is_http2 => Some(ConnectionFault::GoAwayWithError),
+            Fault::CloseConnection | Fault::GoAwayWithError => Some(ConnectionFault::Close),
             Fault::GoAway => Some(ConnectionFault::GoAway),
             Fault::StopServing => Some(ConnectionFault::StopServing),
             _ => None,
@@ -145,7 +160,7 @@ impl SharedState {
             // It fails only if the connection has ended already.
             let _ = connection.send(connection_fault);
         }
-        if matches!(fault, Fault::CloseConnection | Fault::StopServing) {
+        if matches!(fault, Fault::CloseConnection | Fault::GoAwayWithError | Fault::StopServing) {
             drop(in_flight);
             return std::future::pending().await;
         }
@@ -171,10 +186,13 @@ impl SharedState {
                 body: body.clone().into(),
                 ids: Vec::new(),
             }),
-            Fault::Reset | Fault::CloseConnection | Fault::StopServing => Err(Disconnect),
+            Fault::Reset | Fault::CloseConnection | Fault::GoAwayWithError | Fault::StopServing => {
+                Err(Disconnect::Reset)
+            }
+            Fault::RefuseStream => Err(Disconnect::WithReason(h2::Reason::REFUSED_STREAM.into())),
             Fault::HangThenReset(wait) => {
                 tokio::time::sleep(*wait).await;
-                Err(Disconnect)
+                Err(Disconnect::Reset)
             }
             Fault::HangThenRespond(wait) => {
                 tokio::time::sleep(*wait).await;
@@ -182,7 +200,7 @@ impl SharedState {
             }
             Fault::ResetAfterProcessing => {
                 process();
-                Err(Disconnect)
+                Err(Disconnect::Reset)
             }
             Fault::Html => Ok(Response::html()),
             Fault::HtmlAfterProcessing => {

@@ -31,6 +31,7 @@ pub mod carbon_black;
 pub mod falcon;
 pub mod faults;
 pub mod fql;
+mod goaway;
 mod handler;
 mod indicator;
 pub mod record;

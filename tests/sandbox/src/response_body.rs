@@ -81,7 +81,7 @@ impl Body for ResponseBody {
             self.pausing = None;
         }
         let Some(chunk) = self.chunks.pop_front() else {
-            return Poll::Ready(self.truncated.then_some(Err(Disconnect)));
+            return Poll::Ready(self.truncated.then_some(Err(Disconnect::Reset)));
         };
         self.in_flight.add_sent(chunk.len());
         let last = self.chunks.is_empty();

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use crate::goaway::SharedStream;
 use crate::handler::SharedState;
 use crate::record::Recorder;
 use crate::tls::{self, Flaw};
@@ -36,6 +37,7 @@ enum Command {
 pub(crate) enum ConnectionFault {
     Close,
     GoAway,
+    GoAwayWithError,
     StopServing,
 }
 
@@ -201,7 +203,9 @@ impl Connector {
         if let Some(max) = self.http2.max_streams {
             http2.max_concurrent_streams(max);
         }
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let stream = SharedStream::new(stream);
+        let io = TokioIo::new(stream.clone());
+        let mut connection = pin!(builder.serve_connection(io, service));
         loop {
             tokio::select! {
                 // An error here is a client that disconnected, or an injected fault.
@@ -209,6 +213,7 @@ impl Connector {
                 Some(fault) = fault.recv() => match fault {
                     ConnectionFault::Close => return,
                     ConnectionFault::GoAway => connection.as_mut().graceful_shutdown(),
+                    ConnectionFault::GoAwayWithError => return stream.send_goaway().await,
                     // Nothing drives the connection any more.
                     ConnectionFault::StopServing => std::future::pending().await,
                 },
