@@ -11,18 +11,18 @@ mod dns;
 mod error;
 mod options;
 mod proxy;
+mod request;
 mod response;
 mod retry;
 mod service_clock;
 mod trust;
 mod waits;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url, redirect};
 
 use self::buffers::BodyBuffers;
@@ -33,6 +33,7 @@ pub(crate) use self::error::HttpError;
 pub(crate) use self::options::NetworkOptions;
 use self::proxy::Proxies;
 pub(crate) use self::proxy::register_proxy_passwords;
+pub(crate) use self::request::{Request, secret_header};
 pub(crate) use self::response::{MalformedBody, Response, truncate_message, truncate_trace_id};
 use self::retry::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
 pub(crate) use self::service_clock::ServiceClock;
@@ -59,51 +60,6 @@ fn connection_window() -> u32 {
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// How much of an error's body is read, in bytes: its message is at the start.
 const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
-
-/// One request, which can be sent any number of times.
-#[derive(Clone)]
-pub(crate) struct Request {
-    pub method: Method,
-    pub url: Url,
-    /// All headers; those that contain a secret must be marked as sensitive.
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-    is_final: fn(&Response) -> bool,
-}
-
-/// Leaves out headers and body: the body of a sign-in contains a secret.
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({} {}, {} bytes)", self.method, self.url, self.body.len())
-    }
-}
-
-impl Request {
-    /// Creates a request; the status of a response decides whether it is sent again.
-    pub(crate) fn new(method: Method, url: Url, headers: HeaderMap, body: Vec<u8>) -> Self {
-        Self { method, url, headers, body, is_final: |_| false }
-    }
-
-    /// Sets which responses are final although their status is temporary.
-    pub(crate) fn with_final(self, is_final: fn(&Response) -> bool) -> Self {
-        Self { is_final, ..self }
-    }
-
-    /// Returns the service's host, for messages.
-    pub(crate) fn host(&self) -> &str {
-        self.url.host_str().unwrap_or("the service")
-    }
-}
-
-/// Returns a header value that is never logged.
-///
-/// # Errors
-/// When the text has characters that a header cannot contain.
-pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let mut value = HeaderValue::try_from(text)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
 
 /// The outcome of a request that got a response.
 #[derive(Debug)]
@@ -270,7 +226,7 @@ impl Http {
                     }
                 },
                 Ok(mut response)
-                    if retry::is_retryable(response.status) && !(request.is_final)(&response) =>
+                    if retry::is_retryable(response.status) && !request.is_final(&response) =>
                 {
                     response.release_early();
                     let wait = retry::retry_after(&response, self.clock.now());

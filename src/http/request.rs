@@ -1,0 +1,58 @@
+//! A request, as the callers of the client describe it.
+
+use std::fmt;
+
+use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
+use reqwest::{Method, Url};
+
+use super::response::Response;
+
+/// One request, which can be sent any number of times.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// All headers; those that contain a secret must be marked as sensitive.
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    is_final: fn(&Response) -> bool,
+}
+
+/// Leaves out headers and body: the body of a sign-in contains a secret.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {}, {} bytes)", self.method, self.url, self.body.len())
+    }
+}
+
+impl Request {
+    /// Creates a request; the status of a response decides whether it is sent again.
+    pub(crate) fn new(method: Method, url: Url, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { method, url, headers, body, is_final: |_| false }
+    }
+
+    /// Sets which responses are final although their status is temporary.
+    pub(crate) fn with_final(self, is_final: fn(&Response) -> bool) -> Self {
+        Self { is_final, ..self }
+    }
+
+    /// Returns whether this response is final although its status is temporary.
+    pub(super) fn is_final(&self, response: &Response) -> bool {
+        (self.is_final)(response)
+    }
+
+    /// Returns the service's host, for messages.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or("the service")
+    }
+}
+
+/// Returns a header value that is never logged.
+///
+/// # Errors
+/// When the text has characters that a header cannot contain.
+pub(crate) fn secret_header(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
