@@ -8,6 +8,7 @@ mod files;
 mod history;
 mod locking;
 mod model;
+mod not_a_ledger;
 mod repair;
 mod storing;
 mod timing;
