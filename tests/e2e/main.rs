@@ -59,6 +59,7 @@ mod schedules;
 mod secrets;
 mod service_errors;
 mod settings;
+mod signals;
 mod support;
 mod tenants;
 mod thresholds;
