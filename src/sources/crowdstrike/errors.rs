@@ -61,7 +61,7 @@ fn sign_in_status(response: &Response) -> u16 {
 }
 
 /// Returns whether the message of a 403 says that the IP address of the request is not allowed.
-/// The wording differs between endpoints and over time.
+/// Its wording is not documented.
 fn blames_address(message: &str) -> bool {
     let message = message.to_lowercase();
     let letters: String = message.chars().filter(char::is_ascii_alphanumeric).collect();
