@@ -81,7 +81,7 @@ fn address_denied(message: String) -> Failure {
     Failure::new(
         FailureKind::Credentials,
         message,
-        "Add this machine's public IP address to the allow-list of the API client or the account, or remove the restriction.",
+        "Add this machine's public IP address to the allow-list of the API client or the account, or remove the restriction. With --member-cid, check that it is the id of a child of this account.",
     )
     .with_cause("the IP address of this request is not on the allow-list")
 }
