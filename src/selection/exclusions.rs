@@ -22,7 +22,8 @@
 //! Any other line is an error: if it were skipped, an indicator that the user excluded would be
 //! sent.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
@@ -42,15 +43,25 @@ mod tests;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const QUOTED_CHARS: usize = 80;
 
-/// An exclusion list.
+/// An exclusion list: each rule with the first line that has it.
 #[derive(Clone, Default)]
 pub struct Exclusions {
-    hashes: HashSet<String>,
-    names: HashSet<String>,
-    suffixes: HashSet<String>,
-    addresses: HashSet<IpAddr>,
+    hashes: HashMap<Box<str>, u32>,
+    names: HashMap<Box<str>, u32>,
+    suffixes: HashMap<Box<str>, u32>,
+    addresses: HashMap<IpAddr, u32>,
     networks: Networks,
-    urls: HashSet<String>,
+    urls: HashMap<Box<str>, u32>,
+}
+
+/// A rule of an exclusion list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRule<'a> {
+    /// The first line that has it, counted from 1.
+    pub line: u32,
+    /// The rule in normal form, for example `.example.com` or `192.0.2.0/24`. It stays the same
+    /// where the file is sorted or written in another way.
+    pub text: Cow<'a, str>,
 }
 
 impl Exclusions {
@@ -79,7 +90,9 @@ impl Exclusions {
         let mut exclusions = Self::default();
         for (index, line) in lines(text).enumerate() {
             match line::read(line) {
-                Ok(Some(rule)) => exclusions.insert(rule),
+                Ok(Some(rule)) => {
+                    exclusions.insert(rule, u32::try_from(index + 1).unwrap_or(u32::MAX));
+                }
                 Ok(None) => {}
                 Err(line::InvalidLine) => {
                     return Err(ExclusionError::Line {
@@ -93,16 +106,26 @@ impl Exclusions {
         Ok(exclusions)
     }
 
-    /// Whether the list has a rule for the indicator.
+    /// Returns the rule that excludes an indicator: of several, the most specific one.
     #[must_use]
-    pub fn matches(&self, indicator: &Indicator) -> bool {
+    pub fn find(&self, indicator: &Indicator) -> Option<ListedRule<'_>> {
         let value = indicator.value();
         match indicator.kind() {
-            IndicatorType::Hash => self.hashes.contains(value),
-            IndicatorType::Domain => self.matches_name(value),
-            IndicatorType::Ip => value.parse().is_ok_and(|address| self.matches_address(address)),
-            IndicatorType::Url => self.matches_url(value),
+            IndicatorType::Hash => find_text(&self.hashes, value),
+            IndicatorType::Domain => self.find_name(value),
+            IndicatorType::Ip => self.find_address(value.parse().ok()?),
+            IndicatorType::Url => self.find_url(value),
         }
+    }
+
+    /// Returns the different rules, in no particular order.
+    pub fn rules(&self) -> impl Iterator<Item = ListedRule<'_>> {
+        let texts = [&self.hashes, &self.names, &self.urls].into_iter().flatten();
+        texts
+            .map(|(text, line)| ListedRule::borrowed(text, *line))
+            .chain(self.suffixes.iter().map(|(name, line)| ListedRule::suffix(name, *line)))
+            .chain(self.addresses.iter().map(|(address, line)| ListedRule::new(address, *line)))
+            .chain(self.networks.iter().map(|(network, line)| ListedRule::new(network, line)))
     }
 
     /// Returns the number of different rules.
@@ -122,32 +145,54 @@ impl Exclusions {
         self.len() == 0
     }
 
-    fn insert(&mut self, rule: Rule) {
+    fn insert(&mut self, rule: Rule, line: u32) {
         match rule {
-            Rule::Hash(hash) => self.hashes.insert(hash),
-            Rule::Name(name) => self.names.insert(name),
-            Rule::DomainSuffix(name) => self.suffixes.insert(name),
-            Rule::Address(address) => self.addresses.insert(address),
-            Rule::Network(network) => self.networks.insert(network),
-            Rule::Url(url) => self.urls.insert(url),
+            Rule::Hash(hash) => self.hashes.entry(hash.into()).or_insert(line),
+            Rule::Name(name) => self.names.entry(name.into()).or_insert(line),
+            Rule::DomainSuffix(name) => self.suffixes.entry(name.into()).or_insert(line),
+            Rule::Address(address) => self.addresses.entry(address).or_insert(line),
+            Rule::Network(network) => self.networks.insert(network, line),
+            Rule::Url(url) => self.urls.entry(url.into()).or_insert(line),
         };
     }
 
-    fn matches_name(&self, name: &str) -> bool {
+    fn find_name(&self, name: &str) -> Option<ListedRule<'_>> {
         let mut parents = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
-        self.names.contains(name) || parents.any(|name| self.suffixes.contains(name))
+        let suffix =
+            |name: &str| self.suffixes.get(name).map(|line| ListedRule::suffix(name, *line));
+        find_text(&self.names, name).or_else(|| parents.find_map(suffix))
     }
 
-    fn matches_address(&self, address: IpAddr) -> bool {
-        self.addresses.contains(&address) || self.networks.contains(address)
+    fn find_address(&self, address: IpAddr) -> Option<ListedRule<'_>> {
+        if let Some(line) = self.addresses.get(&address) {
+            return Some(ListedRule::new(address, *line));
+        }
+        self.networks.find(address).map(|(network, line)| ListedRule::new(network, line))
     }
 
-    fn matches_url(&self, url: &str) -> bool {
-        self.urls.contains(url)
-            || url::normalize(url).is_some_and(|location| match location.host {
-                Host::Name(name) => self.matches_name(&name),
-                Host::Address(address) => self.matches_address(address),
-            })
+    fn find_url(&self, url: &str) -> Option<ListedRule<'_>> {
+        find_text(&self.urls, url).or_else(|| match url::normalize(url)?.host {
+            Host::Name(name) => self.find_name(&name),
+            Host::Address(address) => self.find_address(address),
+        })
+    }
+}
+
+fn find_text<'a>(rules: &'a HashMap<Box<str>, u32>, text: &str) -> Option<ListedRule<'a>> {
+    rules.get_key_value(text).map(|(text, line)| ListedRule::borrowed(text, *line))
+}
+
+impl<'a> ListedRule<'a> {
+    const fn borrowed(text: &'a str, line: u32) -> Self {
+        Self { line, text: Cow::Borrowed(text) }
+    }
+
+    fn suffix(name: &str, line: u32) -> Self {
+        Self::new(format_args!(".{name}"), line)
+    }
+
+    fn new(rule: impl fmt::Display, line: u32) -> Self {
+        Self { line, text: rule.to_string().into() }
     }
 }
 

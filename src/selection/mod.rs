@@ -138,7 +138,9 @@ impl Selection {
                 }
             }
             Ok(_) if self.rules.skip_trusted && mention.trusted => &mut tally.indicators_trusted,
-            Ok(indicator) if self.exclusions.matches(indicator) => &mut tally.indicators_excluded,
+            Ok(indicator) if self.exclusions.find(indicator).is_some() => {
+                &mut tally.indicators_excluded
+            }
             Ok(indicator) => {
                 let outcome = match stored.get(indicator) {
                     Some(Stored::New) => Ok(Stored::Duplicate),

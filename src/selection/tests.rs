@@ -255,7 +255,7 @@ proptest! {
         let covered = VALUES
             .iter()
             .map(|(claim, text)| Indicator::parse(*claim, text).unwrap())
-            .filter(|indicator| excluded.matches(indicator));
+            .filter(|indicator| excluded.find(indicator).is_some());
         for indicator in covered {
             prop_assert!(!unique.contains(&name(&indicator)));
         }

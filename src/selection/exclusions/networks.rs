@@ -1,6 +1,6 @@
-//! A set of networks that finds the network of an address without comparing it with each.
+//! Networks with their lines: finds the network of an address without comparing it with each.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -8,32 +8,38 @@ use ipnet::IpNet;
 /// Networks without bits after the prefix.
 #[derive(Clone, Default)]
 pub(super) struct Networks {
-    all: HashSet<IpNet>,
+    all: HashMap<IpNet, u32>,
     /// The prefix lengths that occur: one lookup each.
     ipv4_lengths: BTreeSet<u8>,
     ipv6_lengths: BTreeSet<u8>,
 }
 
 impl Networks {
-    /// Adds a network, and returns whether it is new.
-    pub(super) fn insert(&mut self, network: IpNet) -> bool {
+    /// Adds a network with its line, unless it is known, and returns the first line that has it.
+    pub(super) fn insert(&mut self, network: IpNet, line: u32) -> &mut u32 {
         let lengths = match network {
             IpNet::V4(_) => &mut self.ipv4_lengths,
             IpNet::V6(_) => &mut self.ipv6_lengths,
         };
         lengths.insert(network.prefix_len());
-        self.all.insert(network.trunc())
+        self.all.entry(network.trunc()).or_insert(line)
     }
 
-    /// Whether one of the networks contains the address.
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// Returns the smallest network that contains the address, with its line.
+    pub(super) fn find(&self, address: IpAddr) -> Option<(IpNet, u32)> {
         let lengths = match address {
             IpAddr::V4(_) => &self.ipv4_lengths,
             IpAddr::V6(_) => &self.ipv6_lengths,
         };
-        lengths.iter().any(|length| {
-            IpNet::new(address, *length).is_ok_and(|network| self.all.contains(&network.trunc()))
+        lengths.iter().rev().find_map(|length| {
+            let network = IpNet::new(address, *length).ok()?.trunc();
+            Some((network, *self.all.get(&network)?))
         })
+    }
+
+    /// Returns the networks with their lines, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, u32)> {
+        self.all.iter().map(|(network, line)| (*network, *line))
     }
 
     /// Returns the number of different networks.
@@ -76,14 +82,18 @@ mod tests {
             addresses in vec(address(), 1..50),
         ) {
             let mut set = Networks::default();
-            let different: HashSet<IpNet> = networks.iter().copied().collect();
-            for network in networks {
-                set.insert(network);
+            let mut different: HashMap<IpNet, u32> = HashMap::new();
+            for (network, line) in networks.into_iter().zip(1..) {
+                set.insert(network, line);
+                different.entry(network).or_insert(line);
             }
             prop_assert_eq!(set.len(), different.len());
+            prop_assert_eq!(set.iter().collect::<HashMap<_, _>>(), different.clone());
             for address in addresses {
-                let expected = different.iter().any(|network| network.contains(&address));
-                prop_assert_eq!(set.contains(address), expected, "{}", address);
+                let containing = different.iter().filter(|(network, _)| network.contains(&address));
+                let smallest = containing.max_by_key(|(network, _)| network.prefix_len());
+                let expected = smallest.map(|(network, line)| (*network, *line));
+                prop_assert_eq!(set.find(address), expected, "{}", address);
             }
         }
     }

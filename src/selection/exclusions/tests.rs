@@ -16,7 +16,7 @@ fn list(text: &str) -> Exclusions {
 }
 
 fn matches(list: &Exclusions, claim: ClaimedType, text: &str) -> bool {
-    list.matches(&Indicator::parse(claim, text).unwrap())
+    list.find(&Indicator::parse(claim, text).unwrap()).is_some()
 }
 
 fn message(bytes: impl AsRef<[u8]>) -> String {
@@ -117,6 +117,52 @@ fn the_same_rule_counts_once() {
     assert_eq!(list("example.com\nEXAMPLE.com.\n10.0.0.1/8\n10.0.0.0/8\n").len(), 2);
 }
 
+fn found(list: &Exclusions, claim: ClaimedType, text: &str) -> Option<(u32, String)> {
+    let rule = list.find(&Indicator::parse(claim, text).unwrap())?;
+    Some((rule.line, rule.text.into_owned()))
+}
+
+#[test]
+fn the_most_specific_rule_is_found_with_the_first_line_that_has_it() {
+    let list = list(&format!(
+        "# header\n8.0.0.0/8\n.example.com\r.WWW.example.com\r\nwww.Example.com\n8.8.8.0/24\n\
+         8.8.8.8\n{MD5}\nhttp://8.8.8.8/a\nwww.example.com\n2606:4700::1/32\n"
+    ));
+    for (claim, text, line, rule) in [
+        (ClaimedType::Domain, "www.example.com", 5, "www.example.com"),
+        (ClaimedType::Domain, "a.www.example.com", 4, ".www.example.com"),
+        (ClaimedType::Domain, "example.com", 3, ".example.com"),
+        (ClaimedType::Url, "http://example.com/", 3, ".example.com"),
+        (ClaimedType::Address, "8.8.8.8", 7, "8.8.8.8"),
+        (ClaimedType::Address, "8.8.8.9", 6, "8.8.8.0/24"),
+        (ClaimedType::Address, "8.8.9.9", 2, "8.0.0.0/8"),
+        (ClaimedType::Url, "http://8.8.8.8/a", 9, "http://8.8.8.8/a"),
+        (ClaimedType::Url, "http://8.8.8.8/b", 7, "8.8.8.8"),
+        (ClaimedType::Address, "2606:4700::2", 11, "2606:4700::/32"),
+        (ClaimedType::Md5, MD5, 8, MD5),
+    ] {
+        assert_eq!(found(&list, claim, text), Some((line, rule.to_owned())), "{text}");
+    }
+    assert_eq!(found(&list, ClaimedType::Address, "9.9.9.9"), None);
+    let mut rules: Vec<_> = list.rules().map(|rule| (rule.line, rule.text)).collect();
+    rules.sort();
+    let lines: Vec<u32> = rules.iter().map(|rule| rule.0).collect();
+    assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8, 9, 11]);
+    assert_eq!((rules.len(), &*rules[2].1), (list.len(), ".www.example.com"));
+}
+
+#[test]
+fn a_rule_in_normal_form_is_the_same_rule() {
+    let first = list(
+        "EXAMPLE.com\n.Example.COM.\n8.8.8.8\n8.8.8.8/32\n9.9.9.9/8\n2606:4700:0::1/64\nhttp://a.COM\n",
+    );
+    for rule in first.rules() {
+        let again = list(&rule.text);
+        assert_eq!(again.rules().next().unwrap().text, rule.text);
+    }
+    assert_eq!(first.len(), 7);
+}
+
 #[test]
 fn an_invalid_line_is_reported_with_its_number() {
     assert_eq!(
@@ -213,9 +259,9 @@ proptest! {
         for claim in claims() {
             let Ok(indicator) = Indicator::parse(claim, &text) else { continue };
             let value = indicator.value();
-            prop_assert!(list(&format!("\"{value}\",remark")).matches(&indicator), "{value}");
+            prop_assert!(list(&format!("\"{value}\",remark")).find(&indicator).is_some(), "{value}");
             if !value.contains([',', ';']) {
-                prop_assert!(list(&format!("{value} # remark")).matches(&indicator), "{value}");
+                prop_assert!(list(&format!("{value} # remark")).find(&indicator).is_some(), "{value}");
             }
         }
     }
