@@ -2,8 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::indicator::{Indicator, RejectReason};
+use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::mitre::MitreCodes;
+use crate::redact;
+
+/// The maximum length of a rejected text that is kept, in characters.
+const MAX_REJECTED_CHARS: usize = 200;
 
 /// The names of a source: on the command line, in messages, and in what Recorded Future receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +40,47 @@ pub struct Mention {
     /// The field of the alert that names it; sent as `ioc.field`.
     pub field: &'static str,
     /// The indicator, or why it may not be sent.
-    pub indicator: Result<Indicator, RejectReason>,
+    pub indicator: Result<Indicator, Rejected>,
     /// Whether the vendor trusts the file whose hash this is.
     pub trusted: bool,
 }
 
 impl Mention {
-    /// Creates a mention of an indicator about which the vendor says nothing.
+    /// Creates a mention of `text`, an indicator about which the vendor says only its type.
     #[must_use]
-    pub fn new(field: &'static str, indicator: Result<Indicator, RejectReason>) -> Self {
+    pub fn parse(field: &'static str, claim: ClaimedType, text: &str) -> Self {
+        let indicator = Indicator::parse(claim, text).map_err(|reason| Rejected::new(reason, text));
         Self { field, indicator, trusted: false }
+    }
+
+    /// Creates a mention of a type that has no [`ClaimedType`].
+    #[must_use]
+    pub fn unsupported(field: &'static str, text: &str) -> Self {
+        let rejected = Rejected::new(RejectReason::Unsupported, text);
+        Self { field, indicator: Err(rejected), trusted: false }
+    }
+}
+
+/// A text that is not an indicator that may be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why it is rejected.
+    pub reason: RejectReason,
+    /// The start of the text as the vendor has it, without user name and password of a URL. For the
+    /// log only.
+    pub text: Box<str>,
+}
+
+impl Rejected {
+    fn new(reason: RejectReason, text: &str) -> Self {
+        let text = redact::without_credentials(text.trim());
+        // Each character has a byte at least, so a text that is not cut needs no count.
+        let text = if text.len() > MAX_REJECTED_CHARS {
+            redact::excerpt(&text, MAX_REJECTED_CHARS).into()
+        } else {
+            text.into()
+        };
+        Self { reason, text }
     }
 }
 

@@ -156,6 +156,23 @@ pub(crate) fn mask_secrets(text: &str) -> Cow<'_, str> {
     masked
 }
 
+/// Returns the start of a text of others, at most `limit` characters, without secrets.
+pub(crate) fn excerpt(text: &str, limit: usize) -> String {
+    mask_secrets(text).chars().take(limit).collect()
+}
+
+/// Removes the user name and the password from a text that may be a URL, also an invalid one.
+pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Cow::Borrowed(text);
+    };
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
+        Some(at) => Cow::Owned(format!("{scheme}://{}", rest.get(at + 1..).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Replaces every unsafe character with what `write` writes for it.
 fn escape(text: &str, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
@@ -258,6 +275,28 @@ mod tests {
             "a\\u{1b}[31mb\\u{d}\\u{a}c\\u{202e}d\\u{9b}e"
         );
         assert_eq!(sanitize("näive 漢字"), "näive 漢字");
+    }
+
+    #[test]
+    fn an_excerpt_has_no_part_of_a_secret() {
+        register_secret(&SecretString::from("cut-in-two"));
+        assert_eq!(excerpt("ä cut-in-two b", 6), "ä [sec");
+        assert_eq!(excerpt("ä cut-in-two b", 99), "ä [secret] b");
+    }
+
+    #[test]
+    fn credentials_are_removed_from_urls_also_from_invalid_ones() {
+        for (text, expected) in [
+            ("http://me:s3cret@host/a@b", "http://host/a@b"),
+            ("ftp://me:p@ss@exa mple/", "ftp://exa mple/"),
+            ("x://me@", "x://"),
+            ("http://host/?me:s3cret@b", "http://host/?me:s3cret@b"),
+            ("http://host\\me@b", "http://host\\me@b"),
+            ("me@example.com", "me@example.com"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_credentials(text), expected);
+        }
     }
 
     #[test]

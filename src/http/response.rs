@@ -136,7 +136,7 @@ pub(crate) fn truncate_message(text: &str) -> String {
 
 /// Returns the start of a trace id, without secrets.
 pub(crate) fn truncate_trace_id(text: &str) -> String {
-    redact::mask_secrets(text).chars().take(TRACE_CHARACTERS).collect()
+    redact::excerpt(text, TRACE_CHARACTERS)
 }
 
 #[cfg(test)]

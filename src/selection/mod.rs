@@ -4,6 +4,7 @@
 //! trusted files, exclusions, and what the ledger knows already.
 
 pub(crate) mod exclusions;
+mod skip;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detection::{AlertOutcome, Assessment, Detection, Mention};
-use crate::indicator::{Indicator, IndicatorType, RejectReason};
+use crate::indicator::{Indicator, IndicatorType};
 use crate::submission::Stored;
 
 use self::exclusions::Exclusions;
+use self::skip::SkipReason;
 pub(crate) use self::tally::Tally;
 
 /// The minimum scores of an alert; 0 passes every alert, also one without a score.
@@ -74,16 +76,17 @@ impl Selection {
         match outcome {
             AlertOutcome::Unreadable { id, reason } => {
                 self.tally.alerts_unreadable += 1;
-                let alert = id.as_deref().map(truncate);
+                let alert = id.as_deref().map(skip::excerpt_of_id);
                 tracing::warn!(alert, reason, "an alert cannot be read and is left out");
             }
             AlertOutcome::WithoutIndicator(alert) => {
-                if self.passes(alert.assessment) {
+                if self.skip_alert(alert.assessment).is_none() {
                     self.tally.count_bare(alert);
                 }
             }
             AlertOutcome::Detection(mut detection) => {
-                if !self.passes(detection.assessment) {
+                if let Some(reason) = self.skip_alert(detection.assessment) {
+                    detection.mentions.iter().for_each(|mention| reason.log(&detection, mention));
                     return Ok(());
                 }
                 // The first field that names an indicator, in this order, is the one that is sent.
@@ -97,17 +100,17 @@ impl Selection {
         Ok(())
     }
 
-    /// Whether an alert is not left out as a whole; counts one that is.
-    fn passes(&mut self, assessment: Assessment) -> bool {
-        if !self.rules.thresholds.pass(assessment) {
-            self.tally.alerts_below_threshold += 1;
-            return false;
-        }
-        if self.rules.skip_dismissed && assessment.dismissed {
-            self.tally.alerts_dismissed += 1;
-            return false;
-        }
-        true
+    /// Returns why an alert is left out as a whole, and counts it.
+    fn skip_alert(&mut self, assessment: Assessment) -> Option<SkipReason> {
+        let reason = if !self.rules.thresholds.pass(assessment) {
+            SkipReason::BelowThreshold
+        } else if self.rules.skip_dismissed && assessment.dismissed {
+            SkipReason::Dismissed
+        } else {
+            return None;
+        };
+        *self.tally.skipped(reason) += 1;
+        Some(reason)
     }
 
     pub(crate) const fn tally(&self) -> &Tally {
@@ -123,53 +126,52 @@ impl Selection {
         stored: &mut BTreeMap<&'a Indicator, Stored>,
         store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
     ) -> Result<(), E> {
-        let tally = &mut self.tally;
-        tally.indicators_found += 1;
-        let count = match &mention.indicator {
-            Err(reason) => {
-                let (alert, field) = (truncate(&detection.id), mention.field);
-                tracing::debug!(alert, field, %reason, "an indicator is not sent");
-                match reason {
-                    RejectReason::Unsupported => &mut tally.indicators_unsupported,
-                    RejectReason::Invalid | RejectReason::Meaningless => {
-                        &mut tally.indicators_invalid
-                    }
-                    RejectReason::Private => &mut tally.indicators_private,
-                }
-            }
-            Ok(_) if self.rules.skip_trusted && mention.trusted => &mut tally.indicators_trusted,
-            Ok(indicator) if self.exclusions.find(indicator).is_some() => {
-                &mut tally.indicators_excluded
-            }
-            Ok(indicator) => {
-                let outcome = match stored.get(indicator) {
-                    Some(Stored::New) => Ok(Stored::Duplicate),
-                    Some(known) => Ok(*known),
-                    None => store(detection, indicator, mention.field),
-                };
-                let outcome = outcome.inspect_err(|_| {
-                    // It was fetched and has no other place: the numbers show it as not yet
-                    // delivered.
-                    tally.selected += 1;
-                })?;
-                stored.entry(indicator).or_insert(outcome);
-                if outcome == Stored::New && indicator.kind() == IndicatorType::Hash {
-                    tally.hashes_selected += 1;
-                    tally.trusted_selected += u64::from(mention.trusted);
-                }
-                match outcome {
-                    Stored::New => &mut tally.selected,
-                    Stored::Duplicate => &mut tally.indicators_repeated,
-                    Stored::AlreadyDelivered => &mut tally.already_delivered,
-                }
-            }
+        self.tally.indicators_found += 1;
+        let skipped = match &mention.indicator {
+            Err(rejected) => Some(SkipReason::Rejected(rejected.reason)),
+            Ok(_) if self.rules.skip_trusted && mention.trusted => Some(SkipReason::Trusted),
+            Ok(indicator) => self.add_indicator(detection, mention, indicator, stored, store)?,
         };
-        *count += 1;
+        if let Some(reason) = skipped {
+            *self.tally.skipped(reason) += 1;
+            reason.log(detection, mention);
+        }
         Ok(())
     }
-}
 
-/// Limits an alert's id for the log; those seen have about a hundred characters.
-fn truncate(id: &str) -> String {
-    id.chars().take(200).collect()
+    /// Stores an indicator and counts it if it is new, or returns why it is not sent.
+    fn add_indicator<'a, E>(
+        &mut self,
+        detection: &'a Detection,
+        mention: &'a Mention,
+        indicator: &'a Indicator,
+        stored: &mut BTreeMap<&'a Indicator, Stored>,
+        store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
+    ) -> Result<Option<SkipReason>, E> {
+        if let Some(rule) = self.exclusions.find(indicator) {
+            return Ok(Some(SkipReason::Excluded { line: rule.line }));
+        }
+        let outcome = match stored.get(indicator) {
+            Some(Stored::New) => Ok(Stored::Duplicate),
+            Some(known) => Ok(*known),
+            None => store(detection, indicator, mention.field),
+        };
+        let outcome = outcome.inspect_err(|_| {
+            // It was fetched and has no other place: the numbers show it as not yet delivered.
+            self.tally.selected += 1;
+        })?;
+        stored.entry(indicator).or_insert(outcome);
+        Ok(match outcome {
+            Stored::Duplicate => Some(SkipReason::Repeated),
+            Stored::AlreadyDelivered => Some(SkipReason::AlreadyDelivered),
+            Stored::New => {
+                self.tally.selected += 1;
+                if indicator.kind() == IndicatorType::Hash {
+                    self.tally.hashes_selected += 1;
+                    self.tally.trusted_selected += u64::from(mention.trusted);
+                }
+                None
+            }
+        })
+    }
 }

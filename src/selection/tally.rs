@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::skip::SkipReason;
 use crate::detection::BareAlert;
+use crate::indicator::RejectReason;
 
 /// What became of the alerts and of the indicators that they mention.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +77,23 @@ impl Tally {
         let left_out = total.saturating_sub(self.alerts_fetched);
         self.alerts_fetched += left_out;
         self.alerts_below_threshold += left_out;
+    }
+
+    /// Returns the count for a reason: of alerts for the first two, of mentions for all others.
+    pub(super) const fn skipped(&mut self, reason: SkipReason) -> &mut u64 {
+        match reason {
+            SkipReason::BelowThreshold => &mut self.alerts_below_threshold,
+            SkipReason::Dismissed => &mut self.alerts_dismissed,
+            SkipReason::Rejected(RejectReason::Unsupported) => &mut self.indicators_unsupported,
+            SkipReason::Rejected(RejectReason::Invalid | RejectReason::Meaningless) => {
+                &mut self.indicators_invalid
+            }
+            SkipReason::Rejected(RejectReason::Private) => &mut self.indicators_private,
+            SkipReason::Trusted => &mut self.indicators_trusted,
+            SkipReason::Excluded { .. } => &mut self.indicators_excluded,
+            SkipReason::Repeated => &mut self.indicators_repeated,
+            SkipReason::AlreadyDelivered => &mut self.already_delivered,
+        }
     }
 
     /// Returns the number of mentions that did not become a submission.

@@ -25,6 +25,12 @@ const VALUES: [(ClaimedType, &str); 6] = [
     (ClaimedType::Md5, "0123456789abcdef0123456789abcdef"),
 ];
 
+const REJECTED: [(ClaimedType, &str); 3] = [
+    (ClaimedType::Domain, "not a domain"),
+    (ClaimedType::Address, "10.1.2.3"),
+    (ClaimedType::Md5, "d41d8cd98f00b204e9800998ecf8427e"),
+];
+
 const SOURCE: SourceInfo = SourceInfo {
     name: "source",
     title: "Source",
@@ -32,10 +38,17 @@ const SOURCE: SourceInfo = SourceInfo {
     incident_type: "source-alert",
 };
 
-fn outcome() -> impl Strategy<Value = Result<Indicator, RejectReason>> {
+/// Trust depends on the indicator alone.
+fn mention() -> impl Strategy<Value = Mention> {
+    let parse = |(claim, text)| {
+        let mention = Mention::parse("ioc_value", claim, text);
+        let trusted = mention.indicator.as_ref().is_ok_and(|found| found.value().len() % 2 == 0);
+        Mention { trusted, ..mention }
+    };
     prop_oneof![
-        5 => prop::sample::select(&VALUES[..]).prop_map(|(claim, text)| Indicator::parse(claim, text)),
-        1 => prop::sample::select(&[RejectReason::Unsupported, RejectReason::Invalid, RejectReason::Private][..]).prop_map(Err),
+        5 => prop::sample::select(&VALUES[..]).prop_map(parse),
+        1 => prop::sample::select(&REJECTED[..]).prop_map(parse),
+        1 => Just(Mention::unsupported("ioc_value", "registry key")),
     ]
 }
 
@@ -58,10 +71,10 @@ fn time(second: i64) -> DateTime<Utc> {
 /// Alerts that come more than once, also with other scores and codes; an id has one time of
 /// creation.
 fn detection() -> impl Strategy<Value = Detection> {
-    let mentions = prop::collection::vec(outcome(), 1..5);
+    let mentions = prop::collection::vec(mention(), 1..5);
     let codes = prop::collection::btree_set(1000_u16..1009, 0..3);
     (0_u8..12, 0_i64..4, assessment(), codes, mentions).prop_map(
-        |(id, second, assessment, codes, outcomes)| Detection {
+        |(id, second, assessment, codes, mentions)| Detection {
             id: format!("id:{id}"),
             observed_at: time(second),
             created_at: time(i64::from(id)),
@@ -72,15 +85,9 @@ fn detection() -> impl Strategy<Value = Detection> {
                 .into_iter()
                 .map(|code| MitreCode::parse(&format!("T{code}")).unwrap())
                 .collect(),
-            mentions: outcomes.into_iter().map(mention).collect(),
+            mentions,
         },
     )
-}
-
-/// Trust depends on the indicator alone.
-fn mention(indicator: Result<Indicator, RejectReason>) -> Mention {
-    let trusted = indicator.as_ref().is_ok_and(|indicator| indicator.value().len() % 2 == 0);
-    Mention { field: "ioc_value", indicator, trusted }
 }
 
 fn alert_outcome() -> impl Strategy<Value = AlertOutcome> {
@@ -355,10 +362,7 @@ fn alert(id: &str) -> AlertOutcome {
         incident_name: None,
         assessment: Assessment::default(),
         mitre_codes: MitreCodes::default(),
-        mentions: vec![Mention::new(
-            "ioc_value",
-            Indicator::parse(ClaimedType::Domain, "example.com"),
-        )],
+        mentions: vec![Mention::parse("ioc_value", ClaimedType::Domain, "example.com")],
     }))
 }
 
@@ -396,9 +400,9 @@ fn a_mention_that_cannot_be_stored_counts_as_selected_and_ends_the_page() {
 #[test]
 fn an_alert_stores_an_indicator_once_with_the_first_of_its_fields() {
     let AlertOutcome::Detection(mut detection) = alert("id") else { panic!("no detection") };
-    let indicator = detection.mentions[0].indicator.clone();
-    detection.mentions.push(Mention::new("domain", indicator.clone()));
-    detection.mentions.push(Mention::new("ioc_value", indicator));
+    for field in ["domain", "ioc_value"] {
+        detection.mentions.push(Mention::parse(field, ClaimedType::Domain, "example.com"));
+    }
     for (stored, selected, repeated, delivered) in
         [(Stored::New, 1, 2, 0), (Stored::Duplicate, 0, 3, 0), (Stored::AlreadyDelivered, 0, 0, 3)]
     {

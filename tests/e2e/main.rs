@@ -60,6 +60,7 @@ mod secrets;
 mod service_errors;
 mod settings;
 mod signals;
+mod skipped;
 mod support;
 mod tenants;
 mod thresholds;

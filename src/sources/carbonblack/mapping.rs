@@ -6,7 +6,7 @@ use super::IndicatorChoice;
 use super::reputation::Reputation;
 use super::wire::Alert;
 use crate::detection::{AlertOutcome, Assessment, BareAlert, Detection, Mention};
-use crate::indicator::{ClaimedType, Indicator};
+use crate::indicator::ClaimedType;
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::parsed_alert::ParsedAlert;
 
@@ -71,7 +71,7 @@ struct File<'a> {
 impl File<'_> {
     fn mention(self) -> Mention {
         let trusted = self.reputation == Reputation::Trusted;
-        Mention { field: self.field, indicator: Indicator::parse(self.claimed, self.hash), trusted }
+        Mention { trusted, ..Mention::parse(self.field, self.claimed, self.hash) }
     }
 }
 
@@ -123,7 +123,7 @@ fn ioc_hit(alert: &Alert<'_>, files: &[Option<File<'_>>]) -> Option<Mention> {
     };
     let trusted = reputation_in(alert, field) == Reputation::Trusted
         || files.iter().flatten().any(is_trusted_file);
-    Some(Mention { field: "ioc_hit", indicator: Indicator::parse(claimed, hit), trusted })
+    Some(Mention { trusted, ..Mention::parse("ioc_hit", claimed, hit) })
 }
 
 /// Returns the reputation of the file whose hash is in a field such as `parent_md5`.
@@ -245,8 +245,9 @@ mod tests {
     fn a_malformed_hash_is_a_mention_with_its_reason() {
         let alert = alert(&json!({"process_sha256": "1234"}));
         let mentions = detection(&alert, IndicatorChoice::Process).mentions;
-        let indicator = Err(RejectReason::Invalid);
-        assert_eq!(mentions, [Mention::new("process_sha256", indicator)]);
+        let rejected = mentions[0].indicator.as_ref().unwrap_err();
+        assert_eq!((rejected.reason, &*rejected.text), (RejectReason::Invalid, "1234"));
+        assert_eq!((mentions.len(), mentions[0].field), (1, "process_sha256"));
     }
 
     #[test]
@@ -320,7 +321,7 @@ mod tests {
                     let mention = detection.mentions[0].clone();
                     assert_eq!((detection.mentions.len(), mention.field), (1, "ioc_hit"));
                     let value = mention.indicator.map(|found| found.value().to_owned());
-                    Some((value, mention.trusted))
+                    Some((value.map_err(|rejected| rejected.reason), mention.trusted))
                 }
                 _ => None,
             }

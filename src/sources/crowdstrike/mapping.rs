@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::IndicatorChoice;
 use super::wire::Alert;
 use crate::detection::{AlertOutcome, Assessment, BareAlert, Detection, Mention};
-use crate::indicator::{ClaimedType, Indicator, RejectReason};
+use crate::indicator::ClaimedType;
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::sources::parsed_alert::ParsedAlert;
 
@@ -85,7 +85,7 @@ fn files(alert: &Alert<'_>) -> Vec<Mention> {
     });
     own.into_iter()
         .chain(quarantined)
-        .map(|(field, hash)| Mention::new(field, Indicator::parse(ClaimedType::Sha256, hash)))
+        .map(|(field, hash)| Mention::parse(field, ClaimedType::Sha256, hash))
         .collect()
 }
 
@@ -104,14 +104,13 @@ fn iocs(alert: &Alert<'_>) -> Vec<Mention> {
 /// Parses one `ioc_value`. It can contain several hashes, domains or addresses, separated by
 /// commas; a comma in a URL is part of the URL.
 fn parse_value(field: &'static str, ioc_type: Option<&str>, value: &str) -> Vec<Mention> {
-    let mention = |claimed, text: &str| Mention::new(field, Indicator::parse(claimed, text));
     match claimed_type(ioc_type.unwrap_or_default()) {
-        None => vec![Mention::new(field, Err(RejectReason::Unsupported))],
-        Some(ClaimedType::Url) => vec![mention(ClaimedType::Url, value)],
+        None => vec![Mention::unsupported(field, value)],
+        Some(ClaimedType::Url) => vec![Mention::parse(field, ClaimedType::Url, value)],
         Some(claimed) => value
             .split(',')
             .filter(|part| !part.trim().is_empty())
-            .map(|part| mention(claimed, part))
+            .map(|part| Mention::parse(field, claimed, part))
             .collect(),
     }
 }
@@ -142,6 +141,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::indicator::RejectReason;
 
     fn parse(alert: &Value) -> ParsedAlert {
         let text = alert.to_string();
@@ -171,7 +171,10 @@ mod tests {
 
     fn values(fields: &Value) -> Vec<(&'static str, Result<String, RejectReason>)> {
         let mentions = detection(&alert(fields)).mentions.into_iter();
-        let value = |mention: Mention| mention.indicator.map(|found| found.value().to_owned());
+        let value = |mention: Mention| {
+            let value = mention.indicator.map(|found| found.value().to_owned());
+            value.map_err(|rejected| rejected.reason)
+        };
         mentions.map(|mention| (mention.field, value(mention))).collect()
     }
 
@@ -325,6 +328,8 @@ mod tests {
         for ioc_type in [json!("registry_key"), json!("behavior"), json!(null), json!(7)] {
             let fields = json!({"ioc_type": ioc_type, "ioc_value": "a,b"});
             assert_eq!(values(&fields), [("ioc_value", Err(RejectReason::Unsupported))]);
+            let rejected = detection(&alert(&fields)).mentions.remove(0).indicator.unwrap_err();
+            assert_eq!(&*rejected.text, "a,b");
         }
     }
 
