@@ -17,6 +17,7 @@
 //! - `settled`: an entry that is in a batch, under the same id.
 //! - `sighting`: an alert that names the indicator of an entry.
 //! - `run`: a run; unfinished ones have no `finished_at`.
+//! - `exclusion_hit`: how often a rule of the exclusion file matched, and when last.
 //!
 //! # Invariants
 //! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and
@@ -61,6 +62,7 @@ mod batch;
 mod checkpoint;
 mod columns;
 mod error;
+mod exclusion_hit;
 mod files;
 mod history;
 mod lock;

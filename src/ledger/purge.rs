@@ -8,7 +8,8 @@ use super::{Result, TenantLedger};
 
 /// How long delivered and dropped indicators are kept.
 pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
-/// How long runs and batches are kept: a year can be compared with the year before.
+/// How long runs, batches and the hits of exclusion rules are kept: a year can be compared with the
+/// year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// How many rows were deleted.
@@ -20,13 +21,15 @@ pub(crate) struct Purged {
     pub runs: u64,
     /// Batches that were delivered or dropped long ago.
     pub batches: u64,
+    /// Exclusion rules that matched long ago.
+    pub exclusion_rules: u64,
 }
 
 impl TenantLedger {
-    /// Deletes what was delivered or dropped more than 90 days before `now`, and runs and batches
-    /// from more than 400 days before, of all tenants. Nothing that is in the outbox is ever
-    /// deleted. A `now` in the future would delete what later runs need in order to send nothing
-    /// twice.
+    /// Deletes what was delivered or dropped more than 90 days before `now`, and runs, batches and
+    /// hits of exclusion rules from more than 400 days before, of all tenants. Nothing that is in
+    /// the outbox is ever deleted. A `now` in the future would delete what later runs need in order
+    /// to send nothing twice.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -41,6 +44,9 @@ impl TenantLedger {
                     "DELETE FROM batch WHERE ended_at < ?1 AND first_entry IS NULL",
                     [Time(runs)],
                 )?),
+                exclusion_rules: row_count(
+                    db.execute("DELETE FROM exclusion_hit WHERE last_hit_at < ?1", [Time(runs)])?,
+                ),
             })
         })
     }

@@ -126,6 +126,14 @@ CREATE TABLE sighting (
     entry      INTEGER NOT NULL, -- in outbox or in settled
     PRIMARY KEY (tenant, created_at, detection, entry)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE exclusion_hit (
+    tenant      INTEGER NOT NULL REFERENCES tenant (id),
+    rule        TEXT NOT NULL,    -- in normal form
+    hits        INTEGER NOT NULL, -- mentions that it matched
+    last_hit_at TEXT NOT NULL,
+    PRIMARY KEY (tenant, rule)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Creates the tables in an empty database. The caller holds the transaction.

@@ -81,9 +81,9 @@ impl TenantLedger {
 /// A transaction that stores mentions.
 #[derive(Debug)]
 pub(crate) struct Store<'a> {
-    db: &'a Connection,
-    ledger: &'a TenantLedger,
-    now: String,
+    pub(super) db: &'a Connection,
+    pub(super) ledger: &'a TenantLedger,
+    pub(super) now: String,
 }
 
 impl Store<'_> {

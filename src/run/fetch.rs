@@ -215,7 +215,7 @@ fn store_pages(
                 crash_point();
                 next = receive_until(&mut pages, deadline);
             }
-            Ok(())
+            store.count_hits(&selection.take_hits())
         });
         if let Err(error) = stored {
             return (selection.tally().clone(), Err(error.into()));

@@ -152,6 +152,8 @@ fn open(options: TenantOptions<'_>) -> TenantLedger {
 #[derive(Debug, PartialEq)]
 struct Selected {
     tally: Tally,
+    /// Of all exclusion rules.
+    hits: u64,
     items: Vec<Value>,
 }
 
@@ -182,6 +184,7 @@ fn select(
     past: impl Fn(&Detection, &Indicator) -> Option<Stored>,
 ) -> Selected {
     let mut selection = Selection::new(rules, Arc::new(exclusions(list)));
+    let mut hits = 0;
     for page in outcomes.chunks(7) {
         let stored = ledger.store(|store| {
             for outcome in page {
@@ -195,10 +198,11 @@ fn select(
             Ok(())
         });
         stored.unwrap();
+        hits += selection.take_hits().values().sum::<u64>();
     }
     let items = ledger.next_items(usize::MAX, None).unwrap();
     let items = items.iter().map(|queued| serde_json::from_str(&queued.item).unwrap()).collect();
-    Selected { tally: selection.tally().clone(), items }
+    Selected { tally: selection.tally().clone(), hits, items }
 }
 
 fn nothing(_: &Detection, _: &Indicator) -> Option<Stored> {
@@ -250,6 +254,7 @@ proptest! {
         );
         prop_assert_eq!(tally.indicators_found, tally.not_selected() + tally.selected);
         prop_assert_eq!(tally.selected, u64::try_from(selected.items.len()).unwrap());
+        prop_assert_eq!(tally.indicators_excluded, selected.hits);
 
         let names = selected.names();
         prop_assert!(!rules.skip_trusted || tally.trusted_selected == 0);

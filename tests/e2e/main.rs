@@ -27,6 +27,7 @@ mod crowdstrike_errors;
 mod crowdstrike_mapping;
 mod crowdstrike_tokens;
 mod customers;
+mod exclusion_hits;
 mod exclusions;
 mod flipped_bits;
 mod fuzzed_pages;

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use super::{Check, Finding, Section, Target};
+use super::{Check, Finding, Section, Target, exclusions};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader};
@@ -31,7 +31,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
             let findings = vec![
                 Finding::new(Check::Settings, Ok(origins(&run.resolved))),
                 Finding::new(Check::TlsAndProxy, network),
-                Finding::new(Check::Exclusions, exclusions(settings)),
+                Finding::new(Check::Exclusions, exclusions::check(settings, clock.now())),
                 Finding::new(Check::Ledger, ledger(settings, run.source.info().name, clock)),
                 log,
             ];
@@ -47,14 +47,6 @@ fn origins(options: &[EffectiveOption]) -> String {
         .map(|option| format!("{} from {}", option.flag, option.origin))
         .collect();
     origins.join(", ")
-}
-
-fn exclusions(settings: &Settings) -> Result<String, Failure> {
-    let exclusions = run::read_exclusions(settings)?;
-    Ok(match &settings.exclusion_file {
-        Some(path) => format!("{} in {}", exclusions.len(), path.display()),
-        None => "none (--exclusion-file is not set)".into(),
-    })
 }
 
 fn ledger(settings: &Settings, source: &str, clock: Clock) -> Result<String, Failure> {

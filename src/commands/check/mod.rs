@@ -1,5 +1,6 @@
 //! `check`: verifies that a run can work. Prints one line per check: a pass, or how to fix it.
 
+mod exclusions;
 mod local;
 mod print;
 mod services;

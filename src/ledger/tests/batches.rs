@@ -284,14 +284,14 @@ fn only_what_was_delivered_or_dropped_is_purged_and_only_when_it_is_old() {
     };
     assert_eq!(purge(&mut ledger, 90), Purged::default());
     assert_eq!((rows(&ledger, "sighting"), rows(&ledger, "settled")), (8, 2));
-    assert_eq!(purge(&mut ledger, 91), Purged { sightings: 4, runs: 0, batches: 0 });
+    assert_eq!(purge(&mut ledger, 91), Purged { sightings: 4, ..Purged::default() });
     assert_eq!(purge(&mut ledger, 91), Purged::default());
     assert_eq!((rows(&ledger, "sighting"), rows(&ledger, "settled")), (4, 0));
     next_run(&mut ledger, "next");
     assert_eq!(state(&ledger, "d1", "a"), "new");
     assert_eq!(used(&mut ledger, 0), 1, "batches are kept longer than their entries");
     assert_eq!(purge(&mut ledger, 400), Purged::default());
-    assert_eq!(purge(&mut ledger, 401), Purged { sightings: 0, runs: 1, batches: 2 });
+    assert_eq!(purge(&mut ledger, 401), Purged { runs: 1, batches: 2, ..Purged::default() });
     assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (1, 1));
     for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         ledger.clock = Clock::fixed(time);

@@ -14,6 +14,7 @@ pub(super) fn healthy() -> Folder {
     for number in 0..60 {
         store(&ledger, &format!("n{number}"), &["d1", "d2"]);
     }
+    hit(&ledger, &[("example.com", 1)]);
     // Enough sightings for several pages.
     let ids: Vec<String> = (0..60).map(|number| format!("{number:0150}")).collect();
     store(&ledger, "n0", &ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -122,7 +123,7 @@ fn owners(folder: &Folder) -> Vec<Option<String>> {
 }
 
 /// The tables and indexes that are examined in a file of any size.
-const ALWAYS_EXAMINED: [&str; 12] = [
+const ALWAYS_EXAMINED: [&str; 13] = [
     "sqlite_schema",
     "sqlite_sequence",
     "tenant",
@@ -135,6 +136,7 @@ const ALWAYS_EXAMINED: [&str; 12] = [
     "outbox",
     "outbox_order",
     "repeat",
+    "exclusion_hit",
 ];
 
 #[test]

@@ -4,6 +4,7 @@ mod batches;
 mod checkpoint;
 mod damaged;
 mod dry_run;
+mod exclusion_hit;
 mod files;
 mod history;
 mod locking;
@@ -178,6 +179,12 @@ fn add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> S
 /// Stores a domain that each of these alerts names.
 fn store(ledger: &TenantLedger, name: &str, detections: &[&str]) -> Vec<Stored> {
     detections.iter().map(|id| add(ledger, &alert(id), &domain(name))).collect()
+}
+
+/// Counts hits of exclusion rules as one transaction.
+fn hit(ledger: &TenantLedger, rules: &[(&str, u64)]) {
+    let hits = rules.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect();
+    ledger.store(|store| store.count_hits(&hits)).unwrap();
 }
 
 /// Returns what storing a mention would return, and changes nothing.

@@ -18,6 +18,7 @@ fn filled() -> Folder {
         ledger.deliver_batch(ledger.begin_batch(&items[..1]).unwrap()).unwrap();
         quarantine(&ledger, &items[1], "no");
         ledger.finish_run(0, "{}", None).unwrap();
+        hit(&ledger, &[("example.com", 2), (source, 1)]);
     }
     folder
 }
@@ -34,6 +35,9 @@ fn assert_repaired(folder: &Folder, what: &str) {
     fs::remove_file(repaired.damaged).unwrap();
     assert_eq!(folder.file_names(), ["ledger.db", "ledger.db.lock"], "{what}");
     Ledger::verify(&folder.ledger(), at(0)).unwrap();
+    let rules = folder.reader().rules_hit_since(at(0)).unwrap();
+    let expected = ["carbonblack", "crowdstrike", "example.com"].map(str::to_owned);
+    assert_eq!(rules, expected.into(), "{what}");
     for source in ["crowdstrike", "carbonblack"] {
         let ledger = folder.open_as(source, "next");
         assert_eq!(state(&ledger, "d2", "delivered"), "delivered", "{what}");

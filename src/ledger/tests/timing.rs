@@ -168,8 +168,8 @@ fn timing_of_opening_a_ledger_of_90_days() {
             reader.status(at(0)).unwrap();
             watch.lap("read the status");
             for check in [
-                "tenant", "run", "batch", "outbox", "repeat", "sqlite_sequence", "settled",
-                "sighting",
+                "tenant", "run", "batch", "outbox", "repeat", "exclusion_hit", "sqlite_sequence",
+                "settled", "sighting",
             ] {
                 let pragma = format!("PRAGMA integrity_check('{check}')");
                 let health: String = reader.db().query_row(&pragma, [], |row| row.get(0)).unwrap();

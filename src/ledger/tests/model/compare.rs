@@ -32,6 +32,7 @@ impl Driver<'_> {
         self.compare_history(model);
         self.compare_tables(model);
         self.compare_batches(model);
+        self.compare_hits(model);
     }
 
     /// Compares what would become of each mention if this run, or one of another tenant, stored it.
@@ -299,6 +300,32 @@ impl Driver<'_> {
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
+    }
+
+    fn compare_hits(&self, model: &Model) {
+        let found = self.rows(
+            "SELECT tenant, rule, hits, last_hit_at FROM exclusion_hit ORDER BY tenant, rule",
+            |row| {
+                let last: columns::Time = row.get(3)?;
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?, last.0))
+            },
+        );
+        let mut expected: Vec<_> = model
+            .hits
+            .iter()
+            .map(|((tenant, rule), (count, last))| {
+                let count = u32::try_from(*count).unwrap();
+                (model.tenants[*tenant].0, rule.clone(), count, *last)
+            })
+            .collect();
+        expected.sort();
+        assert_eq!(found, expected);
+        let reader = self.ledger.reader();
+        let hit = model.hits.iter().filter(|(_, (_, last))| *last >= self.now);
+        let expected = hit.map(|((_, rule), _)| rule.clone()).collect();
+        assert_eq!(reader.rules_hit_since(self.now).unwrap(), expected);
+        let first = model.runs.values().map(|run| run.started_at).min();
+        assert_eq!(reader.first_run().unwrap(), first);
     }
 
     fn rows<T>(

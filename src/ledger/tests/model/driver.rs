@@ -50,7 +50,7 @@ impl<'a> Driver<'a> {
             Step::NextRun { tenant, resend, reopen } => {
                 self.next_run(model, *tenant, *resend, *reopen);
             }
-            Step::Store { mentions, fails } => self.store(model, mentions, *fails),
+            Step::Store { mentions, hits, fails } => self.store(model, mentions, hits, *fails),
             Step::Begin { first, ids } => self.begin(model, *first, ids),
             Step::End { nth, ending } => self.end(model, *nth, *ending),
             Step::DeleteDelivered => {
@@ -125,7 +125,13 @@ impl<'a> Driver<'a> {
         next_run(&mut self.ledger, &model.run);
     }
 
-    fn store(&mut self, model: &mut Model, mentions: &[Mention], fails: bool) {
+    fn store(
+        &mut self,
+        model: &mut Model,
+        mentions: &[Mention],
+        hits: &BTreeMap<String, u64>,
+        fails: bool,
+    ) {
         // A run stores everything before it sends what it stored.
         if model.run_has_sent() {
             self.next_run(model, model.tenant, model.resend, false);
@@ -136,6 +142,7 @@ impl<'a> Driver<'a> {
                 let indicator = indicator(mention.indicator);
                 stored.push(store.add(&mention.alert(), &indicator, mention.field)?);
             }
+            store.count_hits(hits)?;
             if fails { Err(undo()) } else { Ok(()) }
         });
         assert_eq!(done.is_err(), fails, "{done:?}");
@@ -143,6 +150,7 @@ impl<'a> Driver<'a> {
         let expected: Vec<_> =
             mentions.iter().map(|mention| changed.add(*mention, self.now)).collect();
         assert_eq!(stored, expected);
+        changed.count_hits(hits, self.now);
         if !fails {
             *model = changed;
         }

@@ -98,6 +98,8 @@ pub(super) struct Model {
     pub(super) first_windows: [Option<DateTime<Utc>>; TENANTS],
     /// By tenant and id.
     pub(super) runs: BTreeMap<(usize, String), RunRow>,
+    /// The number and the time of the last hit, by tenant and rule.
+    pub(super) hits: BTreeMap<(usize, String), (u64, DateTime<Utc>)>,
     /// What a dry run sees in the real ledger only: settled entries and sightings.
     pub(super) in_prior: (BTreeSet<i64>, BTreeSet<(usize, usize, i64)>),
     pub(super) tenant: usize,
@@ -126,6 +128,7 @@ impl Model {
             checkpoints: [None; TENANTS],
             first_windows: [None; TENANTS],
             runs: BTreeMap::new(),
+            hits: BTreeMap::new(),
             in_prior: Default::default(),
             tenant: 0,
             run: String::new(),
@@ -184,6 +187,14 @@ impl Model {
     pub(super) fn begin_dry_run(&mut self) {
         let settled = self.settled.keys().filter(|id| !self.outbox.contains_key(id)).copied();
         self.in_prior = (settled.collect(), self.sightings.clone());
+        self.hits.clear();
+    }
+
+    pub(super) fn count_hits(&mut self, hits: &BTreeMap<String, u64>, now: DateTime<Utc>) {
+        for (rule, count) in hits {
+            let known = self.hits.entry((self.tenant, rule.clone())).or_insert((0, now));
+            *known = (known.0 + count, now);
+        }
     }
 
     /// Whether an entry of this run has left the outbox.
@@ -405,7 +416,8 @@ impl Model {
 
     pub(super) fn purge(&mut self, now: DateTime<Utc>) -> Purged {
         let count = |model: &Self| {
-            [model.sightings.len(), model.runs.len(), model.batches.len()].map(|rows| rows as u64)
+            let (sightings, runs) = (model.sightings.len(), model.runs.len());
+            [sightings, runs, model.batches.len(), model.hits.len()].map(|rows| rows as u64)
         };
         let before = count(self);
         let (old, older) = (now - TimeDelta::days(90), now - TimeDelta::days(400));
@@ -429,8 +441,10 @@ impl Model {
         }
         self.runs.retain(|_, run| run.started_at >= older);
         self.batches.retain(|_, batch| batch.ended_at.is_none_or(|ended| ended >= older));
+        self.hits.retain(|_, (_, last)| *last >= older);
         let after = count(self);
-        let [sightings, runs, batches] = std::array::from_fn(|n| before[n] - after[n]);
-        Purged { sightings, runs, batches }
+        let [sightings, runs, batches, exclusion_rules] =
+            std::array::from_fn(|n| before[n] - after[n]);
+        Purged { sightings, runs, batches, exclusion_rules }
     }
 }

@@ -4,7 +4,9 @@ mod compare;
 mod driver;
 mod maps;
 
-use proptest::collection::vec;
+use std::collections::BTreeMap;
+
+use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
@@ -25,9 +27,10 @@ enum Step {
         resend: bool,
         reopen: bool,
     },
-    /// Stores mentions in one transaction, which may fail at its end.
+    /// Stores mentions and hits of exclusion rules in one transaction, which may fail at its end.
     Store {
         mentions: Vec<Mention>,
+        hits: BTreeMap<String, u64>,
         fails: bool,
     },
     /// Begins a batch with the first of the queue and others.
@@ -165,10 +168,12 @@ fn next_run_step(reopen: impl Strategy<Value = bool>) -> impl Strategy<Value = S
 
 /// What a dry run does too.
 fn plain_step() -> impl Strategy<Value = Step> {
-    let store = (vec(mention(), 0..6), prop::bool::weighted(0.1));
+    let rule = prop::sample::select(&["example.com", ".example.com", "'"][..]);
+    let hits = btree_map(rule.prop_map(str::to_owned), 1..3_u64, 0..3);
+    let store = (vec(mention(), 0..6), hits, prop::bool::weighted(0.1));
     prop_oneof![
         3 => next_run_step(Just(false)),
-        8 => store.prop_map(|(mentions, fails)| Step::Store { mentions, fails }),
+        8 => store.prop_map(|(mentions, hits, fails)| Step::Store { mentions, hits, fails }),
         5 => (0..3_usize, vec(1..12_i64, 0..2)).prop_map(|(first, ids)| Step::Begin { first, ids }),
         7 => (0..9_usize, ending()).prop_map(|(nth, ending)| Step::End { nth, ending }),
         2 => Just(Step::DeleteDelivered),

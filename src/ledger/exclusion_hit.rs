@@ -1,0 +1,62 @@
+//! How often the rules of exclusion files matched: only those that did, because a file can have
+//! hundreds of thousands.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use rusqlite::params;
+
+use super::columns::{TextColumn, Time};
+use super::error::with_path;
+use super::store::Store;
+use super::{LedgerReader, Result};
+
+impl Store<'_> {
+    /// Counts mentions that exclusion rules matched. A rule is known by its normal form, so that
+    /// the file can be edited and sorted.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn count_hits(&self, hits: &BTreeMap<String, u64>) -> Result<()> {
+        let count = || -> rusqlite::Result<()> {
+            let mut count = self.db.prepare_cached(
+                "INSERT INTO main.exclusion_hit (tenant, rule, hits, last_hit_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, last_hit_at = excluded.last_hit_at",
+            )?;
+            for (rule, hits) in hits {
+                let hits = i64::try_from(*hits).unwrap_or(i64::MAX);
+                count.execute(params![self.ledger.tenant.0, rule, hits, self.now])?;
+            }
+            Ok(())
+        };
+        count().map_err(|error| with_path(error.into(), self.ledger.reader().path()))
+    }
+}
+
+impl LedgerReader {
+    /// Returns the exclusion rules that matched a mention since a time, in a run of any tenant.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn rules_hit_since(&self, since: DateTime<Utc>) -> Result<HashSet<String>> {
+        self.read(|db| {
+            let mut select =
+                db.prepare_cached("SELECT rule FROM exclusion_hit WHERE last_hit_at >= ?1")?;
+            let rows = select.query_map([Time(since)], |row| Ok(row.get::<_, TextColumn>(0)?.0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns when the first run started that the ledger remembers, UTC.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn first_run(&self) -> Result<Option<DateTime<Utc>>> {
+        self.read(|db| {
+            let first = db.query_row("SELECT min(started_at) FROM run", [], |row| {
+                row.get::<_, Option<Time>>(0)
+            });
+            Ok(first?.map(|time| time.0))
+        })
+    }
+}
