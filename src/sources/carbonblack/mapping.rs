@@ -121,8 +121,11 @@ fn ioc_hit(alert: &Alert<'_>, files: &[Option<File<'_>>]) -> Option<Mention> {
     let is_trusted_file = |file: &File<'_>| {
         file.reputation == Reputation::Trusted && file.hash.eq_ignore_ascii_case(hit)
     };
-    let trusted = reputation_in(alert, field) == Reputation::Trusted
-        || files.iter().flatten().any(is_trusted_file);
+    // The value in that field of this alert may be known, and may be another one.
+    let in_field = files.iter().flatten().find(|file| file.field.eq_ignore_ascii_case(field));
+    let is_other = in_field.is_some_and(|file| !file.hash.eq_ignore_ascii_case(hit));
+    let trusted = files.iter().flatten().any(is_trusted_file)
+        || !is_other && reputation_in(alert, field) == Reputation::Trusted;
     Some(Mention { trusted, ..Mention::parse("ioc_hit", claimed, hit) })
 }
 
@@ -329,6 +332,7 @@ mod tests {
         let trusted = "TRUSTED_WHITE_LIST";
         for (field, value) in [
             ("modload_sha256", sha256(7)),
+            ("process_sha256", sha256(7)),
             ("childproc_MD5", MD5.to_owned()),
             ("netconn_ipv4", "9.9.9.9".to_owned()),
             ("netconn_ipv6", "2606:4700::1".to_owned()),
