@@ -14,12 +14,13 @@ use clap::{Args, ColorChoice};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::value_parsers::{self, LogLevel};
+use crate::failure::Failure;
 use crate::http;
 use crate::logging::{Format, LogSettings};
 use crate::recorded_future;
 use crate::report::Output;
 use crate::settings::lookup::{Lookup, Names, non_blank};
-use crate::settings::{LedgerChoice, Mode, RequestedSpan, Settings, base_url};
+use crate::settings::{LedgerChoice, Mode, RequestedSpan, Settings, base_url, default_ledger};
 
 const RF_API_KEY: Names =
     Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"] };
@@ -182,10 +183,12 @@ impl CommonArgs {
             skip_dismissed: self.skip_dismissed,
             resend: self.resend,
             mode: self.mode(),
-            ledger: if self.no_ledger {
-                LedgerChoice::None
-            } else {
-                LedgerChoice::File(self.ledger.ledger.clone())
+            ledger: match &self.ledger.ledger {
+                _ if self.no_ledger => LedgerChoice::None,
+                given => LedgerChoice::File {
+                    path: lookup.accept(self.ledger.path())?,
+                    in_state_folder: given.is_none(),
+                },
             },
         })
     }
@@ -231,9 +234,21 @@ pub(crate) struct LedgerArgs {
     /// Ledger file
     ///
     /// Records what was sent and what is still queued. Created by the first run; locked by one run
-    /// at a time.
-    #[arg(long, value_name = "FILE", default_value = "collective-insights.db")]
-    pub ledger: PathBuf,
+    /// at a time. The state folder is $STATE_DIRECTORY, $XDG_STATE_HOME/collective-insights,
+    /// /var/lib/collective-insights for root, or ~/.local/state/collective-insights.
+    /// [default: collective-insights.db in the state folder]
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+}
+
+impl LedgerArgs {
+    /// Returns the path of the ledger.
+    ///
+    /// # Errors
+    /// Those of [`default_ledger`].
+    pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
+        self.ledger.clone().map_or_else(default_ledger, Ok)
+    }
 }
 
 #[derive(Debug, Args)]

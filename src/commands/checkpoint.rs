@@ -3,11 +3,10 @@
 use chrono::TimeDelta;
 
 use super::confirm::confirm;
-use super::{instant, no_ledger_message};
+use super::{instant, open_ledger, open_reader};
 use crate::cli::CheckpointAction;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{Ledger, LedgerReader};
 use crate::report::counted;
 
 /// How far a checkpoint is set back: as far as a run catches up by default, and not as far as
@@ -17,10 +16,8 @@ const SET_BACK: TimeDelta = TimeDelta::days(30);
 /// Sets back the checkpoints that are in the future.
 pub(crate) fn checkpoint(action: &CheckpointAction, clock: Clock) -> Result<String, Failure> {
     let CheckpointAction::Reset { ledger, yes } = action;
-    let path = &ledger.ledger;
-    let Some(reader) = LedgerReader::open(path)? else {
-        return Ok(no_ledger_message(path));
-    };
+    let path = ledger.path()?;
+    let reader = open_reader(&path)?;
     let sources = reader.status(clock.now())?;
     drop(reader);
     let in_future = sources.iter().filter(|source| source.is_checkpoint_in_future).count();
@@ -33,9 +30,7 @@ pub(crate) fn checkpoint(action: &CheckpointAction, clock: Clock) -> Result<Stri
     }
     // Opened after the confirmation, so that the ledger is not locked while waiting for it.
     let now = clock.now();
-    let Some(ledger) = Ledger::open_existing(path, now)? else {
-        return Ok(no_ledger_message(path));
-    };
+    let ledger = open_ledger(&path, clock)?;
     let back_to = now - SET_BACK;
     let count = ledger.reset_checkpoints(now, back_to)?;
     Ok(format!(

@@ -13,13 +13,38 @@ use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::clock::Clock;
+use crate::failure::{Failure, FailureKind};
+use crate::ledger::{Ledger, LedgerReader};
+
 pub(crate) use self::checkpoint::checkpoint;
 pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::status::status;
 
-fn no_ledger_message(path: &Path) -> String {
-    format!("the ledger {} does not exist yet; the first run creates it\n", path.display())
+/// Opens the ledger for a command that reads it.
+///
+/// # Errors
+/// When there is none, or when it cannot be read.
+fn open_reader(path: &Path) -> Result<LedgerReader, Failure> {
+    LedgerReader::open(path)?.ok_or_else(|| no_ledger(path))
+}
+
+/// Opens the ledger for a command that changes it.
+///
+/// # Errors
+/// When there is none, or when it cannot be changed.
+fn open_ledger(path: &Path, clock: Clock) -> Result<Ledger, Failure> {
+    Ledger::open_existing(path, clock.now())?.ok_or_else(|| no_ledger(path))
+}
+
+fn no_ledger(path: &Path) -> Failure {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Failure::new(
+        FailureKind::Ledger,
+        format!("there is no ledger at {}", path.display()),
+        "The first run creates it. If runs use another one, name it with --ledger; as another user, run this as that user.",
+    )
 }
 
 fn instant(time: Option<DateTime<Utc>>) -> String {

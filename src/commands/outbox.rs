@@ -7,8 +7,8 @@ use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::confirm::confirm;
-use super::no_ledger_message;
 use super::output_file::OutputFile;
+use super::{no_ledger, open_ledger, open_reader};
 use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -22,15 +22,19 @@ pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Fail
         OutboxAction::List { filter, json } => list(filter, *json),
         OutboxAction::Retry { filter } => retry(filter, clock),
         OutboxAction::Export { filter, output } => export(filter, output.as_deref()),
-        OutboxAction::Repair { ledger } => repair(&ledger.ledger, clock),
+        OutboxAction::Repair { ledger } => repair(&ledger.path()?, clock),
         OutboxAction::Drop { filter, yes } => drop_entries(filter, *yes, clock),
     }
 }
 
 /// Saves what can be read of a damaged ledger in a new one.
 fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
+    // An empty file is damaged: only one that does not exist is none.
+    if path.symlink_metadata().is_err() && LedgerReader::open(path)?.is_none() {
+        return Err(no_ledger(path));
+    }
     let Some(repaired) = Ledger::repair(path, clock.now())? else {
-        return Ok("there is no damaged ledger\n".to_owned());
+        return Ok("the ledger is not damaged\n".to_owned());
     };
     let mut text = format!(
         "saved {} in the outbox and {} that were delivered or dropped; the damaged file is now {}\n",
@@ -51,26 +55,21 @@ fn entry_filter(args: &EntryFilterArgs) -> EntryFilter {
 }
 
 fn list(args: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
-    let ledger = LedgerReader::open(&args.ledger.ledger)?;
+    let ledger = open_reader(&args.ledger.path()?)?;
     let filter = entry_filter(args);
     let mut stdout = Stdout::lock();
     if json {
         stdout.write("{\"entries\":[")?;
         let mut separator = "";
-        if let Some(ledger) = ledger {
-            ledger.for_each_entry(&filter, |entry| {
-                stdout.write(&format!("{separator}{}", as_json(&entry)))?;
-                separator = ",";
-                Ok::<_, Failure>(())
-            })?;
-        }
+        ledger.for_each_entry(&filter, |entry| {
+            stdout.write(&format!("{separator}{}", as_json(&entry)))?;
+            separator = ",";
+            Ok::<_, Failure>(())
+        })?;
         stdout.write("],\"schema_version\":1}\n")?;
         stdout.finish()?;
         return Ok(String::new());
     }
-    let Some(ledger) = ledger else {
-        return Ok(no_ledger_message(&args.ledger.ledger));
-    };
     let mut is_empty = true;
     ledger.for_each_entry(&filter, |entry| {
         is_empty = false;
@@ -133,7 +132,7 @@ fn export(args: &EntryFilterArgs, file: Option<&Path>) -> Result<String, Failure
         stdout.finish()?;
         return Ok(String::new());
     };
-    let mut output = OutputFile::create(path, &args.ledger.ledger)?;
+    let mut output = OutputFile::create(path, &args.ledger.path()?)?;
     let count = write_items(args, |text| output.write(text))?;
     output.finish()?;
     Ok(format!(
@@ -148,19 +147,16 @@ fn write_items(
     args: &EntryFilterArgs,
     mut write: impl FnMut(&str) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
-    let ledger = LedgerReader::open(&args.ledger.ledger)?;
+    let ledger = open_reader(&args.ledger.path()?)?;
     let mut count = 0;
-    let mut damaged = 0;
     write("[")?;
-    if let Some(ledger) = ledger {
-        damaged = ledger.for_each_item(&entry_filter(args), |item| {
-            if count > 0 {
-                write(",\n")?;
-            }
-            count += 1;
-            write(&redact::sanitize_json(&item))
-        })?;
-    }
+    let damaged = ledger.for_each_item(&entry_filter(args), |item| {
+        if count > 0 {
+            write(",\n")?;
+        }
+        count += 1;
+        write(&redact::sanitize_json(&item))
+    })?;
     write("]\n")?;
     if damaged > 0 {
         report::err(&format!(
@@ -172,10 +168,7 @@ fn write_items(
 }
 
 fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
-    let path = &args.ledger.ledger;
-    let Some(ledger) = Ledger::open_existing(path, clock.now())? else {
-        return Ok(no_ledger_message(path));
-    };
+    let ledger = open_ledger(&args.ledger.path()?, clock)?;
     Ok(match ledger.retry_quarantined(&entry_filter(args))? {
         0 => "no indicator is in quarantine\n".to_owned(),
         count => format!(
@@ -186,10 +179,8 @@ fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
 }
 
 fn drop_entries(args: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
-    let path = &args.ledger.ledger;
-    let Some(reader) = LedgerReader::open(path)? else {
-        return Ok(no_ledger_message(path));
-    };
+    let path = args.ledger.path()?;
+    let reader = open_reader(&path)?;
     let Some((count, last)) = reader.extent(&entry_filter(args))? else {
         return Ok("there is nothing to drop\n".into());
     };
@@ -199,9 +190,7 @@ fn drop_entries(args: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<Strin
     }
     // Opened after the confirmation, so that the ledger is not locked while waiting for it. What a
     // run stored meanwhile was not confirmed.
-    let Some(ledger) = Ledger::open_existing(path, clock.now())? else {
-        return Ok(no_ledger_message(path));
-    };
+    let ledger = open_ledger(&path, clock)?;
     let filter = EntryFilter { last: Some(last), ..entry_filter(args) };
     let dropped = ledger.drop_entries(&filter, clock.now())?;
     Ok(format!(

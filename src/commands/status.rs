@@ -4,21 +4,16 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{instant, no_ledger_message};
+use super::{instant, open_reader};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{LedgerReader, SourceStatus};
+use crate::ledger::SourceStatus;
 use crate::report::{line, timestamp};
 
 /// Returns the last run, last success, checkpoint, queue and quarantine of each source.
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
-    let path = &args.ledger.ledger;
-    let sources = match LedgerReader::open(path)? {
-        Some(ledger) => ledger.status(clock.now())?,
-        None if args.json => Vec::new(),
-        None => return Ok(no_ledger_message(path)),
-    };
+    let sources = open_reader(&args.ledger.path()?)?.status(clock.now())?;
     Ok(if args.json { as_json(&sources) } else { sources.iter().map(as_text).collect() })
 }
 

@@ -55,6 +55,22 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
+/// Returns the path of a ledger that exists, as [`resolve`] does; `None` where there is none.
+pub(super) fn resolve_existing(path: &Path) -> Result<Option<PathBuf>> {
+    let resolved = match resolve(path) {
+        Ok(resolved) => resolved,
+        // Without the folder there cannot be a ledger.
+        Err(LedgerError::Unwritable { .. }) if does_not_exist(path) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok((!is_absent(&resolved)?).then_some(resolved))
+}
+
+/// Whether there is neither a file nor a link of that name.
+fn does_not_exist(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
 /// Whether there is no ledger yet. An empty file is damaged, not new: ledgers are created under
 /// another name and renamed.
 pub(super) fn is_absent(path: &Path) -> Result<bool> {

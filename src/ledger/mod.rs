@@ -116,6 +116,8 @@ pub(crate) struct Ledger {
     reader: LedgerReader,
     /// Whether the real ledger is attached as `prior`, to be read only.
     has_prior: bool,
+    /// Whether opening it created the file.
+    is_new: bool,
     lock: Option<Lock>,
 }
 
@@ -135,7 +137,8 @@ impl Ledger {
     fn open_patiently(path: &Path, now: DateTime<Utc>, patience: Patience) -> Result<Self> {
         let path = files::resolve(path)?;
         let lock = Lock::acquire(&path, now)?;
-        if files::is_absent(&path)? {
+        let is_new = files::is_absent(&path)?;
+        if is_new {
             files::create(&path)?;
         }
         // Damage shows in the time of the checksum; the examination of a file that changed takes
@@ -145,7 +148,7 @@ impl Ledger {
         files::must_be_writable(&db, &path)?;
         files::keep_journal(&db).map_err(|error| with_path(error.into(), &path))?;
         let reader = LedgerReader::new(db, path, patience);
-        let ledger = Self { reader, has_prior: false, lock: Some(lock) };
+        let ledger = Self { reader, has_prior: false, is_new, lock: Some(lock) };
         // Also when the version is current: this proves now, not after an hour of fetching, that
         // the folder takes a journal and the disk has space. The first transaction: what fails in
         // it leaves the file as it is.
@@ -163,10 +166,10 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`].
     pub(crate) fn open_existing(path: &Path, now: DateTime<Utc>) -> Result<Option<Self>> {
-        if files::is_absent(&files::resolve(path)?)? {
-            return Ok(None);
+        match files::resolve_existing(path)? {
+            Some(path) => Self::open(&path, now).map(Some),
+            None => Ok(None),
         }
-        Self::open(path, now).map(Some)
     }
 
     /// Opens an empty private ledger that is deleted when dropped, for `--no-ledger`.
@@ -176,7 +179,7 @@ impl Ledger {
     pub(crate) fn temporary() -> Result<Self> {
         let (db, path) = files::temporary()?;
         let reader = LedgerReader::new(db, path, Patience::default());
-        Ok(Self { reader, has_prior: false, lock: None })
+        Ok(Self { reader, has_prior: false, is_new: false, lock: None })
     }
 
     /// Opens the ledger as [`Ledger::open_dry_run_examined`] does for a run.
@@ -222,7 +225,7 @@ impl Ledger {
         }
         let (db, temporary_path) = files::temporary()?;
         let reader = LedgerReader::new(db, temporary_path, patience);
-        let mut ledger = Self { reader, has_prior: false, lock: Some(lock) };
+        let mut ledger = Self { reader, has_prior: false, is_new: false, lock: Some(lock) };
         ledger.attach_prior(&path)?;
         ledger.has_prior = true;
         Ok(ledger)

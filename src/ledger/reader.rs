@@ -23,15 +23,9 @@ impl LedgerReader {
     /// # Errors
     /// When the file is not a ledger that can be read.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
-        let path = match files::resolve(path) {
-            Ok(path) => path,
-            // Without the folder there cannot be a ledger.
-            Err(LedgerError::Unwritable { .. }) if does_not_exist(path) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if files::is_absent(&path)? {
+        let Some(path) = files::resolve_existing(path)? else {
             return Ok(None);
-        }
+        };
         let patience = Patience::default();
         let (db, _) = files::connect(&path, Examine::Short, &patience)?;
         let reader = Self::new(db, path, patience);
@@ -69,9 +63,4 @@ impl LedgerReader {
             (error, _) => error,
         }
     }
-}
-
-/// Whether there is neither a file nor a link of that name.
-fn does_not_exist(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -98,6 +98,12 @@ impl TenantLedger {
         self.ledger.reader()
     }
 
+    /// Returns the absolute path of the file that opening it created; `None` if it was there
+    /// before, or is private.
+    pub(crate) fn created_at(&self) -> Option<&Path> {
+        self.ledger.is_new.then(|| self.reader().path())
+    }
+
     /// Uses another clock from now on.
     pub(crate) fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;

@@ -358,7 +358,7 @@ fn rejected_in_a_row(rejection: &Rejection) -> Failure {
 
 fn in_quarantine(settings: &Settings, count: u64, stopped: bool) -> Failure {
     let help = match settings.ledger {
-        LedgerChoice::File(_) => {
+        LedgerChoice::File { .. } => {
             "See the reason with `collective-insights outbox list --quarantined`, then `outbox retry` or `outbox drop`; report the reason to Recorded Future's support."
         }
         LedgerChoice::None => {

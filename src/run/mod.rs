@@ -8,6 +8,8 @@ mod time;
 mod window;
 
 use std::fmt::Write as _;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -94,6 +96,7 @@ impl<'a> Run<'a> {
         // Reject an impossible window before opening the ledger.
         window::check(settings.span, now)?;
         let options = tenant_options(settings, source, run_id, patience);
+        create_state_folder(settings)?;
         let ledger = TenantLedger::open(options, clock)?;
         logging::enable_rotation();
         crash_point();
@@ -156,9 +159,13 @@ impl<'a> Run<'a> {
         let ledger = self.ledger();
         ledger.begin_run(self.settings.mode.name(), self.plan.window)?;
         crash_point();
+        let created = ledger.created_at().map(Path::to_owned);
         let (queued, others) = (ledger.queued()?, ledger.pending_for_other_tenants()?);
         drop(ledger);
         self.report.counts.carried_in = queued;
+        if let Some(path) = created {
+            self.report.note(format!("created the ledger {}", path.display()));
+        }
         if others > 0 {
             self.report.warn(format!(
                 "{others} indicators of this account are queued under another Recorded Future key or for other organizations; only a run with those sends them (see `collective-insights status`)"
@@ -248,11 +255,34 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
 /// Returns a warning for each file of a run that others can change.
 pub(crate) fn file_warnings(log: &Path, ledger: &LedgerChoice) -> Vec<String> {
     let mut warnings = vec![local_file::warning("log file", log)];
-    if let LedgerChoice::File(path) = ledger {
+    if let Some(path) = ledger.path() {
         warnings.push(local_file::warning("ledger", path));
         warnings.push(local_file::warning("lock file", &lock_path(path)));
     }
     warnings.into_iter().flatten().collect()
+}
+
+/// Creates the state folder for the ledger, with mode 0700.
+fn create_state_folder(settings: &Settings) -> Result<(), Failure> {
+    let LedgerChoice::File { path, in_state_folder: true } = &settings.ledger else {
+        return Ok(());
+    };
+    let Some(folder) = path.parent().filter(|_| settings.mode == Mode::Live) else {
+        return Ok(());
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Failure::new(
+            FailureKind::Ledger,
+            format!("cannot create the state folder {}", folder.display()),
+            "Create it and give this user write access to it, or name another file with --ledger.",
+        )
+        .with_cause(error)
+    })
+}
+
+/// Whether the folder of the ledger exists. Without it there is no ledger.
+fn has_folder(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists())
 }
 
 fn tenant_options<'a>(
@@ -262,12 +292,10 @@ fn tenant_options<'a>(
     patience: Patience,
 ) -> TenantOptions<'a> {
     let recorded_future = &settings.recorded_future;
+    let is_dry_run = settings.mode != Mode::Live;
     TenantOptions {
-        path: match &settings.ledger {
-            LedgerChoice::File(path) => Some(path),
-            LedgerChoice::None => None,
-        },
-        dry_run: settings.mode != Mode::Live,
+        path: settings.ledger.path().filter(|path| !is_dry_run || has_folder(path)),
+        dry_run: is_dry_run,
         key: TenantKey {
             source: source.info().name.to_owned(),
             account: digest("account", &source.account()),

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Run, window};
 use crate::clock::{Clock, MAX_DIFFERENCE, describe_difference};
 use crate::failure::{Failure, FailureKind};
-use crate::settings::{LedgerChoice, Mode};
+use crate::settings::Mode;
 
 /// What a run knows about the time.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Run<'_> {
     /// would move the checkpoint.
     pub(super) fn is_clock_confirmed(&mut self) -> bool {
         let is_confirmed = self.service_offset().is_some();
-        let has_ledger = matches!(self.settings.ledger, LedgerChoice::File(_));
+        let has_ledger = self.settings.ledger.path().is_some();
         if !is_confirmed && has_ledger && self.settings.mode == Mode::Live {
             self.report.fail(unconfirmed_clock());
         }

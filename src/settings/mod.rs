@@ -4,8 +4,9 @@
 mod base_url;
 pub(crate) mod lookup;
 mod secret_file;
+mod state;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use self::base_url::base_url;
 use self::lookup::Names;
 pub(crate) use self::lookup::{EffectiveOption, Origin};
+pub(crate) use self::state::default_ledger;
 use crate::failure::{Failure, FailureKind};
 use crate::http;
 use crate::recorded_future;
@@ -34,9 +36,23 @@ pub(crate) enum RequestedSpan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LedgerChoice {
     /// In this file.
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// Whether it is in the state folder, which a run creates.
+        in_state_folder: bool,
+    },
     /// There is no ledger.
     None,
+}
+
+impl LedgerChoice {
+    /// Returns the path of the ledger.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::None => None,
+        }
+    }
 }
 
 /// What a run does with the selected indicators.

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use sandbox::{DateHeader, Fault, Service, World};
 use serde_json::{Value, json};
 
+use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
 use crate::support::json::text;
 use crate::support::process::{RunningProcess, wait_for_requests};
-use crate::support::{RunOutput, TestEnv};
 
 const RUN: &str = "crowdstrike --json";
 
@@ -22,12 +22,6 @@ fn detections(env: &TestEnv) -> Vec<String> {
     stored.iter().map(|stored| text(&stored.item, "/detection/id")).collect()
 }
 
-fn notes(output: &RunOutput) -> Vec<String> {
-    let document = output.json();
-    let notes = document["notes"].as_array().cloned().unwrap_or_default();
-    notes.iter().map(|note| note.as_str().unwrap().to_owned()).collect()
-}
-
 #[test]
 fn three_missed_days_are_caught_up_with_one_note() {
     let env = test_env(&[
@@ -37,11 +31,11 @@ fn three_missed_days_are_caught_up_with_one_note() {
         falcon_at(4, "2026-11-21T08:00:00Z"),
     ]);
     let first = env.run_at("2026-11-19T00:15:00Z", RUN).assert_code(0);
-    assert_eq!(notes(&first), Vec::<String>::new());
+    assert_eq!(first.notes(), Vec::<String>::new());
     let output = env.run_at("2026-11-23T00:15:00Z", RUN).assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 3);
     assert_eq!(env.stored_values(), hashes(1..=4));
-    let notes = notes(&output);
+    let notes = output.notes();
     assert_eq!(notes.len(), 1);
     assert!(
         notes[0].starts_with("catching up: the last complete run ended at 2026-11-19T00:15:00Z"),
@@ -87,7 +81,7 @@ fn a_gap_beyond_max_catch_up_is_reported_with_the_command_that_reads_it() {
     let output =
         env.run_at("2026-11-22T00:15:00Z", "crowdstrike --json --max-catch-up 5").assert_code(0);
     assert_eq!(env.stored_values(), hashes([2]));
-    let note = notes(&output).join("");
+    let note = output.notes().join("");
     let (_, command) = note.split_once("read them with ").unwrap();
     env.run_at("2026-11-22T00:20:00Z", &format!("crowdstrike {command}")).assert_code(0);
     assert_eq!(env.stored_values(), hashes([1, 2]));

@@ -62,6 +62,7 @@ mod service_errors;
 mod settings;
 mod signals;
 mod skipped;
+mod state_folder;
 mod support;
 mod tenants;
 mod thresholds;

@@ -74,7 +74,7 @@ fn status_shows_the_state_of_each_source() {
 }
 
 #[test]
-fn read_only_commands_change_nothing_and_need_no_ledger() {
+fn read_only_commands_change_nothing() {
     let env = test_env();
     let path = env.path("collective-insights.db");
     let before = std::fs::read(&path).unwrap();
@@ -88,12 +88,6 @@ fn read_only_commands_change_nothing_and_need_no_ledger() {
         env.run(command).assert_code(0);
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    for command in [
-        "status", "outbox list", "outbox retry", "outbox export", "outbox drop", "checkpoint reset",
-    ] {
-        env.run(&format!("{command} --ledger none.db")).assert_code(0);
-    }
-    assert!(!env.path("none.db").exists());
 }
 
 #[test]
@@ -230,8 +224,8 @@ fn an_export_to_a_file_is_complete_or_leaves_the_old_file() {
     assert_eq!(output.stdout, "3 indicators written to saved.json\n");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), printed);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    env.run("outbox export --output new.json --ledger none.db").assert_code(0);
-    assert_eq!(std::fs::read_to_string(env.path("new.json")).unwrap(), "[]\n");
+    env.run("outbox export --output new.json --ledger none.db").assert_code(6);
+    assert!(!env.path("new.json").exists());
     std::fs::create_dir(env.path("folder")).unwrap();
     std::os::unix::fs::symlink("saved.json", env.path("link")).unwrap();
     for unusable in
@@ -242,7 +236,7 @@ fn an_export_to_a_file_is_complete_or_leaves_the_old_file() {
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), printed);
     assert_eq!(env.run("outbox export").assert_code(0).stdout, printed);
-    assert_eq!(files(), before + 3, "no temporary file is left");
+    assert_eq!(files(), before + 2, "no temporary file is left");
 }
 
 #[test]
@@ -251,6 +245,7 @@ fn an_export_to_a_file_that_may_not_grow_fails_and_leaves_no_file() {
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" outbox export --output saved.json";
     let mut limited = Command::new("sh");
     limited.current_dir(env.folder()).env_clear().args(["-c", script]);
+    limited.env("STATE_DIRECTORY", env.folder());
     let output = RunOutput::capture(limited.arg(env.command("").get_program()));
     let output = output.assert_code(1);
     output.assert_stderr(&["saved.json cannot be written", "File too large"]);
@@ -282,6 +277,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
         let script = format!("ulimit -v 131072; exec \"$0\" {arguments}");
         let mut limited = Command::new("sh");
         limited.current_dir(env.folder()).env_clear().args(["-c", &script]);
+        limited.env("STATE_DIRECTORY", env.folder());
         RunOutput::capture(limited.arg(env.command("").get_program())).assert_code(0)
     };
     let list = run_limited("outbox list --json").json();

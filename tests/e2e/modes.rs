@@ -62,6 +62,12 @@ fn the_document_has_exactly_the_documented_keys() {
             ("-n --debug", "dry-run"),
         ] {
             let env = TestEnv::new(two_alerts_per_vendor());
+            // A live run creates the ledger, which is a note.
+            env.run(&format!(
+                "{} --until 2026-11-02T00:00:00Z --since 2026-11-01T00:00:00Z",
+                vendor.command()
+            ))
+            .assert_code(0);
             let output = env.run(&format!("{} --json {flag}", vendor.command())).assert_code(0);
             let document = output.json();
             let mut expected = vec![

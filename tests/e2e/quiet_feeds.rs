@@ -10,8 +10,7 @@ use crate::support::vendor::Vendor;
 fn notes(env: &TestEnv, command: &str) -> String {
     let output = env.run(&format!("{command} --json")).assert_code(0);
     output.assert_sums();
-    let notes = output.json()["notes"].as_array().cloned().unwrap_or_default();
-    notes.iter().map(|note| note.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    output.notes().join("\n")
 }
 
 #[test]

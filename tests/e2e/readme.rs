@@ -112,6 +112,8 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
     let mut shell = Command::new("sh");
     shell.args(["-eu", "-c", &commands]).current_dir(env.folder()).env_clear().envs([
         ("HOME", home.to_str().unwrap()),
+        // For root, who would have another one.
+        ("XDG_STATE_HOME", home.join(".local/state").to_str().unwrap()),
         ("PATH", &folders),
         ("RF_API_URL", &url),
         ("CS_BASE_URL", &url),
@@ -125,9 +127,12 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
             "{source}"
         );
     }
-    for name in ["collective-insights.env", "collective-insights.db", "collective-insights.log"] {
-        let file = home.join("collective-insights").join(name);
-        assert!(mode(&file) == 0o600, "{name}");
+    for name in [
+        "collective-insights/collective-insights.env",
+        "collective-insights/collective-insights.log",
+        ".local/state/collective-insights/collective-insights.db",
+    ] {
+        assert!(mode(&home.join(name)) == 0o600, "{name}");
     }
     assert_eq!(mode(&home.join("collective-insights")), 0o700);
 }
@@ -155,6 +160,8 @@ fn the_cron_lines_are_those_that_are_generated() {
 fn the_summary_has_the_form_of_a_real_one() {
     let summary = code(README, "text").into_iter().find(|block| block.contains("Alerts:")).unwrap();
     let env = TestEnv::new(World::default());
+    // Not the first run, which names the new ledger.
+    env.run("crowdstrike").assert_code(0);
     let real = env.run("crowdstrike").assert_code(0);
     assert_eq!(without_values(summary), without_values(&real.stdout));
 }

@@ -63,6 +63,8 @@ fn cron_lines_run_unchanged() {
                 .args(["-c", command])
                 .env_clear()
                 .env("HOME", &home)
+                // For root, who would have another one.
+                .env("XDG_STATE_HOME", home.join(".local/state"))
                 .env("PATH", "/usr/bin:/bin")
                 .env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
         )
@@ -70,7 +72,7 @@ fn cron_lines_run_unchanged() {
         assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));
     }
     assert_eq!(env.stored_values(), [sha256(1), sha256(2)]);
-    assert!(folder.join("collective-insights.db").exists());
+    assert!(home.join(".local/state/collective-insights/collective-insights.db").exists());
 }
 
 #[test]

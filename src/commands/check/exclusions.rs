@@ -11,7 +11,7 @@ use crate::ledger::{self, LedgerReader};
 use crate::redact;
 use crate::run;
 use crate::selection::exclusions::{Exclusions, ListedRule};
-use crate::settings::{LedgerChoice, Settings};
+use crate::settings::Settings;
 
 /// The number of days without a match after which a rule is reported.
 const UNUSED_DAYS: i64 = 90;
@@ -27,7 +27,7 @@ pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, F
         return Ok("none (--exclusion-file is not set)".into());
     };
     let mut message = format!("{} in {}", exclusions.len(), path.display());
-    if let LedgerChoice::File(ledger) = &settings.ledger
+    if let Some(ledger) = settings.ledger.path()
         && !exclusions.is_empty()
     {
         match Hits::read(ledger, now) {

@@ -9,7 +9,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader};
 use crate::logging;
 use crate::run;
-use crate::settings::{EffectiveOption, LedgerChoice, Origin, Settings};
+use crate::settings::{EffectiveOption, Origin, Settings};
 
 /// Checks what is on this machine. The section has a run if requests can be sent.
 pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
@@ -50,7 +50,7 @@ fn origins(options: &[EffectiveOption]) -> String {
 }
 
 fn ledger(settings: &Settings, source: &str, clock: Clock) -> Result<String, Failure> {
-    let LedgerChoice::File(path) = &settings.ledger else {
+    let Some(path) = settings.ledger.path() else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
     if std::fs::symlink_metadata(path).is_err() {
@@ -77,11 +77,17 @@ fn warn_if_quiet(path: &Path, source: &str, clock: Clock) -> Result<(), Failure>
     Ok(())
 }
 
-/// Creates and removes a file next to `path`.
+/// Creates and removes a file next to `path`, or in the folder in which a run would create the
+/// ledger's.
 fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", std::process::id()));
-    let temporary = path.with_file_name(name);
+    let temporary = existing.join(name);
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde_json::json;
 
 use self::days::Day;
-use super::no_ledger_message;
+use super::open_reader;
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -31,35 +31,25 @@ struct History {
 
 /// Returns each day's numbers, the top indicators and the top MITRE techniques.
 pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> Result<String, Failure> {
-    let path = &args.ledger.ledger;
-    let ledger = LedgerReader::open(path)?;
-    if ledger.is_none() && !args.json {
-        return Ok(no_ledger_message(path));
-    }
-    let history = History::read(ledger.as_ref(), args.days, clock.now())?;
+    let ledger = open_reader(&args.ledger.path()?)?;
+    let history = History::read(&ledger, args.days, clock.now())?;
     Ok(if args.json { as_json(&history) } else { text::text(&history) })
 }
 
 impl History {
-    /// Reads the last `days` UTC days, today included; empty without a ledger.
-    fn read(ledger: Option<&LedgerReader>, days: u32, now: DateTime<Utc>) -> Result<Self, Failure> {
+    /// Reads the last `days` UTC days, today included.
+    fn read(ledger: &LedgerReader, days: u32, now: DateTime<Utc>) -> Result<Self, Failure> {
         let today = now.date_naive();
         let since = today - Days::new(u64::from(days.saturating_sub(1)));
         let indicators_since = since.max((now - SIGHTINGS_KEPT).date_naive());
-        let mut history = Self {
+        Ok(Self {
             days,
             since,
             indicators_since,
-            rows: Vec::new(),
-            indicators: Vec::new(),
-            techniques: Vec::new(),
-        };
-        if let Some(ledger) = ledger {
-            history.rows = days::days(&ledger.runs(midnight(since))?, today);
-            history.indicators = ledger.top_indicators(midnight(indicators_since), TOP)?;
-            history.techniques = ledger.techniques(since, TOP)?;
-        }
-        Ok(history)
+            rows: days::days(&ledger.runs(midnight(since))?, today),
+            indicators: ledger.top_indicators(midnight(indicators_since), TOP)?,
+            techniques: ledger.techniques(since, TOP)?,
+        })
     }
 }
 

@@ -166,9 +166,10 @@ impl TestEnv {
     }
 }
 
-/// Returns a command for the binary in a folder, with an empty environment.
+/// Returns a command for the binary in a folder, which is its state folder too, with an otherwise
+/// empty environment.
 pub fn bare_command(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("collective-insights"));
-    command.current_dir(folder).env_clear();
+    command.current_dir(folder).env_clear().env("STATE_DIRECTORY", folder);
     command
 }

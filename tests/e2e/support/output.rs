@@ -48,6 +48,14 @@ impl RunOutput {
         document["counts"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {document}"))
     }
 
+    /// Returns the notes in the JSON document, without that of a run that created the ledger.
+    #[track_caller]
+    pub fn notes(&self) -> Vec<String> {
+        let notes = self.json()["notes"].as_array().cloned().unwrap_or_default();
+        let notes = notes.iter().map(|note| note.as_str().unwrap().to_owned());
+        notes.filter(|note| !note.starts_with("created the ledger ")).collect()
+    }
+
     /// Asserts that the counts in the JSON document add up.
     #[track_caller]
     pub fn assert_sums(&self) -> &Self {
