@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::columns::{JsonList, Time, time};
-use super::tenant_ledger::{count_pending, quota_used};
+use super::tenant_ledger::{count_pending, oldest_queued, quota_used};
 use super::{LedgerReader, Result, TenantId};
 use crate::clock::MAX_DIFFERENCE;
 
@@ -114,11 +114,7 @@ fn tenant_status(
         is_checkpoint_in_future: read_until.is_some_and(|checkpoint| checkpoint > latest),
         queued: count_pending(db, tenant, "waiting")?,
         quarantined: count_pending(db, tenant, "quarantined")?,
-        oldest_queued: query_time(
-            db,
-            "SELECT min(stored_at) AS time FROM pending WHERE tenant = ?1 AND state = 'waiting'",
-            [tenant.0],
-        )?,
+        oldest_queued: oldest_queued(db, tenant)?,
         used_today: quota_used(db, &row.get::<_, String>("token")?, now.date_naive())?,
     })
 }

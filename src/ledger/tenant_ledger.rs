@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::columns::{JsonList, RowCount};
+use super::columns::{JsonList, RowCount, time};
 use super::files::Examine;
 use super::{Ledger, LedgerReader, Patience, Result};
 use crate::clock::Clock;
@@ -117,6 +117,14 @@ impl TenantLedger {
         self.reader().read(|db| Ok(count_pending(db, self.tenant, "waiting")?))
     }
 
+    /// Returns when the oldest queued entry was stored (UTC).
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn oldest_queued(&self) -> Result<Option<DateTime<Utc>>> {
+        self.reader().read(|db| Ok(oldest_queued(db, self.tenant)?))
+    }
+
     /// Returns the number of entries of the same account that are queued under another Recorded
     /// Future token or for other organizations: no run of this tenant sends them.
     ///
@@ -175,6 +183,17 @@ pub(super) fn count_pending(
     let mut count =
         db.prepare_cached("SELECT count(*) FROM pending WHERE tenant = ?1 AND state = ?2")?;
     count.query_row(params![tenant.0, state], |row| Ok(row.get::<_, RowCount>(0)?.0))
+}
+
+/// Returns when the oldest of a tenant's queued entries was stored.
+pub(super) fn oldest_queued(
+    db: &Connection,
+    tenant: TenantId,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let mut select = db.prepare_cached(
+        "SELECT min(stored_at) AS time FROM pending WHERE tenant = ?1 AND state = 'waiting'",
+    )?;
+    select.query_row([tenant.0], |row| time(row, "time"))
 }
 
 /// Returns the number of entries delivered with a token on a UTC day.

@@ -1,6 +1,7 @@
 //! Delivering the outbox: batch by batch, one after the other, each settled only on a verified
 //! receipt.
 
+use chrono::TimeDelta;
 use serde_json::value::RawValue;
 
 use super::Run;
@@ -9,11 +10,15 @@ use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::indicator::IndicatorType;
 use crate::ledger::QueuedItem;
 use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
+use crate::report::counted;
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
 
 /// After this many rejected items in a row, the cause is not the items: sending stops.
 const MAX_REJECTIONS_IN_A_ROW: u64 = 20;
+
+/// Indicators that are queued for longer are reported.
+const MAX_QUEUED_AGE: TimeDelta = TimeDelta::days(3);
 
 /// How far the delivery of a run is.
 #[derive(Debug)]
@@ -70,7 +75,7 @@ impl Run<'_> {
                 return Ok(());
             };
             if quota == 0 {
-                self.stop_delivery(quota_exhausted(self.settings));
+                self.pause_delivery(quota_exhausted(self.settings.daily_limit.unwrap_or_default()));
                 return Ok(());
             }
             cursor = Some(last.cursor());
@@ -141,9 +146,11 @@ impl Run<'_> {
                         self.shrink_batches(size, &rejection);
                     }
                 }
-                Outcome::Temporary(failure)
-                | Outcome::QuotaExhausted(failure)
-                | Outcome::Fatal(failure) => {
+                Outcome::QuotaExhausted(failure) => {
+                    self.pause_delivery(failure.to_string());
+                    self.ledger().release_failed_batch(&batch)?;
+                }
+                Outcome::Temporary(failure) | Outcome::Fatal(failure) => {
                     self.stop_delivery(failure);
                     self.ledger().release_failed_batch(&batch)?;
                 }
@@ -251,6 +258,12 @@ impl Run<'_> {
         });
     }
 
+    /// Stops sending for this day. That does not fail the run: what may be sent was sent.
+    fn pause_delivery(&mut self, reason: String) {
+        self.delivery.stopped = true;
+        self.report.note(reason);
+    }
+
     fn stop_delivery(&mut self, failure: Failure) {
         self.delivery.stopped = true;
         self.report.fail(failure);
@@ -277,12 +290,28 @@ impl Run<'_> {
         }
         self.report_unsendable();
         let queued = self.ledger().queued();
+        self.warn_of_old_queue()?;
         let counts = &mut self.report.counts;
         counts.waiting = match &queued {
             Ok(queued) if ledger_succeeded => *queued,
             Ok(_) | Err(_) => counts.unsettled(),
         };
         queued.map(|_| ()).map_err(Failure::from)
+    }
+
+    /// Warns where indicators have been queued for days.
+    fn warn_of_old_queue(&mut self) -> Result<(), Failure> {
+        let oldest = self.ledger().oldest_queued()?;
+        let age = oldest.map(|stored_at| self.clock().now() - stored_at);
+        if let Some(age) = age.filter(|age| *age > MAX_QUEUED_AGE) {
+            let queued = self.ledger().queued()?;
+            self.report.warn(format!(
+                "{} queued, the oldest for {} days: `collective-insights status` shows why the last run sent none",
+                counted(queued, "indicator is", "indicators are"),
+                age.num_days()
+            ));
+        }
+        Ok(())
     }
 
     fn report_unsendable(&mut self) {
@@ -325,14 +354,9 @@ fn unsendable_items(count: u64) -> Failure {
     )
 }
 
-fn quota_exhausted(settings: &Settings) -> Failure {
-    let limit = settings.daily_limit.unwrap_or_default();
-    Failure::new(
-        FailureKind::Temporary,
-        format!(
-            "daily limit of {limit} indicators reached; the rest stays in the outbox (the most severe were sent first)"
-        ),
-        "No action is needed: the first run after midnight UTC continues. --daily-limit changes the limit.",
+fn quota_exhausted(limit: u64) -> String {
+    format!(
+        "daily limit of {limit} indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others"
     )
 }
 

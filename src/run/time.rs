@@ -33,7 +33,7 @@ impl Run<'_> {
     }
 
     /// Returns the clock of the services as far as it is known.
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         self.time.local.shifted(self.service_offset().unwrap_or_default())
     }
 

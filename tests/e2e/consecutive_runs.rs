@@ -169,16 +169,17 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
         .collect();
     let env = test_env(&alerts);
     let run = format!("{RUN} --daily-limit 4 --batch-size 3");
-    let output = env.run_at("2026-11-22T00:15:00Z", &run).assert_code(5);
+    let output = env.run_at("2026-11-22T00:15:00Z", &run).assert_code(0);
     output.assert_sums();
     assert_eq!((output.count("processed"), output.count("waiting")), (4, 6));
     assert_eq!(detections(&env), ["id9", "id8", "id7", "id6"]);
-    assert!(output.stderr.contains("the most severe were sent first"));
+    let note = "daily limit of 4 indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others";
+    assert_eq!((output.notes(), output.stderr.as_str()), (vec![note.to_owned()], ""));
     // On the same day nothing more is sent, and no request is made.
     let posts = env.sandbox.requests_to(Service::RecordedFuture).len();
-    env.run_at("2026-11-22T12:00:00Z", &run).assert_code(5);
+    env.run_at("2026-11-22T12:00:00Z", &run).assert_code(0);
     assert_eq!(env.sandbox.requests_to(Service::RecordedFuture).len(), posts);
-    env.run_at("2026-11-23T00:15:00Z", &run).assert_code(5);
+    env.run_at("2026-11-23T00:15:00Z", &run).assert_code(0);
     let output = env.run_at("2026-11-24T00:15:00Z", &run).assert_code(0);
     output.assert_sums();
     assert_eq!((output.count("carried_in"), output.count("waiting")), (2, 0));
@@ -193,9 +194,9 @@ fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
     let second_day = (4..7).map(|number| alert(number, "2026-11-22T08:00:00Z", 90));
     let env = test_env(&first_day.chain(second_day).collect::<Vec<_>>());
     let run = format!("{RUN} --daily-limit 3");
-    env.run_at("2026-11-22T00:15:00Z", &run).assert_code(5);
+    env.run_at("2026-11-22T00:15:00Z", &run).assert_code(0);
     assert_eq!(detections(&env), ["id0", "id1", "id2"]);
-    let output = env.run_at("2026-11-23T00:15:00Z", &run).assert_code(5);
+    let output = env.run_at("2026-11-23T00:15:00Z", &run).assert_code(0);
     output.assert_sums();
     assert_eq!((output.count("carried_in"), output.count("waiting")), (1, 1));
     assert_eq!(detections(&env)[3..], ["id4", "id5", "id6"]);
@@ -208,6 +209,26 @@ fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
     wait_for_requests(&env.sandbox, Service::FalconToken, sign_ins + 1);
     running.kill();
     assert_eq!(detections(&env)[6..], ["id3"]);
+}
+
+#[test]
+fn a_day_whose_quota_is_used_up_is_a_success() {
+    let env = test_env(&[falcon_at(1, "2026-11-20T08:00:00Z")]);
+    let quota = Fault::status(429, r#"{"message":"Daily quota exceeded"}"#);
+    env.sandbox.always(Service::RecordedFuture, Some(quota));
+    let output = env.run_at("2026-11-21T00:15:00Z", RUN).assert_code(0);
+    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert!(output.notes()[0].contains("the daily quota of submissions is used up"), "{output:?}");
+    let status = env.run_at("2026-11-21T00:15:00Z", "status --json").json();
+    assert!(status["sources"][0]["last_success"].is_string());
+    for (day, is_old) in [("2026-11-22", false), ("2026-11-23", false), ("2026-11-25", true)] {
+        let output = env.run_at(&format!("{day}T00:15:00Z"), RUN).assert_code(0);
+        let is_warned = output
+            .notes()
+            .iter()
+            .any(|note| note.starts_with("1 indicator is queued, the oldest for "));
+        assert_eq!(is_warned, is_old, "{day}: {output:?}");
+    }
 }
 
 #[test]

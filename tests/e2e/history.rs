@@ -1,6 +1,6 @@
 //! `history`: what was sent on previous days.
 
-use sandbox::World;
+use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
@@ -123,7 +123,10 @@ fn the_text_is_at_most_80_columns_wide() {
 #[test]
 fn incomplete_and_missing_days_are_shown() {
     let env = test_env();
-    env.run("crowdstrike --daily-limit 1").assert_code(5);
+    let mut faults = vec![Fault::status(503, ""); 6];
+    faults[0] = Fault::None;
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env.run("crowdstrike --batch-size 1").assert_code(5);
     let text = env.run_at("2026-11-24T09:00:00Z", "history").assert_code(0).stdout;
     let day = text.lines().find(|line| line.starts_with("2026-11-22")).unwrap();
     let row: Vec<&str> = day.split_whitespace().collect();
