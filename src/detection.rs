@@ -124,7 +124,7 @@ impl BareAlert {
     /// Creates it with the vendor's name for its kind, of any length.
     #[must_use]
     pub fn new(assessment: Assessment, kind: Option<&str>, other_choice: bool) -> Self {
-        let kind = kind.map(|kind| kind.chars().take(MAX_KIND).collect());
+        let kind = kind.map(|kind| redact::excerpt(kind, MAX_KIND).into());
         Self { assessment, kind, other_choice }
     }
 }

@@ -163,12 +163,17 @@ pub(crate) fn excerpt(text: &str, limit: usize) -> String {
 
 /// Removes the user name and the password from a text that may be a URL, also an invalid one.
 pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else {
+    // Programs accept any number of slashes after the scheme, also none.
+    let Some((_, after)) = text.split_once(':') else {
         return Cow::Borrowed(text);
     };
+    let rest = after.trim_start_matches(['/', '\\']);
     let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     match rest.get(..end).and_then(|authority| authority.rfind('@')) {
-        Some(at) => Cow::Owned(format!("{scheme}://{}", rest.get(at + 1..).unwrap_or_default())),
+        Some(at) => {
+            let scheme = text.strip_suffix(rest).unwrap_or_default();
+            Cow::Owned(format!("{scheme}{}", rest.get(at + 1..).unwrap_or_default()))
+        }
         None => Cow::Borrowed(text),
     }
 }
@@ -294,6 +299,9 @@ mod tests {
             ("http://host\\me@b", "http://host\\me@b"),
             ("me@example.com", "me@example.com"),
             ("://", "://"),
+            ("http:///me:s3cret@host/x", "http:///host/x"),
+            ("http:\\\\me:s3cret@host/", "http:\\\\host/"),
+            ("http:me:s3cret@host", "http:host"),
         ] {
             assert_eq!(without_credentials(text), expected);
         }

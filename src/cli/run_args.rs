@@ -215,7 +215,11 @@ impl CommonArgs {
 /// both spellings are one organization.
 fn with_prefix(id: &str) -> String {
     const PREFIX: &str = "uhash:";
-    if id.starts_with(PREFIX) { id.to_owned() } else { format!("{PREFIX}{id}") }
+    let bare = match id.split_at_checked(PREFIX.len()) {
+        Some((prefix, bare)) if prefix.eq_ignore_ascii_case(PREFIX) => bare,
+        _ => id,
+    };
+    format!("{PREFIX}{bare}")
 }
 
 fn warn_if_unusual(token: &SecretString) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Run;
 use super::crash_point::crash_point;
@@ -23,6 +23,9 @@ const MAX_WAITING_PAGES: usize = 1;
 /// How long a transaction waits for further pages: each one writes the parts of the ledger that it
 /// changes to the disk, and those of consecutive pages are largely the same.
 const MAX_TRANSACTION: Duration = Duration::from_millis(200);
+
+/// How long a run waits for the number of alerts that the vendor left out.
+const MAX_COUNTING: Duration = Duration::from_secs(10);
 
 /// How the reading of a window ended.
 #[derive(Debug)]
@@ -55,14 +58,28 @@ impl Run<'_> {
         let end = self.read_pages(reader.as_mut(), first, sender).await;
         let left_out = self.count_left_out(reader.as_mut(), &end).await;
         drop(reader);
-        let (mut tally, stored) = match storing.await {
+        let (tally, stored) = match storing.await {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        if let ReadEnd::Rejected(failure) = end {
-            return self.withdraw(failure);
+        match end {
+            ReadEnd::Rejected(failure) => self.withdraw(failure),
+            ReadEnd::Complete | ReadEnd::Incomplete => {
+                // Where storing failed, alerts that were read are not in the tally.
+                self.report_selection(tally, left_out.filter(|_| stored.is_ok()), stored)
+            }
         }
-        if let Some(total) = left_out {
+    }
+
+    /// Reports what was selected, and counts the exclusion rules that matched: at the end, so that
+    /// a run that is withdrawn leaves no trace.
+    fn report_selection(
+        &mut self,
+        mut tally: Tally,
+        total: Option<u64>,
+        stored: Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if let Some(total) = total {
             tally.add_left_out(total);
         }
         if tally.alerts_unreadable > 0 {
@@ -76,8 +93,10 @@ impl Run<'_> {
             let note = self.source.trusted_note(tally.trusted_selected, tally.hashes_selected);
             self.report.note(note);
         }
+        let hits = std::mem::take(&mut tally.exclusion_hits);
         self.report.counts.tally = tally;
-        stored
+        stored?;
+        Ok(self.ledger().store(|store| store.count_hits(&hits))?)
     }
 
     /// Reads all pages and passes them on to be stored.
@@ -123,11 +142,13 @@ impl Run<'_> {
         if self.source.thresholds() == Thresholds::default() || !matches!(end, ReadEnd::Complete) {
             return None;
         }
-        let total = reader.total_without_thresholds().await;
+        // Delivery matters more than this number.
+        let total = timeout(MAX_COUNTING, reader.total_without_thresholds()).await;
         let reason = match total {
-            Ok(Some(total)) => return Some(total),
-            Ok(None) => "the service did not report their number".to_owned(),
-            Err(failure) => failure.to_string(),
+            Ok(Ok(Some(total))) => return Some(total),
+            Ok(Ok(None)) => "the service did not report their number".to_owned(),
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => format!("no answer within {} s", MAX_COUNTING.as_secs()),
         };
         self.report.warn(format!(
             "the alerts below the thresholds, which the service left out, are not counted: {reason}"
@@ -215,7 +236,7 @@ fn store_pages(
                 crash_point();
                 next = receive_until(&mut pages, deadline);
             }
-            store.count_hits(&selection.take_hits())
+            Ok(())
         });
         if let Err(error) = stored {
             return (selection.tally().clone(), Err(error.into()));

@@ -144,7 +144,10 @@ impl<'a> Run<'a> {
     async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
         // A daily limit is for the most severe, which are known only after fetching. With --resend,
         // an alert that is read again would be sent once more.
-        if self.settings.daily_limit.is_none() && !self.settings.resend {
+        let depends_on_alerts = self.settings.daily_limit.is_some()
+            || self.settings.resend
+            || self.source.depends_on_customers();
+        if !depends_on_alerts {
             self.deliver().await?;
         }
         self.fetch().await?;

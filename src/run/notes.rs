@@ -27,7 +27,9 @@ pub(super) fn without_indicators(tally: &Tally, source: &dyn Source) -> Option<S
         .filter(|(count, _)| *count > 0)
         .map(|(count, reason)| format!("{count} {reason}"))
         .collect();
-    let hint = source.other_choice_note(tally.alerts_for_other_choice);
+    let hint = (tally.alerts_without_indicator > 0)
+        .then(|| source.other_choice_note(tally.alerts_for_other_choice))
+        .flatten();
     Some(format!(
         "no indicator in {}: {}{}",
         counted(tally.alerts_fetched, "alert", "alerts"),

@@ -54,15 +54,13 @@ pub(crate) struct Rules {
 pub(crate) struct Selection {
     rules: Rules,
     exclusions: Arc<Exclusions>,
-    /// See [`Selection::take_hits`].
-    hits: BTreeMap<String, u64>,
     tally: Tally,
 }
 
 impl Selection {
     /// Returns an empty selection with its rules.
     pub(crate) fn new(rules: Rules, exclusions: Arc<Exclusions>) -> Self {
-        Self { rules, exclusions, hits: BTreeMap::new(), tally: Tally::default() }
+        Self { rules, exclusions, tally: Tally::default() }
     }
 
     /// Selects from one alert. `store` stores a mention of an indicator in a field of a detection.
@@ -119,11 +117,6 @@ impl Selection {
         &self.tally
     }
 
-    /// Returns how many mentions each exclusion rule matched since the last call.
-    pub(crate) fn take_hits(&mut self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.hits)
-    }
-
     /// Adds one mention. `stored` has the indicators of this alert that were stored: an alert often
     /// names one in several fields, and the ledger is asked only once.
     fn add_mention<'a, E>(
@@ -156,7 +149,7 @@ impl Selection {
         store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
     ) -> Result<Option<SkipReason>, E> {
         if let Some(rule) = self.exclusions.find(indicator) {
-            *self.hits.entry(rule.text.into_owned()).or_default() += 1;
+            *self.tally.exclusion_hits.entry(rule.text.into_owned()).or_default() += 1;
             return Ok(Some(SkipReason::Excluded { line: rule.line }));
         }
         let outcome = match stored.get(indicator) {

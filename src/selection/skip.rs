@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::detection::{Detection, Mention, Rejected};
-use crate::indicator::{ClaimedType, Indicator, RejectReason};
+use crate::detection::{Detection, Mention};
+use crate::indicator::RejectReason;
 use crate::redact;
 
 /// The maximum length of an alert's id in the log; those seen have about a hundred characters.
@@ -74,24 +74,14 @@ pub(super) fn excerpt_of_id(id: &str) -> String {
     redact::excerpt(id, MAX_ID_CHARS)
 }
 
-/// Returns the value of a mention for the log: internal names and addresses are defanged.
+/// Returns the value of a mention for the log. What was rejected may be or contain an internal name
+/// or address, and is defanged.
 fn logged_value(mention: &Mention) -> Cow<'_, str> {
     match &mention.indicator {
         Ok(indicator) => indicator.value().into(),
         // Secrets first: a defanged one would not be recognized.
-        Err(rejected) if is_internal(rejected) => {
-            defang(&redact::mask_secrets(&rejected.text)).into()
-        }
-        Err(rejected) => (*rejected.text).into(),
+        Err(rejected) => defang(&redact::mask_secrets(&rejected.text)).into(),
     }
-}
-
-/// Returns whether a text is internal, also where the alert claims that it is of another type.
-fn is_internal(rejected: &Rejected) -> bool {
-    let claims = [ClaimedType::Domain, ClaimedType::Address, ClaimedType::Url];
-    let parse = |claim| Indicator::parse(claim, &rejected.text);
-    rejected.reason == RejectReason::Private
-        || claims.into_iter().any(|claim| parse(claim) == Err(RejectReason::Private))
 }
 
 /// Changes a name, address or URL so that no program makes a link of it or takes it for an
@@ -115,6 +105,7 @@ fn defang(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::indicator::ClaimedType;
 
     #[test]
     fn internal_names_addresses_and_urls_are_defanged() {
@@ -139,15 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_logged_as_they_are() {
+    fn other_rejected_values_are_defanged_too_and_indicators_are_not() {
         for (claim, text, expected) in [
             (ClaimedType::Domain, "WWW.example.com.", "www.example.com"),
-            (ClaimedType::Address, "10.1.2.3/8", "10.1.2.3/8"),
-            (ClaimedType::Url, "http://me:s3cret@exa mple.com/", "http://exa mple.com/"),
+            (ClaimedType::Address, "10.1.2.3/8", "10[.]1[.]2[.]3/8"),
+            (ClaimedType::Domain, "10.1.2.3:443", "10[.]1[.]2[.]3[:]443"),
+            (ClaimedType::Url, "http://me:s3cret@exa mple.com/", "hxxp://exa mple[.]com/"),
         ] {
             assert_eq!(logged_value(&Mention::parse("field", claim, text)), expected);
         }
-        assert_eq!(logged_value(&Mention::unsupported("field", "HKLM\\a.b")), "HKLM\\a.b");
+        let unsupported = |text| logged_value(&Mention::unsupported("field", text)).into_owned();
+        assert_eq!(unsupported("\\\\files.corp\\x"), "\\\\files[.]corp\\x");
+        assert_eq!(unsupported("a.corp,10.0.0.1"), "a[.]corp,10[.]0[.]0[.]1");
         let huge = Mention::unsupported("field", &"é".repeat(1_000_000));
         assert_eq!(logged_value(&huge), "é".repeat(200));
     }

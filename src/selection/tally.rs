@@ -40,6 +40,9 @@ pub(crate) struct Tally {
     pub indicators_repeated: u64,
     /// Mentions that an earlier run delivered.
     pub already_delivered: u64,
+    /// How many mentions each exclusion rule matched.
+    #[serde(skip)]
+    pub exclusion_hits: BTreeMap<String, u64>,
     /// Alerts that name no indicator, by the vendor's name for their kind; only some kinds.
     #[serde(skip)]
     pub kinds_without_indicator: BTreeMap<Box<str>, u64>,

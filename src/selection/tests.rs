@@ -184,7 +184,6 @@ fn select(
     past: impl Fn(&Detection, &Indicator) -> Option<Stored>,
 ) -> Selected {
     let mut selection = Selection::new(rules, Arc::new(exclusions(list)));
-    let mut hits = 0;
     for page in outcomes.chunks(7) {
         let stored = ledger.store(|store| {
             for outcome in page {
@@ -198,11 +197,11 @@ fn select(
             Ok(())
         });
         stored.unwrap();
-        hits += selection.take_hits().values().sum::<u64>();
     }
     let items = ledger.next_items(usize::MAX, None).unwrap();
     let items = items.iter().map(|queued| serde_json::from_str(&queued.item).unwrap()).collect();
-    Selected { tally: selection.tally().clone(), hits, items }
+    let tally = selection.tally().clone();
+    Selected { hits: tally.exclusion_hits.values().sum(), tally, items }
 }
 
 fn nothing(_: &Detection, _: &Indicator) -> Option<Stored> {

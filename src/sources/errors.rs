@@ -1,5 +1,7 @@
 //! The HTTP status errors that all vendors have in common.
 
+use std::net::IpAddr;
+
 use crate::failure::{Failure, FailureKind};
 use crate::http::Response;
 
@@ -11,6 +13,23 @@ pub(super) struct Hints {
     pub redirect: String,
     /// What to do about an exhausted rate limit.
     pub rate_limit: &'static str,
+}
+
+/// Whether the message of a 403 says that the IP address of the request is not allowed. Its wording
+/// is documented by no vendor.
+pub(super) fn blames_address(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let letters: String = message.chars().filter(char::is_ascii_alphanumeric).collect();
+    let words = || message.split(|c: char| !c.is_ascii_alphanumeric());
+    let names_address = words().any(|word| {
+        matches!(word, "ip" | "ips" | "ipv4" | "ipv6" | "address" | "addresses" | "cidr" | "origin")
+    }) || message.split_whitespace().any(|word| word.parse::<IpAddr>().is_ok());
+    let names_rule = words().any(|word| {
+        let stems = ["allow", "authoriz", "block", "den", "forbid", "permit", "reject", "restrict"];
+        stems.iter().any(|stem| word.starts_with(stem))
+            || matches!(word, "trusted" | "unauthorized" | "untrusted")
+    });
+    letters.contains("allowlist") || letters.contains("whitelist") || names_address && names_rule
 }
 
 /// Returns the failure for a redirect, an exhausted rate limit, a temporary error, or a status that

@@ -114,6 +114,11 @@ pub(crate) trait Source: fmt::Debug {
         None
     }
 
+    /// Whether the customers of the alerts decide whether a run may send anything.
+    fn depends_on_customers(&self) -> bool {
+        false
+    }
+
     /// Returns why alerts of these customers must not be shared together; `None` if they may.
     fn reject_customers(&self, _customers: &Customers) -> Option<Failure> {
         None

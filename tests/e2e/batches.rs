@@ -103,7 +103,7 @@ fn every_batch_says_whether_it_is_debug() {
 fn every_batch_contains_the_organizations() {
     let env = TestEnv::falcon(&alerts(2));
     // With the prefix or without it, it is the same organization.
-    let flags = "--organization-id b --organization-id uhash:a --organization-id uhash:b";
+    let flags = "--organization-id b --organization-id uhash:a --organization-id UHASH:b";
     env.run(&format!("crowdstrike --batch-size 1 {flags}")).assert_code(0);
     for post in env.submission_bodies() {
         assert_eq!(texts(&post["organization_ids"]), ["uhash:a", "uhash:b"]);

@@ -32,6 +32,12 @@ fn run(vendor: Vendor) -> String {
     format!("{} --json", vendor.command())
 }
 
+/// Returns a run that sends what is queued before it reads.
+fn unlimited(vendor: Vendor) -> String {
+    let all = if vendor == Vendor::CrowdStrike { "--all-cids" } else { "" };
+    format!("{} --daily-limit 0 {all}", run(vendor))
+}
+
 fn notes(output: &RunOutput) -> String {
     output.notes().join("\n")
 }
@@ -338,7 +344,7 @@ fn recorded_future_confirms_the_clock_where_the_vendor_sends_no_date() {
         env.sandbox.always(Service::RecordedFuture, None);
         env.sandbox.change(|world| world.set_vendor_date(&DateHeader::Absent));
         // It has the time before the vendor is read, because there is something to send.
-        env.run_at(DAYS[1], &format!("{} --daily-limit 0", run(vendor))).assert_code(0);
+        env.run_at(DAYS[1], &unlimited(vendor)).assert_code(0);
         let read_until = status(&env, DAYS[1])["read_until"].clone();
         assert!(read_until.as_str().unwrap().starts_with("2026-11-23T00:15"), "{read_until}");
         assert_eq!(env.stored_values(), hashes(0..48), "{vendor:?}");
@@ -356,7 +362,7 @@ fn a_delivery_with_a_wrong_clock_counts_on_the_right_day_and_expires_nothing() {
         let sightings = rows(&env, "sighting");
         set_reachable(&env, false);
         // Recorded Future corrects the clock, and its receipts have the right day.
-        let run = format!("{} --daily-limit 0", run(vendor));
+        let run = unlimited(vendor);
         env.run_with_clock(DAYS[1], TimeDelta::days(100), &run).assert_code(5);
         assert_eq!(status(&env, DAYS[1])["used_today"], 24, "{vendor:?}");
         assert_eq!(rows(&env, "sighting"), sightings);

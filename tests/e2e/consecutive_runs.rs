@@ -203,7 +203,8 @@ fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
     // Without a limit, what is left is sent before the vendor is read.
     let hang = Fault::HangThenRespond(std::time::Duration::from_mins(1));
     env.sandbox.always(Service::FalconToken, Some(hang));
-    let mut command = env.command_at("2026-11-23T01:15:00Z", &format!("{RUN} --daily-limit 0"));
+    let mut command =
+        env.command_at("2026-11-23T01:15:00Z", &format!("{RUN} --all-cids --daily-limit 0"));
     let sign_ins = env.request_count(Service::FalconToken);
     let mut running = RunningProcess::start(&mut command);
     wait_for_requests(&env.sandbox, Service::FalconToken, sign_ins + 1);

@@ -76,6 +76,31 @@ fn what_earlier_runs_left_and_delivered_is_kept() {
 }
 
 #[test]
+fn the_queue_of_earlier_runs_waits_until_the_customer_is_known() {
+    let env = env_of(&[alert_on("a", 1, "2026-11-20T08:00:00Z")]);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    env.run_at(DAY, "crowdstrike").assert_code(5);
+    env.sandbox.always(Service::RecordedFuture, None);
+    let other = alert_on("b", 2, "2026-11-20T09:00:00Z");
+    env.sandbox.change(|world| world.falcon.alerts.push(&other));
+    let output = env.run_at(DAY, "crowdstrike --json --daily-limit 0").assert_code(2);
+    output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    assert!(env.items().is_empty());
+}
+
+#[test]
+fn a_withdrawn_run_counts_no_hit_of_an_exclusion_rule() {
+    let env = env_of(&[alert_of("a", 1), alert_of("b", 2)]);
+    env.write("good.txt", sha256(1));
+    env.run("crowdstrike --exclusion-file good.txt").assert_code(2);
+    let checked = env.run("check crowdstrike --offline --exclusion-file good.txt").assert_code(0);
+    assert!(checked.stdout.contains("1 had no hit"), "{}", checked.stdout);
+    env.run("crowdstrike --exclusion-file good.txt --all-cids").assert_code(0);
+    let checked = env.run("check crowdstrike --offline --exclusion-file good.txt").assert_code(0);
+    assert!(!checked.stdout.contains("no hit"), "{}", checked.stdout);
+}
+
+#[test]
 fn the_customer_is_the_cid_or_the_origin_and_none_is_nobody_else() {
     let origin =
         |customer: &str| without(with(alert_of("", 2), "origin_cid", json!(customer)), "cid");

@@ -22,12 +22,12 @@ fn crowdstrike_alerts_without_an_indicator_are_explained() {
     assert_eq!(
         notes(&env, "crowdstrike"),
         "no indicator in 3 alerts: 3 without one in the chosen fields (1 ldt, 1 ods, 1 of no type); \
-         1 of these name files that Falcon stopped or took away, which --indicator both sends too"
+         1 of these names files that Falcon stopped or took away, which --indicator both sends too"
     );
     assert_eq!(notes(&env, "crowdstrike --indicator both"), "");
     let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
     let other = notes(&env, "crowdstrike --indicator files");
-    assert!(other.ends_with("1 of these name IOCs, which --indicator both sends too"), "{other}");
+    assert!(other.ends_with("1 of these names IOCs, which --indicator both sends too"), "{other}");
     let below = notes(&env, "crowdstrike --min-severity critical");
     assert_eq!(below, "no indicator in 1 alert: 1 below the thresholds");
     assert_eq!(notes(&TestEnv::falcon(&[]), "crowdstrike"), "");
@@ -46,13 +46,13 @@ fn carbon_black_alerts_without_an_indicator_are_explained() {
     assert_eq!(
         notes(&env, "carbonblack --skip-dismissed"),
         "no indicator in 2 alerts: 1 dismissed by an analyst, 1 without one in the chosen fields \
-         (1 WATCHLIST); 1 of these name what Carbon Black judges to be malicious, which --indicator \
+         (1 WATCHLIST); 1 of these names what Carbon Black judges to be malicious, which --indicator \
          malicious sends"
     );
     let env = TestEnv::carbonblack(&[carbonblack("3", &sha256(3))]);
     let malicious = notes(&env, "carbonblack --indicator malicious");
     assert!(
-        malicious.ends_with("; Carbon Black judges no file in them to be malicious"),
+        malicious.ends_with("; Carbon Black judges no file in these to be malicious"),
         "{malicious}"
     );
 }

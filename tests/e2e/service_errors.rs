@@ -44,6 +44,15 @@ fn a_carbon_black_key_without_the_permission() {
 }
 
 #[test]
+fn a_carbon_black_key_that_this_address_may_not_use() {
+    let env = TestEnv::carbonblack(&[]);
+    let body = r#"{"error_code":"FORBIDDEN","message":"Source IP 192.0.2.1 is not authorized"}"#;
+    env.sandbox.always(Service::CarbonBlack, Some(Fault::status(403, body)));
+    let output = env.run("carbonblack").assert_code(4);
+    output.assert_stderr(&["is not on the allow-list", "Settings > API Access"]);
+}
+
+#[test]
 fn a_wrong_or_swapped_carbon_black_id_and_secret() {
     let change = |world: &mut World| {
         let account = &mut world.carbon_black.accounts[0];

@@ -76,7 +76,7 @@ fn each_mention_that_is_not_sent_is_logged_with_its_value_and_reason() {
         ["low", "fd00[:][:]1", "below threshold", ""],
         ["low", "low.example", "below threshold", ""],
         ["sent", "evil.example", "repeated", ""],
-        ["unsupported", "HKLM\\Software\\x.y, z", "unsupported", ""],
+        ["unsupported", "HKLM\\Software\\x[.]y, z", "unsupported", ""],
     ];
     let expected = expected.map(|[alert, value, reason, line]| {
         [alert, "ioc_value", value, reason, line].map(str::to_owned)

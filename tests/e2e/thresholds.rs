@@ -1,6 +1,8 @@
 //! Severity and confidence thresholds: they are part of the request, and the response is checked
 //! again.
 
+use std::time::Duration;
+
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
@@ -130,11 +132,30 @@ fn the_number_of_alerts_left_out_is_missing_with_a_note_where_it_cannot_be_learn
 }
 
 #[test]
+fn a_request_for_the_number_that_hangs_does_not_delay_the_delivery_for_long() {
+    let env = TestEnv::falcon(&severities(&[10, 60]));
+    let hang = Fault::HangThenRespond(Duration::from_mins(1));
+    env.sandbox.queue_faults(Service::FalconAlerts, vec![Fault::None, hang]);
+    let output = env.run("crowdstrike --json --min-severity 60").assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 1);
+    assert!(output.stdout.contains("no answer within 10 s"), "{}", output.stdout);
+}
+
+#[test]
 fn what_was_not_read_completely_is_not_counted_as_below_the_threshold() {
     let env = TestEnv::falcon(&severities(&[10, 60, 70]));
-    env.sandbox.always(Service::FalconAlerts, Some(Fault::status(503, "")));
-    let output = env.run("crowdstrike --json --min-severity 60").assert_code(5);
-    output.assert_counts(&[]);
+    env.sandbox.change(|world| world.falcon.max_page_size = 1);
+    // The first page comes, the second fails, and a request for the number would succeed.
+    let mut faults = vec![Fault::status(503, ""); 6];
+    faults[0] = Fault::None;
+    env.sandbox.queue_faults(Service::FalconAlerts, faults);
+    let output = env.run("crowdstrike --json --min-severity 60 --concurrency 1").assert_code(5);
+    output.assert_counts(&[
+        ("alerts_fetched", 1),
+        ("indicators_found", 1),
+        ("submitted", 1),
+        ("processed", 1),
+    ]);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     concurrency: u8,
     /// Minimum severity: 1-10
     ///
-    /// Alerts below it are counted and not sent. [default: all]
+    /// Alerts below it are counted and not sent; so are those without a severity.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=10), help_heading = "Selection")]
     min_severity: Option<u8>,
     /// Which indicators to send

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, FailureKind};
 use crate::http::Response;
-use crate::sources::errors::{Hints, common_failure};
+use crate::sources::errors::{Hints, blames_address, common_failure};
 
 /// The vendor's name in messages.
 pub(super) const VENDOR: &str = "Carbon Black Cloud";
@@ -18,6 +18,12 @@ pub(super) fn search_rejected(response: &Response, host: &str) -> Failure {
             "Compare --secret (CB_SECRET) and --api-id (CB_API_ID) with Settings > API Access: the secret is the longer of the two. Also check --hostname (CB_HOSTNAME): a key works only in its own region.",
         )
         .with_cause("the API secret or the API id is wrong, or the two are swapped"),
+        403 if blames_address(&response.error_message().unwrap_or_default()) => Failure::new(
+            FailureKind::Credentials,
+            message,
+            "Add this machine's public IP address to those that may use the API key (Settings > API Access), or remove the restriction.",
+        )
+        .with_cause("the IP address of this request is not on the allow-list"),
         403 => Failure::new(
             FailureKind::Credentials,
             message,

@@ -93,10 +93,11 @@ impl Source for Config {
 
     fn other_choice_note(&self, alerts: u64) -> Option<String> {
         if self.indicator == IndicatorChoice::Malicious {
-            return Some("Carbon Black judges no file in them to be malicious".to_owned());
+            return Some("Carbon Black judges no file in these to be malicious".to_owned());
         }
         (alerts > 0).then(|| {
-            format!("{alerts} of these name what Carbon Black judges to be malicious, which --indicator malicious sends")
+            let name = if alerts == 1 { "names" } else { "name" };
+            format!("{alerts} of these {name} what Carbon Black judges to be malicious, which --indicator malicious sends")
         })
     }
 

@@ -90,6 +90,16 @@ pub(super) struct Alert<'a> {
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub process_sha256: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub process_md5: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub parent_sha256: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub parent_md5: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub childproc_sha256: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    pub childproc_md5: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub process_effective_reputation: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::borrowed")]
     pub parent_effective_reputation: Option<Cow<'a, str>>,

@@ -5,7 +5,7 @@ use super::page::AlertPage;
 use super::wire::Page;
 use crate::failure::{Failure, FailureKind};
 use crate::http::{Response, truncate_message, truncate_trace_id};
-use crate::sources::errors::{Hints, common_failure};
+use crate::sources::errors::{Hints, blames_address, common_failure};
 
 /// The vendor's name in messages.
 pub(super) const VENDOR: &str = "CrowdStrike";
@@ -58,23 +58,6 @@ fn sign_in_status(response: &Response) -> u16 {
         Some(403) => 403,
         _ => status,
     }
-}
-
-/// Returns whether the message of a 403 says that the IP address of the request is not allowed.
-/// Its wording is not documented.
-fn blames_address(message: &str) -> bool {
-    let message = message.to_lowercase();
-    let letters: String = message.chars().filter(char::is_ascii_alphanumeric).collect();
-    let contains = |wanted: &[&str]| {
-        message.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| wanted.contains(&word))
-    };
-    letters.contains("allowlist")
-        || letters.contains("whitelist")
-        || contains(&["ip", "ips", "ipv4", "ipv6", "address"])
-            && contains(&[
-                "allowed", "authorized", "blocked", "denied", "forbidden", "permitted", "rejected",
-                "restricted", "unauthorized",
-            ])
 }
 
 fn address_denied(message: String) -> Failure {
@@ -217,6 +200,10 @@ mod tests {
             "not in the allow list",
             "client is not WHITELISTED",
             "access denied, authorization failed: ip_address not allowed",
+            "Source IP 1.2.3.4 is not in the list of trusted addresses",
+            "access from 203.0.113.9 not allowed",
+            "IP restriction",
+            "request origin not in permitted CIDR range",
         ] {
             assert_eq!(reported(message), ["address"; 2], "{message}");
         }

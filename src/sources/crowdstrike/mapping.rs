@@ -23,7 +23,8 @@ fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
     let assessment = assessment(&alert);
     let mentions = mentions(&alert, choice);
     if mentions.is_empty() {
-        let other_choice = !self::mentions(&alert, IndicatorChoice::Both).is_empty();
+        let other_choice = self::mentions(&alert, IndicatorChoice::Both);
+        let other_choice = other_choice.iter().any(|mention| mention.indicator.is_ok());
         let bare = BareAlert::new(assessment, alert.r#type.as_deref(), other_choice);
         return AlertOutcome::WithoutIndicator(bare);
     }

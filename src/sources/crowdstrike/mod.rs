@@ -104,16 +104,21 @@ impl Source for Config {
     fn other_choice_note(&self, alerts: u64) -> Option<String> {
         let of_them = match self.indicator {
             _ if alerts == 0 => return None,
-            IndicatorChoice::Ioc => "name files that Falcon stopped or took away",
-            IndicatorChoice::Files => "name IOCs",
+            IndicatorChoice::Ioc => "files that Falcon stopped or took away",
+            IndicatorChoice::Files => "IOCs",
             IndicatorChoice::Both => return None,
         };
-        Some(format!("{alerts} of these {of_them}, which --indicator both sends too"))
+        let name = if alerts == 1 { "names" } else { "name" };
+        Some(format!("{alerts} of these {name} {of_them}, which --indicator both sends too"))
+    }
+
+    fn depends_on_customers(&self) -> bool {
+        !self.all_cids && self.member_cid.is_none()
     }
 
     fn reject_customers(&self, customers: &Customers) -> Option<Failure> {
-        let is_chosen = self.all_cids || self.member_cid.is_some();
-        (customers.len() > 1 && !is_chosen).then(|| errors::several_customers(customers.len()))
+        let is_rejected = self.depends_on_customers() && customers.len() > 1;
+        is_rejected.then(|| errors::several_customers(customers.len()))
     }
 
     fn probe<'a>(
