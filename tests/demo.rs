@@ -166,6 +166,7 @@ impl DemoEnv {
             .current_dir(&self.folder)
             .env_clear()
             .envs(system_certificates)
+            .env("STATE_DIRECTORY", &self.folder)
             .envs([
                 ("CS_BASE_URL", url.as_str()),
                 ("CS_CLIENT_ID", CLIENT_ID),

@@ -146,6 +146,7 @@ fn print_environment(sandbox: &Sandbox) {
     println!(
         "# The sandbox listens on {url}. Paste these lines into the shell that runs the tool:"
     );
+    println!("export STATE_DIRECTORY=\"$PWD\" # for a ledger of its own");
     for (key, value) in [
         ("CS_BASE_URL", url.as_str()),
         ("CS_CLIENT_ID", CLIENT_ID),
