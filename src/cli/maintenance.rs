@@ -8,10 +8,12 @@
 
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use clap::{Args, ColorChoice, Subcommand};
 
 use super::run_args::LedgerArgs;
 use super::source_command::SourceCommand;
+use super::value_parsers;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -59,6 +61,12 @@ impl CheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// Fail if the last success of a source is older
+    ///
+    /// For monitoring: ends with exit code 3 if the last success of any source is older than this,
+    /// or if it has never succeeded. A number of minutes (m), hours (h) or days (d).
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    pub max_age: Option<TimeDelta>,
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Print one JSON document instead of text

@@ -131,7 +131,8 @@ pub(crate) struct CommonArgs {
     /// Test mode: Recorded Future stores nothing
     ///
     /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
-    /// ledger. The log is verbose and also goes to stderr.
+    /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
+    /// --log-level debug.
     #[arg(long, help_heading = "Log and output")]
     pub debug: bool,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Parsers of single values. Each error names the accepted form and gives an example.
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use clap::ValueEnum;
 use tracing::Level;
 
@@ -48,6 +48,21 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.filter(|bytes| *bytes >= MIN_BYTES).ok_or_else(|| {
         "a size is a number of bytes, KiB, MiB or GiB, and at least 1KiB; for example 10MiB".into()
     })
+}
+
+/// Parses a number of minutes, hours or days, at least one minute.
+pub(super) fn duration(text: &str) -> Result<TimeDelta, String> {
+    let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
+    let minutes = match unit.as_str() {
+        "m" | "min" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        _ => 0,
+    };
+    let duration = digits.parse::<i64>().ok().and_then(|number| number.checked_mul(minutes));
+    let duration = duration.filter(|minutes| *minutes > 0).and_then(TimeDelta::try_minutes);
+    duration.ok_or_else(|| "a duration is a number of m, h or d; for example 26h".into())
 }
 
 /// Parses a point in time.

@@ -7,14 +7,35 @@ use serde_json::json;
 use super::{instant, open_reader};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::ledger::SourceStatus;
-use crate::report::{line, timestamp};
+use crate::report::{self, line, timestamp};
 
 /// Returns the last run, last success, checkpoint, queue and quarantine of each source.
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
     let sources = open_reader(&args.ledger.path()?)?.status(clock.now())?;
-    Ok(if args.json { as_json(&sources) } else { sources.iter().map(as_text).collect() })
+    let text: String =
+        if args.json { as_json(&sources) } else { sources.iter().map(as_text).collect() };
+    let Some(max_age) = args.max_age else {
+        return Ok(text);
+    };
+    report::out(&text)?;
+    let oldest = clock.now() - max_age;
+    let is_old = |source: &&SourceStatus| source.last_success.is_none_or(|time| time < oldest);
+    let old: Vec<String> = sources.iter().filter(is_old).map(last_success).collect();
+    if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old)) }
+}
+
+fn last_success(source: &SourceStatus) -> String {
+    format!("{} ({})", source.source, instant(source.last_success))
+}
+
+fn too_old(sources: &[String]) -> Failure {
+    Failure::new(
+        FailureKind::Partial,
+        format!("the last success is older than --max-age: {}", sources.join(", ")),
+        "Look for the reason in the line of the last run, and in the log. A source that is no longer used keeps its entry.",
+    )
 }
 
 fn as_text(source: &SourceStatus) -> String {

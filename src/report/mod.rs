@@ -127,6 +127,10 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
         err(&text::failure(failure));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
+    // Last, and also with --quiet: a crontab with --debug shares nothing.
+    if report.mode == Mode::Debug {
+        err("warning: test mode: Recorded Future stored nothing\n");
+    }
     // The run's own failure is the more urgent one.
     unprinted.filter(|_| report.failures.is_empty()).unwrap_or(report.exit_code().into())
 }

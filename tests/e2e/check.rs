@@ -79,14 +79,23 @@ fn only_the_named_or_configured_sources_are_checked() {
     let env = test_env();
     let output = check(&env, "carbonblack", &[]).assert_code(0);
     assert!(!output.stdout.contains("CrowdStrike"));
-    let output = check(&env, "", &[("CB_SECRET", "")]).assert_code(0);
-    assert!(!output.stdout.contains("Carbon Black"));
-    let none = [("CB_SECRET", ""), ("CS_CLIENT_ID", "")];
-    let output = check(&env, "", &none).assert_code(2);
-    assert!(
-        output.stderr.contains("--client-id (CS_CLIENT_ID)")
-            && output.stderr.contains("--secret (CB_SECRET)")
-    );
+    let none = [("CB_SECRET", ""), ("CB_API_ID", ""), ("CB_ORG_ID", ""), ("CB_HOSTNAME", "")];
+    let output = check(&env, "", &none).assert_code(0);
+    let missing = "Carbon Black Cloud\n  - not configured: none of its settings is set\n";
+    assert!(output.stdout.contains(missing), "{}", output.stdout);
+    assert!(output.stdout.ends_with("All checks passed.\n"), "{}", output.stdout);
+}
+
+#[test]
+fn a_source_that_is_half_configured_fails_with_what_is_missing() {
+    let env = test_env();
+    let missing = [("CB_SECRET", ""), ("CB_HOSTNAME", "")];
+    let output = check(&env, "", &missing).assert_code(2);
+    for text in ["Carbon Black Cloud\n  ✗ settings: ", "--secret (CB_SECRET)", "(CB_HOSTNAME)"] {
+        assert!(output.stdout.contains(text), "{text}: {}", output.stdout);
+    }
+    assert!(output.stdout.contains("✓ permission"), "the other source is checked");
+    assert!(!output.stdout.contains("All checks passed"));
 }
 
 #[test]

@@ -74,6 +74,26 @@ fn status_shows_the_state_of_each_source() {
 }
 
 #[test]
+fn a_success_that_is_too_old_fails_the_status() {
+    let env = TestEnv::new(World::default());
+    env.run("crowdstrike").assert_code(0);
+    env.run_at(LATER, "status --max-age 26h").assert_code(0);
+    let output = env.run_at("2026-11-23T03:15:00Z", "status --json --max-age 26h").assert_code(3);
+    assert_eq!(output.json()["sources"][0]["source"], "crowdstrike");
+    output.assert_stderr(&["older than --max-age: crowdstrike (2026-11-22T00:15:0"]);
+    env.run_at("2026-11-23T03:15:00Z", "status --max-age 2d").assert_code(0);
+    // A source that never succeeded.
+    env.sandbox.always(Service::CarbonBlack, Some(Fault::status(401, "")));
+    env.run("carbonblack").assert_code(4);
+    env.run_at(LATER, "status --max-age 26h")
+        .assert_code(3)
+        .assert_stderr(&["carbonblack (never)"]);
+    for invalid in ["26", "0h", "h", "-1h", "99999999999999d"] {
+        env.run(&format!("status --max-age={invalid}")).assert_code(2);
+    }
+}
+
+#[test]
 fn read_only_commands_change_nothing() {
     let env = test_env();
     let path = env.path("collective-insights.db");

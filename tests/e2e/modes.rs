@@ -161,7 +161,10 @@ fn debug_mode_stores_nothing_and_says_so() {
         assert_eq!(env.request_count(Service::RecordedFuture), 1);
         assert!(output.stdout.contains("2 validated by Recorded Future"), "{}", output.stdout);
         assert!(output.stdout.contains("NOTHING WAS STORED"), "{}", output.stdout);
-        assert_eq!(output.stderr, env.log(), "the log is also on stderr");
+        let warning = "warning: test mode: Recorded Future stored nothing\n";
+        assert_eq!(output.stderr, env.log() + warning, "the log is also on stderr");
+        let quiet = env.run(&format!("{} --debug -q", vendor.command())).assert_code(0);
+        assert!(quiet.stdout.is_empty() && quiet.stderr.ends_with(warning), "{quiet:?}");
         assert!(output.stderr.contains(" DEBUG "), "{}", output.stderr);
         // Debug mode records nothing: the live run sends everything.
         env.run(vendor.command()).assert_code(0);

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::logging::{self, Format, LogSettings};
 use crate::report::{self, Styler};
+use crate::settings::Origin;
 use crate::settings::lookup::{Lookup, SettingsError};
 
 /// What is checked.
@@ -29,6 +30,7 @@ enum Check {
     Clock,
     Permission,
     Customers,
+    NotConfigured,
 }
 
 impl Check {
@@ -46,6 +48,7 @@ impl Check {
             Self::Clock => "clock",
             Self::Permission => "permission",
             Self::Customers => "customers",
+            Self::NotConfigured => "not configured",
         }
     }
 }
@@ -84,6 +87,17 @@ impl<'a> Target<'a> {
         Some(Self { source: parsed.source()?, parsed })
     }
 
+    /// Whether any setting of the source's own is set.
+    ///
+    /// # Errors
+    /// When a value could not be read.
+    fn is_begun(&self) -> Result<bool, Failure> {
+        let mut lookup = Lookup::from_environment();
+        let _incomplete = self.source.args().0.resolve(&mut lookup);
+        let options = lookup.into_options()?;
+        Ok(options.iter().any(|option| !matches!(option.origin, Origin::Unset | Origin::Default)))
+    }
+
     fn title(&self) -> &'static str {
         self.source.args().0.info().title
     }
@@ -103,7 +117,7 @@ pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode
     };
     let result =
         logging::start(&warnings, "check", clock).and_then(|()| match Target::new(parsed) {
-            Some(named) => check_targets(args, &[named], clock),
+            Some(named) => check_targets(args, &[named], &[], clock),
             None => check_configured(args, clock),
         });
     result.unwrap_or_else(|failure| report::print_failure(&failure))
@@ -116,7 +130,7 @@ fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure>
     let mut missing = Vec::new();
     for target in parsed.iter().filter_map(Target::new) {
         match target.source.resolve() {
-            Err(SettingsError::Missing(failure)) if !args.show_config => {
+            Err(SettingsError::Missing(failure)) if !args.show_config && !target.is_begun()? => {
                 missing.push(format!("{}: {}", target.title(), failure.message));
                 unconfigured.push(target);
             }
@@ -125,7 +139,7 @@ fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure>
     }
     if configured.is_empty() && args.json() {
         // A program that reads the output gets a document in this case too.
-        configured = unconfigured;
+        configured.append(&mut unconfigured);
     }
     if configured.is_empty() {
         return Err(Failure::new(
@@ -134,12 +148,14 @@ fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure>
             "Set the variables of one source, or name the source: `collective-insights check crowdstrike --help` lists its options.",
         ));
     }
-    check_targets(args, &configured, clock)
+    let unconfigured: Vec<&str> = unconfigured.iter().map(Target::title).collect();
+    check_targets(args, &configured, &unconfigured, clock)
 }
 
 fn check_targets(
     args: &CheckArgs,
     targets: &[Target<'_>],
+    unconfigured: &[&'static str],
     clock: Clock,
 ) -> Result<ExitCode, Failure> {
     if args.show_config {
@@ -156,6 +172,10 @@ fn check_targets(
     if !args.offline {
         services::check(&mut sections, args.json(), clock)?;
     }
+    sections.extend(unconfigured.iter().map(|title| {
+        let finding = Finding::new(Check::NotConfigured, Ok("none of its settings is set".into()));
+        Section { title, findings: vec![finding], run: None }
+    }));
     let styler = Styler::new(args.color(), &std::io::stdout());
     print::findings(&sections, args.json(), styler)
 }

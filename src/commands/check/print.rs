@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{Finding, Section};
+use super::{Check, Finding, Section};
 use crate::failure::Failure;
 use crate::report::{self, Styler, line};
 use crate::settings::EffectiveOption;
@@ -52,11 +52,17 @@ pub(super) fn findings(
 
 fn as_text(section: &Section, styler: Styler) -> String {
     let mut text = format!("{}\n", section.title);
-    for Finding { check, result } in &section.findings {
-        let check = check.name();
+    for finding in &section.findings {
+        let check = finding.check.name();
         // Writing to a String cannot fail.
-        let _ = match result {
-            Ok(message) => writeln!(text, "  {} {check}: {}", styler.green("✓"), line(message)),
+        let _ = match &finding.result {
+            Ok(message) => {
+                let mark = match finding.check {
+                    Check::NotConfigured => "-".to_owned(),
+                    _ => styler.green("✓"),
+                };
+                writeln!(text, "  {mark} {check}: {}", line(message))
+            }
             Err(failure) => {
                 let cause = failure.cause().map(|cause| format!("      cause: {}\n", line(&cause)));
                 writeln!(
