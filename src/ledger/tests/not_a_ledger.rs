@@ -68,15 +68,15 @@ fn a_newer_version_and_impossible_ones() {
 fn a_folder_a_missing_folder_and_a_path_without_a_name() {
     let folder = healthy();
     let parent = folder.0.path();
-    for path in [
-        parent.to_owned(),
-        parent.join("absent/ledger.db"),
-        folder.ledger().join("below-a-file"),
-        PathBuf::new(),
-    ] {
+    let absent = parent.join("absent/ledger.db");
+    for path in
+        [parent.to_owned(), absent.clone(), folder.ledger().join("below-a-file"), PathBuf::new()]
+    {
+        let existing = Ledger::open_existing(&path, at(0)).map(|found| assert!(found.is_none()));
+        let is_none = path == absent || path == Path::new("");
+        assert_eq!(existing.is_ok(), is_none, "{}: {existing:?}", path.display());
         for opened in [
             Ledger::open(&path, at(0)).map(|_| ()),
-            Ledger::open_existing(&path, at(0)).map(|_| ()),
             Ledger::open_dry_run(&path, at(0)).map(|_| ()),
             Ledger::verify(&path, at(0)),
         ] {
@@ -85,7 +85,7 @@ fn a_folder_a_missing_folder_and_a_path_without_a_name() {
         }
     }
     assert!(LedgerReader::open(parent).is_err());
-    assert!(LedgerReader::open(&parent.join("absent/ledger.db")).unwrap().is_none());
+    assert!(LedgerReader::open(&absent).unwrap().is_none());
 }
 
 #[cfg(unix)]
