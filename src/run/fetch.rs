@@ -118,7 +118,9 @@ impl Run<'_> {
                     return ReadEnd::Incomplete;
                 }
             };
-            customers.extend(std::mem::take(&mut page.customers));
+            if self.source.depends_on_customers() {
+                customers.extend(std::mem::take(&mut page.customers));
+            }
             if let Some(failure) = self.source.reject_customers(&customers) {
                 return ReadEnd::Rejected(failure);
             }

@@ -162,6 +162,8 @@ struct Scenario {
     /// The start, the number of alerts and the milliseconds between two of them.
     clusters: Vec<(u64, u64, u64)>,
     max_page_size: usize,
+    /// The largest total that Falcon reports.
+    max_total: usize,
     concurrency: usize,
     /// Which requests for alerts of the concurrent run get a 429.
     rate_limited: Vec<usize>,
@@ -179,13 +181,24 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         prop_oneof![1 => window, 2 => Just((0, DAY_MILLIS))],
         prop::collection::vec(cluster, 1..7),
         prop_oneof![Just(1000_usize), 150_usize..1000],
+        prop_oneof![2 => Just(usize::MAX), 1 => 1000_usize..3000],
         2_usize..=32,
         // At most four: after five failures of one request a run gives up.
         prop::collection::vec(0_usize..20, 0..5),
     );
     parts.prop_map(|parts| {
-        let (vendor, transport, window, clusters, max_page_size, concurrency, rate_limited) = parts;
-        Scenario { vendor, transport, window, clusters, max_page_size, concurrency, rate_limited }
+        let (vendor, transport, window, clusters, max_page_size, ..) = parts;
+        let (.., max_total, concurrency, rate_limited) = parts;
+        Scenario {
+            vendor,
+            transport,
+            window,
+            clusters,
+            max_page_size,
+            max_total,
+            concurrency,
+            rate_limited,
+        }
     })
 }
 
@@ -214,6 +227,7 @@ impl Scenario {
     fn run(&self, concurrency: usize, faults: Vec<Fault>) -> (Value, Vec<Value>) {
         let world = self.vendor.world(&self.alerts()).with(|world| {
             world.falcon.max_page_size = self.max_page_size;
+            world.falcon.max_total = self.max_total;
             world.carbon_black.max_page_size = self.max_page_size;
         });
         let env = TestEnv::new(self.transport.apply(world));

@@ -157,6 +157,8 @@ pub struct FalconWorld {
     pub gt_includes_equal: bool,
     /// The maximum number of alerts per page, whatever `limit` is.
     pub max_page_size: usize,
+    /// The largest total that a page reports: stores of this kind often stop counting at 10,000.
+    pub max_total: usize,
     /// The ids of alerts that are counted in the total but not returned.
     pub unreturned: Vec<String>,
     pub(crate) access_token_epoch: u64,
@@ -261,6 +263,7 @@ impl Default for FalconWorld {
             expired_token_in_body: false,
             gt_includes_equal: false,
             max_page_size: usize::MAX,
+            max_total: usize::MAX,
             unreturned: Vec::new(),
             access_token_epoch: 0,
             page_token_epoch: 0,

@@ -176,7 +176,9 @@ fn page(
         state.page_tokens.insert(token.clone(), PageToken { search, epoch, position });
         token
     });
-    let paging = |total, after| Some(Paging { total, limit: query.limit, after });
+    let paging = |total: usize, after| {
+        Some(Paging { total: total.min(world.max_total), limit: query.limit, after })
+    };
     Ok(match fault {
         Fault::WithoutPagination => render(world, page, None),
         Fault::EmptyPage if is_later => render(world, &[], paging(0, None)),
