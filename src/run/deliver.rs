@@ -1,7 +1,6 @@
 //! Delivering the outbox: batch by batch, one after the other, each settled only on a verified
 //! receipt.
 
-use chrono::TimeDelta;
 use serde_json::value::RawValue;
 
 use super::Run;
@@ -10,15 +9,11 @@ use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::indicator::IndicatorType;
 use crate::ledger::QueuedItem;
 use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
-use crate::report::counted;
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
 
 /// After this many rejected items in a row, the cause is not the items: sending stops.
 const MAX_REJECTIONS_IN_A_ROW: u64 = 20;
-
-/// Indicators that are queued for longer are reported.
-const MAX_QUEUED_AGE: TimeDelta = TimeDelta::days(3);
 
 /// How far the delivery of a run is.
 #[derive(Debug)]
@@ -147,7 +142,7 @@ impl Run<'_> {
                     }
                 }
                 Outcome::QuotaExhausted(failure) => {
-                    self.pause_delivery(failure.to_string());
+                    self.pause_delivery(failure);
                     self.ledger().release_failed_batch(&batch)?;
                 }
                 Outcome::Temporary(failure) | Outcome::Fatal(failure) => {
@@ -258,10 +253,14 @@ impl Run<'_> {
         });
     }
 
-    /// Stops sending for this day. That does not fail the run: what may be sent was sent.
-    fn pause_delivery(&mut self, reason: String) {
+    /// Stops sending for this day. That does not fail a run which can leave the rest for the next.
+    fn pause_delivery(&mut self, failure: Failure) {
+        if self.settings.ledger == LedgerChoice::None {
+            self.stop_delivery(failure);
+            return;
+        }
         self.delivery.stopped = true;
-        self.report.note(reason);
+        self.report.note(failure.to_string());
     }
 
     fn stop_delivery(&mut self, failure: Failure) {
@@ -297,21 +296,6 @@ impl Run<'_> {
             Ok(_) | Err(_) => counts.unsettled(),
         };
         queued.map(|_| ()).map_err(Failure::from)
-    }
-
-    /// Warns where indicators have been queued for days.
-    fn warn_of_old_queue(&mut self) -> Result<(), Failure> {
-        let oldest = self.ledger().oldest_queued()?;
-        let age = oldest.map(|stored_at| self.clock().now() - stored_at);
-        if let Some(age) = age.filter(|age| *age > MAX_QUEUED_AGE) {
-            let queued = self.ledger().queued()?;
-            self.report.warn(format!(
-                "{} queued, the oldest for {} days: `collective-insights status` shows why the last run sent none",
-                counted(queued, "indicator is", "indicators are"),
-                age.num_days()
-            ));
-        }
-        Ok(())
     }
 
     fn report_unsendable(&mut self) {
@@ -354,9 +338,13 @@ fn unsendable_items(count: u64) -> Failure {
     )
 }
 
-fn quota_exhausted(limit: u64) -> String {
-    format!(
-        "daily limit of {limit} indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others"
+fn quota_exhausted(limit: u64) -> Failure {
+    Failure::new(
+        FailureKind::Temporary,
+        format!(
+            "daily limit of {limit} indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others"
+        ),
+        "Without a ledger the others are lost: run with one, or set a higher --daily-limit.",
     )
 }
 

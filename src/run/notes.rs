@@ -1,8 +1,32 @@
-//! Notes for the summary about what was selected.
+//! Notes for the summary.
 
+use chrono::TimeDelta;
+
+use super::Run;
+use crate::failure::Failure;
 use crate::report::counted;
 use crate::selection::Tally;
 use crate::sources::Source;
+
+/// Indicators that are queued for longer are reported.
+const MAX_QUEUED_AGE: TimeDelta = TimeDelta::days(3);
+
+impl Run<'_> {
+    /// Warns where indicators have been queued for days.
+    pub(super) fn warn_of_old_queue(&mut self) -> Result<(), Failure> {
+        let oldest = self.ledger().oldest_queued()?;
+        let age = oldest.map(|stored_at| self.clock().now() - stored_at);
+        if let Some(age) = age.filter(|age| *age > MAX_QUEUED_AGE) {
+            let queued = self.ledger().queued()?;
+            self.report.warn(format!(
+                "{} queued, the oldest for {} days: `collective-insights status` shows why the last run sent none",
+                counted(queued, "indicator is", "indicators are"),
+                age.num_days()
+            ));
+        }
+        Ok(())
+    }
+}
 
 /// Returns why alerts that were fetched name no indicator at all; `None` where one was found, and
 /// where there were no alerts.

@@ -213,6 +213,14 @@ fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
 }
 
 #[test]
+fn without_a_ledger_a_used_up_quota_is_a_failure() {
+    let env = test_env(&[1, 2].map(|number| falcon_at(number, "2026-11-21T08:00:00Z")));
+    let run = format!("{RUN} --no-ledger --daily-limit 1");
+    let output = env.run_at("2026-11-22T00:15:00Z", &run).assert_code(5);
+    output.assert_stderr(&["daily limit of 1 indicators reached", "are lost"]);
+}
+
+#[test]
 fn a_day_whose_quota_is_used_up_is_a_success() {
     let env = test_env(&[falcon_at(1, "2026-11-20T08:00:00Z")]);
     let quota = Fault::status(429, r#"{"message":"Daily quota exceeded"}"#);
