@@ -34,7 +34,7 @@ fn too_old(sources: &[String]) -> Failure {
     Failure::new(
         FailureKind::Partial,
         format!("the last success is older than --max-age: {}", sources.join(", ")),
-        "Look for the reason in the line of the last run, and in the log. A source that is no longer used keeps its entry.",
+        "Look for the reason in the line of the last run, and in the log. A source that you stopped using keeps its entry.",
     )
 }
 
