@@ -13,7 +13,7 @@ use crate::commands::{self, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
-use crate::settings::{EffectiveOption, Origin};
+use crate::settings::{EffectiveOption, Origin, TenantName};
 use crate::{http, logging, run, shutdown};
 
 /// Runs the program with these arguments, the first of which is the program's name.
@@ -90,7 +90,8 @@ fn run_source(
 ) -> ExitCode {
     let (source_args, args) = source.args();
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
-    let report = init_logging(args, &run_id, clock)
+    let tenant = args.tenant(source_args.info().name);
+    let report = init_logging(args, &run_id, &tenant, clock)
         .and_then(|()| Ok(source.resolve()?))
         .and_then(|run| {
             log_settings(&parsed.effective(&run.resolved));
@@ -102,7 +103,7 @@ fn run_source(
             Ok(report)
         })
         .unwrap_or_else(|failure| {
-            let mut report = Report::new(&run_id, source_args.info(), args.mode());
+            let mut report = Report::new(&run_id, &tenant, source_args.info(), args.mode());
             report.fail(failure);
             report
         });
@@ -110,8 +111,13 @@ fn run_source(
     report::print(&report, args.output.settings())
 }
 
-fn init_logging(args: &CommonArgs, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    logging::start(&args.log.settings(args.debug), run_id, clock)?;
+fn init_logging(
+    args: &CommonArgs,
+    run_id: &str,
+    tenant: &TenantName,
+    clock: Clock,
+) -> Result<(), Failure> {
+    logging::start(&args.log.settings(args.debug), run_id, Some(tenant), clock)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     Ok(())
 }

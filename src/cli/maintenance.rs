@@ -14,6 +14,7 @@ use clap::{Args, ColorChoice, Subcommand};
 use super::run_args::LedgerArgs;
 use super::source_command::SourceCommand;
 use super::value_parsers;
+use crate::settings::TenantName;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -59,14 +60,27 @@ impl CheckArgs {
     }
 }
 
+/// Which tenants a command works on.
+#[derive(Debug, Args)]
+pub(crate) struct TenantArgs {
+    /// Only this tenant
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<TenantName>,
+    /// Only tenants of this source
+    #[arg(long, value_name = "SOURCE", value_parser = SourceCommand::names())]
+    pub source: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Fail if the last success of a source is older
+    /// Fail if the last success of a tenant is older
     ///
-    /// For monitoring: ends with exit code 3 if the last success of any source is older than this,
+    /// For monitoring: ends with exit code 3 if the last success of any tenant is older than this,
     /// or if it has never succeeded. A number of minutes (m), hours (h) or days (d).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub max_age: Option<TimeDelta>,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Print one JSON document instead of text
@@ -82,6 +96,8 @@ pub(crate) struct HistoryArgs {
     /// 90.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub days: u32,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Print one JSON document instead of text
@@ -129,6 +145,9 @@ pub(crate) enum OutboxAction {
         /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
+        /// With --yes, also drop the indicators of several tenants
+        #[arg(long)]
+        all_tenants: bool,
     },
 }
 
@@ -154,6 +173,8 @@ pub(crate) struct EntryFilterArgs {
     /// Only quarantined indicators
     #[arg(long)]
     pub quarantined: bool,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
     #[command(flatten)]
     pub ledger: LedgerArgs,
 }

@@ -22,7 +22,7 @@ use self::commands::Cli;
 pub(crate) use self::commands::Command;
 pub(crate) use self::generate::Artifact;
 pub(crate) use self::maintenance::{
-    CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, StatusArgs,
+    CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, StatusArgs, TenantArgs,
 };
 pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};

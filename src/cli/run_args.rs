@@ -20,7 +20,9 @@ use crate::logging::{Format, LogSettings};
 use crate::recorded_future;
 use crate::report::Output;
 use crate::settings::lookup::{Lookup, Names, non_blank};
-use crate::settings::{LedgerChoice, Mode, RequestedSpan, Settings, base_url, default_ledger};
+use crate::settings::{
+    LedgerChoice, Mode, RequestedSpan, Settings, TenantName, base_url, default_ledger,
+};
 
 const RF_API_KEY: Names =
     Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"] };
@@ -49,6 +51,18 @@ pub(crate) struct CommonArgs {
     /// [default: https://api.recordedfuture.com]
     #[arg(long, value_name = "URL")]
     rf_api_url: Option<String>,
+    /// Name in the ledger [default: the source's name]
+    ///
+    /// Each customer and source needs one: under it the ledger keeps what was read, sent and
+    /// queued. The credentials, the Recorded Future key and the organizations may change.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<TenantName>,
+    /// Accept another customer as the tenant's
+    ///
+    /// A run stops where the alerts belong to another customer than before. With this, the
+    /// customer is the same one under a new id.
+    #[arg(long, hide_short_help = true)]
+    adopt: bool,
     /// Organization that receives the detections
     ///
     /// With or without uhash: at the beginning. Repeatable. [default: all of the key's user]
@@ -163,9 +177,17 @@ impl CommonArgs {
         }
     }
 
-    /// Returns the settings; `None` if one is missing or not valid.
-    pub(crate) fn resolve(&self, lookup: &mut Lookup) -> Option<Settings> {
+    /// Returns the tenant of a run of the source with this name.
+    pub(crate) fn tenant(&self, source: &str) -> TenantName {
+        self.tenant.clone().unwrap_or_else(|| TenantName::of_source(source))
+    }
+
+    /// Returns the settings of a run of the source with this name; `None` if one is missing or not
+    /// valid.
+    pub(crate) fn resolve(&self, source: &str, lookup: &mut Lookup) -> Option<Settings> {
         Some(Settings {
+            tenant: self.tenant(source),
+            adopt: self.adopt,
             recorded_future: self.recorded_future(lookup)?,
             span: match self.since {
                 Some(since) => RequestedSpan::Exact { since, until: self.until },

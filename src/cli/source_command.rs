@@ -60,8 +60,9 @@ impl SourceCommand {
     /// Looks up all settings; `None` if one is missing or not valid.
     pub(crate) fn look_up(&self, lookup: &mut Lookup) -> Option<(Box<dyn Source>, Settings)> {
         let (source, common) = self.args();
+        let name = source.info().name;
         let source = source.resolve(lookup);
-        let settings = common.resolve(lookup);
+        let settings = common.resolve(name, lookup);
         source.zip(settings)
     }
 

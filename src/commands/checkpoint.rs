@@ -7,6 +7,7 @@ use super::{instant, open_ledger, open_reader};
 use crate::cli::CheckpointAction;
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::ledger::TenantFilter;
 use crate::report::counted;
 
 /// How far a checkpoint is set back: as far as a run catches up by default, and not as far as
@@ -18,7 +19,7 @@ pub(crate) fn checkpoint(action: &CheckpointAction, clock: Clock) -> Result<Stri
     let CheckpointAction::Reset { ledger, yes } = action;
     let path = ledger.path()?;
     let reader = open_reader(&path)?;
-    let sources = reader.status(clock.now())?;
+    let sources = reader.status(clock.now(), &TenantFilter::default())?;
     drop(reader);
     let in_future = sources.iter().filter(|source| source.is_checkpoint_in_future).count();
     if in_future == 0 {

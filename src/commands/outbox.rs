@@ -1,5 +1,6 @@
 //! `outbox`: lists, retries, exports or drops undelivered indicators.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,10 +9,10 @@ use serde_json::json;
 
 use super::confirm::confirm;
 use super::output_file::OutputFile;
-use super::{no_ledger, open_ledger, open_reader};
+use super::{no_ledger, open_ledger, open_reader, tenant_filter};
 use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
 use crate::report::{self, Stdout, counted, line, timestamp};
@@ -23,7 +24,9 @@ pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Fail
         OutboxAction::Retry { filter } => retry(filter, clock),
         OutboxAction::Export { filter, output } => export(filter, output.as_deref()),
         OutboxAction::Repair { ledger } => repair(&ledger.path()?, clock),
-        OutboxAction::Drop { filter, yes } => drop_entries(filter, *yes, clock),
+        OutboxAction::Drop { filter, yes, all_tenants } => {
+            drop_entries(filter, *yes, *all_tenants, clock)
+        }
     }
 }
 
@@ -49,14 +52,18 @@ fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn entry_filter(args: &EntryFilterArgs) -> EntryFilter {
+/// Returns the entries that the arguments choose.
+///
+/// # Errors
+/// When the ledger has no such tenant, and when it cannot be read.
+fn entry_filter(ledger: &LedgerReader, args: &EntryFilterArgs) -> Result<EntryFilter, Failure> {
     let state = args.quarantined.then_some(EntryState::Quarantined);
-    EntryFilter { state, ..EntryFilter::default() }
+    Ok(EntryFilter { tenants: tenant_filter(ledger, &args.tenants)?, state, last: None })
 }
 
 fn list(args: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let filter = entry_filter(args);
+    let filter = entry_filter(&ledger, args)?;
     let mut stdout = Stdout::lock();
     if json {
         stdout.write("{\"entries\":[")?;
@@ -92,9 +99,9 @@ fn as_text(entry: &OutboxEntry) -> String {
         .as_ref()
         .map(|message| format!("\n      {label}: {}", line(message)))
         .unwrap_or_default();
-    let (id, source, state) = (entry.id, &entry.source, state_text(entry.state));
+    let (id, tenant, state) = (entry.id, line(&entry.tenant), state_text(entry.state));
     format!(
-        "{id}  {state}  {source}  since {stored}  {} {}{reason}\n",
+        "{id}  {state}  {tenant}  since {stored}  {} {}{reason}\n",
         line(&entry.indicator_type),
         line(&entry.value)
     )
@@ -110,6 +117,7 @@ fn state_text(state: EntryState) -> &'static str {
 fn as_json(entry: &OutboxEntry) -> serde_json::Value {
     json!({
         "id": entry.id.to_string(),
+        "tenant": line(&entry.tenant),
         "source": entry.source,
         "organizations": entry.organizations,
         "run": entry.run,
@@ -150,7 +158,7 @@ fn write_items(
     let ledger = open_reader(&args.ledger.path()?)?;
     let mut count = 0;
     write("[")?;
-    let damaged = ledger.for_each_item(&entry_filter(args), |item| {
+    let damaged = ledger.for_each_item(&entry_filter(&ledger, args)?, |item| {
         if count > 0 {
             write(",\n")?;
         }
@@ -169,7 +177,8 @@ fn write_items(
 
 fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
     let ledger = open_ledger(&args.ledger.path()?, clock)?;
-    Ok(match ledger.retry_quarantined(&entry_filter(args))? {
+    let filter = entry_filter(ledger.reader(), args)?;
+    Ok(match ledger.retry_quarantined(&filter)? {
         0 => "no indicator is in quarantine\n".to_owned(),
         count => format!(
             "{} queued again for the next run\n",
@@ -178,31 +187,57 @@ fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
     })
 }
 
-fn drop_entries(args: &EntryFilterArgs, yes: bool, clock: Clock) -> Result<String, Failure> {
+fn drop_entries(
+    args: &EntryFilterArgs,
+    yes: bool,
+    all_tenants: bool,
+    clock: Clock,
+) -> Result<String, Failure> {
     let path = args.ledger.path()?;
     let reader = open_reader(&path)?;
-    let Some((count, last)) = reader.extent(&entry_filter(args))? else {
+    let filter = entry_filter(&reader, args)?;
+    let Some((count, last)) = reader.extent(&filter)? else {
         return Ok("there is nothing to drop\n".into());
     };
+    let tenants = reader.count_by_tenant(&filter)?;
     drop(reader);
-    if !yes && !confirmed(count)? {
+    if yes && tenants.len() > 1 && !all_tenants {
+        return Err(several_tenants(&tenants));
+    }
+    if !yes && !confirmed(count, &tenants)? {
         return Ok("nothing was dropped\n".into());
     }
     // Opened after the confirmation, so that the ledger is not locked while waiting for it. What a
     // run stored meanwhile was not confirmed.
     let ledger = open_ledger(&path, clock)?;
-    let filter = EntryFilter { last: Some(last), ..entry_filter(args) };
-    let dropped = ledger.drop_entries(&filter, clock.now())?;
+    let dropped = ledger.drop_entries(&EntryFilter { last: Some(last), ..filter }, clock.now())?;
     Ok(format!(
         "{} dropped; a dropped indicator is sent only if a new alert names it\n",
         counted(dropped, "indicator", "indicators")
     ))
 }
 
-fn confirmed(count: u64) -> Result<bool, Failure> {
+fn several_tenants(tenants: &BTreeMap<String, u64>) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        format!(
+            "these indicators belong to several tenants ({}); nothing was dropped",
+            by_tenant(tenants)
+        ),
+        "Name one with --tenant <NAME>, or add --all-tenants to drop those of all.",
+    )
+}
+
+fn by_tenant(tenants: &BTreeMap<String, u64>) -> String {
+    let each: Vec<_> =
+        tenants.iter().map(|(name, count)| format!("{}: {count}", line(name))).collect();
+    each.join(", ")
+}
+
+fn confirmed(count: u64, tenants: &BTreeMap<String, u64>) -> Result<bool, Failure> {
     let indicators = counted(count, "indicator", "indicators");
     confirm(
-        &format!("Drop {indicators} without sending?"),
+        &format!("Drop {indicators} without sending ({})?", by_tenant(tenants)),
         &format!("drop {indicators}"),
         "Add --yes to drop them without confirmation, or list them first with `collective-insights outbox list`.",
     )

@@ -1,19 +1,21 @@
-//! `status`: the last run, the last success and the queue of each source.
+//! `status`: the last run, the last success and the queue of each tenant.
 
 use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{instant, open_reader};
+use super::{instant, open_reader, tenant_filter};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::SourceStatus;
+use crate::ledger::TenantStatus;
 use crate::report::{self, line, timestamp};
 
-/// Returns the last run, last success, checkpoint, queue and quarantine of each source.
+/// Returns the last run, last success, checkpoint, queue and quarantine of each tenant.
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
-    let sources = open_reader(&args.ledger.path()?)?.status(clock.now())?;
+    let ledger = open_reader(&args.ledger.path()?)?;
+    let tenants = tenant_filter(&ledger, &args.tenants)?;
+    let sources = ledger.status(clock.now(), &tenants)?;
     let text: String =
         if args.json { as_json(&sources) } else { sources.iter().map(as_text).collect() };
     let Some(max_age) = args.max_age else {
@@ -21,24 +23,24 @@ pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure>
     };
     report::out(&text)?;
     let oldest = clock.now() - max_age;
-    let is_old = |source: &&SourceStatus| source.last_success.is_none_or(|time| time < oldest);
+    let is_old = |source: &&TenantStatus| source.last_success.is_none_or(|time| time < oldest);
     let old: Vec<String> = sources.iter().filter(is_old).map(last_success).collect();
     if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old)) }
 }
 
-fn last_success(source: &SourceStatus) -> String {
-    format!("{} ({})", source.source, instant(source.last_success))
+fn last_success(source: &TenantStatus) -> String {
+    format!("{} ({})", source.tenant, instant(source.last_success))
 }
 
 fn too_old(sources: &[String]) -> Failure {
     Failure::new(
         FailureKind::Partial,
         format!("the last success is older than --max-age: {}", sources.join(", ")),
-        "Look for the reason in the line of the last run, and in the log. A source that you stopped using keeps its entry.",
+        "Look for the reason in the line of the last run, and in the log. A tenant that you stopped using keeps its entry: name others with --tenant.",
     )
 }
 
-fn as_text(source: &SourceStatus) -> String {
+fn as_text(source: &TenantStatus) -> String {
     let organizations = if source.organizations.is_empty() {
         String::new()
     } else {
@@ -62,7 +64,15 @@ fn as_text(source: &SourceStatus) -> String {
     };
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{} (account {}{organizations})", source.source, source.account);
+    let customer = source.customer.as_ref().map(|digest| format!(", customer {}", line(digest)));
+    let _ = writeln!(
+        text,
+        "{} ({}, account {}{}{organizations})",
+        line(&source.tenant),
+        line(&source.source),
+        line(&source.account),
+        customer.unwrap_or_default()
+    );
     let _ = writeln!(text, "  last run       {}{ended}{error}", instant(source.last_run));
     let _ = writeln!(text, "  last success   {}", instant(source.last_success));
     let _ = writeln!(text, "  last alerts    {}", instant(source.last_alerts));
@@ -76,13 +86,15 @@ fn as_text(source: &SourceStatus) -> String {
     text
 }
 
-fn as_json(sources: &[SourceStatus]) -> String {
+fn as_json(sources: &[TenantStatus]) -> String {
     let sources: Vec<_> = sources
         .iter()
         .map(|source| {
             json!({
+                "tenant": line(&source.tenant),
                 "source": source.source,
                 "account": source.account,
+                "customer": source.customer,
                 "organizations": source.organizations,
                 "last_run": source.last_run.map(timestamp),
                 "last_exit_code": source.last_exit_code,

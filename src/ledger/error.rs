@@ -84,6 +84,20 @@ pub enum LedgerError {
         /// The entry.
         id: EntryId,
     },
+    /// The tenant's alerts come from another source.
+    #[error("tenant {tenant} reads {source_name}, and this run another source")]
+    OtherSource {
+        /// The tenant's name.
+        tenant: String,
+        /// The source's name.
+        source_name: String,
+    },
+    /// The run reads the alerts of another customer than the tenant's earlier runs.
+    #[error("tenant {tenant} belongs to another customer; nothing was stored or sent")]
+    OtherCustomer {
+        /// The tenant's name.
+        tenant: String,
+    },
     /// Anything else.
     #[error("the ledger {} failed: {detail}", path.display())]
     Other {
@@ -107,6 +121,9 @@ impl From<LedgerError> for Failure {
         let kind = match &error {
             LedgerError::Locked { .. } => FailureKind::Locked,
             LedgerError::Interrupted { signal, .. } => FailureKind::Interrupted(*signal),
+            LedgerError::OtherSource { .. } | LedgerError::OtherCustomer { .. } => {
+                FailureKind::Configuration
+            }
             _ => FailureKind::Ledger,
         };
         Self::new(kind, error.to_string(), help(&error))
@@ -128,6 +145,10 @@ fn help(error: &LedgerError) -> String {
         ),
         LedgerError::Interrupted { .. } => "Run again: nothing that was stored is lost.".to_owned(),
         LedgerError::Busy { .. } => "Find the program that has the file open (`fuser -v <FILE>`) and end it, then run again: nothing that was stored is lost.".to_owned(),
+        LedgerError::OtherSource { .. } => {
+            "Give each source a tenant of its own with --tenant <NAME>.".to_owned()
+        }
+        LedgerError::OtherCustomer { .. } => "If these alerts belong to another customer, give it a tenant of its own with --tenant <NAME>. If it is the same customer under a new id, run once with --adopt.".to_owned(),
         LedgerError::NotQueued { .. } | LedgerError::Other { .. } => {
             "Run again; if the error persists, check the file with `sqlite3 <FILE> 'PRAGMA integrity_check'`.".to_owned()
         }
@@ -178,6 +199,8 @@ fn repair(path: &Path, unchanged: bool) -> String {
 pub(super) enum Cause {
     Sql(rusqlite::Error),
     NotQueued(EntryId),
+    OtherSource { tenant: String, source: String },
+    OtherCustomer { tenant: String },
     Other(String),
 }
 
@@ -200,6 +223,10 @@ pub(super) fn with_path(cause: Cause, path: &Path) -> LedgerError {
     match cause {
         Cause::Sql(error) => from_sql(&error, path),
         Cause::NotQueued(id) => LedgerError::NotQueued { path, id },
+        Cause::OtherSource { tenant, source } => {
+            LedgerError::OtherSource { tenant, source_name: source }
+        }
+        Cause::OtherCustomer { tenant } => LedgerError::OtherCustomer { tenant },
         Cause::Other(detail) => LedgerError::Other { path, detail },
     }
 }

@@ -4,7 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::params;
 
 use super::columns::{RowCount, Time, TypeColumn};
-use super::{LedgerReader, Result};
+use super::tenant::OF_TENANTS;
+use super::{LedgerReader, Result, TenantFilter};
 use crate::indicator::IndicatorType;
 
 /// An indicator and how many detections named it.
@@ -14,7 +15,7 @@ pub(crate) struct TopIndicator {
     pub indicator_type: IndicatorType,
     /// The indicator.
     pub value: String,
-    /// The number of detections that named it, summed over all tenants.
+    /// The number of detections that named it, summed over the tenants.
     pub detections: u64,
     /// When it was last delivered, UTC.
     pub last_delivered: DateTime<Utc>,
@@ -38,16 +39,19 @@ impl LedgerReader {
         &self,
         since: DateTime<Utc>,
         limit: u32,
+        tenants: &TenantFilter,
     ) -> Result<Vec<TopIndicator>> {
         self.read(|db| {
             // CROSS JOIN keeps the order of the tables: the long one is scanned once.
-            let mut select = db.prepare_cached(
+            let select = format!(
                 "SELECT type, value, sum(detections), max(ended_at) AS last
                  FROM settled CROSS JOIN batch ON batch.id = settled.batch
-                 WHERE state = 'delivered' AND ended_at >= ?1
-                 GROUP BY type, value ORDER BY sum(detections) DESC, last DESC, type, value LIMIT ?2",
-            )?;
-            let rows = select.query_map(params![Time(since), limit], |row| {
+                 WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
+                 GROUP BY type, value ORDER BY sum(detections) DESC, last DESC, type, value LIMIT ?4",
+            );
+            let mut select = db.prepare_cached(&select)?;
+            let [name, source] = tenants.columns();
+            let rows = select.query_map(params![name, source, Time(since), limit], |row| {
                 Ok(TopIndicator {
                     indicator_type: row.get::<_, TypeColumn>(0)?.0,
                     value: row.get(1)?,
@@ -64,16 +68,24 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn techniques(&self, since: NaiveDate, limit: u32) -> Result<Vec<Technique>> {
+    pub(crate) fn techniques(
+        &self,
+        since: NaiveDate,
+        limit: u32,
+        tenants: &TenantFilter,
+    ) -> Result<Vec<Technique>> {
         self.read(|db| {
-            let mut select = db.prepare_cached(
+            let select = format!(
                 "SELECT key, sum(value) FROM batch, json_each(techniques)
-                 WHERE state = 'delivered' AND ended_at >= ?1
-                 GROUP BY key ORDER BY sum(value) DESC, key LIMIT ?2",
-            )?;
-            let rows = select.query_map(params![since.to_string(), limit], |row| {
-                Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
-            })?;
+                 WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
+                 GROUP BY key ORDER BY sum(value) DESC, key LIMIT ?4",
+            );
+            let mut select = db.prepare_cached(&select)?;
+            let [name, source] = tenants.columns();
+            let rows =
+                select.query_map(params![name, source, since.to_string(), limit], |row| {
+                    Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
+                })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::columns::{Time, row_count};
-use super::outbox::MATCHES;
+use super::outbox::matches;
 use super::{EntryFilter, EntryState, Ledger, Result};
 
 impl Ledger {
@@ -16,7 +16,8 @@ impl Ledger {
         let filter = EntryFilter { state: Some(EntryState::Quarantined), ..filter.clone() };
         self.transaction(|db| {
             let update = format!(
-                "UPDATE outbox SET state = 'waiting', status = NULL, message = NULL, rejected_at = NULL WHERE {MATCHES}"
+                "UPDATE outbox SET state = 'waiting', status = NULL, message = NULL, rejected_at = NULL WHERE {}",
+                matches()
             );
             let changed = db.prepare_cached(&update)?.execute(filter.columns())?;
             Ok(row_count(changed))
@@ -41,7 +42,7 @@ impl Ledger {
                 db.execute(insert, params![tenant, Time(now)])?;
                 let batch = db.last_insert_rowid();
                 // A batch that a killed run left is not sent any more.
-                let chosen = format!("SELECT id FROM pending WHERE ({MATCHES}) AND tenant = {tenant}");
+                let chosen = format!("SELECT id FROM pending WHERE ({}) AND tenant = {tenant}", matches());
                 let settle = format!(
                     "INSERT OR REPLACE INTO settled (id, type, value, detections, batch)
                      SELECT id, type, value, 1 + ifnull(count, 0), {batch}

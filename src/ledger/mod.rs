@@ -7,8 +7,9 @@
 //! person, without a lock. [`Ledger`] changes the whole ledger for a person.
 //!
 //! # Tables
-//! - `tenant`: a source, account, Recorded Future token and set of organizations, with its
-//!   checkpoint `read_until`: up to when all alerts were fetched, from `read_from` on.
+//! - `tenant`: a name, the source and customer whose alerts it has, and the account, Recorded
+//!   Future token and organizations of its last run; with its checkpoint `read_until`: up to when
+//!   all alerts were fetched, from `read_from` on.
 //! - `outbox`: a submission that is not delivered, called an *entry*: `waiting`, or `quarantined`
 //!   with Recorded Future's status and message, or without a status where its item is damaged.
 //! - `repeat`: how many more detections named the indicator of an entry in the outbox.
@@ -34,7 +35,7 @@
 //!    with that token. Techniques are counted per batch, when it is written.
 //! 6. A run never moves a checkpoint back, over a gap, beyond now, or by a clock that no service
 //!    confirmed. Until there is one, `read_from` is where the next run starts.
-//! 7. No secret is stored: accounts and tokens come as digests.
+//! 7. No secret is stored: accounts, customers and tokens come as digests.
 //! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text; only
 //!    `sighting.created_at` is a number.
 //!
@@ -77,6 +78,7 @@ mod schema;
 mod seal;
 mod status;
 mod store;
+mod tenant;
 mod tenant_ledger;
 
 #[cfg(test)]
@@ -93,8 +95,10 @@ pub(crate) use patience::Patience;
 pub(crate) use purge::SIGHTINGS_KEPT;
 pub(crate) use reader::LedgerReader;
 pub(crate) use runs::Run;
-pub(crate) use status::SourceStatus;
-pub(crate) use tenant_ledger::{TenantId, TenantKey, TenantLedger, TenantOptions};
+pub(crate) use status::TenantStatus;
+use tenant::TenantId;
+pub(crate) use tenant::{Tenant, TenantFilter};
+pub(crate) use tenant_ledger::{TenantLedger, TenantOptions};
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! Entries of the outbox, as a person lists and chooses them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
 use rusqlite::{Row, params_from_iter};
 
 use super::columns::{ItemColumn, JsonList, RowCount, TextColumn, Time, time};
-use super::{LedgerError, LedgerReader, Result};
+use super::tenant::OF_TENANTS;
+use super::{LedgerError, LedgerReader, Result, TenantFilter};
 use crate::submission;
 
 /// The id of an entry, never given twice.
@@ -53,24 +55,25 @@ impl FromSql for EntryState {
 /// Which entries of the outbox are meant. `None` means any; the default means all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EntryFilter {
-    /// Those from this source.
-    pub source: Option<String>,
+    /// Those of these tenants.
+    pub tenants: TenantFilter,
     /// Those in this state.
     pub state: Option<EntryState>,
     /// Those stored up to this one.
     pub last: Option<EntryId>,
 }
 
-/// The condition of a query on `outbox` or `pending` that [`EntryFilter::columns`] completes.
-pub(super) const MATCHES: &str = "(?1 IS NULL OR tenant IN (SELECT id FROM tenant WHERE source = ?1)) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR id <= ?3)";
+/// Returns the condition of a query on `outbox` or `pending` that [`EntryFilter::columns`]
+/// completes.
+pub(super) fn matches() -> String {
+    format!("{OF_TENANTS} AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR id <= ?4)")
+}
 
 impl EntryFilter {
-    pub(super) fn columns(&self) -> [Value; 3] {
-        [
-            self.source.clone().into(),
-            self.state.map(|state| state.as_str().to_owned()).into(),
-            self.last.map(|entry| entry.0).into(),
-        ]
+    pub(super) fn columns(&self) -> [Value; 4] {
+        let [name, source] = self.tenants.columns();
+        let state = self.state.map(|state| state.as_str().to_owned());
+        [name, source, state.into(), self.last.map(|entry| entry.0).into()]
     }
 }
 
@@ -79,6 +82,8 @@ impl EntryFilter {
 pub(crate) struct OutboxEntry {
     /// Its id.
     pub id: EntryId,
+    /// The tenant's name.
+    pub tenant: String,
     /// The source's name.
     pub source: String,
     /// The Recorded Future organizations that receive it.
@@ -109,6 +114,26 @@ pub(crate) struct OutboxEntry {
 const PAGE: usize = 500;
 
 impl LedgerReader {
+    /// Returns the number of entries that match, by tenant.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn count_by_tenant(&self, filter: &EntryFilter) -> Result<BTreeMap<String, u64>> {
+        self.read(|db| {
+            let select = format!(
+                "SELECT name, number FROM
+                    (SELECT tenant, count(*) AS number FROM pending WHERE {} GROUP BY tenant)
+                 JOIN tenant ON tenant.id = tenant",
+                matches()
+            );
+            let mut select = db.prepare_cached(&select)?;
+            let rows = select.query_map(filter.columns(), |row| {
+                Ok((row.get(0)?, row.get::<_, RowCount>(1)?.0))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Returns the number of entries that match and the id of the last one; `None` if there are
     /// none.
     ///
@@ -116,7 +141,7 @@ impl LedgerReader {
     /// When the ledger cannot be read.
     pub(crate) fn extent(&self, filter: &EntryFilter) -> Result<Option<(u64, EntryId)>> {
         self.read(|db| {
-            let select = format!("SELECT count(*), max(id) FROM pending WHERE {MATCHES}");
+            let select = format!("SELECT count(*), max(id) FROM pending WHERE {}", matches());
             let extent = db.prepare_cached(&select)?.query_row(filter.columns(), |row| {
                 Ok((row.get::<_, RowCount>(0)?.0, row.get::<_, Option<i64>>(1)?))
             })?;
@@ -134,10 +159,11 @@ impl LedgerReader {
         each: impl FnMut(OutboxEntry) -> Result<(), E>,
     ) -> Result<(), E> {
         let select = format!(
-            "SELECT pending.id, source, organizations, run, type, value, severity, stored_at, attempts,
+            "SELECT pending.id, name, source, organizations, run, type, value, severity, stored_at, attempts,
                     state, status, message, rejected_at
-             FROM (SELECT * FROM pending WHERE {MATCHES} AND id > ?4 ORDER BY id LIMIT {PAGE}) AS pending
-             JOIN tenant ON tenant.id = pending.tenant ORDER BY pending.id"
+             FROM (SELECT * FROM pending WHERE {} AND id > ?5 ORDER BY id LIMIT {PAGE}) AS pending
+             JOIN tenant ON tenant.id = pending.tenant ORDER BY pending.id",
+            matches()
         );
         self.for_each(filter, &select, read_entry, each)
     }
@@ -154,7 +180,8 @@ impl LedgerReader {
         mut each: impl FnMut(String) -> Result<(), E>,
     ) -> Result<u64, E> {
         let select = format!(
-            "SELECT id, item, type, value FROM pending WHERE {MATCHES} AND id > ?4 ORDER BY id LIMIT {PAGE}"
+            "SELECT id, item, type, value FROM pending WHERE {} AND id > ?5 ORDER BY id LIMIT {PAGE}",
+            matches()
         );
         let read = |row: &Row<'_>| {
             let text = |column| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
@@ -232,6 +259,7 @@ impl LedgerReader {
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     Ok(OutboxEntry {
         id: EntryId(row.get("id")?),
+        tenant: row.get("name")?,
         source: row.get("source")?,
         organizations: row.get::<_, JsonList>("organizations")?.0,
         run: row.get("run")?,

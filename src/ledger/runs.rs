@@ -5,7 +5,8 @@ use rusqlite::{Row, params};
 
 use super::columns::{Time, time};
 use super::error::Cause;
-use super::{LedgerReader, Result, TenantId, TenantLedger};
+use super::tenant::OF_TENANTS;
+use super::{LedgerReader, Result, TenantFilter, TenantLedger};
 use crate::window::Window;
 
 /// A run as it was recorded.
@@ -13,8 +14,8 @@ use crate::window::Window;
 pub(crate) struct Run {
     /// The run's id.
     pub id: String,
-    /// Whose run it was.
-    pub tenant: TenantId,
+    /// The tenant's name.
+    pub tenant: String,
     /// The source's name.
     pub source: String,
     /// The name of its mode.
@@ -97,19 +98,21 @@ impl TenantLedger {
 }
 
 impl LedgerReader {
-    /// Returns the runs that started since a time, the oldest first.
+    /// Returns the runs of these tenants that started since a time, the oldest first.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn runs(&self, since: DateTime<Utc>) -> Result<Vec<Run>> {
+    pub(crate) fn runs(&self, since: DateTime<Utc>, tenants: &TenantFilter) -> Result<Vec<Run>> {
         self.read(|db| {
-            let mut select = db.prepare_cached(
-                "SELECT run.id, run.tenant, source, mode, run.read_from, run.read_until, started_at, finished_at,
+            let select = format!(
+                "SELECT run.id, name, source, mode, run.read_from, run.read_until, started_at, finished_at,
                         exit_code, counts, error
                  FROM run JOIN tenant ON tenant.id = run.tenant
-                 WHERE started_at >= ?1 ORDER BY started_at, run.tenant, run.id",
-            )?;
-            let rows = select.query_map([Time(since)], read_run)?;
+                 WHERE {OF_TENANTS} AND started_at >= ?3 ORDER BY started_at, run.tenant, run.id",
+            );
+            let mut select = db.prepare_cached(&select)?;
+            let [name, source] = tenants.columns();
+            let rows = select.query_map(params![name, source, Time(since)], read_run)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -118,7 +121,7 @@ impl LedgerReader {
 fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         id: row.get("id")?,
-        tenant: TenantId(row.get("tenant")?),
+        tenant: row.get("name")?,
         source: row.get("source")?,
         mode: row.get("mode")?,
         window: time(row, "read_from")?

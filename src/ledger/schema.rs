@@ -27,16 +27,17 @@ const FIRST_VERSION: u32 = 1;
 const TABLES: &str = "
 CREATE TABLE tenant (
     id            INTEGER PRIMARY KEY,
+    name          TEXT NOT NULL UNIQUE,
     source        TEXT NOT NULL,
     account       TEXT NOT NULL, -- a digest
+    customer      TEXT,          -- a digest; NULL until alerts name it
     token         TEXT NOT NULL, -- a digest
     organizations TEXT NOT NULL, -- a sorted JSON array
     read_from     TEXT,          -- the start of the first window
-    read_until    TEXT,          -- the checkpoint
-    UNIQUE (source, account, token, organizations)
+    read_until    TEXT           -- the checkpoint
 ) STRICT;
 -- A second copy: a flipped bit makes the two differ.
-CREATE INDEX tenant_checkpoint ON tenant (read_from, read_until);
+CREATE INDEX tenant_state ON tenant (source, account, customer, read_from, read_until);
 
 CREATE TABLE run (
     id          TEXT NOT NULL,

@@ -1,26 +1,30 @@
-//! The status of each source.
+//! The status of each tenant.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::columns::{JsonList, Time, time};
 use super::tenant_ledger::{count_pending, oldest_queued, quota_used};
-use super::{LedgerReader, Result, TenantId};
+use super::{LedgerReader, Result, TenantFilter, TenantId};
 use crate::clock::MAX_DIFFERENCE;
 
 /// How long a source that brought alerts before may bring none: three days, less an hour because
 /// the run of a day may end earlier than that of the day before.
 pub(super) const QUIET: TimeDelta = TimeDelta::hours(71);
 
-/// The status of one source, for one tenant.
+/// The status of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SourceStatus {
+pub(crate) struct TenantStatus {
+    /// The tenant's name.
+    pub tenant: String,
     /// The source's name.
     pub source: String,
     /// The Recorded Future organizations that receive its detections.
     pub organizations: Vec<String>,
     /// The beginning of the account's digest: enough to tell two accounts apart.
     pub account: String,
+    /// The beginning of the customer's digest, where it is known.
+    pub customer: Option<String>,
     /// When the last run started, UTC. Those in the future, by a wrong clock, count only where all
     /// are.
     pub last_run: Option<DateTime<Utc>>,
@@ -49,7 +53,7 @@ pub(crate) struct SourceStatus {
     pub used_today: u64,
 }
 
-impl SourceStatus {
+impl TenantStatus {
     /// Returns the warning about a source that has brought no alerts for a long time.
     pub(crate) fn quiet_warning(&self) -> Option<String> {
         let since = self.last_alerts.filter(|_| self.is_quiet)?;
@@ -62,17 +66,23 @@ impl SourceStatus {
 }
 
 impl LedgerReader {
-    /// Returns the status of each tenant, with the quota of the UTC day.
+    /// Returns the status of these tenants, with the quota of the UTC day.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn status(&self, now: DateTime<Utc>) -> Result<Vec<SourceStatus>> {
+    pub(crate) fn status(
+        &self,
+        now: DateTime<Utc>,
+        tenants: &TenantFilter,
+    ) -> Result<Vec<TenantStatus>> {
         self.read(|db| {
             let mut select = db.prepare_cached(
-                "SELECT id, source, substr(account, 1, 8) AS account, token, organizations, read_until FROM tenant
+                "SELECT id, name, source, substr(account, 1, 8) AS account, substr(customer, 1, 8) AS customer,
+                        token, organizations, read_until
+                 FROM tenant WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)
                  ORDER BY source, id",
             )?;
-            let rows = select.query_map([], |row| tenant_status(db, row, now))?;
+            let rows = select.query_map(tenants.columns(), |row| tenant_status(db, row, now))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -82,7 +92,7 @@ fn tenant_status(
     db: &Connection,
     row: &Row<'_>,
     now: DateTime<Utc>,
-) -> rusqlite::Result<SourceStatus> {
+) -> rusqlite::Result<TenantStatus> {
     let tenant = TenantId(row.get("id")?);
     let latest = now + MAX_DIFFERENCE;
     let last = last_run(db, tenant, latest)?;
@@ -100,10 +110,12 @@ fn tenant_status(
         params![tenant.0, Time(latest)],
     )?;
     let quiet_for = last_success.zip(last_alerts).map(|(success, alerts)| success - alerts);
-    Ok(SourceStatus {
+    Ok(TenantStatus {
+        tenant: row.get("name")?,
         source: row.get("source")?,
         organizations: row.get::<_, JsonList>("organizations")?.0,
         account: row.get("account")?,
+        customer: row.get("customer")?,
         last_run: last.as_ref().and_then(|last| last.0),
         last_exit_code: last.as_ref().and_then(|last| last.1),
         last_error: last.and_then(|last| last.2),

@@ -3,38 +3,14 @@
 use std::path::Path;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::columns::{JsonList, RowCount, time};
+use super::columns::{RowCount, time};
 use super::files::Examine;
+use super::tenant::{Owner, Tenant, TenantId};
 use super::{Ledger, LedgerReader, Patience, Result};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
-
-/// What separates one tenant from another. The caller digests what is secret or nearly so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TenantKey {
-    /// The source's name.
-    pub source: String,
-    /// A digest of the client id or organization key at the vendor.
-    pub account: String,
-    /// A digest of the Recorded Future token.
-    pub token: String,
-    /// The Recorded Future organization ids; their order and repeats do not matter.
-    pub organizations: Vec<String>,
-}
-
-/// The id of a tenant in one ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct TenantId(pub(super) i64);
-
-#[cfg(test)]
-impl TenantId {
-    /// Returns a tenant's id for tests that have no ledger.
-    pub(crate) const fn new(id: i64) -> Self {
-        Self(id)
-    }
-}
 
 /// How a run opens its ledger.
 #[derive(Debug, Clone)]
@@ -44,7 +20,7 @@ pub(crate) struct TenantOptions<'a> {
     /// Whether the file is left as it is.
     pub dry_run: bool,
     /// Whose run it is.
-    pub key: TenantKey,
+    pub tenant: Tenant,
     /// The source, for the items that are stored.
     pub source: SourceInfo,
     /// The run's id.
@@ -60,6 +36,9 @@ pub(crate) struct TenantOptions<'a> {
 pub(crate) struct TenantLedger {
     pub(super) ledger: Ledger,
     pub(super) tenant: TenantId,
+    /// Whose alerts the tenant had when this run began.
+    pub(super) owner: Owner,
+    pub(super) account: String,
     pub(super) token: String,
     pub(super) source: SourceInfo,
     pub(super) run_id: String,
@@ -71,7 +50,8 @@ impl TenantLedger {
     /// Opens the ledger for a run, and queues again what a killed run left in a batch.
     ///
     /// # Errors
-    /// When the ledger cannot be opened, read or written.
+    /// When the ledger cannot be opened, read or written, and when the tenant has another source or
+    /// customer.
     pub(crate) fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
         let ledger = match options.path {
             None => Ledger::temporary(),
@@ -80,10 +60,13 @@ impl TenantLedger {
             }
             Some(path) => Ledger::open_patiently(path, clock.now(), options.patience),
         }?;
+        let (tenant, owner) = ledger.tenant(&options.tenant)?;
         let opened = Self {
-            tenant: ledger.tenant(&options.key)?,
             ledger,
-            token: options.key.token,
+            tenant,
+            owner,
+            account: options.tenant.account,
+            token: options.tenant.token,
             source: options.source,
             run_id: options.run_id.to_owned(),
             resend: options.resend,
@@ -125,22 +108,6 @@ impl TenantLedger {
         self.reader().read(|db| Ok(oldest_queued(db, self.tenant)?))
     }
 
-    /// Returns the number of entries of the same account that are queued under another Recorded
-    /// Future token or for other organizations: no run of this tenant sends them.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub(crate) fn pending_for_other_tenants(&self) -> Result<u64> {
-        self.reader().read(|db| {
-            let mut select = db.prepare_cached(
-                "SELECT count(*) FROM pending JOIN tenant AS other ON other.id = pending.tenant
-                 JOIN tenant AS this ON this.source = other.source AND this.account = other.account
-                 WHERE this.id = ?1 AND other.id <> ?1 AND state = 'waiting'",
-            )?;
-            Ok(select.query_row([self.tenant.0], |row| Ok(row.get::<_, RowCount>(0)?.0))?)
-        })
-    }
-
     /// Returns the number of indicators delivered with this token on the UTC day of now, by all
     /// tenants.
     ///
@@ -149,28 +116,6 @@ impl TenantLedger {
     pub(crate) fn quota_used(&self) -> Result<u64> {
         let today = self.clock.now().date_naive();
         self.reader().read(|db| Ok(quota_used(db, &self.token, today)?))
-    }
-}
-
-impl Ledger {
-    /// Returns the tenant with this key, new or known.
-    fn tenant(&self, key: &TenantKey) -> Result<TenantId> {
-        let mut organizations = key.organizations.clone();
-        organizations.sort_unstable();
-        organizations.dedup();
-        let organizations = JsonList(organizations);
-        let columns = params![key.source, key.account, key.token, organizations];
-        self.transaction(|db| {
-            let mut find = db.prepare_cached(
-                "SELECT id FROM tenant WHERE source = ?1 AND account = ?2 AND token = ?3 AND organizations = ?4",
-            )?;
-            if let Some(id) = find.query_row(columns, |row| row.get(0)).optional()? {
-                return Ok(TenantId(id));
-            }
-            let insert = "INSERT INTO tenant (source, account, token, organizations) VALUES (?1, ?2, ?3, ?4)";
-            db.execute(insert, columns)?;
-            Ok(TenantId(db.last_insert_rowid()))
-        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The log: one event per line, in UTC, with the run's id, and without secrets and control
-//! characters.
+//! The log: one event per line, in UTC, with the run's id and tenant, and without secrets and
+//! control characters.
 //!
 //! Only this program's own events are logged: libraries log headers and bodies at their finer
 //! levels, which may contain secrets.
@@ -22,11 +22,12 @@ pub(crate) use self::file::{enable_rotation, open};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::report::progress;
+use crate::settings::TenantName;
 
 /// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Time, level, run id, message and fields, for people.
+    /// Time, level, run id, tenant, message and fields, for people.
     Text,
     /// A JSON object with the same, for machines.
     Json,
@@ -53,8 +54,13 @@ pub(crate) struct LogSettings<'a> {
 ///
 /// # Errors
 /// When the file cannot be opened for writing.
-pub(crate) fn start(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<(), Failure> {
-    let log = Log::new(settings, run_id, clock)?;
+pub(crate) fn start(
+    settings: &LogSettings<'_>,
+    run_id: &str,
+    tenant: Option<&TenantName>,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let log = Log::new(settings, run_id, tenant, clock)?;
     // This fails in a test that starts a second log in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
     Ok(())
@@ -76,6 +82,8 @@ struct Log {
     level: Level,
     to_stderr: bool,
     run_id: String,
+    /// Whose run it is; `None` for a command without one.
+    tenant: Option<TenantName>,
     clock: Clock,
     failure_reported: AtomicBool,
 }
@@ -111,7 +119,12 @@ impl<S: Subscriber> Layer<S> for Log {
 }
 
 impl Log {
-    fn new(settings: &LogSettings<'_>, run_id: &str, clock: Clock) -> Result<Self, Failure> {
+    fn new(
+        settings: &LogSettings<'_>,
+        run_id: &str,
+        tenant: Option<&TenantName>,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
         let open = |path: &Path| {
             LogFile::new(path, settings.max_size, settings.keep)
                 .map_err(|error| unwritable(path, error))
@@ -122,6 +135,7 @@ impl Log {
             level: settings.level,
             to_stderr: settings.to_stderr,
             run_id: run_id.to_owned(),
+            tenant: tenant.cloned(),
             clock,
             failure_reported: AtomicBool::new(false),
         })
@@ -136,7 +150,11 @@ impl Log {
             _ => "DEBUG",
         };
         match self.format {
-            Format::Text => format!("{time} {level:<7} run={} {}\n", self.run_id, fields.to_text()),
+            Format::Text => {
+                let tenant = self.tenant.as_ref().map(|tenant| format!("tenant={tenant} "));
+                let (run, tenant) = (&self.run_id, tenant.unwrap_or_default());
+                format!("{time} {level:<7} run={run} {tenant}{}\n", fields.to_text())
+            }
             Format::Json => {
                 let mut object = Map::new();
                 fields.add_to(&mut object);
@@ -144,6 +162,9 @@ impl Log {
                 object.insert("time".into(), time.into());
                 object.insert("level".into(), level.into());
                 object.insert("run".into(), self.run_id.as_str().into());
+                if let Some(tenant) = &self.tenant {
+                    object.insert("tenant".into(), tenant.as_str().into());
+                }
                 format!("{}\n", Value::Object(object))
             }
         }
@@ -170,7 +191,9 @@ mod tests {
             level: Level::DEBUG,
             to_stderr: false,
         };
-        let log = Log::new(&settings, "0123456789ab", Clock::without_waits()).unwrap();
+        let tenant = TenantName::of_source("acme");
+        let log =
+            Log::new(&settings, "0123456789ab", Some(&tenant), Clock::without_waits()).unwrap();
         let subscriber = tracing_subscriber::registry().with(log);
         tracing::subscriber::with_default(subscriber, events);
         std::fs::read_to_string(&path).unwrap()
@@ -190,8 +213,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                r#"DEBUG   run=0123456789ab sent status=200 ok=true offset=-3 url="/a b""#,
-                r#"WARNING run=0123456789ab two words reason="say \"no\"\\u{a}""#,
+                r#"DEBUG   run=0123456789ab tenant=acme sent status=200 ok=true offset=-3 url="/a b""#,
+                r#"WARNING run=0123456789ab tenant=acme two words reason="say \"no\"\\u{a}""#,
             ]
         );
     }
@@ -210,9 +233,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                json!({"time": null, "level": "DEBUG", "run": "0123456789ab", "message": "sent",
-                    "status": 200, "ok": true, "offset": -3, "url": "/a b"}),
-                json!({"time": null, "level": "WARNING", "run": "0123456789ab",
+                json!({"time": null, "level": "DEBUG", "run": "0123456789ab", "tenant": "acme",
+                    "message": "sent", "status": 200, "ok": true, "offset": -3, "url": "/a b"}),
+                json!({"time": null, "level": "WARNING", "run": "0123456789ab", "tenant": "acme",
                     "message": "two words", "reason": "say \"no\"\\u{a}"}),
             ]
         );

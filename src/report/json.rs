@@ -12,6 +12,7 @@ struct Document<'a> {
     schema_version: u8,
     tool_version: &'static str,
     run_id: &'a str,
+    tenant: &'a str,
     source: &'static str,
     window: Option<Span>,
     mode: &'static str,
@@ -44,6 +45,7 @@ pub(super) fn document(report: &Report) -> String {
         schema_version: 1,
         tool_version: env!("CARGO_PKG_VERSION"),
         run_id: &report.run_id,
+        tenant: report.tenant.as_str(),
         source: report.labels.name,
         window: report
             .window

@@ -21,7 +21,7 @@ pub(crate) use self::style::Styler;
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::redact;
-use crate::settings::Mode;
+use crate::settings::{Mode, TenantName};
 use crate::window::Window;
 
 /// What is printed on stdout, and how.
@@ -39,6 +39,7 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub run_id: String,
+    pub tenant: TenantName,
     pub labels: SourceInfo,
     pub mode: Mode,
     /// The requested window, once it is known.
@@ -55,9 +56,10 @@ pub(crate) struct Report {
 
 impl Report {
     /// Creates the report of a run that has done nothing yet.
-    pub(crate) fn new(run_id: &str, labels: SourceInfo, mode: Mode) -> Self {
+    pub(crate) fn new(run_id: &str, tenant: &TenantName, labels: SourceInfo, mode: Mode) -> Self {
         Self {
             run_id: run_id.to_owned(),
+            tenant: tenant.clone(),
             labels,
             mode,
             window: None,

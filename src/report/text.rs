@@ -19,7 +19,11 @@ pub(super) fn summary(report: &Report) -> String {
         format!(", {} to {}", timestamp(window.start), timestamp(window.end))
     });
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}{window} (run {})", report.labels.title, report.run_id);
+    let _ = writeln!(
+        text,
+        "{}, tenant {}{window} (run {})",
+        report.labels.title, report.tenant, report.run_id
+    );
     let dismissed = match tally.alerts_dismissed {
         0 => String::new(),
         count => format!("{count} dismissed, "),

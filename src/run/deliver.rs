@@ -61,6 +61,10 @@ impl Run<'_> {
         let queued = self.ledger().queued()?;
         let counts = &self.report.counts;
         self.delivery.total = counts.submitted + counts.quarantined + queued;
+        if let Some(note) = self.delivery_hold(queued) {
+            self.report.note(note);
+            return Ok(());
+        }
         let mut cursor = None;
         while !self.delivery.stopped {
             let quota = self.quota_left()?;

@@ -16,7 +16,7 @@ use crate::redact;
 use crate::report::counted;
 use crate::report::progress::{Progress, Work};
 use crate::selection::{Rules, Selection, Tally, Thresholds};
-use crate::sources::{AlertReader, Customers, Page};
+use crate::sources::{AlertReader, Page};
 
 /// Pages that may be fetched and wait to be stored: bounds the memory of a run.
 const MAX_WAITING_PAGES: usize = 1;
@@ -49,6 +49,13 @@ impl Run<'_> {
         if let Some(note) = self.plan.note.take() {
             self.report.note(note);
         }
+        // Before the storing, which keeps the ledger locked.
+        if let Ok(Some(page)) = &first {
+            if let Err(failure) = self.check_customers(&page.customers) {
+                return self.withdraw(failure);
+            }
+            self.record_customer()?;
+        }
         let (sender, receiver) = mpsc::channel(MAX_WAITING_PAGES);
         let storing = tokio::task::spawn_blocking({
             let selection = Selection::new(self.rules(), Arc::clone(&self.exclusions));
@@ -65,6 +72,7 @@ impl Run<'_> {
         match end {
             ReadEnd::Rejected(failure) => self.withdraw(failure),
             ReadEnd::Complete | ReadEnd::Incomplete => {
+                self.record_customer()?;
                 // Where storing failed, alerts that were read are not in the tally.
                 self.report_selection(tally, left_out.filter(|_| stored.is_ok()), stored)
             }
@@ -106,7 +114,6 @@ impl Run<'_> {
         first: Result<Option<Page>, Failure>,
         sender: Sender<Page>,
     ) -> ReadEnd {
-        let mut customers = Customers::default();
         let mut end = ReadEnd::Complete;
         let mut next = first;
         loop {
@@ -118,10 +125,7 @@ impl Run<'_> {
                     return ReadEnd::Incomplete;
                 }
             };
-            if self.source.depends_on_customers() {
-                customers.extend(std::mem::take(&mut page.customers));
-            }
-            if let Some(failure) = self.source.reject_customers(&customers) {
+            if let Err(failure) = self.check_customers(&page.customers) {
                 return ReadEnd::Rejected(failure);
             }
             if let Some(partial_error) = page.partial_error.take() {

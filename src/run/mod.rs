@@ -4,26 +4,25 @@ mod crash_point;
 mod deliver;
 mod fetch;
 mod notes;
+mod tenant;
 mod time;
 mod window;
 
-use std::fmt::Write as _;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
-
 use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
+use self::tenant::CustomerState;
+pub(crate) use self::tenant::check_customers;
 use self::time::RunTime;
 use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
-use crate::ledger::{Patience, TenantKey, TenantLedger, TenantOptions, lock_path};
+use crate::ledger::{Patience, TenantLedger, TenantOptions, lock_path};
 use crate::local_file;
 use crate::logging;
 use crate::recorded_future::Client;
@@ -33,7 +32,7 @@ use crate::report::progress::Progress;
 use crate::selection::exclusions::Exclusions;
 use crate::settings::{LedgerChoice, Mode, Settings};
 use crate::shutdown::Shutdown;
-use crate::sources::Source;
+use crate::sources::{CustomerSource, Source};
 use crate::window::Window;
 
 /// Performs one run. Failures are in the report.
@@ -49,7 +48,7 @@ pub(crate) async fn run(
     let report = match Run::prepare(settings, source, run_id, clock, shutdown, progress) {
         Ok(run) => run.perform().await,
         Err(failure) => {
-            let mut report = Report::new(run_id, source.info(), settings.mode);
+            let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
             report.fail(failure);
             report
         }
@@ -72,6 +71,7 @@ struct Run<'a> {
     /// What earlier runs fetched.
     fetched: Option<Window>,
     plan: WindowPlan,
+    customer: CustomerState,
     delivery: DeliveryState,
     report: Report,
 }
@@ -102,12 +102,13 @@ impl<'a> Run<'a> {
         crash_point();
         let fetched = ledger.fetched()?;
         let plan = window::choose(settings.span, fetched, settings.max_catch_up, now)?;
-        let mut report = Report::new(run_id, source.info(), settings.mode);
+        let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
         report.progress = progress.clone();
         report.window = Some(plan.window);
         Ok(Self {
             settings,
             source,
+            customer: CustomerState::new(ledger.customer(), settings.adopt),
             vendor: http.with_own_service_clock(),
             client,
             exclusions,
@@ -143,10 +144,11 @@ impl<'a> Run<'a> {
 
     async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
         // A daily limit is for the most severe, which are known only after fetching. With --resend,
-        // an alert that is read again would be sent once more.
+        // an alert that is read again would be sent once more. And alerts may show that they, and
+        // so the key that this run has, belong to another customer.
         let depends_on_alerts = self.settings.daily_limit.is_some()
             || self.settings.resend
-            || self.source.depends_on_customers();
+            || self.source.customer() == CustomerSource::Alerts;
         if !depends_on_alerts {
             self.deliver().await?;
         }
@@ -163,16 +165,11 @@ impl<'a> Run<'a> {
         ledger.begin_run(self.settings.mode.name(), self.plan.window)?;
         crash_point();
         let created = ledger.created_at().map(Path::to_owned);
-        let (queued, others) = (ledger.queued()?, ledger.pending_for_other_tenants()?);
+        let queued = ledger.queued()?;
         drop(ledger);
         self.report.counts.carried_in = queued;
         if let Some(path) = created {
             self.report.note(format!("created the ledger {}", path.display()));
-        }
-        if others > 0 {
-            self.report.warn(format!(
-                "{others} indicators of this account are queued under another Recorded Future key or for other organizations; only a run with those sends them (see `collective-insights status`)"
-            ));
         }
         Ok(())
     }
@@ -294,30 +291,14 @@ fn tenant_options<'a>(
     run_id: &'a str,
     patience: Patience,
 ) -> TenantOptions<'a> {
-    let recorded_future = &settings.recorded_future;
     let is_dry_run = settings.mode != Mode::Live;
     TenantOptions {
         path: settings.ledger.path().filter(|path| !is_dry_run || has_folder(path)),
         dry_run: is_dry_run,
-        key: TenantKey {
-            source: source.info().name.to_owned(),
-            account: digest("account", &source.account()),
-            token: digest("token", recorded_future.token.expose_secret()),
-            organizations: recorded_future.organization_ids.clone(),
-        },
+        tenant: tenant::tenant(settings, source),
         source: source.info(),
         run_id,
         resend: settings.resend,
         patience,
     }
-}
-
-/// Returns the digest under which the ledger stores an account or a token: SHA-256, in hex.
-fn digest(purpose: &str, text: &str) -> String {
-    let hash = Sha256::digest(format!("collective-insights {purpose} {text}"));
-    hash.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

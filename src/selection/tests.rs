@@ -12,7 +12,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::detection::{BareAlert, SourceInfo};
 use crate::indicator::ClaimedType;
-use crate::ledger::{Patience, TenantKey, TenantLedger, TenantOptions};
+use crate::ledger::{Patience, Tenant, TenantLedger, TenantOptions};
 use crate::mitre::{MitreCode, MitreCodes};
 
 /// Few enough that they repeat.
@@ -127,16 +127,19 @@ fn past(seed: u8, detection: &Detection, indicator: &Indicator) -> Option<Stored
 }
 
 fn options<'a>(path: Option<&'a Path>, run_id: &'a str) -> TenantOptions<'a> {
-    let key = TenantKey {
+    let tenant = Tenant {
+        name: "tenant".to_owned(),
         source: "source".to_owned(),
         account: "account".to_owned(),
+        customer: None,
+        adopt: false,
         token: "token".to_owned(),
         organizations: Vec::new(),
     };
     TenantOptions {
         path,
         dry_run: false,
-        key,
+        tenant,
         source: SOURCE,
         run_id,
         resend: false,

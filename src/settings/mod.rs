@@ -5,6 +5,7 @@ mod base_url;
 pub(crate) mod lookup;
 mod secret_file;
 mod state;
+mod tenant_name;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub(crate) use self::base_url::base_url;
 use self::lookup::Names;
 pub(crate) use self::lookup::{EffectiveOption, Origin};
 pub(crate) use self::state::default_ledger;
+pub(crate) use self::tenant_name::TenantName;
 use crate::failure::{Failure, FailureKind};
 use crate::http;
 use crate::recorded_future;
@@ -80,6 +82,9 @@ impl Mode {
 /// The settings of a run that do not depend on the source.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    pub tenant: TenantName,
+    /// Whether the tenant's customer may be another one than before.
+    pub adopt: bool,
     pub recorded_future: recorded_future::Config,
     pub span: RequestedSpan,
     /// How far back a run catches up.

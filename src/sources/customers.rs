@@ -2,6 +2,17 @@
 
 use std::collections::BTreeSet;
 
+/// How it is known whose alerts a source reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CustomerSource {
+    /// The settings name the customer by this id.
+    Settings(String),
+    /// The alerts name it.
+    Alerts,
+    /// The alerts of any number of customers are shared together.
+    Any,
+}
+
 /// The longest id that is told apart, in characters. Those seen have 32 hex digits.
 const MAX_CHARACTERS: usize = 64;
 
@@ -19,8 +30,16 @@ impl Customers {
     }
 
     /// Adds all customers of others.
-    pub(crate) fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
+    pub(crate) fn extend(&mut self, others: &Self) {
+        for id in others.0.difference(&self.0).cloned().collect::<Vec<_>>() {
+            self.0.insert(id);
+        }
+    }
+
+    /// Returns the id of the only customer; `None` if there are none or several.
+    pub(crate) fn only(&self) -> Option<&str> {
+        let first = self.0.first().filter(|_| self.0.len() == 1)?;
+        Some(first)
     }
 
     /// Returns how many there are.
@@ -39,11 +58,12 @@ mod tests {
         for id in ["abc1", " ABC1 ", "", "  ", "abc1"] {
             customers.insert(id);
         }
-        assert_eq!(customers.len(), 1);
+        assert_eq!((customers.len(), customers.only()), (1, Some("abc1")));
         let mut others = Customers::default();
         others.insert("abc2");
         others.insert("ABC1");
-        customers.extend(others);
-        assert_eq!(customers.len(), 2);
+        customers.extend(&others);
+        assert_eq!((customers.len(), customers.only()), (2, None));
+        assert_eq!(Customers::default().only(), None);
     }
 }

@@ -25,9 +25,9 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 use reqwest::Url;
 
-pub(crate) use self::customers::Customers;
+pub(crate) use self::customers::{CustomerSource, Customers};
 use crate::detection::{AlertOutcome, SourceInfo};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::http::Http;
 use crate::selection::Thresholds;
 use crate::settings::lookup::Lookup;
@@ -87,8 +87,10 @@ pub(crate) trait Source: fmt::Debug {
     fn info(&self) -> SourceInfo;
 
     /// Returns the account whose alerts are read: client id and member CID, or organization key.
-    /// Part of the tenant's identity.
     fn account(&self) -> String;
+
+    /// Returns how it is known whose alerts are read.
+    fn customer(&self) -> CustomerSource;
 
     /// Returns the configured address of the API.
     fn base_url(&self) -> &Url;
@@ -114,14 +116,13 @@ pub(crate) trait Source: fmt::Debug {
         None
     }
 
-    /// Whether the customers of the alerts decide whether a run may send anything.
-    fn depends_on_customers(&self) -> bool {
-        false
-    }
-
-    /// Returns why alerts of these customers must not be shared together; `None` if they may.
-    fn reject_customers(&self, _customers: &Customers) -> Option<Failure> {
-        None
+    /// Returns why the alerts of as many customers as `count` must not be shared together.
+    fn several_customers(&self, count: usize) -> Failure {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("the alerts belong to {count} customers, so none of them are shared"),
+            "Use credentials that read the alerts of one customer.",
+        )
     }
 
     /// Signs in and requests a few alerts to verify access.

@@ -60,8 +60,13 @@ fn status_shows_the_state_of_each_source() {
     assert!(source["last_error"].as_str().unwrap().contains("401"));
     let text = env.run_at(LATER, "status").assert_code(0).stdout;
     for part in [
-        "crowdstrike (account ", "uhash:a", "exit code 4", "queued         2", "in quarantine  1",
-        "sent today     1", "last success   never",
+        "crowdstrike (crowdstrike, account ",
+        "uhash:a",
+        "exit code 4",
+        "queued         2",
+        "in quarantine  1",
+        "sent today     1",
+        "last success   never",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

@@ -6,10 +6,10 @@ use std::path::Path;
 use super::{Check, Finding, Section, Target, exclusions};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::{Ledger, LedgerReader};
+use crate::ledger::{Ledger, LedgerReader, TenantFilter};
 use crate::logging;
 use crate::run;
-use crate::settings::{EffectiveOption, Origin, Settings};
+use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
 
 /// Checks what is on this machine. The section has a run if requests can be sent.
 pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
@@ -32,7 +32,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
                 Finding::new(Check::Settings, Ok(origins(&run.resolved))),
                 Finding::new(Check::TlsAndProxy, network),
                 Finding::new(Check::Exclusions, exclusions::check(settings, clock.now())),
-                Finding::new(Check::Ledger, ledger(settings, run.source.info().name, clock)),
+                Finding::new(Check::Ledger, ledger(settings, clock)),
                 log,
             ];
             Section { title, findings, run: is_usable.then_some(run) }
@@ -49,7 +49,7 @@ fn origins(options: &[EffectiveOption]) -> String {
     origins.join(", ")
 }
 
-fn ledger(settings: &Settings, source: &str, clock: Clock) -> Result<String, Failure> {
+fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     let Some(path) = settings.ledger.path() else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
@@ -59,17 +59,18 @@ fn ledger(settings: &Settings, source: &str, clock: Clock) -> Result<String, Fai
     }
     // Opens, locks and checks the whole file, and changes nothing.
     Ledger::verify(path, clock.now())?;
-    warn_if_quiet(path, source, clock)?;
+    warn_if_quiet(path, &settings.tenant, clock)?;
     check_directory_is_writable(path)?;
     Ok(format!("{} is valid and writable", path.display()))
 }
 
-/// Warns about a source that has brought no alerts for a long time.
-fn warn_if_quiet(path: &Path, source: &str, clock: Clock) -> Result<(), Failure> {
+/// Warns about a tenant whose source has brought no alerts for a long time.
+fn warn_if_quiet(path: &Path, tenant: &TenantName, clock: Clock) -> Result<(), Failure> {
     let Some(ledger) = LedgerReader::open(path)? else {
         return Ok(());
     };
-    for status in ledger.status(clock.now())?.iter().filter(|status| status.source == source) {
+    let tenant = TenantFilter { name: Some(tenant.to_string()), source: None };
+    for status in ledger.status(clock.now(), &tenant)? {
         if let Some(warning) = status.quiet_warning() {
             tracing::warn!("{warning}");
         }

@@ -116,7 +116,7 @@ pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode
         to_stderr: true,
     };
     let result =
-        logging::start(&warnings, "check", clock).and_then(|()| match Target::new(parsed) {
+        logging::start(&warnings, "check", None, clock).and_then(|()| match Target::new(parsed) {
             Some(named) => check_targets(args, &[named], &[], clock),
             None => check_configured(args, clock),
         });

@@ -14,11 +14,13 @@ use crate::detection::{Assessment, Detection, SourceInfo};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{Http, HttpError};
 use crate::indicator::{ClaimedType, Indicator};
+use crate::ledger::LedgerReader;
 use crate::mitre::MitreCodes;
 use crate::recorded_future::{Client, Outcome};
 use crate::report;
+use crate::run;
 use crate::shutdown;
-use crate::sources::Source;
+use crate::sources::Customers;
 use crate::submission::Submission;
 use crate::window::Window;
 
@@ -45,7 +47,7 @@ pub(super) fn check(sections: &mut Vec<Section>, json: bool, clock: Clock) -> Re
         let http = Http::new(&first.settings.network, clock, DEADLINE, stop)?.without_retries();
         for (section, run) in sections.iter_mut().zip(&runs) {
             if let Some(run) = run {
-                section.findings.extend(check_source(run.source.as_ref(), &http, clock).await);
+                section.findings.extend(check_source(run, &http, clock).await);
             }
         }
         let findings = check_recorded_future(first, &http, clock).await;
@@ -54,7 +56,8 @@ pub(super) fn check(sections: &mut Vec<Section>, json: bool, clock: Clock) -> Re
     })?
 }
 
-async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Finding> {
+async fn check_source(run: &ResolvedRun, http: &Http, clock: Clock) -> Vec<Finding> {
+    let source = run.source.as_ref();
     // A limit of its own: the pause of one service must not delay the check of the next.
     let http = &http.with_concurrency(1);
     let mut findings = reach(source.base_url(), http, clock).await;
@@ -62,8 +65,8 @@ async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Fin
         let end = clock.now_to_the_millisecond();
         let window = Window { start: end - TimeDelta::hours(24), end };
         let probe = source.probe(http, window).await;
-        let rejected =
-            probe.as_ref().ok().and_then(|probe| source.reject_customers(&probe.customers));
+        let customers = probe.as_ref().map(|probe| check_customers(run, &probe.customers));
+        let rejected = customers.ok().and_then(Result::err);
         let result = probe.map(|probe| {
             let total =
                 probe.total.map_or_else(|| "an unknown number".into(), |total| total.to_string());
@@ -73,6 +76,19 @@ async fn check_source(source: &dyn Source, http: &Http, clock: Clock) -> Vec<Fin
         findings.extend(rejected.map(|failure| Finding::new(Check::Customers, Err(failure))));
     }
     findings
+}
+
+/// Checks whose alerts they are, as a run does.
+fn check_customers(run: &ResolvedRun, customers: &Customers) -> Result<(), Failure> {
+    let settings = &run.settings;
+    let known = match settings.ledger.path().filter(|_| !settings.adopt) {
+        Some(path) => LedgerReader::open(path)?
+            .map(|ledger| ledger.customer_of(settings.tenant.as_str()))
+            .transpose()?
+            .flatten(),
+        None => None,
+    };
+    run::check_customers(run.source.as_ref(), &settings.tenant, customers, known.as_deref())
 }
 
 async fn check_recorded_future(run: &ResolvedRun, http: &Http, clock: Clock) -> Vec<Finding> {

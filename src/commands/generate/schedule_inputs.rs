@@ -45,7 +45,7 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
             let mut lookup = Lookup::without_environment();
             // Only the names matter: without an environment there are no values. What all sources
             // share comes first.
-            common.resolve(&mut lookup);
+            common.resolve(info.name, &mut lookup);
             vendor.resolve(&mut lookup);
             let command = definition.find_subcommand(info.name);
             let variables =

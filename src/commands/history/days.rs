@@ -1,17 +1,18 @@
-//! One row per UTC day and source, from the runs of the ledger.
+//! One row per UTC day and tenant, from the runs of the ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use crate::ledger::{Run, TenantId};
+use crate::ledger::Run;
 use crate::report::Counts;
 use crate::settings::Mode;
 
-/// The numbers of all runs of a source on one UTC day.
+/// The numbers of all runs of a tenant on one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Day {
     pub date: NaiveDate,
+    pub tenant: String,
     pub source: String,
     /// The number of runs; 0 on a day without one.
     pub runs: u32,
@@ -26,9 +27,10 @@ pub(super) struct Day {
 }
 
 impl Day {
-    const fn no_run(date: NaiveDate, source: String) -> Self {
+    const fn no_run(date: NaiveDate, tenant: String, source: String) -> Self {
         Self {
             date,
+            tenant,
             source,
             runs: 0,
             fetched: 0,
@@ -40,10 +42,9 @@ impl Day {
         }
     }
 
-    fn from_runs(date: NaiveDate, source: &str, runs: &[&Run]) -> Self {
-        let mut day = Self::no_run(date, source.to_owned());
-        day.all_succeeded = runs.iter().all(|run| run.exit_code == Some(0));
-        let mut queued: BTreeMap<TenantId, u64> = BTreeMap::new();
+    fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&Run]) -> Self {
+        let mut day = Self::no_run(date, tenant.to_owned(), source.to_owned());
+        day.all_succeeded = !runs.is_empty() && runs.iter().all(|run| run.exit_code == Some(0));
         for run in runs {
             day.runs += 1;
             // A killed run left no numbers.
@@ -52,9 +53,8 @@ impl Day {
             day.sent += counts.submitted;
             day.processed += counts.processed;
             day.quarantined += counts.quarantined;
-            queued.insert(run.tenant, counts.waiting);
+            day.queued = counts.waiting;
         }
-        day.queued = queued.values().sum();
         day
     }
 }
@@ -64,31 +64,25 @@ fn counts(run: &Run) -> Option<Counts> {
 }
 
 /// Returns the days of these runs (the oldest run first), and a row for each day without a run of
-/// a source that had run before. `today` gets none: its run may be yet to come.
+/// a tenant that had run before. `today` gets none: its run may be yet to come.
 pub(super) fn days(runs: &[Run], today: NaiveDate) -> Vec<Day> {
     // Only live runs deliver anything.
     let live = runs.iter().filter(|run| run.mode == Mode::Live.name());
-    let mut days: BTreeMap<(NaiveDate, &str), Vec<&Run>> = BTreeMap::new();
+    let mut tenants: BTreeMap<(&str, &str), BTreeMap<NaiveDate, Vec<&Run>>> = BTreeMap::new();
     for run in live {
-        let key = (run.started_at.date_naive(), run.source.as_str());
-        days.entry(key).or_default().push(run);
+        let days = tenants.entry((&run.source, &run.tenant)).or_default();
+        days.entry(run.started_at.date_naive()).or_default().push(run);
     }
-    let sources: BTreeSet<&str> = days.keys().map(|(_, source)| *source).collect();
-    for source in sources {
-        let first = days.keys().find(|(_, name)| *name == source);
-        let Some((first, _)) = first.copied() else {
-            continue;
-        };
+    let mut rows = Vec::new();
+    for ((source, tenant), mut days) in tenants {
+        let first = days.keys().next().copied().unwrap_or(today);
         for date in first.iter_days().take_while(|date| *date < today) {
-            days.entry((date, source)).or_default();
+            days.entry(date).or_default();
         }
+        rows.extend(days.iter().map(|(date, runs)| Day::from_runs(*date, tenant, source, runs)));
     }
-    days.into_iter()
-        .map(|((date, source), runs)| match runs.as_slice() {
-            [] => Day::no_run(date, source.to_owned()),
-            runs => Day::from_runs(date, source, runs),
-        })
-        .collect()
+    rows.sort_by_key(|day| day.date);
+    rows
 }
 
 #[cfg(test)]
@@ -106,11 +100,17 @@ mod tests {
     struct Runs(Vec<Run>);
 
     impl Runs {
-        fn add(&mut self, tenant: (&str, i64), mode: &str, time: &str, ended: Option<(i32, &str)>) {
+        fn add(
+            &mut self,
+            tenant: (&str, &str),
+            mode: &str,
+            time: &str,
+            ended: Option<(i32, &str)>,
+        ) {
             let (source, tenant) = tenant;
             self.0.push(Run {
                 id: self.0.len().to_string(),
-                tenant: TenantId::new(tenant),
+                tenant: tenant.to_owned(),
                 source: source.to_owned(),
                 mode: mode.to_owned(),
                 window: None,
@@ -132,16 +132,15 @@ mod tests {
     #[test]
     fn the_runs_of_a_day_are_one_row_with_the_queue_of_the_last() {
         let mut runs = Runs::default();
-        let falcon = ("crowdstrike", 1);
+        let falcon = ("crowdstrike", "acme");
         runs.add(falcon, "live", "2026-11-20T00:15:00Z", Some((0, GOOD)));
         runs.add(falcon, "live", "2026-11-20T09:00:00Z", Some((0, GOOD)));
-        runs.add(("crowdstrike", 2), "live", "2026-11-20T10:00:00Z", Some((0, GOOD)));
         let days = runs.days("2026-11-20");
         assert_eq!(days.len(), 1);
         let day = &days[0];
-        assert_eq!((day.runs, day.fetched, day.sent), (3, 27, 15));
-        assert_eq!((day.processed, day.quarantined), (12, 3));
-        assert_eq!(day.queued, 4, "of the last run of each tenant");
+        assert_eq!((day.runs, day.fetched, day.sent), (2, 18, 10));
+        assert_eq!((day.processed, day.quarantined), (8, 2));
+        assert_eq!(day.queued, 2, "of the last run");
         assert!(day.all_succeeded);
     }
 
@@ -149,7 +148,7 @@ mod tests {
     fn only_live_runs_count() {
         let mut runs = Runs::default();
         for mode in ["debug", "dry-run", "other"] {
-            let tenant = ("crowdstrike", 1);
+            let tenant = ("crowdstrike", "acme");
             runs.add(tenant, mode, "2026-11-20T00:15:00Z", Some((0, GOOD)));
         }
         assert_eq!(runs.days("2026-11-25"), []);
@@ -158,7 +157,7 @@ mod tests {
     #[test]
     fn failed_killed_and_missing_runs_show() {
         let mut runs = Runs::default();
-        let tenant = ("carbonblack", 1);
+        let tenant = ("carbonblack", "acme-cbc");
         runs.add(tenant, "live", "2026-11-20T00:15:00Z", Some((5, GOOD)));
         runs.add(tenant, "live", "2026-11-21T00:15:00Z", None);
         runs.add(tenant, "live", "2026-11-23T00:15:00Z", Some((0, "no JSON")));
@@ -185,20 +184,22 @@ mod tests {
     }
 
     #[test]
-    fn each_source_has_its_own_row() {
+    fn each_tenant_has_its_own_row() {
         let mut runs = Runs::default();
-        runs.add(("crowdstrike", 1), "live", "2026-11-20T00:15:00Z", Some((0, GOOD)));
-        runs.add(("carbonblack", 1), "live", "2026-11-21T00:25:00Z", Some((0, GOOD)));
+        runs.add(("crowdstrike", "other"), "live", "2026-11-21T00:20:00Z", Some((0, GOOD)));
+        runs.add(("crowdstrike", "acme"), "live", "2026-11-20T00:15:00Z", Some((0, GOOD)));
+        runs.add(("carbonblack", "acme-cbc"), "live", "2026-11-21T00:25:00Z", Some((0, GOOD)));
         let days = runs.days("2026-11-22");
         let rows: Vec<_> =
-            days.iter().map(|day| (day.date.to_string(), day.source.as_str(), day.runs)).collect();
-        let row = |date: &str, source, runs| (date.to_owned(), source, runs);
+            days.iter().map(|day| (day.date.to_string(), day.tenant.as_str(), day.runs)).collect();
+        let row = |date: &str, tenant, runs| (date.to_owned(), tenant, runs);
         assert_eq!(
             rows,
             [
-                row("2026-11-20", "crowdstrike", 1),
-                row("2026-11-21", "carbonblack", 1),
-                row("2026-11-21", "crowdstrike", 0),
+                row("2026-11-20", "acme", 1),
+                row("2026-11-21", "acme-cbc", 1),
+                row("2026-11-21", "acme", 0),
+                row("2026-11-21", "other", 1),
             ]
         );
     }

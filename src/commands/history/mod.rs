@@ -7,11 +7,11 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use serde_json::json;
 
 use self::days::Day;
-use super::open_reader;
+use super::{open_reader, tenant_filter};
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{LedgerReader, SIGHTINGS_KEPT, Technique, TopIndicator};
+use crate::ledger::{LedgerReader, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
 use crate::report::{line, timestamp};
 
 /// The number of indicators and techniques that are shown.
@@ -32,13 +32,19 @@ struct History {
 /// Returns each day's numbers, the top indicators and the top MITRE techniques.
 pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let history = History::read(&ledger, args.days, clock.now())?;
+    let tenants = tenant_filter(&ledger, &args.tenants)?;
+    let history = History::read(&ledger, &tenants, args.days, clock.now())?;
     Ok(if args.json { as_json(&history) } else { text::text(&history) })
 }
 
 impl History {
     /// Reads the last `days` UTC days, today included.
-    fn read(ledger: &LedgerReader, days: u32, now: DateTime<Utc>) -> Result<Self, Failure> {
+    fn read(
+        ledger: &LedgerReader,
+        tenants: &TenantFilter,
+        days: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Failure> {
         let today = now.date_naive();
         let since = today - Days::new(u64::from(days.saturating_sub(1)));
         let indicators_since = since.max((now - SIGHTINGS_KEPT).date_naive());
@@ -46,9 +52,9 @@ impl History {
             days,
             since,
             indicators_since,
-            rows: days::days(&ledger.runs(midnight(since))?, today),
-            indicators: ledger.top_indicators(midnight(indicators_since), TOP)?,
-            techniques: ledger.techniques(since, TOP)?,
+            rows: days::days(&ledger.runs(midnight(since), tenants)?, today),
+            indicators: ledger.top_indicators(midnight(indicators_since), TOP, tenants)?,
+            techniques: ledger.techniques(since, TOP, tenants)?,
         })
     }
 }
@@ -64,6 +70,7 @@ fn as_json(history: &History) -> String {
         .map(|day| {
             json!({
                 "date": day.date.to_string(),
+                "tenant": line(&day.tenant),
                 "source": line(&day.source),
                 "runs": day.runs,
                 "fetched": day.fetched,

@@ -1,4 +1,4 @@
-//! The history as text for 80 columns; only longer indicators exceed them.
+//! The history as text for 80 columns; only longer indicators and names exceed them.
 
 use std::fmt::Write as _;
 
@@ -24,27 +24,29 @@ pub(super) fn text(history: &History) -> String {
 }
 
 fn write_days(text: &mut String, history: &History) {
+    let width = history.rows.iter().map(|day| line(&day.tenant).len()).max().unwrap_or_default();
+    let width = width.max("tenant".len());
     let _ = writeln!(
         text,
-        "{:<10} {:<11} {:>7} {:>6} {:>9} {:>7} {:>11}",
-        "date (UTC)", "source", "fetched", "sent", "processed", "queued", "quarantined"
+        "{:<10} {:<width$} {:>7} {:>6} {:>9} {:>7} {:>11}",
+        "date (UTC)", "tenant", "fetched", "sent", "processed", "queued", "quarantined"
     );
     let max = largest(history.rows.iter().map(|day| day.sent));
     for day in &history.rows {
-        let _ = writeln!(text, "{}", row(day, max).trim_end());
+        let _ = writeln!(text, "{}", row(day, width, max).trim_end());
     }
     if history.rows.iter().any(|day| day.runs > 0 && !day.all_succeeded) {
         text.push_str("! not every run ended with exit code 0: see `collective-insights status`\n");
     }
 }
 
-fn row(day: &Day, max: u64) -> String {
-    let (date, source) = (day.date, line(&day.source));
+fn row(day: &Day, width: usize, max: u64) -> String {
+    let (date, tenant) = (day.date, line(&day.tenant));
     if day.runs == 0 {
-        return format!("{date} {source:<11} no run");
+        return format!("{date} {tenant:<width$} no run");
     }
     format!(
-        "{date} {source:<11} {:>7} {:>6} {:>9} {:>7} {:>11} {} {}",
+        "{date} {tenant:<width$} {:>7} {:>6} {:>9} {:>7} {:>11} {} {}",
         day.fetched,
         day.sent,
         day.processed,
@@ -123,6 +125,7 @@ mod tests {
     fn day(date: &str, runs: u32, sent: u64, all_succeeded: bool) -> Day {
         Day {
             date: self::date(date),
+            tenant: "crowdstrike".to_owned(),
             source: "crowdstrike".to_owned(),
             runs,
             fetched: 123_456,

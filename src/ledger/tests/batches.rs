@@ -206,8 +206,11 @@ fn dropping_leaves_a_trace_and_takes_only_what_matches() {
     store(&two, "c", &["d"]);
     drop(two);
     let dropped = |source: Option<&str>, state| {
-        let filter =
-            EntryFilter { source: source.map(str::to_owned), state, ..EntryFilter::default() };
+        let filter = EntryFilter {
+            tenants: TenantFilter { name: None, source: source.map(str::to_owned) },
+            state,
+            ..EntryFilter::default()
+        };
         folder.open_whole().drop_entries(&filter, at(2)).unwrap()
     };
     let quarantined = Some(EntryState::Quarantined);

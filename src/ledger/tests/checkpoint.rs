@@ -51,7 +51,7 @@ fn a_first_window_or_a_run_in_the_future_prevents_nothing() {
     ledger.finish_run(5, "{}", None).unwrap();
     assert_eq!(advance(&mut ledger, 0, 50, 50), Advance::Moved);
     assert_eq!(ledger.fetched().unwrap(), Some(Window { start: at(0), end: at(50) }));
-    let status = || ledger.reader().status(at(60)).unwrap().remove(0);
+    let status = || ledger.reader().status(at(60), &TenantFilter::default()).unwrap().remove(0);
     assert_eq!((status().last_run, status().last_success), (Some(at(400 * DAY)), None));
     // It is shown only where there is no other run, and is never the last success.
     let update = "UPDATE run SET exit_code = 0";
@@ -96,7 +96,8 @@ fn a_run_whose_clock_was_wrong_is_corrected_while_it_runs() {
     ledger.begin_run("live", Window { start: at(0), end: at(400 * DAY) }).unwrap();
     set_time(&mut ledger, 5);
     ledger.correct_run(window()).unwrap();
-    let run = ledger.reader().runs(DateTime::UNIX_EPOCH).unwrap().remove(0);
+    let run =
+        ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().remove(0);
     assert_eq!((run.started_at, run.window), (at(5), Some(window())));
     ledger.finish_run(0, "{}", None).unwrap();
     assert!(ledger.correct_run(window()).is_err());
@@ -135,7 +136,7 @@ fn status_and_runs_show_the_state_of_a_source() {
     let _being_sent = ledger.begin_batch(&items[2..3]).unwrap();
     count_delivered(&ledger, TOKEN, 8, 11);
     assert_eq!(advance(&mut ledger, -60, 0, 12), Advance::Moved);
-    let status = &ledger.reader().status(at(12)).unwrap()[0];
+    let status = &ledger.reader().status(at(12), &TenantFilter::default()).unwrap()[0];
     assert_eq!((status.source.as_str(), status.account.as_str()), ("crowdstrike", "account"));
     assert_eq!(status.organizations, ["uhash:a", "uhash:b"]);
     assert_eq!(
@@ -144,11 +145,11 @@ fn status_and_runs_show_the_state_of_a_source() {
     );
     assert_eq!((status.queued, status.quarantined, status.used_today), (2, 1, 9));
     assert_eq!((status.oldest_queued, status.read_until), (Some(at(11)), Some(at(0))));
-    assert_eq!(ledger.reader().status(at(DAY)).unwrap()[0].used_today, 0);
+    assert_eq!(ledger.reader().status(at(DAY), &TenantFilter::default()).unwrap()[0].used_today, 0);
     set_time(&mut ledger, 20);
     ledger.finish_run(6, "{}", Some("disk full")).unwrap();
     assert!(ledger.finish_run(0, "{}", None).is_err(), "a run ends once");
-    let runs = ledger.reader().runs(at(0)).unwrap();
+    let runs = ledger.reader().runs(at(0), &TenantFilter::default()).unwrap();
     assert_eq!(runs.len(), 2);
     assert_eq!((runs[0].id.as_str(), runs[1].mode.as_str()), ("one", "debug"));
     assert_eq!(
@@ -156,8 +157,8 @@ fn status_and_runs_show_the_state_of_a_source() {
         (Some(window()), Some(0), Some("disk full"))
     );
     assert_eq!((runs[1].started_at, runs[1].finished_at), (at(10), Some(at(20))));
-    assert_eq!(ledger.reader().runs(at(1)).unwrap().len(), 1);
-    let status = &ledger.reader().status(at(20)).unwrap()[0];
+    assert_eq!(ledger.reader().runs(at(1), &TenantFilter::default()).unwrap().len(), 1);
+    let status = &ledger.reader().status(at(20), &TenantFilter::default()).unwrap()[0];
     assert_eq!((status.last_exit_code, status.last_error.as_deref()), (Some(6), Some("disk full")));
 }
 
@@ -165,5 +166,7 @@ fn status_and_runs_show_the_state_of_a_source() {
 fn a_run_that_never_began_cannot_end() {
     let ledger = temporary();
     assert!(ledger.finish_run(0, "{}", None).is_err());
-    assert!(ledger.reader().runs(DateTime::UNIX_EPOCH).unwrap().is_empty());
+    assert!(
+        ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().is_empty()
+    );
 }

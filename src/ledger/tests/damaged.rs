@@ -128,7 +128,7 @@ const ALWAYS_EXAMINED: [&str; 13] = [
     "sqlite_sequence",
     "tenant",
     "sqlite_autoindex_tenant_1",
-    "tenant_checkpoint",
+    "tenant_state",
     "run",
     "run_times",
     "batch",
@@ -269,9 +269,12 @@ fn a_value_that_the_ledger_never_writes() {
         ledger.checkpoint().map(|_| ()),
         ledger.advance_checkpoint(at(0), at(0)).map(|_| ()),
         ledger.reader().list(&EntryFilter::default()).map(|_| ()),
-        ledger.reader().status(at(0)).map(|_| ()),
-        ledger.reader().runs(DateTime::UNIX_EPOCH).map(|_| ()),
-        ledger.reader().top_indicators(DateTime::UNIX_EPOCH, 9).map(|_| ()),
+        ledger.reader().status(at(0), &TenantFilter::default()).map(|_| ()),
+        ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).map(|_| ()),
+        ledger
+            .reader()
+            .top_indicators(DateTime::UNIX_EPOCH, 9, &TenantFilter::default())
+            .map(|_| ()),
     ];
     for (number, result) in damaged.into_iter().enumerate() {
         assert!(matches!(result, Err(LedgerError::Damaged { .. })), "{number}: {result:?}");

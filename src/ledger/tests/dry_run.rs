@@ -66,7 +66,10 @@ fn a_dry_run_sees_everything() {
     assert_eq!(queue(&dry_run).len(), 2, "what a killed run was sending is queued again");
     assert_eq!(dry_run.quota_used().unwrap(), 2);
     assert_eq!(dry_run.checkpoint().unwrap(), Some(at(0)));
-    assert_eq!(dry_run.reader().runs(DateTime::UNIX_EPOCH).unwrap().len(), 1);
+    assert_eq!(
+        dry_run.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().len(),
+        1
+    );
     drop(dry_run);
     assert!(folder.bytes() == before, "the file changed");
 }

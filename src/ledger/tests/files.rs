@@ -49,7 +49,9 @@ fn a_transaction_that_is_left_open_fails_what_comes_next() {
         drop(ledger);
         assert!(folder.bytes() == before, "the file changed");
     }
-    assert!(folder.reader().runs(DateTime::UNIX_EPOCH).unwrap().is_empty());
+    assert!(
+        folder.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().is_empty()
+    );
 }
 
 #[test]

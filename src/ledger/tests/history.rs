@@ -21,12 +21,13 @@ fn deliver(
 }
 
 fn top(reader: &LedgerReader, since: i64) -> Vec<(String, u64, DateTime<Utc>)> {
-    let top = reader.top_indicators(at(since), 10).unwrap();
+    let top = reader.top_indicators(at(since), 10, &TenantFilter::default()).unwrap();
     top.into_iter().map(|top| (top.value, top.detections, top.last_delivered)).collect()
 }
 
 fn techniques(reader: &LedgerReader, since: i64) -> Vec<(String, u64)> {
-    let techniques = reader.techniques(at(since).date_naive(), 10).unwrap();
+    let techniques =
+        reader.techniques(at(since).date_naive(), 10, &TenantFilter::default()).unwrap();
     techniques.into_iter().map(|technique| (technique.code, technique.submissions)).collect()
 }
 
@@ -34,17 +35,17 @@ fn techniques(reader: &LedgerReader, since: i64) -> Vec<(String, u64)> {
 fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants() {
     let folder = Folder::new();
     let path = folder.ledger();
-    let account = key("crowdstrike", "account");
-    let organization = TenantKey { organizations: vec!["uhash:c".to_owned()], ..account.clone() };
-    let open = |key| {
-        TenantLedger::open(TenantOptions { key, ..options(Some(&path)) }, Clock::fixed(at(0)))
+    let one = tenant("crowdstrike");
+    let other = Tenant { name: "other".to_owned(), ..one.clone() };
+    let open = |tenant| {
+        TenantLedger::open(TenantOptions { tenant, ..options(Some(&path)) }, Clock::fixed(at(0)))
             .unwrap()
     };
     let none = MitreCodes::default;
-    deliver(&mut open(account.clone()), "a", &["d1", "d2"], &none(), 1);
-    deliver(&mut open(organization), "a", &["d2", "d3"], &none(), 2);
-    deliver(&mut open(key("carbonblack", "account")), "a", &["d1"], &none(), 3);
-    let mut ledger = open(account);
+    deliver(&mut open(one.clone()), "a", &["d1", "d2"], &none(), 1);
+    deliver(&mut open(other), "a", &["d2", "d3"], &none(), 2);
+    deliver(&mut open(tenant("carbonblack")), "a", &["d1"], &none(), 3);
+    let mut ledger = open(one);
     deliver(&mut ledger, "b", &["d1"], &none(), 4);
     let by_name =
         |name: &str, count, minutes| (domain(name).value().to_owned(), count, at(minutes));
@@ -70,7 +71,10 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     ledger.delete_delivered().unwrap();
     assert_eq!(top(&folder.reader(), 0), all);
     assert_eq!(top(ledger.reader(), 4), [by_name("b", 1, 4)]);
-    assert_eq!(ledger.reader().top_indicators(at(0), 1).unwrap().len(), 1);
+    assert_eq!(
+        ledger.reader().top_indicators(at(0), 1, &TenantFilter::default()).unwrap().len(),
+        1
+    );
 }
 
 #[test]
@@ -97,7 +101,10 @@ fn techniques_are_counted_by_the_submissions_that_named_them() {
         "sent again counts again"
     );
     assert_eq!(techniques(ledger.reader(), DAY), [named("T1204", 2), named("T1059.001", 1)]);
-    assert_eq!(ledger.reader().techniques(at(0).date_naive(), 1).unwrap().len(), 1);
+    assert_eq!(
+        ledger.reader().techniques(at(0).date_naive(), 1, &TenantFilter::default()).unwrap().len(),
+        1
+    );
     let purge = |ledger: &mut TenantLedger, days| {
         ledger.delete_delivered().unwrap();
         set_time(ledger, days * DAY);

@@ -12,6 +12,7 @@ mod model;
 mod not_a_ledger;
 mod repair;
 mod storing;
+mod tenants;
 mod timing;
 
 use std::path::{Path, PathBuf};
@@ -45,10 +46,14 @@ fn at(minutes: i64) -> DateTime<Utc> {
         + TimeDelta::minutes(minutes)
 }
 
-fn key(source: &str, account: &str) -> TenantKey {
-    TenantKey {
+/// A tenant with the name of its source.
+fn tenant(source: &str) -> Tenant {
+    Tenant {
+        name: source.to_owned(),
         source: source.to_owned(),
-        account: account.to_owned(),
+        account: "account".to_owned(),
+        customer: None,
+        adopt: false,
         token: TOKEN.to_owned(),
         organizations: vec!["uhash:b".to_owned(), "uhash:a".to_owned()],
     }
@@ -59,7 +64,7 @@ fn options(path: Option<&Path>) -> TenantOptions<'_> {
     TenantOptions {
         path,
         dry_run: false,
-        key: key("crowdstrike", "account"),
+        tenant: tenant("crowdstrike"),
         source: SOURCE,
         run_id: "run",
         resend: false,
@@ -89,8 +94,7 @@ impl Folder {
 
     fn open_as(&self, source: &str, run_id: &str) -> TenantLedger {
         let path = self.ledger();
-        let key = key(source, "account");
-        let options = TenantOptions { key, run_id, ..options(Some(&path)) };
+        let options = TenantOptions { tenant: tenant(source), run_id, ..options(Some(&path)) };
         TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
     }
 

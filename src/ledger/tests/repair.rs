@@ -67,7 +67,7 @@ fn a_damaged_index_a_header_or_a_definition_loses_nothing() {
             assert_repaired(&folder, what);
         }
     }
-    for index in ["outbox_order", "tenant_checkpoint", "batch_quota", "run_times"] {
+    for index in ["outbox_order", "tenant_state", "batch_quota", "run_times"] {
         let folder = filled();
         let select = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{index}'");
         let reader = folder.reader();

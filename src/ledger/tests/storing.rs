@@ -5,26 +5,6 @@ use serde_json::Value;
 use super::*;
 
 #[test]
-fn a_tenant_is_its_source_account_token_and_set_of_organizations() {
-    let folder = Folder::new();
-    let path = folder.ledger();
-    let tenant = |key: TenantKey| {
-        let options = TenantOptions { key, ..options(Some(&path)) };
-        TenantLedger::open(options, Clock::fixed(at(0))).unwrap().tenant
-    };
-    let one = tenant(key("crowdstrike", "account"));
-    let mut same = key("crowdstrike", "account");
-    same.organizations = ["uhash:a", "uhash:b", "uhash:a"].map(str::to_owned).to_vec();
-    assert_eq!(tenant(same.clone()), one);
-    let mut others = vec![key("carbonblack", "account"), key("crowdstrike", "another")];
-    others.push(TenantKey { token: "another".to_owned(), ..same.clone() });
-    others.push(TenantKey { organizations: vec!["uhash:a,uhash:b".to_owned()], ..same });
-    for other in others {
-        assert_ne!(tenant(other), one);
-    }
-}
-
-#[test]
 fn tenants_never_mix() {
     let folder = Folder::new();
     let one = folder.open();
@@ -45,40 +25,6 @@ fn tenants_never_mix() {
     let one = folder.open_as("crowdstrike", "next");
     assert_eq!((state(&one, "d", "a").as_str(), one.queued().unwrap()), ("waiting", 1));
     assert_eq!(queue(&one), items);
-}
-
-#[test]
-fn entries_of_the_account_for_other_tenants_are_counted() {
-    let folder = Folder::new();
-    let path = folder.ledger();
-    let open = |key: TenantKey, run_id: &str| {
-        let options = TenantOptions { key, run_id, ..options(Some(&path)) };
-        TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
-    };
-    let key = key("crowdstrike", "account");
-    let another_token = TenantKey { token: "another".to_owned(), ..key.clone() };
-    let another_organization =
-        TenantKey { organizations: vec!["uhash:c".to_owned()], ..key.clone() };
-    let another_account = TenantKey { account: "another".to_owned(), ..key.clone() };
-    for (number, key) in
-        [another_token, another_organization, another_account].into_iter().enumerate()
-    {
-        let ledger = open(key, &number.to_string());
-        store(&ledger, "a", &["d"]);
-        store(&ledger, "b", &["d"]);
-        // What is delivered or rejected is not counted, whether or not its row is deleted already.
-        let items = queue(&ledger);
-        if number == 0 {
-            quarantine(&ledger, &items[1], "no");
-        } else {
-            let batch = ledger.begin_batch(&items[..1]).unwrap();
-            ledger.deliver_batch(batch).unwrap();
-        }
-    }
-    let ledger = open(key, "last");
-    store(&ledger, "a", &["d"]);
-    assert_eq!(ledger.pending_for_other_tenants().unwrap(), 2);
-    assert_eq!(ledger.queued().unwrap(), 1);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn timing_of_100_000_new_mentions() {
     watch.lap("open with 100,000 delivered");
     assert_eq!(store_all(&ledger, &mentions), 0);
     watch.lap("look up 100,000 delivered");
-    folder.reader().status(at(0)).unwrap();
+    folder.reader().status(at(0), &TenantFilter::default()).unwrap();
     watch.lap("open a reader and read the status");
     ledger.purge_expired().unwrap();
     watch.lap("purge, nothing old enough");
@@ -165,7 +165,7 @@ fn timing_of_opening_a_ledger_of_90_days() {
         for _ in 0..2 {
             let reader = folder.reader();
             watch.lap("open a reader");
-            reader.status(at(0)).unwrap();
+            reader.status(at(0), &TenantFilter::default()).unwrap();
             watch.lap("read the status");
             for check in [
                 "tenant", "run", "batch", "outbox", "repeat", "exclusion_hit", "sqlite_sequence",

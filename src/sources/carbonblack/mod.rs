@@ -15,7 +15,7 @@ use secrecy::SecretString;
 pub(crate) use self::args::{Args, EXAMPLES};
 pub use self::page::read_page;
 use self::reader::Reader;
-use super::{AlertReader, BoxFuture, Page, Probe, Source};
+use super::{AlertReader, BoxFuture, CustomerSource, Page, Probe, Source};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::http::Http;
@@ -71,6 +71,10 @@ impl Source for Config {
 
     fn account(&self) -> String {
         self.org_key.clone()
+    }
+
+    fn customer(&self) -> CustomerSource {
+        CustomerSource::Settings(self.org_key.clone())
     }
 
     fn base_url(&self) -> &Url {

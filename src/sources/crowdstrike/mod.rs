@@ -21,7 +21,7 @@ pub(crate) use self::args::{Args, EXAMPLES};
 use self::cloud::Cloud;
 pub use self::page::read_page;
 use self::reader::Reader;
-use super::{AlertReader, BoxFuture, Customers, Page, Probe, Source};
+use super::{AlertReader, BoxFuture, CustomerSource, Page, Probe, Source};
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
@@ -93,6 +93,10 @@ impl Source for Config {
         format!("{}/{member}", self.client_id.expose_secret())
     }
 
+    fn customer(&self) -> CustomerSource {
+        if self.all_cids { CustomerSource::Any } else { CustomerSource::Alerts }
+    }
+
     fn base_url(&self) -> &Url {
         self.address.base()
     }
@@ -112,13 +116,8 @@ impl Source for Config {
         Some(format!("{alerts} of these {name} {of_them}, which --indicator both sends too"))
     }
 
-    fn depends_on_customers(&self) -> bool {
-        !self.all_cids && self.member_cid.is_none()
-    }
-
-    fn reject_customers(&self, customers: &Customers) -> Option<Failure> {
-        let is_rejected = self.depends_on_customers() && customers.len() > 1;
-        is_rejected.then(|| errors::several_customers(customers.len()))
+    fn several_customers(&self, count: usize) -> Failure {
+        errors::several_customers(count)
     }
 
     fn probe<'a>(

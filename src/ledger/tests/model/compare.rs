@@ -80,18 +80,13 @@ impl Driver<'_> {
         let found: Vec<_> = queue.iter().map(|queued| (queued.id.0, json(&queued.item))).collect();
         assert_eq!(found, expected);
         self.items.extend(queue.into_iter().map(|queued| (queued.id.0, queued)));
-        let pending = |of: &dyn Fn(usize) -> bool| {
-            let waiting = |row: &Row| of(row.tenant) && row.rejection.is_none();
-            model.pending().filter(|(_, row)| waiting(row)).count() as u64
-        };
-        assert_eq!(self.ledger.queued().unwrap(), pending(&|of| of == tenant));
-        let source = |tenant| tenant_key(tenant).source;
-        let others = pending(&|of| of != tenant && source(of) == source(tenant));
-        assert_eq!(self.ledger.pending_for_other_tenants().unwrap(), others);
+        let waiting = |row: &Row| row.tenant == tenant && row.rejection.is_none();
+        let queued = model.pending().filter(|(_, row)| waiting(row)).count() as u64;
+        assert_eq!(self.ledger.queued().unwrap(), queued);
     }
 
     fn compare_quota(&mut self, model: &Model, tenant: usize) {
-        let token = std::mem::replace(&mut self.ledger.token, tenant_key(tenant).token);
+        let token = std::mem::replace(&mut self.ledger.token, tenant_of(tenant).token);
         let ended = model.batches.values().filter_map(|batch| batch.ended_at);
         for time in ended.chain([self.now]) {
             self.ledger.clock = Clock::fixed(time);
@@ -122,16 +117,20 @@ impl Driver<'_> {
     }
 
     fn compare_status(&self, model: &Model) {
-        let found = self.ledger.reader().status(self.now).unwrap();
+        let found = self.ledger.reader().status(self.now, &TenantFilter::default()).unwrap();
         let mut expected: Vec<_> =
             (0..TENANTS).map(|tenant| status(model, tenant, self.now)).collect();
         expected.sort_by_key(|status| status.source.clone());
         assert_eq!(found, expected);
-        let runs = self.ledger.reader().runs(DateTime::UNIX_EPOCH).unwrap();
+        let runs =
+            self.ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap();
         let found: BTreeMap<_, _> = runs
             .iter()
             .map(|run| {
-                ((run.tenant, run.id.clone()), (run.started_at, run.finished_at, run.exit_code))
+                (
+                    (run.tenant.clone(), run.id.clone()),
+                    (run.started_at, run.finished_at, run.exit_code),
+                )
             })
             .collect();
         let expected: BTreeMap<_, _> = model
@@ -139,7 +138,7 @@ impl Driver<'_> {
             .iter()
             .map(|((tenant, id), run)| {
                 let code = run.finished.map(|(_, code)| i32::from(code));
-                let key = (model.tenants[*tenant], id.clone());
+                let key = (tenant_of(*tenant).name, id.clone());
                 (key, (run.started_at, run.finished.map(|(time, _)| time), code))
             })
             .collect();
@@ -161,7 +160,7 @@ impl Driver<'_> {
                     }
                 }
             }
-            let found = self.ledger.reader().techniques(day, 99).unwrap();
+            let found = self.ledger.reader().techniques(day, 99, &TenantFilter::default()).unwrap();
             let mut expected: Vec<_> = techniques.into_iter().collect();
             expected.sort_by_key(|(code, count)| (Reverse(*count), *code));
             let found: Vec<_> =
@@ -178,7 +177,8 @@ impl Driver<'_> {
                     *sum = (sum.0 + settled.detections, sum.1.max(ended));
                 }
             }
-            let found = self.ledger.reader().top_indicators(since, 99).unwrap();
+            let found =
+                self.ledger.reader().top_indicators(since, 99, &TenantFilter::default()).unwrap();
             let mut expected: Vec<_> =
                 top.into_iter().map(|(n, (count, last))| (count, last, indicator(n))).collect();
             expected.sort_by_key(|(count, last, value)| (Reverse((*count, *last)), value.clone()));
@@ -354,7 +354,7 @@ fn used(model: &Model, token: &str, time: DateTime<Utc>) -> u64 {
 }
 
 fn organizations(tenant: usize) -> Vec<String> {
-    let mut organizations = tenant_key(tenant).organizations;
+    let mut organizations = tenant_of(tenant).organizations;
     organizations.sort();
     organizations
 }
@@ -363,7 +363,8 @@ fn entry(id: i64, row: &Row) -> OutboxEntry {
     let rejection = row.rejection.clone();
     OutboxEntry {
         id: EntryId(id),
-        source: tenant_key(row.tenant).source,
+        tenant: tenant_of(row.tenant).name,
+        source: tenant_of(row.tenant).source,
         organizations: organizations(row.tenant),
         run: row.run.clone(),
         indicator_type: indicator(row.indicator).kind().to_string(),
@@ -381,8 +382,8 @@ fn entry(id: i64, row: &Row) -> OutboxEntry {
     }
 }
 
-fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
-    let key = tenant_key(tenant);
+fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> TenantStatus {
+    let key = tenant_of(tenant);
     let runs = || model.runs.iter().filter(|((of, _), _)| *of == tenant);
     let latest = now + TimeDelta::minutes(5);
     // A run in the future is the last one where there is no other.
@@ -396,10 +397,12 @@ fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> SourceStatus {
     let (last_success, last_alerts) = (finished(true), finished(false));
     let quiet_for = last_success.zip(last_alerts).map(|(success, alerts)| success - alerts);
     let rows = || model.pending().map(|(_, row)| row).filter(|row| row.tenant == tenant);
-    SourceStatus {
+    TenantStatus {
+        tenant: key.name,
         source: key.source,
         organizations: organizations(tenant),
         account: key.account.chars().take(8).collect(),
+        customer: None,
         last_run: last.map(|run| run.started_at),
         last_exit_code: last.and_then(|run| run.finished).map(|(_, code)| i32::from(code)),
         last_error: None,

@@ -30,7 +30,7 @@ impl<'a> Driver<'a> {
         let path = folder.ledger();
         let options = TenantOptions {
             dry_run,
-            key: tenant_key(model.tenant),
+            tenant: tenant_of(model.tenant),
             run_id: &model.run,
             resend: model.resend,
             ..options(Some(&path))
@@ -120,7 +120,7 @@ impl<'a> Driver<'a> {
         }
         self.sending.clear();
         self.ledger.tenant = model.tenants[tenant];
-        self.ledger.token = tenant_key(tenant).token;
+        self.ledger.token = tenant_of(tenant).token;
         self.ledger.resend = resend;
         next_run(&mut self.ledger, &model.run);
     }

@@ -116,7 +116,7 @@ impl Model {
     pub(super) fn new(folder: &Folder) -> Self {
         let path = folder.ledger();
         let tenant = |tenant: usize| {
-            let options = TenantOptions { key: tenant_key(tenant), ..options(Some(&path)) };
+            let options = TenantOptions { tenant: tenant_of(tenant), ..options(Some(&path)) };
             TenantLedger::open(options, Clock::fixed(at(0))).unwrap().tenant
         };
         Self {
@@ -159,7 +159,7 @@ impl Model {
 
     fn matching(&self, choice: &Choice) -> Vec<i64> {
         let matches = |row: &Row| {
-            choice.source.is_none_or(|source| source == tenant_key(row.tenant).source)
+            choice.source.is_none_or(|source| source == tenant_of(row.tenant).source)
                 && choice.state.is_none_or(|state| {
                     (state == EntryState::Quarantined) == row.rejection.is_some()
                 })
@@ -294,7 +294,7 @@ impl Model {
         ended_at: Option<DateTime<Utc>>,
     ) -> u32 {
         self.last_batch += 1;
-        let (token, entries) = (tenant_key(tenant).token, entries as u64);
+        let (token, entries) = (tenant_of(tenant).token, entries as u64);
         let techniques = BTreeMap::new();
         let batch = BatchRow { tenant, token, state, entries, span, techniques, ended_at };
         self.batches.insert(self.last_batch, batch);

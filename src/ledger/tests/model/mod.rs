@@ -89,22 +89,25 @@ struct Choice {
 
 impl Choice {
     fn filter(&self) -> EntryFilter {
+        let source = self.source.map(str::to_owned);
         EntryFilter {
-            source: self.source.map(str::to_owned),
+            tenants: TenantFilter { name: None, source },
             state: self.state,
             ..EntryFilter::default()
         }
     }
 }
 
-/// Two tenants of one account that share a token, and a tenant with another.
-fn tenant_key(tenant: usize) -> TenantKey {
-    match tenant {
-        0 => key("crowdstrike", "account"),
-        1 => {
-            TenantKey { organizations: vec!["uhash:c".to_owned()], ..key("crowdstrike", "account") }
-        }
-        _ => TenantKey { token: "another".to_owned(), ..key("carbonblack", "account") },
+/// Two tenants of one source that share a token, and a tenant with another.
+fn tenant_of(number: usize) -> Tenant {
+    match number {
+        0 => tenant("crowdstrike"),
+        1 => Tenant {
+            name: "other".to_owned(),
+            organizations: vec!["uhash:c".to_owned()],
+            ..tenant("crowdstrike")
+        },
+        _ => Tenant { token: "another".to_owned(), ..tenant("carbonblack") },
     }
 }
 

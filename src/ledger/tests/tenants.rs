@@ -1,0 +1,149 @@
+//! Tenants: a name, and what may change about it.
+
+use super::*;
+
+fn open(folder: &Folder, tenant: Tenant) -> Result<TenantLedger> {
+    let path = folder.ledger();
+    TenantLedger::open(TenantOptions { tenant, ..options(Some(&path)) }, Clock::fixed(at(0)))
+}
+
+#[test]
+fn a_tenant_is_its_name_and_everything_else_may_change() {
+    let folder = Folder::new();
+    let one = tenant("crowdstrike");
+    let ledger = open(&folder, one.clone()).unwrap();
+    let id = ledger.tenant;
+    store(&ledger, "a", &["d"]);
+    drop(ledger);
+    let changed = Tenant {
+        account: "other".to_owned(),
+        token: "another".to_owned(),
+        organizations: ["uhash:c", "uhash:a", "uhash:c"].map(str::to_owned).to_vec(),
+        ..one.clone()
+    };
+    let ledger = open(&folder, changed).unwrap();
+    assert_eq!((ledger.tenant, ledger.queued().unwrap()), (id, 1));
+    let status = ledger.reader().status(at(0), &TenantFilter::default()).unwrap().remove(0);
+    assert_eq!(status.organizations, ["uhash:a", "uhash:c"]);
+    deliver_all(&ledger);
+    assert_eq!(ledger.quota_used().unwrap(), 1, "with the new token");
+    drop(ledger);
+    let ledger = open(&folder, Tenant { name: "other".to_owned(), ..one }).unwrap();
+    assert_ne!(ledger.tenant, id);
+    assert_eq!((ledger.queued().unwrap(), ledger.quota_used().unwrap()), (0, 0));
+    assert_eq!(ledger.reader().tenant_names().unwrap(), ["crowdstrike", "other"]);
+}
+
+#[test]
+fn a_tenant_keeps_its_source() {
+    let folder = Folder::new();
+    open(&folder, tenant("crowdstrike")).unwrap();
+    let other = Tenant { source: "carbonblack".to_owned(), ..tenant("crowdstrike") };
+    let error = open(&folder, other).unwrap_err();
+    assert!(matches!(error, LedgerError::OtherSource { .. }), "{error}");
+    let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
+    assert_eq!((status.len(), status[0].source.as_str()), (1, "crowdstrike"));
+}
+
+#[test]
+fn a_customer_that_the_settings_name_is_compared_when_the_ledger_is_opened() {
+    let folder = Folder::new();
+    let of = |customer: &str, adopt| Tenant {
+        customer: Some(customer.to_owned()),
+        account: customer.to_owned(),
+        adopt,
+        ..tenant("carbonblack")
+    };
+    let customer = || folder.reader().customer_of("carbonblack").unwrap();
+    open(&folder, of("a", false)).unwrap();
+    open(&folder, of("a", false)).unwrap();
+    let error = open(&folder, of("b", false)).unwrap_err();
+    assert!(matches!(error, LedgerError::OtherCustomer { .. }), "{error}");
+    assert_eq!(customer(), Some("a".to_owned()));
+    open(&folder, of("b", true)).unwrap();
+    assert_eq!(customer(), Some("b".to_owned()));
+    open(&folder, of("a", false)).unwrap_err();
+    assert_eq!(folder.reader().customer_of("unknown").unwrap(), None);
+}
+
+#[test]
+fn a_customer_that_alerts_name_is_recorded_with_the_account_that_reads_it() {
+    let folder = Folder::new();
+    let with = |account: &str| Tenant { account: account.to_owned(), ..tenant("crowdstrike") };
+    let ledger = open(&folder, with("one")).unwrap();
+    assert_eq!(ledger.customer(), None);
+    ledger.record_customer("c").unwrap();
+    drop(ledger);
+    let ledger = open(&folder, with("two")).unwrap();
+    assert_eq!(ledger.customer(), Some("c"));
+    assert!(!ledger.is_same_account(), "it has not read the customer's alerts yet");
+    drop(ledger);
+    let ledger = open(&folder, with("two")).unwrap();
+    assert!(!ledger.is_same_account(), "opening alone changes nothing");
+    ledger.record_customer("c").unwrap();
+    drop(ledger);
+    assert!(open(&folder, with("two")).unwrap().is_same_account());
+    assert!(!open(&folder, with("one")).unwrap().is_same_account());
+}
+
+#[test]
+fn a_withdrawn_run_leaves_the_customer_as_it_was() {
+    let folder = Folder::new();
+    let with = |account: &str| Tenant { account: account.to_owned(), ..tenant("crowdstrike") };
+    let ledger = open(&folder, with("one")).unwrap();
+    ledger.record_customer("c").unwrap();
+    ledger.withdraw_run("no").unwrap();
+    assert_eq!(ledger.reader().customer_of("crowdstrike").unwrap(), None);
+    ledger.record_customer("c").unwrap();
+    drop(ledger);
+    let ledger = open(&folder, with("two")).unwrap();
+    ledger.record_customer("d").unwrap();
+    ledger.withdraw_run("no").unwrap();
+    drop(ledger);
+    let ledger = open(&folder, with("one")).unwrap();
+    assert_eq!((ledger.customer(), ledger.is_same_account()), (Some("c"), true));
+}
+
+#[test]
+fn a_person_chooses_tenants_by_name_and_by_source() {
+    let folder = Folder::new();
+    for (name, source) in [("a", "crowdstrike"), ("b", "crowdstrike"), ("c", "carbonblack")] {
+        let ledger = open(&folder, Tenant { name: name.to_owned(), ..tenant(source) }).unwrap();
+        ledger.begin_run("live", Window { start: at(-1), end: at(0) }).unwrap();
+        store(&ledger, name, &["d"]);
+        store(&ledger, &format!("{name}-sent"), &["d"]);
+        let batch = ledger.begin_batch(&queue(&ledger)[1..]).unwrap();
+        ledger.deliver_batch(batch).unwrap();
+    }
+    let reader = folder.reader();
+    let cases = [
+        (None, None, "abc"),
+        (Some("b"), None, "b"),
+        (None, Some("crowdstrike"), "ab"),
+        (Some("c"), Some("carbonblack"), "c"),
+        (Some("c"), Some("crowdstrike"), ""),
+        (Some("unknown"), None, ""),
+    ];
+    for (name, source, expected) in cases {
+        let tenants =
+            TenantFilter { name: name.map(str::to_owned), source: source.map(str::to_owned) };
+        let status = reader.status(at(0), &tenants).unwrap();
+        let mut names: Vec<_> = status.into_iter().map(|status| status.tenant).collect();
+        names.sort();
+        assert_eq!(names.concat(), expected, "{tenants:?}");
+        let runs = reader.runs(at(-9), &tenants).unwrap();
+        let names: Vec<_> = runs.into_iter().map(|run| run.tenant).collect();
+        assert_eq!(names.concat(), expected, "{tenants:?}");
+        let top = reader.top_indicators(at(-9), 9, &tenants).unwrap();
+        assert_eq!(top.len(), expected.len(), "{tenants:?}");
+        let filter = EntryFilter { tenants, ..EntryFilter::default() };
+        let entries = reader.list(&filter).unwrap();
+        let names: Vec<_> = entries.into_iter().map(|entry| entry.tenant).collect();
+        assert_eq!(names.concat(), expected, "{filter:?}");
+        let counts = reader.count_by_tenant(&filter).unwrap();
+        let counts: Vec<_> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let expected: Vec<_> =
+            expected.split_terminator("").skip(1).map(|name| (name, 1)).collect();
+        assert_eq!(counts, expected, "{filter:?}");
+    }
+}
