@@ -128,11 +128,6 @@ impl Completeness {
         self.pages_without_news >= MAX_PAGES_WITHOUT_NEWS
     }
 
-    /// Whether an earlier query of this part ended short.
-    pub(super) fn is_repeated_query(&self) -> bool {
-        self.earlier_queries > 0
-    }
-
     /// Returns the number of ids that are counted.
     pub(super) fn remembered(&self) -> usize {
         self.seen.len()

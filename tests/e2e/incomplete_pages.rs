@@ -126,6 +126,28 @@ fn alerts_that_are_deleted_between_pages_block_nothing() {
     }
 }
 
+#[test]
+fn an_alert_that_a_deleted_one_moved_is_read_after_a_failure_too() {
+    for vendor in Vendor::ALL {
+        // Far apart: what the next run reads again behind the checkpoint must not contain it.
+        let instant = |number| at_millis(number * (DAY_MILLIS / COUNT));
+        let env = TestEnv::new(vendor.world(&alerts_at(vendor, instant)));
+        // The last page, which shows that one is missing, never comes.
+        let faults = vec![
+            Fault::None,
+            Fault::RemoveAlerts(vec!["id:ind:500".to_owned()]),
+            Fault::status(403, r#"{"message":"no"}"#),
+        ];
+        env.sandbox.queue_faults(vendor.service(), faults);
+        let run = format!("{} --json --concurrency 1", vendor.command());
+        env.run(&run).assert_code(4).assert_sums();
+        env.run_at("2026-11-25T00:15:00Z", &run).assert_code(0).assert_sums();
+        // The window begins some milliseconds after the first alert.
+        let expected: Vec<String> = indicators().skip(1).map(sha256).collect();
+        assert_eq!(env.stored_values(), expected, "{vendor:?}");
+    }
+}
+
 /// Returns a page of Falcon alerts.
 fn falcon_page(alerts: &[Value], total: usize) -> Fault {
     let page = json!({"resources": alerts, "meta": {"pagination": {"total": total}}});

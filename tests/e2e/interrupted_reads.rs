@@ -29,10 +29,12 @@ fn after_an_error_between_pages_the_next_run_reads_the_rest() {
             with(alert, "backend_timestamp", json!(time(number)))
         })
         .collect();
-    for (service, run, fault) in [
-        (Service::FalconAlerts, "crowdstrike --json", Fault::status(503, "")),
-        (Service::FalconAlerts, "crowdstrike --json", Fault::Truncate),
-        (Service::CarbonBlack, "carbonblack --json", Fault::status(500, "")),
+    // Falcon's pages follow one another by time. The rows of Carbon Black may move while they are
+    // read, so that only the whole search is certain.
+    for (service, run, fault, read_again) in [
+        (Service::FalconAlerts, "crowdstrike --json", Fault::status(503, ""), 200..=241),
+        (Service::FalconAlerts, "crowdstrike --json", Fault::Truncate, 200..=241),
+        (Service::CarbonBlack, "carbonblack --json", Fault::status(500, ""), 1000..=1000),
     ] {
         let env = TestEnv::new(
             World::default().falcon_alerts(&falcon_alerts).carbon_black_alerts(&carbonblack_alerts),
@@ -47,7 +49,7 @@ fn after_an_error_between_pages_the_next_run_reads_the_rest() {
         let output = env.run_at("2026-11-24T00:15:00Z", run).assert_code(0);
         output.assert_sums();
         let overlap = output.count("already_delivered");
-        assert!((200..=241).contains(&overlap), "two hours overlap: {overlap}");
+        assert!(read_again.contains(&overlap), "{overlap} read again");
         assert_eq!(env.stored_values(), hashes(0..2500));
     }
 }

@@ -127,14 +127,14 @@ impl Reader {
         }
     }
 
-    /// Returns the instant before which every alert was read.
+    /// Returns the instant before which every alert was read. An alert that is deleted while the
+    /// rows are read moves all later ones up, past the next request: nothing of a range is certain
+    /// before all its rows are counted.
     fn complete_until(&self) -> DateTime<Utc> {
-        let has_ended = self.queue.is_empty();
-        match self.range.is_complete() {
-            true if has_ended && !self.range.is_truncated() => self.window.end,
-            // What is missing may be anywhere in the range.
-            false if has_ended || self.range.is_repeated_query() => self.range.start,
-            _ => self.range.complete_until(),
+        match self.queue.is_empty() && self.range.is_complete() {
+            false => self.range.start,
+            true if self.range.is_truncated() => self.range.complete_until(),
+            true => self.window.end,
         }
     }
 }

@@ -195,11 +195,6 @@ impl RowRange {
         self.completeness.is_stalled()
     }
 
-    /// Whether an earlier search for the same rows ended short.
-    pub(super) fn is_repeated_query(&self) -> bool {
-        self.completeness.is_repeated_query()
-    }
-
     /// Adds the range to those that stay incomplete.
     pub(super) fn give_up(&self, window: Window, incomplete: &mut IncompleteParts) {
         incomplete.add(self.span(window), &self.completeness, self.reports_number);
