@@ -1,6 +1,6 @@
 //! The span of time that a run reads.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// The span of time a run reads: `[start, end)`, UTC, whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,4 +9,14 @@ pub(crate) struct Window {
     pub start: DateTime<Utc>,
     /// The first instant that no longer does.
     pub end: DateTime<Utc>,
+}
+
+impl Window {
+    /// Returns the options that read it, in whole seconds.
+    pub(crate) fn as_options(self) -> String {
+        let seconds = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        // The end is rounded up: at most a second too much is read.
+        let until = self.end + TimeDelta::milliseconds(999);
+        format!("--since {} --until {}", seconds(self.start), seconds(until))
+    }
 }

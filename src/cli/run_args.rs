@@ -90,6 +90,13 @@ pub(crate) struct CommonArgs {
     /// than this. From 1 to 365.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=365), help_heading = "Selection")]
     max_catch_up: u32,
+    /// Give up alerts that were too old to catch up
+    ///
+    /// What a run leaves out because of --max-catch-up is a gap: that run ends with exit code 3,
+    /// and `status` shows the gap until a run with --since and --until reads it, or one with this
+    /// option gives it up.
+    #[arg(long, help_heading = "Selection", hide_short_help = true)]
+    accept_gap: bool,
     /// Indicators that are never sent, one per line
     ///
     /// `collective-insights generate exclusions` prints a file that shows every form of a line.
@@ -193,6 +200,7 @@ impl CommonArgs {
                 Some(since) => RequestedSpan::Exact { since, until: self.until },
                 None => RequestedSpan::Hours(self.hours),
             },
+            accept_gap: self.accept_gap,
             max_catch_up: TimeDelta::days(self.max_catch_up.into()),
             exclusion_file: self.exclusion_file.clone(),
             batch_size: usize::try_from(self.batch_size).unwrap_or(usize::MAX),

@@ -77,6 +77,14 @@ fn as_text(source: &TenantStatus) -> String {
     let _ = writeln!(text, "  last success   {}", instant(source.last_success));
     let _ = writeln!(text, "  last alerts    {}", instant(source.last_alerts));
     let _ = writeln!(text, "  read until     {}{future}", instant(source.read_until));
+    for gap in &source.gaps {
+        let (start, end) = (instant(Some(gap.start)), instant(Some(gap.end)));
+        let _ = writeln!(
+            text,
+            "  not read       {start} to {end}: read it with {}, or give it up with --accept-gap",
+            gap.as_options()
+        );
+    }
     let _ = writeln!(text, "  queued         {}{since}", source.queued);
     let _ = writeln!(text, "  in quarantine  {}", source.quarantined);
     let _ = writeln!(text, "  sent today     {} (this API key, UTC day)", source.used_today);
@@ -90,6 +98,11 @@ fn as_json(sources: &[TenantStatus]) -> String {
     let sources: Vec<_> = sources
         .iter()
         .map(|source| {
+            let gaps: Vec<_> = source
+                .gaps
+                .iter()
+                .map(|gap| json!({"start": timestamp(gap.start), "end": timestamp(gap.end)}))
+                .collect();
             json!({
                 "tenant": line(&source.tenant),
                 "source": source.source,
@@ -104,6 +117,7 @@ fn as_json(sources: &[TenantStatus]) -> String {
                 "quiet": source.is_quiet,
                 "read_until": source.read_until.map(timestamp),
                 "read_until_in_future": source.is_checkpoint_in_future,
+                "gaps": gaps,
                 "waiting": source.queued,
                 "oldest_waiting": source.oldest_queued.map(timestamp),
                 "quarantined": source.quarantined,

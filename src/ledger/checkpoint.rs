@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::columns::{Time, row_count, time};
-use super::{Ledger, Result, TenantId, TenantLedger};
+use super::{Ledger, Result, TenantId, TenantLedger, gap};
 use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
 
@@ -53,9 +53,9 @@ impl TenantLedger {
         })
     }
 
-    /// Moves the checkpoint for a run that fetched all alerts from `fetched_from` to
-    /// `fetched_until`, where that is safe: forward only, over no gap, not beyond now. The
-    /// first one is set where no earlier run began to fetch before this one.
+    /// Moves the checkpoint for a run that fetched all alerts of a window, where that is safe:
+    /// forward only, not beyond now, and over no gap but one that the run reports, which is
+    /// recorded. The first one is set where no earlier run began to fetch before this one.
     ///
     /// Call it after everything that was fetched is stored, with a clock that a service confirmed.
     ///
@@ -63,15 +63,16 @@ impl TenantLedger {
     /// When the ledger cannot be read or written.
     pub(crate) fn advance_checkpoint(
         &self,
-        fetched_from: DateTime<Utc>,
-        fetched_until: DateTime<Utc>,
+        fetched: Window,
+        gap: Option<Window>,
     ) -> Result<Advance> {
+        let fetched_from = gap.map_or(fetched.start, |gap| gap.start);
         let now = self.clock.now();
         // Rounded down as the column does, because claiming less is safe.
         let whole = |time: DateTime<Utc>| {
             DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
         };
-        let target = whole(fetched_until.min(now));
+        let target = whole(fetched.end.min(now));
         self.ledger.transaction(|db| {
             let (first, checkpoint) = read_span(db, self.tenant)?;
             if fetched_from > target || checkpoint.is_some_and(|checkpoint| target <= checkpoint) {
@@ -81,6 +82,9 @@ impl TenantLedger {
             let complete_until = checkpoint.or(first.filter(|first| *first <= now));
             if complete_until.is_some_and(|complete_until| fetched_from > complete_until) {
                 return Ok(Advance::WouldLeaveGap);
+            }
+            if let Some(gap) = gap {
+                gap::add(db, self.tenant, gap, now)?;
             }
             let first = first.map_or(fetched_from, |first| first.min(fetched_from));
             let update = "UPDATE tenant SET read_from = ?3, read_until = ?2 WHERE id = ?1";

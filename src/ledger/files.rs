@@ -262,6 +262,7 @@ fn integrity_check(db: &Connection, path: &Path, examine: Examine, is_current: b
             "integrity_check('batch')",
             "integrity_check('outbox')",
             "integrity_check('repeat')",
+            "integrity_check('gap')",
             "integrity_check('exclusion_hit')",
             "integrity_check('sqlite_sequence')",
         ],

@@ -18,6 +18,7 @@
 //! - `settled`: an entry that is in a batch, under the same id.
 //! - `sighting`: an alert that names the indicator of an entry.
 //! - `run`: a run; unfinished ones have no `finished_at`.
+//! - `gap`: a span that no run read, until one reads it or a person gives it up.
 //! - `exclusion_hit`: how often a rule of the exclusion file matched, and when last.
 //!
 //! # Invariants
@@ -65,6 +66,7 @@ mod columns;
 mod error;
 mod exclusion_hit;
 mod files;
+mod gap;
 mod history;
 mod lock;
 mod maintenance;
@@ -85,7 +87,6 @@ mod tenant_ledger;
 mod tests;
 
 pub(crate) use batch::QueuedItem;
-#[cfg(test)]
 pub(crate) use checkpoint::Advance;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};
@@ -255,6 +256,7 @@ impl Ledger {
                         state, status, message, rejected_at, item
                  FROM prior.outbox;
                  INSERT INTO repeat SELECT * FROM prior.repeat;
+                 INSERT INTO gap SELECT * FROM prior.gap;
                  INSERT INTO settled SELECT * FROM prior.settled WHERE id IN (SELECT id FROM prior.outbox);
                  DELETE FROM sqlite_sequence;
                  INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM prior.sqlite_sequence;",

@@ -28,7 +28,7 @@ pub(crate) struct Repaired {
 }
 
 /// The tables in the order in which they refer to each other, and their keys.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("tenant", "rowid"),
     ("run", "tenant, id"),
     ("batch", "rowid"),
@@ -36,6 +36,7 @@ const TABLES: [(&str, &str); 8] = [
     ("repeat", "rowid"),
     ("settled", "rowid"),
     ("sighting", "tenant, created_at, detection, entry"),
+    ("gap", "tenant, start"),
     ("exclusion_hit", "tenant, rule"),
 ];
 
@@ -45,6 +46,7 @@ DELETE FROM run WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM batch WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM outbox WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM sighting WHERE tenant NOT IN (SELECT id FROM tenant);
+DELETE FROM gap WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM exclusion_hit WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM repeat WHERE entry NOT IN (SELECT id FROM outbox);";
 

@@ -128,6 +128,15 @@ CREATE TABLE sighting (
     PRIMARY KEY (tenant, created_at, detection, entry)
 ) STRICT, WITHOUT ROWID;
 
+-- Spans that no run read, because they were older than the limit for catching up.
+CREATE TABLE gap (
+    tenant   INTEGER NOT NULL REFERENCES tenant (id),
+    start    TEXT NOT NULL,
+    until    TEXT NOT NULL, -- exclusive
+    found_at TEXT NOT NULL,
+    PRIMARY KEY (tenant, start)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE exclusion_hit (
     tenant      INTEGER NOT NULL REFERENCES tenant (id),
     rule        TEXT NOT NULL,    -- in normal form

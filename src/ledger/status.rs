@@ -5,8 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::columns::{JsonList, Time, time};
 use super::tenant_ledger::{count_pending, oldest_queued, quota_used};
-use super::{LedgerReader, Result, TenantFilter, TenantId};
+use super::{LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::clock::MAX_DIFFERENCE;
+use crate::window::Window;
 
 /// How long a source that brought alerts before may bring none: three days, less an hour because
 /// the run of a day may end earlier than that of the day before.
@@ -43,6 +44,8 @@ pub(crate) struct TenantStatus {
     pub read_until: Option<DateTime<Utc>>,
     /// Whether the checkpoint is in the future.
     pub is_checkpoint_in_future: bool,
+    /// The spans that no run read, the earliest first.
+    pub gaps: Vec<Window>,
     /// The number of queued entries.
     pub queued: u64,
     /// The number of entries in quarantine.
@@ -124,6 +127,7 @@ fn tenant_status(
         is_quiet: quiet_for.is_some_and(|quiet| quiet >= QUIET),
         read_until,
         is_checkpoint_in_future: read_until.is_some_and(|checkpoint| checkpoint > latest),
+        gaps: gap::gaps(db, tenant)?,
         queued: count_pending(db, tenant, "waiting")?,
         quarantined: count_pending(db, tenant, "quarantined")?,
         oldest_queued: oldest_queued(db, tenant)?,

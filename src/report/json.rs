@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Counts, Report, timestamp};
+use super::{Counts, Report, line, timestamp};
 use crate::redact;
 use crate::settings::Mode;
 
@@ -53,7 +53,7 @@ pub(super) fn document(report: &Report) -> String {
         mode: report.mode.name(),
         counts: &report.counts,
         exit_code: report.exit_code(),
-        notes: report.notes.iter().map(|note| redact::sanitize(note)).collect(),
+        notes: report.notes.iter().chain(&report.warnings).map(|note| line(note)).collect(),
         items: (report.mode == Mode::DryRun).then_some(&report.items),
         error: report.failures().first().map(|failure| Error {
             kind: failure.kind.name(),

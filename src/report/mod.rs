@@ -49,6 +49,8 @@ pub(crate) struct Report {
     pub progress: Progress,
     /// Notes for the summary, one line each.
     pub notes: Vec<String>,
+    /// What needs attention although the run may have succeeded; on stderr, also with `--quiet`.
+    pub warnings: Vec<String>,
     /// The items of a dry run.
     pub items: Vec<Box<RawValue>>,
     failures: Vec<Failure>,
@@ -66,6 +68,7 @@ impl Report {
             counts: Counts::default(),
             progress: Progress::default(),
             notes: Vec::new(),
+            warnings: Vec::new(),
             items: Vec::new(),
             failures: Vec::new(),
         }
@@ -77,10 +80,11 @@ impl Report {
         self.notes.push(note);
     }
 
-    /// Adds a note to the summary and logs it as a warning.
-    pub(crate) fn warn(&mut self, note: String) {
-        tracing::warn!("{note}");
-        self.notes.push(note);
+    /// Adds a warning and logs it. Few things are one: what a person must know although nothing
+    /// failed.
+    pub(crate) fn warn(&mut self, warning: String) {
+        tracing::warn!("{warning}");
+        self.warnings.push(warning);
     }
 
     /// Adds a failure, unless the same one is there, and logs it.
@@ -125,6 +129,9 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
     } else {
         Ok(())
     };
+    for warning in &report.warnings {
+        err(&format!("warning: {}\n", line(warning)));
+    }
     for failure in &report.failures {
         err(&text::failure(failure));
     }
@@ -176,8 +183,10 @@ fn log_counts(report: &Report) {
         submitted = counts.submitted,
         processed = counts.processed,
         unprocessed = counts.unprocessed,
+        would_submit = counts.would_submit,
         quarantined = counts.quarantined,
         waiting = counts.waiting,
+        not_stored = counts.not_stored,
         "run finished"
     );
 }

@@ -69,15 +69,16 @@ fn indicator_counts(report: &Report) -> String {
         (tally.already_delivered, "already delivered"),
         (counts.waiting, "queued"),
         (counts.quarantined, "in quarantine"),
+        (counts.not_stored, "neither sent nor stored"),
     ];
     let submitted = match report.mode {
-        Mode::DryRun => "to be submitted",
-        Mode::Live | Mode::Debug => "submitted",
+        Mode::DryRun => (counts.would_submit, "to be submitted"),
+        Mode::Live | Mode::Debug => (counts.submitted, "submitted"),
     };
     always
         .into_iter()
         .chain(rare.into_iter().filter(|(count, _)| *count > 0))
-        .chain([(counts.submitted, submitted)])
+        .chain([submitted])
         .map(|(count, label)| format!("{count} {label}"))
         .collect::<Vec<_>>()
         .join(", ")

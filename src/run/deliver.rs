@@ -222,7 +222,7 @@ impl Run<'_> {
     fn reconcile(&mut self, items: &[QueuedItem], receipt: &Receipt) -> u64 {
         let Some(processed) = receipt.processed else {
             if !std::mem::replace(&mut self.delivery.uncounted_reported, true) {
-                self.report.warn("Recorded Future accepted indicators without reporting how many it processed; they count as processed".to_owned());
+                self.report.note("Recorded Future accepted indicators without reporting how many it processed; they count as processed".to_owned());
             }
             return u64::try_from(items.len()).unwrap_or(u64::MAX);
         };
@@ -272,18 +272,17 @@ impl Run<'_> {
         self.report.fail(failure);
     }
 
-    /// Counts what is still queued at the end of the run, and reports what is in quarantine. Where
-    /// the ledger failed it may not know all that was selected, and the run's own count is
-    /// used.
+    /// Counts what is still queued at the end of the run, and reports what is in quarantine.
     ///
     /// # Errors
-    /// Those of the ledger; the numbers then are those that the run itself counted.
+    /// Those of the ledger.
     pub(super) fn count_remaining(&mut self, ledger_succeeded: bool) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
-            let collected = self.collect_items();
+            let collected = if ledger_succeeded { self.collect_items() } else { Ok(()) };
             self.report_unsendable();
             if !ledger_succeeded || collected.is_err() {
-                self.report.counts.waiting = self.report.counts.unsettled();
+                // Only what was there before is in the real ledger.
+                self.count_waiting(self.report.counts.carried_in);
             }
             return collected;
         }
@@ -294,12 +293,22 @@ impl Run<'_> {
         self.report_unsendable();
         let queued = self.ledger().queued();
         self.warn_of_old_queue()?;
-        let counts = &mut self.report.counts;
-        counts.waiting = match &queued {
-            Ok(queued) if ledger_succeeded => *queued,
-            Ok(_) | Err(_) => counts.unsettled(),
-        };
+        match &queued {
+            _ if self.settings.ledger == LedgerChoice::None => self.count_waiting(0),
+            Ok(queued) if ledger_succeeded => self.report.counts.waiting = *queued,
+            // Where the ledger failed it may not have all that was selected.
+            Ok(queued) => self.count_waiting(*queued),
+            Err(_) => self.count_waiting(0),
+        }
         queued.map(|_| ()).map_err(Failure::from)
+    }
+
+    /// Counts what is not settled as queued, as far as that is in the ledger.
+    fn count_waiting(&mut self, queued: u64) {
+        let counts = &mut self.report.counts;
+        let unsettled = counts.unsettled();
+        counts.waiting = queued.min(unsettled);
+        counts.not_stored = unsettled - counts.waiting;
     }
 
     fn report_unsendable(&mut self) {
@@ -317,8 +326,8 @@ impl Run<'_> {
             .map(|queued| RawValue::from_string(queued.item))
             .collect::<Result<_, _>>()
             .map_err(unexpectedly_damaged)?;
-        self.report.counts.submitted = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
-        self.report.counts.unprocessed = self.report.counts.submitted;
+        let count = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
+        self.report.counts.would_submit = count;
         Ok(())
     }
 }

@@ -156,7 +156,7 @@ impl Run<'_> {
             Ok(Err(failure)) => failure.to_string(),
             Err(_) => format!("no answer within {} s", MAX_COUNTING.as_secs()),
         };
-        self.report.warn(format!(
+        self.report.note(format!(
             "the alerts below the thresholds, which the service left out, are not counted: {reason}"
         ));
         None

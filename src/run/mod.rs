@@ -3,6 +3,7 @@
 mod crash_point;
 mod deliver;
 mod fetch;
+mod gap;
 mod notes;
 mod tenant;
 mod time;
@@ -188,11 +189,9 @@ impl<'a> Run<'a> {
         if checkpoint.is_none() && !self.plan.may_init_checkpoint {
             return Ok(());
         }
-        let fetched_from = match self.fetched {
-            Some(fetched) if self.plan.gap_skipped && self.is_window_current() => fetched.end,
-            _ => start,
-        };
-        let advance = self.ledger().advance_checkpoint(fetched_from, until)?;
+        let fetched = Window { start, end: until };
+        let gap = self.plan.gap.filter(|_| self.is_window_current());
+        let advance = self.record_fetched(fetched, gap)?;
         tracing::debug!(?advance, %until, "the checkpoint");
         crash_point();
         Ok(())

@@ -20,9 +20,9 @@ pub(super) struct WindowPlan {
     pub complete_until: DateTime<Utc>,
     /// What the summary says about the window.
     pub note: Option<String>,
-    /// Whether the span between the checkpoint and the window is skipped, because it is older than
+    /// The span between the checkpoint and the window, which is not read because it is older than
     /// the limit for catching up.
-    pub gap_skipped: bool,
+    pub gap: Option<Window>,
     /// Whether this window may set the first checkpoint.
     pub may_init_checkpoint: bool,
 }
@@ -33,7 +33,7 @@ impl WindowPlan {
             window,
             complete_until: window.start,
             note: None,
-            gap_skipped: false,
+            gap: None,
             may_init_checkpoint: true,
         }
     }
@@ -108,26 +108,22 @@ fn catch_up_window(
     // The overlap covers what was fetched, not alerts that are older than any run asked for.
     let overlap = fetched.map(|fetched| fetched.start.max(fetched.end - OVERLAP));
     let wanted = overlap.map_or(requested, |overlap| requested.min(overlap));
-    let start = wanted.max(requested.min(now - max_catch_up));
+    let limit = now - max_catch_up;
+    // A run that is a little late, or later by the overlap, leaves no gap at the limit.
+    let is_in_reach = checkpoint.is_none_or(|checkpoint| checkpoint >= limit - USUAL_DELAY);
+    let start = if is_in_reach { wanted } else { requested.min(limit) };
     let late = checkpoint.filter(|checkpoint| *checkpoint < requested - USUAL_DELAY);
-    let gap = checkpoint.filter(|checkpoint| *checkpoint < start);
-    let note = match (late, gap) {
-        (_, Some(checkpoint)) => {
-            let (from, until) = (format_seconds(checkpoint), format_seconds(start));
-            Some(format!(
-                "gap: alerts from {from} to {until} were not read (older than --max-catch-up {} days); read them with --since {from} --until {until}",
-                max_catch_up.num_days()
-            ))
-        }
-        (Some(checkpoint), None) => Some(format!(
+    let gap = checkpoint
+        .filter(|checkpoint| *checkpoint < start)
+        .map(|checkpoint| Window { start: checkpoint, end: start });
+    let note = late.filter(|_| gap.is_none()).map(|checkpoint| {
+        format!(
             "catching up: the last complete run ended at {}, so this one starts at {}",
             format_seconds(checkpoint),
             format_seconds(start)
-        )),
-        (None, None) => None,
-    };
-    let plan = WindowPlan::new(Window { start, end: now });
-    WindowPlan { note, gap_skipped: gap.is_some(), ..plan }
+        )
+    });
+    WindowPlan { note, gap, ..WindowPlan::new(Window { start, end: now }) }
 }
 
 pub(super) fn format_seconds(time: DateTime<Utc>) -> String {
@@ -187,15 +183,30 @@ mod tests {
         let plan = window(Some("2026-11-18T00:15:00Z"), 24);
         assert_eq!(plan.window.start, at("2026-11-17T22:15:00Z"));
         assert!(plan.note.unwrap().starts_with("catching up"));
-        assert!(!plan.gap_skipped);
+        assert_eq!(plan.gap, None);
     }
 
     #[test]
     fn a_skipped_gap_is_reported() {
         let plan = window(Some("2026-09-01T00:15:00Z"), 24);
         assert_eq!(plan.window.start, at("2026-10-23T00:15:00Z"));
-        assert!(plan.note.unwrap().contains("were not read"));
-        assert!(plan.gap_skipped);
+        let gap = Window { start: at("2026-09-01T00:15:00Z"), end: plan.window.start };
+        assert_eq!((plan.gap, plan.note), (Some(gap), None));
+    }
+
+    #[test]
+    fn a_run_that_is_a_little_late_leaves_no_gap_at_the_limit() {
+        let now = at("2026-11-22T00:15:00Z");
+        for (checkpoint, start, has_gap) in [
+            ("2026-11-21T00:14:58Z", "2026-11-20T22:14:58Z", false),
+            ("2026-11-20T23:15:00Z", "2026-11-20T21:15:00Z", false),
+            ("2026-11-20T23:14:59Z", "2026-11-21T00:15:00Z", true),
+        ] {
+            let fetched = Window { start: at("2026-08-01T00:00:00Z"), end: at(checkpoint) };
+            let span = RequestedSpan::Hours(24);
+            let plan = choose(span, Some(fetched), TimeDelta::days(1), now).unwrap();
+            assert_eq!((plan.window.start, plan.gap.is_some()), (at(start), has_gap));
+        }
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Mode {
 
 /// The settings of a run that do not depend on the source.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Settings {
     pub tenant: TenantName,
     /// Whether the tenant's customer may be another one than before.
@@ -89,6 +90,8 @@ pub(crate) struct Settings {
     pub span: RequestedSpan,
     /// How far back a run catches up.
     pub max_catch_up: TimeDelta,
+    /// Whether spans that no run read are given up.
+    pub accept_gap: bool,
     /// The file of indicators that are never sent.
     pub exclusion_file: Option<PathBuf>,
     /// The maximum number of submissions per request, at least 1.

@@ -209,8 +209,8 @@ impl Source {
     ) -> Result<Shared> {
         let document: Value = serde_json::from_str(&env.output(command)?.text)?;
         let items = document["items"].as_array().ok_or("a dry run lists no items")?;
-        let submitted = document["counts"]["submitted"].as_u64().unwrap_or_default();
-        check("items of the dry run", items.len(), usize::try_from(submitted)?)?;
+        let count = document["counts"]["would_submit"].as_u64().unwrap_or_default();
+        check("items of the dry run", items.len(), usize::try_from(count)?)?;
         let values: BTreeSet<&str> =
             items.iter().filter_map(|item| item["ioc"]["value"].as_str()).collect();
         check("different indicators", values.len(), items.len())?;

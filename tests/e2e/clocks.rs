@@ -301,7 +301,7 @@ fn a_run_without_a_ledger_and_a_dry_run_use_the_right_time_too() {
             let env = hourly(vendor);
             let ahead = TimeDelta::hours(hours);
             let output = env.run_with_clock(DAYS[0], ahead, &format!("{} --dry-run", run(vendor)));
-            assert_eq!(output.assert_code(0).count("submitted"), 24);
+            assert_eq!(output.assert_code(0).count("would_submit"), 24);
             env.run_with_clock(DAYS[0], ahead, &format!("{} --no-ledger", run(vendor)))
                 .assert_code(0);
             assert_eq!(env.stored_values(), hashes(0..24), "{vendor:?}");
@@ -377,7 +377,9 @@ fn a_service_with_a_date_far_ahead_expires_nothing() {
         env.run_at(DAYS[0], &run(vendor)).assert_code(0);
         let date = DateHeader::Skew(TimeDelta::days(100));
         env.sandbox.change(|world| world.set_vendor_date(&date));
-        let output = env.run_at(DAYS[1], &run(vendor)).assert_code(0);
+        // By that time, the run is 70 days late.
+        let output = env.run_at(DAYS[1], &run(vendor)).assert_code(3);
+        output.assert_stderr(&["were not read: they are older than --max-catch-up 30 days"]);
         assert!(notes(&output).contains("this machine's clock is 100 days behind"));
         env.sandbox.change(|world| world.set_vendor_date(&DateHeader::default()));
         assert!(rows(&env, "sighting") >= 24);

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use sandbox::{DateHeader, Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
 use crate::support::json::text;
 use crate::support::process::{RunningProcess, wait_for_requests};
+use crate::support::{RunOutput, TestEnv};
 
 const RUN: &str = "crowdstrike --json";
 
@@ -73,18 +73,64 @@ fn a_failed_run_does_not_skip_a_gap() {
     assert_eq!(env.stored_values(), hashes([1]));
 }
 
-#[test]
-fn a_gap_beyond_max_catch_up_is_reported_with_the_command_that_reads_it() {
+/// Returns the gaps that `status` shows at a time.
+fn gaps(env: &TestEnv, now: &str) -> Vec<Value> {
+    let status = env.run_at(now, "status --json").assert_code(0).json();
+    status["sources"][0]["gaps"].as_array().unwrap().clone()
+}
+
+/// Returns an environment after a run that left a gap, and the output of that run.
+fn env_with_gap(extra: &str) -> (TestEnv, RunOutput) {
     let env =
         test_env(&[falcon_at(1, "2026-11-10T08:00:00Z"), falcon_at(2, "2026-11-21T08:00:00Z")]);
     env.run_at("2026-11-01T00:15:00Z", RUN).assert_code(0);
-    let output =
-        env.run_at("2026-11-22T00:15:00Z", "crowdstrike --json --max-catch-up 5").assert_code(0);
+    let run = format!("crowdstrike --max-catch-up 5 {extra}");
+    let output = env.run_at("2026-11-22T00:15:00Z", &run);
     assert_eq!(env.stored_values(), hashes([2]));
-    let note = output.notes().join("");
-    let (_, command) = note.split_once("read them with ").unwrap();
-    env.run_at("2026-11-22T00:20:00Z", &format!("crowdstrike {command}")).assert_code(0);
-    assert_eq!(env.stored_values(), hashes([1, 2]));
+    (env, output)
+}
+
+#[test]
+fn a_gap_is_a_failure_of_the_run_that_leaves_it_and_shown_until_it_is_read() {
+    const NEXT: &str = "2026-11-23T00:15:00Z";
+    let (env, output) = env_with_gap("-q");
+    output.assert_stderr(&["were not read", "--max-catch-up 5 days", "--accept-gap"]);
+    let status = env.run_at(NEXT, "status --json").json()["sources"][0].clone();
+    assert_eq!(output.assert_code(3).stderr.lines().count(), 2);
+    assert!(status["last_success"].as_str().unwrap().starts_with("2026-11-01"), "{status}");
+    let start = "2026-11-01T00:15:00.";
+    assert!(status["gaps"][0]["start"].as_str().unwrap().starts_with(start), "{status}");
+    // Later runs are not marked by it.
+    env.run_at(NEXT, "crowdstrike -q").assert_code(0);
+    let text = env.run_at(NEXT, "status").assert_code(0).stdout;
+    assert!(text.contains("2026-11-01T00:15:00Z to 2026-11-17T00:15:00Z"), "{text}");
+    // A part of it is read, then all of it.
+    let part = "crowdstrike --since 2026-11-05T00:00:00Z --until 2026-11-06T00:00:00Z";
+    env.run_at(NEXT, part).assert_code(0);
+    assert_eq!(gaps(&env, NEXT).len(), 2);
+    let (_, options) = text.split_once("--since ").unwrap();
+    let options = options.lines().next().unwrap().split(", or").next().unwrap();
+    env.run_at(NEXT, &format!("crowdstrike --since {options}")).assert_code(0);
+    assert_eq!((gaps(&env, NEXT), env.stored_values()), (vec![], hashes([1, 2])));
+}
+
+#[test]
+fn a_run_gives_up_gaps_that_it_and_earlier_ones_left() {
+    const NEXT: &str = "2026-11-23T00:15:00Z";
+    let (env, output) = env_with_gap("--json --accept-gap");
+    let note = output.assert_code(0).notes().join("");
+    assert!(note.contains("gave up the alerts from 2026-11-01T00:15:00Z"), "{note}");
+    assert_eq!(gaps(&env, NEXT), Vec::<Value>::new());
+    let (env, output) = env_with_gap("");
+    output.assert_code(3);
+    // A dry run gives up nothing, and neither does one that cannot read.
+    env.run_at(NEXT, "crowdstrike --accept-gap --dry-run").assert_code(0);
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::status(403, "{}")));
+    env.run_at(NEXT, "crowdstrike --accept-gap").assert_code(4);
+    env.sandbox.always(Service::FalconAlerts, None);
+    assert_eq!(gaps(&env, NEXT).len(), 1);
+    env.run_at(NEXT, "crowdstrike --accept-gap").assert_code(0);
+    assert_eq!(gaps(&env, NEXT), Vec::<Value>::new());
 }
 
 #[test]

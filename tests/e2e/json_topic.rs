@@ -133,7 +133,10 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
     check("history --json", &[print("history --json")]);
     check("outbox list --json", &[entries]);
     env.run(&format!("crowdstrike {OPTIONS}")).assert_code(3);
-    check("status --json", &[failed, print("status --json")]);
+    let after = print("status --json");
+    // A run 60 days later leaves a gap.
+    env.run_at("2027-01-21T00:15:00Z", "crowdstrike").assert_code(3);
+    check("status --json", &[failed, after, print("status --json")]);
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         drop(db);
         let message = "the stored item is damaged";
         let dry_run = env.run_at(LATER, "crowdstrike --json --dry-run").assert_code(3);
-        assert_eq!(dry_run.assert_sums().count("submitted"), 2, "{item}");
+        assert_eq!(dry_run.assert_sums().count("would_submit"), 2, "{item}");
         let export = env.run("outbox export").assert_code(0);
         assert_eq!(export.json().as_array().unwrap().len(), 2);
         export.assert_stderr(&["warning: 1 stored item is left out", "outbox list --quarantined"]);

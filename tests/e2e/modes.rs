@@ -9,7 +9,7 @@ use crate::support::json::keys;
 use crate::support::json::text;
 use crate::support::vendor::Vendor;
 
-const COUNTS: [&str; 19] = [
+const COUNTS: [&str; 21] = [
     "alerts_below_threshold",
     "alerts_dismissed",
     "alerts_fetched",
@@ -24,11 +24,13 @@ const COUNTS: [&str; 19] = [
     "indicators_repeated",
     "indicators_trusted",
     "indicators_unsupported",
+    "not_stored",
     "processed",
     "quarantined",
     "submitted",
     "unprocessed",
     "waiting",
+    "would_submit",
 ];
 
 fn two_alerts_per_vendor() -> World {
@@ -71,7 +73,7 @@ fn the_document_has_exactly_the_documented_keys() {
             let output = env.run(&format!("{} --json {flag}", vendor.command())).assert_code(0);
             let document = output.json();
             let mut expected = vec![
-                "counts", "exit_code", "mode", "run_id", "schema_version", "source",
+                "counts", "exit_code", "mode", "run_id", "schema_version", "source", "tenant",
                 "tool_version", "window",
             ];
             if mode == "dry-run" {
@@ -199,7 +201,8 @@ fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(two_alerts_per_vendor());
         let document = env.run(&format!("{} -n --json", vendor.command())).assert_code(0);
-        assert_eq!(document.assert_sums().count("submitted"), 2);
+        let counts = (document.assert_sums().count("would_submit"), document.count("submitted"));
+        assert_eq!(counts, (2, 0));
         let printed = env.run(&format!("{} --dry-run", vendor.command())).assert_code(0);
         assert_eq!(env.request_count(Service::RecordedFuture), 0);
         assert!(printed.stdout.contains("nothing was sent"), "{}", printed.stdout);

@@ -90,3 +90,33 @@ fn a_batch_is_recorded_although_the_disk_fills_while_it_is_sent() {
     env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_sums();
     assert_eq!(env.stored_values(), hashes(0..COUNT), "everything arrives once");
 }
+
+#[test]
+fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
+    let env = test_env(COUNT);
+    let path = env.path("disk");
+    let Some(disk) = SmallDisk::mount(&path, "8m") else {
+        eprintln!("skipped: this user cannot mount a file system");
+        return;
+    };
+    let run = format!("{RUN} --deadline 1 --ledger disk/ledger.db");
+    // Creates the ledger, and reads nothing.
+    env.run(&format!("{run} --since 2026-11-01T00:00:00Z --until 2026-11-02T00:00:00Z"))
+        .assert_code(0);
+    disk.fill(40);
+    let output = env.run(&run).assert_code(6);
+    let list = env.run("outbox list --json --ledger disk/ledger.db").assert_code(0).json();
+    let queued = list["entries"].as_array().unwrap().len() as u64;
+    assert_eq!(output.assert_sums().count("waiting"), queued);
+    assert!(output.count("not_stored") > 0, "{output:?}");
+    let dry_run = env.run(&format!("{run} --dry-run")).assert_code(0);
+    assert_eq!((dry_run.count("would_submit"), dry_run.count("not_stored")), (COUNT, 0));
+}
+
+#[test]
+fn without_a_ledger_what_was_not_sent_is_not_queued() {
+    let env = test_env(3);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    let output = env.run(&format!("{RUN} --no-ledger")).assert_code(5);
+    assert_eq!((output.count("waiting"), output.count("not_stored")), (0, 3));
+}

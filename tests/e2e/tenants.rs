@@ -1,7 +1,8 @@
 //! A tenant is a name: keys, clients and organizations may change, the customer may not.
 
+use sandbox::alert_store::AlertStore;
 use sandbox::world::{CarbonBlackAccount, FalconAccount, RecordedFutureAccount};
-use sandbox::{AlertStore, Fault, Service, World};
+use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon_at, sha256, with};
@@ -101,7 +102,7 @@ fn alerts_of_another_customer_stop_the_run_before_anything_is_stored_or_sent() {
     env.run_at(DAY, "crowdstrike").assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
     replace_alerts(&env, &[alert_of("b", 3)]);
-    for mode in ["", "--debug", "--daily-limit 0", "--resend"] {
+    for mode in ["", "--dry-run", "--debug", "--daily-limit 0", "--resend"] {
         let arguments = format!("crowdstrike --json {mode}");
         let output = run_with(&env, LATER, &arguments, &OTHER_CLIENT).assert_code(2);
         output.assert_stderr(&["another customer", "tenant crowdstrike", "--tenant", "--adopt"]);

@@ -4,7 +4,7 @@ use super::*;
 
 fn advance(ledger: &mut TenantLedger, from: i64, until: i64, now: i64) -> Advance {
     set_time(ledger, now);
-    ledger.advance_checkpoint(at(from), at(until)).unwrap()
+    ledger.advance_checkpoint(Window { start: at(from), end: at(until) }, None).unwrap()
 }
 
 #[test]
@@ -108,10 +108,19 @@ fn a_checkpoint_is_rounded_down() {
     let mut ledger = temporary();
     set_time(&mut ledger, 2);
     let fine = at(1) + TimeDelta::nanoseconds(999_999);
-    assert_eq!(ledger.advance_checkpoint(at(0), fine).unwrap(), Advance::Moved);
+    assert_eq!(
+        ledger.advance_checkpoint(Window { start: at(0), end: fine }, None).unwrap(),
+        Advance::Moved
+    );
     assert_eq!(ledger.checkpoint().unwrap(), Some(at(1)));
-    assert_eq!(ledger.advance_checkpoint(at(0), fine).unwrap(), Advance::Unchanged);
-    assert_eq!(ledger.advance_checkpoint(fine, at(2)).unwrap(), Advance::WouldLeaveGap);
+    assert_eq!(
+        ledger.advance_checkpoint(Window { start: at(0), end: fine }, None).unwrap(),
+        Advance::Unchanged
+    );
+    assert_eq!(
+        ledger.advance_checkpoint(Window { start: fine, end: at(2) }, None).unwrap(),
+        Advance::WouldLeaveGap
+    );
 }
 
 #[test]
@@ -169,4 +178,52 @@ fn a_run_that_never_began_cannot_end() {
     assert!(
         ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().is_empty()
     );
+}
+
+fn span(from: i64, until: i64) -> Window {
+    Window { start: at(from), end: at(until) }
+}
+
+#[test]
+fn a_reported_gap_is_recorded_with_the_checkpoint_that_moves_over_it() {
+    let folder = Folder::new();
+    let mut ledger = folder.open();
+    ledger.set_clock(Clock::fixed(at(100 * DAY)));
+    let gaps = || folder.reader().status(at(0), &TenantFilter::default()).unwrap().remove(0).gaps;
+    assert_eq!(ledger.advance_checkpoint(span(0, 10), None).unwrap(), Advance::Moved);
+    let later = span(1000, 2000);
+    assert_eq!(ledger.advance_checkpoint(later, None).unwrap(), Advance::WouldLeaveGap);
+    assert_eq!(gaps(), []);
+    assert_eq!(ledger.advance_checkpoint(later, Some(span(10, 1000))).unwrap(), Advance::Moved);
+    assert_eq!((gaps(), ledger.checkpoint().unwrap()), (vec![span(10, 1000)], Some(at(2000))));
+    // The checkpoint is there already: nothing is recorded again.
+    let again = ledger.advance_checkpoint(later, Some(span(5, 1000))).unwrap();
+    assert_eq!((again, gaps()), (Advance::Unchanged, vec![span(10, 1000)]));
+}
+
+#[test]
+fn what_is_read_later_is_cut_out_of_a_gap() {
+    let cases = [
+        ((0, 5), vec![span(10, 100)]),
+        ((100, 200), vec![span(10, 100)]),
+        ((10, 100), vec![]),
+        ((0, 200), vec![]),
+        ((0, 20), vec![span(20, 100)]),
+        ((90, 200), vec![span(10, 90)]),
+        ((40, 60), vec![span(10, 40), span(60, 100)]),
+    ];
+    for ((from, until), expected) in cases {
+        let folder = Folder::new();
+        let other = folder.open_as("carbonblack", "other");
+        other.ledger.transaction(|db| gap::add(db, other.tenant, span(10, 100), at(0))).unwrap();
+        drop(other);
+        let ledger = folder.open();
+        ledger.ledger.transaction(|db| gap::add(db, ledger.tenant, span(10, 100), at(0))).unwrap();
+        ledger.close_gaps(span(from, until)).unwrap();
+        let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
+        let gaps: Vec<_> = status.into_iter().map(|status| status.gaps).collect();
+        assert_eq!(gaps, [vec![span(10, 100)], expected.clone()], "{from} to {until}");
+        assert_eq!(ledger.accept_gaps().unwrap(), expected);
+        assert_eq!(ledger.accept_gaps().unwrap(), []);
+    }
 }

@@ -20,7 +20,10 @@ fn ledger_with_all_states() -> Folder {
     quarantine(&ledger, &items[1], "no");
     let _being_sent = ledger.begin_batch([&items[5]]).unwrap();
     ledger.begin_run("live", window()).unwrap();
-    assert_eq!(ledger.advance_checkpoint(at(-60), at(0)).unwrap(), Advance::Moved);
+    assert_eq!(
+        ledger.advance_checkpoint(Window { start: at(-60), end: at(0) }, None).unwrap(),
+        Advance::Moved
+    );
     drop(ledger);
     folder
 }
@@ -120,7 +123,10 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
     assert_eq!(dry_run.quota_used().unwrap(), 2003);
     assert_eq!(dry_run.ledger.retry_quarantined(&EntryFilter::default()).unwrap(), 2);
     set_time(&mut dry_run, 500 * DAY);
-    assert_eq!(dry_run.advance_checkpoint(at(-60), at(5)).unwrap(), Advance::Moved);
+    assert_eq!(
+        dry_run.advance_checkpoint(Window { start: at(-60), end: at(5) }, None).unwrap(),
+        Advance::Moved
+    );
     dry_run.finish_run(0, "{}", None).unwrap();
     dry_run.purge_expired().unwrap();
     assert_eq!(folder.file_names(), before.1, "no journal while it runs");

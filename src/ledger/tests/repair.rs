@@ -10,7 +10,7 @@ fn filled() -> Folder {
     for source in ["crowdstrike", "carbonblack"] {
         let ledger = folder.open_as(source, "run");
         ledger.begin_run("live", window()).unwrap();
-        ledger.advance_checkpoint(at(-61), at(-60)).unwrap();
+        ledger.advance_checkpoint(Window { start: at(-61), end: at(-60) }, None).unwrap();
         for name in ["delivered", "quarantined", "queued"] {
             store(&ledger, name, &["d1", "d2"]);
         }

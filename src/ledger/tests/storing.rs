@@ -10,7 +10,10 @@ fn tenants_never_mix() {
     let one = folder.open();
     store(&one, "a", &["d"]);
     let items = queue(&one);
-    assert!(matches!(one.advance_checkpoint(at(-5), at(0)).unwrap(), Advance::Moved));
+    assert!(matches!(
+        one.advance_checkpoint(Window { start: at(-5), end: at(0) }, None).unwrap(),
+        Advance::Moved
+    ));
     drop(one);
     let two = folder.open_as("carbonblack", "two");
     assert_eq!(state(&two, "d", "a"), "new");

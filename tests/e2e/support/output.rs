@@ -63,7 +63,8 @@ impl RunOutput {
         let outcomes = [
             "indicators_unsupported", "indicators_invalid", "indicators_private",
             "indicators_trusted", "indicators_excluded", "indicators_repeated",
-            "already_delivered", "processed", "unprocessed", "quarantined", "waiting",
+            "already_delivered", "processed", "unprocessed", "would_submit", "quarantined",
+            "waiting", "not_stored",
         ];
         assert_eq!(sum(&["carried_in", "indicators_found"]), sum(&outcomes), "{}", self.stdout);
         assert_eq!(self.count("submitted"), sum(&["processed", "unprocessed"]), "{}", self.stdout);

@@ -410,6 +410,7 @@ fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> TenantStatus {
         last_alerts,
         is_quiet: quiet_for.is_some_and(|quiet| quiet >= status::QUIET),
         read_until: model.checkpoints[tenant],
+        gaps: Vec::new(),
         is_checkpoint_in_future: model.checkpoints[tenant].is_some_and(|time| time > latest),
         queued: rows().filter(|row| row.rejection.is_none()).count() as u64,
         quarantined: rows().filter(|row| row.rejection.is_some()).count() as u64,

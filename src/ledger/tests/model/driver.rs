@@ -81,7 +81,10 @@ impl<'a> Driver<'a> {
             }
             Step::Advance { from, until } => {
                 let (from, until) = (at(from * DAY), at(until * DAY));
-                let advance = self.ledger.advance_checkpoint(from, until).unwrap();
+                let advance = self
+                    .ledger
+                    .advance_checkpoint(Window { start: from, end: until }, None)
+                    .unwrap();
                 assert_eq!(advance, model.advance(from, until, now));
             }
             Step::BeginRun => {

@@ -1,0 +1,53 @@
+//! Gaps: spans that no run reads, because they are older than the limit for catching up.
+
+use super::{Run, window};
+use crate::failure::{Failure, FailureKind};
+use crate::ledger::Advance;
+use crate::window::Window;
+
+impl Run<'_> {
+    /// Records what was fetched completely: it closes gaps, and moves the checkpoint, over a gap
+    /// too. The run that leaves a gap fails because of it, later runs do not.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) fn record_fetched(
+        &mut self,
+        fetched: Window,
+        gap: Option<Window>,
+    ) -> Result<Advance, Failure> {
+        let ledger = self.ledger();
+        let advance = ledger.advance_checkpoint(fetched, gap)?;
+        ledger.close_gaps(fetched)?;
+        let accepted = if self.settings.accept_gap { ledger.accept_gaps()? } else { Vec::new() };
+        drop(ledger);
+        for gap in accepted {
+            self.report.note(format!(
+                "gave up the alerts from {} to {}, which no run has read",
+                window::format_seconds(gap.start),
+                window::format_seconds(gap.end)
+            ));
+        }
+        let is_left = advance == Advance::Moved && !self.settings.accept_gap;
+        if let Some(gap) = gap.filter(|_| is_left) {
+            let max_days = self.settings.max_catch_up.num_days();
+            self.report.fail(left_unread(gap, max_days));
+        }
+        Ok(advance)
+    }
+}
+
+fn left_unread(gap: Window, max_days: i64) -> Failure {
+    Failure::new(
+        FailureKind::Partial,
+        format!(
+            "alerts from {} to {} were not read: they are older than --max-catch-up {max_days} days",
+            window::format_seconds(gap.start),
+            window::format_seconds(gap.end),
+        ),
+        format!(
+            "Read them with {}, or give them up with --accept-gap. `collective-insights status` shows them until then.",
+            gap.as_options()
+        ),
+    )
+}
