@@ -96,6 +96,11 @@ pub(crate) struct HistoryArgs {
     /// 90.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub days: u32,
+    /// Show each run instead of daily totals
+    ///
+    /// With its start, duration, mode, exit code and error.
+    #[arg(long)]
+    pub runs: bool,
     #[command(flatten)]
     pub tenants: TenantArgs,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::alerts::{carbonblack, falcon, sha256, with};
+use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
 use crate::support::{NOW, TestEnv};
 
 const NEXT_RUN: &str = "2026-11-23T00:15:00Z";
@@ -175,4 +175,24 @@ fn a_damaged_ledger_is_an_error_and_is_not_changed() {
     let output = env.run("history").assert_code(6);
     assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
     assert_eq!(std::fs::read(env.path("collective-insights.db")).unwrap(), b"no ledger at all");
+}
+
+#[test]
+fn a_failed_run_can_be_explained_a_month_later() {
+    let env = TestEnv::falcon(&[falcon_at(1, "2026-11-21T08:00:00Z")]);
+    env.run_at("2026-11-22T00:15:00Z", "crowdstrike").assert_code(0);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(401, "")));
+    env.run_at("2026-11-23T00:15:00Z", "crowdstrike --tenant acme --hours 48").assert_code(4);
+    let now = "2026-12-20T00:00:00Z";
+    let document = env.run_at(now, "history --runs --json").assert_code(0).json();
+    let runs = document["runs"].as_array().unwrap();
+    let shown: Vec<_> = runs.iter().map(|run| (&run["tenant"], &run["exit_code"])).collect();
+    assert_eq!(shown, [(&json!("crowdstrike"), &json!(0)), (&json!("acme"), &json!(4))]);
+    assert!(runs[1]["error"].as_str().unwrap().contains("401"), "{document}");
+    assert_eq!((&runs[0]["error"], &runs[0]["mode"]), (&json!(null), &json!("live")));
+    let text = env.run_at(now, "history --runs --tenant acme").assert_code(0).stdout;
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("exit code 4: ") && text.contains("401"), "{text}");
+    let none = env.run_at(now, "history --runs --days 2").assert_code(0).stdout;
+    assert!(none.starts_with("no run since 2026-12-19"), "{none}");
 }

@@ -131,6 +131,7 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
     let print = |command: &str| env.run(command).assert_code(0).json();
     let (failed, entries) = (print("status --json"), print("outbox list --json"));
     check("history --json", &[print("history --json")]);
+    check("history --runs --json", &[print("history --runs --json")]);
     check("outbox list --json", &[entries]);
     env.run(&format!("crowdstrike {OPTIONS}")).assert_code(3);
     let after = print("status --json");

@@ -106,7 +106,7 @@ fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
     disk.fill(40);
     let output = env.run(&run).assert_code(6);
     let list = env.run("outbox list --json --ledger disk/ledger.db").assert_code(0).json();
-    let queued = list["entries"].as_array().unwrap().len() as u64;
+    let queued = u64::try_from(list["entries"].as_array().unwrap().len()).unwrap();
     assert_eq!(output.assert_sums().count("waiting"), queued);
     assert!(output.count("not_stored") > 0, "{output:?}");
     let dry_run = env.run(&format!("{run} --dry-run")).assert_code(0);

@@ -1,6 +1,7 @@
-//! `history`: daily totals, top indicators and top MITRE techniques.
+//! `history`: daily totals, top indicators and top MITRE techniques, or each run.
 
 mod days;
+mod runs;
 mod text;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -33,8 +34,40 @@ struct History {
 pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
     let tenants = tenant_filter(&ledger, &args.tenants)?;
+    if args.runs {
+        return runs(&ledger, &tenants, args, clock.now());
+    }
     let history = History::read(&ledger, &tenants, args.days, clock.now())?;
     Ok(if args.json { as_json(&history) } else { text::text(&history) })
+}
+
+/// Returns each run of the last days.
+fn runs(
+    ledger: &LedgerReader,
+    tenants: &TenantFilter,
+    args: &HistoryArgs,
+    now: DateTime<Utc>,
+) -> Result<String, Failure> {
+    let since = first_day(now, args.days);
+    let runs = ledger.runs(midnight(since), tenants)?;
+    if args.json {
+        let document = json!({
+            "schema_version": 1,
+            "days": args.days,
+            "since": since.to_string(),
+            "runs": runs::as_json(&runs),
+        });
+        return Ok(format!("{document}\n"));
+    }
+    if runs.is_empty() {
+        return Ok(text::no_run(since, args.days));
+    }
+    Ok(runs::text(&runs))
+}
+
+/// Returns the first of the last `days` UTC days, of which today is one.
+fn first_day(now: DateTime<Utc>, days: u32) -> NaiveDate {
+    now.date_naive() - Days::new(u64::from(days.saturating_sub(1)))
 }
 
 impl History {
@@ -46,7 +79,7 @@ impl History {
         now: DateTime<Utc>,
     ) -> Result<Self, Failure> {
         let today = now.date_naive();
-        let since = today - Days::new(u64::from(days.saturating_sub(1)));
+        let since = first_day(now, days);
         let indicators_since = since.max((now - SIGHTINGS_KEPT).date_naive());
         Ok(Self {
             days,

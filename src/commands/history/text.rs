@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use chrono::NaiveDate;
+
 use super::History;
 use super::days::Day;
 use crate::report::line;
@@ -12,9 +14,7 @@ const MAX_BAR_COLUMNS: u64 = 10;
 pub(super) fn text(history: &History) -> String {
     let mut text = String::new();
     if history.rows.is_empty() {
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(text, "no run since {} (the last {} days, UTC)", history.since, history.days);
+        text.push_str(&no_run(history.since, history.days));
     } else {
         write_days(&mut text, history);
     }
@@ -23,9 +23,14 @@ pub(super) fn text(history: &History) -> String {
     text
 }
 
+pub(super) fn no_run(since: NaiveDate, days: u32) -> String {
+    format!("no run since {since} (the last {days} days, UTC)\n")
+}
+
 fn write_days(text: &mut String, history: &History) {
     let width = history.rows.iter().map(|day| line(&day.tenant).len()).max().unwrap_or_default();
     let width = width.max("tenant".len());
+    // Writing to a String cannot fail.
     let _ = writeln!(
         text,
         "{:<10} {:<width$} {:>7} {:>6} {:>9} {:>7} {:>11}",
@@ -112,7 +117,7 @@ fn bar(number: u64, max: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, NaiveDate};
+    use chrono::DateTime;
 
     use super::*;
     use crate::indicator::IndicatorType;

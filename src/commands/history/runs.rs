@@ -1,0 +1,133 @@
+//! The list of runs: when, how long, and how each ended.
+
+use std::fmt::Write as _;
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::ledger::Run;
+use crate::report::{line, timestamp};
+
+/// Returns the runs as text, the latest last.
+pub(super) fn text(runs: &[Run]) -> String {
+    let mut text = String::new();
+    let width = runs.iter().map(|run| line(&run.tenant).len()).max().unwrap_or_default();
+    let width = width.max("tenant".len());
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{:<20} {:<width$} {:<7} {:>8}  {:<12} result",
+        "started (UTC)", "tenant", "mode", "time", "run"
+    );
+    for run in runs {
+        let _ = writeln!(
+            text,
+            "{:<20} {:<width$} {:<7} {:>8}  {:<12} {}",
+            run.started_at.format("%Y-%m-%d %H:%M:%S"),
+            line(&run.tenant),
+            line(&run.mode),
+            duration(run).map_or_else(|| "-".to_owned(), in_words),
+            line(&run.id),
+            result(run)
+        );
+    }
+    text
+}
+
+fn result(run: &Run) -> String {
+    let ended = match run.exit_code {
+        Some(0) => "ok".to_owned(),
+        Some(code) => format!("exit code {code}"),
+        None => "running, or killed".to_owned(),
+    };
+    match &run.error {
+        Some(error) => format!("{ended}: {}", line(error)),
+        None => ended,
+    }
+}
+
+/// Returns how long a run took; `None` while it runs, and where it was killed.
+fn duration(run: &Run) -> Option<TimeDelta> {
+    // A clock that was set back meanwhile must not lead to a negative time.
+    Some((run.finished_at? - run.started_at).max(TimeDelta::zero()))
+}
+
+fn in_words(duration: TimeDelta) -> String {
+    let seconds = duration.num_seconds();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+    }
+}
+
+/// Returns the elements of the list in the JSON document.
+pub(super) fn as_json(runs: &[Run]) -> Vec<serde_json::Value> {
+    let each = |run: &Run| {
+        let window = run
+            .window
+            .map(|window| json!({"start": timestamp(window.start), "end": timestamp(window.end)}));
+        json!({
+            "run_id": line(&run.id),
+            "tenant": line(&run.tenant),
+            "source": line(&run.source),
+            "mode": line(&run.mode),
+            "window": window,
+            "started_at": timestamp(run.started_at),
+            "finished_at": run.finished_at.map(timestamp),
+            "seconds": duration(run).map(|duration| duration.num_seconds()),
+            "exit_code": run.exit_code,
+            "error": run.error.as_deref().map(line),
+        })
+    };
+    runs.iter().map(each).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn run(finished_at: Option<&str>, exit_code: Option<i32>, error: Option<&str>) -> Run {
+        Run {
+            id: "0123456789ab".to_owned(),
+            tenant: "acme".to_owned(),
+            source: "crowdstrike".to_owned(),
+            mode: "live".to_owned(),
+            window: None,
+            started_at: at("2026-11-22T00:15:00Z"),
+            finished_at: finished_at.map(at),
+            exit_code,
+            counts: None,
+            error: error.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn each_run_is_a_row_with_its_time_and_result() {
+        let runs = [
+            run(Some("2026-11-22T00:15:07.9Z"), Some(0), None),
+            run(Some("2026-11-22T00:18:05Z"), Some(5), Some("503\n\u{1b}[31m")),
+            run(Some("2026-11-22T03:16:00Z"), Some(0), None),
+            run(Some("2026-11-22T00:14:00Z"), Some(0), None),
+            run(None, None, None),
+        ];
+        let start = "2026-11-22 00:15:00  acme   live  ";
+        assert_eq!(
+            text(&runs).lines().collect::<Vec<_>>(),
+            [
+                "started (UTC)        tenant mode        time  run          result".to_owned(),
+                format!("{start}       7 s  0123456789ab ok"),
+                format!("{start}    3m 05s  0123456789ab exit code 5: 503\\u{{a}}\\u{{1b}}[31m"),
+                format!("{start}    3h 01m  0123456789ab ok"),
+                format!("{start}       0 s  0123456789ab ok"),
+                format!("{start}         -  0123456789ab running, or killed"),
+            ]
+        );
+    }
+}
