@@ -21,7 +21,7 @@ use crate::recorded_future;
 use crate::report::Output;
 use crate::settings::lookup::{Lookup, Names, non_blank};
 use crate::settings::{
-    LedgerChoice, Mode, RequestedSpan, Settings, TenantName, base_url, default_ledger,
+    LedgerChoice, LockWait, Mode, RequestedSpan, Settings, TenantName, base_url, default_ledger,
 };
 
 const RF_API_KEY: Names =
@@ -124,6 +124,13 @@ pub(crate) struct CommonArgs {
     /// From 1 to 1440. The next run continues where this one stops.
     #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub deadline: u32,
+    /// Wait for another run to end, for example 2h
+    ///
+    /// While another run has the ledger locked, waits for up to this long, and then ends with exit
+    /// code 7. The --deadline begins after the wait. A number of seconds (s), minutes (m), hours
+    /// (h) or days (d). [default: no wait]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    wait: Option<TimeDelta>,
     /// Additional CA certificates to trust (PEM)
     ///
     /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting
@@ -221,6 +228,10 @@ impl CommonArgs {
                     in_state_folder: given.is_none(),
                 },
             },
+            wait: self.wait.and_then(|limit| limit.to_std().ok()).map(|limit| LockWait {
+                limit,
+                announce: !self.output.settings().quiet && !self.debug,
+            }),
         })
     }
 

@@ -50,19 +50,20 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     })
 }
 
-/// Parses a number of minutes, hours or days, at least one minute.
+/// Parses a number of seconds, minutes, hours or days, at least one second.
 pub(super) fn duration(text: &str) -> Result<TimeDelta, String> {
     let digits = text.trim_end_matches(|char: char| !char.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
-    let minutes = match unit.as_str() {
-        "m" | "min" => 1,
-        "h" => 60,
-        "d" => 24 * 60,
+    let seconds = match unit.as_str() {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
         _ => 0,
     };
-    let duration = digits.parse::<i64>().ok().and_then(|number| number.checked_mul(minutes));
-    let duration = duration.filter(|minutes| *minutes > 0).and_then(TimeDelta::try_minutes);
-    duration.ok_or_else(|| "a duration is a number of m, h or d; for example 26h".into())
+    let duration = digits.parse::<i64>().ok().and_then(|number| number.checked_mul(seconds));
+    let duration = duration.filter(|seconds| *seconds > 0).and_then(TimeDelta::try_seconds);
+    duration.ok_or_else(|| "a duration is a number of s, m, h or d; for example 26h".into())
 }
 
 /// Parses a point in time.

@@ -132,7 +132,7 @@ impl From<LedgerError> for Failure {
 
 fn help(error: &LedgerError) -> String {
     match error {
-        LedgerError::Locked { .. } => "Wait for the other run to end; `collective-insights status` shows it. Sources that run at the same time need one ledger each (--ledger).".to_owned(),
+        LedgerError::Locked { .. } => "Wait for the other run to end (a run waits with --wait <DURATION>, for example --wait 2h); `collective-insights status` shows it. Sources that run at the same time need one ledger each (--ledger).".to_owned(),
         LedgerError::Damaged { path, unchanged, .. } => repair(path, *unchanged),
         LedgerError::Newer { .. } => "Install the newer release again, or name another file with --ledger; this file was left as it is.".to_owned(),
         LedgerError::Unwritable { path, .. } => format!(

@@ -20,7 +20,7 @@ use crate::local_file::{self, Accept};
 
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     file: File,
     /// This process and the time, as they are in the lock file.
     note: String,

@@ -90,7 +90,7 @@ pub(crate) use batch::QueuedItem;
 pub(crate) use checkpoint::Advance;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};
-pub(crate) use lock::lock_path;
+pub(crate) use lock::{Lock, lock_path};
 pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
 pub(crate) use patience::Patience;
 pub(crate) use purge::SIGHTINGS_KEPT;
@@ -108,7 +108,6 @@ use rusqlite::Connection;
 
 use self::error::{Cause, with_path};
 use self::files::Examine;
-use self::lock::Lock;
 use self::patience::is_busy;
 
 /// The ledger, open for a run or a command that changes it.
@@ -134,14 +133,28 @@ impl Ledger {
     /// [`LedgerError::Locked`] at once when another run has it; every other variant but
     /// [`LedgerError::NotQueued`] for a file or folder that cannot be used.
     pub(crate) fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        Self::open_patiently(path, now, Patience::default())
+        Self::open_patiently(path, now, Patience::default(), None)
+    }
+
+    /// Takes the lock of the ledger at `path` without opening it, for a run that waits for another
+    /// one's.
+    ///
+    /// # Errors
+    /// [`LedgerError::Locked`] at once when another run has it, and when its file cannot be used.
+    pub(crate) fn lock(path: &Path, now: DateTime<Utc>) -> Result<Lock> {
+        Lock::acquire(&files::resolve(path)?, now)
     }
 
     /// Opens the ledger as [`Ledger::open`] does, for a run that waits as long as this for a file
-    /// that is locked.
-    fn open_patiently(path: &Path, now: DateTime<Utc>, patience: Patience) -> Result<Self> {
+    /// that another program uses. The run may have its lock already.
+    fn open_patiently(
+        path: &Path,
+        now: DateTime<Utc>,
+        patience: Patience,
+        lock: Option<Lock>,
+    ) -> Result<Self> {
         let path = files::resolve(path)?;
-        let lock = Lock::acquire(&path, now)?;
+        let lock = lock.map_or_else(|| Lock::acquire(&path, now), Ok)?;
         let is_new = files::is_absent(&path)?;
         if is_new {
             files::create(&path)?;
@@ -190,7 +203,7 @@ impl Ledger {
     /// Opens the ledger as [`Ledger::open_dry_run_examined`] does for a run.
     #[cfg(test)]
     pub(crate) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        Self::open_dry_run_examined(path, now, Examine::Short, Patience::default())
+        Self::open_dry_run_examined(path, now, Examine::Short, Patience::default(), None)
     }
 
     /// Opens the ledger as a dry run does, after an examination of the whole file.
@@ -198,7 +211,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open_dry_run_examined`].
     pub(crate) fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
-        Self::open_dry_run_examined(path, now, Examine::All, Patience::default()).map(|_| ())
+        Self::open_dry_run_examined(path, now, Examine::All, Patience::default(), None).map(|_| ())
     }
 
     /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at
@@ -212,12 +225,13 @@ impl Ledger {
         now: DateTime<Utc>,
         examine: Examine,
         patience: Patience,
+        lock: Option<Lock>,
     ) -> Result<Self> {
         let path = files::resolve(path)?;
         if files::is_absent(&path)? {
             return Self::temporary();
         }
-        let lock = Lock::acquire(&path, now)?;
+        let lock = lock.map_or_else(|| Lock::acquire(&path, now), Ok)?;
         let examine = if lock.is_unchanged(&path)? { examine } else { Examine::All };
         let (db, version) = files::connect(&path, examine, &patience)?;
         files::must_be_writable(&db, &path)?;

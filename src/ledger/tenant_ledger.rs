@@ -8,12 +8,12 @@ use rusqlite::{Connection, params};
 use super::columns::{RowCount, time};
 use super::files::Examine;
 use super::tenant::{Owner, Tenant, TenantId};
-use super::{Ledger, LedgerReader, Patience, Result};
+use super::{Ledger, LedgerReader, Lock, Patience, Result};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
 
 /// How a run opens its ledger.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct TenantOptions<'a> {
     /// The file; `None` for a private ledger that is gone after the run.
     pub path: Option<&'a Path>,
@@ -29,6 +29,8 @@ pub(crate) struct TenantOptions<'a> {
     pub resend: bool,
     /// How long to wait while another program has the file locked.
     pub patience: Patience,
+    /// The ledger's lock, where the run has waited for it.
+    pub lock: Option<Lock>,
 }
 
 /// The ledger of one run.
@@ -55,10 +57,14 @@ impl TenantLedger {
     pub(crate) fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
         let ledger = match options.path {
             None => Ledger::temporary(),
-            Some(path) if options.dry_run => {
-                Ledger::open_dry_run_examined(path, clock.now(), Examine::Short, options.patience)
-            }
-            Some(path) => Ledger::open_patiently(path, clock.now(), options.patience),
+            Some(path) if options.dry_run => Ledger::open_dry_run_examined(
+                path,
+                clock.now(),
+                Examine::Short,
+                options.patience,
+                options.lock,
+            ),
+            Some(path) => Ledger::open_patiently(path, clock.now(), options.patience, options.lock),
         }?;
         let (tenant, owner) = ledger.tenant(&options.tenant)?;
         let opened = Self {

@@ -7,6 +7,7 @@ mod gap;
 mod notes;
 mod tenant;
 mod time;
+mod wait;
 mod window;
 
 use std::fs::DirBuilder;
@@ -23,7 +24,7 @@ use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
-use crate::ledger::{Patience, TenantLedger, TenantOptions, lock_path};
+use crate::ledger::{Lock, Patience, TenantLedger, TenantOptions, lock_path};
 use crate::local_file;
 use crate::logging;
 use crate::recorded_future::Client;
@@ -46,7 +47,7 @@ pub(crate) async fn run(
     progress: &Progress,
 ) -> Report {
     let heartbeat = tokio::spawn(progress.clone().log_heartbeat(clock));
-    let report = match Run::prepare(settings, source, run_id, clock, shutdown, progress) {
+    let report = match Run::prepare(settings, source, run_id, clock, shutdown, progress).await {
         Ok(run) => run.perform().await,
         Err(failure) => {
             let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
@@ -79,7 +80,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Checks everything that can be wrong on this machine, before any request is made.
-    fn prepare(
+    async fn prepare(
         settings: &'a Settings,
         source: &'a dyn Source,
         run_id: &str,
@@ -88,16 +89,18 @@ impl<'a> Run<'a> {
         progress: &Progress,
     ) -> Result<Self, Failure> {
         let exclusions = Arc::new(read_exclusions(settings)?);
+        // Reject an impossible window before opening the ledger.
+        window::check(settings.span, clock.now_to_the_millisecond())?;
+        create_state_folder(settings)?;
+        // The run's time begins after the wait.
+        let lock = wait::take_lock(settings, clock, &shutdown).await?;
         let patience = Patience::until(settings.deadline, shutdown.clone());
         let http = Http::new(&settings.network, clock, settings.deadline, shutdown)?;
         progress.watch(http.waits());
         let debug = settings.mode == Mode::Debug;
         let client = Client::new(&http, &settings.recorded_future, debug)?;
         let now = clock.now_to_the_millisecond();
-        // Reject an impossible window before opening the ledger.
-        window::check(settings.span, now)?;
-        let options = tenant_options(settings, source, run_id, patience);
-        create_state_folder(settings)?;
+        let options = tenant_options(settings, source, run_id, patience, lock);
         let ledger = TenantLedger::open(options, clock)?;
         logging::enable_rotation();
         crash_point();
@@ -289,6 +292,7 @@ fn tenant_options<'a>(
     source: &dyn Source,
     run_id: &'a str,
     patience: Patience,
+    lock: Option<Lock>,
 ) -> TenantOptions<'a> {
     let is_dry_run = settings.mode != Mode::Live;
     TenantOptions {
@@ -299,5 +303,6 @@ fn tenant_options<'a>(
         run_id,
         resend: settings.resend,
         patience,
+        lock,
     }
 }

@@ -144,6 +144,7 @@ fn options<'a>(path: Option<&'a Path>, run_id: &'a str) -> TenantOptions<'a> {
         run_id,
         resend: false,
         patience: Patience::default(),
+        lock: None,
     }
 }
 

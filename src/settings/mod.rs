@@ -108,6 +108,17 @@ pub(crate) struct Settings {
     /// What the run does with the selected indicators.
     pub mode: Mode,
     pub ledger: LedgerChoice,
+    /// Whether and how to wait for another run that has the ledger locked.
+    pub wait: Option<LockWait>,
+}
+
+/// How a run waits for another one that has the ledger locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LockWait {
+    /// How long it waits.
+    pub limit: Duration,
+    /// Whether it says so on the terminal.
+    pub announce: bool,
 }
 
 /// Returns the failure of a setting whose value is not valid.

@@ -71,3 +71,4 @@ mod topics;
 mod uniqueness;
 mod unreadable_alerts;
 mod untrusted_text;
+mod waiting;

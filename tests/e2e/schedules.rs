@@ -21,12 +21,12 @@ fn crontab() -> Vec<String> {
 }
 
 #[test]
-fn cron_lines_have_different_times_and_no_secrets() {
+fn cron_lines_wait_for_each_other_and_have_no_secrets() {
     let lines = crontab();
-    let times: Vec<&str> = lines.iter().map(|line| line.split_once(" cd ").unwrap().0).collect();
-    let expected = (0..sources().len()).map(|index| format!("{} 0 * * *", 15 + 10 * index));
-    assert_eq!(times, expected.collect::<Vec<_>>());
+    assert_eq!(lines.len(), sources().len());
+    let wait = format!(" --wait {}m --quiet", 65 * (lines.len() - 1));
     for line in lines {
+        assert!(line.starts_with("15 0 * * * cd ") && line.ends_with(&wait), "{line}");
         assert!(!line.contains('%') && !line.contains("KEY"), "{line}");
     }
 }
@@ -82,11 +82,13 @@ fn scheduled_runs_have_the_recommended_options() {
     let lines = crontab();
     for source in sources() {
         let line = lines.iter().find(|line| line.contains(&format!(" {source} "))).unwrap();
-        let (_, command) = line.strip_suffix(" --quiet").unwrap().rsplit_once(" exec ").unwrap();
-        let (_, command) = command.split_once(' ').unwrap();
+        let (_, line) = line.rsplit_once(" exec ").unwrap();
+        let (line, wait) = line.strip_suffix(" --quiet").unwrap().rsplit_once(" --wait ").unwrap();
+        let (_, command) = line.split_once(' ').unwrap();
         assert!(command.contains(" --indicator ") && command.contains(" --skip-dismissed"));
         assert!(topic.contains(&format!("`{command}`")), "{command}");
-        let starts = |line: &&str| line.starts_with("ExecStart=") && line.ends_with(command);
+        let end = format!("{command} --wait {wait}");
+        let starts = |line: &&str| line.starts_with("ExecStart=") && line.ends_with(&end);
         assert_eq!(units.lines().filter(starts).count(), 1, "{command}");
     }
 }
@@ -149,10 +151,9 @@ fn the_systemd_units_have_the_expected_settings() {
         "# --- collective-insights-carbonblack.timer ---",
         "OnCalendar=*-*-* 00:15:00",
         "Persistent=true",
-        "After=collective-insights-crowdstrike.service",
         "RestartPreventExitStatus=1 2 3 4 6",
         "SuccessExitStatus=143",
-        "TimeoutStartSec=65min",
+        "TimeoutStartSec=130min",
         "LoadCredential=cs_client_secret:/etc/collective-insights/cs_client_secret",
         "LoadCredential=cb_api_id:/etc/collective-insights/cb_api_id",
     ] {

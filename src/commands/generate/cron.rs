@@ -7,16 +7,10 @@ use super::schedule_inputs::{self, ScheduledSource};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind};
 
-/// The first source starts at 00:15.
-const FIRST_MINUTE: usize = 15;
-/// The time between the starts of two sources: only one run at a time can use the ledger.
-const START_INTERVAL_MINUTES: usize = 10;
-
 /// Returns a crontab with the preparation as comments above the entries.
 pub(super) fn crontab(program: &str) -> Result<String, Failure> {
     let sources = schedule_inputs::all()?;
-    let entries: String =
-        sources.iter().enumerate().map(|(index, source)| entry(index, source, program)).collect();
+    let entries: String = sources.iter().map(|source| entry(source, program)).collect();
     let first = sources
         .first()
         .map_or_else(String::new, |source| format!("{} {}", source.info.name, source.options));
@@ -25,17 +19,14 @@ pub(super) fn crontab(program: &str) -> Result<String, Failure> {
         .replace("@NAME@", NAME)
         .replace("@SOURCE@", &first)
         .replace("@VARIABLES@\n", &variables(&sources))
-        .replace("@MINUTES@", &START_INTERVAL_MINUTES.to_string())
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
         .replace("@ENTRIES@\n", &entries))
 }
 
-fn entry(index: usize, source: &ScheduledSource, program: &str) -> String {
-    let start = FIRST_MINUTE + index * START_INTERVAL_MINUTES;
-    let (hour, minute) = (start / 60, start % 60);
+fn entry(source: &ScheduledSource, program: &str) -> String {
     format!(
-        "{minute} {hour} * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} {} --quiet\n",
-        source.info.name, source.options
+        "15 0 * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} {} --wait {}m --quiet\n",
+        source.info.name, source.options, source.wait
     )
 }
 

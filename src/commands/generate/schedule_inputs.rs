@@ -2,10 +2,13 @@
 
 use clap::Command;
 
-use crate::cli;
+use crate::cli::{self, SourceCommand};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::settings::lookup::{Lookup, Setting};
+
+/// How long a run may take beyond its own deadline, in minutes.
+pub(super) const GRACE_MINUTES: u32 = 5;
 
 /// A source to schedule.
 #[derive(Debug)]
@@ -17,6 +20,9 @@ pub(super) struct ScheduledSource {
     pub variables: Vec<Variable>,
     /// The maximum run time in minutes.
     pub deadline: u32,
+    /// How long a run waits for those of all other sources, in minutes: only one at a time can use
+    /// the ledger.
+    pub wait: u32,
 }
 
 /// An environment variable that sets an option.
@@ -37,8 +43,10 @@ pub(super) struct Variable {
 pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
     let definition = cli::definition();
     let parsed = cli::parse_each_source()?;
-    let sources = parsed.iter().filter_map(cli::Parsed::source);
-    Ok(sources
+    let sources = || parsed.iter().filter_map(cli::Parsed::source);
+    let run_time = |source: &SourceCommand| source.args().1.deadline + GRACE_MINUTES;
+    let total: u32 = sources().map(run_time).sum();
+    Ok(sources()
         .map(|source| {
             let (vendor, common) = source.args();
             let info = vendor.info();
@@ -51,7 +59,8 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
             let variables =
                 lookup.settings().iter().map(|setting| variable(setting, command)).collect();
             let options = vendor.recommended_options();
-            ScheduledSource { info, options, variables, deadline: common.deadline }
+            let wait = total - run_time(source);
+            ScheduledSource { info, options, variables, deadline: common.deadline, wait }
         })
         .collect())
 }
@@ -82,7 +91,8 @@ mod tests {
         let variables = |name: &str| -> Vec<String> {
             let sources = all().unwrap();
             let source = sources.iter().find(|source| source.info.name == name).unwrap();
-            assert_eq!(source.deadline, 60);
+            let others = u32::try_from(sources.len() - 1).unwrap();
+            assert_eq!((source.deadline, source.wait), (60, 65 * others));
             let mark = |variable: &Variable| match (variable.is_secret, variable.is_required) {
                 (true, _) => "*",
                 (false, false) => "?",

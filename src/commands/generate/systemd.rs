@@ -4,12 +4,10 @@ use std::fmt::Write as _;
 
 use super::DEFAULT_PATH;
 use super::files::File;
-use super::schedule_inputs::{self, ScheduledSource};
+use super::schedule_inputs::{self, GRACE_MINUTES, ScheduledSource};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind, Signal};
 
-/// How long after its own deadline systemd ends a run.
-const GRACE_MINUTES: u32 = 5;
 /// The delay before a run is restarted after a temporary failure.
 const RESTART_MINUTES: u32 = 15;
 /// The maximum number of starts per day, including restarts.
@@ -20,12 +18,10 @@ const HIDDEN_DIRECTORIES: [&str; 5] = ["/home/", "/root/", "/run/user/", "/tmp/"
 /// Returns the names and contents of the units.
 pub(super) fn units(program: &str) -> Result<Vec<File>, Failure> {
     let mut units = Vec::new();
-    let mut earlier: Option<String> = None;
     for source in schedule_inputs::all()? {
         let unit = format!("{NAME}-{}", source.info.name);
-        units.push((format!("{unit}.service"), service(&source, program, earlier.as_deref())));
+        units.push((format!("{unit}.service"), service(&source, program)));
         units.push((format!("{unit}.timer"), timer(&source)));
-        earlier = Some(format!("{unit}.service"));
     }
     Ok(units)
 }
@@ -39,14 +35,13 @@ pub(super) fn as_text(program: &str) -> Result<String, Failure> {
     Ok(texts.join("\n"))
 }
 
-fn service(source: &ScheduledSource, program: &str, earlier: Option<&str>) -> String {
-    let timeout = source.deadline + GRACE_MINUTES;
+fn service(source: &ScheduledSource, program: &str) -> String {
+    let timeout = source.wait + source.deadline + GRACE_MINUTES;
     // Long enough for one start more than allowed, so that the limit takes effect.
     let span = (MAX_STARTS + 1) * (timeout + RESTART_MINUTES);
     include_str!("service.txt")
         .replace("@SECRET_FILES@\n", &secret_files(source))
         .replace("@SETTINGS@\n", &settings(source))
-        .replace("@ORDER@\n", &order(earlier))
         .replace("@CREDENTIALS@\n", &credentials(source))
         .replace("@HOME_WARNING@\n", &home_warning(program))
         .replace("@PROGRAM@", program)
@@ -54,6 +49,7 @@ fn service(source: &ScheduledSource, program: &str, earlier: Option<&str>) -> St
         .replace("@SOURCE@", source.info.name)
         .replace("@OPTIONS@", source.options)
         .replace("@TITLE@", source.info.title)
+        .replace("@WAIT@", &source.wait.to_string())
         .replace("@TIMEOUT@", &timeout.to_string())
         .replace("@SPAN@", &span.to_string())
         .replace("@STARTS@", &MAX_STARTS.to_string())
@@ -113,12 +109,6 @@ fn settings(source: &ScheduledSource) -> String {
         );
     }
     text
-}
-
-fn order(earlier: Option<&str>) -> String {
-    earlier.map_or_else(String::new, |earlier| {
-        format!("# Only one run at a time can use the ledger: if both are due, this one starts second.\nAfter={earlier}\n")
-    })
 }
 
 /// Returns a comment if the service cannot see the program where it is.

@@ -69,6 +69,7 @@ fn options(path: Option<&Path>) -> TenantOptions<'_> {
         run_id: "run",
         resend: false,
         patience: Patience::default(),
+        lock: None,
     }
 }
 
