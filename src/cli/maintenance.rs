@@ -117,6 +117,11 @@ pub(crate) enum OutboxAction {
     List {
         #[command(flatten)]
         filter: EntryFilterArgs,
+        /// Maximum indicators to list
+        ///
+        /// Those that were stored first; 0 for no limit. [default: 50, with --json no limit]
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
         /// Print one JSON document instead of text
         #[arg(long)]
         json: bool,

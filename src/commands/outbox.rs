@@ -17,10 +17,16 @@ use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
 use crate::report::{self, Stdout, counted, line, timestamp};
 
+/// How many entries are listed as text, unless an option says otherwise.
+const TEXT_LIMIT: u32 = 50;
+
 /// Lists, retries, exports or drops undelivered indicators.
 pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
     match action {
-        OutboxAction::List { filter, json } => list(filter, *json),
+        OutboxAction::List { filter, limit, json: true } => list_json(filter, limit.unwrap_or(0)),
+        OutboxAction::List { filter, limit, json: false } => {
+            list_text(filter, limit.unwrap_or(TEXT_LIMIT))
+        }
         OutboxAction::Retry { filter } => retry(filter, clock),
         OutboxAction::Export { filter, output } => export(filter, output.as_deref()),
         OutboxAction::Repair { ledger } => repair(&ledger.path()?, clock),
@@ -61,50 +67,93 @@ fn entry_filter(ledger: &LedgerReader, args: &EntryFilterArgs) -> Result<EntryFi
     Ok(EntryFilter { tenants: tenant_filter(ledger, &args.tenants)?, state, last: None })
 }
 
-fn list(args: &EntryFilterArgs, json: bool) -> Result<String, Failure> {
+/// The first entries that a filter selects, and how many it selects in all.
+struct Selected {
+    first: EntryFilter,
+    total: u64,
+}
+
+impl Selected {
+    /// Selects at most `limit` entries; 0 for no limit. `None` where the filter selects nothing.
+    fn new(
+        ledger: &LedgerReader,
+        args: &EntryFilterArgs,
+        limit: u32,
+    ) -> Result<Option<Self>, Failure> {
+        let filter = entry_filter(ledger, args)?;
+        let Some((total, end)) = ledger.extent(&filter)? else {
+            return Ok(None);
+        };
+        let last = match limit {
+            0 => Some(end),
+            limit => ledger.last_of_first(limit, &filter)?,
+        };
+        // A run may have delivered all of them meanwhile.
+        Ok(last.map(|last| Self { first: EntryFilter { last: Some(last), ..filter }, total }))
+    }
+}
+
+fn list_json(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let filter = entry_filter(&ledger, args)?;
+    let selected = Selected::new(&ledger, args, limit)?;
     let mut stdout = Stdout::lock();
-    if json {
-        stdout.write("{\"entries\":[")?;
-        let mut separator = "";
-        ledger.for_each_entry(&filter, |entry| {
+    stdout.write("{\"entries\":[")?;
+    let mut separator = "";
+    if let Some(selected) = &selected {
+        ledger.for_each_entry(&selected.first, |entry| {
             stdout.write(&format!("{separator}{}", as_json(&entry)))?;
             separator = ",";
             Ok::<_, Failure>(())
         })?;
-        stdout.write("],\"schema_version\":1}\n")?;
-        stdout.finish()?;
-        return Ok(String::new());
     }
-    let mut is_empty = true;
-    ledger.for_each_entry(&filter, |entry| {
-        is_empty = false;
+    let total = selected.map_or(0, |selected| selected.total);
+    stdout.write(&format!("],\"total\":{total},\"schema_version\":1}}\n"))?;
+    stdout.finish()?;
+    Ok(String::new())
+}
+
+fn list_text(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
+    let ledger = open_reader(&args.ledger.path()?)?;
+    let Some(selected) = Selected::new(&ledger, args, limit)? else {
+        let place = if args.quarantined { "in quarantine" } else { "queued or in quarantine" };
+        return Ok(format!("nothing is {place}\n"));
+    };
+    let mut stdout = Stdout::lock();
+    stdout.write(&row(&["id", "state", "tenant", "stored (UTC)", "type", "indicator"]))?;
+    let mut shown: u64 = 0;
+    ledger.for_each_entry(&selected.first, |entry| {
+        shown += 1;
         stdout.write(&as_text(&entry))
     })?;
     stdout.finish()?;
-    Ok(match (is_empty, args.quarantined) {
-        (false, _) => String::new(),
-        (true, true) => "nothing is in quarantine\n".to_owned(),
-        (true, false) => "nothing is queued or in quarantine\n".to_owned(),
+    let total = counted(selected.total, "indicator", "indicators");
+    Ok(match selected.total.saturating_sub(shown) {
+        0 => format!("{total}\n"),
+        more => format!("{total}; not shown: {more} (--limit 0 shows all)\n"),
     })
 }
 
+/// Returns a line of the list.
+fn row([id, state, tenant, stored, indicator_type, value]: &[&str; 6]) -> String {
+    format!("{id:<7} {state:<11} {tenant:<11} {stored:<20} {indicator_type:<6} {value}\n")
+}
+
 fn as_text(entry: &OutboxEntry) -> String {
-    let stored = entry.stored_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    // The message of a rejection begins with the status.
-    let label = if entry.status.is_some() { "rejected" } else { "not sent" };
-    let reason = entry
-        .message
-        .as_ref()
-        .map(|message| format!("\n      {label}: {}", line(message)))
-        .unwrap_or_default();
-    let (id, tenant, state) = (entry.id, line(&entry.tenant), state_text(entry.state));
-    format!(
-        "{id}  {state}  {tenant}  since {stored}  {} {}{reason}\n",
-        line(&entry.indicator_type),
-        line(&entry.value)
-    )
+    let mut text = row(&[
+        &entry.id.to_string(),
+        state_text(entry.state),
+        &line(&entry.tenant),
+        &entry.stored_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        &line(&entry.indicator_type),
+        &line(&entry.value),
+    ]);
+    if let Some(message) = &entry.message {
+        // The message of a rejection begins with the status.
+        let label = if entry.status.is_some() { "rejected" } else { "not sent" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "        {label}: {}", line(message));
+    }
+    text
 }
 
 fn state_text(state: EntryState) -> &'static str {

@@ -149,6 +149,29 @@ impl LedgerReader {
         })
     }
 
+    /// Returns the id of the last of the first `count` entries that match; `None` if there are
+    /// none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn last_of_first(
+        &self,
+        count: u32,
+        filter: &EntryFilter,
+    ) -> Result<Option<EntryId>> {
+        self.read(|db| {
+            let select = format!(
+                "SELECT max(id) FROM (SELECT id FROM pending WHERE {} ORDER BY id LIMIT ?5)",
+                matches()
+            );
+            let parameters = filter.columns().into_iter().chain([count.into()]);
+            let last: Option<i64> = db
+                .prepare_cached(&select)?
+                .query_row(params_from_iter(parameters), |row| row.get(0))?;
+            Ok(last.map(EntryId))
+        })
+    }
+
     /// Calls `each` with the entries that match, in the order in which they were stored.
     ///
     /// # Errors

@@ -133,6 +133,39 @@ fn list_shows_queued_and_rejected_submissions_with_the_message() {
 }
 
 #[test]
+fn list_has_headings_a_total_and_a_limit() {
+    let env = test_env();
+    let text = env.run("outbox list").assert_code(0).stdout;
+    let lines: Vec<&str> = text.lines().collect();
+    let columns = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let headings = ["id", "state", "tenant", "stored", "(UTC)", "type", "indicator"];
+    assert_eq!(columns(lines[0]), headings);
+    assert_eq!(lines[0].find("indicator"), lines[1].find(&sha256(1)), "{text}");
+    assert_eq!(lines[0].find("stored"), lines[1].find("2026-11-22T00:15:0"), "{text}");
+    assert_eq!(lines.last(), Some(&"3 indicators"));
+    for (arguments, shown, total) in [
+        ("--limit 2", 2, "3 indicators; not shown: 1 (--limit 0 shows all)"),
+        ("--limit 3", 3, "3 indicators"),
+        ("--limit 0", 3, "3 indicators"),
+        ("--quarantined --limit 1", 1, "1 indicator"),
+    ] {
+        let text = env.run(&format!("outbox list {arguments}")).assert_code(0).stdout;
+        assert_eq!(text.matches(" hash   ").count(), shown, "{text}");
+        assert_eq!(text.lines().last(), Some(total));
+        let list = env.run(&format!("outbox list --json {arguments}")).assert_code(0).json();
+        assert_eq!(list["entries"].as_array().unwrap().len(), shown, "{arguments}");
+        let total: u64 = total.split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(list["total"], total, "{arguments}");
+    }
+    env.run("outbox drop --yes").assert_code(0);
+    let text = env.run("outbox list --limit 1").assert_code(0).stdout;
+    assert_eq!(text, "nothing is queued or in quarantine\n");
+    let list = env.run("outbox list --json").assert_code(0).json();
+    assert_eq!(list, json!({"entries": [], "total": 0, "schema_version": 1}));
+    env.run("outbox list --limit=-1").assert_code(2).assert_stderr(&["--limit"]);
+}
+
+#[test]
 fn retry_queues_quarantined_submissions_again() {
     let env = test_env();
     let output = env.run("outbox retry").assert_code(0);
@@ -310,7 +343,12 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
     assert_eq!(entries.len(), COUNT);
     let ids = entries.iter().map(|entry| entry["id"].as_str().unwrap().parse::<u64>().unwrap());
     assert!(ids.is_sorted_by(|one, next| one < next), "each entry once, in order");
-    assert_eq!(run_limited("outbox list").stdout.lines().count(), COUNT);
+    // Two more for the headings and the total.
+    assert_eq!(run_limited("outbox list --limit 0").stdout.lines().count(), COUNT + 2);
+    let text = run_limited("outbox list").stdout;
+    assert_eq!(text.lines().count(), 50 + 2);
+    let total = "60001 indicators; not shown: 59951 (--limit 0 shows all)";
+    assert_eq!(text.lines().last(), Some(total));
     let items = run_limited("outbox export").json();
     assert_eq!(items.as_array().unwrap().len(), COUNT);
     assert_eq!(items[COUNT - 1]["ioc"]["value"], format!("n{}.example.com", COUNT - 1));
