@@ -107,6 +107,9 @@ impl<'a> Run<'a> {
         let fetched = ledger.fetched()?;
         let plan = window::choose(settings.span, fetched, settings.max_catch_up, now)?;
         let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
+        if let Some(note) = header_note(&exclusions) {
+            report.note(note);
+        }
         report.progress = progress.clone();
         report.window = Some(plan.window);
         Ok(Self {
@@ -243,7 +246,7 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
         let failure = Failure::new(
             FailureKind::Configuration,
             error.to_string(),
-            "Correct the line or the file's name; exclusions.example.txt shows every form. No request was made.",
+            "Correct the lines or the file's name; `collective-insights generate exclusions` shows every form. No request was made.",
         );
         match std::error::Error::source(&error) {
             Some(source) => failure.with_cause(source.to_string()),
@@ -252,6 +255,15 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
     })?;
     tracing::info!(file = %path.display(), exclusions = exclusions.len(), "read the exclusion file");
     Ok(exclusions)
+}
+
+/// Returns what to say about a header in the exclusion file.
+pub(crate) fn header_note(exclusions: &Exclusions) -> Option<String> {
+    let header = exclusions.header()?;
+    Some(format!(
+        "line {} of the exclusion file is a header and was skipped: {}",
+        header.number, header.text
+    ))
 }
 
 /// Returns a warning for each file of a run that others can change.

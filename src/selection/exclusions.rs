@@ -19,8 +19,8 @@
 //! CSV file (comma, semicolon or tab) the first column counts, which may be quoted. A URL that
 //! contains a comma or a semicolon has to be quoted, or it ends there.
 //!
-//! Any other line is an error: if it were skipped, an indicator that the user excluded would be
-//! sent.
+//! The first of these lines may be a header, such as `sha256`. Any other line is an error: if it
+//! were skipped, an indicator that the user excluded would be sent.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -42,6 +42,8 @@ mod tests;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const QUOTED_CHARS: usize = 80;
+/// How many invalid lines an error names.
+const MAX_NAMED_LINES: usize = 20;
 
 /// An exclusion list: each rule with the first line that has it.
 #[derive(Clone, Default)]
@@ -52,6 +54,23 @@ pub struct Exclusions {
     addresses: HashMap<IpAddr, u32>,
     networks: Networks,
     urls: HashMap<Box<str>, u32>,
+    header: Option<QuotedLine>,
+}
+
+/// A line of the file, as a message quotes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotedLine {
+    /// The line, counted from 1.
+    pub number: usize,
+    /// The beginning of the line, safe to print.
+    pub text: String,
+}
+
+impl QuotedLine {
+    fn new(index: usize, line: &str) -> Self {
+        let text = line.trim().escape_debug().take(QUOTED_CHARS).collect();
+        Self { number: index + 1, text }
+    }
 }
 
 /// A rule of an exclusion list.
@@ -69,7 +88,7 @@ impl Exclusions {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not UTF-8, or has a line that is not an indicator.
+    /// When the file cannot be read, is not UTF-8, or has lines that are not indicators.
     pub fn read(path: &Path) -> Result<Self, ExclusionError> {
         let bytes = fs::read(path)
             .map_err(|source| ExclusionError::Unreadable { path: path.to_owned(), source })?;
@@ -80,7 +99,7 @@ impl Exclusions {
     ///
     /// # Errors
     ///
-    /// When the content is not UTF-8 or has a line that is not an indicator.
+    /// When the content is not UTF-8 or has lines that are not indicators.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ExclusionError> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| ExclusionError::NotUtf8 {
@@ -88,22 +107,37 @@ impl Exclusions {
             line: line_after(bytes.get(..error.valid_up_to()).unwrap_or_default()),
         })?;
         let mut exclusions = Self::default();
+        let mut invalid = Vec::new();
+        let mut invalid_count = 0;
+        let mut is_first = true;
         for (index, line) in lines(text).enumerate() {
             match line::read(line) {
+                Ok(None) => continue,
                 Ok(Some(rule)) => {
                     exclusions.insert(rule, u32::try_from(index + 1).unwrap_or(u32::MAX));
                 }
-                Ok(None) => {}
+                Err(line::InvalidLine) if is_first && line::is_header(line) => {
+                    exclusions.header = Some(QuotedLine::new(index, line));
+                }
                 Err(line::InvalidLine) => {
-                    return Err(ExclusionError::Line {
-                        path: path.to_owned(),
-                        line: index + 1,
-                        text: line.trim().escape_debug().take(QUOTED_CHARS).collect(),
-                    });
+                    invalid_count += 1;
+                    if invalid.len() < MAX_NAMED_LINES {
+                        invalid.push(QuotedLine::new(index, line));
+                    }
                 }
             }
+            is_first = false;
         }
-        Ok(exclusions)
+        if invalid.is_empty() {
+            return Ok(exclusions);
+        }
+        Err(ExclusionError::Lines { path: path.to_owned(), lines: invalid, count: invalid_count })
+    }
+
+    /// Returns the first line, if it is a header that was skipped.
+    #[must_use]
+    pub const fn header(&self) -> Option<&QuotedLine> {
+        self.header.as_ref()
     }
 
     /// Returns the rule that excludes an indicator: of several, the most specific one.
@@ -222,20 +256,36 @@ pub enum ExclusionError {
         /// The first line that is not, counted from 1.
         line: usize,
     },
-    /// A line is not an indicator.
+    /// Lines are not indicators.
     #[error(
-        "{}:{line}: \"{text}\" is not a hash, domain, address, network or http(s) URL; \
-         put # in front of a header or a comment",
-        path.display()
+        "{}; put # in front of a header or a comment",
+        describe_lines(path, lines, *count)
     )]
-    Line {
+    Lines {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// The beginning of the line, safe to print.
-        text: String,
+        /// The first of the lines, in order.
+        lines: Vec<QuotedLine>,
+        /// The number of all such lines.
+        count: usize,
     },
+}
+
+/// Describes invalid lines, as `list.txt:7: "x y" is not ...`, the position as in a compiler's
+/// message.
+fn describe_lines(path: &Path, lines: &[QuotedLine], count: usize) -> String {
+    const EXPECTED: &str = "a hash, domain, address, network or http(s) URL";
+    let path = path.display();
+    let quote = |line: &QuotedLine| format!("{path}:{}: \"{}\"", line.number, line.text);
+    if let [line] = lines {
+        return format!("{} is not {EXPECTED}", quote(line));
+    }
+    let quoted: Vec<String> = lines.iter().map(quote).collect();
+    let more = match count - lines.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{count} lines are not {EXPECTED}: {}{more}", quoted.join(", "))
 }
 
 /// Returns the lines of a text, whether they end in LF, CRLF or CR alone.

@@ -147,6 +147,29 @@ fn an_invalid_line_is_reported_before_any_request() {
 }
 
 #[test]
+fn every_invalid_line_is_reported_in_one_error() {
+    let list = "bad line\nexample.com\n".repeat(25);
+    let output = assert_rejected(list, &["25 lines", "list.txt:1:", "list.txt:39:", "5 more"]);
+    assert_eq!(output.stderr.matches("list.txt:").count(), 20, "{}", output.stderr);
+}
+
+#[test]
+fn a_first_line_that_names_a_column_is_skipped_with_a_note() {
+    for header in ["process_sha256", "SHA256,comment", "\"indicator\"; \"owner\"", "hash"] {
+        let env = TestEnv::falcon(&alerts());
+        env.write("list.txt", format!("{header}\nexample.com\n"));
+        let output = env.run("crowdstrike --json --exclusion-file list.txt").assert_code(0);
+        assert_eq!(output.count("indicators_excluded"), 1, "{header}");
+        let notes = output.notes().join("\n");
+        assert!(notes.contains("line 1 of the exclusion file is a header"), "{notes}");
+        assert!(env.log().contains("line 1 of the exclusion file is a header"));
+        let check = env.run("check crowdstrike --offline --exclusion-file list.txt");
+        assert!(check.assert_code(0).stdout.contains("1 in list.txt; line 1"), "{header}");
+    }
+    assert_rejected("sha512\nexample.com\n", &["list.txt:1"]);
+}
+
+#[test]
 fn a_quoted_line_is_sanitized() {
     let output = assert_rejected("\u{1b}[31mred\u{1b}[0m \u{202e}\n", &["list.txt:1"]);
     assert!(!output.stderr.contains(['\u{1b}', '\u{202e}']), "{}", output.stderr.escape_debug());

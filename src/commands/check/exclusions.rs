@@ -27,6 +27,10 @@ pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, F
         return Ok("none (--exclusion-file is not set)".into());
     };
     let mut message = format!("{} in {}", exclusions.len(), path.display());
+    if let Some(note) = run::header_note(&exclusions) {
+        // Writing to a String cannot fail.
+        let _ = write!(message, "; {note}");
+    }
     if let Some(ledger) = settings.ledger.path()
         && !exclusions.is_empty()
     {
@@ -36,7 +40,6 @@ pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, F
             Ok(None) => {}
             // The check of the ledger comes next, and fails where the file is damaged.
             Err(error) => {
-                // Writing to a String cannot fail.
                 let _ = write!(message, "; their hits cannot be read: {error}");
             }
         }

@@ -41,6 +41,24 @@ pub(super) fn read(line: &str) -> Result<Option<Rule>, InvalidLine> {
     rule(column).map(Some).ok_or(InvalidLine)
 }
 
+/// Names of the first column in files that other programs export, without spaces, hyphens and
+/// underscores. None of them is a rule: a name without a dot is not a domain.
+const HEADERS: [&str; 36] = [
+    "address", "cidr", "domain", "domainname", "domains", "filehash", "filemd5", "filesha256",
+    "fqdn", "hash", "hashes", "hashvalue", "host", "hostname", "indicator", "indicators",
+    "indicatorvalue", "ioc", "iocs", "iocvalue", "ip", "ipaddress", "ips", "ipv4", "ipv6", "md5",
+    "network", "observable", "processhash", "processmd5", "processsha256", "sha1", "sha256", "url",
+    "urls", "value",
+];
+
+/// Whether the first column of a line is the name of a column with indicators.
+pub(super) fn is_header(line: &str) -> bool {
+    first_column(line.trim()).is_some_and(|column| {
+        let name = column.to_ascii_lowercase().replace([' ', '-', '_'], "");
+        HEADERS.contains(&name.as_str())
+    })
+}
+
 fn rule(text: &str) -> Option<Rule> {
     if is_url(text) {
         return url::normalize(text).map(|location| Rule::Url(location.text));
@@ -213,6 +231,23 @@ mod tests {
             "'example.com'",
         ] {
             assert_eq!(read(line), Err(InvalidLine), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_columns_are_headers_and_not_rules() {
+        for header in HEADERS {
+            assert_eq!(read(header), Err(InvalidLine), "{header}");
+            assert!(is_header(header));
+        }
+        for line in [
+            "process_sha256", "SHA-256", "\"IP Address\",owner", "Indicator;Type", "\tioc_value\t",
+            "hash # of files",
+        ] {
+            assert!(is_header(line), "{line:?}");
+        }
+        for line in ["owner,sha256", "sha512", "the hash", "", "hash.example", "\"sha256"] {
+            assert!(!is_header(line), "{line:?}");
         }
     }
 

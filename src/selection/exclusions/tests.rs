@@ -175,14 +175,39 @@ fn an_invalid_line_is_reported_with_its_number() {
 
 #[test]
 fn a_line_is_quoted_safely_and_in_part() {
-    let Err(ExclusionError::Line { text, line, .. }) = parse("\n\x1b[31mred\u{202e}\0") else {
+    let Err(ExclusionError::Lines { lines, .. }) = parse("\n\x1b[31mred\u{202e}\0") else {
         panic!("a line of control characters passed");
     };
-    assert_eq!((line, text.as_str()), (2, r"\u{1b}[31mred\u{202e}\0"));
-    let Err(ExclusionError::Line { text, .. }) = parse("ü".repeat(100_000)) else {
+    assert_eq!((lines[0].number, lines[0].text.as_str()), (2, r"\u{1b}[31mred\u{202e}\0"));
+    let Err(ExclusionError::Lines { lines, .. }) = parse("ü".repeat(100_000)) else {
         panic!("a line of one long word passed");
     };
-    assert_eq!(text.chars().count(), 80);
+    assert_eq!(lines[0].text.chars().count(), 80);
+}
+
+#[test]
+fn every_invalid_line_is_reported() {
+    assert_eq!(
+        message("a.com\nx y\n\nb.com\nz\n"),
+        "2 lines are not a hash, domain, address, network or http(s) URL: list.txt:2: \"x y\", \
+         list.txt:5: \"z\"; put # in front of a header or a comment"
+    );
+    let many = message("x y\n".repeat(23));
+    assert!(many.starts_with("23 lines are not"), "{many}");
+    assert_eq!(many.matches("list.txt:").count(), 20, "{many}");
+    assert!(many.contains("list.txt:20: \"x y\" and 3 more; put #"), "{many}");
+}
+
+#[test]
+fn a_header_in_the_first_line_is_skipped() {
+    let list = parse("\u{feff}# ours\n\nProcess_SHA256,owner\na.com\n").unwrap();
+    let header = list.header().unwrap();
+    assert_eq!((header.number, header.text.as_str()), (3, "Process_SHA256,owner"));
+    assert_eq!(list.len(), 1);
+    assert_eq!(parse("a.com\n").unwrap().header(), None);
+    // A second one, and one below a rule, may be a rule that was mistyped.
+    assert!(message("sha256\nmd5\na.com\n").starts_with("list.txt:2: \"md5\""));
+    assert!(message("a.com\nsha256\n").starts_with("list.txt:2: \"sha256\""));
 }
 
 #[test]
