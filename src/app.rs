@@ -22,10 +22,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     disable_core_dumps();
     shutdown::handle_file_size_limit();
     http::register_proxy_passwords();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_json = arguments.iter().skip(1).any(|argument| argument == "--json");
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(message) => {
-            return print_message(&message);
+            return print_message(&message, is_json);
         }
     };
     // Panic messages can quote any text: they are sanitized and printed without a backtrace.
@@ -68,8 +70,14 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     }
 }
 
-/// Prints help to stdout, or an error of the command line to stderr.
-fn print_message(message: &clap::Error) -> ExitCode {
+/// Prints help to stdout, or an error of the command line to stderr, and to stdout as JSON.
+fn print_message(message: &clap::Error, is_json: bool) -> ExitCode {
+    if is_json && message.use_stderr() {
+        let document = report::error_document(&cli::as_failure(message));
+        if let Err(failure) = report::out(&document) {
+            let _ = report::print_failure(&failure);
+        }
+    }
     match message.print() {
         Err(error) if !message.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
             report::print_failure(&report::unwritable_output(error))

@@ -1,6 +1,7 @@
-//! The flags of the Python scripts, as separate arguments: `-ccid ID`, not `-ccid=ID`.
+//! The flags of the Python scripts: `-ccid ID` and `-ccid=ID`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use super::source_command::SourceCommand;
 
@@ -21,11 +22,23 @@ pub(super) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
     };
     let flags = source.args().0.legacy_flags();
     for argument in words {
-        if let Some((_, flag)) = flags.iter().find(|(old, _)| argument == old) {
-            *argument = OsString::from(flag);
+        let new = flags.iter().find_map(|(old, flag)| renamed(argument, old, flag));
+        if let Some(new) = new {
+            *argument = new;
         }
     }
     arguments
+}
+
+/// Returns the argument with the new flag, if it has the old one: alone, or with `=` and a value.
+fn renamed(argument: &OsStr, old: &str, flag: &str) -> Option<OsString> {
+    let value = argument.as_bytes().strip_prefix(old.as_bytes())?;
+    if !value.is_empty() && !value.starts_with(b"=") {
+        return None;
+    }
+    let mut renamed = OsString::from(flag);
+    renamed.push(OsStr::from_bytes(value));
+    Some(renamed)
 }
 
 #[cfg(test)]
@@ -46,6 +59,10 @@ mod tests {
         assert_eq!(
             translated("ci carbonblack -k K -co O -ch H -cs S -cid A --debug -l INFO -ef F"),
             "ci carbonblack -k K --org-id O --hostname H --secret S --api-id A --debug -l INFO --exclusion-file F"
+        );
+        assert_eq!(
+            translated("ci falcon -ccid=I -ccs=S=T -ef= -ccidI"),
+            "ci falcon --client-id=I --client-secret=S=T --exclusion-file= -ccidI"
         );
         assert_eq!(translated("ci crowdstrike -cs S"), "ci crowdstrike -cs S");
         assert_eq!(translated("ci status -cs"), "ci status -cs");

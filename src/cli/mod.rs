@@ -9,13 +9,13 @@ mod maintenance;
 mod run_args;
 mod source_command;
 mod topics;
+mod usage_error;
 mod value_parsers;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::{PossibleValuesParser, Resettable};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use self::commands::Cli;
@@ -26,6 +26,7 @@ pub(crate) use self::maintenance::{
 };
 pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
+pub(crate) use self::usage_error::as_failure;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::settings::EffectiveOption;
 
@@ -63,6 +64,7 @@ fn with_topics(command: clap::Command) -> clap::Command {
 fn add_command_names(command: &clap::Command, names: &mut BTreeSet<String>) {
     for subcommand in command.get_subcommands() {
         names.insert(subcommand.get_name().to_owned());
+        names.extend(subcommand.get_all_aliases().map(str::to_owned));
         add_command_names(subcommand, names);
     }
 }
@@ -106,7 +108,10 @@ impl Parsed {
 /// When they cannot be parsed, and for `--help` and `--version`. The message does not repeat a
 /// stray word or a value that looks like a secret: probably its flag is missing or misspelled.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
-    let parsed = read(legacy_flags::translate(arguments))?;
+    let arguments = legacy_flags::translate(arguments);
+    let has_command =
+        !arguments.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
+    let parsed = read(arguments).map_err(|error| usage_error::with_tip(error, has_command))?;
     match &parsed.command {
         // `help outbox list` is `outbox list --help`.
         Command::Help(args) if args.topic().is_none() => {
@@ -123,7 +128,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::E
         .and_then(|matches| {
             Ok(Parsed { command: Cli::from_arg_matches(&matches)?.command, matches })
         })
-        .map_err(without_secrets)
+        .map_err(usage_error::without_secrets)
 }
 
 /// Parses a command line for each source that consists of its name only.
@@ -138,46 +143,6 @@ pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, Failure> {
         })
     };
     SourceCommand::names().iter().map(parse).collect()
-}
-
-fn without_secrets(mut error: clap::Error) -> clap::Error {
-    let hidden =
-        |what: &str| ContextValue::String(format!("({what}; not shown, it may be a secret)"));
-    match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(text)))
-            if !text.starts_with('-') || may_be_secret(text) =>
-        {
-            error.insert(ContextKind::InvalidArg, hidden("a word that is not an option"));
-            error.remove(ContextKind::SuggestedArg);
-        }
-        (ErrorKind::InvalidSubcommand, _) => {
-            error.insert(ContextKind::InvalidSubcommand, hidden("a word that is not a command"));
-        }
-        _ => {}
-    }
-    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
-        && may_be_secret(value)
-    {
-        error.insert(ContextKind::InvalidValue, hidden("a word of letters and digits"));
-    }
-    error
-}
-
-/// Whether a rejected value contains a word that could be a key: letters and digits, at least as
-/// long as the shortest key. Keys can be joined to other words, as in `secret/id` and `key:value`.
-fn may_be_secret(value: &str) -> bool {
-    const MIN_LENGTH: usize = 10;
-    /// For words with hyphens and underscores, such as `us-gov-west-1`.
-    const MIN_LENGTH_HYPHENATED: usize = 16;
-    value.split(['/', ':', '.', '=']).any(|word| {
-        let has = |kind: fn(&char) -> bool| word.chars().any(|char| kind(&char));
-        let min_length =
-            if has(|char| matches!(char, '-' | '_')) { MIN_LENGTH_HYPHENATED } else { MIN_LENGTH };
-        word.len() >= min_length
-            && has(char::is_ascii_digit)
-            && has(char::is_ascii_alphabetic)
-            && !has(|char| char.is_whitespace())
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use clap::{Args, ColorChoice};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,7 +21,8 @@ use crate::recorded_future;
 use crate::report::Output;
 use crate::settings::lookup::{Lookup, Names, non_blank};
 use crate::settings::{
-    LedgerChoice, LockWait, Mode, RequestedSpan, Settings, TenantName, base_url, default_ledger,
+    LedgerChoice, LockWait, Mode, PointInTime, RequestedSpan, Settings, TenantName, base_url,
+    default_ledger,
 };
 
 const RF_API_KEY: Names =
@@ -70,20 +71,22 @@ pub(crate) struct CommonArgs {
     organization_id: Vec<String>,
     /// Read the alerts of the last N hours
     ///
-    /// From 1 to 8760. What missed runs did not read is read too: see --max-catch-up.
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8760), conflicts_with = "since", help_heading = "Selection")]
+    /// From 1 to 8760, also as 24h or 7d. What missed runs did not read is read too, as far back
+    /// as --max-catch-up allows.
+    #[arg(long, value_name = "N", default_value = "24", value_parser = value_parsers::hours, conflicts_with = "since", help_heading = "Selection")]
     hours: u32,
     /// Read alerts since this time
     ///
-    /// Replaces --hours, and catches up nothing. In RFC 3339 format with a time zone, for example
-    /// 2026-11-21T00:15:00Z.
-    #[arg(long, value_name = "TIME", value_parser = value_parsers::instant, help_heading = "Selection")]
-    since: Option<DateTime<Utc>>,
+    /// Replaces --hours, and catches up nothing. A day from midnight UTC (2026-11-21, yesterday), a
+    /// duration before now (7d, 36h), or RFC 3339 with a time zone (2026-11-21T00:15:00Z). The
+    /// summary and the log say which instant is meant.
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, help_heading = "Selection")]
+    since: Option<PointInTime>,
     /// Read alerts before this time [default: now]
     ///
     /// Same format as --since; requires --since.
-    #[arg(long, value_name = "TIME", value_parser = value_parsers::instant, requires = "since", help_heading = "Selection")]
-    until: Option<DateTime<Utc>>,
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, requires = "since", help_heading = "Selection")]
+    until: Option<PointInTime>,
     /// Maximum days to catch up
     ///
     /// After missed runs, a run reads from where the last complete one ended, but not further back
@@ -161,7 +164,8 @@ pub(crate) struct CommonArgs {
     /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
     /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
     /// --log-level debug.
-    #[arg(long, help_heading = "Log and output")]
+    // Repeated, it is accepted as it was by the scripts' argparse.
+    #[arg(long, overrides_with = "debug", help_heading = "Log and output")]
     pub debug: bool,
     #[command(flatten)]
     ledger: LedgerArgs,
@@ -371,7 +375,9 @@ pub(crate) struct OutputArgs {
     #[arg(long)]
     pub json: bool,
     /// Print nothing on success, and no progress
-    #[arg(short, long, conflicts_with = "json")]
+    ///
+    /// With --json, the document is printed all the same.
+    #[arg(short, long)]
     quiet: bool,
     /// Colors: auto, always or never
     ///

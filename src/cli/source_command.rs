@@ -15,13 +15,23 @@ pub(crate) enum SourceCommand {
     ///
     /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each
     /// file hash, domain, IP address and URL in them as an indicator, once per run.
-    #[command(disable_help_flag = true, after_long_help = crowdstrike::EXAMPLES)]
+    #[command(
+        visible_aliases = ["cs", "falcon"],
+        disable_help_flag = true,
+        after_long_help = crowdstrike::EXAMPLES
+    )]
     Crowdstrike(Box<RunArgs<crowdstrike::Args>>),
     /// Send Carbon Black Cloud alerts
     ///
     /// Reads the alerts of the last 24 hours and those that earlier runs missed, and sends each
     /// file hash in them as an indicator, once per run.
-    #[command(disable_help_flag = true, after_long_help = carbonblack::EXAMPLES)]
+    #[command(
+        visible_alias = "cb",
+        // Hidden, so that a shell completes `carb` without a question.
+        alias = "carbon-black",
+        disable_help_flag = true,
+        after_long_help = carbonblack::EXAMPLES
+    )]
     Carbonblack(Box<RunArgs<carbonblack::Args>>),
 }
 

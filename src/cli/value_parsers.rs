@@ -1,8 +1,10 @@
 //! Parsers of single values. Each error names the accepted form and gives an example.
 
-use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound as _, TimeDelta};
 use clap::ValueEnum;
 use tracing::Level;
+
+use crate::settings::PointInTime;
 
 /// The log levels, named as in the Python scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,13 +68,38 @@ pub(super) fn duration(text: &str) -> Result<TimeDelta, String> {
     duration.ok_or_else(|| "a duration is a number of s, m, h or d; for example 26h".into())
 }
 
+/// Parses a number of hours, from 1 to 8760.
+pub(super) fn hours(text: &str) -> Result<u32, String> {
+    let hours = match duration(text) {
+        Ok(duration) if duration.num_seconds() % 3600 == 0 => {
+            u32::try_from(duration.num_hours()).ok()
+        }
+        Ok(_) => None,
+        Err(_) => text.parse().ok(),
+    };
+    hours
+        .filter(|hours| (1..=8760).contains(hours))
+        .ok_or_else(|| "a number of hours is in 1..=8760; for example 24 or 24h".into())
+}
+
 /// Parses a point in time.
-pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn point_in_time(text: &str) -> Result<PointInTime, String> {
+    let days_before_today = match text.to_ascii_lowercase().as_str() {
+        "today" => Some(0),
+        "yesterday" => Some(1),
+        _ => None,
+    };
+    let date = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
     // The ledger and the services know milliseconds.
-    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc().trunc_subsecs(3));
-    time.map_err(|_| {
-        "a time is in RFC 3339 format with a time zone; for example 2026-11-21T00:15:00Z".into()
-    })
+    let instant = || Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc().trunc_subsecs(3));
+    days_before_today
+        .map(PointInTime::DaysBeforeToday)
+        .or_else(|| date().map(PointInTime::Date))
+        .or_else(|| duration(text).ok().map(PointInTime::Ago))
+        .or_else(|| instant().map(PointInTime::Instant))
+        .ok_or_else(|| {
+            "a time is a day (2026-11-21, from midnight UTC), yesterday, a duration before now (7d), or in RFC 3339 format with a time zone (2026-11-21T00:15:00Z)".into()
+        })
 }
 
 #[cfg(test)]
@@ -91,6 +118,46 @@ mod tests {
             "99999999999GiB",
         ] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, seconds) in [("90s", 90), ("10m", 600), ("2 h", 7200), ("7D", 604_800)] {
+            assert_eq!(duration(text), Ok(TimeDelta::seconds(seconds)), "{text}");
+        }
+        for text in ["", "0s", "10", "h", "-1h", "1.5h", "1w", "9999999999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hours_may_have_a_unit() {
+        for (text, expected) in [("1", 1), ("8760", 8760), ("24h", 24), ("7d", 168), ("120m", 2)] {
+            assert_eq!(hours(text), Ok(expected), "{text}");
+        }
+        for text in ["", "0", "0h", "8761", "366d", "90m", "30s", "-1", "day", "99999999999h"] {
+            assert!(hours(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_point_in_time_has_several_forms() {
+        let date = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
+        let instant = DateTime::parse_from_rfc3339("2026-11-19T23:00:00Z").unwrap().to_utc();
+        for (text, expected) in [
+            ("2026-11-20", PointInTime::Date(date)),
+            ("Yesterday", PointInTime::DaysBeforeToday(1)),
+            ("today", PointInTime::DaysBeforeToday(0)),
+            ("7d", PointInTime::Ago(TimeDelta::days(7))),
+            ("36h", PointInTime::Ago(TimeDelta::hours(36))),
+            ("2026-11-20T01:00:00+02:00", PointInTime::Instant(instant)),
+            ("2026-11-19T23:00:00.0009Z", PointInTime::Instant(instant)),
+        ] {
+            assert_eq!(point_in_time(text), Ok(expected), "{text}");
+        }
+        for text in ["", "2026-13-01", "2026-11-20T00:00:00", "tomorrow", "7", "20.11.2026", "0d"] {
+            assert!(point_in_time(text).is_err(), "{text}");
         }
     }
 }

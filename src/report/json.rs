@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Counts, Report, line, timestamp};
+use crate::failure::Failure;
 use crate::redact;
 use crate::settings::Mode;
 
@@ -39,6 +40,27 @@ struct Error {
     hint: String,
 }
 
+impl Error {
+    fn new(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind.name(),
+            message: redact::sanitize(&failure.to_string()),
+            hint: redact::sanitize(&failure.help),
+        }
+    }
+}
+
+/// Returns the document of a command line that is not understood, on one line.
+pub(crate) fn error_document(failure: &Failure) -> String {
+    let document = serde_json::json!({
+        "schema_version": 1,
+        "tool_version": env!("CARGO_PKG_VERSION"),
+        "exit_code": failure.kind.exit_code(),
+        "error": Error::new(failure),
+    });
+    redact::sanitize_json(&document.to_string()) + "\n"
+}
+
 /// Returns the document, on one line.
 pub(super) fn document(report: &Report) -> String {
     let document = Document {
@@ -55,11 +77,7 @@ pub(super) fn document(report: &Report) -> String {
         exit_code: report.exit_code(),
         notes: report.notes.iter().chain(&report.warnings).map(|note| line(note)).collect(),
         items: (report.mode == Mode::DryRun).then_some(&report.items),
-        error: report.failures().first().map(|failure| Error {
-            kind: failure.kind.name(),
-            message: redact::sanitize(&failure.to_string()),
-            hint: redact::sanitize(&failure.help),
-        }),
+        error: report.failures().first().map(Error::new),
     };
     // Strings, numbers and valid raw JSON cannot fail to serialize.
     serde_json::to_string(&document).map_or_else(

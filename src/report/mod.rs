@@ -15,6 +15,7 @@ use clap::ColorChoice;
 use serde_json::value::RawValue;
 
 pub(crate) use self::counts::Counts;
+pub(crate) use self::json::error_document;
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::Styler;

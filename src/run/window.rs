@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::failure::{Failure, FailureKind};
-use crate::settings::RequestedSpan;
+use crate::settings::{PointInTime, RequestedSpan};
 use crate::window::Window;
 
 /// How far a run looks back behind the checkpoint: Falcon enriches alerts about an hour late,
@@ -70,11 +70,12 @@ pub(super) fn choose(
 }
 
 fn exact(
-    since: DateTime<Utc>,
-    until: Option<DateTime<Utc>>,
+    since: PointInTime,
+    until: Option<PointInTime>,
     now: DateTime<Utc>,
 ) -> Result<WindowPlan, Failure> {
-    let end = until.unwrap_or(now);
+    let start = since.at(now);
+    let end = until.map_or(now, |until| until.at(now));
     let invalid = |what: &str| {
         Err(Failure::new(
             FailureKind::Configuration,
@@ -85,15 +86,21 @@ fn exact(
     if end > now {
         return invalid("--until is in the future");
     }
-    if since >= end {
+    if start >= end {
         return invalid(if until.is_some() {
             "--since is not before --until"
         } else {
             "--since is in the future"
         });
     }
-    let plan = WindowPlan::new(Window { start: since, end });
-    Ok(WindowPlan { may_init_checkpoint: until.is_none(), ..plan })
+    let note = [Some(("--since", since)), until.map(|until| ("--until", until))]
+        .into_iter()
+        .flatten()
+        .filter(|(_, point)| !point.is_explicit())
+        .map(|(option, point)| format!("{option} is {}", format_seconds(point.at(now))))
+        .reduce(|since, until| format!("{since}, {until}"));
+    let plan = WindowPlan::new(Window { start, end });
+    Ok(WindowPlan { note, may_init_checkpoint: until.is_none(), ..plan })
 }
 
 /// Extends the last `span` back to the checkpoint, at most by `max_catch_up`.
@@ -226,8 +233,9 @@ mod tests {
     fn an_exact_span_must_not_be_empty_or_in_the_future() {
         let now = at("2026-11-22T00:15:00Z");
         let span = |since: &str, until: Option<&str>| {
+            let point = |text| PointInTime::Instant(at(text));
             choose(
-                RequestedSpan::Exact { since: at(since), until: until.map(at) },
+                RequestedSpan::Exact { since: point(since), until: until.map(point) },
                 None,
                 TimeDelta::days(30),
                 now,
@@ -237,5 +245,25 @@ mod tests {
         assert!(span("2026-11-21T00:00:00Z", Some("2026-11-21T00:00:00Z")).is_err());
         assert!(span("2026-11-21T00:00:00Z", Some("2026-11-23T00:00:00Z")).is_err());
         assert!(span("2026-11-23T00:00:00Z", None).is_err());
+    }
+
+    #[test]
+    fn what_a_person_typed_is_said_back_as_an_instant() {
+        let now = at("2026-11-22T00:15:00Z");
+        let plan = |since, until| {
+            let span = RequestedSpan::Exact { since, until };
+            choose(span, None, TimeDelta::days(30), now).unwrap()
+        };
+        let week = PointInTime::Ago(TimeDelta::days(7));
+        let today = PointInTime::DaysBeforeToday(0);
+        let week_ago = plan(week, None);
+        assert_eq!(week_ago.window.start, at("2026-11-15T00:15:00Z"));
+        assert_eq!(week_ago.note.as_deref(), Some("--since is 2026-11-15T00:15:00Z"));
+        assert_eq!(
+            plan(week, Some(today)).note.as_deref(),
+            Some("--since is 2026-11-15T00:15:00Z, --until is 2026-11-22T00:00:00Z")
+        );
+        let explicit = PointInTime::Instant(at("2026-11-20T00:00:00Z"));
+        assert_eq!(plan(explicit, None).note, None);
     }
 }

@@ -3,6 +3,7 @@
 
 mod base_url;
 pub(crate) mod lookup;
+mod point_in_time;
 mod secret_file;
 mod state;
 mod tenant_name;
@@ -10,11 +11,12 @@ mod tenant_name;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 pub(crate) use self::base_url::base_url;
 use self::lookup::Names;
 pub(crate) use self::lookup::{EffectiveOption, Origin};
+pub(crate) use self::point_in_time::PointInTime;
 pub(crate) use self::state::default_ledger;
 pub(crate) use self::tenant_name::TenantName;
 use crate::failure::{Failure, FailureKind};
@@ -28,10 +30,10 @@ pub(crate) enum RequestedSpan {
     Hours(u32),
     /// Exactly this range.
     Exact {
-        /// The start, UTC, inclusive.
-        since: DateTime<Utc>,
-        /// The end, UTC, exclusive; the start of the run if there is none.
-        until: Option<DateTime<Utc>>,
+        /// The start, inclusive.
+        since: PointInTime,
+        /// The end, exclusive; the start of the run if there is none.
+        until: Option<PointInTime>,
     },
 }
 

@@ -54,6 +54,161 @@ fn the_flags_of_the_carbon_black_script_work_unchanged() {
 }
 
 #[test]
+fn the_flags_of_the_scripts_take_the_forms_that_argparse_took() {
+    let env = test_env();
+    let all = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY"];
+    let mut command = without(&env, "crowdstrike --debug --debug --json", &all);
+    command.args([format!("-ccid={CLIENT_ID}"), format!("-ccs={CLIENT_SECRET}")]);
+    let output = RunOutput::capture(command.arg(format!("-k={RF_TOKEN}"))).assert_code(0);
+    assert_eq!((output.count("processed"), &output.json()["mode"]), (1, &"debug".into()));
+    assert!(!env.log().contains(CLIENT_SECRET));
+    let all = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET"];
+    let mut command = without(&env, "carbonblack", &all);
+    let url = env.sandbox.url();
+    command.args([format!("-co={CB_ORG}"), format!("-ch={url}"), format!("-cs={CB_SECRET}")]);
+    RunOutput::capture(command.arg(format!("-cid={CB_API_ID}"))).assert_code(0);
+    assert_eq!(env.stored_values(), [sha256(1)]);
+}
+
+#[test]
+fn an_option_before_the_source_gets_a_tip() {
+    for arguments in [
+        vec!["-k", RF_TOKEN, "crowdstrike"],
+        vec!["-k", RF_TOKEN],
+        vec!["-ccid", CLIENT_ID, "-ccs", CLIENT_SECRET, "-k", RF_TOKEN],
+        vec!["--rf-api-key", RF_TOKEN, "crowdstrike"],
+    ] {
+        let output = bare(&arguments).assert_code(2);
+        output.assert_stderr(&[
+            "tip: name the source first",
+            "collective-insights crowdstrike -k <KEY>",
+        ]);
+        for secret in [RF_TOKEN, CLIENT_ID, CLIENT_SECRET] {
+            assert!(!output.stderr.contains(secret), "{}", output.stderr);
+        }
+    }
+    assert!(!bare(&["crowdstrike", "--no"]).stderr.contains("name the source"));
+}
+
+#[test]
+fn sources_have_aliases() {
+    let env = test_env();
+    for (alias, source) in [
+        ("cs", "crowdstrike"),
+        ("falcon", "crowdstrike"),
+        ("cb", "carbonblack"),
+        ("carbon-black", "carbonblack"),
+    ] {
+        let output = env.run(&format!("{alias} -n --json --hours 12")).assert_code(0);
+        assert_eq!(output.json()["source"], source);
+        assert!(env.log().contains("option=--hours value=12 origin=argument"), "{alias}");
+        env.run(&format!("check {alias} --offline")).assert_code(0);
+        let help = env.run(&format!("help {alias}")).assert_code(0).stdout;
+        assert_eq!(help, env.run(&format!("{source} --help")).stdout);
+    }
+    let mut script = without(&env, "falcon", &["CS_CLIENT_ID"]);
+    RunOutput::capture(script.args(["-ccid", CLIENT_ID])).assert_code(0);
+}
+
+#[test]
+fn a_mistyped_command_is_shown_with_the_nearest_one() {
+    for (arguments, nearest) in [
+        ("crowdstrke", "'crowdstrike'"),
+        ("Carbonblack", "'carbonblack'"),
+        ("carbon_black", "'carbonblack'"),
+        ("outbox lst", "'list'"),
+        ("check crowdstrik", "'crowdstrike'"),
+        ("statsu", "'status'"),
+    ] {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        let output = bare(&words).assert_code(2);
+        let mistyped = format!("unrecognized subcommand '{}'", words[words.len() - 1]);
+        output.assert_stderr(&[&mistyped, "a similar subcommand exists: ", nearest]);
+    }
+    for secret in [RF_TOKEN, CLIENT_SECRET, CB_SECRET, CB_API_ID, "ABCDEFGHIJ", "\u{1b}[31mred"] {
+        let output = bare(&[secret]).assert_code(2);
+        assert!(!output.stderr.contains(secret), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn times_have_the_forms_that_people_type_and_are_said_back() {
+    // It is 2026-11-22T00:15:00Z.
+    for (arguments, start, end, note) in [
+        (
+            "--since 2026-11-20 --until yesterday",
+            "2026-11-20T00:00:00.000Z",
+            "2026-11-21T00:00:00.000Z",
+            Some("--since is 2026-11-20T00:00:00Z, --until is 2026-11-21T00:00:00Z"),
+        ),
+        (
+            "--since 7d --until 2026-11-21T12:00:00Z",
+            "2026-11-15T00:15:00",
+            "2026-11-21T12:00:00.000Z",
+            Some("--since is 2026-11-15T00:15:00Z"),
+        ),
+        (
+            "--since yesterday --until today",
+            "2026-11-21T00:00:00.000Z",
+            "2026-11-22T00:00:00.000Z",
+            Some("--since is 2026-11-21T00:00:00Z, --until is 2026-11-22T00:00:00Z"),
+        ),
+        ("--hours 24h", "2026-11-21T00:15:00", "2026-11-22T00:15:00", None),
+        ("--hours 2d", "2026-11-20T00:15:00", "2026-11-22T00:15:00", None),
+    ] {
+        for source in ["crowdstrike", "carbonblack"] {
+            let env = test_env();
+            let output = env.run(&format!("{source} --json -n {arguments}")).assert_code(0);
+            let window = &output.json()["window"];
+            let says = |key: &str, time: &str| window[key].as_str().unwrap().starts_with(time);
+            assert!(says("start", start) && says("end", end), "{arguments}: {window}");
+            let notes = output.notes();
+            let said = notes.iter().find(|note| note.starts_with("--since"));
+            assert_eq!(said.map(String::as_str), note, "{arguments}");
+            assert!(note.is_none_or(|note| env.log().contains(note)), "{}", env.log());
+        }
+    }
+    let env = test_env();
+    let text = env.run("crowdstrike -n --since yesterday").assert_code(0).stdout;
+    assert!(text.contains("--since is 2026-11-21T00:00:00Z"), "{text}");
+    let output = env.run("crowdstrike --since today --until yesterday").assert_code(2);
+    output.assert_stderr(&["--since is not before --until"]);
+    env.run("crowdstrike --since 2026-11-23").assert_code(2).assert_stderr(&["in the future"]);
+}
+
+#[test]
+fn a_usage_error_with_json_is_a_document_too() {
+    for arguments in [
+        "crowdstrike --json --hours 0",
+        "carbonblack --hour 5 --json",
+        "--json crowdstrike",
+        "crowdstrke --json",
+        "status --json --max-age soon",
+        "outbox --json",
+    ] {
+        let output = bare(&arguments.split(' ').collect::<Vec<_>>()).assert_code(2);
+        let document = output.json();
+        assert_eq!((&document["schema_version"], &document["exit_code"]), (&1.into(), &2.into()));
+        assert_eq!(document["error"]["kind"], "configuration");
+        let message = text(&document, "/error/message");
+        assert!(output.stderr.contains(&message), "{arguments}: {message}");
+        assert!(!text(&document, "/error/hint").is_empty());
+        assert_eq!(output.stdout.lines().count(), 1, "{}", output.stdout);
+    }
+    let secret = bare(&["crowdstrike", "--json", "--hours", RF_TOKEN]).assert_code(2);
+    assert!(!secret.stdout.contains(RF_TOKEN), "{}", secret.stdout);
+    assert_eq!(bare(&["crowdstrike", "--hours", "0"]).assert_code(2).stdout, "");
+    assert!(bare(&["crowdstrike", "--json", "--help"]).assert_code(0).stdout.contains("Usage"));
+}
+
+#[test]
+fn json_may_be_quiet() {
+    let env = test_env();
+    let output = env.run("crowdstrike --json -q").assert_code(0);
+    assert_eq!((output.count("processed"), output.stderr.as_str()), (1, ""));
+}
+
+#[test]
 fn the_long_flags_set_the_same_settings() {
     let env = test_env();
     let url = env.sandbox.url();
@@ -140,8 +295,8 @@ fn a_value_out_of_range_is_rejected_and_the_range_is_named() {
         ("--min-confidence 101", "0..=100"),
         ("--cloud mars-1", "us-gov-2"),
         ("--log-level LOUD", "WARNING"),
-        ("--since yesterday", "2026-11-21T00:15:00Z"),
-        ("--json --quiet", "cannot be used with"),
+        ("--hours 90m", "1..=8760"),
+        ("--since tomorrow", "2026-11-21T00:15:00Z"),
         ("--cloud us-2 --base-url https://api.example.com", "cannot be used with"),
     ] {
         let env = test_env();
@@ -267,7 +422,7 @@ fn a_secret_after_a_wrong_flag_is_not_repeated() {
 #[test]
 fn an_invalid_value_that_is_not_a_secret_is_repeated() {
     for (flag, value) in [
-        ("--hours", "25h"),
+        ("--hours", "25x"),
         ("--hours", "1000000000"),
         ("--since", "2026-13-01"),
         ("--until", "2026-13-01T00:00:00Z"),

@@ -125,6 +125,14 @@ fn the_keys_of_a_run_and_of_its_items_are_documented() {
 }
 
 #[test]
+fn the_keys_of_a_usage_error_are_documented() {
+    let folder = TempDir::new().unwrap();
+    let mut command = bare_command(folder.path());
+    let output = RunOutput::capture(command.args(["crowdstrike", "--jsno", "--json"]));
+    check("Usage error: any command with --json", &[output.assert_code(2).json()]);
+}
+
+#[test]
 fn the_keys_of_the_ledgers_documents_are_documented() {
     let env = env();
     env.run(&format!("crowdstrike {OPTIONS}")).assert_code(4);

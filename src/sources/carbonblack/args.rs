@@ -31,7 +31,7 @@ Examples:
   Send what Carbon Black judges to be malicious:
     collective-insights carbonblack --indicator malicious
   Read all alerts since a point in time:
-    collective-insights carbonblack --since 2026-11-01T00:00:00Z
+    collective-insights carbonblack --since 2026-11-01
   Let Recorded Future validate everything without storing it:
     collective-insights carbonblack --debug";
 

@@ -37,7 +37,7 @@ Examples:
   Send detections of medium severity or higher:
     collective-insights crowdstrike --min-severity medium
   Read all alerts since a point in time:
-    collective-insights crowdstrike --since 2026-11-01T00:00:00Z
+    collective-insights crowdstrike --since 2026-11-01
   Let Recorded Future validate everything without storing it:
     collective-insights crowdstrike --debug";
 
