@@ -82,6 +82,39 @@ pub(crate) fn warning(description: &str, path: &Path) -> Option<String> {
     }
 }
 
+/// Returns who owns a file, if it is not this user, as a sentence. Of a file that does not exist or
+/// cannot be seen, the folder counts.
+pub(crate) fn describe_owner(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    let (found, metadata) =
+        path.ancestors().find_map(|found| Some((found, fs::symlink_metadata(found).ok()?)))?;
+    let owner = metadata.uid();
+    let is_file = found == path;
+    (owner != geteuid().as_raw()).then(|| {
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        owned_by(found, is_file, &user_name(owner, &passwd))
+    })
+}
+
+fn owned_by(found: &Path, is_file: bool, owner: &str) -> String {
+    let found = found.display();
+    match (is_file, owner) {
+        (true, "root") => format!("{found} is owned by root: the last run was started with sudo"),
+        (true, _) => format!("{found} is owned by {owner}"),
+        (false, _) => format!("the folder {found} is owned by {owner}"),
+    }
+}
+
+/// Returns the name of a user in the text of `/etc/passwd`, or the id.
+fn user_name(id: u32, passwd: &str) -> String {
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("user {id}"))
+}
+
 fn verify_type(found: FileType, accept: Accept) -> io::Result<()> {
     let is_accepted = match accept {
         Accept::File => found.is_file(),
@@ -97,4 +130,33 @@ fn verify_type(found: FileType, accept: Accept) -> io::Result<()> {
         "it is not a regular file"
     };
     Err(io::Error::other(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_file_is_named() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\n+\nbroken:x\nalice:x:1000:1000::/home/alice:\n";
+        assert_eq!(user_name(0, passwd), "root");
+        assert_eq!(user_name(1000, passwd), "alice");
+        assert_eq!(user_name(1001, passwd), "user 1001");
+        let path = Path::new("/a/b");
+        for (is_file, owner, expected) in [
+            (true, "root", "/a/b is owned by root: the last run was started with sudo"),
+            (true, "alice", "/a/b is owned by alice"),
+            (false, "root", "the folder /a/b is owned by root"),
+        ] {
+            assert_eq!(owned_by(path, is_file, owner), expected);
+        }
+    }
+
+    #[test]
+    fn an_own_file_has_no_other_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(describe_owner(folder.path()), None);
+        assert_eq!(describe_owner(&folder.path().join("missing/file")), None);
+    }
 }

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_WRITE};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use super::patience::is_busy;
-use super::{EntryId, files};
+use super::{EntryId, files, lock_path};
 use crate::failure::{Failure, FailureKind, Signal};
+use crate::local_file;
 
 /// What the ledger's functions return.
 pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
@@ -45,6 +48,14 @@ pub enum LedgerError {
         found: u32,
         /// The newest version that this release knows.
         known: u32,
+    },
+    /// This user may not read the file.
+    #[error("the ledger {} cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The ledger.
+        path: PathBuf,
+        /// Why not, and who owns it.
+        reason: String,
     },
     /// The file or its folder cannot be written.
     #[error("the ledger {} cannot be written: {reason}", path.display())]
@@ -135,6 +146,10 @@ fn help(error: &LedgerError) -> String {
         LedgerError::Locked { .. } => "Wait for the other run to end (a run waits with --wait <DURATION>, for example --wait 2h); `collective-insights status` shows it. Sources that run at the same time need one ledger each (--ledger).".to_owned(),
         LedgerError::Damaged { path, unchanged, .. } => repair(path, *unchanged),
         LedgerError::Newer { .. } => "Install the newer release again, or name another file with --ledger; this file was left as it is.".to_owned(),
+        LedgerError::Unreadable { path, .. } => format!(
+            "Run this as the owner (`sudo -u <USER>`), or give the files to this user (`sudo chown <USER> {}*`); --ledger <FILE> names another one.",
+            path.display()
+        ),
         LedgerError::Unwritable { path, .. } => format!(
             "Give this user write access to the file and its folder (`ls -ld {}`), or name another file with --ledger <FILE>; --no-ledger runs without a ledger.",
             path.display()
@@ -255,7 +270,7 @@ fn from_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
         },
         Some(ErrorCode::DiskFull) => LedgerError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            LedgerError::Unwritable { path, reason: detail }
+            inaccessible(path, &detail)
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             LedgerError::Busy { path, detail }
@@ -269,13 +284,26 @@ pub(super) fn from_io(error: &io::Error, path: &Path) -> LedgerError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LedgerError::Full { path },
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
+        io::ErrorKind::PermissionDenied => inaccessible(path, &error.to_string()),
+        io::ErrorKind::ReadOnlyFilesystem
         | io::ErrorKind::NotFound
         | io::ErrorKind::NotADirectory
         | io::ErrorKind::IsADirectory => {
             LedgerError::Unwritable { path, reason: error.to_string() }
         }
         _ => LedgerError::Other { path, detail: error.to_string() },
+    }
+}
+
+/// Returns the error of a file that this user may not read, or not write, with its owner.
+pub(super) fn inaccessible(path: PathBuf, reason: &str) -> LedgerError {
+    let owner = local_file::describe_owner(&path)
+        .or_else(|| local_file::describe_owner(&lock_path(&path)))
+        .map_or_else(String::new, |owner| format!("; {owner}"));
+    let reason = format!("{reason}{owner}");
+    // Asked of the system, because opening and closing the file would drop SQLite's locks on it.
+    match accessat(CWD, &path, Access::READ_OK, AtFlags::EACCESS) {
+        Err(Errno::ACCESS) => LedgerError::Unreadable { path, reason },
+        _ => LedgerError::Unwritable { path, reason },
     }
 }

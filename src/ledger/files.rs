@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{LedgerError, Result, from_io, with_path};
+use super::error::{LedgerError, Result, from_io, inaccessible, with_path};
 use super::patience::{ATTEMPT, Patience, is_busy};
 use super::schema;
 use crate::local_file::{self, Accept};
@@ -121,7 +121,7 @@ pub(super) fn create(path: &Path) -> Result<()> {
         // Report the caller's path, not the temporary file's.
         match error {
             LedgerError::Full { .. } => LedgerError::Full { path: path.to_owned() },
-            LedgerError::Unwritable { reason, .. } => {
+            LedgerError::Unwritable { reason, .. } | LedgerError::Unreadable { reason, .. } => {
                 LedgerError::Unwritable { path: path.to_owned(), reason }
             }
             other => other,
@@ -351,10 +351,7 @@ pub(super) fn must_be_writable(db: &Connection, path: &Path) -> Result<()> {
         fs::metadata(path).map_err(|error| from_io(&error, path))?.permissions().readonly();
     let read_only = db.is_readonly("main").map_err(|error| with_path(error.into(), path))?;
     if protected || read_only {
-        return Err(LedgerError::Unwritable {
-            path: path.to_owned(),
-            reason: "the file is read-only".to_owned(),
-        });
+        return Err(inaccessible(path.to_owned(), "the file is read-only"));
     }
     Ok(())
 }
