@@ -99,13 +99,15 @@ fn run_source(
     let (source_args, args) = source.args();
     let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
     let tenant = args.tenant(source_args.info().name);
-    let report = init_logging(args, &run_id, &tenant, clock)
-        .and_then(|()| Ok(source.resolve()?))
+    init_logging(args, &run_id, &tenant, clock);
+    let report = source
+        .resolve()
+        .map_err(Failure::from)
         .and_then(|run| {
             log_settings(&parsed.effective(&run.resolved));
-            progress.show(args.output.settings(), args.debug);
+            progress.show(args.output.settings(), args.logs_to_stderr());
             let mut report = run_async(&run, &run_id, clock, progress)?;
-            for warning in run::file_warnings(&args.log.file, &run.settings.ledger) {
+            for warning in run::file_warnings(args.log.path(), &run.settings.ledger) {
                 report.warn(warning);
             }
             Ok(report)
@@ -119,15 +121,17 @@ fn run_source(
     report::print(&report, args.output.settings())
 }
 
-fn init_logging(
-    args: &CommonArgs,
-    run_id: &str,
-    tenant: &TenantName,
-    clock: Clock,
-) -> Result<(), Failure> {
-    logging::start(&args.log.settings(args.debug), run_id, Some(tenant), clock)?;
+/// Starts the log. A file that cannot be opened is a warning: what a run sends matters more.
+fn init_logging(args: &CommonArgs, run_id: &str, tenant: &TenantName, clock: Clock) {
+    let settings = args.log.settings(args.debug);
+    if let Some(failure) = logging::start(&settings, run_id, Some(tenant), clock) {
+        report::err(&format!(
+            "warning: {}; the run continues without it\n  help: {}\n",
+            report::line(&failure.to_string()),
+            report::line(&failure.help)
+        ));
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
-    Ok(())
 }
 
 /// Logs each option that has a value, secrets masked. Defaults are logged at debug level.

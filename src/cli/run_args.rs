@@ -6,7 +6,7 @@
     reason = "the doc comments of the arguments are help texts, read in a terminal"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -195,6 +195,11 @@ impl CommonArgs {
         }
     }
 
+    /// Returns whether the log goes to stderr.
+    pub(crate) fn logs_to_stderr(&self) -> bool {
+        self.debug || self.log.is_stderr()
+    }
+
     /// Returns the tenant of a run of the source with this name.
     pub(crate) fn tenant(&self, source: &str) -> TenantName {
         self.tenant.clone().unwrap_or_else(|| TenantName::of_source(source))
@@ -234,7 +239,7 @@ impl CommonArgs {
             },
             wait: self.wait.and_then(|limit| limit.to_std().ok()).map(|limit| LockWait {
                 limit,
-                announce: !self.output.settings().quiet && !self.debug,
+                announce: !self.output.quiet && !self.logs_to_stderr(),
             }),
         })
     }
@@ -318,8 +323,11 @@ pub(crate) struct LogArgs {
     )]
     level: LogLevel,
     /// Log file
+    ///
+    /// - logs to stderr, none writes no log. A log that cannot be written is a warning, and the run
+    /// continues without it.
     #[arg(long = "log-file", value_name = "FILE", default_value = "collective-insights.log")]
-    pub file: PathBuf,
+    file: PathBuf,
     /// Size at which the log is rotated
     ///
     /// In bytes, KiB, MiB or GiB; at least 1KiB.
@@ -355,15 +363,26 @@ pub(crate) struct LogArgs {
 }
 
 impl LogArgs {
+    /// Returns the path of the log; `None` if it goes to stderr, or if there is none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        let has_file = !self.is_stderr() && self.file.as_os_str() != "none";
+        has_file.then_some(&*self.file)
+    }
+
+    /// Returns whether stderr is the log.
+    fn is_stderr(&self) -> bool {
+        self.file.as_os_str() == "-"
+    }
+
     /// Returns the settings of the log. `debug` logs everything, also to stderr.
     pub(crate) fn settings(&self, debug: bool) -> LogSettings<'_> {
         LogSettings {
-            file: Some(&self.file),
+            file: self.path(),
             max_size: self.max_size,
             keep: self.keep,
             format: self.format,
             level: if debug { tracing::Level::DEBUG } else { self.level.level() },
-            to_stderr: debug,
+            to_stderr: debug || self.is_stderr(),
         }
     }
 }

@@ -7,7 +7,7 @@
 mod fields;
 mod file;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +21,7 @@ use self::file::LogFile;
 pub(crate) use self::file::{enable_rotation, open};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
+use crate::local_file;
 use crate::report::progress;
 use crate::settings::TenantName;
 
@@ -50,30 +51,43 @@ pub(crate) struct LogSettings<'a> {
     pub to_stderr: bool,
 }
 
-/// Opens the log of this process.
-///
-/// # Errors
-/// When the file cannot be opened for writing.
+/// Starts the log of this process. Returns the failure of a file that cannot be opened: nothing is
+/// written to it.
+#[must_use]
 pub(crate) fn start(
     settings: &LogSettings<'_>,
     run_id: &str,
     tenant: Option<&TenantName>,
     clock: Clock,
-) -> Result<(), Failure> {
-    let log = Log::new(settings, run_id, tenant, clock)?;
+) -> Option<Failure> {
+    let open = |path| {
+        LogFile::new(path, settings.max_size, settings.keep)
+            .map_err(|error| unwritable(path, error))
+    };
+    let (file, failure) = match settings.file.map(open).transpose() {
+        Ok(file) => (file, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let log = Log::new(settings, file, run_id, tenant, clock);
     // This fails in a test that starts a second log in one process; the first one stays.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
-    Ok(())
+    failure
 }
 
 /// Returns the failure for a log file that cannot be opened.
 pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
-    Failure::new(
+    let owner = Some(path)
+        .filter(|_| error.kind() == ErrorKind::PermissionDenied)
+        .and_then(local_file::describe_owner);
+    let failure = Failure::new(
         FailureKind::Configuration,
         format!("the log file {} cannot be written", path.display()),
-        "Run in a folder that you may write to, or name a regular file with --log-file.",
-    )
-    .with_cause(error)
+        "Run in a folder that you may write to, or name a regular file with --log-file (- logs to stderr, none writes no log). A file that a run with sudo left behind is yours again after `sudo chown`.",
+    );
+    match owner {
+        Some(owner) => failure.with_cause(format!("{error}; {owner}")),
+        None => failure.with_cause(error),
+    }
 }
 
 struct Log {
@@ -121,16 +135,13 @@ impl<S: Subscriber> Layer<S> for Log {
 impl Log {
     fn new(
         settings: &LogSettings<'_>,
+        file: Option<LogFile>,
         run_id: &str,
         tenant: Option<&TenantName>,
         clock: Clock,
-    ) -> Result<Self, Failure> {
-        let open = |path: &Path| {
-            LogFile::new(path, settings.max_size, settings.keep)
-                .map_err(|error| unwritable(path, error))
-        };
-        Ok(Self {
-            file: settings.file.map(open).transpose()?,
+    ) -> Self {
+        Self {
+            file,
             format: settings.format,
             level: settings.level,
             to_stderr: settings.to_stderr,
@@ -138,7 +149,7 @@ impl Log {
             tenant: tenant.cloned(),
             clock,
             failure_reported: AtomicBool::new(false),
-        })
+        }
     }
 
     fn line(&self, level: Level, fields: Fields) -> String {
@@ -191,9 +202,10 @@ mod tests {
             level: Level::DEBUG,
             to_stderr: false,
         };
+        let file = LogFile::new(&path, settings.max_size, settings.keep).unwrap();
         let tenant = TenantName::of_source("acme");
-        let log =
-            Log::new(&settings, "0123456789ab", Some(&tenant), Clock::without_waits()).unwrap();
+        let clock = Clock::without_waits();
+        let log = Log::new(&settings, Some(file), "0123456789ab", Some(&tenant), clock);
         let subscriber = tracing_subscriber::registry().with(log);
         tracing::subscriber::with_default(subscriber, events);
         std::fs::read_to_string(&path).unwrap()

@@ -267,8 +267,8 @@ pub(crate) fn header_note(exclusions: &Exclusions) -> Option<String> {
 }
 
 /// Returns a warning for each file of a run that others can change.
-pub(crate) fn file_warnings(log: &Path, ledger: &LedgerChoice) -> Vec<String> {
-    let mut warnings = vec![local_file::warning("log file", log)];
+pub(crate) fn file_warnings(log: Option<&Path>, ledger: &LedgerChoice) -> Vec<String> {
+    let mut warnings = vec![log.and_then(|log| local_file::warning("log file", log))];
     if let Some(path) = ledger.path() {
         warnings.push(local_file::warning("ledger", path));
         warnings.push(local_file::warning("lock file", &lock_path(path)));
@@ -285,12 +285,14 @@ fn create_state_folder(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        let owner = local_file::describe_owner(folder);
+        let owner = owner.map_or_else(String::new, |owner| format!("; {owner}"));
         Failure::new(
             FailureKind::Ledger,
             format!("cannot create the state folder {}", folder.display()),
             "Create it and give this user write access to it, or name another file with --ledger.",
         )
-        .with_cause(error)
+        .with_cause(format!("{error}{owner}"))
     })
 }
 

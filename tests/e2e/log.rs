@@ -149,3 +149,50 @@ fn an_error_is_logged_with_every_cause() {
         assert!(line["cause"].is_string(), "{line}");
     }
 }
+
+#[test]
+fn the_log_can_go_to_stderr() {
+    for (arguments, is_debug) in [("", false), ("-q", false), ("--debug", true)] {
+        let env = TestEnv::new(one_alert_per_vendor());
+        let run = format!("crowdstrike --log-file - --log-format json {arguments}");
+        let output = env.run(&run).assert_code(0);
+        let log: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with('{')).collect();
+        let lines: Vec<Value> =
+            log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let finished = lines.iter().filter(|line| line["message"] == "run finished").count();
+        assert_eq!(finished, 1, "{arguments}: {}", output.stderr);
+        assert_eq!(lines.iter().any(|line| line["level"] == "DEBUG"), is_debug, "{arguments}");
+        if !is_debug {
+            assert_eq!(log.len(), output.stderr.lines().count(), "{}", output.stderr);
+        }
+        assert_eq!(output.stdout.is_empty(), arguments == "-q", "{arguments}");
+        assert!(!env.path("-").exists() && env.log().is_empty());
+    }
+    let env = TestEnv::new(one_alert_per_vendor());
+    let check = env.run("check crowdstrike --offline --log-file -").assert_code(0);
+    assert!(check.stdout.contains("stderr") && !env.path("-").exists(), "{}", check.stdout);
+}
+
+#[test]
+fn there_can_be_no_log() {
+    let env = TestEnv::new(one_alert_per_vendor());
+    let output = env.run("crowdstrike --json --log-file none").assert_code(0);
+    assert_eq!((output.count("processed"), output.stderr.as_str()), (1, ""));
+    env.run("check crowdstrike --offline --log-file none").assert_code(0);
+    assert!(!env.path("none").exists() && env.log().is_empty());
+    // Another name of such a file.
+    env.run("carbonblack --log-file ./none").assert_code(0);
+    assert!(env.path("none").exists());
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_a_warning_in_every_mode() {
+    for arguments in ["", "--dry-run", "--debug", "--json", "-q"] {
+        let env = TestEnv::new(one_alert_per_vendor());
+        std::fs::create_dir(env.path("collective-insights.log")).unwrap();
+        let output = env.run(&format!("crowdstrike {arguments}")).assert_code(0);
+        let warning = "warning: the log file collective-insights.log cannot be written (it is a directory); the run continues without it\n  help: ";
+        assert_eq!(output.stderr.matches(warning).count(), 1, "{arguments}: {}", output.stderr);
+        assert_eq!(output.stdout.is_empty(), arguments == "-q", "{arguments}");
+    }
+}

@@ -47,6 +47,7 @@ mod maintenance;
 mod markdown;
 mod modes;
 mod nearly_full_disk;
+mod owners;
 mod paging;
 mod progress;
 mod proxies;

@@ -201,6 +201,7 @@ fn nothing_is_drawn_if_disabled_or_on_a_terminal_that_cannot_clear_lines() {
     for (arguments, variables) in [
         ("crowdstrike -q", ("TERM", "xterm")),
         ("crowdstrike --debug", ("TERM", "xterm")),
+        ("crowdstrike --log-file -", ("TERM", "xterm")),
         ("crowdstrike", ("TERM", "dumb")),
     ] {
         let env = one_alert();

@@ -284,6 +284,20 @@ fn an_internal_error_whose_message_contains_all_secrets() {
 }
 
 #[test]
+fn a_log_on_stderr() {
+    for vendor in ["crowdstrike", "carbonblack"] {
+        for level in LEVELS {
+            for format in ["text", "json"] {
+                let env = TestEnv::new(one_alert_per_vendor());
+                let arguments = format!("--log-file - -l {level} --log-format {format}");
+                let output = env.run(&format!("{vendor} {arguments}")).assert_code(0);
+                assert_no_secrets(&env, &output, &[]);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_maintenance_commands() {
     let env = TestEnv::new(one_alert_per_vendor());
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));

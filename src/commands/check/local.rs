@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 
 use super::{Check, Finding, Section, Target, exclusions};
+use crate::cli::CommonArgs;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader, TenantFilter};
@@ -14,7 +15,7 @@ use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
 /// Checks what is on this machine. The section has a run if requests can be sent.
 pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
     let (_, args) = target.source.args();
-    let log = Finding::new(Check::Log, log_file(&args.log.file));
+    let log = Finding::new(Check::Log, log_file(args));
     let title = target.title();
     match target.source.resolve() {
         Err(error) => {
@@ -25,7 +26,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
             let settings = &run.settings;
             let network = settings.network.describe();
             let is_usable = network.is_ok();
-            for warning in run::file_warnings(&args.log.file, &settings.ledger) {
+            for warning in run::file_warnings(args.log.path(), &settings.ledger) {
                 tracing::warn!("{warning}");
             }
             let findings = vec![
@@ -104,7 +105,10 @@ fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
         })
 }
 
-fn log_file(path: &Path) -> Result<String, Failure> {
+fn log_file(args: &CommonArgs) -> Result<String, Failure> {
+    let Some(path) = args.log.path() else {
+        return Ok(if args.logs_to_stderr() { "stderr" } else { "none" }.to_owned());
+    };
     let existed = std::fs::symlink_metadata(path).is_ok();
     logging::open(path).map_err(|error| logging::unwritable(path, error))?;
     if !existed {

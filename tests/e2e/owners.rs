@@ -1,0 +1,93 @@
+//! Files that belong to another user, as those that a run with sudo leaves behind.
+
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::local_failures::{LATER, RUN, test_env};
+use crate::support::{RunOutput, TestEnv};
+
+/// The id of a user who owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// Returns an environment after a run of root, in a folder that the other user may write to.
+/// `None` where these tests cannot become another user.
+fn env_of_root() -> Option<TestEnv> {
+    let env = test_env(1);
+    env.run(RUN).assert_code(0);
+    chown(env.folder(), Some(NOBODY), Some(NOBODY)).ok()?;
+    let program = env.path("program");
+    std::fs::copy(env.command("").get_program(), &program).unwrap();
+    let all_may_run = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, all_may_run).unwrap();
+    let runs = Command::new(&program).arg("--version").uid(NOBODY).output();
+    if !runs.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this user cannot run a program as another one");
+        return None;
+    }
+    Some(env)
+}
+
+/// Runs the binary as the user who is not root.
+fn run_as_nobody(env: &TestEnv, arguments: &str) -> RunOutput {
+    let command = env.command_at(LATER, arguments);
+    let mut other = Command::new(env.path("program"));
+    other.args(command.get_args()).current_dir(env.folder()).env_clear().uid(NOBODY);
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    RunOutput::capture(&mut other)
+}
+
+fn owned_by_root(path: &Path) -> String {
+    format!("{} is owned by root: the last run was started with sudo", path.display())
+}
+
+#[test]
+fn a_ledger_that_may_not_be_read_names_its_owner() {
+    let Some(env) = env_of_root() else { return };
+    let ledger = env.path("collective-insights.db");
+    for command in ["status", "history", "outbox list", "outbox retry", RUN, "crowdstrike -n"] {
+        let output = run_as_nobody(&env, command).assert_code(6);
+        let message = format!("the ledger {} cannot be read: ", ledger.display());
+        output.assert_stderr(&[&message, &owned_by_root(&ledger), "sudo chown <USER>"]);
+    }
+    // In a folder that this user cannot look into, the folder's owner counts.
+    let closed = env.path("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::copy(&ledger, closed.join("a.db")).unwrap();
+    let output = run_as_nobody(&env, "status --ledger closed/a.db").assert_code(6);
+    let folder = format!("the folder {} is owned by root", closed.display());
+    output.assert_stderr(&["the ledger closed/a.db cannot be read: ", &folder]);
+}
+
+#[test]
+fn a_ledger_that_may_only_be_read_is_shown_and_cannot_be_written() {
+    let Some(env) = env_of_root() else { return };
+    let ledger = env.path("collective-insights.db");
+    std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(0o644)).unwrap();
+    run_as_nobody(&env, "status").assert_code(0);
+    let output = run_as_nobody(&env, RUN).assert_code(6);
+    let message = format!("the ledger {} cannot be written: ", ledger.display());
+    output.assert_stderr(&[&message, &owned_by_root(&ledger)]);
+    // The lock file alone belongs to root.
+    chown(&ledger, Some(NOBODY), None).unwrap();
+    let output = run_as_nobody(&env, RUN).assert_code(6);
+    let lock = env.path("collective-insights.db.lock");
+    output.assert_stderr(&[&message, &owned_by_root(&lock)]);
+}
+
+#[test]
+fn a_log_of_root_is_explained_and_the_run_continues() {
+    let Some(env) = env_of_root() else { return };
+    let log = env.log();
+    let output = run_as_nobody(&env, "crowdstrike --json --ledger own.db").assert_code(0);
+    assert_eq!(output.count("processed"), 1);
+    output.assert_stderr(&[
+        "warning: the log file collective-insights.log cannot be written (Permission denied",
+        &owned_by_root(&env.path("collective-insights.log")),
+        "the run continues without it",
+        "sudo chown",
+    ]);
+    assert_eq!(env.log(), log);
+}
