@@ -324,8 +324,8 @@ pub(crate) struct LogArgs {
     level: LogLevel,
     /// Log file
     ///
-    /// - logs to stderr, none writes no log. A log that cannot be written is a warning, and the run
-    /// continues without it.
+    /// With - the log goes to stderr, with none there is no log. One that cannot be written is a
+    /// warning, and the run continues without it.
     #[arg(long = "log-file", value_name = "FILE", default_value = "collective-insights.log")]
     file: PathBuf,
     /// Size at which the log is rotated
