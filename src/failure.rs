@@ -133,14 +133,14 @@ impl FailureKind {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Unexpected => "unexpected error",
-            Self::Configuration => "usage or configuration error",
-            Self::Partial => "partly done: some alerts were not read, or some indicators not sent",
+            Self::Unexpected => "internal error, or a response that contradicts the API contract",
+            Self::Configuration => "usage or configuration error: correct it and run again",
+            Self::Partial => "partly done: alerts were not read, or indicators were rejected",
             Self::Credentials => "credentials rejected or permission missing",
-            Self::Temporary => "temporary error, safe to run again",
+            Self::Temporary => "temporary error: what was not sent is queued; run again safely",
             Self::Ledger => "the ledger cannot be used",
             Self::Locked => "another run has locked the ledger",
-            Self::Interrupted(Signal::Hangup) => "interrupted by SIGHUP",
+            Self::Interrupted(Signal::Hangup) => "interrupted by SIGHUP: the terminal was closed",
             Self::Interrupted(Signal::Interrupt) => "interrupted by Ctrl-C (SIGINT)",
             Self::Interrupted(Signal::Terminate) => "interrupted by SIGTERM",
         }

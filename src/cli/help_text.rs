@@ -6,7 +6,8 @@ use crate::failure::FailureKind;
 
 /// Returns the table of exit codes.
 pub(super) fn exit_codes() -> String {
-    let success = "Exit codes:\n  0    success, also when there was nothing to do".to_owned();
+    let success =
+        "Exit codes:\n  0    success, also with nothing to do, or a used-up daily limit".to_owned();
     FailureKind::ALL.into_iter().fold(success, |mut text, kind| {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {:<4} {}", kind.exit_code(), kind.description());

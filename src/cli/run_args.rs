@@ -163,7 +163,7 @@ pub(crate) struct CommonArgs {
     ///
     /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
     /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
-    /// --log-level debug.
+    /// -l debug.
     // Repeated, it is accepted as it was by the scripts' argparse.
     #[arg(long, overrides_with = "debug", help_heading = "Log and output")]
     pub debug: bool,

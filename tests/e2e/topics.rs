@@ -202,3 +202,29 @@ fn commands_in_the_texts_are_understood() {
     }
     assert!(commands > 15, "{commands}");
 }
+
+#[test]
+fn the_help_and_the_topic_explain_each_exit_code_alike() {
+    let folder = TempDir::new().unwrap();
+    let print = |arguments: &[&str]| {
+        RunOutput::capture(bare_command(folder.path()).args(arguments)).assert_code(0).stdout
+    };
+    let help = print(&["crowdstrike", "--help"]);
+    let (_, codes) = help.split_once("Exit codes:\n").unwrap();
+    let in_help: Vec<(&str, &str)> = codes
+        .lines()
+        .map_while(|line| line.trim().split_once(' '))
+        .map(|(code, text)| (code, text.trim()))
+        .collect();
+    let topic = print(&["help", "operations"]);
+    let (_, table) = topic.split_once("|------|").unwrap();
+    let rows = table.lines().skip(1).map_while(|line| line.strip_prefix('|'));
+    let in_topic: Vec<(&str, &str)> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[0], cells[2])
+        })
+        .collect();
+    assert!(in_topic.len() > 8, "{topic}");
+    assert_eq!(in_help, in_topic);
+}
