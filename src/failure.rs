@@ -156,16 +156,34 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What happened, with the service's message and trace id if there are any.
     pub message: String,
+    /// What the message is about, if that is a list: one per line in text.
+    pub list: Vec<String>,
     /// What to do about it.
     pub help: String,
     cause: Option<Arc<anyhow::Error>>,
+    /// Whether the cause is printed; it is logged at debug level in any case.
+    is_cause_printed: bool,
 }
 
 impl Failure {
     /// Creates a failure without a cause.
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), help: help.into(), cause: None }
+        Self {
+            kind,
+            message: message.into(),
+            list: Vec::new(),
+            help: help.into(),
+            cause: None,
+            is_cause_printed: true,
+        }
+    }
+
+    /// Adds what the message is about.
+    #[must_use]
+    pub fn with_list(mut self, list: Vec<String>) -> Self {
+        self.list = list;
+        self
     }
 
     /// Adds the cause: an error with its sources, or a text.
@@ -175,10 +193,17 @@ impl Failure {
         self
     }
 
-    /// Returns the chain of causes on one line, if there is a cause.
+    /// Adds a cause for the log only: the message says in plain words what it means.
+    #[must_use]
+    pub fn with_logged_cause(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { is_cause_printed: false, ..self.with_cause(cause) }
+    }
+
+    /// Returns the chain of causes on one line, if there is a cause and it is printed.
     #[must_use]
     pub fn cause(&self) -> Option<String> {
-        self.cause.as_ref().map(|cause| join_chain(cause.chain()))
+        let printed = self.cause.as_ref().filter(|_| self.is_cause_printed);
+        printed.map(|cause| join_chain(cause.chain()))
     }
 
     /// Returns the text of every link in the chain of causes, the outermost first.
@@ -195,10 +220,13 @@ impl Failure {
     }
 }
 
-/// One line: the message, and the cause in parentheses.
+/// One line: the message with its list, and the cause in parentheses.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
+        if !self.list.is_empty() {
+            write!(f, ": {}", self.list.join(", "))?;
+        }
         if let Some(cause) = self.cause() {
             write!(f, " ({cause})")?;
         }
@@ -210,6 +238,7 @@ impl PartialEq for Failure {
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind
             && self.message == other.message
+            && self.list == other.list
             && self.help == other.help
             && self.cause_chain() == other.cause_chain()
     }
@@ -281,6 +310,20 @@ mod tests {
         let failure = failure().with_cause(chain);
         assert_eq!(failure.cause().as_deref(), Some("outer: refused"));
         assert_eq!(failure.cause_chain(), ["outer: refused", "refused", "refused"]);
+    }
+
+    #[test]
+    fn a_list_is_on_the_line_of_the_message() {
+        let failure = failure().with_list(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(failure.to_string(), "it failed: a, b");
+        assert_ne!(failure, self::failure());
+    }
+
+    #[test]
+    fn a_logged_cause_is_not_printed() {
+        let failure = failure().with_logged_cause(link("refused", None));
+        assert_eq!((failure.to_string().as_str(), failure.cause()), ("it failed", None));
+        assert_eq!(failure.cause_chain(), ["refused"]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use rustls::{CertificateError, OtherError};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
+use super::error::links;
+
 /// How many characters of a name are quoted: the other end wrote it.
 const QUOTED_CHARACTERS: usize = 120;
 /// How many of the names that a certificate is valid for are quoted.
@@ -73,31 +75,23 @@ impl RejectedCertificate {
 
     /// Returns the rejected certificate among an error's sources, if there is one.
     pub(super) fn find(error: &(dyn Error + 'static), host: &str) -> Option<Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(
-                error @ (rustls::Error::InvalidCertificate(_)
-                | rustls::Error::NoCertificatesPresented),
-            ) = error.downcast_ref()
-            {
-                return Some(Self::from_verifier(error).unwrap_or_else(|| Self {
-                    host: host.to_owned(),
-                    reason: match error {
-                        rustls::Error::InvalidCertificate(reason) => Reason::from_verifier(reason),
-                        _ => Reason::Missing,
-                    },
-                    subject: None,
-                    issuers: Vec::new(),
-                }));
-            }
-            // An I/O error skips the error that it wraps in its own sources.
-            let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            next = match wrapped {
-                Some(wrapped) => Some(wrapped),
-                None => error.source(),
-            };
-        }
-        None
+        let error = links(error).find_map(|error| {
+            error.downcast_ref::<rustls::Error>().filter(|error| {
+                matches!(
+                    error,
+                    rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
+                )
+            })
+        })?;
+        Some(Self::from_verifier(error).unwrap_or_else(|| Self {
+            host: host.to_owned(),
+            reason: match error {
+                rustls::Error::InvalidCertificate(reason) => Reason::from_verifier(reason),
+                _ => Reason::Missing,
+            },
+            subject: None,
+            issuers: Vec::new(),
+        }))
     }
 
     /// Returns the description that our verifier put into the error.

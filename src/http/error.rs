@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
+use rustls::AlertDescription;
 use thiserror::Error as ThisError;
 
 use super::MAX_BODY_BYTES;
@@ -13,15 +15,18 @@ use super::response::{MalformedBody, Response};
 use super::retry::MAX_RETRY_AFTER;
 use crate::failure::{Failure, FailureKind, Signal};
 
+/// Why there is no connection to a port that responds with something else than TLS.
+const NO_TLS: &str = "the server does not speak TLS on this port";
+
 /// Why a request got no usable response. `host` is the host of the request, and `proxy` the proxy
 /// for it, as `host:port`.
 #[derive(Debug, ThisError)]
 pub(crate) enum HttpError {
     /// The name of the host, or of its proxy, cannot be resolved.
-    #[error("could not resolve the host name of {}", resolution_target(host, proxy.as_deref()))]
+    #[error("cannot resolve the host name {}", resolution_target(host, proxy.as_deref()))]
     Dns { host: String, proxy: Option<String>, source: ClientError },
-    /// No connection: refused, timed out, no route, no network.
-    #[error("could not connect to {host}{}", via_proxy(proxy.as_deref()))]
+    /// No connection: refused, timed out, no route, no network, no TLS.
+    #[error("cannot connect to {host}{}{}", via_proxy(proxy.as_deref()), because(source))]
     Connect { host: String, proxy: Option<String>, source: ClientError },
     /// The certificate was rejected. Not retried.
     #[error("the certificate of {} was rejected", .0.host)]
@@ -138,6 +143,9 @@ impl HttpError {
 
     fn help(&self) -> &'static str {
         match self {
+            Self::Connect { proxy: None, source, .. } if source.reason() == Some(NO_TLS) => {
+                "Check the host name and the port in the settings: something else responds there. Then run again."
+            }
             Self::Dns { proxy: None, .. } | Self::Connect { proxy: None, .. } => {
                 "Check the host name, the network, DNS, the firewall and HTTPS_PROXY; then run again."
             }
@@ -178,25 +186,51 @@ impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         let failure = Self::new(error.kind(), error.to_string(), error.help());
         match error {
+            HttpError::Connect { source, .. } if source.reason().is_none() => {
+                failure.with_cause(source)
+            }
             HttpError::Dns { source, .. }
             | HttpError::Connect { source, .. }
             | HttpError::Timeout { source, .. }
-            | HttpError::ConnectionLost { source, .. }
-            | HttpError::InvalidRequest { source, .. } => failure.with_cause(source),
+            | HttpError::ConnectionLost { source, .. } => failure.with_logged_cause(source),
+            HttpError::InvalidRequest { source, .. } => failure.with_cause(source),
             HttpError::Certificate(rejected) => failure.with_cause(rejected),
             HttpError::MalformedBody { source, .. } => failure.with_cause(source),
-            HttpError::NoTimeToRetry { source, .. } => failure.with_cause(source),
+            // Its sources are in the log: each attempt is.
+            HttpError::NoTimeToRetry { source, .. } => failure.with_cause(source.to_string()),
             _ => failure,
         }
     }
 }
 
 fn resolution_target(host: &str, proxy: Option<&str>) -> String {
-    proxy.map_or_else(|| host.to_owned(), |proxy| format!("the proxy {proxy} for {host}"))
+    proxy.map_or_else(
+        || host.to_owned(),
+        |proxy| format!("of the proxy {proxy}, through which {host} is reached"),
+    )
 }
 
 fn via_proxy(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
+}
+
+fn because(error: &ClientError) -> String {
+    error.reason().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+/// Returns an error and its sources, the outermost first. An I/O error skips the error that it
+/// wraps in its own sources.
+pub(super) fn links<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let source: Option<&'a (dyn Error + 'static)> = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+        source
+    })
 }
 
 /// The client's error without its own text, which names the URL: a proxy's URL may contain a
@@ -211,10 +245,55 @@ impl ClientError {
             .filter(|error| !error.is::<reqwest::Error>())
     }
 
+    /// Returns why there is no connection, in plain words; `None` for a reason that is not known
+    /// here.
+    fn reason(&self) -> Option<&'static str> {
+        if self.0.is_timeout() {
+            return Some("it did not respond in time");
+        }
+        links(&self.0).find_map(|error| match error.downcast_ref::<rustls::Error>() {
+            Some(error) => tls_reason(error),
+            None if is_rejected_tunnel(error) => Some("the proxy rejected the connection"),
+            None => error.downcast_ref::<io::Error>().and_then(|error| io_reason(error.kind())),
+        })
+    }
+
     /// Returns whether a proxy responded to CONNECT with 407. The error's type is private to the
     /// client's connector, so only its text can be compared.
     fn is_proxy_authorization_required(&self) -> bool {
         self.chain().any(|error| error.to_string() == "tunnel error: proxy authorization required")
+    }
+}
+
+/// Returns whether a proxy responded to CONNECT with another status than 407; see above.
+fn is_rejected_tunnel(error: &(dyn Error + 'static)) -> bool {
+    error.to_string() == "tunnel error: unsuccessful"
+}
+
+fn tls_reason(error: &rustls::Error) -> Option<&'static str> {
+    match error {
+        rustls::Error::InvalidMessage(_) => Some(NO_TLS),
+        rustls::Error::PeerIncompatible(_)
+        | rustls::Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
+        ) => Some("the server supports no version of TLS that is secure"),
+        rustls::Error::AlertReceived(_) => Some("the server rejected the TLS connection"),
+        _ => None,
+    }
+}
+
+fn io_reason(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::ConnectionRefused => Some("the connection was refused"),
+        io::ErrorKind::TimedOut => Some("it did not respond in time"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Some("there is no route to it")
+        }
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => Some("the server closed the connection"),
+        _ => None,
     }
 }
 

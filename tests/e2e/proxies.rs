@@ -276,7 +276,7 @@ fn an_unreachable_proxy_is_named_in_the_error() {
     let url = format!("http://batch:pr0xy-s3cret@127.0.0.1:{port}");
     let output = RunOutput::capture(command.env("HTTPS_PROXY", url)).assert_code(5);
     let message =
-        format!("could not connect to api.crowdstrike.com through the proxy 127.0.0.1:{port}");
+        format!("cannot connect to api.crowdstrike.com through the proxy 127.0.0.1:{port}");
     output.assert_stderr(&[&message, "HTTPS_PROXY", "NO_PROXY"]);
     assert_no_secrets(&https.env, &output, &["pr0xy-s3cret"]);
 }

@@ -1,13 +1,16 @@
 //! Errors from the services: the exit code, and the help for the user. Those that only CrowdStrike
 //! has are in `crowdstrike_errors`.
 
+use std::io::Write as _;
+use std::net::TcpListener;
+
 use sandbox::{Fault, Service, World};
 
-use crate::support::TestEnv;
 use crate::support::failures::{
     assert_fails, assert_fails_in, assert_fails_on, one_alert_per_vendor,
 };
 use crate::support::vendor::Vendor;
+use crate::support::{RunOutput, TestEnv};
 
 #[test]
 fn a_recorded_future_key_without_the_permission() {
@@ -136,9 +139,40 @@ fn an_unreachable_service() {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(one_alert_per_vendor());
         env.sandbox.pause_listening();
-        let texts =
-            ["could not connect to 127.0.0.1", "host name", "DNS", "firewall", "HTTPS_PROXY"];
+        let texts = ["cannot connect to 127.0.0.1", "host name", "DNS", "firewall", "HTTPS_PROXY"];
         assert_fails(env, vendor.command(), 5, &texts);
+    }
+}
+
+#[test]
+fn a_failed_connection_is_one_plain_sentence_and_its_causes_are_in_the_log() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let no_tls = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        while let Ok((mut connection, _)) = listener.accept() {
+            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    for (url, sentence) in [
+        (
+            no_tls.as_str(),
+            "cannot connect to 127.0.0.1: the server does not speak TLS on this port",
+        ),
+        ("https://127.0.0.1:9", "cannot connect to 127.0.0.1: the connection was refused"),
+        ("https://no-such-host.invalid", "cannot resolve the host name no-such-host.invalid"),
+    ] {
+        let env = TestEnv::new(one_alert_per_vendor());
+        let mut command = env.command("crowdstrike -l debug");
+        let output = RunOutput::capture(command.env("CS_BASE_URL", url)).assert_code(5);
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("error: ") && lines[0].ends_with(sentence), "{lines:?}");
+        assert!(lines[1].starts_with("  help: "), "{lines:?}");
+        assert!(env.log().contains(" caused by depth=1 "), "{}", env.log());
+        let mut check = env.command("check crowdstrike");
+        let output = RunOutput::capture(check.env("CS_BASE_URL", url)).assert_code(5);
+        assert!(output.stdout.contains(&format!(": {sentence}\n      help: ")), "{output:?}");
+        assert_eq!(output.stderr, "");
     }
 }
 

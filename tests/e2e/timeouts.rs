@@ -52,11 +52,11 @@ fn a_connection_that_is_not_established_in_time_is_an_error() {
     };
     let (output, took) = timed("check crowdstrike --connect-timeout 1");
     let output = output.assert_code(5);
-    assert!(output.stdout.contains("could not connect to 127.0.0.1"), "{}", output.stdout);
+    assert!(output.stdout.contains("cannot connect to 127.0.0.1"), "{}", output.stdout);
     assert!(took < Duration::from_secs(8), "{took:?}");
 
     let (output, took) = timed("crowdstrike --connect-timeout 1");
-    output.assert_code(5).assert_stderr(&["could not connect to 127.0.0.1"]);
+    output.assert_code(5).assert_stderr(&["cannot connect to 127.0.0.1"]);
     assert!(took < Duration::from_secs(30), "{took:?}, with 5 attempts");
 }
 
