@@ -24,12 +24,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     http::register_proxy_passwords();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let is_json = arguments.iter().skip(1).any(|argument| argument == "--json");
-    let parsed = match cli::parse(arguments) {
+    let parsed = match cli::parse(arguments.iter().cloned()) {
         Ok(parsed) => parsed,
         Err(message) => {
+            report::set_color(cli::color_of_messages(&arguments));
             return print_message(&message, is_json);
         }
     };
+    report::set_color(parsed.color);
     // Panic messages can quote any text: they are sanitized and printed without a backtrace.
     std::panic::set_hook(Box::new(|panic| {
         progress::clear();
@@ -78,15 +80,14 @@ fn print_message(message: &clap::Error, is_json: bool) -> ExitCode {
             let _ = report::print_failure(&failure);
         }
     }
-    match message.print() {
-        Err(error) if !message.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
-            report::print_failure(&report::unwritable_output(error))
-        }
-        // If an error cannot be printed, there is nowhere to report it.
-        _ => u8::try_from(message.exit_code())
-            .unwrap_or(FailureKind::Configuration.exit_code())
-            .into(),
+    if message.use_stderr() {
+        report::print_usage_error(&message.render());
+    } else if let Err(error) = message.print()
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        return report::print_failure(&report::unwritable_output(error));
     }
+    u8::try_from(message.exit_code()).unwrap_or(FailureKind::Configuration.exit_code()).into()
 }
 
 /// Runs one source and prints its report.
@@ -125,11 +126,7 @@ fn run_source(
 fn init_logging(args: &CommonArgs, run_id: &str, tenant: &TenantName, clock: Clock) {
     let settings = args.log.settings(args.debug);
     if let Some(failure) = logging::start(&settings, run_id, Some(tenant), clock) {
-        report::err(&format!(
-            "warning: {}; the run continues without it\n  help: {}\n",
-            report::line(&failure.to_string()),
-            report::line(&failure.help)
-        ));
+        report::warn(&format!("{failure}; the run continues without it. {}", failure.help));
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
 }

@@ -93,6 +93,21 @@ impl<'a> Submission<'a> {
         }
     }
 
+    /// Returns the type of the indicator, as Recorded Future names it.
+    pub(crate) fn indicator_type(&self) -> &str {
+        &self.ioc.r#type
+    }
+
+    /// Returns the indicator.
+    pub(crate) fn value(&self) -> &str {
+        &self.ioc.value
+    }
+
+    /// Returns the name of the detection, or else that of the incident.
+    pub(crate) fn description(&self) -> &str {
+        self.detection.name.as_deref().or(self.incident.name.as_deref()).unwrap_or_default()
+    }
+
     /// Merges another submission of the same indicator into this one: the earliest detection
     /// represents the indicator, whatever the order in which they come, with the MITRE codes of
     /// all.

@@ -88,7 +88,7 @@ fn demo() -> Result<()> {
     let posts = env.posts();
     for source in [crowdstrike, carbon_black] {
         let output = env.run(&daily_run(source))?;
-        check("submitted again", output.number("submitted")?, 0)?;
+        check("sent again", output.number("sent")?, 0)?;
     }
     check("requests to Recorded Future", env.posts(), posts)?;
 
@@ -231,20 +231,20 @@ impl CommandOutput {
     fn check_counts(&self, served_alerts: &[String], stored: usize) -> Result<()> {
         let alerts: BTreeSet<&String> = served_alerts.iter().collect();
         check("fetched", self.number("fetched")?, alerts.len())?;
-        check("submitted", self.number("submitted")?, stored)?;
+        check("sent", self.number("sent")?, stored)?;
         check("processed", self.number("processed")?, stored)?;
         if stored == 0 { Err("nothing was sent".into()) } else { Ok(()) }
     }
 
     /// Returns the number before a word in the summary.
     fn number(&self, word: &str) -> Result<usize> {
-        let pieces = self.text.split([':', ';', ',', '\n']);
-        let found = pieces
-            .map(|piece| piece.trim().trim_start_matches("of these "))
-            .filter_map(|piece| piece.split_once(' '))
-            .find(|(_, after)| *after == word)
-            .ok_or_else(|| format!("the summary has no number for {word:?}"))?;
-        Ok(found.0.parse()?)
+        let words = self.text.split_whitespace();
+        words
+            .clone()
+            .zip(words.skip(1))
+            .filter(|(_, after)| after.trim_end_matches(',') == word)
+            .find_map(|(number, _)| number.replace(',', "").parse().ok())
+            .ok_or_else(|| format!("the summary has no number for {word:?}").into())
     }
 
     fn lines_with(&self, text: &str) -> usize {

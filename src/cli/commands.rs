@@ -1,6 +1,11 @@
 //! The commands. Their names and options are fixed: crontabs depend on them.
 
-use clap::{Args, Parser, Subcommand};
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments of the arguments are help texts, read in a terminal"
+)]
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use super::NAME;
 use super::generate::Artifact;
@@ -25,6 +30,20 @@ use super::topics::Topic;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// Colors: auto, always or never
+    ///
+    /// auto uses colors on a terminal if NO_COLOR is not set.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        ignore_case = true,
+        hide_possible_values = true,
+        help_heading = "Log and output"
+    )]
+    pub color: ColorChoice,
 }
 
 /// The commands.

@@ -14,6 +14,8 @@ pub(super) fn options(
     matches: &ArgMatches,
     resolved: &[EffectiveOption],
 ) -> Vec<EffectiveOption> {
+    // Those of every command are part of the definition of the program only.
+    let of_every_command = definition.get_arguments().filter(|argument| argument.is_global_set());
     let (mut command, mut matches) = (definition, matches);
     while let Some((name, submatches)) = matches.subcommand() {
         let Some(subcommand) = command.find_subcommand(name) else {
@@ -23,6 +25,7 @@ pub(super) fn options(
     }
     command
         .get_arguments()
+        .chain(of_every_command)
         .filter(|argument| {
             argument.get_long().is_some_and(|name| name != "help" && name != "version")
         })

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
-use clap::{Args, ColorChoice, Subcommand};
+use clap::{Args, Subcommand};
 
 use super::run_args::LedgerArgs;
 use super::source_command::SourceCommand;
@@ -30,33 +30,12 @@ pub(crate) struct CheckArgs {
     /// Print one JSON document instead of text
     #[arg(id = "check_json", long = "json")]
     json: bool,
-    /// Colors: auto, always or never
-    ///
-    /// auto uses colors on a terminal if NO_COLOR is not set.
-    #[arg(
-        id = "check_color",
-        long = "color",
-        value_name = "WHEN",
-        value_enum,
-        default_value = "auto",
-        ignore_case = true,
-        hide_possible_values = true
-    )]
-    color: ColorChoice,
 }
 
 impl CheckArgs {
     /// Whether to print JSON: given before or after the source.
     pub(crate) fn json(&self) -> bool {
         self.json || self.source.as_ref().is_some_and(|source| source.args().1.output.json)
-    }
-
-    /// When to use colors. The option after the source takes precedence over the one before it.
-    pub(crate) fn color(&self) -> ColorChoice {
-        match self.source.as_ref().map(|source| source.args().1.output.color) {
-            None | Some(ColorChoice::Auto) => self.color,
-            Some(color) => color,
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::{PossibleValuesParser, Resettable};
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, ValueEnum as _};
 
 use self::commands::Cli;
 pub(crate) use self::commands::Command;
@@ -82,6 +82,8 @@ fn with_exit_codes(command: clap::Command) -> clap::Command {
 #[derive(Debug)]
 pub struct Parsed {
     pub(crate) command: Command,
+    /// When to use colors.
+    pub(crate) color: ColorChoice,
     matches: ArgMatches,
 }
 
@@ -123,12 +125,26 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
 }
 
 fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     definition()
+        .color(color_of_messages(&arguments))
         .try_get_matches_from(arguments)
         .and_then(|matches| {
-            Ok(Parsed { command: Cli::from_arg_matches(&matches)?.command, matches })
+            let Cli { command, color } = Cli::from_arg_matches(&matches)?;
+            Ok(Parsed { command, color, matches })
         })
         .map_err(usage_error::without_secrets)
+}
+
+/// Returns the value of `--color` for help and for errors of the command line, which are printed
+/// without parsed arguments.
+pub(crate) fn color_of_messages(arguments: &[OsString]) -> ColorChoice {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let separate = words.windows(2).filter(|pair| pair.first() == Some(&"--color"));
+    let values = separate.filter_map(|pair| pair.last().copied());
+    let joined = words.iter().filter_map(|word| word.strip_prefix("--color="));
+    let choices = values.chain(joined).map(|value| ColorChoice::from_str(value, true));
+    choices.filter_map(Result::ok).next_back().unwrap_or_default()
 }
 
 /// Parses a command line for each source that consists of its name only.

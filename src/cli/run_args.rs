@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use clap::{Args, ColorChoice};
+use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::value_parsers::{self, LogLevel};
@@ -398,23 +398,11 @@ pub(crate) struct OutputArgs {
     /// With --json, the document is printed all the same.
     #[arg(short, long)]
     quiet: bool,
-    /// Colors: auto, always or never
-    ///
-    /// auto uses colors on a terminal if NO_COLOR is not set.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value = "auto",
-        ignore_case = true,
-        hide_possible_values = true
-    )]
-    pub color: ColorChoice,
 }
 
 impl OutputArgs {
     /// Returns how the report is printed.
     pub(crate) const fn settings(&self) -> Output {
-        Output { json: self.json, quiet: self.quiet, color: self.color }
+        Output { json: self.json, quiet: self.quiet }
     }
 }

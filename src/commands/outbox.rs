@@ -216,8 +216,8 @@ fn write_items(
     })?;
     write("]\n")?;
     if damaged > 0 {
-        report::err(&format!(
-            "warning: {} left out: damaged; after the next run, `collective-insights outbox list --quarantined` shows them\n",
+        report::warn(&format!(
+            "{} left out: damaged; after the next run, `collective-insights outbox list --quarantined` shows them",
             counted(damaged, "stored item is", "stored items are")
         ));
     }

@@ -1,7 +1,5 @@
 //! `status`: the last run, the last success and the queue of each tenant.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 
 use super::{instant, open_reader, tenant_filter};
@@ -9,7 +7,7 @@ use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::TenantStatus;
-use crate::report::{self, line, timestamp};
+use crate::report::{self, Layout, line, thousands, timestamp};
 
 /// Returns the last run, last success, checkpoint, queue and quarantine of each tenant.
 pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
@@ -62,34 +60,34 @@ fn as_text(source: &TenantStatus) -> String {
     } else {
         ""
     };
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let customer = source.customer.as_ref().map(|digest| format!(", customer {}", line(digest)));
-    let _ = writeln!(
-        text,
-        "{} ({}, account {}{}{organizations})",
-        line(&source.tenant),
-        line(&source.source),
-        line(&source.account),
+    let layout = Layout::stdout();
+    let row = |name: &str, value: String| layout.paragraph(&format!("  {name:<13}  "), &value);
+    let customer = source.customer.as_ref().map(|digest| format!(", customer {digest}"));
+    let about = format!(
+        " ({}, account {}{}{organizations})",
+        source.source,
+        source.account,
         customer.unwrap_or_default()
     );
-    let _ = writeln!(text, "  last run       {}{ended}{error}", instant(source.last_run));
-    let _ = writeln!(text, "  last success   {}", instant(source.last_success));
-    let _ = writeln!(text, "  last alerts    {}", instant(source.last_alerts));
-    let _ = writeln!(text, "  read until     {}{future}", instant(source.read_until));
+    let mut text = layout.title(&source.tenant, &about);
+    text.push_str(&row("last run", format!("{}{ended}{error}", instant(source.last_run))));
+    text.push_str(&row("last success", instant(source.last_success)));
+    text.push_str(&row("last alerts", instant(source.last_alerts)));
+    text.push_str(&row("read until", format!("{}{future}", instant(source.read_until))));
     for gap in &source.gaps {
         let (start, end) = (instant(Some(gap.start)), instant(Some(gap.end)));
-        let _ = writeln!(
-            text,
-            "  not read       {start} to {end}: read it with {}, or give it up with --accept-gap",
-            gap.as_options()
-        );
+        let options = gap.as_options();
+        text.push_str(&row(
+            "not read",
+            format!("{start} to {end}: read it with {options}, or give it up with --accept-gap"),
+        ));
     }
-    let _ = writeln!(text, "  queued         {}{since}", source.queued);
-    let _ = writeln!(text, "  in quarantine  {}", source.quarantined);
-    let _ = writeln!(text, "  sent today     {} (this API key, UTC day)", source.used_today);
+    text.push_str(&row("queued", format!("{}{since}", thousands(source.queued))));
+    text.push_str(&row("in quarantine", thousands(source.quarantined)));
+    let used_today = thousands(source.used_today);
+    text.push_str(&row("sent today", format!("{used_today} (this API key, UTC day)")));
     if let Some(warning) = source.quiet_warning() {
-        let _ = writeln!(text, "  warning        {}", line(&warning));
+        text.push_str(&row("warning", warning));
     }
     text
 }

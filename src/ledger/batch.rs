@@ -52,6 +52,13 @@ impl QueuedItem {
         Ok(serde_json::from_str(&self.item)?)
     }
 
+    /// Returns the severity, 0 to 100, where the vendor gave one.
+    #[must_use]
+    pub(crate) fn severity(&self) -> Option<u8> {
+        // See the schema: unknown is 1.
+        u8::try_from(self.rank.checked_neg()?).ok()
+    }
+
     /// Returns the place after this entry.
     #[must_use]
     pub(crate) const fn cursor(&self) -> Cursor {

@@ -22,7 +22,7 @@ pub(crate) use self::file::{enable_rotation, open};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::local_file;
-use crate::report::progress;
+use crate::report::{self, progress};
 use crate::settings::TenantName;
 
 /// The format of a line.
@@ -90,6 +90,26 @@ pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     }
 }
 
+/// Prints the warnings of this process to stderr, and logs nothing.
+pub(crate) fn print_warnings() {
+    // This fails if there is a log; warnings are in it then.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Warnings));
+}
+
+struct Warnings;
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && *metadata.level() == Level::WARN
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        report::warn(&fields.to_text());
+    }
+}
+
 struct Log {
     file: Option<LogFile>,
     format: Format,
@@ -123,10 +143,9 @@ impl<S: Subscriber> Layer<S> for Log {
             && !self.failure_reported.swap(true, Ordering::Relaxed)
         {
             progress::suspend(|| {
-                let _ = writeln!(
-                    std::io::stderr(),
+                report::warn(&format!(
                     "the log cannot be written ({error}); the run continues without it"
-                );
+                ));
             });
         }
     }

@@ -1,9 +1,8 @@
 //! A run's report as a JSON document, schema version 1.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::{Counts, Report, line, timestamp};
+use super::{Counts, DryRunItem, Report, line, timestamp};
 use crate::failure::Failure;
 use crate::redact;
 use crate::settings::Mode;
@@ -22,7 +21,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    items: Option<&'a [Box<RawValue>]>,
+    items: Option<&'a [DryRunItem]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error>,
 }

@@ -1,7 +1,9 @@
 //! The report of a run: collected while it runs, printed at its end by [`print`](fn@print).
 
 mod counts;
+mod items;
 mod json;
+mod layout;
 pub(crate) mod progress;
 mod stdout;
 mod style;
@@ -11,16 +13,17 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use clap::ColorChoice;
-use serde_json::value::RawValue;
 
 pub(crate) use self::counts::Counts;
+pub(crate) use self::items::DryRunItem;
 pub(crate) use self::json::error_document;
+pub(crate) use self::layout::{Layout, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
-pub(crate) use self::style::Styler;
+pub(crate) use self::style::{Styler, set_color};
+pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind, Signal};
 use crate::redact;
 use crate::settings::{Mode, TenantName};
 use crate::window::Window;
@@ -32,8 +35,6 @@ pub(crate) struct Output {
     pub json: bool,
     /// Whether to print nothing on success, and no progress.
     pub quiet: bool,
-    /// When to use colors.
-    pub color: ColorChoice,
 }
 
 /// The report of one run.
@@ -43,6 +44,8 @@ pub(crate) struct Report {
     pub tenant: TenantName,
     pub labels: SourceInfo,
     pub mode: Mode,
+    /// Whether the next run sends what this one leaves in the outbox.
+    pub is_queue_kept: bool,
     /// The requested window, once it is known.
     pub window: Option<Window>,
     pub counts: Counts,
@@ -53,7 +56,7 @@ pub(crate) struct Report {
     /// What needs attention although the run may have succeeded; on stderr, also with `--quiet`.
     pub warnings: Vec<String>,
     /// The items of a dry run.
-    pub items: Vec<Box<RawValue>>,
+    pub items: Vec<DryRunItem>,
     failures: Vec<Failure>,
 }
 
@@ -65,6 +68,7 @@ impl Report {
             tenant: tenant.clone(),
             labels,
             mode,
+            is_queue_kept: false,
             window: None,
             counts: Counts::default(),
             progress: Progress::default(),
@@ -102,44 +106,52 @@ impl Report {
         &self.failures
     }
 
+    /// Whether a person ended the run with Ctrl-C.
+    fn is_interrupted(&self) -> bool {
+        self.failures.iter().any(is_interrupt)
+    }
+
     /// Returns the exit code: that of the most urgent failure, else 0.
     pub(crate) fn exit_code(&self) -> u8 {
         self.failures.first().map_or(0, |failure| failure.kind.exit_code())
     }
 }
 
+/// Whether a person ended the command with Ctrl-C.
+pub(crate) fn is_interrupt(failure: &Failure) -> bool {
+    failure.kind == FailureKind::Interrupted(Signal::Interrupt)
+}
+
 /// Prints a run's report (summary to stdout and the log, failures to stderr) and returns the exit
 /// code.
 #[must_use]
 pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
-    // Without a window the run ended before it started, and there are no numbers to print.
-    let summary = if report.window.is_some() { text::summary(report) } else { String::new() };
-    for line in summary.lines() {
-        tracing::info!("{line}");
-    }
-    if report.window.is_some() {
-        log_counts(report);
-    }
-    if !report.counts.add_up() {
-        tracing::error!(counts = ?report.counts, "the counts of this run do not add up");
-    }
+    log_summary(report);
     let printed = if output.json {
         out(&json::document(report))
-    } else if !output.quiet || !report.failures.is_empty() {
-        out(&summary).and_then(|()| out(&text::items(report)))
+    } else if report.window.is_none() || report.is_interrupted() {
+        // The run ended before it started: there are no numbers. Or a person ended it.
+        Ok(())
+    } else if !output.quiet {
+        let layout = Layout::stdout();
+        out(&items::table(report, layout)).and_then(|()| out(&text::summary(report, layout)))
     } else {
         Ok(())
     };
+    let layout = Layout::stderr();
     for warning in &report.warnings {
-        err(&format!("warning: {}\n", line(warning)));
+        warn(warning);
     }
-    for failure in &report.failures {
-        err(&text::failure(failure));
+    for failure in report.failures.iter().filter(|failure| !is_interrupt(failure)) {
+        err(&text::failure(failure, layout));
+    }
+    if report.is_interrupted() {
+        err(&layout.paragraph("", &text::interrupted(report)));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
     // Last, and also with --quiet: a crontab with --debug shares nothing.
     if report.mode == Mode::Debug {
-        err("warning: test mode: Recorded Future stored nothing\n");
+        warn("test mode: Recorded Future stored nothing");
     }
     // The run's own failure is the more urgent one.
     unprinted.filter(|_| report.failures.is_empty()).unwrap_or(report.exit_code().into())
@@ -149,8 +161,34 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
 #[must_use]
 pub(crate) fn print_failure(failure: &Failure) -> ExitCode {
     log_failure(failure);
-    err(&text::failure(failure));
+    err(&text::failure(failure, Layout::stderr()));
     failure.exit_code()
+}
+
+/// Prints an error of the command line, which clap describes and styles.
+pub(crate) fn print_usage_error(message: &clap::builder::StyledStr) {
+    let layout = Layout::stderr();
+    let is_colored = layout.styler.is_colored();
+    let text = if is_colored { message.ansi().to_string() } else { message.to_string() };
+    err(&layout.lines(&text));
+}
+
+/// Prints a warning to stderr.
+pub(crate) fn warn(text: &str) {
+    err(&text::warning(text, Layout::stderr()));
+}
+
+/// Logs the summary: as text, and its numbers as fields.
+fn log_summary(report: &Report) {
+    if let Some(window) = report.window {
+        for line in text::summary(report, Layout::PLAIN).lines() {
+            tracing::info!("{line}");
+        }
+        log_counts(report, window);
+    }
+    if !report.counts.add_up() {
+        tracing::error!(counts = ?report.counts, "the counts of this run do not add up");
+    }
 }
 
 /// Logs a failure, and at debug level every link in its chain of causes.
@@ -163,9 +201,11 @@ fn log_failure(failure: &Failure) {
 }
 
 /// Logs what the summary says as fields.
-fn log_counts(report: &Report) {
+fn log_counts(report: &Report, window: Window) {
     let (counts, tally) = (&report.counts, &report.counts.tally);
     tracing::info!(
+        window_start = timestamp(window.start),
+        window_end = timestamp(window.end),
         exit_code = report.exit_code(),
         alerts_fetched = tally.alerts_fetched,
         alerts_below_threshold = tally.alerts_below_threshold,
@@ -202,9 +242,9 @@ pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Returns a count with its noun: `1 page` or `2 pages`.
+/// Returns a count with its noun: `1 page` or `2,000 pages`.
 pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
+    format!("{} {}", thousands(count), if count == 1 { one } else { more })
 }
 
 /// Returns the text as one line without secrets and control characters.

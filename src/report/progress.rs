@@ -91,7 +91,7 @@ impl Progress {
         let terminal = Term::buffered_stderr();
         if terminal.is_term() && !console::is_dumb() && !output.quiet && !log_on_stderr {
             let target = ProgressDrawTarget::term(terminal.clone(), MAX_FRAMES_PER_SECOND);
-            let styler = Styler::new(output.color, &stderr());
+            let styler = Styler::of(&stderr());
             *line() = self.draw(target, styler, move || terminal.size().1);
         }
     }

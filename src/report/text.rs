@@ -1,139 +1,260 @@
 //! A run's report as text: where every alert and indicator went.
+//!
+//! Each group of rows is a sum: its first row, and what leaves it. What remains is the first row of
+//! the next group. The numbers are those of the JSON document; rows that are zero are left out.
 
-use std::fmt::Write as _;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use chrono::SecondsFormat;
-
-use super::{Report, line};
+use super::layout::{Layout, thousands};
+use super::{Report, counted};
 use crate::failure::Failure;
-use crate::redact;
 use crate::settings::Mode;
+use crate::window::Window;
 
-/// Returns the summary, a few lines.
-pub(super) fn summary(report: &Report) -> String {
-    let (counts, tally) = (&report.counts, &report.counts.tally);
-    let mut text = String::new();
-    let window = report.window.map_or_else(String::new, |window| {
-        let timestamp =
-            |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        format!(", {} to {}", timestamp(window.start), timestamp(window.end))
-    });
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{}, tenant {}{window} (run {})",
-        report.labels.title, report.tenant, report.run_id
-    );
-    let dismissed = match tally.alerts_dismissed {
-        0 => String::new(),
-        count => format!("{count} dismissed, "),
-    };
-    let _ = writeln!(
-        text,
-        "Alerts:      {} fetched; of these {} below threshold, {dismissed}{} unreadable, {} without an indicator",
-        tally.alerts_fetched,
-        tally.alerts_below_threshold,
-        tally.alerts_unreadable,
-        tally.alerts_without_indicator
-    );
-    let carried_in = if counts.carried_in > 0 {
-        format!(", {} queued by earlier runs", counts.carried_in)
-    } else {
-        String::new()
-    };
-    let _ = writeln!(
-        text,
-        "Indicators:  {} found{carried_in}; {}",
-        tally.indicators_found,
-        indicator_counts(report)
-    );
-    let _ = writeln!(text, "{}", delivery_line(report));
+/// The narrowest terminal on which the name of a group is in its first row.
+const MIN_COLUMNS: usize = 50;
+
+/// Longer windows are shown with their start.
+const MAX_HOURS: i64 = 72;
+const HALF_A_MINUTE: TimeDelta = TimeDelta::seconds(30);
+
+/// One row: a number, and what it counts.
+struct Row {
+    /// The name of the group, in its first row.
+    group: &'static str,
+    number: String,
+    text: String,
+    style: Style,
+}
+
+#[derive(Clone, Copy)]
+enum Style {
+    Plain,
+    /// The result of the run.
+    Result,
+    /// What a later run has to do.
+    Attention,
+    /// What a person has to look at.
+    Failed,
+}
+
+/// Returns the summary: a title, the rows, and the notes.
+pub(super) fn summary(report: &Report, layout: Layout) -> String {
+    let tenant = format!("tenant {}", report.tenant);
+    let parts: Vec<String> =
+        [tenant].into_iter().chain(report.window.map(describe_window)).collect();
+    let mut text = layout.title(report.labels.title, &format!(" · {}", parts.join(" · ")));
+    let mut rows = alert_rows(report);
+    rows.extend(mention_rows(report));
+    rows.extend(indicator_rows(report));
+    text.push_str(&lines(&rows, layout));
     for note in &report.notes {
-        let _ = writeln!(text, "Note:        {}", line(note));
+        text.push_str(&layout.paragraph(&format!("  {} ", layout.styler.bold("note:")), note));
     }
     text
 }
 
-/// Returns what became of the indicators; rare counts are left out when they are zero.
-fn indicator_counts(report: &Report) -> String {
-    let (counts, tally) = (&report.counts, &report.counts.tally);
-    let always = [
-        (tally.indicators_unsupported, "unsupported"),
-        (tally.indicators_invalid, "invalid"),
-        (tally.indicators_private, "private"),
-        (tally.indicators_excluded, "excluded"),
-        (tally.indicators_repeated, "repeated"),
-    ];
-    let rare = [
-        (tally.indicators_trusted, "trusted"),
-        (tally.already_delivered, "already delivered"),
-        (counts.waiting, "queued"),
-        (counts.quarantined, "in quarantine"),
-        (counts.not_stored, "neither sent nor stored"),
-    ];
-    let submitted = match report.mode {
-        Mode::DryRun => (counts.would_submit, "to be submitted"),
-        Mode::Live | Mode::Debug => (counts.submitted, "submitted"),
-    };
-    always
-        .into_iter()
-        .chain(rare.into_iter().filter(|(count, _)| *count > 0))
-        .chain([submitted])
-        .map(|(count, label)| format!("{count} {label}"))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn delivery_line(report: &Report) -> String {
-    let counts = &report.counts;
-    match report.mode {
-        Mode::DryRun => {
-            "Dry run:     nothing was sent to Recorded Future or stored in the ledger".to_owned()
-        }
-        Mode::Debug => format!(
-            "Debug:       {} validated by Recorded Future, {} not; NOTHING WAS STORED there or in the ledger",
-            counts.processed, counts.unprocessed
-        ),
-        Mode::Live => {
-            format!(
-                "Submitted:   {}; of these {} processed, {} not processed",
-                counts.submitted, counts.processed, counts.unprocessed
-            )
+/// Returns the rows with their numbers in one column. On a narrow terminal, the name of a group is
+/// above its rows.
+fn lines(rows: &[Row], layout: Layout) -> String {
+    let is_narrow = layout.columns().is_some_and(|columns| columns < MIN_COLUMNS);
+    let groups = rows.iter().map(|row| row.group.len()).max().unwrap_or_default();
+    let numbers = rows.iter().map(|row| row.number.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let number = format!("{:>numbers$}", row.number);
+        let number = match row.style {
+            Style::Plain => number,
+            Style::Result => layout.styler.green(&number),
+            Style::Attention => layout.styler.yellow(&number),
+            Style::Failed => layout.styler.red(&number),
+        };
+        if is_narrow {
+            if !row.group.is_empty() {
+                text.push_str(&layout.paragraph("  ", row.group));
+            }
+            text.push_str(&layout.hanging(&format!("    {number}  "), numbers + 6, &row.text));
+        } else {
+            let label = format!("  {:<groups$}  {number}  ", row.group);
+            text.push_str(&layout.hanging(&label, groups + numbers + 6, &row.text));
         }
     }
+    text
 }
 
-/// Returns the items of a dry run, one per line, as the JSON that would be sent.
-pub(super) fn items(report: &Report) -> String {
-    report.items.iter().fold(String::new(), |mut text, item| {
-        let _ = writeln!(text, "{}", redact::sanitize_json(item.get()));
-        text
+/// The rows of a group: its first one has the group's name.
+fn group(name: &'static str, rows: impl IntoIterator<Item = Row>) -> Vec<Row> {
+    let mut rows: Vec<Row> = rows.into_iter().collect();
+    if let Some(first) = rows.first_mut() {
+        first.group = name;
+    }
+    rows
+}
+
+fn row(number: u64, text: impl Into<String>, style: Style) -> Row {
+    Row { group: "", number: thousands(number), text: text.into(), style }
+}
+
+/// Returns a row for each of these that is not zero, with this sign.
+fn signed<'a>(
+    sign: char,
+    counts: impl IntoIterator<Item = (u64, &'a str, Style)>,
+) -> impl Iterator<Item = Row> {
+    counts.into_iter().filter(|(count, ..)| *count > 0).map(move |(count, text, style)| Row {
+        number: format!("{sign}{}", thousands(count)),
+        ..row(count, text, style)
     })
 }
 
-/// Returns a failure as a block of lines: `error:`, `cause:` if there is one, and `help:`.
-pub(super) fn failure(failure: &Failure) -> String {
-    let mut text = format!("error: {}\n", line(&failure.message));
-    if let Some(cause) = failure.cause() {
-        let _ = writeln!(text, "  cause: {}", line(&cause));
+/// What happened to the alerts. A run that failed before it read one has no rows.
+fn alert_rows(report: &Report) -> Vec<Row> {
+    let tally = &report.counts.tally;
+    if tally.alerts_fetched == 0 && !report.failures().is_empty() {
+        return Vec::new();
     }
-    let _ = writeln!(text, "  help: {}", line(&failure.help));
-    text
+    let left_out = [
+        (tally.alerts_below_threshold, "below the threshold", Style::Plain),
+        (tally.alerts_dismissed, "dismissed by an analyst", Style::Plain),
+        (tally.alerts_unreadable, "unreadable", Style::Failed),
+        (tally.alerts_without_indicator, "without an indicator", Style::Plain),
+    ];
+    let fetched = row(tally.alerts_fetched, "fetched", Style::Plain);
+    group("alerts", [fetched].into_iter().chain(signed('-', left_out)))
+}
+
+/// What happened to the mentions of indicators in the other alerts.
+fn mention_rows(report: &Report) -> Vec<Row> {
+    let tally = &report.counts.tally;
+    if tally.indicators_found == 0 {
+        return Vec::new();
+    }
+    let left_out = tally.alerts_below_threshold
+        + tally.alerts_dismissed
+        + tally.alerts_unreadable
+        + tally.alerts_without_indicator;
+    let with_indicator = tally.alerts_fetched.saturating_sub(left_out);
+    let found = if left_out > 0 {
+        format!("found in the other {}", thousands(with_indicator))
+    } else {
+        "found in them".to_owned()
+    };
+    let left_out = [
+        (tally.indicators_repeated, "repeated (each is sent once)", Style::Plain),
+        (tally.already_delivered, "already delivered", Style::Plain),
+        (tally.indicators_unsupported, "of an unsupported type", Style::Plain),
+        (tally.indicators_invalid, "invalid", Style::Plain),
+        (tally.indicators_private, "internal address or host name", Style::Plain),
+        (tally.indicators_trusted, "trusted file", Style::Plain),
+        (tally.indicators_excluded, "excluded", Style::Plain),
+    ];
+    let found = row(tally.indicators_found, found, Style::Plain);
+    group("mentions", [found].into_iter().chain(signed('-', left_out)))
+}
+
+/// What happened to the unique indicators.
+fn indicator_rows(report: &Report) -> Vec<Row> {
+    let counts = &report.counts;
+    let new = counts.tally.indicators_found.saturating_sub(counts.tally.not_selected());
+    let carried_in = signed('+', [(counts.carried_in, "queued by earlier runs", Style::Plain)]);
+    let left = [
+        (counts.waiting, "queued for the next run", Style::Attention),
+        (counts.quarantined, "in quarantine", Style::Failed),
+        (counts.not_stored, "neither sent nor stored", Style::Failed),
+    ];
+    let mut rows: Vec<Row> = carried_in.chain(signed('-', left)).collect();
+    if !rows.is_empty() {
+        rows.insert(0, row(new, "new", Style::Plain));
+    }
+    // A run that failed before it sent anything did not send zero.
+    let sent_or_to_be = counts.submitted + counts.would_submit;
+    if sent_or_to_be > 0 || report.failures().is_empty() {
+        let style = if sent_or_to_be > 0 { Style::Result } else { Style::Plain };
+        rows.push(row(sent_or_to_be, sent(report), style));
+    }
+    group("indicators", rows)
+}
+
+fn sent(report: &Report) -> String {
+    let counts = &report.counts;
+    let not = |what: &str| match counts.unprocessed {
+        0 => String::new(),
+        count => format!(", {} not {what}", thousands(count)),
+    };
+    let processed = thousands(counts.processed);
+    match report.mode {
+        Mode::DryRun => "to be sent; nothing was sent or stored".to_owned(),
+        Mode::Debug => format!(
+            "sent, {processed} validated by Recorded Future{}; NOTHING WAS STORED",
+            not("validated")
+        ),
+        Mode::Live if counts.submitted == 0 => "sent".to_owned(),
+        Mode::Live => {
+            format!("sent, {processed} processed by Recorded Future{}", not("processed"))
+        }
+    }
+}
+
+/// Returns the window: its length, if that is whole hours to the minute, and its end.
+fn describe_window(window: Window) -> String {
+    let minute = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M").to_string();
+    let length = window.end - window.start;
+    let hours = (length + HALF_A_MINUTE).num_hours();
+    if (length - TimeDelta::hours(hours)).abs() <= HALF_A_MINUTE && hours <= MAX_HOURS {
+        format!("{hours} h to {} UTC", minute(window.end))
+    } else {
+        format!("{} to {} UTC", minute(window.start), minute(window.end))
+    }
+}
+
+/// Returns the line of a run that a person ended.
+pub(super) fn interrupted(report: &Report) -> String {
+    match report.counts.waiting {
+        _ if !report.is_queue_kept => "Interrupted. Run again to start over.".to_owned(),
+        0 => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
+        queued => format!(
+            "Interrupted. {} queued; run again to continue.",
+            counted(queued, "indicator is", "indicators are")
+        ),
+    }
+}
+
+/// Returns a failure as lines: `error:`, its list, `cause:` if there is one, and `help:`.
+pub(super) fn failure(failure: &Failure, layout: Layout) -> String {
+    failure_block(failure, &format!("{} ", layout.styler.error("error:")), "", "", layout)
+}
+
+/// Returns a failure as a block of lines: the first one has a label and what the failure is about,
+/// and the others begin with `margin`.
+pub(crate) fn failure_block(
+    failure: &Failure,
+    label: &str,
+    about: &str,
+    margin: &str,
+    layout: Layout,
+) -> String {
+    let styler = layout.styler;
+    let message = format!("{about}{}", failure.message);
+    let mut text = match failure.list.as_slice() {
+        [] => layout.paragraph(label, &message),
+        [one] => layout.paragraph(label, &format!("{message}: {one}")),
+        several => {
+            let mut text = layout.paragraph(label, &format!("{message}:"));
+            for item in several {
+                text.push_str(&layout.hanging(&format!("{margin}    "), margin.len() + 4, item));
+            }
+            text
+        }
+    };
+    if let Some(cause) = failure.cause() {
+        text.push_str(&layout.paragraph(&format!("{margin}  {} ", styler.bold("cause:")), &cause));
+    }
+    text + &layout.paragraph(&format!("{margin}  {} ", styler.bold("help:")), &failure.help)
+}
+
+/// Returns a warning as lines.
+pub(super) fn warning(text: &str, layout: Layout) -> String {
+    layout.paragraph(&format!("{} ", layout.styler.warning("warning:")), text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::FailureKind;
-
-    #[test]
-    fn a_failure_has_three_labelled_lines() {
-        let plain = Failure::new(FailureKind::Partial, "one\nline", "Do it.");
-        assert_eq!(failure(&plain), "error: one\\u{a}line\n  help: Do it.\n");
-        let caused = plain.with_cause(std::io::Error::other("\u{1b}[31mwhy"));
-        assert_eq!(
-            failure(&caused),
-            "error: one\\u{a}line\n  cause: \\u{1b}[31mwhy\n  help: Do it.\n"
-        );
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::indicator::IndicatorType;
 use crate::ledger::QueuedItem;
 use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
+use crate::report::DryRunItem;
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
 
@@ -323,8 +324,11 @@ impl Run<'_> {
         self.report.items = self
             .quarantine_unsendable(items)?
             .into_iter()
-            .map(|queued| RawValue::from_string(queued.item))
-            .collect::<Result<_, _>>()
+            .map(|queued| {
+                let severity = queued.severity();
+                Ok(DryRunItem { severity, json: RawValue::from_string(queued.item)? })
+            })
+            .collect::<serde_json::Result<_>>()
             .map_err(unexpectedly_damaged)?;
         let count = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
         self.report.counts.would_submit = count;

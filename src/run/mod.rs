@@ -112,6 +112,7 @@ impl<'a> Run<'a> {
         }
         report.progress = progress.clone();
         report.window = Some(plan.window);
+        report.is_queue_kept = settings.mode == Mode::Live && settings.ledger != LedgerChoice::None;
         Ok(Self {
             settings,
             source,

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::Run;
 use crate::failure::Failure;
-use crate::report::counted;
+use crate::report::{counted, thousands};
 use crate::selection::Tally;
 use crate::sources::Source;
 
@@ -37,7 +37,7 @@ pub(super) fn without_indicators(tally: &Tally, source: &dyn Source) -> Option<S
     let kinds: Vec<String> = tally
         .kinds_without_indicator
         .iter()
-        .map(|(kind, count)| format!("{count} {kind}"))
+        .map(|(kind, count)| format!("{} {kind}", thousands(*count)))
         .collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
     let reasons = [
@@ -49,7 +49,7 @@ pub(super) fn without_indicators(tally: &Tally, source: &dyn Source) -> Option<S
     let reasons: Vec<String> = reasons
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{count} {reason}"))
+        .map(|(count, reason)| format!("{} {reason}", thousands(count)))
         .collect();
     let hint = (tally.alerts_without_indicator > 0)
         .then(|| source.other_choice_note(tally.alerts_for_other_choice))

@@ -235,11 +235,12 @@ impl Lookup {
             .map(Setting::describe_missing)
             .collect();
         if !missing.is_empty() {
-            return Err(SettingsError::Missing(Failure::new(
+            let failure = Failure::new(
                 FailureKind::Configuration,
-                format!("required settings are missing: {}", missing.join(", ")),
+                "required settings are missing",
                 "Set each with its flag or with the environment variable in parentheses. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.",
-            )));
+            );
+            return Err(SettingsError::Missing(failure.with_list(missing)));
         }
         match (self.invalid, value) {
             (Some(failure), _) => Err(SettingsError::Invalid(failure)),

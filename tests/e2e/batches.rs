@@ -155,11 +155,9 @@ fn the_summary_shows_how_many_were_not_processed() {
     let env = env_with_all_types();
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::FewerProcessed(3)]);
     let output = env.run("crowdstrike").assert_code(0);
-    assert!(
-        output.stdout.contains("5; of these 2 processed, 3 not processed"),
-        "{}",
-        output.stdout
-    );
+    let row = "5  sent, 2 processed by Recorded Future, 3 not processed\n";
+    assert!(output.stdout.contains(row), "{}", output.stdout);
+    output.assert_summary(&env);
 }
 
 #[test]

@@ -202,7 +202,12 @@ fn without_a_configured_source_the_missing_settings_of_all_are_reported() {
         let mut command = bare_command(folder.path());
         RunOutput::capture(command.args(arguments.split_whitespace())).assert_code(2)
     };
-    bare("check").assert_stderr(&["no source is configured", "CS_CLIENT_ID", "CB_ORG_ID"]);
+    let output = bare("check");
+    output.assert_stderr(&["no source is configured", "CS_CLIENT_ID", "CB_ORG_ID"]);
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    assert_eq!(output.stderr.matches("no source is configured").count(), 1, "{lines:?}");
+    assert!(lines.contains(&"    CrowdStrike Falcon: --client-id (CS_CLIENT_ID)"), "{lines:?}");
+    assert!(lines.contains(&"    Carbon Black Cloud: --org-id (CB_ORG_ID)"), "{lines:?}");
     let output = bare("check --json --offline");
     let messages: Vec<String> =
         failed_checks(&output).into_iter().map(|(_, message)| message).collect();

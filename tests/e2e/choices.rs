@@ -128,7 +128,8 @@ fn dismissed_alerts_are_left_out_on_request() {
         output.assert_counts(&[("alerts_fetched", 1), ("alerts_dismissed", 1)]);
         assert!(env.items().is_empty());
         let output = env.run(&format!("{command} --skip-dismissed --dry-run")).assert_code(0);
-        assert!(output.stdout.contains("0 below threshold, 1 dismissed, 0 unreadable"));
+        assert!(output.stdout.contains("  -1  dismissed by an analyst\n"), "{}", output.stdout);
+        output.assert_summary(&env);
         env.run(command).assert_code(0);
         assert_eq!(env.items().len(), 1, "{vendor:?}");
     }

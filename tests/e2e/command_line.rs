@@ -457,7 +457,7 @@ fn log_file_sets_the_path_of_the_log() {
     env.run("crowdstrike --log-file other.log").assert_code(0);
     assert!(!env.path("collective-insights.log").exists());
     let log = std::fs::read_to_string(env.path("other.log")).unwrap();
-    assert!(log.contains("Indicators:"), "{log}");
+    assert!(log.contains("  indicators  "), "{log}");
     let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike -q --log-file no/such/folder.log");
     output.assert_code(0).assert_stderr(&[
         "warning: the log file no/such/folder.log cannot be written",

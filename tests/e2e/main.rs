@@ -66,6 +66,7 @@ mod skipped;
 mod state_folder;
 mod support;
 mod tenants;
+mod terminal_text;
 mod thresholds;
 mod timeouts;
 mod topics;

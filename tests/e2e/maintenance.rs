@@ -353,8 +353,8 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
     assert_eq!(items.as_array().unwrap().len(), COUNT);
     assert_eq!(items[COUNT - 1]["ioc"]["value"], format!("n{}.example.com", COUNT - 1));
     let output = run_limited("outbox export --output saved.json");
-    assert!(output.stdout.starts_with("60001 indicators"), "{}", output.stdout);
-    assert!(run_limited("outbox drop --yes").stdout.starts_with("60001 indicators dropped"));
+    assert!(output.stdout.starts_with("60,001 indicators"), "{}", output.stdout);
+    assert!(run_limited("outbox drop --yes").stdout.starts_with("60,001 indicators dropped"));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Live mode, debug mode and dry run, and what each of them prints.
 
+use sandbox::seed::Recipe;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::json::keys;
 use crate::support::json::text;
 use crate::support::vendor::Vendor;
+use crate::support::{NOW, TestEnv};
 
 const COUNTS: [&str; 21] = [
     "alerts_below_threshold",
@@ -142,16 +143,69 @@ fn the_counts_in_the_summary_are_right() {
     });
     let arguments = "crowdstrike --exclusion-file list --min-severity 10";
     let output = env.run(arguments).assert_code(3);
-    for line in [
-        "9 fetched; of these 1 below threshold, 1 unreadable, 1 without an indicator",
-        "6 found; 1 unsupported, 1 invalid, 1 private, 1 excluded, 1 repeated, 1 submitted",
-        "1; of these 1 processed, 0 not processed",
-    ] {
-        assert!(output.stdout.contains(line), "{line:?} in {}", output.stdout);
-        assert!(env.log().contains(line), "{line:?} in the log");
+    let rows = "  alerts       9  fetched
+              -1  below the threshold
+              -1  unreadable
+              -1  without an indicator
+  mentions     6  found in the other 6
+              -1  repeated (each is sent once)
+              -1  of an unsupported type
+              -1  invalid
+              -1  internal address or host name
+              -1  excluded
+  indicators   1  sent, 1 processed by Recorded Future
+";
+    let (title, summary) = output.stdout.split_once('\n').unwrap();
+    assert_eq!(title, "CrowdStrike Falcon · tenant crowdstrike · 24 h to 2026-11-22 00:15 UTC");
+    assert!(summary.starts_with(rows), "{summary}");
+    output.assert_summary(&env);
+    for line in output.stdout.lines() {
+        assert!(env.log().contains(&format!(" {line}\n")), "{line:?} in the log");
     }
     assert_eq!(output.stderr.matches("error:").count(), 1, "{}", output.stderr);
     assert_eq!(output.stdout.matches("fetched").count(), 1, "{}", output.stdout);
+}
+
+#[test]
+fn the_summary_has_the_numbers_of_the_document_after_faults_and_earlier_runs() {
+    let env = TestEnv::new(World::default().seed_falcon(&Recipe::new(400, NOW.parse().unwrap())));
+    env.write("list", ".example.net");
+    let run = "crowdstrike --exclusion-file list --min-severity 30 --batch-size 1";
+    // Some are sent, one is rejected, and the others are left for the next run.
+    let rejected = Fault::status(400, r#"{"message": "no"}"#);
+    let faults = vec![Fault::None, rejected, Fault::None, Fault::status(401, "")];
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    let first = env.run(run).assert_code(4);
+    let summary = first.assert_summary(&env).summary();
+    for name in ["waiting", "quarantined", "submitted", "indicators_excluded", "new"] {
+        assert!(summary.count(name) > 0, "{name} in {}", first.stdout);
+    }
+    // The next run has them from the first one.
+    let second = env.run(&format!("{run} --daily-limit 9")).assert_code(0);
+    let summary = second.assert_summary(&env).summary();
+    for name in ["carried_in", "waiting", "already_delivered"] {
+        assert!(summary.count(name) > 0, "{name} in {}", second.stdout);
+    }
+    for mode in ["--dry-run", "--debug", "--no-ledger"] {
+        env.run(&format!("{run} {mode}")).assert_code(0).assert_summary(&env);
+    }
+}
+
+#[test]
+fn a_stage_that_was_not_reached_prints_no_zeros() {
+    let env = TestEnv::new(two_alerts_per_vendor());
+    let rejected = Fault::status(401, "");
+    env.sandbox.always(Service::FalconToken, Some(rejected.clone()));
+    let output = env.run("crowdstrike").assert_code(4);
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "the title and a note: {lines:?}");
+    output.assert_summary(&env);
+    env.sandbox.always(Service::FalconToken, None);
+    env.sandbox.always(Service::RecordedFuture, Some(rejected));
+    let output = env.run("crowdstrike").assert_code(4);
+    output.assert_summary(&env);
+    assert!(!output.stdout.contains(" 0 "), "{}", output.stdout);
+    assert!(!output.stdout.contains("sent,"), "{}", output.stdout);
 }
 
 #[test]
@@ -206,18 +260,45 @@ fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
         let printed = env.run(&format!("{} --dry-run", vendor.command())).assert_code(0);
         assert_eq!(env.request_count(Service::RecordedFuture), 0);
         assert!(printed.stdout.contains("nothing was sent"), "{}", printed.stdout);
-        assert!(printed.stdout.contains("2 to be submitted"), "{}", printed.stdout);
+        assert!(printed.stdout.contains("2  to be sent"), "{}", printed.stdout);
         // The live run then sends exactly that.
         env.run(vendor.command()).assert_code(0);
-        let lines: Vec<Value> = printed
-            .stdout
-            .lines()
-            .filter(|line| line.starts_with('{'))
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
         assert_eq!(document.json()["items"], json!(env.items()));
-        assert_eq!(lines, env.items());
+        let rows: Vec<&str> = printed.stdout.lines().collect();
+        assert_eq!(rows[0].split_whitespace().collect::<Vec<_>>().join(" "), HEADINGS);
+        for (row, item) in rows[1..].iter().zip(env.items()) {
+            let cells: Vec<&str> = row.split_whitespace().collect();
+            assert_eq!(cells[..2], [text(&item, "/ioc/type"), text(&item, "/ioc/value")]);
+        }
+        assert_eq!(rows[3], "", "the summary is last: {rows:?}");
     }
+}
+
+const HEADINGS: &str = "type indicator severity description";
+
+#[test]
+fn a_dry_run_shows_the_twenty_most_severe_indicators() {
+    let alert = |number: u64| {
+        let alert = falcon(&format!("{number:02}"), "domain", &format!("{number:02}.example.com"));
+        let alert = with(alert, "severity", json!(number + 10));
+        with(alert, "description", json!(format!("rule {number} \u{1b}[2J")))
+    };
+    let mut alerts: Vec<Value> = (0..=24).map(alert).collect();
+    alerts.push(with(alert(25), "severity", json!(null)));
+    let env = TestEnv::falcon(&alerts);
+    let output = env.run("crowdstrike -n").assert_code(0);
+    let (table, summary) = output.stdout.split_once("\n\n").unwrap();
+    let rows: Vec<&str> = table.lines().collect();
+    assert_eq!((rows.len(), rows[21]), (22, "6 more: --json"), "{table}");
+    let first = "domain  24.example.com  34        rule 24  [2J";
+    assert_eq!((rows[1], rows[20].starts_with("domain  05.example.com  15 ")), (first, true));
+    assert!(summary.starts_with("CrowdStrike Falcon · "), "{summary}");
+    output.assert_summary(&env);
+    // One without a severity comes last, and with up to twenty there is nothing more.
+    let env = TestEnv::falcon(&alerts[24..]);
+    let table = env.run("crowdstrike -n").assert_code(0).stdout;
+    assert!(table.contains("\ndomain  25.example.com  -         rule 25"), "{table}");
+    assert!(!table.contains("more: --json"), "{table}");
 }
 
 #[test]
@@ -229,7 +310,7 @@ fn quiet_prints_nothing_unless_the_run_fails() {
         assert_eq!(output.code, code, "{}", output.stderr);
         assert_eq!(output.stdout.is_empty(), quiet, "{flag}");
         assert_eq!(output.stderr.is_empty(), quiet, "{flag}");
-        assert!(env.log().contains("Indicators:"), "the log still has the summary");
+        assert!(env.log().contains("  indicators  "), "the log still has the summary");
     }
 }
 
@@ -239,7 +320,8 @@ fn a_run_with_nothing_to_send_succeeds() {
         for flag in ["", "--debug", "--dry-run"] {
             let env = TestEnv::new(World::default());
             let output = env.run(&format!("{} {flag}", vendor.command())).assert_code(0);
-            assert!(output.stdout.contains("0 fetched"), "{}", output.stdout);
+            assert!(output.stdout.contains("  alerts      0  fetched\n"), "{}", output.stdout);
+            output.assert_summary(&env);
             assert_eq!(env.request_count(Service::RecordedFuture), 0);
             assert_eq!(env.request_count(vendor.service()), 1);
         }

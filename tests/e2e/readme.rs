@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::generate::generate;
 use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{RunOutput, TestEnv};
+use crate::support::{NOW, RunOutput, TestEnv};
 use crate::topics::help;
 
 const README: &str = include_str!("../../README.md");
@@ -158,23 +158,32 @@ fn the_cron_lines_are_those_that_are_generated() {
 
 #[test]
 fn the_summary_has_the_form_of_a_real_one() {
-    let summary = code(README, "text").into_iter().find(|block| block.contains("Alerts:")).unwrap();
-    let env = TestEnv::new(World::default());
+    let is_summary = |block: &&str| block.contains(" · tenant ");
+    let summary = code(README, "text").into_iter().find(is_summary).unwrap();
+    let recipe = Recipe::new(3000, NOW.parse().unwrap());
+    let env = TestEnv::new(World::default().seed_falcon(&recipe));
     // Not the first run, which names the new ledger.
-    env.run("crowdstrike").assert_code(0);
+    env.run("carbonblack").assert_code(0);
     let real = env.run("crowdstrike").assert_code(0);
+    real.assert_summary(&env);
     assert_eq!(without_values(summary), without_values(&real.stdout));
 }
 
-/// The words of a summary without its numbers, times and the run's id.
-fn without_values(summary: &str) -> Vec<&str> {
-    // An id may consist of letters only.
-    let (title, rest) = summary.split_once(" (run ").unwrap();
-    let (_, counts) = rest.split_once(')').unwrap();
-    let words = [title, counts].into_iter().flat_map(|text| text.split([' ', '\n', ',', ';']));
-    words
-        .filter(|word| !word.is_empty() && !word.contains(|char: char| char.is_ascii_digit()))
-        .collect()
+/// The lines of a summary with a 0 for each number, and each part of a time.
+fn without_values(summary: &str) -> Vec<String> {
+    let zeros = |word: &str| {
+        let digits = |char: char| char.is_ascii_digit() || char == ',';
+        let ends_with_comma = if word.ends_with(',') { "," } else { "" };
+        let mut parts: Vec<&str> = word.split(digits).filter(|part| !part.is_empty()).collect();
+        parts.dedup();
+        if word.contains(|char: char| char.is_ascii_digit()) {
+            format!("0{}{ends_with_comma}", parts.concat())
+        } else {
+            word.to_owned()
+        }
+    };
+    let line = |line: &str| line.split_whitespace().map(zeros).collect::<Vec<_>>().join(" ");
+    summary.lines().map(line).collect()
 }
 
 #[test]

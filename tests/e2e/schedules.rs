@@ -101,7 +101,7 @@ fn the_crontab_lists_the_required_variables() {
         .into_iter()
         .flat_map(|source| {
             let output = RunOutput::capture(bare_command(folder.path()).arg(source)).assert_code(2);
-            let missing = output.stderr.lines().next().unwrap().to_owned();
+            let (missing, _) = output.stderr.split_once("  help:").unwrap();
             let names =
                 missing.split('(').skip(1).map(|rest| rest.split_once(')').unwrap().0.to_owned());
             names.collect::<Vec<_>>()

@@ -171,7 +171,7 @@ fn an_empty_secret_file_is_named_among_the_missing_settings() {
     command.env("CS_CLIENT_SECRET_FILE", &empty);
     command.env("CREDENTIALS_DIRECTORY", env.path("credentials"));
     let message = format!(
-        "required settings are missing: --client-id (CS_CLIENT_ID), --client-secret (CS_CLIENT_SECRET_FILE={} is empty), --rf-api-key (credential {} is empty)\n",
+        "required settings are missing:\n    --client-id (CS_CLIENT_ID)\n    --client-secret (CS_CLIENT_SECRET_FILE={} is empty)\n    --rf-api-key (credential {} is empty)\n",
         empty.display(),
         credential.display()
     );

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use crate::cli::{self, CheckArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::logging::{self, Format, LogSettings};
-use crate::report::{self, Styler};
+use crate::logging;
+use crate::report;
 use crate::settings::Origin;
 use crate::settings::lookup::{Lookup, SettingsError};
 
@@ -107,16 +107,7 @@ impl<'a> Target<'a> {
 #[must_use]
 pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
     // Warnings, for example about a secret that others can read, are part of the result.
-    let warnings = LogSettings {
-        file: None,
-        max_size: u64::MAX,
-        keep: 1,
-        format: Format::Text,
-        level: tracing::Level::WARN,
-        to_stderr: true,
-    };
-    // Without a file, it cannot fail.
-    let _ = logging::start(&warnings, "check", None, clock);
+    logging::print_warnings();
     let result = match Target::new(parsed) {
         Some(named) => check_targets(args, &[named], &[], clock),
         None => check_configured(args, clock),
@@ -132,7 +123,8 @@ fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure>
     for target in parsed.iter().filter_map(Target::new) {
         match target.source.resolve() {
             Err(SettingsError::Missing(failure)) if !args.show_config && !target.is_begun()? => {
-                missing.push(format!("{}: {}", target.title(), failure.message));
+                let name = |setting: &String| format!("{}: {setting}", target.title());
+                missing.extend(failure.list.iter().map(name));
                 unconfigured.push(target);
             }
             _ => configured.push(target),
@@ -143,11 +135,12 @@ fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure>
         configured.append(&mut unconfigured);
     }
     if configured.is_empty() {
-        return Err(Failure::new(
+        let failure = Failure::new(
             FailureKind::Configuration,
-            format!("no source is configured; {}", missing.join("; ")),
+            "no source is configured; these settings are missing",
             "Set the variables of one source, or name the source: `collective-insights check crowdstrike --help` lists its options.",
-        ));
+        );
+        return Err(failure.with_list(missing));
     }
     let unconfigured: Vec<&str> = unconfigured.iter().map(Target::title).collect();
     check_targets(args, &configured, &unconfigured, clock)
@@ -177,6 +170,5 @@ fn check_targets(
         let finding = Finding::new(Check::NotConfigured, Ok("none of its settings is set".into()));
         Section { title, findings: vec![finding], run: None }
     }));
-    let styler = Styler::new(args.color(), &std::io::stdout());
-    print::findings(&sections, args.json(), styler)
+    print::findings(&sections, args.json())
 }

@@ -7,18 +7,14 @@ use serde_json::{Value, json};
 
 use super::{Check, Finding, Section};
 use crate::failure::Failure;
-use crate::report::{self, Styler, line};
+use crate::report::{self, Layout, failure_block, line};
 use crate::settings::EffectiveOption;
 
 /// Prints the findings. Returns the exit code of the most urgent failure.
 ///
 /// # Errors
 /// When they cannot be printed.
-pub(super) fn findings(
-    sections: &[Section],
-    json: bool,
-    styler: Styler,
-) -> Result<ExitCode, Failure> {
+pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Failure> {
     let failures: Vec<&Failure> = sections
         .iter()
         .flat_map(|section| &section.findings)
@@ -37,8 +33,11 @@ pub(super) fn findings(
             .collect();
         let document = json!({"schema_version": 1, "checks": checks, "exit_code": code});
         report::out(&format!("{document}\n"))?;
+    } else if failures.iter().any(|failure| report::is_interrupt(failure)) {
+        report::err("Interrupted.\n");
     } else {
-        let mut text: String = sections.iter().map(|section| as_text(section, styler)).collect();
+        let layout = Layout::stdout();
+        let mut text: String = sections.iter().map(|section| as_text(section, layout)).collect();
         // Writing to a String cannot fail.
         let _ = match failures.len() {
             0 => writeln!(text, "All checks passed."),
@@ -50,31 +49,24 @@ pub(super) fn findings(
     Ok(ExitCode::from(code))
 }
 
-fn as_text(section: &Section, styler: Styler) -> String {
-    let mut text = format!("{}\n", section.title);
+fn as_text(section: &Section, layout: Layout) -> String {
+    let styler = layout.styler;
+    let mut text = format!("{}\n", styler.bold(section.title));
     for finding in &section.findings {
         let check = finding.check.name();
-        // Writing to a String cannot fail.
-        let _ = match &finding.result {
+        text.push_str(&match &finding.result {
             Ok(message) => {
                 let mark = match finding.check {
                     Check::NotConfigured => "-".to_owned(),
                     _ => styler.green("✓"),
                 };
-                writeln!(text, "  {mark} {check}: {}", line(message))
+                layout.paragraph(&format!("  {mark} "), &format!("{check}: {message}"))
             }
             Err(failure) => {
-                let cause = failure.cause().map(|cause| format!("      cause: {}\n", line(&cause)));
-                writeln!(
-                    text,
-                    "  {} {check}: {}\n{}      help: {}",
-                    styler.red("✗"),
-                    line(&failure.message),
-                    cause.unwrap_or_default(),
-                    line(&failure.help)
-                )
+                let label = format!("  {} ", styler.red("✗"));
+                failure_block(failure, &label, &format!("{check}: "), "    ", layout)
             }
-        };
+        });
     }
     text
 }
@@ -116,16 +108,15 @@ pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) -> Re
         return report::out(&format!("{document}\n"));
     }
     let width = options.iter().map(|option| option.flag.len()).max().unwrap_or_default();
-    let mut text = format!("{title}\n");
+    let layout = Layout::stdout();
+    let mut text = format!("{}\n", layout.styler.bold(title));
     for option in options {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  {:<width$}  {}  [{}]",
-            option.flag,
-            line(&option.value),
-            line(&option.origin.to_string())
-        );
+        let label = format!("  {:<width$}  ", option.flag);
+        let value = match option.value.as_str() {
+            "" => format!("[{}]", option.origin),
+            value => format!("{value}  [{}]", option.origin),
+        };
+        text.push_str(&layout.paragraph(&label, &value));
     }
     report::out(&text)
 }

@@ -17,7 +17,7 @@ use crate::indicator::{ClaimedType, Indicator};
 use crate::ledger::LedgerReader;
 use crate::mitre::MitreCodes;
 use crate::recorded_future::{Client, Outcome};
-use crate::report;
+use crate::report::{self, Layout};
 use crate::run;
 use crate::shutdown;
 use crate::sources::Customers;
@@ -39,9 +39,7 @@ pub(super) fn check(sections: &mut Vec<Section>, json: bool, clock: Clock) -> Re
         return Ok(());
     };
     if !json {
-        report::out(
-            "Sends one test submission to Recorded Future: the hash of the EICAR test file, with debug: true. It is validated and not stored.\n",
-        )?;
+        report::out(&Layout::stdout().paragraph("", "Sends one test submission to Recorded Future: the hash of the EICAR test file, with debug: true. It is validated and not stored."))?;
     }
     shutdown::block_on(async |stop| {
         let http = Http::new(&first.settings.network, clock, DEADLINE, stop)?.without_retries();
@@ -68,8 +66,7 @@ async fn check_source(run: &ResolvedRun, http: &Http, clock: Clock) -> Vec<Findi
         let customers = probe.as_ref().map(|probe| check_customers(run, &probe.customers));
         let rejected = customers.ok().and_then(Result::err);
         let result = probe.map(|probe| {
-            let total =
-                probe.total.map_or_else(|| "an unknown number".into(), |total| total.to_string());
+            let total = probe.total.map_or_else(|| "an unknown number".into(), report::thousands);
             format!("authorized to read alerts; {total} in the last 24 hours")
         });
         findings.push(Finding::new(Check::Permission, result));

@@ -13,7 +13,7 @@ use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{LedgerReader, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
-use crate::report::{line, timestamp};
+use crate::report::{Layout, line, timestamp};
 
 /// The number of indicators and techniques that are shown.
 const TOP: u32 = 10;
@@ -38,7 +38,7 @@ pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> Result<String, Failur
         return runs(&ledger, &tenants, args, clock.now());
     }
     let history = History::read(&ledger, &tenants, args.days, clock.now())?;
-    Ok(if args.json { as_json(&history) } else { text::text(&history) })
+    Ok(if args.json { as_json(&history) } else { text::text(&history, Layout::stdout()) })
 }
 
 /// Returns each run of the last days.
@@ -60,7 +60,7 @@ fn runs(
         return Ok(format!("{document}\n"));
     }
     if runs.is_empty() {
-        return Ok(text::no_run(since, args.days));
+        return Ok(text::no_run(since, args.days, Layout::stdout()));
     }
     Ok(runs::text(&runs))
 }

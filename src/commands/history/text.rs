@@ -1,4 +1,5 @@
-//! The history as text for 80 columns; only longer indicators and names exceed them.
+//! The history as text for 80 columns; elsewhere than on a terminal, longer indicators and names
+//! exceed them.
 
 use std::fmt::Write as _;
 
@@ -6,45 +7,69 @@ use chrono::NaiveDate;
 
 use super::History;
 use super::days::Day;
-use crate::report::line;
+use crate::report::{Layout, line};
 
 /// The longest bar: 80 columns less the other columns.
 const MAX_BAR_COLUMNS: u64 = 10;
 
-pub(super) fn text(history: &History) -> String {
+/// The columns of a day: with its bar, and without it.
+const DAY_COLUMNS: usize = 80;
+const MIN_DAY_COLUMNS: usize = 69;
+/// The columns of a tenant's name in these; a longer one adds to them.
+const MIN_TENANT_COLUMNS: usize = 11;
+/// The columns of a technique with its bar.
+const TECHNIQUE_COLUMNS: usize = 28;
+
+pub(super) fn text(history: &History, layout: Layout) -> String {
     let mut text = String::new();
     if history.rows.is_empty() {
-        text.push_str(&no_run(history.since, history.days));
+        text.push_str(&no_run(history.since, history.days, layout));
     } else {
-        write_days(&mut text, history);
+        write_days(&mut text, history, layout);
     }
-    write_indicators(&mut text, history);
-    write_techniques(&mut text, history);
+    write_indicators(&mut text, history, layout);
+    write_techniques(&mut text, history, layout);
     text
 }
 
-pub(super) fn no_run(since: NaiveDate, days: u32) -> String {
-    format!("no run since {since} (the last {days} days, UTC)\n")
+pub(super) fn no_run(since: NaiveDate, days: u32, layout: Layout) -> String {
+    layout.paragraph("", &format!("no run since {since} (the last {days} days, UTC)"))
 }
 
-fn write_days(text: &mut String, history: &History) {
+/// Whether the terminal has this many columns, or the output is not for a terminal.
+fn has_space(layout: Layout, columns: usize) -> bool {
+    layout.columns().is_none_or(|available| available >= columns)
+}
+
+fn write_days(text: &mut String, history: &History, layout: Layout) {
     let width = history.rows.iter().map(|day| line(&day.tenant).len()).max().unwrap_or_default();
-    let width = width.max("tenant".len());
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{:<10} {:<width$} {:>7} {:>6} {:>9} {:>7} {:>11}",
-        "date (UTC)", "tenant", "fetched", "sent", "processed", "queued", "quarantined"
-    );
+    let width = width.max(MIN_TENANT_COLUMNS);
+    let more = width - MIN_TENANT_COLUMNS;
+    let is_table = has_space(layout, MIN_DAY_COLUMNS + more);
+    if is_table {
+        let heading = format!(
+            "{:<10} {:<width$} {:>7} {:>6} {:>9} {:>7} {:>11}",
+            "date (UTC)", "tenant", "fetched", "sent", "processed", "queued", "quarantined"
+        );
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", layout.styler.bold(&heading));
+    }
     let max = largest(history.rows.iter().map(|day| day.sent));
     for day in &history.rows {
-        let _ = writeln!(text, "{}", row(day, width, max).trim_end());
+        if is_table {
+            let max = if has_space(layout, DAY_COLUMNS + more) { max } else { 0 };
+            let _ = writeln!(text, "{}", row(day, width, max).trim_end());
+        } else {
+            text.push_str(&layout.title(&day.date.to_string(), &sentence(day)));
+        }
     }
     if history.rows.iter().any(|day| day.runs > 0 && !day.all_succeeded) {
-        text.push_str("! not every run ended with exit code 0: see `collective-insights status`\n");
+        let note = "not every run ended with exit code 0: see `collective-insights status`";
+        text.push_str(&layout.paragraph("! ", note));
     }
 }
 
+/// Returns the row of a day; without a bar if `max` is 0.
 fn row(day: &Day, width: usize, max: u64) -> String {
     let (date, tenant) = (day.date, line(&day.tenant));
     if day.runs == 0 {
@@ -62,7 +87,24 @@ fn row(day: &Day, width: usize, max: u64) -> String {
     )
 }
 
-fn write_indicators(text: &mut String, history: &History) {
+/// Returns the numbers of a day for a terminal that has no space for a row.
+fn sentence(day: &Day) -> String {
+    if day.runs == 0 {
+        return format!(" {} no run", line(&day.tenant));
+    }
+    format!(
+        " {} {} fetched, {} sent, {} processed, {} queued, {} quarantined{}",
+        line(&day.tenant),
+        day.fetched,
+        day.sent,
+        day.processed,
+        day.queued,
+        day.quarantined,
+        if day.all_succeeded { "" } else { " !" },
+    )
+}
+
+fn write_indicators(text: &mut String, history: &History, layout: Layout) {
     if history.indicators.is_empty() {
         return;
     }
@@ -71,34 +113,37 @@ fn write_indicators(text: &mut String, history: &History) {
     } else {
         String::new()
     };
-    let _ = writeln!(text, "\nTop indicators{since}");
+    text.push('\n');
+    text.push_str(&layout.title("Top indicators", &since));
     for top in &history.indicators {
-        let _ = writeln!(
-            text,
-            "{:>7} {}, last delivered {}, {}\n        {}",
-            top.detections,
+        let what = format!(
+            "{}, last delivered {}, {}",
             if top.detections == 1 { "detection" } else { "detections" },
             top.last_delivered.date_naive(),
             top.indicator_type.as_str(),
-            line(&top.value)
         );
+        text.push_str(&layout.paragraph(&format!("{:>7} ", top.detections), &what));
+        text.push_str(&layout.paragraph("        ", &top.value));
     }
 }
 
-fn write_techniques(text: &mut String, history: &History) {
+fn write_techniques(text: &mut String, history: &History, layout: Layout) {
     if history.techniques.is_empty() {
         return;
     }
-    text.push_str("\nTop MITRE ATT&CK techniques, by number of indicators\n");
+    let title = "Top MITRE ATT&CK techniques";
+    text.push('\n');
+    text.push_str(&layout.title(title, ", by number of indicators"));
     let max = largest(history.techniques.iter().map(|one| one.submissions));
+    let max = if has_space(layout, TECHNIQUE_COLUMNS) { max } else { 0 };
     for technique in &history.techniques {
-        let _ = writeln!(
-            text,
+        let row = format!(
             "{:>7} {:<9} {}",
             technique.submissions,
             line(&technique.code),
             bar(technique.submissions, max)
         );
+        let _ = writeln!(text, "{}", row.trim_end());
     }
 }
 
@@ -169,15 +214,29 @@ mod tests {
             day("2026-11-21", 1, 100_000, false),
             day("2026-11-22", 0, 0, false),
         ];
-        let text = text(&history(days, vec![top(&"a".repeat(64))]));
+        let text = text(&history(days, vec![top(&"a".repeat(64))]), Layout::PLAIN);
         let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{wide:?}");
         assert!(text.contains("2026-11-22 crowdstrike no run\n"), "{text}");
     }
 
     #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for columns in 24..=200 {
+            let days = vec![day("2026-11-21", 1, 15_000, false), day("2026-11-22", 0, 0, true)];
+            let history = history(days, vec![top(&"a".repeat(64))]);
+            let text = text(&history, Layout::with_columns(columns));
+            for line in text.lines() {
+                assert!(line.chars().count() <= columns, "{columns}: {line:?}");
+            }
+            assert!(text.contains("123456") && text.contains("15000"), "{text}");
+        }
+    }
+
+    #[test]
     fn control_characters_in_values_are_escaped() {
-        let text = text(&history(Vec::new(), vec![top("http://a\u{1b}[2Jb/\n\u{202e}cod")]));
+        let values = vec![top("http://a\u{1b}[2Jb/\n\u{202e}cod")];
+        let text = text(&history(Vec::new(), values), Layout::PLAIN);
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
         assert_eq!(text.lines().count(), 8, "{text}");
     }

@@ -31,7 +31,8 @@ fn missing_settings_are_reported_together_and_before_invalid_ones() {
     let Err(SettingsError::Missing(failure)) = lookup.finish(Some(())) else {
         panic!("no missing setting was reported");
     };
-    assert_eq!(failure.message, "required settings are missing: --text (TEXT), --key (KEY)");
+    assert_eq!(failure.message, "required settings are missing");
+    assert_eq!(failure.list, ["--text (TEXT)", "--key (KEY)"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod real_proxy;
 pub mod safe_text;
 pub mod secret_scan;
 pub mod small_disk;
+pub mod summary;
 pub mod terminal;
 pub mod tls;
 pub mod transport;

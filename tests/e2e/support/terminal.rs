@@ -2,12 +2,17 @@
 
 use std::process::Command;
 
-/// The width of the terminal.
+/// The width of the terminal, unless a test sets another.
 const COLUMNS: usize = 80;
 
 /// Wraps a command so that its stdin, stdout and stderr are a terminal. Its process id is written
 /// to the file `pid`. Returns `None` if `script` is not installed.
 pub fn in_terminal(command: &Command) -> Option<Command> {
+    in_terminal_of(COLUMNS, command)
+}
+
+/// Does the same on a terminal with this many columns.
+pub fn in_terminal_of(columns: usize, command: &Command) -> Option<Command> {
     let version = Command::new("script").arg("--version").output();
     if !version.is_ok_and(|version| version.status.success()) {
         eprintln!("skipped: `script` (util-linux) is not installed");
@@ -16,7 +21,7 @@ pub fn in_terminal(command: &Command) -> Option<Command> {
     let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap());
     let words: Vec<String> =
         std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
-    let line = format!("stty rows 24 cols {COLUMNS}; echo $$ > pid; exec {}", words.join(" "));
+    let line = format!("stty rows 24 cols {columns}; echo $$ > pid; exec {}", words.join(" "));
     let mut script = Command::new("script");
     script
         .args(["-qec", &line, "/dev/null"])

@@ -1,0 +1,142 @@
+//! The summary of a run, read back and compared with the numbers in its log.
+
+use std::collections::BTreeMap;
+
+use super::{RunOutput, TestEnv};
+
+/// What each row of the summary counts, by its words.
+const ROWS: [(&str, &str); 17] = [
+    ("fetched", "alerts_fetched"),
+    ("below the threshold", "alerts_below_threshold"),
+    ("dismissed by an analyst", "alerts_dismissed"),
+    ("unreadable", "alerts_unreadable"),
+    ("without an indicator", "alerts_without_indicator"),
+    ("repeated (each is sent once)", "indicators_repeated"),
+    ("already delivered", "already_delivered"),
+    ("of an unsupported type", "indicators_unsupported"),
+    ("invalid", "indicators_invalid"),
+    ("internal address or host name", "indicators_private"),
+    ("trusted file", "indicators_trusted"),
+    ("excluded", "indicators_excluded"),
+    ("new", "new"),
+    ("queued by earlier runs", "carried_in"),
+    ("queued for the next run", "waiting"),
+    ("in quarantine", "quarantined"),
+    ("sent", "submitted"),
+];
+
+/// The numbers of a summary.
+pub struct Summary {
+    counts: BTreeMap<&'static str, u64>,
+    /// What is left of each group, by its name.
+    sums: BTreeMap<String, i64>,
+    /// How many alerts the mentions were found in.
+    with_indicator: Option<u64>,
+}
+
+impl RunOutput {
+    /// Reads the summary, which has the rows of `ROWS` and nothing else.
+    #[track_caller]
+    pub fn summary(&self) -> Summary {
+        let lines = self.stdout.lines().skip_while(|line| !line.contains(" · tenant ")).skip(1);
+        let rows = lines.take_while(|line| line.starts_with("  ") && !line.contains("note:"));
+        let mut summary =
+            Summary { counts: BTreeMap::new(), sums: BTreeMap::new(), with_indicator: None };
+        let mut group = String::new();
+        for row in rows {
+            summary.add_row(row, &mut group);
+        }
+        summary
+    }
+
+    /// Asserts that the summary has the same numbers as the run's last line in the log, and that
+    /// each group is the sum that the next one begins with.
+    #[track_caller]
+    pub fn assert_summary(&self, env: &TestEnv) -> &Self {
+        let log = env.log();
+        let finished = log.lines().rfind(|line| line.contains(" run finished ")).unwrap();
+        let summary = self.summary();
+        let fields = finished.split(' ').filter_map(|field| field.split_once('='));
+        let mut compared = 0;
+        for (name, value) in fields.filter(|(name, _)| !matches!(*name, "run" | "exit_code")) {
+            let Ok(value) = value.parse::<u64>() else {
+                continue;
+            };
+            let shown = summary.count(name);
+            assert_eq!(shown, value, "{name} in {}", self.stdout);
+            compared += 1;
+        }
+        assert_eq!(compared, 19, "{finished}");
+        summary.assert_sums(&self.stdout);
+        self
+    }
+}
+
+impl Summary {
+    /// Returns a number by its name in the JSON document; 0 for a row that is not there.
+    pub fn count(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn add_row(&mut self, row: &str, group: &mut String) {
+        let mut words: Vec<&str> = row.split_whitespace().collect();
+        if words[0].starts_with(|char: char| char.is_ascii_lowercase()) {
+            words.remove(0).clone_into(group);
+        }
+        let signed: i64 = number(words.remove(0)).unwrap_or_else(|| panic!("no number in {row:?}"));
+        let count = signed.unsigned_abs();
+        let text = words.join(" ");
+        if let Some(rest) = text.strip_prefix("found in ") {
+            let alerts = rest.strip_prefix("the other ").map(|alerts| number(alerts).unwrap());
+            self.with_indicator = alerts.map(i64::unsigned_abs);
+            self.counts.insert("indicators_found", count);
+        } else {
+            let (what, details) = text.split_once([',', ';']).unwrap_or((&text, ""));
+            let what = what.strip_prefix("to be ").unwrap_or(what);
+            let row_of = ROWS.iter().find(|(text, _)| *text == what);
+            let (what, key) = row_of.unwrap_or_else(|| panic!("an unknown row: {row:?}"));
+            assert_eq!(self.counts.insert(key, count), None, "{row:?}");
+            if *what == "sent" {
+                self.add_processed(count, details);
+                return;
+            }
+        }
+        *self.sums.entry(group.clone()).or_default() += signed;
+    }
+
+    /// Reads ` 2 processed by Recorded Future, 3 not processed`.
+    fn add_processed(&mut self, sent: u64, details: &str) {
+        let number_before = |words: &str| {
+            let (before, _) = details.split_once(words)?;
+            number(before.split(' ').next_back()?).map(i64::unsigned_abs)
+        };
+        let processed = number_before(" processed by Recorded Future")
+            .or_else(|| number_before(" validated by Recorded Future"))
+            .unwrap_or_default();
+        let not = number_before(" not processed").or_else(|| number_before(" not validated"));
+        let unprocessed = if details.contains("nothing was sent") { Some(sent) } else { not };
+        self.counts.insert("processed", processed);
+        self.counts.insert("unprocessed", unprocessed.unwrap_or_default());
+    }
+
+    #[track_caller]
+    fn assert_sums(&self, text: &str) {
+        let left = |group: &str| self.sums.get(group).map(|sum| u64::try_from(*sum).unwrap());
+        if let Some(with_indicator) = self.with_indicator {
+            assert_eq!(left("alerts"), Some(with_indicator), "{text}");
+        }
+        let sent = self.counts.get("submitted").copied();
+        if let Some(new) = self.counts.get("new") {
+            assert_eq!(left("mentions").unwrap_or_default(), *new, "{text}");
+            assert_eq!(left("indicators"), Some(sent.unwrap_or_default()), "{text}");
+        } else if let Some(mentions) = left("mentions") {
+            assert_eq!(Some(mentions), sent, "{text}");
+        }
+    }
+}
+
+/// Returns the number in a text such as `-1,302` or `+7`.
+fn number(text: &str) -> Option<i64> {
+    text.replace(',', "").parse().ok()
+}
