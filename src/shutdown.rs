@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::{Failure, FailureKind, Signal};
+use crate::report::progress;
 
 /// How long a request in flight may take after a signal; the process exits within 5 s of it.
 const GRACE: Duration = Duration::from_secs(4);
@@ -96,8 +97,9 @@ fn is_hangup_ignored() -> bool {
         .is_some_and(|mask| mask & HANGUP != 0)
 }
 
-/// Reports the first signal; a second one changes nothing. On a thread of its own, because the work
-/// may wait for a file that is locked, and has to notice a signal then too.
+/// Reports the first signal. After it, and after the end of the work, Ctrl-C ends the process at
+/// once; other signals change nothing. On a thread of its own, because the work may wait for a file
+/// that is locked, and has to notice a signal then too.
 fn watch_signals(sender: watch::Sender<Received>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
@@ -109,19 +111,32 @@ fn watch_signals(sender: watch::Sender<Received>) -> std::io::Result<()> {
             _ = interrupt.recv() => Signal::Interrupt,
             _ = terminate.recv() => Signal::Terminate,
             Some(()) = async { hangup.as_mut()?.recv().await } => Signal::Hangup,
-            () = sender.closed() => return,
+            () = sender.closed() => return end_at_once_after(interrupt).await,
         };
-        tracing::warn!("received {}: shutting down", signal.name());
+        if signal == Signal::Interrupt {
+            progress::show_stopping();
+        }
+        tracing::info!("received {}: shutting down", signal.name());
         // The receivers are gone when the run has just ended.
         let _ = sender.send(Some((signal, Instant::now())));
-        // Without the receivers above, a second signal would have its usual effect.
-        sender.closed().await;
+        // Without these receivers, a second SIGTERM or SIGHUP would have its usual effect.
+        let _others = (terminate, hangup);
+        end_at_once_after(interrupt).await;
     };
     drop(entered);
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || runtime.block_on(watch))?;
     Ok(())
+}
+
+/// Ends the process when Ctrl-C is pressed. The ledger is as after a crash: nothing in it is lost.
+async fn end_at_once_after(mut interrupt: tokio::signal::unix::Signal) {
+    if interrupt.recv().await.is_some() {
+        progress::clear_in_time();
+        #[expect(clippy::exit, reason = "whatever the work waits for, it must not delay the end")]
+        std::process::exit(FailureKind::Interrupted(Signal::Interrupt).exit_code().into());
+    }
 }
 
 #[cfg(test)]

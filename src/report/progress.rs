@@ -1,21 +1,24 @@
-//! The progress of a run: a line on the terminal, and a log line every ten seconds.
+//! The progress of a run: a line on the terminal, and a log line every ten seconds. Each phase that
+//! is done leaves a line.
 //!
-//! The run stores its counts here after each page or batch. The terminal is written to by
-//! indicatif's own thread only, so that a stopped terminal (Ctrl-S) does not stop the run. Vendors'
-//! texts are never shown: the line consists of counts, fixed text and a host name.
+//! The run stores its counts here after each page or batch. The terminal is written to by other
+//! threads only, so that a stopped terminal (Ctrl-S) does not stop the run. Vendors' texts are
+//! never shown: the lines consist of counts, fixed text and a host name.
 
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::io::stderr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use console::{Alignment, Term};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Output, Styler, counted};
+use super::{Layout, Output, Styler};
 use crate::clock::Clock;
 use crate::http::PendingWaits;
 
@@ -24,16 +27,24 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often the line is drawn, and how often at most, per second.
 const FRAME: Duration = Duration::from_millis(100);
 const MAX_FRAMES_PER_SECOND: u8 = 20;
-/// How long a panic may wait for the line to be cleared.
+/// How long a panic, or a person who ends the run, may wait for the line to be cleared.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(1);
-/// The width of the bar, and the width of the line from which there is one.
-const BAR_COLUMNS: u16 = 20;
-const MIN_COLUMNS_FOR_BAR: usize = 65;
 /// The columns of the spinner, the space after it, and the carriage return at the end.
 const OTHER_COLUMNS: u16 = 3;
+/// What the line shows after Ctrl-C.
+const STOPPING: [&str; 2] = ["Stopping; Ctrl-C again stops at once", "Stopping"];
 
 /// The line on the terminal: a process has one terminal.
-static LINE: Mutex<Option<ProgressBar>> = Mutex::new(None);
+static LINE: Mutex<Line> = Mutex::new(Line { bar: None, printing: Vec::new() });
+/// Whether a person ended the run with Ctrl-C.
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// The line, and the threads that print above it.
+#[derive(Debug)]
+struct Line {
+    bar: Option<ProgressBar>,
+    printing: Vec<JoinHandle<()>>,
+}
 
 /// What a run is doing, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,35 +80,64 @@ pub(crate) struct Progress(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    started: Instant,
-    work: Mutex<Work>,
+    phase: Mutex<Phase>,
     waits: OnceLock<PendingWaits>,
+    /// Whether phases that are done leave a line.
+    keeps_lines: AtomicBool,
+}
+
+/// The work since the run began another kind of it.
+#[derive(Debug, Clone, Copy)]
+struct Phase {
+    work: Work,
+    started: Instant,
 }
 
 impl Default for Progress {
     fn default() -> Self {
         Self(Arc::new(Shared {
-            started: Instant::now(),
-            work: Mutex::default(),
+            phase: Mutex::new(Phase { work: Work::Idle, started: Instant::now() }),
             waits: OnceLock::new(),
+            keeps_lines: AtomicBool::new(false),
         }))
     }
 }
 
 impl Progress {
     /// Starts to draw the line, if stderr is a terminal that can clear it. There is no line in
-    /// quiet runs, nor when the log goes to stderr.
+    /// quiet runs, nor when the log goes to stderr. With JSON, no line stays.
     pub(crate) fn show(&self, output: Output, log_on_stderr: bool) {
         let terminal = Term::buffered_stderr();
         if terminal.is_term() && !console::is_dumb() && !output.quiet && !log_on_stderr {
             let target = ProgressDrawTarget::term(terminal.clone(), MAX_FRAMES_PER_SECOND);
             let styler = Styler::of(&stderr());
-            *line() = self.draw(target, styler, move || terminal.size().1);
+            line().bar = self.draw(target, styler, move || terminal.size().1);
+            self.0.keeps_lines.store(!output.json, Ordering::Relaxed);
         }
     }
 
+    /// Shows this work from now on.
     pub(crate) fn set(&self, work: Work) {
-        *self.0.work.lock().unwrap_or_else(PoisonError::into_inner) = work;
+        let mut phase = self.0.lock_phase();
+        if std::mem::discriminant(&phase.work) != std::mem::discriminant(&work) {
+            phase.started = Instant::now();
+        }
+        phase.work = work;
+    }
+
+    /// Ends the phase, all of whose work is done: a line says so.
+    pub(crate) fn finish(&self) {
+        let phase = *self.0.lock_phase();
+        self.set(Work::Idle);
+        let Some(done) = phase.describe_done() else {
+            return;
+        };
+        let mut line = line();
+        if let Some(bar) = line.bar.clone().filter(|_| self.0.keeps_lines.load(Ordering::Relaxed)) {
+            let layout = Layout::stderr();
+            let text = layout.paragraph(&format!("{} ", layout.styler.green("✓")), &done);
+            line.printing.push(thread::spawn(move || bar.println(text.trim_end())));
+        }
     }
 
     /// Shows these waits from now on.
@@ -139,34 +179,41 @@ impl Progress {
     }
 }
 
+/// Shows that the run is about to stop.
+pub(crate) fn show_stopping() {
+    IS_STOPPING.store(true, Ordering::Relaxed);
+}
+
 /// Clears the line and stops drawing. Must be called before anything else is printed.
 pub(crate) fn clear() {
-    let drawn = line().take();
-    if let Some(bar) = drawn {
-        clear_bar(bar);
-    }
-}
-
-/// Prints with the line cleared.
-pub(crate) fn suspend(print: impl FnOnce()) {
-    let drawn = line().clone();
-    match drawn {
-        Some(bar) => bar.suspend(print),
-        None => print(),
-    }
-}
-
-fn line() -> MutexGuard<'static, Option<ProgressBar>> {
-    LINE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn clear_bar(bar: ProgressBar) {
-    if !thread::panicking() {
-        bar.finish_and_clear();
+    let Some((bar, printing)) = take_line() else {
         return;
+    };
+    if thread::panicking() {
+        // indicatif draws nothing on a thread that panics.
+        return clear_bar_in_time(bar);
     }
-    // indicatif draws nothing on a thread that panics. Another thread may wait for the panicking
-    // one.
+    for printing in printing {
+        // It cannot panic, and its line is the only thing that would be missing.
+        let _ = printing.join();
+    }
+    bar.finish_and_clear();
+}
+
+/// Clears the line like [`clear`], but does not wait for a terminal that is stopped.
+pub(crate) fn clear_in_time() {
+    if let Some((bar, _)) = take_line() {
+        clear_bar_in_time(bar);
+    }
+}
+
+fn take_line() -> Option<(ProgressBar, Vec<JoinHandle<()>>)> {
+    let mut line = line();
+    Some((line.bar.take()?, std::mem::take(&mut line.printing)))
+}
+
+/// Clears the line on another thread: some thread may wait for this one, or for the terminal.
+fn clear_bar_in_time(bar: ProgressBar) {
     let (done, cleared) = mpsc::channel();
     thread::spawn(move || {
         bar.finish_and_clear();
@@ -175,9 +222,22 @@ fn clear_bar(bar: ProgressBar) {
     let _ = cleared.recv_timeout(CLEAR_TIMEOUT);
 }
 
+/// Prints with the line cleared.
+pub(crate) fn suspend(print: impl FnOnce()) {
+    let drawn = line().bar.clone();
+    match drawn {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+fn line() -> MutexGuard<'static, Line> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
-    fn work(&self) -> Work {
-        *self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the host with the longest remaining wait, and that wait in seconds, rounded up.
@@ -188,7 +248,7 @@ impl Shared {
 
     fn log(&self) {
         let (waiting_for, wait_seconds) = self.wait().unzip();
-        match self.work() {
+        match self.lock_phase().work {
             Work::Idle => {}
             Work::Reading { pages, alerts, total } => {
                 tracing::info!(pages, alerts, total, waiting_for, wait_seconds, "reading alerts");
@@ -201,83 +261,18 @@ impl Shared {
 
     /// Returns the line, exactly as wide as given. It is ASCII, for every locale.
     fn line(&self, columns: usize, styler: Styler) -> String {
-        let (work, elapsed) = (self.work(), self.started.elapsed().as_secs());
-        let text = match self.wait() {
+        let phase = *self.lock_phase();
+        let forms = match self.wait() {
+            _ if IS_STOPPING.load(Ordering::Relaxed) => STOPPING.map(str::to_owned).to_vec(),
             Some((host, seconds)) => {
-                let work = work.describe().map(|work| format!("; {work}")).unwrap_or_default();
-                format!("Waiting {seconds} s for {}{work}", super::line(&host))
+                let wait = format!("Waiting {seconds} s for {}", super::line(&host));
+                let work = phase.work.describe().map(|work| format!("{wait}; {work}"));
+                work.into_iter().chain([wait]).collect()
             }
-            None => format!(
-                "{}, {}:{:02}",
-                work.progress_text(columns, styler),
-                elapsed / 60,
-                elapsed % 60
-            ),
+            None => phase.forms(styler),
         };
-        console::pad_str(&text, columns, Alignment::Left, Some("")).into_owned()
+        let fits = |form: &&String| console::measure_text_width(form) <= columns;
+        let line = forms.iter().find(fits).or(forms.last()).map(String::as_str).unwrap_or_default();
+        console::pad_str(line, columns, Alignment::Left, Some("")).into_owned()
     }
-}
-
-impl Work {
-    /// Returns the work in words, if there is any.
-    fn describe(self) -> Option<String> {
-        match self {
-            Self::Idle => None,
-            Self::Reading { alerts, total, .. } => Some(match total {
-                Some(total) => format!("read {alerts} of {total} alerts"),
-                None => format!("read {alerts} alerts"),
-            }),
-            Self::Sending { sent, rejected, total, .. } => {
-                Some(format!("sent {sent} of {total} indicators{}", rejected_text(rejected)))
-            }
-        }
-    }
-
-    /// Returns the progress of the work, with a bar if there is space for it.
-    fn progress_text(self, columns: usize, styler: Styler) -> String {
-        let with_bar = |label: &str, done: u64, total: u64, counts: String| {
-            if columns >= MIN_COLUMNS_FOR_BAR {
-                format!("{label} [{}] {counts}", styler.cyan(&bar(done, total)))
-            } else {
-                format!("{label}: {counts}")
-            }
-        };
-        match self {
-            Self::Idle => "Working".to_owned(),
-            Self::Reading { pages: 0, total: None, .. } => "Reading alerts".to_owned(),
-            Self::Reading { pages, alerts, total: None } => {
-                format!("Reading alerts: {alerts}, {}", counted(pages, "page", "pages"))
-            }
-            Self::Reading { pages, alerts, total: Some(total) } => {
-                let pages = counted(pages, "page", "pages");
-                with_bar("Reading alerts", alerts, total, format!("{alerts} of {total}, {pages}"))
-            }
-            Self::Sending { batches, sent, rejected, total } => {
-                let batches = counted(batches, "batch", "batches");
-                let counts = format!("{sent} of {total}, {batches}{}", rejected_text(rejected));
-                with_bar("Sending", sent.saturating_add(rejected), total, counts)
-            }
-        }
-    }
-}
-
-fn rejected_text(rejected: u64) -> String {
-    match rejected {
-        0 => String::new(),
-        _ => format!(", {rejected} rejected"),
-    }
-}
-
-/// Returns a bar such as `=====>              `.
-fn bar(done: u64, total: u64) -> String {
-    let columns = u128::from(BAR_COLUMNS);
-    let full = u128::from(done) * columns / u128::from(total.max(1));
-    (0..columns).fold(String::new(), |mut bar, column| {
-        bar.push(match column {
-            _ if column < full => '=',
-            _ if column == full && done > 0 => '>',
-            _ => ' ',
-        });
-        bar
-    })
 }

@@ -72,6 +72,7 @@ impl Run<'_> {
             let limit = self.delivery.batch_size.min(quota.max(1));
             let items = self.ledger().next_items(limit, cursor)?;
             let Some(last) = items.last() else {
+                self.report.progress.finish();
                 return Ok(());
             };
             if quota == 0 {

@@ -69,6 +69,9 @@ impl Run<'_> {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
+        if matches!(end, ReadEnd::Complete) && stored.is_ok() {
+            self.report.progress.finish();
+        }
         match end {
             ReadEnd::Rejected(failure) => self.withdraw(failure),
             ReadEnd::Complete | ReadEnd::Incomplete => {

@@ -2,13 +2,13 @@
 
 use std::io::Write as _;
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
-use crate::support::process::{send_signal, wait_for_requests};
+use crate::support::process::{RunningProcess, send_signal, wait_for_requests};
 use crate::support::terminal::{in_terminal, screen, without_colors};
 use crate::support::{RunOutput, TestEnv};
 
@@ -74,7 +74,7 @@ fn without_a_terminal_only_the_log_shows_progress() {
     let env = slow_env(three_pages());
     let output = env.run(SEQUENTIAL).assert_code(0);
     assert_eq!(output.stderr, "");
-    assert!(output.stdout.starts_with("CrowdStrike Falcon, "), "{output:?}");
+    assert!(output.stdout.starts_with("CrowdStrike Falcon · "), "{output:?}");
     assert!(!output.stdout.contains('\x1b'));
     let log = env.log();
     for (message, done) in [("reading alerts", "alerts"), ("sending indicators", "sent")] {
@@ -155,17 +155,20 @@ fn a_terminal_shows_progress_and_then_only_the_summary() {
     };
     let shown = without_colors(&output.assert_code(0).stdout);
     for text in [
-        "Reading alerts [========>           ] 1000 of 2500, 1 page, ",
-        "Reading alerts [================>   ] 2000 of 2500, 2 pages, ",
-        "Sending [                    ] 0 of 2500, 0 batches, ",
-        "Sending [========>           ] 1000 of 2500, 1 batch, ",
-        "Sending [================>   ] 2000 of 2500, 2 batches, ",
+        "Reading alerts [========>           ]  40 %  1,000 of 2,500  0:0",
+        "Reading alerts [================>   ]  80 %  2,000 of 2,500  0:0",
+        "Sending [                    ]   0 %  0 of 2,500  0:0",
+        "Sending [========>           ]  40 %  1,000 of 2,500  0:0",
+        "Sending [================>   ]  80 %  2,000 of 2,500  0:0",
     ] {
         assert!(shown.contains(text), "no {text:?} in {shown:?}");
     }
     let screen = final_screen(&shown);
-    assert!(screen.starts_with("CrowdStrike Falcon, "), "{screen}");
-    let last_lines = "\nSubmitted:   2500; of these 2500 processed, 0 not processed\nNote:        created the ledger ";
+    let lines: Vec<&str> = screen.lines().collect();
+    assert!(lines[0].starts_with("✓ Read 2,500 alerts in "), "{screen}");
+    assert!(lines[1].starts_with("✓ Sent 2,500 indicators in "), "{screen}");
+    assert!(lines[2].starts_with("CrowdStrike Falcon · "), "{screen}");
+    let last_lines = "\n  indicators  2,500  sent, 2,500 processed by Recorded Future\n  note: created the ledger";
     let (_, path) = screen.split_once(last_lines).unwrap_or_else(|| panic!("{screen}"));
     assert!(path.trim_end().ends_with("collective-insights.db"), "{screen}");
 }
@@ -209,7 +212,8 @@ fn nothing_is_drawn_if_disabled_or_on_a_terminal_that_cannot_clear_lines() {
             return;
         };
         let shown = output.assert_code(0).stdout;
-        assert!(!shown.contains('\x1b'), "{arguments}: {shown:?}");
+        assert!(!shown.contains("\x1b[2K"), "{arguments}: {shown:?}");
+        assert_eq!(shown.contains('\x1b'), arguments.ends_with("--debug"), "colors: {shown:?}");
         assert!(!shown.contains("Working"), "{arguments}: {shown:?}");
         assert_eq!(shown.is_empty(), arguments.ends_with("-q"), "{shown:?}");
     }
@@ -234,7 +238,7 @@ fn the_line_is_removed_before_an_error_is_printed() {
         return;
     };
     let screen = final_screen(&output.assert_code(4).stdout);
-    assert!(screen.starts_with("CrowdStrike Falcon, "), "{screen}");
+    assert!(screen.starts_with("CrowdStrike Falcon · "), "{screen}");
     assert!(screen.contains("\nerror: "), "{screen}");
 }
 
@@ -253,80 +257,68 @@ fn run_and_interrupt(interrupt: impl FnOnce(&TestEnv, &mut Child)) -> Option<Run
     Some(RunOutput::from(running.wait_with_output().unwrap()))
 }
 
+fn press_ctrl_c(running: &mut Child) {
+    running.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+}
+
 #[test]
 fn a_signal_leaves_a_clean_terminal() {
-    let kill = |env: &TestEnv, _: &mut Child| {
+    let Some(output) = run_and_interrupt(|env, _| {
         let pid = std::fs::read_to_string(env.path("pid")).unwrap();
         send_signal("TERM", pid.trim());
+    }) else {
+        return;
     };
-    // The terminal itself writes `^C` after the line.
-    let press_ctrl_c = |_: &TestEnv, running: &mut Child| {
-        running.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
-    };
-    for output in [
-        run_and_interrupt(kill).map(|output| output.assert_code(143)),
-        run_and_interrupt(press_ctrl_c).map(|output| output.assert_code(130)),
-    ] {
-        let Some(output) = output else {
-            return;
-        };
-        let screen = final_screen(&output.stdout);
-        assert!(screen.starts_with("CrowdStrike Falcon, "), "{screen}");
-        assert!(screen.contains("\nerror: "), "{screen}");
-    }
-}
-
-/// The option, the value of `NO_COLOR`, and whether there are colors on a terminal.
-const COLOR_CASES: [(&str, &str, bool); 7] = [
-    ("", "", true),
-    ("", "1", false),
-    ("--color auto", "1", false),
-    ("--color never", "", false),
-    ("--color NEVER", "1", false),
-    ("--color always", "", true),
-    ("--color always", "1", true),
-];
-
-#[test]
-fn color_changes_nothing_but_color() {
-    for command in ["crowdstrike", "check crowdstrike", "check"] {
-        let mut texts = Vec::new();
-        for (option, no_color, colored) in COLOR_CASES {
-            let env = one_alert();
-            let arguments = format!("{command} {option}");
-            let Some(output) = run_in_terminal(&env, &arguments, &[("NO_COLOR", no_color)]) else {
-                return;
-            };
-            let shown = output.stdout;
-            let plain = without_colors(&shown);
-            assert_eq!(plain != shown, colored, "{arguments}: {shown:?}");
-            // Remove what differs between runs: the run id, which may wrap, and all digits (times,
-            // ports).
-            let screen = screen(&shown).replace('\n', "");
-            let screen = screen.replace(env.folder().to_str().unwrap(), "");
-            let (before, after) = screen.split_once("(run ").unwrap_or((&screen, ""));
-            let after = after.split_once(')').unwrap_or_default().1;
-            let digits = |char: &char| char.is_ascii_digit() || *char == '-';
-            texts.push(format!("{before}{after}").replace(|char| digits(&char), ""));
-        }
-        texts.dedup();
-        assert_eq!(texts.len(), 1, "{command}: {texts:?}");
-    }
+    let screen = final_screen(&output.assert_code(143).stdout);
+    assert!(screen.starts_with("CrowdStrike Falcon · "), "{screen}");
+    assert!(screen.contains("\nerror: "), "{screen}");
 }
 
 #[test]
-fn without_a_terminal_only_color_always_gives_colors() {
-    for (arguments, colored) in [
-        ("check", false),
-        ("check --color auto", false),
-        ("check --color always", true),
-        ("check --color always crowdstrike", true),
-        ("check crowdstrike --color always", true),
-        ("check --color always crowdstrike --color never", false),
-        ("crowdstrike --color always", false),
-    ] {
-        let output = one_alert().run(arguments);
-        assert_eq!(output.stdout.contains("\x1b["), colored, "{output:?}");
-        assert!(!output.stderr.contains('\x1b'), "{output:?}");
+fn ctrl_c_leaves_one_line() {
+    // The terminal itself writes `^C` after the progress line.
+    let Some(output) = run_and_interrupt(|_, running| press_ctrl_c(running)) else {
+        return;
+    };
+    let screen = final_screen(&output.assert_code(130).stdout);
+    assert_eq!(screen, "Interrupted. Nothing is queued; run again to continue.");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    // Nothing responds: the run would wait for its request until the grace period is over.
+    let env = one_alert();
+    let hang = Fault::HangThenReset(Duration::from_mins(1));
+    env.sandbox.always(Service::FalconAlerts, Some(hang));
+    let Some(mut command) = in_terminal(&env.command("crowdstrike")) else {
+        return;
+    };
+    let mut running = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for_requests(&env.sandbox, Service::FalconAlerts, 1);
+    let pressed = Instant::now();
+    press_ctrl_c(&mut running);
+    let log_has_signal = || env.log().contains("received SIGINT");
+    while !log_has_signal() {
+        assert!(pressed.elapsed() < Duration::from_secs(30), "{}", env.log());
+        std::thread::sleep(Duration::from_millis(5));
     }
+    let pressed = Instant::now();
+    press_ctrl_c(&mut running);
+    let output = RunOutput::from(running.wait_with_output().unwrap()).assert_code(130);
+    assert!(pressed.elapsed() < Duration::from_secs(3), "{:?}", pressed.elapsed());
+    assert_eq!(final_screen(&output.stdout), "");
+}
+
+#[test]
+fn ctrl_c_names_what_is_queued() {
+    let env = TestEnv::new(three_pages());
+    let hang = Fault::HangThenReset(Duration::from_mins(1));
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::None, hang]);
+    let mut running = RunningProcess::start(&mut env.command("crowdstrike"));
+    wait_for_requests(&env.sandbox, Service::RecordedFuture, 2);
+    running.signal("INT");
+    let output = running.finish().assert_code(130);
+    let line = "Interrupted. 1,500 indicators are queued; run again to continue.\n";
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", line));
+    assert!(env.log().contains("  -1,500  queued for the next run\n"), "{}", env.log());
 }
