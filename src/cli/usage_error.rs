@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(failure.message, "unrecognized subcommand 'crowdstrke'");
         assert_eq!(
             failure.help,
-            "tip: a similar subcommand exists: 'crowdstrike'; Usage: collective-insights <COMMAND>; For more information, try '--help'."
+            "tip: a similar subcommand exists: 'crowdstrike'; Usage: collective-insights [OPTIONS] <COMMAND>; For more information, try '--help'."
         );
     }
 }

@@ -86,7 +86,14 @@ fn the_commands_have_the_options_that_the_list_gives_them() {
     for term in terms(topic("operations"), "Commands") {
         let mut said = quoted(term);
         let command = said.remove(0);
-        let real: BTreeSet<String> = help(&command).into_keys().collect();
+        let mut real: BTreeSet<String> = help(&command).into_keys().collect();
+        // The text says which commands have these.
+        for common in ["--ledger", "--color"] {
+            assert!(real.remove(common), "{command} {common}");
+        }
+        let chooses = ["--tenant", "--source"].map(|option| real.remove(option));
+        let may_choose = !["outbox repair", "checkpoint reset"].contains(&command.as_str());
+        assert_eq!(chooses, [may_choose; 2], "{command}");
         assert_eq!(said.into_iter().collect::<BTreeSet<_>>(), real, "{command}");
     }
 }
