@@ -393,7 +393,7 @@ pub(crate) struct OutputArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// Print nothing on success, and no progress
+    /// Print errors and warnings only
     ///
     /// With --json, the document is printed all the same.
     #[arg(short, long)]

@@ -129,7 +129,9 @@ fn list_text(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
     let total = counted(selected.total, "indicator", "indicators");
     Ok(match selected.total.saturating_sub(shown) {
         0 => format!("{total}\n"),
-        more => format!("{total}; not shown: {more} (--limit 0 shows all)\n"),
+        more => {
+            format!("{total}; not shown: {} (--limit 0 shows all)\n", report::thousands(more))
+        }
     })
 }
 

@@ -209,6 +209,9 @@ fn describe_window(window: Window) -> String {
 /// Returns the line of a run that a person ended.
 pub(super) fn interrupted(report: &Report) -> String {
     match report.counts.waiting {
+        _ if report.window.is_none() => {
+            "Interrupted before the run started; run again to start it.".to_owned()
+        }
         _ if !report.is_queue_kept => "Interrupted. Run again to start over.".to_owned(),
         0 => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
         queued => format!(

@@ -48,7 +48,7 @@ fn world() -> World {
 fn filled_ledger(env: &TestEnv) -> Vec<u8> {
     for (batches, run) in [
         (9, "crowdstrike --json --batch-size 10"),
-        (4, "crowdstrike --json --batch-size 20 --organization-id uhash:a"),
+        (4, "crowdstrike --json --batch-size 20 --tenant other --organization-id uhash:a"),
         (3, "carbonblack --json --batch-size 10"),
     ] {
         let mut faults = vec![Fault::None; batches];

@@ -347,7 +347,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
     assert_eq!(run_limited("outbox list --limit 0").stdout.lines().count(), COUNT + 2);
     let text = run_limited("outbox list").stdout;
     assert_eq!(text.lines().count(), 50 + 2);
-    let total = "60001 indicators; not shown: 59951 (--limit 0 shows all)";
+    let total = "60,001 indicators; not shown: 59,951 (--limit 0 shows all)";
     assert_eq!(text.lines().last(), Some(total));
     let items = run_limited("outbox export").json();
     assert_eq!(items.as_array().unwrap().len(), COUNT);

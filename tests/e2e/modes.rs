@@ -302,14 +302,14 @@ fn a_dry_run_shows_the_twenty_most_severe_indicators() {
 }
 
 #[test]
-fn quiet_prints_nothing_unless_the_run_fails() {
+fn quiet_hides_the_summary_and_never_an_error() {
     for flag in ["-q", "--quiet", "-q --dry-run", "-q -k x"] {
         let env = TestEnv::new(two_alerts_per_vendor());
         let output = env.run(&format!("crowdstrike {flag}"));
-        let (code, quiet) = if flag.contains("-k") { (4, false) } else { (0, true) };
+        let (code, has_error) = if flag.contains("-k") { (4, true) } else { (0, false) };
         assert_eq!(output.code, code, "{}", output.stderr);
-        assert_eq!(output.stdout.is_empty(), quiet, "{flag}");
-        assert_eq!(output.stderr.is_empty(), quiet, "{flag}");
+        assert_eq!(output.stdout, "", "{flag}");
+        assert_eq!(output.stderr.starts_with("error: "), has_error, "{flag}");
         assert!(env.log().contains("  indicators  "), "the log still has the summary");
     }
 }
