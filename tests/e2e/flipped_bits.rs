@@ -21,10 +21,10 @@ const JOURNAL: &str = "collective-insights.db-journal";
 /// of them an hour later.
 const RUNS: [(&str, &str); 6] = [
     ("2026-11-22T01:15:00Z", "crowdstrike --json"),
-    ("2026-11-22T01:20:00Z", "crowdstrike --json --organization-id uhash:a"),
+    ("2026-11-22T01:20:00Z", "crowdstrike --json --tenant other --organization-id uhash:a"),
     ("2026-11-22T01:25:00Z", "carbonblack --json"),
     ("2026-11-22T02:15:00Z", "crowdstrike --json"),
-    ("2026-11-22T02:20:00Z", "crowdstrike --json --organization-id uhash:a"),
+    ("2026-11-22T02:20:00Z", "crowdstrike --json --tenant other --organization-id uhash:a"),
     ("2026-11-22T02:25:00Z", "carbonblack --json"),
 ];
 
