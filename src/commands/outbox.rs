@@ -15,10 +15,13 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact;
-use crate::report::{self, Stdout, counted, line, timestamp};
+use crate::report::{self, Layout, Stdout, counted, line, timestamp};
 
 /// How many entries are listed as text, unless an option says otherwise.
 const TEXT_LIMIT: u32 = 50;
+
+/// The indent of what belongs to the line of an entry.
+const INDENT: &str = "        ";
 
 /// Lists, retries, exports or drops undelivered indicators.
 pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
@@ -119,11 +122,13 @@ fn list_text(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
         return Ok(format!("nothing is {place}\n"));
     };
     let mut stdout = Stdout::lock();
-    stdout.write(&row(&["id", "state", "tenant", "stored (UTC)", "type", "indicator"]))?;
+    let layout = Layout::stdout();
+    let heading = cells(&["id", "state", "tenant", "stored (UTC)", "type"]) + "indicator";
+    stdout.write(&layout.lines(&(layout.styler.bold(&heading) + "\n")))?;
     let mut shown: u64 = 0;
     ledger.for_each_entry(&selected.first, |entry| {
         shown += 1;
-        stdout.write(&as_text(&entry))
+        stdout.write(&as_text(&entry, layout))
     })?;
     stdout.finish()?;
     let total = counted(selected.total, "indicator", "indicators");
@@ -135,25 +140,24 @@ fn list_text(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
     })
 }
 
-/// Returns a line of the list.
-fn row([id, state, tenant, stored, indicator_type, value]: &[&str; 6]) -> String {
-    format!("{id:<7} {state:<11} {tenant:<11} {stored:<20} {indicator_type:<6} {value}\n")
+/// Returns the first cells of a line of the list.
+fn cells([id, state, tenant, stored, indicator_type]: &[&str; 5]) -> String {
+    format!("{id:<7} {state:<11} {tenant:<11} {stored:<20} {indicator_type:<6} ")
 }
 
-fn as_text(entry: &OutboxEntry) -> String {
-    let mut text = row(&[
+fn as_text(entry: &OutboxEntry, layout: Layout) -> String {
+    let cells = cells(&[
         &entry.id.to_string(),
         state_text(entry.state),
         &line(&entry.tenant),
         &entry.stored_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         &line(&entry.indicator_type),
-        &line(&entry.value),
     ]);
+    let mut text = layout.row(&cells, INDENT.len(), &entry.value);
     if let Some(message) = &entry.message {
         // The message of a rejection begins with the status.
         let label = if entry.status.is_some() { "rejected" } else { "not sent" };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "        {label}: {}", line(message));
+        text.push_str(&layout.paragraph(&format!("{INDENT}{label}: "), message));
     }
     text
 }

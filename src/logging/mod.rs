@@ -79,10 +79,16 @@ pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     let owner = Some(path)
         .filter(|_| error.kind() == ErrorKind::PermissionDenied)
         .and_then(local_file::describe_owner);
+    let give_back = match &owner {
+        Some(_) => " A file that a run with sudo left behind is yours again after `sudo chown`.",
+        None => "",
+    };
     let failure = Failure::new(
         FailureKind::Configuration,
         format!("the log file {} cannot be written", path.display()),
-        "Run in a folder that you may write to, or name a regular file with --log-file (- logs to stderr, none writes no log). A file that a run with sudo left behind is yours again after `sudo chown`.",
+        format!(
+            "Run in a folder that you may write to, or name a regular file with --log-file (- logs to stderr, none writes no log).{give_back}"
+        ),
     );
     match owner {
         Some(owner) => failure.with_cause(format!("{error}; {owner}")),

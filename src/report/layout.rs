@@ -17,6 +17,8 @@ const MIN_COLUMNS: usize = 24;
 const MAX_COLUMNS: usize = 200;
 /// The indent of further lines where that of the first one would take too much of the width.
 const SMALL_INDENT: usize = 2;
+/// A word of a table is shortened to what is left of the line, but not to less than this.
+const MIN_WORD_COLUMNS: usize = 20;
 
 /// How text is laid out on a stream.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +93,18 @@ impl Layout {
         let text = format!("{label}{}", words.join(" "));
         let further = " ".repeat(indent);
         wrap(&text, columns, margin, &further) + "\n"
+    }
+
+    /// Returns the cells of a table's row and its last one, a single word, on one line: the word is
+    /// shortened to the columns that are left. Where these are too few, it is below, indented.
+    pub(crate) fn row(self, cells: &str, indent: usize, word: &str) -> String {
+        let left = self.columns.map(|columns| columns.saturating_sub(display_width(cells)));
+        match left {
+            Some(left) if left >= MIN_WORD_COLUMNS => {
+                self.hanging(cells, indent, &shorten(&line(word), left))
+            }
+            _ => self.hanging(cells, indent, word),
+        }
     }
 }
 
@@ -189,6 +203,16 @@ mod tests {
         // On a narrow terminal the label would take a third of it.
         let text = Layout::with_columns(24).paragraph("  cause: ", "no space left on the device");
         assert_eq!(text, "  cause: no space left\n    on the device\n");
+    }
+
+    #[test]
+    fn the_last_word_of_a_row_is_shortened_or_below() {
+        let hash = "0123456789abcdef".repeat(4);
+        let row = |columns| Layout::with_columns(columns).row("1  queued  acme  ", 4, &hash);
+        assert_eq!(row(81), format!("1  queued  acme  {hash}\n"));
+        assert_eq!(row(40), "1  queued  acme  0123456789a…56789abcdef\n");
+        assert_eq!(row(30), "1  queued  acme\n    0123456789abc…456789abcdef\n");
+        assert_eq!(Layout::PLAIN.row("1  ", 4, &hash), format!("1  {hash}\n"));
     }
 
     #[test]

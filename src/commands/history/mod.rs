@@ -62,7 +62,7 @@ fn runs(
     if runs.is_empty() {
         return Ok(text::no_run(since, args.days, Layout::stdout()));
     }
-    Ok(runs::text(&runs))
+    Ok(runs::text(&runs, Layout::stdout()))
 }
 
 /// Returns the first of the last `days` UTC days, of which today is one.

@@ -1,35 +1,33 @@
 //! The list of runs: when, how long, and how each ended.
 
-use std::fmt::Write as _;
-
 use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::ledger::Run;
-use crate::report::{line, timestamp};
+use crate::report::{Layout, line, timestamp};
+
+/// The indent of what does not fit in the line of a run.
+const INDENT: usize = 4;
 
 /// Returns the runs as text, the latest last.
-pub(super) fn text(runs: &[Run]) -> String {
-    let mut text = String::new();
+pub(super) fn text(runs: &[Run], layout: Layout) -> String {
     let width = runs.iter().map(|run| line(&run.tenant).len()).max().unwrap_or_default();
     let width = width.max("tenant".len());
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
+    let heading = format!(
         "{:<20} {:<width$} {:<7} {:>8}  {:<12} result",
         "started (UTC)", "tenant", "mode", "time", "run"
     );
+    let mut text = layout.lines(&(layout.styler.bold(&heading) + "\n"));
     for run in runs {
-        let _ = writeln!(
-            text,
-            "{:<20} {:<width$} {:<7} {:>8}  {:<12} {}",
+        let cells = format!(
+            "{:<20} {:<width$} {:<7} {:>8}  {:<12} ",
             run.started_at.format("%Y-%m-%d %H:%M:%S"),
             line(&run.tenant),
             line(&run.mode),
             duration(run).map_or_else(|| "-".to_owned(), in_words),
             line(&run.id),
-            result(run)
         );
+        text.push_str(&layout.hanging(&cells, INDENT, &result(run)));
     }
     text
 }
@@ -41,7 +39,7 @@ fn result(run: &Run) -> String {
         None => "running, or killed".to_owned(),
     };
     match &run.error {
-        Some(error) => format!("{ended}: {}", line(error)),
+        Some(error) => format!("{ended}: {error}"),
         None => ended,
     }
 }
@@ -119,7 +117,7 @@ mod tests {
         ];
         let start = "2026-11-22 00:15:00  acme   live  ";
         assert_eq!(
-            text(&runs).lines().collect::<Vec<_>>(),
+            text(&runs, Layout::PLAIN).lines().collect::<Vec<_>>(),
             [
                 "started (UTC)        tenant mode        time  run          result".to_owned(),
                 format!("{start}       7 s  0123456789ab ok"),
