@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Source(SourceCommand),
     /// Check configuration, files, ledger and services
     Check(CheckArgs),
-    /// Show the last run, last success and queue of each source
+    /// Show the last run, last success and queue of each tenant
     Status(StatusArgs),
     /// Show daily totals, top indicators and top ATT&CK techniques
     ///

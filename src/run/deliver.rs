@@ -76,7 +76,8 @@ impl Run<'_> {
                 return Ok(());
             };
             if quota == 0 {
-                self.pause_delivery(quota_exhausted(self.settings.daily_limit.unwrap_or_default()));
+                let limit = self.settings.daily_limit.unwrap_or_default();
+                self.pause_delivery(quota_exhausted(limit, self.report.counts.submitted > 0));
                 return Ok(());
             }
             cursor = Some(last.cursor());
@@ -356,11 +357,13 @@ fn unsendable_items(count: u64) -> Failure {
     )
 }
 
-fn quota_exhausted(limit: u64) -> Failure {
+fn quota_exhausted(limit: u64, sent_any: bool) -> Failure {
+    let sent = if sent_any { "the most severe were sent, and " } else { "" };
+    let others = if sent_any { "the others" } else { "what is queued" };
     Failure::new(
         FailureKind::Temporary,
         format!(
-            "daily limit of {limit} indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others"
+            "daily limit of {limit} indicators reached (--daily-limit): {sent}the first run after midnight UTC sends {others}"
         ),
         "Without a ledger the others are lost: run with one, or set a higher --daily-limit.",
     )

@@ -223,7 +223,9 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
     assert_eq!((output.notes(), output.stderr.as_str()), (vec![note.to_owned()], ""));
     // On the same day nothing more is sent, and no request is made.
     let posts = env.sandbox.requests_to(Service::RecordedFuture).len();
-    env.run_at("2026-11-22T12:00:00Z", &run).assert_code(0);
+    let output = env.run_at("2026-11-22T12:00:00Z", &run).assert_code(0);
+    let note = "daily limit of 4 indicators reached (--daily-limit): the first run after midnight UTC sends what is queued";
+    assert_eq!(output.notes(), [note]);
     assert_eq!(env.sandbox.requests_to(Service::RecordedFuture).len(), posts);
     env.run_at("2026-11-23T00:15:00Z", &run).assert_code(0);
     let output = env.run_at("2026-11-24T00:15:00Z", &run).assert_code(0);
