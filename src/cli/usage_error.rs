@@ -31,7 +31,23 @@ pub(super) fn without_secrets(mut error: clap::Error) -> clap::Error {
     {
         error.insert(ContextKind::InvalidValue, hidden("a word of letters and digits"));
     }
+    sanitize(&mut error);
     error
+}
+
+/// Escapes control characters in what was typed, which may have come from elsewhere.
+fn sanitize(error: &mut clap::Error) {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::PriorArg] {
+        let Some(ContextValue::String(text)) = error.get(kind) else {
+            continue;
+        };
+        let safe = redact::sanitize(text);
+        if safe != *text {
+            error.insert(kind, ContextValue::String(safe));
+            // It repeats the text.
+            error.remove(ContextKind::Suggested);
+        }
+    }
 }
 
 /// Hides a word that was given as a command, unless it looks like one.
@@ -122,6 +138,15 @@ mod tests {
             "K7QZ1M4XPB",
         ] {
             assert!(!may_be_command(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        for arguments in [["cs", "--x\u{1b}[2J\u{9b}2Jy"], ["cs", "--hours=\u{1b}[2J\n"]] {
+            let error = super::super::parse([NAME].into_iter().chain(arguments).map(Into::into));
+            let text = error.unwrap_err().render().ansi().to_string();
+            assert!(!text.contains("\u{1b}[2J") && !text.contains('\u{9b}'), "{text:?}");
         }
     }
 

@@ -14,20 +14,37 @@ pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure>
     let ledger = open_reader(&args.ledger.path()?)?;
     let tenants = tenant_filter(&ledger, &args.tenants)?;
     let sources = ledger.status(clock.now(), &tenants)?;
-    let text: String =
-        if args.json { as_json(&sources) } else { sources.iter().map(as_text).collect() };
+    let text: String = match sources.as_slice() {
+        sources if args.json => as_json(sources),
+        [] => "the ledger has no such tenant\n".to_owned(),
+        sources => sources.iter().map(as_text).collect(),
+    };
     let Some(max_age) = args.max_age else {
         return Ok(text);
     };
     report::out(&text)?;
-    let oldest = clock.now() - max_age;
-    let is_old = |source: &&TenantStatus| source.last_success.is_none_or(|time| time < oldest);
+    if sources.is_empty() {
+        return Err(no_tenant());
+    }
+    // Nothing is older than what a time cannot express.
+    let oldest = clock.now().checked_sub_signed(max_age);
+    let is_old = |source: &&TenantStatus| {
+        source.last_success.is_none_or(|time| oldest.is_some_and(|oldest| time < oldest))
+    };
     let old: Vec<String> = sources.iter().filter(is_old).map(last_success).collect();
     if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old)) }
 }
 
 fn last_success(source: &TenantStatus) -> String {
     format!("{} ({})", source.tenant, instant(source.last_success))
+}
+
+fn no_tenant() -> Failure {
+    Failure::new(
+        FailureKind::Partial,
+        "the ledger has no such tenant, so none has succeeded",
+        "Correct --tenant and --source, or see why its runs do not begin: `collective-insights status` shows all tenants.",
+    )
 }
 
 fn too_old(sources: &[String]) -> Failure {

@@ -104,7 +104,7 @@ pub enum LedgerError {
         source_name: String,
     },
     /// The run reads the alerts of another customer than the tenant's earlier runs.
-    #[error("tenant {tenant} belongs to another customer; nothing was stored or sent")]
+    #[error("tenant {tenant} belongs to another customer")]
     OtherCustomer {
         /// The tenant's name.
         tenant: String,
@@ -163,7 +163,7 @@ fn help(error: &LedgerError) -> String {
         LedgerError::OtherSource { .. } => {
             "Give each source a tenant of its own with --tenant <NAME>.".to_owned()
         }
-        LedgerError::OtherCustomer { .. } => "If these alerts belong to another customer, give it a tenant of its own with --tenant <NAME>. If it is the same customer under a new id, run once with --adopt.".to_owned(),
+        LedgerError::OtherCustomer { .. } => "If this run is for another customer, or for all of them (--all-cids), give it a tenant of its own with --tenant <NAME>. If it is the same customer under a new id, run once with --adopt. Nothing was stored or sent.".to_owned(),
         LedgerError::NotQueued { .. } | LedgerError::Other { .. } => {
             "Run again; if the error persists, check the file with `sqlite3 <FILE> 'PRAGMA integrity_check'`.".to_owned()
         }

@@ -53,7 +53,7 @@ impl TenantLedger {
         done.map_err(|error| failed.unwrap_or(error))
     }
 
-    /// Removes all that this run stored, also the customer, and records why it stops.
+    /// Removes all that this run stored, also the tenant's properties, and records why it stops.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -73,7 +73,7 @@ impl TenantLedger {
             )?;
             let update = "UPDATE main.run SET error = ?3 WHERE tenant = ?1 AND id = ?2";
             db.execute(update, params![self.tenant.0, self.run_id, error])?;
-            Ok(self.restore_owner(db)?)
+            Ok(self.restore_properties(db)?)
         })
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Tenant {
     pub source: String,
     /// A digest of the client id or organization key at the vendor.
     pub account: String,
-    /// A digest of the customer whose alerts the account reads, where the settings name it.
+    /// A digest of the customer whose alerts the account reads, where the settings tell.
     pub customer: Option<String>,
     /// A digest of the Recorded Future token.
     pub token: String,
@@ -31,18 +31,25 @@ pub(crate) struct Tenant {
     pub adopt: bool,
 }
 
-/// Whose alerts a tenant has, as the ledger knows it.
+/// What may change about a tenant, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    /// A digest; `None` until alerts name it.
+pub(super) struct Properties {
+    /// A digest; `None` until a run has read the customer's alerts.
     customer: Option<String>,
     /// The digest of the account by which the customer was read last.
     account: String,
+    token: String,
+    organizations: Vec<String>,
 }
 
 impl Tenant {
-    fn owner(&self) -> Owner {
-        Owner { customer: self.customer.clone(), account: self.account.clone() }
+    /// Returns the properties of a tenant of which nothing was read yet.
+    pub(super) fn properties(&self) -> Properties {
+        let mut organizations = self.organizations.clone();
+        organizations.sort_unstable();
+        organizations.dedup();
+        let (account, token) = (self.account.clone(), self.token.clone());
+        Properties { customer: None, account, token, organizations }
     }
 }
 
@@ -84,83 +91,111 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn customer_of(&self, name: &str) -> Result<Option<String>> {
-        self.read(|db| Ok(find(db, name)?.and_then(|(_, _, owner)| owner.customer)))
+        self.read(|db| Ok(find(db, name)?.and_then(|(_, _, known)| known.customer)))
     }
 }
 
 impl Ledger {
-    /// Returns the id of a tenant, new or known, and whose alerts it had before.
-    pub(super) fn tenant(&self, tenant: &Tenant) -> Result<(TenantId, Owner)> {
-        let mut organizations = tenant.organizations.clone();
-        organizations.sort_unstable();
-        organizations.dedup();
-        let organizations = JsonList(organizations);
+    /// Returns the id of a tenant, new or known, and its properties before this run.
+    pub(super) fn tenant(&self, tenant: &Tenant) -> Result<(TenantId, Properties)> {
         self.transaction(|db| {
-            let Some((id, source, owner)) = find(db, &tenant.name)? else {
-                let insert =
-                    "INSERT INTO tenant (name, source, account, customer, token, organizations)
-                              VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-                let Tenant { name, source, account, customer, token, .. } = tenant;
-                db.execute(insert, params![name, source, account, customer, token, organizations])?;
-                return Ok((TenantId(db.last_insert_rowid()), tenant.owner()));
-            };
-            if source != tenant.source {
-                return Err(Cause::OtherSource { tenant: tenant.name.clone(), source });
+            if let Some((id, source, before)) = find(db, &tenant.name)? {
+                compare(tenant, source, before.customer.as_deref())?;
+                return Ok((id, before));
             }
-            let is_known = owner.customer.is_some() && tenant.customer.is_some();
-            if is_known && owner.customer != tenant.customer && !tenant.adopt {
-                return Err(Cause::OtherCustomer { tenant: tenant.name.clone() });
-            }
-            let update = "UPDATE tenant SET token = ?2, organizations = ?3 WHERE id = ?1";
-            db.execute(update, params![id.0, tenant.token, organizations])?;
-            if tenant.customer.is_some() {
-                write_owner(db, id, &tenant.owner())?;
-            }
-            Ok((id, owner))
+            let properties = tenant.properties();
+            let insert = "INSERT INTO tenant (name, source, account, token, organizations)
+                          VALUES (?1, ?2, ?3, ?4, ?5)";
+            let organizations = JsonList(properties.organizations.clone());
+            let Tenant { name, source, account, token, .. } = tenant;
+            db.execute(insert, params![name, source, account, token, organizations])?;
+            Ok((TenantId(db.last_insert_rowid()), properties))
+        })
+    }
+}
+
+/// Compares a tenant with what the ledger knows under its name.
+fn compare(tenant: &Tenant, source: String, known: Option<&str>) -> Result<(), Cause> {
+    let name = tenant.name.clone();
+    if source != tenant.source {
+        return Err(Cause::OtherSource { tenant: name, source });
+    }
+    let customer = tenant.customer.as_deref();
+    let is_other = customer.zip(known).is_some_and(|(customer, known)| customer != known);
+    if is_other && !tenant.adopt { Err(Cause::OtherCustomer { tenant: name }) } else { Ok(()) }
+}
+
+impl LedgerReader {
+    /// Compares a tenant with what the ledger knows under its name, as opening it for a run does.
+    ///
+    /// # Errors
+    /// When the tenant has another source or customer, and when the ledger cannot be read.
+    pub(crate) fn check_tenant(&self, tenant: &Tenant) -> Result<()> {
+        self.read(|db| match find(db, &tenant.name)? {
+            Some((_, source, known)) => compare(tenant, source, known.customer.as_deref()),
+            None => Ok(()),
         })
     }
 }
 
 impl TenantLedger {
     /// Returns the digest of the customer whose alerts earlier runs of this tenant read; `None`
-    /// where no alert has named one.
+    /// where none is known.
     pub(crate) fn customer(&self) -> Option<&str> {
-        self.owner.customer.as_deref()
+        self.before.customer.as_deref()
     }
 
     /// Returns whether this account is the one that read the customer's alerts last.
     pub(crate) fn is_same_account(&self) -> bool {
-        self.owner.account == self.account
+        self.before.account == self.own.account
     }
 
-    /// Records the customer that the alerts of this run name, by its digest.
+    /// Records the properties of this run, which has read alerts, or that there are none. Without
+    /// a customer, that of earlier runs stays, and the account that read its alerts.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn record_customer(&self, customer: &str) -> Result<()> {
-        let owner = Owner { customer: Some(customer.to_owned()), account: self.account.clone() };
-        self.ledger.transaction(|db| Ok(write_owner(db, self.tenant, &owner)?))
+    pub(crate) fn record_properties(&self, customer: Option<&str>) -> Result<()> {
+        let mut properties = self.own.clone();
+        match customer {
+            Some(customer) => properties.customer = Some(customer.to_owned()),
+            None if self.before.customer.is_some() => {
+                properties.customer.clone_from(&self.before.customer);
+                properties.account.clone_from(&self.before.account);
+            }
+            None => {}
+        }
+        self.ledger.transaction(|db| Ok(write(db, self.tenant, &properties)?))
     }
 
-    /// Takes back what this run recorded about the customer. The caller holds the transaction.
-    pub(super) fn restore_owner(&self, db: &Connection) -> rusqlite::Result<()> {
-        write_owner(db, self.tenant, &self.owner)
+    /// Takes back what this run recorded. The caller holds the transaction.
+    pub(super) fn restore_properties(&self, db: &Connection) -> rusqlite::Result<()> {
+        write(db, self.tenant, &self.before)
     }
 }
 
-type Known = (TenantId, String, Owner);
+type Known = (TenantId, String, Properties);
 
 fn find(db: &Connection, name: &str) -> rusqlite::Result<Option<Known>> {
-    let mut select =
-        db.prepare_cached("SELECT id, source, account, customer FROM tenant WHERE name = ?1")?;
+    let mut select = db.prepare_cached(
+        "SELECT id, source, account, customer, token, organizations FROM tenant WHERE name = ?1",
+    )?;
     let read = |row: &Row<'_>| {
-        let owner = Owner { customer: row.get("customer")?, account: row.get("account")? };
-        Ok((TenantId(row.get("id")?), row.get("source")?, owner))
+        let properties = Properties {
+            customer: row.get("customer")?,
+            account: row.get("account")?,
+            token: row.get("token")?,
+            organizations: row.get::<_, JsonList>("organizations")?.0,
+        };
+        Ok((TenantId(row.get("id")?), row.get("source")?, properties))
     };
     select.query_row([name], read).optional()
 }
 
-fn write_owner(db: &Connection, id: TenantId, owner: &Owner) -> rusqlite::Result<()> {
-    let update = "UPDATE tenant SET customer = ?2, account = ?3 WHERE id = ?1";
-    db.execute(update, params![id.0, owner.customer, owner.account]).map(|_| ())
+fn write(db: &Connection, id: TenantId, properties: &Properties) -> rusqlite::Result<()> {
+    let update = "UPDATE tenant SET customer = ?2, account = ?3, token = ?4, organizations = ?5
+                  WHERE id = ?1";
+    let Properties { customer, account, token, organizations } = properties;
+    let organizations = JsonList(organizations.clone());
+    db.execute(update, params![id.0, customer, account, token, organizations]).map(|_| ())
 }

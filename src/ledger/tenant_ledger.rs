@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::{RowCount, time};
 use super::files::Examine;
-use super::tenant::{Owner, Tenant, TenantId};
+use super::tenant::{Properties, Tenant, TenantId};
 use super::{Ledger, LedgerReader, Lock, Patience, Result};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
@@ -38,9 +38,10 @@ pub(crate) struct TenantOptions<'a> {
 pub(crate) struct TenantLedger {
     pub(super) ledger: Ledger,
     pub(super) tenant: TenantId,
-    /// Whose alerts the tenant had when this run began.
-    pub(super) owner: Owner,
-    pub(super) account: String,
+    /// The tenant's properties before this run.
+    pub(super) before: Properties,
+    /// Those of this run.
+    pub(super) own: Properties,
     pub(super) token: String,
     pub(super) source: SourceInfo,
     pub(super) run_id: String,
@@ -66,12 +67,12 @@ impl TenantLedger {
             ),
             Some(path) => Ledger::open_patiently(path, clock.now(), options.patience, options.lock),
         }?;
-        let (tenant, owner) = ledger.tenant(&options.tenant)?;
+        let (tenant, before) = ledger.tenant(&options.tenant)?;
         let opened = Self {
             ledger,
             tenant,
-            owner,
-            account: options.tenant.account,
+            before,
+            own: options.tenant.properties(),
             token: options.tenant.token,
             source: options.source,
             run_id: options.run_id.to_owned(),

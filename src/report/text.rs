@@ -162,7 +162,8 @@ fn indicator_rows(report: &Report) -> Vec<Row> {
         (counts.not_stored, "neither sent nor stored", Style::Failed),
     ];
     let mut rows: Vec<Row> = carried_in.chain(signed('-', left)).collect();
-    if !rows.is_empty() {
+    // Where no alert was read, nothing new is not a result.
+    if !rows.is_empty() && counts.tally.alerts_fetched > 0 {
         rows.insert(0, row(new, "new", Style::Plain));
     }
     // A run that failed before it sent anything did not send zero.
@@ -199,7 +200,8 @@ fn describe_window(window: Window) -> String {
     let minute = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M").to_string();
     let length = window.end - window.start;
     let hours = (length + HALF_A_MINUTE).num_hours();
-    if (length - TimeDelta::hours(hours)).abs() <= HALF_A_MINUTE && hours <= MAX_HOURS {
+    if (length - TimeDelta::hours(hours)).abs() <= HALF_A_MINUTE && (1..=MAX_HOURS).contains(&hours)
+    {
         format!("{hours} h to {} UTC", minute(window.end))
     } else {
         format!("{} to {} UTC", minute(window.start), minute(window.end))

@@ -62,8 +62,8 @@ impl Run<'_> {
         let queued = self.ledger().queued()?;
         let counts = &self.report.counts;
         self.delivery.total = counts.submitted + counts.quarantined + queued;
-        if let Some(note) = self.delivery_hold(queued) {
-            self.report.note(note);
+        if let Some(warning) = self.delivery_hold(queued) {
+            self.report.warn(warning);
             return Ok(());
         }
         let mut cursor = None;
@@ -76,8 +76,7 @@ impl Run<'_> {
                 return Ok(());
             };
             if quota == 0 {
-                let limit = self.settings.daily_limit.unwrap_or_default();
-                self.pause_delivery(quota_exhausted(limit, self.report.counts.submitted > 0));
+                self.pause_delivery(self.quota_exhausted(self.report.counts.submitted > 0));
                 return Ok(());
             }
             cursor = Some(last.cursor());
@@ -260,6 +259,27 @@ impl Run<'_> {
         });
     }
 
+    /// Returns why the others are not sent today.
+    fn quota_exhausted(&self, sent_any: bool) -> Failure {
+        let limit = self.settings.daily_limit.unwrap_or_default();
+        let is_dry_run = self.settings.mode == Mode::DryRun;
+        let sent = match (sent_any, is_dry_run) {
+            (true, true) => "the most severe would be sent, and ",
+            (true, false) => "the most severe were sent, and ",
+            (false, _) => "",
+        };
+        let others = if sent_any { "the others" } else { "what is queued" };
+        let later = match self.settings.ledger {
+            LedgerChoice::File { .. } => format!("the first run after midnight UTC sends {others}"),
+            LedgerChoice::None => "without a ledger the others are lost".to_owned(),
+        };
+        Failure::new(
+            FailureKind::Temporary,
+            format!("daily limit of {limit} indicators reached (--daily-limit): {sent}{later}"),
+            "Run with a ledger, or set a higher --daily-limit.",
+        )
+    }
+
     /// Stops sending for this day. That does not fail a run which can leave the rest for the next.
     fn pause_delivery(&mut self, failure: Failure) {
         if self.settings.ledger == LedgerChoice::None {
@@ -320,9 +340,16 @@ impl Run<'_> {
         }
     }
 
-    /// Collects the items that a dry run shows.
+    /// Collects the items that a dry run shows: those that a run would send now.
     fn collect_items(&mut self) -> Result<(), Failure> {
-        let items = self.ledger().next_items(usize::MAX, None)?;
+        let queued = self.ledger().queued()?;
+        self.report.counts.waiting = queued;
+        if let Some(warning) = self.delivery_hold(queued) {
+            self.report.warn(warning);
+            return Ok(());
+        }
+        let limit = self.quota_left()?;
+        let items = self.ledger().next_items(limit, None)?;
         self.report.items = self
             .quarantine_unsendable(items)?
             .into_iter()
@@ -333,7 +360,13 @@ impl Run<'_> {
             .collect::<serde_json::Result<_>>()
             .map_err(unexpectedly_damaged)?;
         let count = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
-        self.report.counts.would_submit = count;
+        let counts = &mut self.report.counts;
+        counts.would_submit = count;
+        // What is damaged would go to quarantine.
+        counts.waiting = counts.unsettled().saturating_sub(count);
+        if counts.waiting > 0 {
+            self.report.note(self.quota_exhausted(count > 0).to_string());
+        }
         Ok(())
     }
 }
@@ -354,18 +387,6 @@ fn unsendable_items(count: u64) -> Failure {
             "{indicators} cannot be sent: the stored item is damaged; all others were processed as usual"
         ),
         "The file of the ledger was changed from outside, or its disk is failing. A run puts them into quarantine: see `collective-insights outbox list --quarantined`, then remove them with `outbox drop`.",
-    )
-}
-
-fn quota_exhausted(limit: u64, sent_any: bool) -> Failure {
-    let sent = if sent_any { "the most severe were sent, and " } else { "" };
-    let others = if sent_any { "the others" } else { "what is queued" };
-    Failure::new(
-        FailureKind::Temporary,
-        format!(
-            "daily limit of {limit} indicators reached (--daily-limit): {sent}the first run after midnight UTC sends {others}"
-        ),
-        "Without a ledger the others are lost: run with one, or set a higher --daily-limit.",
     )
 }
 

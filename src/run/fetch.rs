@@ -50,8 +50,10 @@ impl Run<'_> {
             self.report.note(note);
         }
         // Before the storing, which keeps the ledger locked.
-        if let Ok(Some(page)) = &first {
-            if let Err(failure) = self.check_customers(&page.customers) {
+        let has_read = first.is_ok();
+        if let Ok(page) = &first {
+            let customers = page.as_ref().map(|page| self.check_customers(&page.customers));
+            if let Some(Err(failure)) = customers {
                 return self.withdraw(failure);
             }
             self.record_customer()?;
@@ -75,7 +77,9 @@ impl Run<'_> {
         match end {
             ReadEnd::Rejected(failure) => self.withdraw(failure),
             ReadEnd::Complete | ReadEnd::Incomplete => {
-                self.record_customer()?;
+                if has_read {
+                    self.record_customer()?;
+                }
                 // Where storing failed, alerts that were read are not in the tally.
                 self.report_selection(tally, left_out.filter(|_| stored.is_ok()), stored)
             }

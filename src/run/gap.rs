@@ -3,6 +3,7 @@
 use super::{Run, window};
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::Advance;
+use crate::settings::Mode;
 use crate::window::Window;
 
 impl Run<'_> {
@@ -23,7 +24,8 @@ impl Run<'_> {
         drop(ledger);
         for gap in accepted {
             self.report.note(format!(
-                "gave up the alerts from {} to {}, which no run has read",
+                "{} the alerts from {} to {}, which no run has read",
+                if self.settings.mode == Mode::Live { "gave up" } else { "would give up" },
                 window::format_seconds(gap.start),
                 window::format_seconds(gap.end)
             ));
@@ -31,13 +33,17 @@ impl Run<'_> {
         let is_left = advance == Advance::Moved && !self.settings.accept_gap;
         if let Some(gap) = gap.filter(|_| is_left) {
             let max_days = self.settings.max_catch_up.num_days();
-            self.report.fail(left_unread(gap, max_days));
+            self.report.fail(left_unread(gap, max_days, self.settings.mode));
         }
         Ok(advance)
     }
 }
 
-fn left_unread(gap: Window, max_days: i64) -> Failure {
+fn left_unread(gap: Window, max_days: i64, mode: Mode) -> Failure {
+    let until_then = match mode {
+        Mode::Live => " `collective-insights status` shows them until then.",
+        Mode::DryRun | Mode::Debug => "",
+    };
     Failure::new(
         FailureKind::Partial,
         format!(
@@ -46,7 +52,7 @@ fn left_unread(gap: Window, max_days: i64) -> Failure {
             window::format_seconds(gap.end),
         ),
         format!(
-            "Read them with {}, or give them up with --accept-gap. `collective-insights status` shows them until then.",
+            "Read them with {}, or give them up with --accept-gap.{until_then}",
             gap.as_options()
         ),
     )

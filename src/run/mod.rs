@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
 use self::tenant::CustomerState;
-pub(crate) use self::tenant::check_customers;
+pub(crate) use self::tenant::{check_customers, tenant};
 use self::time::RunTime;
 use self::window::WindowPlan;
 use crate::clock::Clock;
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             settings,
             source,
-            customer: CustomerState::new(ledger.customer(), settings.adopt),
+            customer: CustomerState::new(source, &ledger, settings.adopt),
             vendor: http.with_own_service_clock(),
             client,
             exclusions,
@@ -156,7 +156,8 @@ impl<'a> Run<'a> {
         // so the key that this run has, belong to another customer.
         let depends_on_alerts = self.settings.daily_limit.is_some()
             || self.settings.resend
-            || self.source.customer() == CustomerSource::Alerts;
+            || self.source.customer() == CustomerSource::Alerts
+            || !self.customer.may_deliver();
         if !depends_on_alerts {
             self.deliver().await?;
         }
@@ -313,7 +314,7 @@ fn tenant_options<'a>(
     TenantOptions {
         path: settings.ledger.path().filter(|path| !is_dry_run || has_folder(path)),
         dry_run: is_dry_run,
-        tenant: tenant::tenant(settings, source),
+        tenant: tenant(settings, source),
         source: source.info(),
         run_id,
         resend: settings.resend,

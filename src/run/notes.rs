@@ -19,7 +19,7 @@ impl Run<'_> {
         if let Some(age) = age.filter(|age| *age > MAX_QUEUED_AGE) {
             let queued = self.ledger().queued()?;
             self.report.warn(format!(
-                "{} queued, the oldest for {} days: `collective-insights status` shows why the last run sent none",
+                "{} queued, the oldest for {} days: the log has the reason of each run",
                 counted(queued, "indicator is", "indicators are"),
                 age.num_days()
             ));

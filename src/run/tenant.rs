@@ -7,10 +7,13 @@ use sha2::{Digest, Sha256};
 
 use super::Run;
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::Tenant;
+use crate::ledger::{Tenant, TenantLedger};
 use crate::report::counted;
 use crate::settings::{Settings, TenantName};
 use crate::sources::{CustomerSource, Customers, Source};
+
+/// The customer of a tenant that shares the alerts of all customers together.
+const ALL_CUSTOMERS: &str = "all";
 
 /// Whose alerts a run has read so far.
 #[derive(Debug, Default)]
@@ -19,15 +22,41 @@ pub(super) struct CustomerState {
     seen: Customers,
     /// The digest of the one whose alerts earlier runs of the tenant read.
     known: Option<String>,
-    /// Whether another one takes its place.
+    /// That of the one that the settings name.
+    named: Option<String>,
+    /// Whether another one takes the place of the one that is known.
     adopt: bool,
-    /// Whether the only one is in the ledger.
-    is_recorded: bool,
+    /// Whether the alerts were read by the same account last.
+    is_same_account: bool,
+    /// Whether this run knows whose alerts it reads.
+    is_confirmed: bool,
 }
 
 impl CustomerState {
-    pub(super) fn new(known: Option<&str>, adopt: bool) -> Self {
-        Self { known: known.map(str::to_owned), adopt, ..Self::default() }
+    pub(super) fn new(source: &dyn Source, ledger: &TenantLedger, adopt: bool) -> Self {
+        Self {
+            known: ledger.customer().map(str::to_owned),
+            named: named_customer(source),
+            is_same_account: ledger.is_same_account(),
+            adopt,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the digest of the customer whose alerts were read, once that is known.
+    fn customer(&self) -> Option<String> {
+        let read = || self.seen.only().map(|id| digest("customer", id));
+        self.named.clone().or_else(read).or_else(|| self.known.clone().filter(|_| self.adopt))
+    }
+
+    /// Whether what earlier runs queued belongs to the customer of this run, as far as is known.
+    pub(super) fn may_deliver(&self) -> bool {
+        match (&self.known, &self.named) {
+            _ if self.is_confirmed => true,
+            (None, _) => true,
+            (Some(known), Some(named)) => known == named,
+            (Some(known), None) => self.is_same_account && known != ALL_CUSTOMERS,
+        }
     }
 }
 
@@ -47,36 +76,39 @@ impl Run<'_> {
         )
     }
 
-    /// Records whose alerts they are, once the alerts named it.
+    /// Records the properties of this run, which has read a page or the end of the window.
     ///
     /// # Errors
     /// Those of the ledger.
     pub(super) fn record_customer(&mut self) -> Result<(), Failure> {
-        let Some(id) = self.customer.seen.only() else {
-            return Ok(());
-        };
-        if self.source.customer() == CustomerSource::Alerts && !self.customer.is_recorded {
-            let customer = digest("customer", id);
-            self.ledger().record_customer(&customer)?;
-            self.customer.is_recorded = true;
+        if !self.customer.is_confirmed {
+            let customer = self.customer.customer();
+            self.ledger().record_properties(customer.as_deref())?;
+            self.customer.is_confirmed = customer.is_some();
         }
         Ok(())
     }
 
-    /// Returns why nothing that is queued may be sent: the account is another one than before, and
-    /// no alert has shown that it reads the same customer.
+    /// Returns why nothing that is queued may be sent: nothing has shown yet that this run reads
+    /// the alerts of the same customer.
     pub(super) fn delivery_hold(&self, queued: u64) -> Option<String> {
-        let is_open = self.source.customer() == CustomerSource::Alerts
-            && self.customer.known.is_some()
-            && !self.customer.is_recorded
-            && !self.customer.adopt;
-        (queued > 0 && is_open && !self.ledger().is_same_account()).then(|| {
+        (queued > 0 && !self.customer.may_deliver()).then(|| {
             format!(
-                "{} of tenant {} not sent: the credentials are other ones than before, and no alert has shown yet that they belong to the same customer; if they do, --adopt sends them",
+                "{} of tenant {} {} not sent: no alert has shown yet that these credentials belong to the same customer as those before; if they do, --adopt sends them",
                 counted(queued, "queued indicator", "queued indicators"),
-                self.settings.tenant
+                self.settings.tenant,
+                if queued == 1 { "was" } else { "were" }
             )
         })
+    }
+}
+
+/// Returns the digest of the customer that the settings name.
+fn named_customer(source: &dyn Source) -> Option<String> {
+    match source.customer() {
+        CustomerSource::Settings(id) => Some(digest("customer", &id)),
+        CustomerSource::Any => Some(ALL_CUSTOMERS.to_owned()),
+        CustomerSource::Alerts => None,
     }
 }
 
@@ -106,25 +138,22 @@ fn other_customer(tenant: &TenantName, source: &dyn Source) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         format!(
-            "the alerts of {} belong to another customer than those that tenant {tenant} read before; nothing was stored or sent",
+            "the alerts of {} belong to another customer than those that tenant {tenant} read before",
             source.info().title
         ),
-        "Give this customer a tenant of its own with --tenant <NAME>. If it is the same customer under a new id, run once with --adopt.",
+        "Give this customer a tenant of its own with --tenant <NAME>. If it is the same customer under a new id, run once with --adopt. Nothing was stored or sent.",
     )
     .with_cause("the credentials belong to another customer's account, or the customer has a new id")
 }
 
 /// Returns the tenant of a run, as the ledger stores it.
-pub(super) fn tenant(settings: &Settings, source: &dyn Source) -> Tenant {
+pub(crate) fn tenant(settings: &Settings, source: &dyn Source) -> Tenant {
     let recorded_future = &settings.recorded_future;
     Tenant {
         name: settings.tenant.to_string(),
         source: source.info().name.to_owned(),
         account: digest("account", &source.account()),
-        customer: match source.customer() {
-            CustomerSource::Settings(id) => Some(digest("customer", &id)),
-            CustomerSource::Alerts | CustomerSource::Any => None,
-        },
+        customer: named_customer(source),
         token: digest("token", recorded_future.token.expose_secret()),
         organizations: recorded_future.organization_ids.clone(),
         adopt: settings.adopt,

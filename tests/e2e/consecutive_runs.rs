@@ -98,12 +98,13 @@ fn a_gap_is_a_failure_of_the_run_that_leaves_it_and_shown_until_it_is_read() {
     let status = env.run_at(NEXT, "status --json").json()["sources"][0].clone();
     assert_eq!(output.assert_code(3).stderr.lines().count(), 2);
     assert!(status["last_success"].as_str().unwrap().starts_with("2026-11-01"), "{status}");
-    let start = "2026-11-01T00:15:00.";
+    // Two hours before the checkpoint: alerts that came late were not read either.
+    let start = "2026-10-31T22:15:00.";
     assert!(status["gaps"][0]["start"].as_str().unwrap().starts_with(start), "{status}");
     // Later runs are not marked by it.
     env.run_at(NEXT, "crowdstrike -q").assert_code(0);
     let text = env.run_at(NEXT, "status").assert_code(0).stdout;
-    assert!(text.contains("2026-11-01T00:15:00Z to 2026-11-17T00:15:00Z"), "{text}");
+    assert!(text.contains("2026-10-31T22:15:00Z to 2026-11-17T00:15:00Z"), "{text}");
     // A part of it is read, then all of it.
     let part = "crowdstrike --since 2026-11-05T00:00:00Z --until 2026-11-06T00:00:00Z";
     env.run_at(NEXT, part).assert_code(0);
@@ -119,12 +120,13 @@ fn a_run_gives_up_gaps_that_it_and_earlier_ones_left() {
     const NEXT: &str = "2026-11-23T00:15:00Z";
     let (env, output) = env_with_gap("--json --accept-gap");
     let note = output.assert_code(0).notes().join("");
-    assert!(note.contains("gave up the alerts from 2026-11-01T00:15:00Z"), "{note}");
+    assert!(note.contains("gave up the alerts from 2026-10-31T22:15:00Z"), "{note}");
     assert_eq!(gaps(&env, NEXT), Vec::<Value>::new());
     let (env, output) = env_with_gap("");
     output.assert_code(3);
     // A dry run gives up nothing, and neither does one that cannot read.
-    env.run_at(NEXT, "crowdstrike --accept-gap --dry-run").assert_code(0);
+    let dry_run = env.run_at(NEXT, "crowdstrike --accept-gap --dry-run").assert_code(0);
+    assert!(dry_run.stdout.contains("would give up the alerts"), "{}", dry_run.stdout);
     env.sandbox.always(Service::FalconAlerts, Some(Fault::status(403, "{}")));
     env.run_at(NEXT, "crowdstrike --accept-gap").assert_code(4);
     env.sandbox.always(Service::FalconAlerts, None);

@@ -62,7 +62,9 @@ fn what_earlier_runs_left_and_delivered_is_kept() {
     output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     assert_eq!(env.stored_values(), [sha256(1)]);
 
-    let output = env.run_at(DAY, "crowdstrike --json --all-cids").assert_code(0);
+    // One customer and all of them are not the same tenant.
+    env.run_at(DAY, "crowdstrike --all-cids").assert_code(2);
+    let output = env.run_at(DAY, "crowdstrike --json --all-cids --adopt").assert_code(0);
     output.assert_sums().assert_counts(&[
         ("alerts_fetched", 4),
         ("carried_in", 1),
@@ -129,7 +131,8 @@ fn a_child_of_a_parent_account_is_read_alone() {
     let child = format!("crowdstrike --json --member-cid {}", customer_cid(1));
     let alerts = env.run(&child).assert_code(0).assert_sums().count("alerts_fetched");
     assert!((80..120).contains(&alerts), "{alerts}");
-    let all = env.run("crowdstrike --json --all-cids").assert_code(0);
+    env.run("crowdstrike --all-cids").assert_code(2);
+    let all = env.run("crowdstrike --json --all-cids --tenant all").assert_code(0);
     assert!(all.count("alerts_fetched") > 250, "{}", all.stdout);
     env.run("crowdstrike --all-cids --member-cid x").assert_code(2);
 }
@@ -141,4 +144,21 @@ fn check_finds_several_customers() {
     assert!(output.stdout.contains("customers: the alerts belong to at least 2 customers"));
     assert!(output.stdout.contains("--member-cid"), "{}", output.stdout);
     env.run("check crowdstrike --all-cids").assert_code(0);
+}
+
+#[test]
+fn what_was_queued_for_all_customers_is_not_sent_for_one() {
+    let env = env_of(&[alert_of("a", 1), alert_of("b", 2)]);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    env.run("crowdstrike --all-cids").assert_code(5);
+    env.sandbox.always(Service::RecordedFuture, None);
+    // Alerts of one customer, and then none.
+    env.sandbox.change(|world| world.falcon.alerts.clear());
+    let none = env.run("crowdstrike --json").assert_code(0);
+    none.assert_stderr(&["2 queued indicators of tenant crowdstrike were not sent", "--adopt"]);
+    none.assert_sums().assert_counts(&[("carried_in", 2), ("waiting", 2)]);
+    env.sandbox.change(|world| world.falcon.alerts.push(&alert_of("a", 1)));
+    env.run("crowdstrike").assert_code(2);
+    assert!(env.items().is_empty());
+    assert_eq!(env.run("crowdstrike --json --all-cids").assert_code(0).count("submitted"), 2);
 }

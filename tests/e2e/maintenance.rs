@@ -83,6 +83,7 @@ fn a_success_that_is_too_old_fails_the_status() {
     let env = TestEnv::new(World::default());
     env.run("crowdstrike").assert_code(0);
     env.run_at(LATER, "status --max-age 26h").assert_code(0);
+    env.run_at(LATER, "status --max-age 999999999d").assert_code(0);
     let output = env.run_at("2026-11-23T03:15:00Z", "status --json --max-age 26h").assert_code(3);
     assert_eq!(output.json()["sources"][0]["source"], "crowdstrike");
     output.assert_stderr(&["older than --max-age: crowdstrike (2026-11-22T00:15:0"]);

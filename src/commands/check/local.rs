@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::{Check, Finding, Section, Target, exclusions};
 use crate::cli::CommonArgs;
+use crate::cli::ResolvedRun;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader, TenantFilter};
 use crate::logging;
 use crate::run;
-use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
+use crate::settings::{EffectiveOption, Origin, TenantName};
 
 /// Checks what is on this machine. The section has a run if requests can be sent.
 pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
@@ -33,7 +34,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
                 Finding::new(Check::Settings, Ok(origins(&run.resolved))),
                 Finding::new(Check::TlsAndProxy, network),
                 Finding::new(Check::Exclusions, exclusions::check(settings, clock.now())),
-                Finding::new(Check::Ledger, ledger(settings, clock)),
+                Finding::new(Check::Ledger, ledger(&run, clock)),
                 log,
             ];
             Section { title, findings, run: is_usable.then_some(run) }
@@ -50,7 +51,8 @@ fn origins(options: &[EffectiveOption]) -> String {
     origins.join(", ")
 }
 
-fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
+fn ledger(run: &ResolvedRun, clock: Clock) -> Result<String, Failure> {
+    let settings = &run.settings;
     let Some(path) = settings.ledger.path() else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
@@ -60,9 +62,18 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     }
     // Opens, locks and checks the whole file, and changes nothing.
     Ledger::verify(path, clock.now())?;
+    check_tenant(path, run)?;
     warn_if_quiet(path, &settings.tenant, clock)?;
     check_directory_is_writable(path)?;
     Ok(format!("{} is valid and writable", path.display()))
+}
+
+/// Compares the run's tenant with what the ledger knows under its name.
+fn check_tenant(path: &Path, run: &ResolvedRun) -> Result<(), Failure> {
+    if let Some(ledger) = LedgerReader::open(path)? {
+        ledger.check_tenant(&run::tenant(&run.settings, run.source.as_ref()))?;
+    }
+    Ok(())
 }
 
 /// Warns about a tenant whose source has brought no alerts for a long time.

@@ -23,6 +23,12 @@ fn a_tenant_is_its_name_and_everything_else_may_change() {
     };
     let ledger = open(&folder, changed).unwrap();
     assert_eq!((ledger.tenant, ledger.queued().unwrap()), (id, 1));
+    let organizations = || {
+        let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
+        status[0].organizations.clone()
+    };
+    assert_eq!(organizations(), ["uhash:a", "uhash:b"], "a run that reads nothing changes nothing");
+    ledger.record_properties(None).unwrap();
     let status = ledger.reader().status(at(0), &TenantFilter::default()).unwrap().remove(0);
     assert_eq!(status.organizations, ["uhash:a", "uhash:c"]);
     deliver_all(&ledger);
@@ -55,12 +61,19 @@ fn a_customer_that_the_settings_name_is_compared_when_the_ledger_is_opened() {
         ..tenant("carbonblack")
     };
     let customer = || folder.reader().customer_of("carbonblack").unwrap();
-    open(&folder, of("a", false)).unwrap();
+    // Nothing is known before a run has read something: the settings may be wrong.
+    open(&folder, of("typo", false)).unwrap();
+    assert_eq!(customer(), None);
+    open(&folder, of("a", false)).unwrap().record_properties(Some("a")).unwrap();
     open(&folder, of("a", false)).unwrap();
     let error = open(&folder, of("b", false)).unwrap_err();
     assert!(matches!(error, LedgerError::OtherCustomer { .. }), "{error}");
-    assert_eq!(customer(), Some("a".to_owned()));
+    let error = folder.reader().check_tenant(&of("b", false)).unwrap_err();
+    assert!(matches!(error, LedgerError::OtherCustomer { .. }), "{error}");
+    folder.reader().check_tenant(&of("b", true)).unwrap();
     open(&folder, of("b", true)).unwrap();
+    assert_eq!(customer(), Some("a".to_owned()), "it has not read anything");
+    open(&folder, of("b", true)).unwrap().record_properties(Some("b")).unwrap();
     assert_eq!(customer(), Some("b".to_owned()));
     open(&folder, of("a", false)).unwrap_err();
     assert_eq!(folder.reader().customer_of("unknown").unwrap(), None);
@@ -72,36 +85,49 @@ fn a_customer_that_alerts_name_is_recorded_with_the_account_that_reads_it() {
     let with = |account: &str| Tenant { account: account.to_owned(), ..tenant("crowdstrike") };
     let ledger = open(&folder, with("one")).unwrap();
     assert_eq!(ledger.customer(), None);
-    ledger.record_customer("c").unwrap();
+    ledger.record_properties(Some("c")).unwrap();
     drop(ledger);
     let ledger = open(&folder, with("two")).unwrap();
     assert_eq!(ledger.customer(), Some("c"));
     assert!(!ledger.is_same_account(), "it has not read the customer's alerts yet");
+    // A window without alerts shows nothing.
+    ledger.record_properties(None).unwrap();
     drop(ledger);
     let ledger = open(&folder, with("two")).unwrap();
-    assert!(!ledger.is_same_account(), "opening alone changes nothing");
-    ledger.record_customer("c").unwrap();
+    assert_eq!((ledger.customer(), ledger.is_same_account()), (Some("c"), false));
+    ledger.record_properties(Some("c")).unwrap();
     drop(ledger);
     assert!(open(&folder, with("two")).unwrap().is_same_account());
     assert!(!open(&folder, with("one")).unwrap().is_same_account());
 }
 
 #[test]
-fn a_withdrawn_run_leaves_the_customer_as_it_was() {
+fn a_withdrawn_run_leaves_all_properties_as_they_were() {
     let folder = Folder::new();
-    let with = |account: &str| Tenant { account: account.to_owned(), ..tenant("crowdstrike") };
+    let with = |account: &str| Tenant {
+        account: account.to_owned(),
+        token: account.to_owned(),
+        organizations: vec![account.to_owned()],
+        ..tenant("crowdstrike")
+    };
     let ledger = open(&folder, with("one")).unwrap();
-    ledger.record_customer("c").unwrap();
+    ledger.record_properties(Some("c")).unwrap();
     ledger.withdraw_run("no").unwrap();
     assert_eq!(ledger.reader().customer_of("crowdstrike").unwrap(), None);
-    ledger.record_customer("c").unwrap();
+    ledger.record_properties(Some("c")).unwrap();
     drop(ledger);
+    let row = || {
+        let reader = folder.reader();
+        let select =
+            "SELECT account || ' ' || customer || ' ' || token || ' ' || organizations FROM tenant";
+        reader.db().query_row(select, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    let before = row();
     let ledger = open(&folder, with("two")).unwrap();
-    ledger.record_customer("d").unwrap();
+    ledger.record_properties(Some("d")).unwrap();
+    assert_ne!(row(), before);
     ledger.withdraw_run("no").unwrap();
-    drop(ledger);
-    let ledger = open(&folder, with("one")).unwrap();
-    assert_eq!((ledger.customer(), ledger.is_same_account()), (Some("c"), true));
+    assert_eq!(row(), before);
 }
 
 #[test]
