@@ -1,9 +1,10 @@
 //! Whose detections are stored: a name, and what is known about it.
 
-use rusqlite::types::Value;
+use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
 
-use super::columns::JsonList;
+use super::columns::TextColumn;
 use super::error::Cause;
 use super::{Ledger, LedgerReader, Result, TenantLedger};
 
@@ -39,7 +40,8 @@ pub(super) struct Properties {
     /// The digest of the account by which the customer was read last.
     account: String,
     token: String,
-    organizations: Vec<String>,
+    /// A sorted JSON array, as it is stored: one that is damaged is replaced, and stops nothing.
+    organizations: String,
 }
 
 impl Tenant {
@@ -49,6 +51,7 @@ impl Tenant {
         organizations.sort_unstable();
         organizations.dedup();
         let (account, token) = (self.account.clone(), self.token.clone());
+        let organizations = Value::from(organizations).to_string();
         Properties { customer: None, account, token, organizations }
     }
 }
@@ -68,7 +71,7 @@ pub(super) const OF_TENANTS: &str = "(?1 IS NULL AND ?2 IS NULL OR tenant IN
     (SELECT id FROM tenant WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)))";
 
 impl TenantFilter {
-    pub(super) fn columns(&self) -> [Value; 2] {
+    pub(super) fn columns(&self) -> [SqlValue; 2] {
         [self.name.clone().into(), self.source.clone().into()]
     }
 }
@@ -106,8 +109,8 @@ impl Ledger {
             let properties = tenant.properties();
             let insert = "INSERT INTO tenant (name, source, account, token, organizations)
                           VALUES (?1, ?2, ?3, ?4, ?5)";
-            let organizations = JsonList(properties.organizations.clone());
-            let Tenant { name, source, account, token, .. } = tenant;
+            let Properties { account, token, organizations, .. } = &properties;
+            let Tenant { name, source, .. } = tenant;
             db.execute(insert, params![name, source, account, token, organizations])?;
             Ok((TenantId(db.last_insert_rowid()), properties))
         })
@@ -181,13 +184,14 @@ fn find(db: &Connection, name: &str) -> rusqlite::Result<Option<Known>> {
         "SELECT id, source, account, customer, token, organizations FROM tenant WHERE name = ?1",
     )?;
     let read = |row: &Row<'_>| {
+        let text = |column| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
         let properties = Properties {
-            customer: row.get("customer")?,
-            account: row.get("account")?,
-            token: row.get("token")?,
-            organizations: row.get::<_, JsonList>("organizations")?.0,
+            customer: row.get::<_, Option<TextColumn>>("customer")?.map(|text| text.0),
+            account: text("account")?,
+            token: text("token")?,
+            organizations: text("organizations")?,
         };
-        Ok((TenantId(row.get("id")?), row.get("source")?, properties))
+        Ok((TenantId(row.get("id")?), text("source")?, properties))
     };
     select.query_row([name], read).optional()
 }
@@ -196,6 +200,5 @@ fn write(db: &Connection, id: TenantId, properties: &Properties) -> rusqlite::Re
     let update = "UPDATE tenant SET customer = ?2, account = ?3, token = ?4, organizations = ?5
                   WHERE id = ?1";
     let Properties { customer, account, token, organizations } = properties;
-    let organizations = JsonList(organizations.clone());
     db.execute(update, params![id.0, customer, account, token, organizations]).map(|_| ())
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Run, window};
 use crate::clock::{Clock, MAX_DIFFERENCE, describe_difference};
 use crate::failure::{Failure, FailureKind};
-use crate::settings::{Mode, RequestedSpan};
+use crate::settings::Mode;
 
 /// What a run knows about the time.
 #[derive(Debug)]
@@ -82,9 +82,7 @@ impl Run<'_> {
     pub(super) fn record_first_window(&self) -> Result<(), Failure> {
         let start = self.plan.window.start;
         let is_first = self.fetched.is_none_or(|fetched| start <= fetched.start);
-        // A span that a person chose does not commit later runs.
-        let is_regular = matches!(self.settings.span, RequestedSpan::Hours(_));
-        if is_first && is_regular && self.plan.may_init_checkpoint {
+        if is_first && self.plan.may_init_checkpoint {
             self.ledger().record_first_window(start)?;
         }
         Ok(())
