@@ -21,7 +21,7 @@ use crate::report::{self, Layout, Stdout, counted, line, timestamp};
 const TEXT_LIMIT: u32 = 50;
 
 /// The indent of what belongs to the line of an entry.
-const INDENT: &str = "        ";
+const INDENT: &str = "    ";
 
 /// Lists, retries, exports or drops undelivered indicators.
 pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
@@ -132,12 +132,11 @@ fn list_text(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
     })?;
     stdout.finish()?;
     let total = counted(selected.total, "indicator", "indicators");
-    Ok(match selected.total.saturating_sub(shown) {
-        0 => format!("{total}\n"),
-        more => {
-            format!("{total}; not shown: {} (--limit 0 shows all)\n", report::thousands(more))
-        }
-    })
+    let rest = match selected.total.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!("; not shown: {} (--limit 0 shows all)", report::thousands(more)),
+    };
+    Ok(layout.paragraph("", &format!("{total}{rest}")))
 }
 
 /// Returns the first cells of a line of the list.

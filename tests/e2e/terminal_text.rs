@@ -120,9 +120,11 @@ fn lines_end_between_words_at_every_width() {
     // A path with a name that is longer than every line.
     let file = format!("{}.db", "long-".repeat(45));
     for command in [
+        "crowdstrike -k x",
+        "outbox list --limit 9",
+        "history --runs",
         "crowdstrike",
         "crowdstrike -n",
-        "crowdstrike -k x",
         "crowdstrike --member-cid 1 --all-cids -k x",
         "check",
         "check --show-config",
