@@ -13,6 +13,7 @@ use crate::commands::{self, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
+use crate::settings::layers::Precedence;
 use crate::settings::{EffectiveOption, Origin, TenantName};
 use crate::{http, logging, run, shutdown};
 
@@ -42,7 +43,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         ));
     }));
     let progress = Progress::default();
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(&parsed, &progress)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch_with_layers(parsed, is_json, &progress)))
         .unwrap_or(ExitCode::from(FailureKind::Unexpected.exit_code()))
 }
 
@@ -51,6 +52,19 @@ fn disable_core_dumps() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     // Lowering a limit needs no privilege.
     let _ = setrlimit(Resource::Core, none);
+}
+
+/// Runs the command with the values that variables and the settings file have for its options.
+fn dispatch_with_layers(parsed: Parsed, is_json: bool, progress: &Progress) -> ExitCode {
+    match parsed.with_layers(Precedence::Variables) {
+        Ok(parsed) => dispatch(&parsed, progress),
+        Err(failure) => {
+            if is_json && let Err(failure) = report::out(&report::error_document(&failure)) {
+                let _ = report::print_failure(&failure);
+            }
+            report::print_failure(&failure)
+        }
+    }
 }
 
 fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
@@ -102,7 +116,7 @@ fn run_source(
     let tenant = args.tenant(source_args.info().name);
     init_logging(args, &run_id, &tenant, clock);
     let report = source
-        .resolve()
+        .resolve(&parsed.layers)
         .map_err(Failure::from)
         .and_then(|run| {
             log_settings(&parsed.effective(&run.resolved));

@@ -1,6 +1,7 @@
 //! The effective options of a command, from the definition that parsed them.
 
 use std::any::TypeId;
+use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -8,10 +9,12 @@ use secrecy::SecretString;
 
 use crate::settings::{EffectiveOption, Origin};
 
-/// Returns every option of the innermost subcommand. An option in `resolved` is taken from there.
+/// Returns every option of the innermost subcommand. An option in `resolved` is taken from there,
+/// and the origin of one that was added to the command line from `origins`.
 pub(super) fn options(
     definition: &Command,
     matches: &ArgMatches,
+    origins: &BTreeMap<String, Origin>,
     resolved: &[EffectiveOption],
 ) -> Vec<EffectiveOption> {
     // Those of every command are part of the definition of the program only.
@@ -29,17 +32,23 @@ pub(super) fn options(
         .filter(|argument| {
             argument.get_long().is_some_and(|name| name != "help" && name != "version")
         })
-        .map(|argument| option(argument, matches, resolved))
+        .map(|argument| option(argument, matches, origins, resolved))
         .collect()
 }
 
-fn option(argument: &Arg, matches: &ArgMatches, resolved: &[EffectiveOption]) -> EffectiveOption {
+fn option(
+    argument: &Arg,
+    matches: &ArgMatches,
+    origins: &BTreeMap<String, Origin>,
+    resolved: &[EffectiveOption],
+) -> EffectiveOption {
     let flag = format!("--{}", argument.get_long().unwrap_or_default());
     if let Some(option) = resolved.iter().find(|option| option.flag == flag) {
         return option.clone();
     }
     let id = argument.get_id().as_str();
     let origin = match matches.value_source(id) {
+        _ if origins.contains_key(&flag) => origins.get(&flag).cloned().unwrap_or(Origin::Unset),
         Some(ValueSource::CommandLine) => Origin::Argument,
         Some(_) => Origin::Default,
         None => Origin::Unset,

@@ -27,6 +27,9 @@ pub(crate) struct CheckArgs {
     /// Show each option and where its value came from; check nothing
     #[arg(long, global = true)]
     pub show_config: bool,
+    /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
+    #[arg(id = "check_config", long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(id = "check_json", long = "json")]
     json: bool,

@@ -2,18 +2,23 @@
 
 mod commands;
 mod effective;
+mod file_keys;
 mod generate;
 mod help_text;
+mod layered;
 mod legacy_flags;
 mod maintenance;
 mod run_args;
+mod settable;
 mod source_command;
 mod topics;
 mod usage_error;
 mod value_parsers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
+use std::rc::Rc;
 
 use clap::builder::{PossibleValuesParser, Resettable};
 use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, ValueEnum as _};
@@ -28,7 +33,8 @@ pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 pub(crate) use self::usage_error::as_failure;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
-use crate::settings::EffectiveOption;
+use crate::settings::layers::{Layers, Precedence};
+use crate::settings::{EffectiveOption, Origin};
 
 pub use self::topics::{TOPICS, Topic};
 
@@ -45,7 +51,7 @@ pub fn definition() -> clap::Command {
             source.about(about).long_about(Resettable::Reset).after_long_help(Resettable::Reset)
         })
     });
-    with_exit_codes(with_topics(command))
+    settable::with_variables(with_exit_codes(with_topics(command)))
 }
 
 /// Lists the topics in the program's own help, and lets `help` take them and the commands' names.
@@ -85,6 +91,12 @@ pub struct Parsed {
     /// When to use colors.
     pub(crate) color: ColorChoice,
     matches: ArgMatches,
+    /// What was parsed, after the translation of the scripts' flags.
+    arguments: Vec<OsString>,
+    /// Where the options that were added to the command line come from, by their flags.
+    origins: BTreeMap<String, Origin>,
+    /// Where settings are looked up.
+    pub(crate) layers: Rc<Layers>,
 }
 
 impl Parsed {
@@ -100,7 +112,7 @@ impl Parsed {
     /// Returns every option of the innermost subcommand with its effective value, safe to show. An
     /// option in `resolved` is taken from there, because it can come from outside the command line.
     pub(crate) fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
-        effective::options(&definition(), &self.matches, resolved)
+        effective::options(&definition(), &self.matches, &self.origins, resolved)
     }
 }
 
@@ -118,20 +130,26 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
         // `help outbox list` is `outbox list --help`.
         Command::Help(args) if args.topic().is_none() => {
             let words = args.words.iter().map(OsString::from);
-            read([NAME.into()].into_iter().chain(words).chain(["--help".into()]))
+            read([NAME.into()].into_iter().chain(words).chain(["--help".into()]).collect())
         }
         _ => Ok(parsed),
     }
 }
 
-fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+fn read(arguments: Vec<OsString>) -> Result<Parsed, clap::Error> {
     definition()
         .color(color_of_messages(&arguments))
-        .try_get_matches_from(arguments)
+        .try_get_matches_from(&arguments)
         .and_then(|matches| {
             let Cli { command, color } = Cli::from_arg_matches(&matches)?;
-            Ok(Parsed { command, color, matches })
+            Ok(Parsed {
+                command,
+                color,
+                matches,
+                arguments,
+                origins: BTreeMap::new(),
+                layers: Rc::new(Layers::empty()),
+            })
         })
         .map_err(usage_error::without_secrets)
 }
@@ -161,6 +179,25 @@ pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, Failure> {
     SourceCommand::names().iter().map(parse).collect()
 }
 
+/// Parses a command line for each source, with the values of variables and of the settings file,
+/// which `config` names.
+///
+/// # Errors
+/// When the settings file cannot be used, or a value is not valid.
+pub(crate) fn parse_each_source_with_layers(config: Option<&Path>) -> Result<Vec<Parsed>, Failure> {
+    let with_config = |parsed: Parsed| {
+        let mut arguments = parsed.arguments;
+        arguments.extend(config.map(|path| {
+            let mut argument = OsString::from("--config=");
+            argument.push(path);
+            argument
+        }));
+        let parsed = read(arguments).map_err(|error| as_failure(&error))?;
+        parsed.with_layers(Precedence::Variables)
+    };
+    parse_each_source()?.into_iter().map(with_config).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,10 +218,11 @@ mod tests {
         let definition = definition();
         for parsed in parse_each_source().unwrap() {
             let source = parsed.source().unwrap();
-            let mut lookup = Lookup::without_environment();
+            let mut lookup = Lookup::without_layers();
             source.look_up(&mut lookup);
-            let expected: Vec<String> =
-                lookup.settings().iter().map(|setting| setting.names.to_string()).collect();
+            let settings = lookup.settings().iter().map(|setting| setting.names.to_string());
+            let config = "--config (COLLECTIVE_INSIGHTS_CONFIG)".to_owned();
+            let expected: Vec<String> = settings.chain([config]).collect();
             let command = definition.find_subcommand(source.args().0.info().name).unwrap();
             let named: Vec<String> = command
                 .get_arguments()

@@ -26,8 +26,9 @@ use crate::settings::{
 };
 
 const RF_API_KEY: Names =
-    Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"] };
-const RF_API_URL: Names = Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &[] };
+    Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"], part: None };
+const RF_API_URL: Names =
+    Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &["RF_BASE_URL"], part: None };
 const RF_API_URL_DEFAULT: &str = "https://api.recordedfuture.com";
 
 /// The options of a run of one source.
@@ -85,7 +86,7 @@ pub(crate) struct CommonArgs {
     /// Read alerts before this time [default: now]
     ///
     /// Same format as --since; requires --since.
-    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, requires = "since", help_heading = "Selection")]
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, requires = "since", conflicts_with = "hours", help_heading = "Selection")]
     until: Option<PointInTime>,
     /// Maximum days to catch up
     ///
@@ -257,7 +258,7 @@ impl CommonArgs {
             .collect();
         organization_ids.sort();
         organization_ids.dedup();
-        let base = lookup.accept(base_url(&url, &RF_API_URL, RF_API_URL_DEFAULT))?;
+        let base = lookup.validate(&RF_API_URL, base_url(&url, &RF_API_URL, RF_API_URL_DEFAULT))?;
         Some(recorded_future::Config { base, token, organization_ids })
     }
 }
@@ -294,6 +295,13 @@ pub(crate) struct LedgerArgs {
     /// [default: collective-insights.db in the state folder]
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
+    ///
+    /// TOML with the long options as keys; see `collective-insights help options`. Without it, that
+    /// is collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc.
+    /// [default: the first that exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl LedgerArgs {

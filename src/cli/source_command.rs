@@ -1,9 +1,12 @@
 //! The sources as subcommands.
 
+use std::rc::Rc;
+
 use clap::{FromArgMatches, Subcommand};
 
 use super::NAME;
 use super::run_args::{CommonArgs, RunArgs};
+use crate::settings::layers::Layers;
 use crate::settings::lookup::{Lookup, SettingsError};
 use crate::settings::{EffectiveOption, Settings};
 use crate::sources::{Source, SourceArgs, carbonblack, crowdstrike};
@@ -80,8 +83,8 @@ impl SourceCommand {
     ///
     /// # Errors
     /// When settings are missing or one is not valid.
-    pub(crate) fn resolve(&self) -> Result<ResolvedRun, SettingsError> {
-        let mut lookup = Lookup::from_environment();
+    pub(crate) fn resolve(&self, layers: &Rc<Layers>) -> Result<ResolvedRun, SettingsError> {
+        let mut lookup = Lookup::new(layers);
         let run = self.look_up(&mut lookup);
         let ((source, settings), resolved) = lookup.finish(run)?;
         Ok(ResolvedRun { source, settings, resolved })

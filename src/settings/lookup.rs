@@ -1,16 +1,18 @@
-//! Looks up settings: the argument, then environment variables; for secrets, then the file that
-//! `<VARIABLE>_FILE` names, then systemd's credentials directory. Otherwise the default, if there
-//! is one.
+//! Looks up settings: the argument, then the [`Layers`]. Otherwise the default, if there is one.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::secret_file;
+use super::config_file::Value;
+use super::layers::{Found, Layers, Wanted};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::redact;
+
+/// How a missing setting is set.
+const HOW_TO_SET: &str = "Set each with its flag or with the environment variable in parentheses. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.";
 
 /// What is shown instead of a secret.
 const MASK: &str = "(secret)";
@@ -24,6 +26,42 @@ pub(crate) struct Names {
     pub variable: &'static str,
     /// Variables of the vendor's own tools, used if `variable` is not set.
     pub fallbacks: &'static [&'static str],
+    /// A variable of the vendor's own tools that holds it next to other values, used last.
+    pub part: Option<Part>,
+}
+
+impl Names {
+    /// Returns the option without its dashes, the key of the settings file.
+    pub(crate) fn key(&self) -> &'static str {
+        self.flag.trim_start_matches('-')
+    }
+}
+
+/// A part of a variable that holds several values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub variable: &'static str,
+    /// The form of its value.
+    pub form: &'static str,
+    /// Returns the part; `None` if the value does not have this form.
+    pub take: fn(&str) -> Option<&str>,
+}
+
+impl Part {
+    /// Returns the part of a value.
+    ///
+    /// # Errors
+    /// When the value has another form.
+    pub(super) fn of(&self, value: &str) -> Result<String, Failure> {
+        let part = non_blank((self.take)(value)).map(str::to_owned);
+        part.ok_or_else(|| {
+            Failure::new(
+                FailureKind::Configuration,
+                format!("the variable {} is not valid: its form is {}", self.variable, self.form),
+                "Correct its value. No request was made.",
+            )
+        })
+    }
 }
 
 impl fmt::Display for Names {
@@ -39,13 +77,25 @@ pub(crate) enum Origin {
     Argument,
     /// This environment variable.
     Variable(String),
-    /// This file, named by this variable.
+    /// This file, named by this variable or this line of the settings file.
     File(String, PathBuf),
     /// This file in systemd's credentials directory.
     Credential(PathBuf),
+    /// This line of the settings file, from 1.
+    SettingsFile {
+        path: PathBuf,
+        line: usize,
+    },
     Default,
     /// Nowhere: there is no value.
     Unset,
+}
+
+impl Origin {
+    /// Whether the value is from the settings file.
+    pub(crate) const fn is_settings_file(&self) -> bool {
+        matches!(self, Self::SettingsFile { .. })
+    }
 }
 
 impl fmt::Display for Origin {
@@ -55,6 +105,7 @@ impl fmt::Display for Origin {
             Self::Variable(name) => write!(f, "variable {name}"),
             Self::File(name, path) => write!(f, "file {} ({name})", path.display()),
             Self::Credential(path) => write!(f, "credentials directory, {}", path.display()),
+            Self::SettingsFile { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Default => f.write_str("default"),
             Self::Unset => f.write_str("not set"),
         }
@@ -111,31 +162,25 @@ impl Setting {
     }
 }
 
-/// Returns the value of a variable.
-pub(super) type Environment = fn(&str) -> Option<OsString>;
-
 /// Looks settings up and remembers where they came from and what is wrong with them.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    environment: Environment,
+    layers: Rc<Layers>,
     settings: Vec<Setting>,
     unreadable: Option<Failure>,
     invalid: Option<Failure>,
 }
 
 impl Lookup {
-    /// Returns a lookup in this process's environment.
-    pub(crate) fn from_environment() -> Self {
-        Self::new(|name| std::env::var_os(name))
+    /// Returns a lookup in these layers.
+    pub(crate) fn new(layers: &Rc<Layers>) -> Self {
+        let layers = Rc::clone(layers);
+        Self { layers, settings: Vec::new(), unreadable: None, invalid: None }
     }
 
-    /// Returns a lookup in an empty environment, to see which settings are looked up.
-    pub(crate) fn without_environment() -> Self {
-        Self::new(|_| None)
-    }
-
-    const fn new(environment: Environment) -> Self {
-        Self { environment, settings: Vec::new(), unreadable: None, invalid: None }
+    /// Returns a lookup that finds nothing, to see which settings are looked up.
+    pub(crate) fn without_layers() -> Self {
+        Self::new(&Rc::new(Layers::empty()))
     }
 
     /// Looks up an optional text.
@@ -144,7 +189,7 @@ impl Lookup {
         names: &'static Names,
         argument: Option<&str>,
     ) -> Option<String> {
-        let found = self.argument_or_variable(names, argument);
+        let found = self.find_text(names, argument);
         self.record(names, false, false, found)
     }
 
@@ -155,7 +200,7 @@ impl Lookup {
         argument: Option<&str>,
         default: &str,
     ) -> String {
-        let found = self.argument_or_variable(names, argument);
+        let found = self.find_text(names, argument);
         let found = found.unwrap_or_else(|| (default.to_owned(), Origin::Default));
         self.record(names, false, false, Some(found)).unwrap_or_default()
     }
@@ -166,7 +211,7 @@ impl Lookup {
         names: &'static Names,
         argument: Option<&str>,
     ) -> Option<String> {
-        let found = self.argument_or_variable(names, argument);
+        let found = self.find_text(names, argument);
         self.record(names, false, true, found)
     }
 
@@ -178,18 +223,18 @@ impl Lookup {
     ) -> Option<SecretString> {
         let argument = argument.map(ExposeSecret::expose_secret);
         let mut empty_file = None;
-        let found = self.argument_or_variable(names, argument).or_else(|| {
-            let file = secret_file::read(self.environment, names);
-            let (value, origin) = self.record_unreadable(file)?;
-            if value.is_none() {
+        let found = match self.find(names, argument, true) {
+            Some(Found { value: Some(Value::One(value)), origin, .. }) => Some((value, origin)),
+            Some(Found { origin, .. }) => {
                 empty_file = Some(match &origin {
-                    Origin::File(variable, path) => format!("{variable}={}", path.display()),
+                    Origin::File(name, path) => format!("{name}={}", path.display()),
                     Origin::Credential(path) => format!("credential {}", path.display()),
                     other => other.to_string(),
                 });
+                None
             }
-            Some((value?, origin))
-        });
+            None => None,
+        };
         let secret = self.record(names, true, true, found).map(SecretString::from);
         if let Some(setting) = self.settings.last_mut() {
             setting.empty_file = empty_file;
@@ -198,6 +243,35 @@ impl Lookup {
             redact::register_secret(secret);
             warn_if_quoted(secret, names);
         })
+    }
+
+    /// Returns whether the first setting is from a layer that takes precedence over that of the
+    /// second one. Each is given with its argument.
+    pub(crate) fn precedes(
+        &mut self,
+        (one, one_argument): (&'static Names, Option<&str>),
+        (other, other_argument): (&'static Names, Option<&str>),
+    ) -> bool {
+        let one = self.find(one, one_argument, false);
+        let other = self.find(other, other_argument, false);
+        one.is_some_and(|one| other.is_none_or(|other| one.rank < other.rank))
+    }
+
+    /// Returns the validated value of a setting; an error is reported with the line of the settings
+    /// file, if the value is from there.
+    pub(crate) fn validate<T>(
+        &mut self,
+        names: &Names,
+        validated: Result<T, Failure>,
+    ) -> Option<T> {
+        let setting = self.settings.iter().find(|setting| setting.names.flag == names.flag);
+        let origin = setting.map(|setting| setting.origin.clone());
+        self.accept(validated.map_err(|failure| match origin {
+            Some(place @ Origin::SettingsFile { .. }) => {
+                failure.with_cause(format!("the value is from {place}"))
+            }
+            _ => failure,
+        }))
     }
 
     /// Returns a validated value; an error is reported as an invalid setting.
@@ -238,7 +312,7 @@ impl Lookup {
             let failure = Failure::new(
                 FailureKind::Configuration,
                 "required settings are missing",
-                "Set each with its flag or with the environment variable in parentheses. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.",
+                format!("{HOW_TO_SET}{}", self.layers.tenant_hint()),
             );
             return Err(SettingsError::Missing(failure.with_list(missing)));
         }
@@ -277,18 +351,44 @@ impl Lookup {
                 secrets.join(", ")
             );
         }
+        for setting in self.settings.iter().filter(|setting| setting.is_secret) {
+            if setting.origin.is_settings_file() {
+                tracing::warn!(
+                    "the secret of {} is in the settings file itself ({}); name a file that contains it with {}-file",
+                    setting.names.flag,
+                    setting.origin,
+                    setting.names.key()
+                );
+            }
+        }
     }
 
-    fn argument_or_variable(
+    fn find_text(
         &mut self,
-        names: &Names,
+        names: &'static Names,
         argument: Option<&str>,
     ) -> Option<(String, Origin)> {
-        if let Some(value) = non_blank(argument) {
-            return Some((value.to_owned(), Origin::Argument));
+        match self.find(names, argument, false)? {
+            Found { value: Some(Value::One(text)), origin, .. } => Some((text, origin)),
+            _ => None,
         }
-        let found = self.read_variable(names);
-        self.record_unreadable(found)
+    }
+
+    /// Returns the argument if it is not blank, else what the layers have.
+    fn find(
+        &mut self,
+        names: &'static Names,
+        argument: Option<&str>,
+        is_secret: bool,
+    ) -> Option<Found> {
+        if let Some(text) = non_blank(argument) {
+            let value = Some(Value::One(text.to_owned()));
+            return Some(Found { value, origin: Origin::Argument, rank: 0 });
+        }
+        let wanted = Wanted { key: names.key(), names: Some(names), is_secret };
+        let found = self.layers.find(wanted);
+        let found = self.record_unreadable(found)?;
+        Some(Found { rank: found.rank + 1, ..found })
     }
 
     /// Records a value and returns it.
@@ -323,25 +423,6 @@ impl Lookup {
             self.unreadable.get_or_insert(failure);
             None
         })
-    }
-
-    fn read_variable(&self, names: &Names) -> Result<Option<(String, Origin)>, Failure> {
-        for name in std::iter::once(&names.variable).chain(names.fallbacks) {
-            let Some(value) = (self.environment)(name) else {
-                continue;
-            };
-            let value = value.to_str().ok_or_else(|| {
-                Failure::new(
-                    FailureKind::Configuration,
-                    format!("the variable {name} is not UTF-8 text"),
-                    "Correct its value. No request was made.",
-                )
-            })?;
-            if let Some(value) = non_blank(Some(value)) {
-                return Ok(Some((value.to_owned(), Origin::Variable((*name).to_owned()))));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -2,6 +2,8 @@
 //! with them is found before any request.
 
 mod base_url;
+pub(crate) mod config_file;
+pub(crate) mod layers;
 pub(crate) mod lookup;
 mod point_in_time;
 mod secret_file;

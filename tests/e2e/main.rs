@@ -22,6 +22,7 @@ mod clocks;
 mod cloud_discovery;
 mod command_line;
 mod concurrency;
+mod config_file;
 mod consecutive_runs;
 mod crowdstrike_errors;
 mod crowdstrike_mapping;

@@ -18,7 +18,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
     let (_, args) = target.source.args();
     let log = Finding::new(Check::Log, log_file(args));
     let title = target.title();
-    match target.source.resolve() {
+    match target.resolve() {
         Err(error) => {
             let findings = vec![Finding::new(Check::Settings, Err(error.into())), log];
             Section { title, findings, run: None }

@@ -92,10 +92,14 @@ impl<'a> Target<'a> {
     /// # Errors
     /// When a value could not be read.
     fn is_begun(&self) -> Result<bool, Failure> {
-        let mut lookup = Lookup::from_environment();
+        let mut lookup = Lookup::new(&self.parsed.layers);
         let _incomplete = self.source.args().0.resolve(&mut lookup);
         let options = lookup.into_options()?;
         Ok(options.iter().any(|option| !matches!(option.origin, Origin::Unset | Origin::Default)))
+    }
+
+    fn resolve(&self) -> Result<ResolvedRun, SettingsError> {
+        self.source.resolve(&self.parsed.layers)
     }
 
     fn title(&self) -> &'static str {
@@ -117,11 +121,11 @@ pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode
 
 /// Checks every source that has all its settings without any argument.
 fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure> {
-    let parsed = cli::parse_each_source()?;
+    let parsed = cli::parse_each_source_with_layers(args.config.as_deref())?;
     let (mut configured, mut unconfigured) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for target in parsed.iter().filter_map(Target::new) {
-        match target.source.resolve() {
+        match target.resolve() {
             Err(SettingsError::Missing(failure)) if !args.show_config && !target.is_begun()? => {
                 let name = |setting: &String| format!("{}: {setting}", target.title());
                 missing.extend(failure.list.iter().map(name));
@@ -154,7 +158,7 @@ fn check_targets(
 ) -> Result<ExitCode, Failure> {
     if args.show_config {
         for target in targets {
-            let mut lookup = Lookup::from_environment();
+            let mut lookup = Lookup::new(&target.parsed.layers);
             target.source.look_up(&mut lookup);
             let options = target.parsed.effective(&lookup.into_options()?);
             print::config(target.title(), &options, args.json())?;

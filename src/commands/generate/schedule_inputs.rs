@@ -50,7 +50,7 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
         .map(|source| {
             let (vendor, common) = source.args();
             let info = vendor.info();
-            let mut lookup = Lookup::without_environment();
+            let mut lookup = Lookup::without_layers();
             // Only the names matter: without an environment there are no values. What all sources
             // share comes first.
             common.resolve(info.name, &mut lookup);

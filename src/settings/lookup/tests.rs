@@ -2,11 +2,14 @@
 
 use super::*;
 
-const TEXT: Names = Names { flag: "--text", variable: "TEXT", fallbacks: &["OTHER_TEXT"] };
-const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &[] };
+const TEXT: Names =
+    Names { flag: "--text", variable: "TEXT", fallbacks: &["OTHER_TEXT"], part: None };
+const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &[], part: None };
 
 fn in_fallback() -> Lookup {
-    Lookup::new(|name| (name == "OTHER_TEXT").then(|| " from the fallback ".into()))
+    let layers =
+        Layers::of_environment(|name| (name == "OTHER_TEXT").then(|| " from the fallback ".into()));
+    Lookup::new(&Rc::new(layers))
 }
 
 #[test]
@@ -23,7 +26,7 @@ fn an_argument_takes_precedence_over_variables() {
 
 #[test]
 fn missing_settings_are_reported_together_and_before_invalid_ones() {
-    let mut lookup = Lookup::without_environment();
+    let mut lookup = Lookup::without_layers();
     assert!(lookup.required(&TEXT, None).is_none());
     assert!(lookup.secret(&KEY, None).is_none());
     let invalid = Failure::new(FailureKind::Configuration, "not valid", "");
@@ -46,7 +49,7 @@ fn an_invalid_setting_is_an_error_even_with_a_value() {
 
 #[test]
 fn a_secret_and_the_password_in_an_address_are_masked() {
-    let mut lookup = Lookup::without_environment();
+    let mut lookup = Lookup::without_layers();
     lookup.optional(&TEXT, Some("https://user:password@host"));
     lookup.secret(&KEY, Some(&SecretString::from("a-secret-of-a-test")));
     let values: Vec<String> =

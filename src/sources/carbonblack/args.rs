@@ -12,14 +12,31 @@ use super::{Config, INFO, IndicatorChoice};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
 use crate::http::MAX_CONCURRENCY;
-use crate::settings::lookup::{Lookup, Names};
+use crate::settings::lookup::{Lookup, Names, Part};
 use crate::settings::{base_url, invalid_setting};
 use crate::sources::{Source, SourceArgs};
 
-const ORG_ID: Names = Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &[] };
-const HOSTNAME: Names = Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &[] };
-const SECRET: Names = Names { flag: "--secret", variable: "CB_SECRET", fallbacks: &[] };
-const API_ID: Names = Names { flag: "--api-id", variable: "CB_API_ID", fallbacks: &[] };
+const ORG_ID: Names =
+    Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &["CBC_ORG_KEY"], part: None };
+const HOSTNAME: Names =
+    Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &["CBC_URL"], part: None };
+const SECRET: Names = Names {
+    flag: "--secret",
+    variable: "CB_SECRET",
+    fallbacks: &[],
+    part: Some(token_part(|token| Some(token.rsplit_once('/')?.0))),
+};
+const API_ID: Names = Names {
+    flag: "--api-id",
+    variable: "CB_API_ID",
+    fallbacks: &[],
+    part: Some(token_part(|token| Some(token.rsplit_once('/')?.1))),
+};
+
+/// Returns a part of the token that Carbon Black's own tools use.
+const fn token_part(take: fn(&str) -> Option<&str>) -> Part {
+    Part { variable: "CBC_TOKEN", form: "<secret>/<id>", take }
+}
 
 /// The examples in the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -112,12 +129,11 @@ impl SourceArgs for Args {
         let secret = lookup.secret(&SECRET, self.secret.as_ref());
         let api_id = lookup.secret(&API_ID, self.api_id.as_ref());
         Some(Box::new(Config {
-            org_key: lookup.accept(valid_org_key(org_key?))?,
-            base: lookup.accept(base_url(
-                &with_scheme(hostname?),
+            org_key: lookup.validate(&ORG_ID, valid_org_key(org_key?))?,
+            base: lookup.validate(
                 &HOSTNAME,
-                "defense-prod05.conferdeploy.net",
-            ))?,
+                base_url(&with_scheme(hostname?), &HOSTNAME, "defense-prod05.conferdeploy.net"),
+            )?,
             secret: secret?,
             api_id: api_id?,
             min_severity: self.min_severity.unwrap_or(0),

@@ -16,16 +16,23 @@ use crate::settings::lookup::{Lookup, Names, non_blank};
 use crate::settings::{base_url, invalid_setting};
 use crate::sources::{Source, SourceArgs};
 
-const CLIENT_ID: Names =
-    Names { flag: "--client-id", variable: "CS_CLIENT_ID", fallbacks: &["FALCON_CLIENT_ID"] };
+const CLIENT_ID: Names = Names {
+    flag: "--client-id",
+    variable: "CS_CLIENT_ID",
+    fallbacks: &["FALCON_CLIENT_ID"],
+    part: None,
+};
 const CLIENT_SECRET: Names = Names {
     flag: "--client-secret",
     variable: "CS_CLIENT_SECRET",
     fallbacks: &["FALCON_CLIENT_SECRET"],
+    part: None,
 };
-const BASE_URL: Names = Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[] };
+const BASE_URL: Names =
+    Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[], part: None };
 /// Only the vendor's own tools have a variable for the cloud.
-const CLOUD: Names = Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[] };
+const CLOUD: Names =
+    Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[], part: None };
 
 /// The examples in the help.
 pub(crate) const EXAMPLES: &str = "\
@@ -146,14 +153,16 @@ impl SourceArgs for Args {
 impl Args {
     fn address(&self, lookup: &mut Lookup) -> Option<Address> {
         let cloud = self.cloud.map(Cloud::name);
-        // A cloud given as an argument takes precedence over a base URL in the environment.
-        let base = match cloud {
-            Some(_) => None,
-            None => lookup.optional(&BASE_URL, self.base_url.as_deref()),
+        let base = self.base_url.as_deref();
+        // The one from the higher layer applies, for example an argument before a variable.
+        let base = if lookup.precedes((&CLOUD, cloud), (&BASE_URL, base)) {
+            None
+        } else {
+            lookup.optional(&BASE_URL, base)
         };
         if let Some(base) = base {
-            let example = "https://api.us-2.crowdstrike.com";
-            return lookup.accept(base_url(&base, &BASE_URL, example)).map(Address::Fixed);
+            let base = base_url(&base, &BASE_URL, "https://api.us-2.crowdstrike.com");
+            return lookup.validate(&BASE_URL, base).map(Address::Fixed);
         }
         match lookup.optional(&CLOUD, cloud) {
             // CrowdStrike's own tools use this name for automatic detection.
@@ -162,7 +171,7 @@ impl Args {
                     let clouds = "us-1, us-2, us-3, eu-1, us-gov-1 and us-gov-2";
                     invalid_setting(&CLOUD, &format!("it is not one of {clouds}"))
                 });
-                let cloud = lookup.accept(cloud)?;
+                let cloud = lookup.validate(&CLOUD, cloud)?;
                 lookup.accept(cloud_base(cloud)).map(Address::Fixed)
             }
             _ => lookup.accept(cloud_base(Cloud::Us1)).map(Address::Discover),

@@ -171,5 +171,7 @@ impl TestEnv {
 pub fn bare_command(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("collective-insights"));
     command.current_dir(folder).env_clear().env("STATE_DIRECTORY", folder);
+    // Without it, a run would read the settings file of the person who runs the tests.
+    command.env("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null");
     command
 }

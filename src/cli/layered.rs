@@ -1,0 +1,242 @@
+//! A command line together with what variables and the settings file set.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use super::settable::{self, Settable};
+use super::source_command::SourceCommand;
+use super::{Parsed, definition, file_keys, read, usage_error};
+use crate::failure::{Failure, FailureKind};
+use crate::settings::config_file::{ConfigFile, TenantTable, Value};
+use crate::settings::layers::{Found, Layers, Precedence, Wanted};
+use crate::settings::lookup::Lookup;
+use crate::settings::{Origin, TenantName};
+
+/// The option that names the settings file.
+const CONFIG: &str = "config";
+/// The only option of the commands that work on the ledger that `[defaults]` can set for them.
+const LEDGER: &str = "ledger";
+
+/// The innermost subcommand of a command line.
+struct Innermost<'a> {
+    command: &'a Command,
+    matches: &'a ArgMatches,
+    /// Its options, and the global ones of the commands around it.
+    arguments: Vec<&'a Arg>,
+}
+
+impl<'a> Innermost<'a> {
+    fn find(definition: &'a Command, matches: &'a ArgMatches) -> Self {
+        let (mut command, mut matches) = (definition, matches);
+        let mut arguments = Vec::new();
+        while let Some((name, submatches)) = matches.subcommand()
+            && let Some(subcommand) = command.find_subcommand(name)
+        {
+            arguments.extend(command.get_arguments().filter(|argument| argument.is_global_set()));
+            (command, matches) = (subcommand, submatches);
+        }
+        arguments.extend(command.get_arguments());
+        Self { command, matches, arguments }
+    }
+
+    fn is_given(&self, id: &str) -> bool {
+        self.matches.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// Whether two options cannot be used together.
+    fn conflict(&self, one: &str, other: &str) -> bool {
+        let find = |id: &str| self.arguments.iter().find(|argument| argument.get_id() == id);
+        let names = |one: &str, other: &str| {
+            find(one).is_some_and(|one| {
+                let conflicts = self.command.get_arg_conflicts_with(one);
+                conflicts.iter().any(|argument| argument.get_id() == other)
+            })
+        };
+        names(one, other) || names(other, one)
+    }
+}
+
+impl Parsed {
+    /// Returns the same command with the values of the options that were not given, from variables
+    /// and the settings file.
+    ///
+    /// # Errors
+    /// When the settings file cannot be used, and when a value is not valid.
+    pub(crate) fn with_layers(self, precedence: Precedence) -> Result<Self, Failure> {
+        let definition = definition();
+        let innermost = Innermost::find(&definition, &self.matches);
+        let source = self.source().map(|source| source.args().0.info().name);
+        let options = settable::options(innermost.arguments.iter().copied(), source);
+        let variables =
+            options.iter().map(|option| (option.key.clone(), option.variable.clone())).collect();
+        let mut layers = Layers::of_process(precedence, variables);
+        let mut added = Added::default();
+        let mut arguments = innermost.arguments.iter();
+        if let Some(config) = arguments.find(|argument| argument.get_long() == Some(CONFIG)) {
+            let given = config_argument(&self.matches);
+            if let Some((file, origin)) = ConfigFile::find(given, &SourceCommand::names())? {
+                file_keys::validate(&file, &definition)?;
+                if !innermost.is_given(config.get_id().as_str()) {
+                    let mut argument = OsString::from("--config=");
+                    argument.push(&file.path);
+                    added.add(CONFIG, vec![argument], origin);
+                }
+                let file = Rc::new(file);
+                let tenant = chosen_tenant(&file, innermost.matches, &layers, source)?;
+                layers.use_file(Rc::clone(&file), source, tenant);
+            }
+        }
+        added.add_all(&innermost, &options, &layers, source)?;
+        let Added { arguments, origins } = added;
+        let arguments = self.arguments.iter().cloned().chain(arguments);
+        let parsed = read(arguments.collect()).map_err(|error| {
+            let origins: Vec<String> =
+                origins.iter().map(|(flag, origin)| format!("{flag} from {origin}")).collect();
+            usage_error::as_failure(&error)
+                .with_cause(format!("set outside the command line: {}", origins.join(", ")))
+        })?;
+        Ok(Self { origins, layers: Rc::new(layers), ..parsed })
+    }
+}
+
+/// The options that are added to a command line.
+#[derive(Debug, Default)]
+struct Added {
+    arguments: Vec<OsString>,
+    /// Where each comes from, by its flag.
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Added {
+    fn add(&mut self, key: &str, arguments: Vec<OsString>, origin: Origin) {
+        self.arguments.extend(arguments);
+        self.origins.insert(format!("--{key}"), origin);
+    }
+
+    /// Adds the options that are not given and have a value elsewhere. One that conflicts with
+    /// another of a higher layer has no effect.
+    fn add_all(
+        &mut self,
+        innermost: &Innermost<'_>,
+        options: &[Settable],
+        layers: &Layers,
+        source: Option<&str>,
+    ) -> Result<(), Failure> {
+        // Those with variables of their own are looked up when the settings are resolved.
+        let looked_up = source.map(looked_up_elsewhere).unwrap_or_default();
+        let (given, others): (Vec<&Settable>, Vec<&Settable>) =
+            options.iter().partition(|option| innermost.is_given(&option.id));
+        let mut found: Vec<(&Settable, Found)> = Vec::new();
+        for option in others.into_iter().filter(|option| !looked_up.contains(&option.key)) {
+            let wanted = Wanted { key: &option.key, names: None, is_secret: false };
+            if let Some(value) = layers.find(wanted)?
+                && (source.is_some() || option.key == LEDGER || !value.origin.is_settings_file())
+            {
+                found.push((option, value));
+            }
+        }
+        found.sort_by_key(|(_, found)| found.rank);
+        let mut set: Vec<(&str, Option<usize>)> =
+            given.iter().map(|option| (&*option.id, None)).collect();
+        for (option, Found { value, origin, rank }) in found {
+            let overridden = set.iter().any(|(other, other_rank)| {
+                *other_rank < Some(rank) && innermost.conflict(&option.id, other)
+            });
+            if overridden {
+                continue;
+            }
+            let arguments = value
+                .map_or(Ok(Vec::new()), |value| to_arguments(option, value, &origin))
+                .and_then(|arguments| {
+                    let rejection = settable::rejection(innermost.command, &arguments);
+                    rejection.map_or(Ok(arguments), Err)
+                })
+                .map_err(|reason| invalid(&origin, &reason))?;
+            if !arguments.is_empty() {
+                set.push((&option.id, Some(rank)));
+            }
+            self.add(&option.key, arguments, origin);
+        }
+        Ok(())
+    }
+}
+
+fn to_arguments(option: &Settable, value: Value, origin: &Origin) -> Result<Vec<OsString>, String> {
+    match (value, origin) {
+        (Value::One(text), Origin::Variable(_)) => option.arguments(&option.parse_variable(&text)?),
+        (value, _) => option.arguments(&value),
+    }
+}
+
+fn invalid(origin: &Origin, reason: &str) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        format!("{origin}: {reason}"),
+        "Correct it and run again. No request was made.",
+    )
+}
+
+/// Returns the value of `--config`, before or after a source.
+fn config_argument(matches: &ArgMatches) -> Option<&Path> {
+    let inner = matches.subcommand().and_then(|(_, matches)| config_argument(matches));
+    let given = |id: &str| matches.try_get_one::<PathBuf>(id).ok().flatten();
+    inner.or_else(|| given(CONFIG).or_else(|| given("check_config")).map(PathBuf::as_path))
+}
+
+/// Returns the tenant of the file that the command names.
+///
+/// # Errors
+/// When it is a tenant of another source.
+fn chosen_tenant<'a>(
+    file: &'a ConfigFile,
+    matches: &ArgMatches,
+    layers: &Layers,
+    source: Option<&str>,
+) -> Result<Option<&'a TenantTable>, Failure> {
+    let Some(source) = source else {
+        return Ok(None);
+    };
+    let given = matches.try_get_one::<TenantName>("tenant").ok().flatten().cloned();
+    let name = given.map_or_else(|| tenant_in_variable(layers), |name| Ok(Some(name)))?;
+    let tenant = name.and_then(|name| file.tenant(&name));
+    match tenant {
+        Some(tenant) if tenant.source != source => Err(Failure::new(
+            FailureKind::Configuration,
+            format!(
+                "the tenant {} in {} is one of {}, not of {source}",
+                tenant.name,
+                file.path.display(),
+                tenant.source
+            ),
+            format!(
+                "Use `collective-insights {} --tenant {}`, or name another tenant with --tenant. No request was made.",
+                tenant.source, tenant.name
+            ),
+        )),
+        tenant => Ok(tenant),
+    }
+}
+
+fn tenant_in_variable(layers: &Layers) -> Result<Option<TenantName>, Failure> {
+    let wanted = Wanted { key: "tenant", names: None, is_secret: false };
+    match layers.find(wanted)? {
+        Some(Found { value: Some(Value::One(text)), origin, .. }) => {
+            text.parse().map(Some).map_err(|reason| invalid(&origin, reason))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Returns the keys of the options of a source that have variables of their own.
+fn looked_up_elsewhere(source: &str) -> Vec<String> {
+    let mut lookup = Lookup::without_layers();
+    if let Some(source) = SourceCommand::from_name(source) {
+        source.look_up(&mut lookup);
+    }
+    lookup.settings().iter().map(|setting| setting.names.key().to_owned()).collect()
+}

@@ -1,0 +1,176 @@
+//! The options that can be set outside the command line: their keys in the settings file, and their
+//! generated variables. They follow from the definition of the command line.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Args as _, Command};
+use secrecy::SecretString;
+
+use super::run_args::CommonArgs;
+use super::source_command::SourceCommand;
+use super::{NAME, usage_error};
+use crate::settings::config_file::Value;
+
+/// The options with which a person agrees to something. They must be given where the person is.
+const CONSENTS: [&str; 6] = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
+
+/// What an option takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arity {
+    Flag,
+    One,
+    Many,
+}
+
+/// An option that can be set outside the command line.
+#[derive(Debug)]
+pub(super) struct Settable {
+    /// The argument's id in the definition.
+    pub id: String,
+    /// The long option without its dashes.
+    pub key: String,
+    pub arity: Arity,
+    pub is_secret: bool,
+    /// Whether the option is a source's own, and not one of all sources.
+    pub is_own: bool,
+    /// The generated variable.
+    pub variable: String,
+}
+
+impl Settable {
+    /// Returns an option of a command; `source` is the name of the source that it runs.
+    fn new(argument: &Arg, source: Option<&str>, common: &Command) -> Option<Self> {
+        let key = argument.get_long()?;
+        let is_excluded = ["help", "version", "config"].contains(&key) || is_consent(key);
+        let arity = match argument.get_action() {
+            ArgAction::SetTrue => Arity::Flag,
+            ArgAction::Append => Arity::Many,
+            ArgAction::Set => Arity::One,
+            _ => return None,
+        };
+        let is_common = common.get_arguments().any(|other| other.get_long() == Some(key));
+        let owner = source.filter(|_| !is_common);
+        (!is_excluded).then(|| Self {
+            id: argument.get_id().to_string(),
+            key: key.to_owned(),
+            arity,
+            is_secret: argument.get_value_parser().type_id() == TypeId::of::<SecretString>(),
+            is_own: owner.is_some(),
+            variable: variable(owner, key),
+        })
+    }
+
+    /// Returns the arguments that set the option to this value.
+    ///
+    /// # Errors
+    /// Why the option does not have such a value.
+    pub(super) fn arguments(&self, value: &Value) -> Result<Vec<OsString>, String> {
+        let argument = |text: &String| format!("--{}={text}", self.key).into();
+        match (self.arity, value) {
+            (Arity::Flag, Value::Flag(flag)) => {
+                let argument = || format!("--{}", self.key).into();
+                Ok(flag.then(argument).into_iter().collect())
+            }
+            (Arity::One, Value::One(text)) => Ok(vec![argument(text)]),
+            (Arity::Many, Value::Many(texts)) => Ok(texts.iter().map(argument).collect()),
+            (Arity::Flag, _) => Err(format!("{} must be true or false", self.key)),
+            (Arity::One, Value::Other(what)) => {
+                Err(format!("{} must be a string or an integer, not {what}", self.key))
+            }
+            (Arity::One, _) => Err(format!("{} must be a string or an integer", self.key)),
+            (Arity::Many, _) => {
+                Err(format!("{0} must be an array of strings: {0} = [\"...\"]", self.key))
+            }
+        }
+    }
+
+    /// Returns the text of a variable as a value of the option.
+    ///
+    /// # Errors
+    /// Why it is not one.
+    pub(super) fn parse_variable(&self, text: &str) -> Result<Value, String> {
+        match self.arity {
+            Arity::One => Ok(Value::One(text.to_owned())),
+            Arity::Many => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                Ok(Value::Many(texts.map(str::to_owned).collect()))
+            }
+            Arity::Flag => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" => Ok(Value::Flag(true)),
+                "false" | "0" => Ok(Value::Flag(false)),
+                _ => Err("its value must be true, false, 1 or 0".to_owned()),
+            },
+        }
+    }
+}
+
+/// Whether an option is a consent, which no variable and no file can give.
+pub(super) fn is_consent(key: &str) -> bool {
+    CONSENTS.contains(&key)
+}
+
+/// Returns the options of a command that can be set outside the command line; `source` is the name
+/// of the source that it runs.
+pub(super) fn options<'a>(
+    arguments: impl Iterator<Item = &'a Arg>,
+    source: Option<&str>,
+) -> Vec<Settable> {
+    let common = CommonArgs::augment_args(Command::new(NAME));
+    arguments.filter_map(|argument| Settable::new(argument, source, &common)).collect()
+}
+
+/// Returns the generated variable of an option; `owner` is the source whose own it is.
+fn variable(owner: Option<&str>, key: &str) -> String {
+    let words = ["collective-insights"].into_iter().chain(owner).chain([key]);
+    words.collect::<Vec<_>>().join("_").replace('-', "_").to_ascii_uppercase()
+}
+
+/// Adds the generated variables to `--help` of a command and its subcommands.
+pub(super) fn with_variables(command: Command) -> Command {
+    let sources = SourceCommand::names();
+    let name = command.get_name();
+    let source = sources.iter().find(|source| *source == name).cloned();
+    let options = options(command.get_arguments(), source.as_deref());
+    command
+        .mut_args(|argument| {
+            let option = options.iter().find(|option| argument.get_id().as_str() == option.id);
+            match option {
+                Some(option) => with_variable(argument, &option.variable),
+                None => argument,
+            }
+        })
+        .mut_subcommands(with_variables)
+}
+
+fn with_variable(argument: Arg, variable: &str) -> Arg {
+    let help = argument.get_long_help().or_else(|| argument.get_help());
+    let help = help.map(StyledStr::to_string).unwrap_or_default();
+    argument.long_help(format!("{help}\n\n[env: {variable}]"))
+}
+
+/// Returns why a command does not accept these arguments; `None` if it does, or would together with
+/// others.
+pub(super) fn rejection(command: &Command, arguments: &[OsString]) -> Option<String> {
+    let words = [OsString::from(NAME)].into_iter().chain(arguments.iter().cloned());
+    let error = command.clone().try_get_matches_from(words).err()?;
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        return None;
+    }
+    let failure = usage_error::as_failure(&usage_error::without_secrets(error));
+    Some(failure.message)
+}
+
+/// Returns the key that is most like an unknown one.
+pub(super) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let command = known.fold(Command::new(NAME).disable_help_flag(true), |command, key| {
+        command.arg(Arg::new(key.to_owned()).long(key.to_owned()).action(ArgAction::SetTrue))
+    });
+    let error = command.try_get_matches_from([NAME, &format!("--{key}")]).err()?;
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_owned()),
+        _ => None,
+    }
+}

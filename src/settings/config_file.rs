@@ -1,0 +1,184 @@
+//! The settings file, in TOML: finds, reads and parses it. What the keys mean is decided elsewhere.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::TenantName;
+use super::lookup::Origin;
+use crate::failure::{Failure, FailureKind};
+
+/// The variable that names the file.
+pub(crate) const CONFIG_VARIABLE: &str = "COLLECTIVE_INSIGHTS_CONFIG";
+
+/// A settings file.
+#[derive(Debug)]
+pub(crate) struct ConfigFile {
+    pub path: PathBuf,
+    /// Whether only its owner can read it.
+    pub is_private: bool,
+    /// `[defaults]`: the settings of every tenant.
+    pub defaults: Table,
+    /// `[defaults.<source>]`: the settings of every tenant of a source, with its name.
+    pub source_defaults: Vec<(String, Table)>,
+    /// Each `[[tenant]]`.
+    pub tenants: Vec<TenantTable>,
+    /// The mistakes in its syntax and its tables.
+    mistakes: Vec<Mistake>,
+}
+
+/// The settings of one tenant.
+#[derive(Debug)]
+pub(crate) struct TenantTable {
+    pub name: TenantName,
+    /// The name of its source.
+    pub source: String,
+    pub table: Table,
+}
+
+/// The settings of one table, in their order.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Table {
+    pub entries: Vec<Entry>,
+}
+
+/// One setting.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// An option without its dashes.
+    pub key: String,
+    pub value: Value,
+    /// The line of the key, from 1.
+    pub line: usize,
+}
+
+/// A value of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Flag(bool),
+    /// A string or an integer.
+    One(String),
+    /// An array of strings and integers.
+    Many(Vec<String>),
+    /// Anything else: what it is.
+    Other(&'static str),
+}
+
+/// A mistake in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    pub message: String,
+}
+
+impl Table {
+    /// Returns the setting of this key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+impl ConfigFile {
+    /// Reads the file that the argument names, else the variable, else the first that exists of the
+    /// user's and the machine's; `None` if there is none. Returns how it was found too.
+    ///
+    /// # Errors
+    /// When a named file does not exist, and when the file cannot be read.
+    pub(crate) fn find(
+        argument: Option<&Path>,
+        sources: &[String],
+    ) -> Result<Option<(Self, Origin)>, Failure> {
+        let variable = env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+        let named = argument
+            .map(|path| (path.to_owned(), Origin::Argument))
+            .or_else(|| Some((variable?.into(), Origin::Variable(CONFIG_VARIABLE.to_owned()))));
+        if let Some((path, origin)) = named {
+            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            return Ok(Some((Self::parse(path, &text, sources)?, origin)));
+        }
+        for path in platform_paths(env::var_os("XDG_CONFIG_HOME"), env::home_dir()) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return Ok(Some((Self::parse(path, &text, sources)?, Origin::Default))),
+                Err(error) if is_absent(error.kind()) => {}
+                Err(error) => return Err(unreadable(&path, error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse(path: PathBuf, text: &str, sources: &[String]) -> Result<Self, Failure> {
+        const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;
+        let mode = std::fs::metadata(&path)
+            .map_err(|error| unreadable(&path, error))?
+            .permissions()
+            .mode();
+        let mut file = parse::parse(text, sources);
+        file.path = path;
+        file.is_private = mode & READ_BY_GROUP_OR_OTHERS == 0;
+        Ok(file)
+    }
+
+    /// Returns a file without settings.
+    #[cfg(test)]
+    pub(super) fn empty(path: &str) -> Self {
+        Self { path: path.into(), ..parse::parse("", &[]) }
+    }
+
+    /// Returns the tenant of this name.
+    pub(crate) fn tenant(&self, name: &TenantName) -> Option<&TenantTable> {
+        self.tenants.iter().find(|tenant| tenant.name == *name)
+    }
+
+    /// Returns the failure of a file with mistakes, those of its tables and these of its settings.
+    /// It names all of them, so that they can be corrected together.
+    pub(crate) fn failure(&self, mut mistakes: Vec<Mistake>) -> Option<Failure> {
+        const MAX_SHOWN: usize = 20;
+        mistakes.extend(self.mistakes.iter().cloned());
+        mistakes.sort_by_key(|mistake| mistake.line);
+        let mut shown: Vec<String> = mistakes
+            .iter()
+            .take(MAX_SHOWN)
+            .map(|Mistake { line, message }| format!("{}:{line}: {message}", self.path.display()))
+            .collect();
+        if mistakes.len() > MAX_SHOWN {
+            shown.push(format!("and {} more", mistakes.len() - MAX_SHOWN));
+        }
+        (!mistakes.is_empty()).then(|| {
+            Failure::new(
+                FailureKind::Configuration,
+                shown.join("; "),
+                "Correct the settings file (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights help options` describes it. No request was made.",
+            )
+        })
+    }
+}
+
+/// Returns where the file may be: in the user's folder, and in the machine's.
+fn platform_paths(xdg_config_home: Option<OsString>, home: Option<PathBuf>) -> Vec<PathBuf> {
+    const FILE: &str = "collective-insights/config.toml";
+    // A relative path is not valid there, and is ignored (XDG Base Directory Specification).
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let given = xdg_config_home.map(PathBuf::from).filter(absolute);
+    let home = home.filter(absolute).map(|home| home.join(".config"));
+    given.or(home).into_iter().chain(["/etc".into()]).map(|folder| folder.join(FILE)).collect()
+}
+
+fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        format!("the settings file {} cannot be read", path.display()),
+        "Name a readable file in UTF-8 with --config (COLLECTIVE_INSIGHTS_CONFIG); /dev/null is one without settings. No request was made.",
+    )
+    .with_cause(error)
+}

@@ -1,0 +1,272 @@
+//! The layers in which the value of an option is looked up after the command line: variables,
+//! secret files, the credentials directory and the settings file.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::rc::Rc;
+
+use super::config_file::{ConfigFile, Entry, Table, TenantTable, Value};
+use super::lookup::{Names, Origin};
+use super::secret_file;
+use crate::failure::{Failure, FailureKind};
+
+/// Returns the value of a variable.
+pub(crate) type Environment = fn(&str) -> Option<OsString>;
+
+/// A place where options have values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    /// Environment variables.
+    Variable,
+    /// The file that `<VARIABLE>_FILE` names, for a secret.
+    SecretFile,
+    /// systemd's credentials directory, for a secret.
+    Credential,
+    /// The tenant's table in the settings file.
+    Tenant,
+    /// `[defaults.<source>]` in the settings file.
+    SourceDefaults,
+    /// `[defaults]` in the settings file.
+    Defaults,
+}
+
+/// In which order the layers are looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precedence {
+    /// A command about one tenant: a variable overrides the settings file.
+    Variables,
+    /// A command about many tenants: a variable applies to all of them, and must not replace what
+    /// one of them sets, such as its credentials.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no command works on many tenants yet"))]
+    Tenant,
+}
+
+impl Precedence {
+    const fn layers(self) -> [Layer; 6] {
+        use Layer::{Credential, Defaults, SecretFile, SourceDefaults, Tenant, Variable};
+        match self {
+            Self::Variables => [Variable, SecretFile, Credential, Tenant, SourceDefaults, Defaults],
+            Self::Tenant => [Tenant, Variable, SecretFile, Credential, SourceDefaults, Defaults],
+        }
+    }
+}
+
+/// The option that is looked up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The long option without its dashes.
+    pub key: &'a str,
+    /// The variables of the option, besides the generated one.
+    pub names: Option<&'a Names>,
+    pub is_secret: bool,
+}
+
+/// A value that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The value; `None` if a file for a secret is empty, which ends the search.
+    pub value: Option<Value>,
+    pub origin: Origin,
+    /// The position of its layer, from 0; a lower one takes precedence.
+    pub rank: usize,
+}
+
+/// All layers of one command.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    environment: Environment,
+    precedence: Precedence,
+    /// The generated variable of each option, by its key.
+    variables: BTreeMap<String, String>,
+    file: Option<Rc<ConfigFile>>,
+    /// The name of the source.
+    source: Option<String>,
+    has_tenant: bool,
+    /// The tables of the file that apply.
+    tenant: Table,
+    source_defaults: Table,
+    defaults: Table,
+}
+
+impl Layers {
+    /// Returns the layers of this process, without a settings file; `variables` are the generated
+    /// ones, by the keys of their options.
+    pub(crate) fn of_process(precedence: Precedence, variables: BTreeMap<String, String>) -> Self {
+        let environment: Environment = |name| std::env::var_os(name);
+        Self { environment, precedence, variables, ..Self::empty() }
+    }
+
+    /// Returns the layers of an environment only.
+    #[cfg(test)]
+    pub(super) fn of_environment(environment: Environment) -> Self {
+        Self { environment, ..Self::empty() }
+    }
+
+    /// Returns layers without any value, to see which settings are looked up.
+    pub(crate) fn empty() -> Self {
+        Self {
+            environment: |_| None,
+            precedence: Precedence::Variables,
+            variables: BTreeMap::new(),
+            file: None,
+            source: None,
+            has_tenant: false,
+            tenant: Table::default(),
+            source_defaults: Table::default(),
+            defaults: Table::default(),
+        }
+    }
+
+    /// Uses the tables of the file that apply to a source and a tenant.
+    pub(crate) fn use_file(
+        &mut self,
+        file: Rc<ConfigFile>,
+        source: Option<&str>,
+        tenant: Option<&TenantTable>,
+    ) {
+        self.source = source.map(str::to_owned);
+        self.has_tenant = tenant.is_some();
+        self.tenant = tenant.map(|tenant| tenant.table.clone()).unwrap_or_default();
+        let of_source = file.source_defaults.iter().find(|(name, _)| Some(&**name) == source);
+        let of_source = of_source.map(|(_, table)| table.clone());
+        self.source_defaults = of_source.unwrap_or_default();
+        self.defaults = file.defaults.clone();
+        self.file = Some(file);
+    }
+
+    /// Returns a sentence about the tenants of the settings file, if none of them was chosen.
+    pub(super) fn tenant_hint(&self) -> String {
+        const MAX_NAMED: usize = 5;
+        let tenants = self.file.as_ref().map(|file| &*file.tenants).unwrap_or_default();
+        let tenants: Vec<&TenantTable> =
+            tenants.iter().filter(|tenant| Some(&tenant.source) == self.source.as_ref()).collect();
+        if self.has_tenant || tenants.is_empty() {
+            return String::new();
+        }
+        let mut names: Vec<&str> =
+            tenants.iter().take(MAX_NAMED).map(|tenant| tenant.name.as_str()).collect();
+        if tenants.len() > MAX_NAMED {
+            names.push("and others");
+        }
+        format!(
+            " The settings file has tenants, which --tenant NAME chooses: {}.",
+            names.join(", ")
+        )
+    }
+
+    /// Returns the first value of an option that is not blank.
+    ///
+    /// # Errors
+    /// When a variable is not UTF-8, and when a file for a secret cannot be read.
+    pub(crate) fn find(&self, wanted: Wanted<'_>) -> Result<Option<Found>, Failure> {
+        for (rank, layer) in self.precedence.layers().into_iter().enumerate() {
+            if let Some((value, origin)) = self.find_in(layer, wanted)? {
+                return Ok(Some(Found { value, origin, rank }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_in(
+        &self,
+        layer: Layer,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<(Option<Value>, Origin)>, Failure> {
+        let one = |(value, origin): (Option<String>, Origin)| (value.map(Value::One), origin);
+        match layer {
+            Layer::Variable => {
+                let found = self.find_variable(wanted)?;
+                Ok(found.map(|(text, origin)| (Some(Value::One(text)), origin)))
+            }
+            Layer::SecretFile if wanted.is_secret => {
+                let named = wanted.names.map(|names| names.variable);
+                let generated = self.variables.get(wanted.key).map(String::as_str);
+                for variable in named.into_iter().chain(generated) {
+                    let found = secret_file::named(self.environment, variable, wanted.key)?;
+                    if found.is_some() {
+                        return Ok(found.map(one));
+                    }
+                }
+                Ok(None)
+            }
+            Layer::Credential if wanted.is_secret => match wanted.names {
+                Some(names) => Ok(secret_file::credential(self.environment, names)?.map(one)),
+                None => Ok(None),
+            },
+            Layer::SecretFile | Layer::Credential => Ok(None),
+            Layer::Tenant => self.find_in_table(&self.tenant, wanted),
+            Layer::SourceDefaults => self.find_in_table(&self.source_defaults, wanted),
+            Layer::Defaults => self.find_in_table(&self.defaults, wanted),
+        }
+    }
+
+    fn find_variable(&self, wanted: Wanted<'_>) -> Result<Option<(String, Origin)>, Failure> {
+        let generated = self.variables.get(wanted.key);
+        let names = wanted.names.into_iter();
+        let vendors = names.flat_map(|names| {
+            [(names.variable, None)]
+                .into_iter()
+                .chain(names.fallbacks.iter().map(|name| (*name, None)))
+                .chain(names.part.map(|part| (part.variable, Some(part))))
+        });
+        for (name, part) in vendors.chain(generated.map(|name| (&**name, None))) {
+            let Some(text) = read_variable(self.environment, name)? else {
+                continue;
+            };
+            let text = match part {
+                Some(part) => part.of(&text)?,
+                None => text,
+            };
+            return Ok(Some((text, Origin::Variable(name.to_owned()))));
+        }
+        Ok(None)
+    }
+
+    fn find_in_table(
+        &self,
+        table: &Table,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<(Option<Value>, Origin)>, Failure> {
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        let place = |line| Origin::SettingsFile { path: file.path.clone(), line };
+        if wanted.is_secret
+            && let Some(Entry { value: Value::One(path), line, .. }) =
+                table.get(&format!("{}-file", wanted.key)).filter(|entry| !is_blank(entry))
+        {
+            let (value, path) = secret_file::in_settings(path, &place(*line), wanted.key)?;
+            return Ok(Some((value.map(Value::One), Origin::File(place(*line).to_string(), path))));
+        }
+        let entry = table.get(wanted.key).filter(|entry| !is_blank(entry));
+        Ok(entry.map(|entry| (Some(entry.value.clone()), place(entry.line))))
+    }
+}
+
+fn is_blank(entry: &Entry) -> bool {
+    matches!(&entry.value, Value::One(text) if text.trim().is_empty())
+}
+
+/// Returns the text of a variable; `None` if it is blank.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub(crate) fn read_variable(
+    environment: Environment,
+    name: &str,
+) -> Result<Option<String>, Failure> {
+    let Some(value) = environment(name) else {
+        return Ok(None);
+    };
+    let value = value.to_str().ok_or_else(|| {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("the variable {name} is not UTF-8 text"),
+            "Correct its value. No request was made.",
+        )
+    })?;
+    Ok(super::lookup::non_blank(Some(value)).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests;
