@@ -13,7 +13,6 @@ use crate::commands::{self, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
-use crate::settings::layers::Precedence;
 use crate::settings::{EffectiveOption, Origin, TenantName};
 use crate::{http, logging, run, shutdown};
 
@@ -56,7 +55,7 @@ fn disable_core_dumps() {
 
 /// Runs the command with the values that variables and the settings file have for its options.
 fn dispatch_with_layers(parsed: Parsed, is_json: bool, progress: &Progress) -> ExitCode {
-    match parsed.with_layers(Precedence::Variables) {
+    match parsed.with_layers() {
         Ok(parsed) => dispatch(&parsed, progress),
         Err(failure) => {
             if is_json && let Err(failure) = report::out(&report::error_document(&failure)) {
@@ -120,6 +119,9 @@ fn run_source(
         .map_err(Failure::from)
         .and_then(|run| {
             log_settings(&parsed.effective(&run.resolved));
+            for warning in cli::unknown_variables() {
+                tracing::warn!("{}", report::line(&warning));
+            }
             progress.show(args.output.settings(), args.logs_to_stderr());
             let mut report = run_async(&run, &run_id, clock, progress)?;
             for warning in run::file_warnings(args.log.path(), &run.settings.ledger) {

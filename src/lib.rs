@@ -18,7 +18,7 @@
 //! | `commands` | one file or directory per command | SQL, HTTP details |
 //! | `run` | one run of one source | vendor fields, SQL, status codes |
 //! | `cli` | the definition of the command line, help texts | HTTP, files |
-//! | `settings` | validated settings, and the origin of values | clap, the sources |
+//! | `settings` | validated settings, their file, and the origin of values | clap, the sources |
 //! | `sources` | one directory per vendor | each other, Recorded Future, the ledger |
 //! | `selection` | decides which indicators are sent, and counts all others | I/O |
 //! | `recorded_future` | the requests, and what the responses mean | the vendors |

@@ -10,9 +10,9 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::settable::{self, Settable};
 use super::source_command::SourceCommand;
-use super::{Parsed, definition, file_keys, read, usage_error};
+use super::{Parsed, definition, file_keys, parse_each_source, read, usage_error};
 use crate::failure::{Failure, FailureKind};
-use crate::settings::config_file::{ConfigFile, TenantTable, Value};
+use crate::settings::config_file::{ConfigFile, Value};
 use crate::settings::layers::{Found, Layers, Precedence, Wanted};
 use crate::settings::lookup::Lookup;
 use crate::settings::{Origin, TenantName};
@@ -44,6 +44,11 @@ impl<'a> Innermost<'a> {
         Self { command, matches, arguments }
     }
 
+    /// Returns the option that names the settings file, if the command has it.
+    fn config(&self) -> Option<&'a Arg> {
+        self.arguments.iter().copied().find(|argument| argument.get_long() == Some(CONFIG))
+    }
+
     fn is_given(&self, id: &str) -> bool {
         self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
@@ -61,13 +66,44 @@ impl<'a> Innermost<'a> {
     }
 }
 
+/// The settings file of a command, and how it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundFile {
+    file: Rc<ConfigFile>,
+    origin: Origin,
+}
+
 impl Parsed {
     /// Returns the same command with the values of the options that were not given, from variables
     /// and the settings file.
     ///
     /// # Errors
     /// When the settings file cannot be used, and when a value is not valid.
-    pub(crate) fn with_layers(self, precedence: Precedence) -> Result<Self, Failure> {
+    pub(crate) fn with_layers(self) -> Result<Self, Failure> {
+        let definition = definition();
+        let file = match Innermost::find(&definition, &self.matches).config() {
+            Some(_) => ConfigFile::find(config_argument(&self.matches), &SourceCommand::names())?,
+            None => None,
+        };
+        let file = file.map(|(file, origin)| FoundFile { file: Rc::new(file), origin });
+        if let Some(FoundFile { file, .. }) = &file {
+            file_keys::validate(file, &definition)?;
+        }
+        self.with_file(file, Precedence::Variables)
+    }
+
+    /// Returns a command line for each source, which consists of its name only, with the values
+    /// from variables and from the settings file of this command.
+    ///
+    /// # Errors
+    /// When a value is not valid.
+    pub(crate) fn each_source(&self) -> Result<Vec<Self>, Failure> {
+        let sources = parse_each_source()?.into_iter();
+        sources.map(|source| source.with_file(self.file.clone(), Precedence::Variables)).collect()
+    }
+
+    /// Returns the same command with values from variables and a validated settings file.
+    fn with_file(self, file: Option<FoundFile>, precedence: Precedence) -> Result<Self, Failure> {
         let definition = definition();
         let innermost = Innermost::find(&definition, &self.matches);
         let source = self.source().map(|source| source.args().0.info().name);
@@ -76,20 +112,17 @@ impl Parsed {
             options.iter().map(|option| (option.key.clone(), option.variable.clone())).collect();
         let mut layers = Layers::of_process(precedence, variables);
         let mut added = Added::default();
-        let mut arguments = innermost.arguments.iter();
-        if let Some(config) = arguments.find(|argument| argument.get_long() == Some(CONFIG)) {
-            let given = config_argument(&self.matches);
-            if let Some((file, origin)) = ConfigFile::find(given, &SourceCommand::names())? {
-                file_keys::validate(&file, &definition)?;
-                if !innermost.is_given(config.get_id().as_str()) {
-                    let mut argument = OsString::from("--config=");
-                    argument.push(&file.path);
-                    added.add(CONFIG, vec![argument], origin);
-                }
-                let file = Rc::new(file);
-                let tenant = chosen_tenant(&file, innermost.matches, &layers, source)?;
-                layers.use_file(Rc::clone(&file), source, tenant);
+        if let (Some(found), Some(config)) = (&file, innermost.config()) {
+            if !innermost.is_given(config.get_id().as_str()) {
+                let mut argument = OsString::from("--config=");
+                argument.push(&found.file.path);
+                added.add(CONFIG, vec![argument], found.origin.clone());
             }
+            let tenant = match source {
+                Some(source) => chosen_tenant(&found.file, innermost.matches, &layers, source)?,
+                None => None,
+            };
+            layers.use_file(Rc::clone(&found.file), source, tenant);
         }
         added.add_all(&innermost, &options, &layers, source)?;
         let Added { arguments, origins } = added;
@@ -100,7 +133,7 @@ impl Parsed {
             usage_error::as_failure(&error)
                 .with_cause(format!("set outside the command line: {}", origins.join(", ")))
         })?;
-        Ok(Self { origins, layers: Rc::new(layers), ..parsed })
+        Ok(Self { origins, file, layers: Rc::new(layers), ..parsed })
     }
 }
 
@@ -188,23 +221,19 @@ fn config_argument(matches: &ArgMatches) -> Option<&Path> {
     inner.or_else(|| given(CONFIG).or_else(|| given("check_config")).map(PathBuf::as_path))
 }
 
-/// Returns the tenant of the file that the command names.
+/// Returns the tenant that a command of a source names.
 ///
 /// # Errors
-/// When it is a tenant of another source.
-fn chosen_tenant<'a>(
-    file: &'a ConfigFile,
+/// When the file has it as a tenant of another source.
+fn chosen_tenant(
+    file: &ConfigFile,
     matches: &ArgMatches,
     layers: &Layers,
-    source: Option<&str>,
-) -> Result<Option<&'a TenantTable>, Failure> {
-    let Some(source) = source else {
-        return Ok(None);
-    };
+    source: &str,
+) -> Result<Option<TenantName>, Failure> {
     let given = matches.try_get_one::<TenantName>("tenant").ok().flatten().cloned();
     let name = given.map_or_else(|| tenant_in_variable(layers), |name| Ok(Some(name)))?;
-    let tenant = name.and_then(|name| file.tenant(&name));
-    match tenant {
+    match name.as_ref().and_then(|name| file.tenant(name)) {
         Some(tenant) if tenant.source != source => Err(Failure::new(
             FailureKind::Configuration,
             format!(
@@ -218,7 +247,7 @@ fn chosen_tenant<'a>(
                 tenant.source, tenant.name
             ),
         )),
-        tenant => Ok(tenant),
+        _ => Ok(name),
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct CheckArgs {
     pub show_config: bool,
     /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
     #[arg(id = "check_config", long = "config", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Print one JSON document instead of text
     #[arg(id = "check_json", long = "json")]
     json: bool,

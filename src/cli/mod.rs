@@ -17,7 +17,6 @@ mod value_parsers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::Path;
 use std::rc::Rc;
 
 use clap::builder::{PossibleValuesParser, Resettable};
@@ -26,6 +25,7 @@ use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, ValueEnum as
 use self::commands::Cli;
 pub(crate) use self::commands::Command;
 pub(crate) use self::generate::Artifact;
+use self::layered::FoundFile;
 pub(crate) use self::maintenance::{
     CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, StatusArgs, TenantArgs,
 };
@@ -33,7 +33,7 @@ pub(crate) use self::run_args::CommonArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 pub(crate) use self::usage_error::as_failure;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
-use crate::settings::layers::{Layers, Precedence};
+use crate::settings::layers::Layers;
 use crate::settings::{EffectiveOption, Origin};
 
 pub use self::topics::{TOPICS, Topic};
@@ -95,6 +95,8 @@ pub struct Parsed {
     arguments: Vec<OsString>,
     /// Where the options that were added to the command line come from, by their flags.
     origins: BTreeMap<String, Origin>,
+    /// The settings file.
+    file: Option<FoundFile>,
     /// Where settings are looked up.
     pub(crate) layers: Rc<Layers>,
 }
@@ -148,6 +150,7 @@ fn read(arguments: Vec<OsString>) -> Result<Parsed, clap::Error> {
                 matches,
                 arguments,
                 origins: BTreeMap::new(),
+                file: None,
                 layers: Rc::new(Layers::empty()),
             })
         })
@@ -165,6 +168,13 @@ pub(crate) fn color_of_messages(arguments: &[OsString]) -> ColorChoice {
     choices.filter_map(Result::ok).next_back().unwrap_or_default()
 }
 
+/// Returns a warning for each variable of this process that looks like that of an option, but is
+/// not.
+pub(crate) fn unknown_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    settable::unknown_variables(&definition(), names)
+}
+
 /// Parses a command line for each source that consists of its name only.
 ///
 /// # Errors
@@ -177,25 +187,6 @@ pub(crate) fn parse_each_source() -> Result<Vec<Parsed>, Failure> {
         })
     };
     SourceCommand::names().iter().map(parse).collect()
-}
-
-/// Parses a command line for each source, with the values of variables and of the settings file,
-/// which `config` names.
-///
-/// # Errors
-/// When the settings file cannot be used, or a value is not valid.
-pub(crate) fn parse_each_source_with_layers(config: Option<&Path>) -> Result<Vec<Parsed>, Failure> {
-    let with_config = |parsed: Parsed| {
-        let mut arguments = parsed.arguments;
-        arguments.extend(config.map(|path| {
-            let mut argument = OsString::from("--config=");
-            argument.push(path);
-            argument
-        }));
-        let parsed = read(arguments).map_err(|error| as_failure(&error))?;
-        parsed.with_layers(Precedence::Variables)
-    };
-    parse_each_source()?.into_iter().map(with_config).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::run_args::CommonArgs;
 use super::source_command::SourceCommand;
 use super::{NAME, usage_error};
-use crate::settings::config_file::Value;
+use crate::settings::config_file::{CONFIG_VARIABLE, Value};
 
 /// The options with which a person agrees to something. They must be given where the person is.
 const CONSENTS: [&str; 6] = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
@@ -118,8 +118,13 @@ pub(super) fn options<'a>(
     arguments: impl Iterator<Item = &'a Arg>,
     source: Option<&str>,
 ) -> Vec<Settable> {
-    let common = CommonArgs::augment_args(Command::new(NAME));
+    let common = common_options();
     arguments.filter_map(|argument| Settable::new(argument, source, &common)).collect()
+}
+
+/// Returns a command with the options that all sources have.
+fn common_options() -> Command {
+    CommonArgs::augment_args(Command::new(NAME))
 }
 
 /// Returns the generated variable of an option; `owner` is the source whose own it is.
@@ -128,12 +133,18 @@ fn variable(owner: Option<&str>, key: &str) -> String {
     words.collect::<Vec<_>>().join("_").replace('-', "_").to_ascii_uppercase()
 }
 
-/// Adds the generated variables to `--help` of a command and its subcommands.
+/// Adds the generated variables to `--help` of all commands.
 pub(super) fn with_variables(command: Command) -> Command {
-    let sources = SourceCommand::names();
-    let name = command.get_name();
-    let source = sources.iter().find(|source| *source == name).cloned();
-    let options = options(command.get_arguments(), source.as_deref());
+    add_variables(command, &SourceCommand::names(), &common_options())
+}
+
+fn add_variables(command: Command, sources: &[String], common: &Command) -> Command {
+    let source = sources.iter().find(|source| *source == command.get_name());
+    let source = source.map(String::as_str);
+    let options: Vec<Settable> = command
+        .get_arguments()
+        .filter_map(|argument| Settable::new(argument, source, common))
+        .collect();
     command
         .mut_args(|argument| {
             let option = options.iter().find(|option| argument.get_id().as_str() == option.id);
@@ -142,13 +153,54 @@ pub(super) fn with_variables(command: Command) -> Command {
                 None => argument,
             }
         })
-        .mut_subcommands(with_variables)
+        .mut_subcommands(|command| add_variables(command, sources, common))
 }
 
 fn with_variable(argument: Arg, variable: &str) -> Arg {
     let help = argument.get_long_help().or_else(|| argument.get_help());
     let help = help.map(StyledStr::to_string).unwrap_or_default();
     argument.long_help(format!("{help}\n\n[env: {variable}]"))
+}
+
+/// Returns a warning for each of these variables that has the program's prefix and sets no option.
+pub(super) fn unknown_variables(
+    definition: &Command,
+    names: impl Iterator<Item = String>,
+) -> Vec<String> {
+    let prefix = variable(None, "");
+    let test_prefix = variable(None, "test-");
+    let mut known = vec![CONFIG_VARIABLE.to_owned()];
+    add_known_variables(definition, &SourceCommand::names(), &common_options(), &mut known);
+    names
+        .filter(|name| name.starts_with(&prefix) && !name.starts_with(&test_prefix))
+        .filter(|name| !known.contains(name))
+        .map(|name| match nearest(&name, known.iter().map(String::as_str)) {
+            Some(nearest) => {
+                format!("the variable {name} has no effect; the nearest is {nearest}")
+            }
+            None => format!("the variable {name} has no effect"),
+        })
+        .collect()
+}
+
+fn add_known_variables(
+    command: &Command,
+    sources: &[String],
+    common: &Command,
+    known: &mut Vec<String>,
+) {
+    let source = sources.iter().find(|source| *source == command.get_name());
+    for argument in command.get_arguments() {
+        if let Some(option) = Settable::new(argument, source.map(String::as_str), common)
+            && !known.contains(&option.variable)
+        {
+            known.extend(option.is_secret.then(|| format!("{}_FILE", option.variable)));
+            known.push(option.variable);
+        }
+    }
+    for subcommand in command.get_subcommands() {
+        add_known_variables(subcommand, sources, common, known);
+    }
 }
 
 /// Returns why a command does not accept these arguments; `None` if it does, or would together with

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::TenantName;
-use super::lookup::Origin;
+use super::origin::Origin;
 use crate::failure::{Failure, FailureKind};
 
 /// The variable that names the file.

@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use std::rc::Rc;
 
 use super::config_file::{ConfigFile, Entry, Table, TenantTable, Value};
-use super::lookup::{Names, Origin};
-use super::secret_file;
+use super::lookup::Names;
+use super::origin::Origin;
+use super::{TenantName, secret_file};
 use crate::failure::{Failure, FailureKind};
 
 /// Returns the value of a variable.
@@ -81,7 +82,8 @@ pub(crate) struct Layers {
     file: Option<Rc<ConfigFile>>,
     /// The name of the source.
     source: Option<String>,
-    has_tenant: bool,
+    /// The tenant that was named.
+    tenant_name: Option<TenantName>,
     /// The tables of the file that apply.
     tenant: Table,
     source_defaults: Table,
@@ -110,7 +112,7 @@ impl Layers {
             variables: BTreeMap::new(),
             file: None,
             source: None,
-            has_tenant: false,
+            tenant_name: None,
             tenant: Table::default(),
             source_defaults: Table::default(),
             defaults: Table::default(),
@@ -122,16 +124,28 @@ impl Layers {
         &mut self,
         file: Rc<ConfigFile>,
         source: Option<&str>,
-        tenant: Option<&TenantTable>,
+        tenant_name: Option<TenantName>,
     ) {
+        let tenant = tenant_name.as_ref().and_then(|name| file.tenant(name));
         self.source = source.map(str::to_owned);
-        self.has_tenant = tenant.is_some();
         self.tenant = tenant.map(|tenant| tenant.table.clone()).unwrap_or_default();
         let of_source = file.source_defaults.iter().find(|(name, _)| Some(&**name) == source);
         let of_source = of_source.map(|(_, table)| table.clone());
         self.source_defaults = of_source.unwrap_or_default();
         self.defaults = file.defaults.clone();
+        self.tenant_name = tenant_name;
         self.file = Some(file);
+    }
+
+    /// Returns a warning if the settings file has tenants, and the one that was named is not among
+    /// them.
+    pub(super) fn unknown_tenant(&self) -> Option<String> {
+        let file = self.file.as_ref().filter(|file| !file.tenants.is_empty())?;
+        let name = self.tenant_name.as_ref().filter(|name| file.tenant(name).is_none())?;
+        Some(format!(
+            "the settings file {} has no tenant {name}, so only its defaults apply; check --tenant (COLLECTIVE_INSIGHTS_TENANT)",
+            file.path.display()
+        ))
     }
 
     /// Returns a sentence about the tenants of the settings file, if none of them was chosen.
@@ -140,7 +154,7 @@ impl Layers {
         let tenants = self.file.as_ref().map(|file| &*file.tenants).unwrap_or_default();
         let tenants: Vec<&TenantTable> =
             tenants.iter().filter(|tenant| Some(&tenant.source) == self.source.as_ref()).collect();
-        if self.has_tenant || tenants.is_empty() {
+        if !self.tenant.entries.is_empty() || tenants.is_empty() {
             return String::new();
         }
         let mut names: Vec<&str> =

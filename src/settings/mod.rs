@@ -5,6 +5,7 @@ mod base_url;
 pub(crate) mod config_file;
 pub(crate) mod layers;
 pub(crate) mod lookup;
+mod origin;
 mod point_in_time;
 mod secret_file;
 mod state;
@@ -17,7 +18,7 @@ use chrono::TimeDelta;
 
 pub(crate) use self::base_url::base_url;
 use self::lookup::Names;
-pub(crate) use self::lookup::{EffectiveOption, Origin};
+pub(crate) use self::origin::{EffectiveOption, Origin};
 pub(crate) use self::point_in_time::PointInTime;
 pub(crate) use self::state::default_ledger;
 pub(crate) use self::tenant_name::TenantName;

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::layers::Environment;
-use super::lookup::{Names, Origin, non_blank};
+use super::lookup::{Names, non_blank};
+use super::origin::Origin;
 use crate::failure::{Failure, FailureKind};
 
 /// Reads a secret from the file that `<VARIABLE>_FILE` names. The secret is `None` if the file is

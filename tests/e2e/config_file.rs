@@ -176,6 +176,22 @@ fn without_a_tenant_only_the_defaults_apply() {
 }
 
 #[test]
+fn a_tenant_that_the_file_does_not_have_is_a_warning() {
+    let env = test_env();
+    env.write("settings.toml", "[[tenant]]\nname = \"acme\"\nsource = \"crowdstrike\"\n");
+    let warning = "the settings file settings.toml has no tenant acmee, so only its defaults apply";
+    let run = |tenant: &str| {
+        env.run(&format!("crowdstrike --config settings.toml --tenant {tenant}")).assert_code(0);
+        env.log().contains(warning)
+    };
+    assert!(!run("acme"));
+    assert!(run("acmee"));
+    env.run("check crowdstrike --offline --config settings.toml --tenant acmee")
+        .assert_code(0)
+        .assert_stderr(&[warning]);
+}
+
+#[test]
 fn a_tenant_of_another_source_is_an_error() {
     let env = test_env();
     settings_file(&env);
@@ -250,6 +266,29 @@ fn every_option_but_a_consent_has_a_variable() {
             assert_eq!(has_variable, !consents.contains(&long), "{name} --{long}: {help}");
         }
     }
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_a_warning() {
+    let env = test_env();
+    let mut command = env.command("crowdstrike");
+    command.env("COLLECTIVE_INSIGHTS_CROWDSTRIKE_MIN_SEVERTY", "low");
+    command.env("COLLECTIVE_INSIGHTS_RESEND", "true");
+    command.env("COLLECTIVE_INSIGHTS_HOURS", "5");
+    command.env("COLLECTIVE_INSIGHTS_CARBONBLACK_SECRET_FILE", "/dev/null");
+    RunOutput::capture(&mut command).assert_code(0);
+    for warning in [
+        "the variable COLLECTIVE_INSIGHTS_CROWDSTRIKE_MIN_SEVERTY has no effect; the nearest is COLLECTIVE_INSIGHTS_CROWDSTRIKE_MIN_SEVERITY",
+        "the variable COLLECTIVE_INSIGHTS_RESEND has no effect",
+    ] {
+        assert!(env.log().contains(warning), "{}", env.log());
+    }
+    assert_eq!(env.log().matches("has no effect").count(), 2, "{}", env.log());
+    let mut command = env.command("check crowdstrike --offline");
+    command.env("COLLECTIVE_INSIGHTS_HOUR", "5");
+    RunOutput::capture(&mut command).assert_code(0).assert_stderr(&[
+        "the variable COLLECTIVE_INSIGHTS_HOUR has no effect; the nearest is COLLECTIVE_INSIGHTS_HOURS",
+    ]);
 }
 
 #[test]

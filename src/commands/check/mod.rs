@@ -112,16 +112,19 @@ impl<'a> Target<'a> {
 pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
     // Warnings, for example about a secret that others can read, are part of the result.
     logging::print_warnings();
+    for warning in cli::unknown_variables() {
+        tracing::warn!("{}", report::line(&warning));
+    }
     let result = match Target::new(parsed) {
         Some(named) => check_targets(args, &[named], &[], clock),
-        None => check_configured(args, clock),
+        None => check_configured(args, parsed, clock),
     };
     result.unwrap_or_else(|failure| report::print_failure(&failure))
 }
 
 /// Checks every source that has all its settings without any argument.
-fn check_configured(args: &CheckArgs, clock: Clock) -> Result<ExitCode, Failure> {
-    let parsed = cli::parse_each_source_with_layers(args.config.as_deref())?;
+fn check_configured(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<ExitCode, Failure> {
+    let parsed = parsed.each_source()?;
     let (mut configured, mut unconfigured) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for target in parsed.iter().filter_map(Target::new) {
