@@ -13,7 +13,9 @@ use super::source_command::SourceCommand;
 use super::{Parsed, definition, file_keys, parse_each_source, read, usage_error};
 use crate::failure::{Failure, FailureKind};
 use crate::settings::config_file::{ConfigFile, Value};
-use crate::settings::layers::{Found, Layers, Precedence, Wanted};
+use crate::settings::layers::{
+    Environment, Found, Layers, Precedence, Wanted, process_environment,
+};
 use crate::settings::lookup::Lookup;
 use crate::settings::{Origin, TenantName};
 
@@ -89,7 +91,7 @@ impl Parsed {
         if let Some(FoundFile { file, .. }) = &file {
             file_keys::validate(file, &definition)?;
         }
-        self.with_file(file, Precedence::Variables)
+        self.with_file(file, Precedence::Variables, process_environment)
     }
 
     /// Returns a command line for each source, which consists of its name only, with the values
@@ -99,18 +101,26 @@ impl Parsed {
     /// When a value is not valid.
     pub(crate) fn each_source(&self) -> Result<Vec<Self>, Failure> {
         let sources = parse_each_source()?.into_iter();
-        sources.map(|source| source.with_file(self.file.clone(), Precedence::Variables)).collect()
+        let with_file = |source: Self| {
+            source.with_file(self.file.clone(), Precedence::Variables, process_environment)
+        };
+        sources.map(with_file).collect()
     }
 
     /// Returns the same command with values from variables and a validated settings file.
-    fn with_file(self, file: Option<FoundFile>, precedence: Precedence) -> Result<Self, Failure> {
+    fn with_file(
+        self,
+        file: Option<FoundFile>,
+        precedence: Precedence,
+        environment: Environment,
+    ) -> Result<Self, Failure> {
         let definition = definition();
         let innermost = Innermost::find(&definition, &self.matches);
         let source = self.source().map(|source| source.args().0.info().name);
         let options = settable::options(innermost.arguments.iter().copied(), source);
         let variables =
             options.iter().map(|option| (option.key.clone(), option.variable.clone())).collect();
-        let mut layers = Layers::of_process(precedence, variables);
+        let mut layers = Layers::new(environment, precedence, variables);
         let mut added = Added::default();
         if let (Some(found), Some(config)) = (&file, innermost.config()) {
             if !innermost.is_given(config.get_id().as_str()) {
@@ -269,3 +279,6 @@ fn looked_up_elsewhere(source: &str) -> Vec<String> {
     }
     lookup.settings().iter().map(|setting| setting.names.key().to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,10 +125,10 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// Returns a file without settings.
+    /// Returns a file with this text, named `config.toml`, that only its owner can read.
     #[cfg(test)]
-    pub(super) fn empty(path: &str) -> Self {
-        Self { path: path.into(), ..parse::parse("", &[]) }
+    pub(crate) fn with_text(text: &str, sources: &[String]) -> Self {
+        Self { path: "config.toml".into(), is_private: true, ..parse::parse(text, sources) }
     }
 
     /// Returns the tenant of this name.

@@ -14,6 +14,11 @@ use crate::failure::{Failure, FailureKind};
 /// Returns the value of a variable.
 pub(crate) type Environment = fn(&str) -> Option<OsString>;
 
+/// Returns the value of a variable of this process.
+pub(crate) fn process_environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
 /// A place where options have values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layer {
@@ -91,10 +96,13 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// Returns the layers of this process, without a settings file; `variables` are the generated
-    /// ones, by the keys of their options.
-    pub(crate) fn of_process(precedence: Precedence, variables: BTreeMap<String, String>) -> Self {
-        let environment: Environment = |name| std::env::var_os(name);
+    /// Returns layers without a settings file; `variables` are the generated ones, by the keys of
+    /// their options.
+    pub(crate) fn new(
+        environment: Environment,
+        precedence: Precedence,
+        variables: BTreeMap<String, String>,
+    ) -> Self {
         Self { environment, precedence, variables, ..Self::empty() }
     }
 
@@ -149,11 +157,13 @@ impl Layers {
     }
 
     /// Returns a sentence about the tenants of the settings file, if none of them was chosen.
-    pub(super) fn tenant_hint(&self) -> String {
+    pub(crate) fn tenant_hint(&self) -> String {
         const MAX_NAMED: usize = 5;
-        let tenants = self.file.as_ref().map(|file| &*file.tenants).unwrap_or_default();
+        let Some((file, source)) = self.file.as_ref().zip(self.source.as_ref()) else {
+            return String::new();
+        };
         let tenants: Vec<&TenantTable> =
-            tenants.iter().filter(|tenant| Some(&tenant.source) == self.source.as_ref()).collect();
+            file.tenants.iter().filter(|tenant| tenant.source == *source).collect();
         if !self.tenant.entries.is_empty() || tenants.is_empty() {
             return String::new();
         }
@@ -163,7 +173,7 @@ impl Layers {
             names.push("and others");
         }
         format!(
-            " The settings file has tenants, which --tenant NAME chooses: {}.",
+            " The settings file has tenants, which `{source} --tenant NAME` chooses: {}.",
             names.join(", ")
         )
     }

@@ -12,7 +12,7 @@ use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::redact;
 
 /// How a missing setting is set.
-const HOW_TO_SET: &str = "Set each with its flag or with the environment variable in parentheses. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.";
+const HOW_TO_SET: &str = "Set each with its flag, with the environment variable in parentheses or in the settings file. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.";
 
 /// What is shown instead of a secret.
 const MASK: &str = "(secret)";

@@ -171,8 +171,11 @@ fn without_a_tenant_only_the_defaults_apply() {
     let output = bare(&env, "crowdstrike --config settings.toml", &[]).assert_code(2);
     output.assert_stderr(&[
         "required settings are missing: --client-id (CS_CLIENT_ID)",
-        "The settings file has tenants, which --tenant NAME chooses: acme-falcon.",
+        "The settings file has tenants, which `crowdstrike --tenant NAME` chooses: acme-falcon.",
     ]);
+    env.write("settings.toml", "[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\n");
+    let output = bare(&env, "check --config settings.toml", &[]).assert_code(2);
+    output.assert_stderr(&["no source is configured", "`carbonblack --tenant NAME` chooses: a."]);
 }
 
 #[test]
@@ -368,6 +371,8 @@ fn the_file_of_the_user_is_found() {
     assert_eq!(run(&[("HOME", &env.path("home"))]), line);
     let xdg = env.path("home/.config");
     assert_eq!(run(&[("HOME", Path::new("/nowhere")), ("XDG_CONFIG_HOME", &xdg)]), line);
+    let none = [("HOME", &*env.path("home")), ("COLLECTIVE_INSIGHTS_CONFIG", Path::new(""))];
+    assert_eq!(run(&none), line);
     let empty = Path::new("/dev/null");
     assert_eq!(
         run(&[("HOME", &env.path("home")), ("COLLECTIVE_INSIGHTS_CONFIG", empty)]),

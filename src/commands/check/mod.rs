@@ -142,10 +142,13 @@ fn check_configured(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
         configured.append(&mut unconfigured);
     }
     if configured.is_empty() {
+        const HELP: &str = "Set the variables of one source, or name the source: `collective-insights check crowdstrike --help` lists its options.";
+        let hints = unconfigured.iter().map(|target| target.parsed.layers.tenant_hint());
+        let hints: Vec<String> = hints.filter(|hint| !hint.is_empty()).collect();
         let failure = Failure::new(
             FailureKind::Configuration,
             "no source is configured; these settings are missing",
-            "Set the variables of one source, or name the source: `collective-insights check crowdstrike --help` lists its options.",
+            format!("{HELP}{}", hints.join("")),
         );
         return Err(failure.with_list(missing));
     }

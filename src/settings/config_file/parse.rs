@@ -96,7 +96,7 @@ impl Parser<'_> {
             if self.is_source(&source) {
                 return Some(source);
             }
-            let message = format!("unknown source {source}; {}", self.list_sources());
+            let message = format!("unknown source; {}", self.list_sources());
             self.mistakes.push(Mistake { line, message });
             None
         });

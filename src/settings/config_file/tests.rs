@@ -92,7 +92,7 @@ fn a_tenant_has_a_name_of_its_own_and_a_source() {
     );
     assert_mistakes(
         "[[tenant]]\nname = true\nsource = \"three\"\n",
-        &[(2, "name must be a string"), (3, "unknown source three; the sources are one and two")],
+        &[(2, "name must be a string"), (3, "unknown source; the sources are one and two")],
     );
     assert_mistakes(
         "[[tenant]]\nname = \"a\"\nsource = \"one\"\n[[tenant]]\nname = \"a\"\nsource = \"two\"\n",

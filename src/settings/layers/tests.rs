@@ -20,7 +20,7 @@ fn everywhere(precedence: Precedence, environment: Environment) -> Layers {
         environment,
         precedence,
         variables: [("key".to_owned(), "GENERATED_KEY".to_owned())].into(),
-        file: Some(Rc::new(ConfigFile::empty("config.toml"))),
+        file: Some(Rc::new(ConfigFile::with_text("", &[]))),
         tenant: table(7),
         source_defaults: table(5),
         defaults: table(2),
