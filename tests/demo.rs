@@ -167,6 +167,7 @@ impl DemoEnv {
             .env_clear()
             .envs(system_certificates)
             .env("STATE_DIRECTORY", &self.folder)
+            .env("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null")
             .envs([
                 ("CS_BASE_URL", url.as_str()),
                 ("CS_CLIENT_ID", CLIENT_ID),

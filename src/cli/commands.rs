@@ -69,7 +69,7 @@ pub(crate) enum Command {
     /// Set back a checkpoint that is in the future
     #[command(subcommand)]
     Checkpoint(CheckpointAction),
-    /// Print completions, man pages, schedules or an exclusion file
+    /// Print completions, man pages, schedules or example files
     #[command(subcommand, after_long_help = help_text::GENERATE)]
     Generate(Artifact),
     /// Print help for a command or a topic

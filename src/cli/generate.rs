@@ -35,4 +35,6 @@ pub(crate) enum Artifact {
     },
     /// Print a commented exclusion file as a starting point
     Exclusions,
+    /// Print a commented settings file as a starting point
+    Config,
 }

@@ -41,7 +41,9 @@ Examples:
     collective-insights generate cron
     collective-insights generate systemd --dir /etc/systemd/system
   Start an exclusion file:
-    collective-insights generate exclusions > known-good.txt";
+    collective-insights generate exclusions > known-good.txt
+  Start a settings file:
+    collective-insights generate config > config.toml";
 
 pub(super) const HELP: &str = "\
 Examples:

@@ -51,6 +51,12 @@ impl<'a> Innermost<'a> {
         self.arguments.iter().copied().find(|argument| argument.get_long() == Some(CONFIG))
     }
 
+    /// Returns the ids of the options that are on the command line.
+    fn given(&self) -> impl Iterator<Item = &'a str> {
+        let ids = self.arguments.iter().map(|argument| argument.get_id().as_str());
+        ids.filter(|id| self.is_given(id))
+    }
+
     fn is_given(&self, id: &str) -> bool {
         self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
@@ -172,10 +178,11 @@ impl Added {
     ) -> Result<(), Failure> {
         // Those with variables of their own are looked up when the settings are resolved.
         let looked_up = source.map(looked_up_elsewhere).unwrap_or_default();
-        let (given, others): (Vec<&Settable>, Vec<&Settable>) =
-            options.iter().partition(|option| innermost.is_given(&option.id));
+        let is_added = |option: &&Settable| {
+            !innermost.is_given(&option.id) && !looked_up.contains(&option.key)
+        };
         let mut found: Vec<(&Settable, Found)> = Vec::new();
-        for option in others.into_iter().filter(|option| !looked_up.contains(&option.key)) {
+        for option in options.iter().filter(is_added) {
             let wanted = Wanted { key: &option.key, names: None, is_secret: false };
             if let Some(value) = layers.find(wanted)?
                 && (source.is_some() || option.key == LEDGER || !value.origin.is_settings_file())
@@ -184,8 +191,8 @@ impl Added {
             }
         }
         found.sort_by_key(|(_, found)| found.rank);
-        let mut set: Vec<(&str, Option<usize>)> =
-            given.iter().map(|option| (&*option.id, None)).collect();
+        // With the rank of its layer; arguments have none, and come before all others.
+        let mut set: Vec<(&str, Option<usize>)> = innermost.given().map(|id| (id, None)).collect();
         for (option, Found { value, origin, rank }) in found {
             let overridden = set.iter().any(|(other, other_rank)| {
                 *other_rank < Some(rank) && innermost.conflict(&option.id, other)

@@ -164,7 +164,8 @@ impl Layers {
         };
         let tenants: Vec<&TenantTable> =
             file.tenants.iter().filter(|tenant| tenant.source == *source).collect();
-        if !self.tenant.entries.is_empty() || tenants.is_empty() {
+        let is_chosen = self.tenant_name.as_ref().is_some_and(|name| file.tenant(name).is_some());
+        if is_chosen || tenants.is_empty() {
             return String::new();
         }
         let mut names: Vec<&str> =

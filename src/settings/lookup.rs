@@ -239,7 +239,7 @@ impl Lookup {
         &self.settings
     }
 
-    /// Returns `value` and its options. Logs a warning if a secret was given as an argument.
+    /// Returns `value` and its options. Logs a warning about each secret that others may see.
     ///
     /// # Errors
     /// When a setting is unreadable, missing or invalid (in this order), even if there is a value.
@@ -247,7 +247,7 @@ impl Lookup {
         self,
         value: Option<T>,
     ) -> Result<(T, Vec<EffectiveOption>), SettingsError> {
-        self.warn_about_secrets_in_arguments();
+        self.warn_about_exposed_secrets();
         if let Some(warning) = self.layers.unknown_tenant() {
             tracing::warn!("{warning}");
         }
@@ -290,7 +290,7 @@ impl Lookup {
         }
     }
 
-    fn warn_about_secrets_in_arguments(&self) {
+    fn warn_about_exposed_secrets(&self) {
         let secrets: Vec<String> = self
             .settings
             .iter()

@@ -9,8 +9,10 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 use serde_json::Value;
 
 use crate::help::every_command;
+use crate::markdown::code;
 use crate::support::alerts::{falcon, sha256};
 use crate::support::{RunOutput, TestEnv, bare_command};
+use crate::topics::topic;
 
 fn test_env() -> TestEnv {
     TestEnv::new(World::default().falcon_alerts(&[falcon("cid:ind:1", "sha256", &sha256(1))]))
@@ -108,6 +110,20 @@ fn a_tenant_runs_with_the_settings_of_the_file_only() {
     assert_eq!(env.submission_bodies()[0]["organization_ids"], serde_json::json!(["uhash:T2j9L"]));
     let status = bare(&env, "status --json", &[]).assert_code(0).json();
     assert_eq!(status["sources"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_example_of_the_topic_is_valid() {
+    let env = test_env();
+    let example = code(topic("options"), "toml").remove(0);
+    assert_eq!(bare(&env, "generate config", &[]).assert_code(0).stdout, example);
+    env.write("settings.toml", example.replace("/etc/", "/nowhere/"));
+    for (source, tenant) in [("crowdstrike", "acme-falcon"), ("carbonblack", "acme-cbc")] {
+        let arguments = format!("{source} --tenant {tenant} --config settings.toml");
+        // Valid, but the files that it names do not exist.
+        let output = bare(&env, &arguments, &[]).assert_code(2);
+        output.assert_stderr(&["the file /nowhere/collective-insights/", "cannot be read"]);
+    }
 }
 
 #[test]
@@ -225,6 +241,9 @@ fn a_value_from_elsewhere_never_conflicts_with_an_argument() {
     let output = show(&env, "", &variable);
     assert_eq!(shown(&output, "--hours"), "7 [variable COLLECTIVE_INSIGHTS_HOURS]");
     assert_eq!(shown(&output, "--since"), " [not set]");
+    let member = [("COLLECTIVE_INSIGHTS_CROWDSTRIKE_MEMBER_CID", "abc")];
+    let output = show(&env, "--all-cids", &member);
+    assert_eq!(shown(&output, "--member-cid"), " [not set]");
     let output = show(&env, "--since 1d", &variable);
     assert_eq!(shown(&output, "--hours"), "24 [default]");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon_at, hashes, sha256};
 use crate::support::process::RunningProcess;
-use crate::support::{RunOutput, TestEnv};
+use crate::support::{NO_CONFIG, RunOutput, TestEnv};
 
 const LATER: &str = "2026-11-22T01:15:00Z";
 
@@ -245,6 +245,7 @@ fn output_that_cannot_be_written_is_an_error() {
         "check crowdstrike --show-config",
         "check crowdstrike --json",
         "generate exclusions",
+        "generate config",
         "crowdstrike --dry-run --organization-id uhash:a",
         "crowdstrike --dry-run --json --organization-id uhash:a",
     ] {
@@ -304,7 +305,7 @@ fn an_export_to_a_file_that_may_not_grow_fails_and_leaves_no_file() {
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" outbox export --output saved.json";
     let mut limited = Command::new("sh");
     limited.current_dir(env.folder()).env_clear().args(["-c", script]);
-    limited.env("STATE_DIRECTORY", env.folder());
+    limited.env("STATE_DIRECTORY", env.folder()).envs([NO_CONFIG]);
     let output = RunOutput::capture(limited.arg(env.command("").get_program()));
     let output = output.assert_code(1);
     output.assert_stderr(&["saved.json cannot be written", "File too large"]);
@@ -336,7 +337,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
         let script = format!("ulimit -v 131072; exec \"$0\" {arguments}");
         let mut limited = Command::new("sh");
         limited.current_dir(env.folder()).env_clear().args(["-c", &script]);
-        limited.env("STATE_DIRECTORY", env.folder());
+        limited.env("STATE_DIRECTORY", env.folder()).envs([NO_CONFIG]);
         RunOutput::capture(limited.arg(env.command("").get_program())).assert_code(0)
     };
     let list = run_limited("outbox list --json").json();

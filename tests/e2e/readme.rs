@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::generate::generate;
 use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
-use crate::support::{NOW, RunOutput, TestEnv};
+use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv};
 use crate::topics::help;
 
 const README: &str = include_str!("../../README.md");
@@ -117,6 +117,7 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
         ("PATH", &folders),
         ("RF_API_URL", &url),
         ("CS_BASE_URL", &url),
+        NO_CONFIG,
     ]);
     let output = RunOutput::capture(&mut shell).assert_code(0);
     assert_eq!(output.stdout.matches("last success").count(), 2, "{}", output.stdout);

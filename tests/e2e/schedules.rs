@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::generate::{generate, generate_in, run_tool, tool};
 use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
-use crate::support::{NOW, RunOutput, TestEnv, bare_command};
+use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv, bare_command};
 
 /// Returns the lines of the crontab without the comments.
 fn crontab() -> Vec<String> {
@@ -66,7 +66,7 @@ fn cron_lines_run_unchanged() {
                 // For root, who would have another one.
                 .env("XDG_STATE_HOME", home.join(".local/state"))
                 .env("PATH", "/usr/bin:/bin")
-                .env("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
+                .envs([NO_CONFIG, ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW)]),
         )
         .assert_code(0);
         assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));

@@ -1,6 +1,6 @@
-//! `generate`: completions, man pages, schedules and an exclusion file. They come from the
-//! definitions that the program itself uses: the command line for names, options and variables,
-//! [`FailureKind`](crate::failure::FailureKind) for exit codes.
+//! `generate`: completions, man pages, schedules, an exclusion file and a settings file. They come
+//! from the definitions that the program itself uses: the command line for names, options and
+//! variables, [`FailureKind`](crate::failure::FailureKind) for exit codes.
 
 mod completions;
 mod cron;
@@ -10,7 +10,7 @@ mod schedule_inputs;
 mod systemd;
 mod topic_page;
 
-use crate::cli::Artifact;
+use crate::cli::{Artifact, TOPICS};
 use crate::failure::Failure;
 
 /// The path of the program in schedules if its real path cannot be used there.
@@ -27,7 +27,16 @@ pub(crate) fn generate(artifact: &Artifact) -> Result<String, Failure> {
         Artifact::Systemd { dir: None } => systemd::as_text(&program()),
         Artifact::Systemd { dir: Some(dir) } => files::add(dir, &systemd::units(&program())?),
         Artifact::Exclusions => Ok(EXCLUSIONS.to_owned()),
+        Artifact::Config => Ok(settings_file().to_owned()),
     }
+}
+
+/// Returns a settings file: the example of the help topic, so that there is only one.
+fn settings_file() -> &'static str {
+    let texts = TOPICS.iter().map(|topic| topic.text);
+    let mut examples = texts.filter_map(|text| Some(text.split_once("```toml\n")?.1));
+    let example = examples.next().and_then(|rest| rest.split_once("```"));
+    example.map_or("", |(example, _)| example)
 }
 
 /// Returns the path of this program for a schedule, because cron and systemd do not use the shell's

@@ -20,6 +20,9 @@ pub const NOW: &str = "2026-11-22T00:15:00Z";
 /// The certificate of the authority of a sandbox with TLS, in the working folder.
 const CA_FILE: &str = "sandbox-ca.pem";
 
+/// The variable without which a run reads the settings file of this machine.
+pub const NO_CONFIG: (&str, &str) = ("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null");
+
 /// A sandbox, an empty working folder, and the environment of a fully configured user.
 pub struct TestEnv {
     pub sandbox: Sandbox,
@@ -171,7 +174,6 @@ impl TestEnv {
 pub fn bare_command(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("collective-insights"));
     command.current_dir(folder).env_clear().env("STATE_DIRECTORY", folder);
-    // Without it, a run would read the settings file of the person who runs the tests.
-    command.env("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null");
+    command.envs([NO_CONFIG]);
     command
 }

@@ -20,5 +20,5 @@ pub mod tls;
 pub mod transport;
 pub mod vendor;
 
-pub use env::{NOW, TestEnv, bare_command};
+pub use env::{NO_CONFIG, NOW, TestEnv, bare_command};
 pub use output::RunOutput;
