@@ -153,9 +153,10 @@ impl ConfigFile {
         (!mistakes.is_empty()).then(|| {
             Failure::new(
                 FailureKind::Configuration,
-                shown.join("; "),
-                "Correct the settings file (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights help options` describes it. No request was made.",
+                "the settings file is not valid",
+                "Correct it (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights help options` describes it. No request was made.",
             )
+            .with_list(shown)
         })
     }
 }

@@ -186,7 +186,7 @@ fn without_a_tenant_only_the_defaults_apply() {
     assert_eq!(shown(&output, "--min-severity"), "0 [default]");
     let output = bare(&env, "crowdstrike --config settings.toml", &[]).assert_code(2);
     output.assert_stderr(&[
-        "required settings are missing: --client-id (CS_CLIENT_ID)",
+        "required settings are missing:\n    --client-id (CS_CLIENT_ID)\n",
         "The settings file has tenants, which `crowdstrike --tenant NAME` chooses: acme-falcon.",
     ]);
     env.write("settings.toml", "[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\n");
@@ -495,7 +495,8 @@ fn each_mistake_is_reported_with_its_line() {
         for command in ["crowdstrike", "status", "check"] {
             let output = bare(&env, &format!("{command} --config settings.toml"), &[]);
             let output = output.assert_code(2);
-            output.assert_stderr(&[&format!("error: settings.toml:{expected}")]);
+            let message = "error: the settings file is not valid: settings.toml:";
+            output.assert_stderr(&[&format!("{message}{expected}")]);
         }
     }
     assert!(env.sandbox.requests().is_empty());
