@@ -85,7 +85,7 @@ impl TenantLedger {
         after: Option<Cursor>,
     ) -> Result<Vec<QueuedItem>> {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
-        self.reader().read(|db| {
+        self.read(|db| {
             let mut select = db.prepare_cached(
                 "SELECT id, type, item, rank, value FROM outbox
                  WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
@@ -123,8 +123,8 @@ impl TenantLedger {
             techniques.add(&item.item);
             entries.push(item.id);
         }
-        let begun_at = self.clock.now();
-        self.ledger.transaction(|db| {
+        let begun_at = self.clock().now();
+        self.transaction(|db| {
             let insert = "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques,
                                              begun_at, reserve)
                           VALUES (?1, ?2, 'sending', ?3, ?4, ?5, ?6, ?7, zeroblob(?8))";
@@ -162,10 +162,10 @@ impl TenantLedger {
     /// When the ledger cannot be written.
     #[expect(clippy::needless_pass_by_value, reason = "a batch is delivered once")]
     pub(crate) fn deliver_batch(&self, batch: Batch) -> Result<()> {
-        let now = self.clock.now();
+        let now = self.clock().now();
         // Only then, because it changes an index, for which a full disk may have no space.
         let clock_was_corrected = now < batch.begun_at || now - batch.begun_at > TimeDelta::days(1);
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             if clock_was_corrected {
                 let update = "UPDATE batch SET begun_at = ?2 WHERE id = ?1";
                 db.execute(update, params![batch.id, Time(now)])?;
@@ -184,7 +184,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be written.
     pub(crate) fn release_batch(&self, batch: &Batch) -> Result<()> {
-        self.ledger.transaction(|db| release(db, batch))
+        self.transaction(|db| release(db, batch))
     }
 
     /// Queues the entries of a batch again and counts one more attempt for each, because no receipt
@@ -193,7 +193,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be written.
     pub(crate) fn release_failed_batch(&self, batch: &Batch) -> Result<()> {
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             release(db, batch)?;
             let update = "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1";
             let mut update = db.prepare_cached(update)?;
@@ -210,8 +210,8 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be written.
     pub(crate) fn quarantine_batch(&self, batch: &Batch, status: u16, message: &str) -> Result<()> {
-        let now = Time(self.clock.now());
-        self.ledger.transaction(|db| {
+        let now = Time(self.clock().now());
+        self.transaction(|db| {
             release(db, batch)?;
             let mut update = db.prepare_cached(
                 "UPDATE outbox SET state = 'quarantined', attempts = attempts + 1,
@@ -231,8 +231,8 @@ impl TenantLedger {
     /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when it is not queued for this
     /// tenant, and when the ledger cannot be written.
     pub(crate) fn quarantine_unsendable(&self, id: EntryId, message: &str) -> Result<()> {
-        let now = Time(self.clock.now());
-        self.ledger.transaction(|db| {
+        let now = Time(self.clock().now());
+        self.transaction(|db| {
             let update = "UPDATE outbox SET state = 'quarantined', message = ?3, rejected_at = ?4
                           WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
                             AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)";
@@ -245,7 +245,7 @@ impl TenantLedger {
 
     /// Queues the entries of batches again that a killed run was sending.
     pub(super) fn requeue_interrupted(&self) -> Result<u64> {
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             // By the rows of the outbox, which has all of these entries: a batch whose row is
             // damaged or missing must not keep them. CROSS JOIN keeps the order of the tables.
             let rows = db.execute(
@@ -267,7 +267,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be written.
     pub(crate) fn delete_delivered(&self) -> Result<()> {
-        let span = self.reader().read(|db| {
+        let span = self.read(|db| {
             // One query for both would read the whole index.
             let select = "SELECT ifnull((SELECT min(id) FROM outbox), 0),
                                  ifnull((SELECT max(id) FROM outbox), -1)";
@@ -276,7 +276,7 @@ impl TenantLedger {
         let (mut first, last): (i64, i64) = span;
         while first <= last {
             let until = first.saturating_add(DELETE_CHUNK - 1);
-            self.ledger.transaction(|db| {
+            self.transaction(|db| {
                 let mut delete = db.prepare_cached(
                     "DELETE FROM outbox WHERE id BETWEEN ?1 AND ?2 AND EXISTS (
                         SELECT 1 FROM settled JOIN batch ON batch.id = settled.batch

@@ -25,7 +25,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn checkpoint(&self) -> Result<Option<DateTime<Utc>>> {
-        self.reader().read(|db| Ok(read_span(db, self.tenant)?.1))
+        self.read(|db| Ok(read_span(db, self.tenant)?.1))
     }
 
     /// Returns the span from the start of the first window to the checkpoint. It is empty where no
@@ -34,7 +34,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn fetched(&self) -> Result<Option<Window>> {
-        self.reader().read(|db| {
+        self.read(|db| {
             let (start, end) = read_span(db, self.tenant)?;
             Ok(start.map(|start| Window { start, end: end.unwrap_or(start) }))
         })
@@ -47,7 +47,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub(crate) fn record_first_window(&self, start: DateTime<Utc>) -> Result<()> {
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             let update = "UPDATE tenant SET read_from = ?2 WHERE id = ?1 AND read_until IS NULL";
             Ok(db.execute(update, params![self.tenant.0, Time(start)]).map(|_| ())?)
         })
@@ -67,13 +67,13 @@ impl TenantLedger {
         gap: Option<Window>,
     ) -> Result<Advance> {
         let fetched_from = gap.map_or(fetched.start, |gap| gap.start);
-        let now = self.clock.now();
+        let now = self.clock().now();
         // Rounded down as the column does, because claiming less is safe.
         let whole = |time: DateTime<Utc>| {
             DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
         };
         let target = whole(fetched.end.min(now));
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             let (first, checkpoint) = read_span(db, self.tenant)?;
             if fetched_from > target || checkpoint.is_some_and(|checkpoint| target <= checkpoint) {
                 return Ok(Advance::Unchanged);

@@ -29,7 +29,7 @@ impl Store<'_> {
             }
             Ok(())
         };
-        count().map_err(|error| with_path(error.into(), self.ledger.reader().path()))
+        count().map_err(|error| with_path(error.into(), self.ledger.shared().path()))
     }
 }
 

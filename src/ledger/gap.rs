@@ -14,7 +14,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub(crate) fn close_gaps(&self, read: Window) -> Result<()> {
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             for gap in gaps(db, self.tenant)? {
                 if gap.end <= read.start || read.end <= gap.start {
                     continue;
@@ -24,7 +24,7 @@ impl TenantLedger {
                     Window { start: gap.start, end: read.start },
                     Window { start: read.end, end: gap.end },
                 ] {
-                    add(db, self.tenant, rest, self.clock.now())?;
+                    add(db, self.tenant, rest, self.clock().now())?;
                 }
             }
             Ok(())
@@ -36,7 +36,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub(crate) fn accept_gaps(&self) -> Result<Vec<Window>> {
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             let gaps = gaps(db, self.tenant)?;
             gaps.iter().try_for_each(|gap| delete(db, self.tenant, *gap))?;
             Ok(gaps)

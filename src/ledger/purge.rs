@@ -36,7 +36,7 @@ impl TenantLedger {
     pub(crate) fn purge_expired_at(&self, now: DateTime<Utc>) -> Result<Purged> {
         let before = |kept| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let (settled, runs) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             Ok(Purged {
                 sightings: purge_settled(db, settled)?,
                 runs: row_count(db.execute("DELETE FROM run WHERE started_at < ?1", [Time(runs)])?),

@@ -37,6 +37,10 @@ impl LedgerReader {
         Self { db, path, patience }
     }
 
+    pub(super) fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
     pub(super) const fn patience(&self) -> &Patience {
         &self.patience
     }

@@ -40,8 +40,8 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be written, or the tenant has a run of this id.
     pub(crate) fn begin_run(&self, mode: &str, window: Window) -> Result<()> {
-        let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock.now()));
-        self.ledger.transaction(|db| {
+        let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock().now()));
+        self.transaction(|db| {
             let mut insert = db.prepare_cached(
                 "INSERT INTO run (tenant, id, mode, read_from, read_until, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
@@ -55,8 +55,8 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be written, or the run has not started or has ended already.
     pub(crate) fn correct_run(&self, window: Window) -> Result<()> {
-        let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock.now()));
-        self.ledger.transaction(|db| {
+        let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock().now()));
+        self.transaction(|db| {
             let mut update = db.prepare_cached(
                 "UPDATE run SET read_from = ?3, read_until = ?4, started_at = ?5
                  WHERE tenant = ?1 AND id = ?2 AND finished_at IS NULL",
@@ -82,8 +82,8 @@ impl TenantLedger {
         counts: &str,
         error: Option<&str>,
     ) -> Result<()> {
-        let now = Time(self.clock.now());
-        self.ledger.transaction(|db| {
+        let now = Time(self.clock().now());
+        self.transaction(|db| {
             let mut update = db.prepare_cached(
                 "UPDATE run SET finished_at = ?3, exit_code = ?4, counts = ?5, error = ?6
                  WHERE tenant = ?1 AND id = ?2 AND finished_at IS NULL",

@@ -27,10 +27,11 @@ enum SightingState {
 /// [`super::files::temporary`] for where they are.
 const CREATE_RUN_TABLES: &str = "
 CREATE TEMP TABLE IF NOT EXISTS run_entry (
-    type  TEXT NOT NULL,
-    value TEXT NOT NULL,
-    entry INTEGER NOT NULL,
-    PRIMARY KEY (type, value)
+    tenant INTEGER NOT NULL,
+    type   TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    entry  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, type, value)
 ) STRICT, WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS unlinked AS SELECT * FROM main.sighting WHERE 0";
 
@@ -41,9 +42,9 @@ impl TenantLedger {
     /// When the ledger cannot be read or written, and those of `work`.
     pub(crate) fn store<T>(&self, work: impl FnOnce(&mut Store<'_>) -> Result<T>) -> Result<T> {
         let mut failed = None;
-        let done = self.ledger.transaction(|db| {
+        let done = self.transaction(|db| {
             db.execute_batch(CREATE_RUN_TABLES)?;
-            let now = rfc3339(self.clock.now());
+            let now = rfc3339(self.clock().now());
             work(&mut Store { db, ledger: self, now }).map_err(|error| {
                 let cause = Cause::Other(error.to_string());
                 failed = Some(error);
@@ -59,7 +60,7 @@ impl TenantLedger {
     /// When the ledger cannot be written.
     pub(crate) fn withdraw_run(&self, error: &str) -> Result<()> {
         let run = params![self.tenant.0, self.run_id];
-        self.ledger.transaction(|db| {
+        self.transaction(|db| {
             db.execute_batch(CREATE_RUN_TABLES)?;
             db.execute(
                 "DELETE FROM main.sighting WHERE tenant = ?1 AND entry IN
@@ -67,10 +68,10 @@ impl TenantLedger {
                 run,
             )?;
             db.execute("DELETE FROM main.outbox WHERE tenant = ?1 AND run = ?2", run)?;
-            db.execute_batch(
-                "INSERT OR IGNORE INTO main.sighting SELECT * FROM temp.unlinked;
-                 DELETE FROM temp.run_entry;",
-            )?;
+            let restore = "INSERT OR IGNORE INTO main.sighting
+                           SELECT * FROM temp.unlinked WHERE tenant = ?1";
+            db.execute(restore, [self.tenant.0])?;
+            db.execute("DELETE FROM temp.run_entry WHERE tenant = ?1", [self.tenant.0])?;
             let update = "UPDATE main.run SET error = ?3 WHERE tenant = ?1 AND id = ?2";
             db.execute(update, params![self.tenant.0, self.run_id, error])?;
             Ok(self.restore_properties(db)?)
@@ -99,7 +100,7 @@ impl Store<'_> {
         field: &str,
     ) -> Result<Stored> {
         self.add_inner(detection, indicator, field)
-            .map_err(|cause| super::error::with_path(cause, self.ledger.reader().path()))
+            .map_err(|cause| super::error::with_path(cause, self.ledger.shared().path()))
     }
 
     fn add_inner(
@@ -142,7 +143,7 @@ impl Store<'_> {
         indicator: &Indicator,
     ) -> Result<Option<SightingState>, Cause> {
         let found = self.lookup_in("main", detection, indicator)?;
-        if found.is_none() && self.ledger.ledger.has_prior {
+        if found.is_none() && self.ledger.shared().has_prior() {
             return self.lookup_in("prior", detection, indicator);
         }
         Ok(found)
@@ -195,10 +196,10 @@ impl Store<'_> {
     }
 
     fn run_entry(&self, indicator: &Indicator) -> rusqlite::Result<Option<EntryId>> {
-        let mut select = self
-            .db
-            .prepare_cached("SELECT entry FROM temp.run_entry WHERE type = ?1 AND value = ?2")?;
-        let key = params![indicator.kind().as_str(), indicator.value()];
+        let mut select = self.db.prepare_cached(
+            "SELECT entry FROM temp.run_entry WHERE tenant = ?1 AND type = ?2 AND value = ?3",
+        )?;
+        let key = params![self.ledger.tenant.0, indicator.kind().as_str(), indicator.value()];
         select.query_row(key, |row| Ok(EntryId(row.get(0)?))).optional()
     }
 
@@ -220,9 +221,9 @@ impl Store<'_> {
         insert.execute(params![tenant, run, indicator_type, value, severity, self.now, item])?;
         let entry = EntryId(self.db.last_insert_rowid());
         let mut remember = self.db.prepare_cached(
-            "INSERT INTO temp.run_entry (type, value, entry) VALUES (?1, ?2, ?3)",
+            "INSERT INTO temp.run_entry (tenant, type, value, entry) VALUES (?1, ?2, ?3, ?4)",
         )?;
-        remember.execute(params![indicator_type, value, entry.0])?;
+        remember.execute(params![tenant, indicator_type, value, entry.0])?;
         Ok(entry)
     }
 

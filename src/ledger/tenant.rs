@@ -168,7 +168,7 @@ impl TenantLedger {
             }
             None => {}
         }
-        self.ledger.transaction(|db| Ok(write(db, self.tenant, &properties)?))
+        self.transaction(|db| Ok(write(db, self.tenant, &properties)?))
     }
 
     /// Takes back what this run recorded. The caller holds the transaction.

@@ -1,24 +1,24 @@
 //! The ledger as one run sees it: its own tenant and its own id.
 
+#[cfg(test)]
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
+#[cfg(test)]
+use super::LedgerOptions;
 use super::columns::{RowCount, time};
-use super::files::Examine;
+use super::error::Cause;
 use super::tenant::{Properties, Tenant, TenantId};
-use super::{Ledger, LedgerReader, Lock, Patience, Result};
+use super::{Patience, Result, SharedLedger};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
 
-/// How a run opens its ledger.
+/// Whose run uses the ledger, and how.
 #[derive(Debug)]
 pub(crate) struct TenantOptions<'a> {
-    /// The file; `None` for a private ledger that is gone after the run.
-    pub path: Option<&'a Path>,
-    /// Whether the file is left as it is.
-    pub dry_run: bool,
     /// Whose run it is.
     pub tenant: Tenant,
     /// The source, for the items that are stored.
@@ -29,14 +29,13 @@ pub(crate) struct TenantOptions<'a> {
     pub resend: bool,
     /// How long to wait while another program has the file locked.
     pub patience: Patience,
-    /// The ledger's lock, where the run has waited for it.
-    pub lock: Option<Lock>,
 }
 
 /// The ledger of one run.
 #[derive(Debug)]
 pub(crate) struct TenantLedger {
-    pub(super) ledger: Ledger,
+    shared: SharedLedger,
+    patience: Patience,
     pub(super) tenant: TenantId,
     /// The tenant's properties before this run.
     pub(super) before: Properties,
@@ -46,30 +45,24 @@ pub(crate) struct TenantLedger {
     pub(super) source: SourceInfo,
     pub(super) run_id: String,
     pub(super) resend: bool,
-    pub(super) clock: Clock,
+    clock: RwLock<Clock>,
 }
 
 impl TenantLedger {
-    /// Opens the ledger for a run, and queues again what a killed run left in a batch.
+    /// Begins to use the ledger for a run, and queues again what a killed run left in a batch.
     ///
     /// # Errors
-    /// When the ledger cannot be opened, read or written, and when the tenant has another source or
+    /// When the ledger cannot be read or written, and when the tenant has another source or
     /// customer.
-    pub(crate) fn open(options: TenantOptions<'_>, clock: Clock) -> Result<Self> {
-        let ledger = match options.path {
-            None => Ledger::temporary(),
-            Some(path) if options.dry_run => Ledger::open_dry_run_examined(
-                path,
-                clock.now(),
-                Examine::Short,
-                options.patience,
-                options.lock,
-            ),
-            Some(path) => Ledger::open_patiently(path, clock.now(), options.patience, options.lock),
-        }?;
-        let (tenant, before) = ledger.tenant(&options.tenant)?;
+    pub(crate) fn open(
+        shared: &SharedLedger,
+        options: TenantOptions<'_>,
+        clock: Clock,
+    ) -> Result<Self> {
+        let (tenant, before) = shared.lock(&options.patience).tenant(&options.tenant)?;
         let opened = Self {
-            ledger,
+            shared: shared.clone(),
+            patience: options.patience,
             tenant,
             before,
             own: options.tenant.properties(),
@@ -77,26 +70,57 @@ impl TenantLedger {
             source: options.source,
             run_id: options.run_id.to_owned(),
             resend: options.resend,
-            clock,
+            clock: RwLock::new(clock),
         };
         opened.requeue_interrupted()?;
         opened.delete_delivered()?;
         Ok(opened)
     }
 
-    pub(super) const fn reader(&self) -> &LedgerReader {
-        self.ledger.reader()
+    /// Opens a ledger for one run: that at `path`, or a private one.
+    #[cfg(test)]
+    pub(crate) fn open_alone(
+        path: Option<&Path>,
+        dry_run: bool,
+        options: TenantOptions<'_>,
+        clock: Clock,
+    ) -> Result<Self> {
+        let patience = options.patience.clone();
+        let file = LedgerOptions { path, dry_run, patience, lock: None };
+        Self::open(&SharedLedger::open(file, clock)?, options, clock)
     }
 
-    /// Returns the absolute path of the file that opening it created; `None` if it was there
-    /// before, or is private.
-    pub(crate) fn created_at(&self) -> Option<&Path> {
-        self.ledger.is_new.then(|| self.reader().path())
+    /// Returns the whole ledger. It stays locked until the result is dropped.
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> std::sync::MutexGuard<'_, super::Ledger> {
+        self.shared.lock(&self.patience)
+    }
+
+    /// Does `work` as one transaction: wholly or not at all.
+    pub(super) fn transaction<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Cause>,
+    ) -> Result<T> {
+        self.shared.lock(&self.patience).transaction(work)
+    }
+
+    /// Runs a query, again while another program has the file locked.
+    pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Cause>) -> Result<T> {
+        self.shared.lock(&self.patience).reader().read(query)
+    }
+
+    pub(super) const fn shared(&self) -> &SharedLedger {
+        &self.shared
+    }
+
+    /// Returns the clock of what is stored.
+    pub(super) fn clock(&self) -> Clock {
+        *self.clock.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Uses another clock from now on.
-    pub(crate) fn set_clock(&mut self, clock: Clock) {
-        self.clock = clock;
+    pub(crate) fn set_clock(&self, clock: Clock) {
+        *self.clock.write().unwrap_or_else(PoisonError::into_inner) = clock;
     }
 
     /// Returns the number of entries that are queued.
@@ -104,7 +128,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn queued(&self) -> Result<u64> {
-        self.reader().read(|db| Ok(count_pending(db, self.tenant, "waiting")?))
+        self.read(|db| Ok(count_pending(db, self.tenant, "waiting")?))
     }
 
     /// Returns when the oldest queued entry was stored (UTC).
@@ -112,7 +136,7 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn oldest_queued(&self) -> Result<Option<DateTime<Utc>>> {
-        self.reader().read(|db| Ok(oldest_queued(db, self.tenant)?))
+        self.read(|db| Ok(oldest_queued(db, self.tenant)?))
     }
 
     /// Returns the number of indicators delivered with this token on the UTC day of now, by all
@@ -121,8 +145,8 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn quota_used(&self) -> Result<u64> {
-        let today = self.clock.now().date_naive();
-        self.reader().read(|db| Ok(quota_used(db, &self.token, today)?))
+        let today = self.clock().now().date_naive();
+        self.read(|db| Ok(quota_used(db, &self.token, today)?))
     }
 }
 

@@ -59,7 +59,7 @@ impl Run<'_> {
         if self.settings.mode == Mode::DryRun {
             return Ok(());
         }
-        let queued = self.ledger().queued()?;
+        let queued = self.ledger.queued()?;
         let counts = &self.report.counts;
         self.delivery.total = counts.submitted + counts.quarantined + queued;
         if let Some(warning) = self.delivery_hold(queued) {
@@ -70,7 +70,7 @@ impl Run<'_> {
         while !self.delivery.stopped {
             let quota = self.quota_left()?;
             let limit = self.delivery.batch_size.min(quota.max(1));
-            let items = self.ledger().next_items(limit, cursor)?;
+            let items = self.ledger.next_items(limit, cursor)?;
             let Some(last) = items.last() else {
                 self.report.progress.finish();
                 return Ok(());
@@ -92,7 +92,7 @@ impl Run<'_> {
         let Some(limit) = self.settings.daily_limit else {
             return Ok(usize::MAX);
         };
-        let left = limit.saturating_sub(self.ledger().quota_used()?);
+        let left = limit.saturating_sub(self.ledger.quota_used()?);
         Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
@@ -109,7 +109,7 @@ impl Run<'_> {
             };
             let message = error.to_string();
             tracing::warn!(entry = %queued.id, "{message}");
-            self.ledger().quarantine_unsendable(queued.id, &message)?;
+            self.ledger.quarantine_unsendable(queued.id, &message)?;
             self.report.counts.quarantined += 1;
             self.delivery.unsendable += 1;
         }
@@ -125,7 +125,7 @@ impl Run<'_> {
                 .map(QueuedItem::json)
                 .collect::<Result<_, _>>()
                 .map_err(unexpectedly_damaged)?;
-            let batch = self.ledger().begin_batch(&items)?;
+            let batch = self.ledger.begin_batch(&items)?;
             let size = payload.len();
             crash_point();
             let outcome = self.client.submit(&payload).await;
@@ -133,27 +133,27 @@ impl Run<'_> {
             crash_point();
             match outcome {
                 Outcome::Delivered(receipt) => {
-                    self.ledger().deliver_batch(batch)?;
+                    self.ledger.deliver_batch(batch)?;
                     self.count_delivered(&items, &receipt);
                     self.grow_batches(size);
                 }
                 Outcome::Rejected(rejection) => {
                     if let Some(rejected) = bisection.split(items) {
                         let (status, message) = (rejection.status, &rejection.message);
-                        self.ledger().quarantine_batch(&batch, status, message)?;
+                        self.ledger.quarantine_batch(&batch, status, message)?;
                         self.count_quarantined(&rejected, &rejection);
                     } else {
-                        self.ledger().release_batch(&batch)?;
+                        self.ledger.release_batch(&batch)?;
                         self.shrink_batches(size, &rejection);
                     }
                 }
                 Outcome::QuotaExhausted(failure) => {
                     self.pause_delivery(failure);
-                    self.ledger().release_failed_batch(&batch)?;
+                    self.ledger.release_failed_batch(&batch)?;
                 }
                 Outcome::Temporary(failure) | Outcome::Fatal(failure) => {
                     self.stop_delivery(failure);
-                    self.ledger().release_failed_batch(&batch)?;
+                    self.ledger.release_failed_batch(&batch)?;
                 }
             }
             crash_point();
@@ -314,7 +314,7 @@ impl Run<'_> {
             self.report.fail(failure);
         }
         self.report_unsendable();
-        let queued = self.ledger().queued();
+        let queued = self.ledger.queued();
         self.warn_of_old_queue()?;
         match &queued {
             _ if self.settings.ledger == LedgerChoice::None => self.count_waiting(0),
@@ -342,14 +342,14 @@ impl Run<'_> {
 
     /// Collects the items that a dry run shows: those that a run would send now.
     fn collect_items(&mut self) -> Result<(), Failure> {
-        let queued = self.ledger().queued()?;
+        let queued = self.ledger.queued()?;
         self.report.counts.waiting = queued;
         if let Some(warning) = self.delivery_hold(queued) {
             self.report.warn(warning);
             return Ok(());
         }
         let limit = self.quota_left()?;
-        let items = self.ledger().next_items(limit, None)?;
+        let items = self.ledger.next_items(limit, None)?;
         self.report.items = self
             .quarantine_unsendable(items)?
             .into_iter()

@@ -1,6 +1,6 @@
 //! Fetching the window's alerts, and storing them while the next pages are fetched.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -49,7 +49,6 @@ impl Run<'_> {
         if let Some(note) = self.plan.note.take() {
             self.report.note(note);
         }
-        // Before the storing, which keeps the ledger locked.
         let has_read = first.is_ok();
         if let Ok(page) = &first {
             let customers = page.as_ref().map(|page| self.check_customers(&page.customers));
@@ -111,7 +110,7 @@ impl Run<'_> {
         let hits = std::mem::take(&mut tally.exclusion_hits);
         self.report.counts.tally = tally;
         stored?;
-        Ok(self.ledger().store(|store| store.count_hits(&hits))?)
+        Ok(self.ledger.store(|store| store.count_hits(&hits))?)
     }
 
     /// Reads all pages and passes them on to be stored.
@@ -191,7 +190,7 @@ impl Run<'_> {
     /// Always: `failure`, or that of the ledger.
     fn withdraw(&mut self, failure: Failure) -> Result<(), Failure> {
         self.plan.complete_until = self.plan.window.start;
-        let withdrawn = self.ledger().withdraw_run(&redact::sanitize(&failure.to_string()));
+        let withdrawn = self.ledger.withdraw_run(&redact::sanitize(&failure.to_string()));
         if let Err(error) = withdrawn {
             self.report.fail(failure);
             return Err(error.into());
@@ -226,10 +225,9 @@ fn unreadable_alerts(count: u64, title: &str) -> Failure {
 fn store_pages(
     mut pages: Receiver<Page>,
     mut selection: Selection,
-    ledger: &Mutex<TenantLedger>,
+    ledger: &TenantLedger,
     progress: &Progress,
 ) -> (Tally, Result<(), Failure>) {
-    let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
     let mut count = 0;
     while let Some(first) = pages.blocking_recv() {
         let mut total = first.total;

@@ -17,11 +17,10 @@ impl Run<'_> {
         fetched: Window,
         gap: Option<Window>,
     ) -> Result<Advance, Failure> {
-        let ledger = self.ledger();
+        let ledger = &self.ledger;
         let advance = ledger.advance_checkpoint(fetched, gap)?;
         ledger.close_gaps(fetched)?;
         let accepted = if self.settings.accept_gap { ledger.accept_gaps()? } else { Vec::new() };
-        drop(ledger);
         for gap in accepted {
             self.report.note(format!(
                 "{} the alerts from {} to {}, which no run has read",

@@ -12,8 +12,8 @@ mod window;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
@@ -24,7 +24,9 @@ use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
-use crate::ledger::{Lock, Patience, TenantLedger, TenantOptions, lock_path};
+use crate::ledger::{
+    LedgerOptions, Lock, Patience, SharedLedger, TenantLedger, TenantOptions, lock_path,
+};
 use crate::local_file;
 use crate::logging;
 use crate::recorded_future::Client;
@@ -68,7 +70,9 @@ struct Run<'a> {
     client: Client,
     exclusions: Arc<Exclusions>,
     /// Shared with the thread that stores pages while the next ones are fetched.
-    ledger: Arc<Mutex<TenantLedger>>,
+    ledger: Arc<TenantLedger>,
+    /// The file of the ledger, if this run created it.
+    created_ledger: Option<PathBuf>,
     time: RunTime,
     /// What earlier runs fetched.
     fetched: Option<Window>,
@@ -100,8 +104,15 @@ impl<'a> Run<'a> {
         let debug = settings.mode == Mode::Debug;
         let client = Client::new(&http, &settings.recorded_future, debug)?;
         let now = clock.now_to_the_millisecond();
-        let options = tenant_options(settings, source, run_id, patience, lock);
-        let ledger = TenantLedger::open(options, clock)?;
+        let shared = open_ledger(settings, patience.clone(), lock, clock)?;
+        let tenant = TenantOptions {
+            tenant: tenant(settings, source),
+            source: source.info(),
+            run_id,
+            resend: settings.resend,
+            patience,
+        };
+        let ledger = TenantLedger::open(&shared, tenant, clock)?;
         logging::enable_rotation();
         crash_point();
         let fetched = ledger.fetched()?;
@@ -120,7 +131,8 @@ impl<'a> Run<'a> {
             vendor: http.with_own_service_clock(),
             client,
             exclusions,
-            ledger: Arc::new(Mutex::new(ledger)),
+            ledger: Arc::new(ledger),
+            created_ledger: shared.created_at().map(Path::to_owned),
             time: RunTime::new(clock),
             fetched,
             plan,
@@ -170,14 +182,10 @@ impl<'a> Run<'a> {
     fn start(&mut self) -> Result<(), Failure> {
         self.record_first_window()?;
         crash_point();
-        let ledger = self.ledger();
-        ledger.begin_run(self.settings.mode.name(), self.plan.window)?;
+        self.ledger.begin_run(self.settings.mode.name(), self.plan.window)?;
         crash_point();
-        let created = ledger.created_at().map(Path::to_owned);
-        let queued = ledger.queued()?;
-        drop(ledger);
-        self.report.counts.carried_in = queued;
-        if let Some(path) = created {
+        self.report.counts.carried_in = self.ledger.queued()?;
+        if let Some(path) = self.created_ledger.take() {
             self.report.note(format!("created the ledger {}", path.display()));
         }
         Ok(())
@@ -186,7 +194,7 @@ impl<'a> Run<'a> {
     /// Moves the checkpoint over what was fetched and stored.
     fn advance_checkpoint(&mut self) -> Result<(), Failure> {
         self.follow_service_clock();
-        let checkpoint = self.ledger().checkpoint()?;
+        let checkpoint = self.ledger.checkpoint()?;
         self.check_checkpoint(checkpoint);
         let start = self.plan.window.start;
         let until = self.plan.complete_until;
@@ -208,10 +216,9 @@ impl<'a> Run<'a> {
     /// Deletes what was delivered from the outbox, and what is too old to matter. Before the run is
     /// recorded, so that a failure counts as one of the run.
     fn clean_up(&self) -> Result<(), Failure> {
-        let ledger = self.ledger();
-        ledger.delete_delivered()?;
+        self.ledger.delete_delivered()?;
         if let Some(now) = self.purge_time() {
-            ledger.purge_expired_at(now)?;
+            self.ledger.purge_expired_at(now)?;
         }
         Ok(())
     }
@@ -227,12 +234,7 @@ impl<'a> Run<'a> {
         })?;
         let failure = self.report.failures().first();
         let error = failure.map(|failure| redact::sanitize(&failure.to_string()));
-        Ok(self.ledger().finish_run(self.report.exit_code(), &counts, error.as_deref())?)
-    }
-
-    /// Locks the ledger. Hold one guard at a time.
-    fn ledger(&self) -> MutexGuard<'_, TenantLedger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.ledger.finish_run(self.report.exit_code(), &counts, error.as_deref())?)
     }
 }
 
@@ -303,22 +305,13 @@ fn has_folder(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists())
 }
 
-fn tenant_options<'a>(
-    settings: &'a Settings,
-    source: &dyn Source,
-    run_id: &'a str,
+fn open_ledger(
+    settings: &Settings,
     patience: Patience,
     lock: Option<Lock>,
-) -> TenantOptions<'a> {
-    let is_dry_run = settings.mode != Mode::Live;
-    TenantOptions {
-        path: settings.ledger.path().filter(|path| !is_dry_run || has_folder(path)),
-        dry_run: is_dry_run,
-        tenant: tenant(settings, source),
-        source: source.info(),
-        run_id,
-        resend: settings.resend,
-        patience,
-        lock,
-    }
+    clock: Clock,
+) -> Result<SharedLedger, Failure> {
+    let dry_run = settings.mode != Mode::Live;
+    let path = settings.ledger.path().filter(|path| !dry_run || has_folder(path));
+    Ok(SharedLedger::open(LedgerOptions { path, dry_run, patience, lock }, clock)?)
 }

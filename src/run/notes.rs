@@ -14,10 +14,10 @@ const MAX_QUEUED_AGE: TimeDelta = TimeDelta::days(3);
 impl Run<'_> {
     /// Warns where indicators have been queued for days.
     pub(super) fn warn_of_old_queue(&mut self) -> Result<(), Failure> {
-        let oldest = self.ledger().oldest_queued()?;
+        let oldest = self.ledger.oldest_queued()?;
         let age = oldest.map(|stored_at| self.clock().now() - stored_at);
         if let Some(age) = age.filter(|age| *age > MAX_QUEUED_AGE) {
-            let queued = self.ledger().queued()?;
+            let queued = self.ledger.queued()?;
             self.report.warn(format!(
                 "{} queued, the oldest for {} days: the log has the reason of each run",
                 counted(queued, "indicator is", "indicators are"),

@@ -83,7 +83,7 @@ impl Run<'_> {
     pub(super) fn record_customer(&mut self) -> Result<(), Failure> {
         if !self.customer.is_confirmed {
             let customer = self.customer.customer();
-            self.ledger().record_properties(customer.as_deref())?;
+            self.ledger.record_properties(customer.as_deref())?;
             self.customer.is_confirmed = customer.is_some();
         }
         Ok(())

@@ -41,7 +41,7 @@ impl Run<'_> {
     /// is wrong.
     pub(super) fn follow_service_clock(&mut self) {
         let clock = self.clock();
-        self.ledger().set_clock(clock);
+        self.ledger.set_clock(clock);
         let offset = self.service_offset().unwrap_or_default();
         if !offset.is_zero() && !std::mem::replace(&mut self.time.is_reported, true) {
             self.report.warn(format!(
@@ -74,7 +74,7 @@ impl Run<'_> {
         self.plan = plan;
         self.report.window = Some(self.plan.window);
         self.record_first_window()?;
-        self.ledger().correct_run(self.plan.window)?;
+        self.ledger.correct_run(self.plan.window)?;
         Ok(is_other)
     }
 
@@ -83,7 +83,7 @@ impl Run<'_> {
         let start = self.plan.window.start;
         let is_first = self.fetched.is_none_or(|fetched| start <= fetched.start);
         if is_first && self.plan.may_init_checkpoint {
-            self.ledger().record_first_window(start)?;
+            self.ledger.record_first_window(start)?;
         }
         Ok(())
     }

@@ -126,7 +126,7 @@ fn past(seed: u8, detection: &Detection, indicator: &Indicator) -> Option<Stored
     }
 }
 
-fn options<'a>(path: Option<&'a Path>, run_id: &'a str) -> TenantOptions<'a> {
+fn options(run_id: &str) -> TenantOptions<'_> {
     let tenant = Tenant {
         name: "tenant".to_owned(),
         source: "source".to_owned(),
@@ -136,20 +136,11 @@ fn options<'a>(path: Option<&'a Path>, run_id: &'a str) -> TenantOptions<'a> {
         token: "token".to_owned(),
         organizations: Vec::new(),
     };
-    TenantOptions {
-        path,
-        dry_run: false,
-        tenant,
-        source: SOURCE,
-        run_id,
-        resend: false,
-        patience: Patience::default(),
-        lock: None,
-    }
+    TenantOptions { tenant, source: SOURCE, run_id, resend: false, patience: Patience::default() }
 }
 
-fn open(options: TenantOptions<'_>) -> TenantLedger {
-    TenantLedger::open(options, Clock::fixed(time(99))).unwrap()
+fn open(path: Option<&Path>, options: TenantOptions<'_>) -> TenantLedger {
+    TenantLedger::open_alone(path, false, options, Clock::fixed(time(99))).unwrap()
 }
 
 /// The counts of a run, and what it queued, in order.
@@ -222,7 +213,7 @@ proptest! {
         list in prop::sample::select(&["", "example.com", ".example.com\n8.8.0.0/16"][..]),
         seed in any::<u8>(),
     ) {
-        let ledger = open(options(None, "run"));
+        let ledger = open(None, options("run"));
         let past = |detection: &Detection, indicator: &Indicator| past(seed, detection, indicator);
         let selected = select(&ledger, &outcomes, rules, list, past);
         let tally = &selected.tally;
@@ -283,7 +274,7 @@ proptest! {
         rules in rules(),
         seed in any::<u8>(),
     ) {
-        let (one, other) = (open(options(None, "run")), open(options(None, "run")));
+        let (one, other) = (open(None, options("run")), open(None, options("run")));
         let past = |detection: &Detection, indicator: &Indicator| past(seed, detection, indicator);
         let selected = select(&one, &outcomes, rules, "", past);
         let of_shuffled = select(&other, &shuffled, rules, "", past);
@@ -301,7 +292,7 @@ proptest! {
     ) {
         let outcomes: Vec<AlertOutcome> =
             detections.iter().cloned().map(|one| AlertOutcome::Detection(Box::new(one))).collect();
-        let ledger = open(options(None, "run"));
+        let ledger = open(None, options("run"));
         let selected = select(&ledger, &outcomes, Rules::default(), "", nothing);
         let mut expected: BTreeMap<Name, Expected<'_>> = BTreeMap::new();
         for (place, detection) in detections.iter().enumerate() {
@@ -379,7 +370,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let select = |run: &str, ids: &[&str]| {
-        let ledger = open(options(Some(&path), run));
+        let ledger = open(Some(&path), options(run));
         let outcomes: Vec<_> = ids.iter().map(|id| alert(id)).collect();
         let selected = select(&ledger, &outcomes, Rules::default(), "", nothing);
         (ledger, selected)

@@ -10,11 +10,11 @@ fn used(ledger: &mut TenantLedger, minutes: i64) -> u64 {
 
 fn rows(ledger: &TenantLedger, table: &str) -> i64 {
     let select = format!("SELECT count(*) FROM {table}");
-    ledger.reader().db().query_row(&select, [], |row| row.get(0)).unwrap()
+    ledger.ledger().reader().db().query_row(&select, [], |row| row.get(0)).unwrap()
 }
 
 fn attempts(ledger: &TenantLedger) -> Vec<u32> {
-    let entries = ledger.reader().list(&EntryFilter::default()).unwrap();
+    let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
     entries.iter().map(|entry| entry.attempts).collect()
 }
 
@@ -54,7 +54,7 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
     ledger.delete_delivered().unwrap();
     refused(&ledger, &[&items[0]]);
     assert_eq!((ledger.queued().unwrap(), used(&mut ledger, 1)), (0, 2));
-    let entries = ledger.reader().list(&EntryFilter::default()).unwrap();
+    let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
     assert_eq!((entry.status, entry.message.as_deref()), (Some(422), Some("first message")));
@@ -142,8 +142,8 @@ fn delivered_rows_can_be_deleted_at_any_time() {
     let ledger = temporary();
     for name in ["a", "b", "c", "d"] {
         // Ids so far apart that several transactions are needed.
-        let db = ledger.reader().db();
-        db.execute("UPDATE sqlite_sequence SET seq = seq + 15000", []).unwrap();
+        let update = "UPDATE sqlite_sequence SET seq = seq + 15000";
+        ledger.ledger().reader().db().execute(update, []).unwrap();
         store(&ledger, name, &["d"]);
     }
     let items = queue(&ledger);
@@ -152,13 +152,13 @@ fn delivered_rows_can_be_deleted_at_any_time() {
     assert_eq!(rows(&ledger, "outbox"), 4, "it is being sent");
     ledger.deliver_batch(batch).unwrap();
     assert_eq!((rows(&ledger, "outbox"), rows(&ledger, "pending")), (4, 2));
-    let listed = ledger.reader().list(&EntryFilter::default()).unwrap();
-    let exported = ledger.reader().export(&EntryFilter::default()).unwrap();
+    let listed = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
+    let exported = ledger.ledger().reader().export(&EntryFilter::default()).unwrap();
     for _ in 0..2 {
         ledger.delete_delivered().unwrap();
         assert_eq!((rows(&ledger, "outbox"), rows(&ledger, "pending")), (2, 2));
-        assert_eq!(ledger.reader().list(&EntryFilter::default()).unwrap(), listed);
-        assert_eq!(ledger.reader().export(&EntryFilter::default()).unwrap(), exported);
+        assert_eq!(ledger.ledger().reader().list(&EntryFilter::default()).unwrap(), listed);
+        assert_eq!(ledger.ledger().reader().export(&EntryFilter::default()).unwrap(), exported);
         assert_eq!(queue(&ledger), items[1..3]);
     }
     deliver_all(&ledger);
@@ -183,7 +183,7 @@ fn the_quota_belongs_to_the_token_and_the_utc_day() {
         ledger.release_failed_batch(&batch).unwrap();
     }
     let mut ledger = folder.open_as("crowdstrike", "three");
-    ledger.ledger.drop_entries(&EntryFilter::default(), at(1)).unwrap();
+    ledger.ledger().drop_entries(&EntryFilter::default(), at(1)).unwrap();
     count_delivered(&ledger, TOKEN, 40, DAY - 1);
     count_delivered(&ledger, TOKEN, 7, DAY);
     count_delivered(&ledger, "another", 3, 0);
@@ -275,7 +275,7 @@ fn only_what_was_delivered_or_dropped_is_purged_and_only_when_it_is_old() {
     let items = queue(&ledger);
     quarantine(&ledger, &items[1], "bad");
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    ledger.ledger.drop_entries(&filter, at(0)).unwrap();
+    ledger.ledger().drop_entries(&filter, at(0)).unwrap();
     quarantine(&ledger, &items[2], "bad");
     let batch = ledger.begin_batch(&items[..1]).unwrap();
     ledger.deliver_batch(batch).unwrap();
@@ -297,7 +297,7 @@ fn only_what_was_delivered_or_dropped_is_purged_and_only_when_it_is_old() {
     assert_eq!(purge(&mut ledger, 401), Purged { runs: 1, batches: 2, ..Purged::default() });
     assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (1, 1));
     for time in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
-        ledger.clock = Clock::fixed(time);
+        ledger.set_clock(Clock::fixed(time));
         assert!(ledger.purge_expired().is_ok());
     }
     assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (1, 1));

@@ -51,14 +51,15 @@ fn a_first_window_or_a_run_in_the_future_prevents_nothing() {
     ledger.finish_run(5, "{}", None).unwrap();
     assert_eq!(advance(&mut ledger, 0, 50, 50), Advance::Moved);
     assert_eq!(ledger.fetched().unwrap(), Some(Window { start: at(0), end: at(50) }));
-    let status = || ledger.reader().status(at(60), &TenantFilter::default()).unwrap().remove(0);
+    let status =
+        || ledger.ledger().reader().status(at(60), &TenantFilter::default()).unwrap().remove(0);
     assert_eq!((status().last_run, status().last_success), (Some(at(400 * DAY)), None));
     // It is shown only where there is no other run, and is never the last success.
     let update = "UPDATE run SET exit_code = 0";
-    ledger.reader().db().execute(update, []).unwrap();
+    ledger.ledger().reader().db().execute(update, []).unwrap();
     assert_eq!(status().last_success, None);
     let insert = "INSERT INTO run (tenant, id, mode, started_at) VALUES (1, 'right', 'live', '2026-03-01T00:50:00.000Z')";
-    ledger.reader().db().execute(insert, []).unwrap();
+    ledger.ledger().reader().db().execute(insert, []).unwrap();
     assert_eq!(status().last_run, Some(at(50)));
 }
 
@@ -74,7 +75,7 @@ fn only_checkpoints_in_the_future_are_set_back() {
         let mut ledger = temporary();
         let (from, until) = (first * DAY, checkpoint * DAY);
         assert_eq!(advance(&mut ledger, from, until, until), Advance::Moved);
-        let count = ledger.ledger.reset_checkpoints(at(100 * DAY), at(70 * DAY)).unwrap();
+        let count = ledger.ledger().reset_checkpoints(at(100 * DAY), at(70 * DAY)).unwrap();
         assert_eq!(count, u64::from(checkpoint > 100));
         let found = (ledger.checkpoint().unwrap(), ledger.fetched().unwrap());
         let day = |day: i64| at(day * DAY);
@@ -84,8 +85,8 @@ fn only_checkpoints_in_the_future_are_set_back() {
     // Up to five minutes ahead is not the future.
     let mut ledger = temporary();
     assert_eq!(advance(&mut ledger, 0, 65, 65), Advance::Moved);
-    assert_eq!(ledger.ledger.reset_checkpoints(at(60), at(0)).unwrap(), 0);
-    assert_eq!(ledger.ledger.reset_checkpoints(at(59), at(0)).unwrap(), 1);
+    assert_eq!(ledger.ledger().reset_checkpoints(at(60), at(0)).unwrap(), 0);
+    assert_eq!(ledger.ledger().reset_checkpoints(at(59), at(0)).unwrap(), 1);
 }
 
 #[test]
@@ -96,8 +97,12 @@ fn a_run_whose_clock_was_wrong_is_corrected_while_it_runs() {
     ledger.begin_run("live", Window { start: at(0), end: at(400 * DAY) }).unwrap();
     set_time(&mut ledger, 5);
     ledger.correct_run(window()).unwrap();
-    let run =
-        ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().remove(0);
+    let run = ledger
+        .ledger()
+        .reader()
+        .runs(DateTime::UNIX_EPOCH, &TenantFilter::default())
+        .unwrap()
+        .remove(0);
     assert_eq!((run.started_at, run.window), (at(5), Some(window())));
     ledger.finish_run(0, "{}", None).unwrap();
     assert!(ledger.correct_run(window()).is_err());
@@ -145,7 +150,7 @@ fn status_and_runs_show_the_state_of_a_source() {
     let _being_sent = ledger.begin_batch(&items[2..3]).unwrap();
     count_delivered(&ledger, TOKEN, 8, 11);
     assert_eq!(advance(&mut ledger, -60, 0, 12), Advance::Moved);
-    let status = &ledger.reader().status(at(12), &TenantFilter::default()).unwrap()[0];
+    let status = &ledger.ledger().reader().status(at(12), &TenantFilter::default()).unwrap()[0];
     assert_eq!((status.source.as_str(), status.account.as_str()), ("crowdstrike", "account"));
     assert_eq!(status.organizations, ["uhash:a", "uhash:b"]);
     assert_eq!(
@@ -154,11 +159,14 @@ fn status_and_runs_show_the_state_of_a_source() {
     );
     assert_eq!((status.queued, status.quarantined, status.used_today), (2, 1, 9));
     assert_eq!((status.oldest_queued, status.read_until), (Some(at(11)), Some(at(0))));
-    assert_eq!(ledger.reader().status(at(DAY), &TenantFilter::default()).unwrap()[0].used_today, 0);
+    assert_eq!(
+        ledger.ledger().reader().status(at(DAY), &TenantFilter::default()).unwrap()[0].used_today,
+        0
+    );
     set_time(&mut ledger, 20);
     ledger.finish_run(6, "{}", Some("disk full")).unwrap();
     assert!(ledger.finish_run(0, "{}", None).is_err(), "a run ends once");
-    let runs = ledger.reader().runs(at(0), &TenantFilter::default()).unwrap();
+    let runs = ledger.ledger().reader().runs(at(0), &TenantFilter::default()).unwrap();
     assert_eq!(runs.len(), 2);
     assert_eq!((runs[0].id.as_str(), runs[1].mode.as_str()), ("one", "debug"));
     assert_eq!(
@@ -166,8 +174,8 @@ fn status_and_runs_show_the_state_of_a_source() {
         (Some(window()), Some(0), Some("disk full"))
     );
     assert_eq!((runs[1].started_at, runs[1].finished_at), (at(10), Some(at(20))));
-    assert_eq!(ledger.reader().runs(at(1), &TenantFilter::default()).unwrap().len(), 1);
-    let status = &ledger.reader().status(at(20), &TenantFilter::default()).unwrap()[0];
+    assert_eq!(ledger.ledger().reader().runs(at(1), &TenantFilter::default()).unwrap().len(), 1);
+    let status = &ledger.ledger().reader().status(at(20), &TenantFilter::default()).unwrap()[0];
     assert_eq!((status.last_exit_code, status.last_error.as_deref()), (Some(6), Some("disk full")));
 }
 
@@ -176,7 +184,12 @@ fn a_run_that_never_began_cannot_end() {
     let ledger = temporary();
     assert!(ledger.finish_run(0, "{}", None).is_err());
     assert!(
-        ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().is_empty()
+        ledger
+            .ledger()
+            .reader()
+            .runs(DateTime::UNIX_EPOCH, &TenantFilter::default())
+            .unwrap()
+            .is_empty()
     );
 }
 
@@ -187,7 +200,7 @@ fn span(from: i64, until: i64) -> Window {
 #[test]
 fn a_reported_gap_is_recorded_with_the_checkpoint_that_moves_over_it() {
     let folder = Folder::new();
-    let mut ledger = folder.open();
+    let ledger = folder.open();
     ledger.set_clock(Clock::fixed(at(100 * DAY)));
     let gaps = || folder.reader().status(at(0), &TenantFilter::default()).unwrap().remove(0).gaps;
     assert_eq!(ledger.advance_checkpoint(span(0, 10), None).unwrap(), Advance::Moved);
@@ -215,10 +228,10 @@ fn what_is_read_later_is_cut_out_of_a_gap() {
     for ((from, until), expected) in cases {
         let folder = Folder::new();
         let other = folder.open_as("carbonblack", "other");
-        other.ledger.transaction(|db| gap::add(db, other.tenant, span(10, 100), at(0))).unwrap();
+        other.transaction(|db| gap::add(db, other.tenant, span(10, 100), at(0))).unwrap();
         drop(other);
         let ledger = folder.open();
-        ledger.ledger.transaction(|db| gap::add(db, ledger.tenant, span(10, 100), at(0))).unwrap();
+        ledger.transaction(|db| gap::add(db, ledger.tenant, span(10, 100), at(0))).unwrap();
         ledger.close_gaps(span(from, until)).unwrap();
         let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
         let gaps: Vec<_> = status.into_iter().map(|status| status.gaps).collect();

@@ -211,8 +211,9 @@ fn damage_that_comes_while_a_run_has_the_file_open_is_reported_where_it_is_read(
         for dry_run in [false, true] {
             fs::write(folder.ledger(), &whole).unwrap();
             let path = folder.ledger();
-            let options = TenantOptions { dry_run, run_id: name, ..options(Some(&path)) };
-            let ledger = TenantLedger::open(options, Clock::fixed(at(0))).unwrap();
+            let options = TenantOptions { run_id: name, ..options() };
+            let clock = Clock::fixed(at(0));
+            let ledger = TenantLedger::open_alone(Some(&path), dry_run, options, clock).unwrap();
             let file = OpenOptions::new().write(true).open(&path).unwrap();
             for (page, _) in
                 owners.iter().enumerate().filter(|(_, owner)| owner.as_deref() == Some(name))
@@ -266,17 +267,18 @@ fn a_value_that_the_ledger_never_writes() {
     .unwrap();
     drop(db);
     let ledger = folder.open_as("crowdstrike", "next");
-    let damaged = [
+    let mut damaged = vec![
         ledger.checkpoint().map(|_| ()),
         ledger.advance_checkpoint(Window { start: at(0), end: at(0) }, None).map(|_| ()),
-        ledger.reader().list(&EntryFilter::default()).map(|_| ()),
-        ledger.reader().status(at(0), &TenantFilter::default()).map(|_| ()),
-        ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).map(|_| ()),
-        ledger
-            .reader()
-            .top_indicators(DateTime::UNIX_EPOCH, 9, &TenantFilter::default())
-            .map(|_| ()),
     ];
+    let whole = ledger.ledger();
+    let reader = whole.reader();
+    damaged.extend([
+        reader.list(&EntryFilter::default()).map(|_| ()),
+        reader.status(at(0), &TenantFilter::default()).map(|_| ()),
+        reader.runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).map(|_| ()),
+        reader.top_indicators(DateTime::UNIX_EPOCH, 9, &TenantFilter::default()).map(|_| ()),
+    ]);
     for (number, result) in damaged.into_iter().enumerate() {
         assert!(matches!(result, Err(LedgerError::Damaged { .. })), "{number}: {result:?}");
     }
@@ -292,7 +294,7 @@ fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
         store(&ledger, name, &["d1"]);
         let value = domain(name);
         let damage = format!("UPDATE outbox SET item = {item} WHERE value = ?1");
-        ledger.reader().db().execute(&damage, [value.value()]).unwrap();
+        ledger.ledger().reader().db().execute(&damage, [value.value()]).unwrap();
         assert_eq!(add(&ledger, &severe("d2", Some(7)), &value), Stored::Duplicate);
         let entries = queue(&ledger);
         let item: serde_json::Value = serde_json::from_str(&entries[0].item).unwrap();

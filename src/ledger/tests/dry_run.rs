@@ -16,7 +16,7 @@ fn ledger_with_all_states() -> Folder {
     deliver(&items[2]);
     quarantine(&ledger, &items[4], "no");
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    ledger.ledger.drop_entries(&filter, at(0)).unwrap();
+    ledger.ledger().drop_entries(&filter, at(0)).unwrap();
     quarantine(&ledger, &items[1], "no");
     let _being_sent = ledger.begin_batch([&items[5]]).unwrap();
     ledger.begin_run("live", window()).unwrap();
@@ -56,6 +56,7 @@ fn a_dry_run_sees_everything() {
     dry_run.resend = true;
     assert_eq!(stored(&dry_run, "deleted"), Stored::New);
     let names: Vec<_> = dry_run
+        .ledger()
         .reader()
         .list(&EntryFilter::default())
         .unwrap()
@@ -70,7 +71,12 @@ fn a_dry_run_sees_everything() {
     assert_eq!(dry_run.quota_used().unwrap(), 2);
     assert_eq!(dry_run.checkpoint().unwrap(), Some(at(0)));
     assert_eq!(
-        dry_run.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap().len(),
+        dry_run
+            .ledger()
+            .reader()
+            .runs(DateTime::UNIX_EPOCH, &TenantFilter::default())
+            .unwrap()
+            .len(),
         1
     );
     drop(dry_run);
@@ -85,7 +91,7 @@ fn what_a_killed_run_was_sending_is_not_taken_for_delivered_by_a_dry_run() {
         let ledger = folder.open();
         store(&ledger, "a", &["a"]);
         let _being_sent = ledger.begin_batch(&queue(&ledger)).unwrap();
-        ledger.reader().db().execute_batch(lose).unwrap();
+        ledger.ledger().reader().db().execute_batch(lose).unwrap();
         drop(ledger);
         let dry_run = folder.open_dry_run();
         store(&dry_run, "b", &["b"]);
@@ -121,7 +127,7 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
     assert_eq!(state(&dry_run, "many", "n7"), "delivered");
     assert_eq!((dry_run.queued().unwrap(), quarantined(&dry_run)), (0, 2));
     assert_eq!(dry_run.quota_used().unwrap(), 2003);
-    assert_eq!(dry_run.ledger.retry_quarantined(&EntryFilter::default()).unwrap(), 2);
+    assert_eq!(dry_run.ledger().retry_quarantined(&EntryFilter::default()).unwrap(), 2);
     set_time(&mut dry_run, 500 * DAY);
     assert_eq!(
         dry_run.advance_checkpoint(Window { start: at(-60), end: at(5) }, None).unwrap(),
@@ -155,6 +161,6 @@ fn a_debug_run_knows_what_it_delivered_itself() {
     dry_run.delete_delivered().unwrap();
     assert_eq!(store(&dry_run, "queued", &["queued"]), [Stored::AlreadyDelivered]);
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    assert_eq!(dry_run.ledger.drop_entries(&filter, at(1)).unwrap(), 1);
+    assert_eq!(dry_run.ledger().drop_entries(&filter, at(1)).unwrap(), 1);
     assert_eq!(store(&dry_run, "quarantined", &["quarantined"]), [Stored::Duplicate]);
 }

@@ -4,14 +4,15 @@ use super::*;
 
 fn rules(ledger: &TenantLedger, minutes: i64) -> Vec<String> {
     let mut rules: Vec<_> =
-        ledger.reader().rules_hit_since(at(minutes)).unwrap().into_iter().collect();
+        ledger.ledger().reader().rules_hit_since(at(minutes)).unwrap().into_iter().collect();
     rules.sort();
     rules
 }
 
 fn hits(ledger: &TenantLedger) -> Vec<(i64, String, u32)> {
     let select = "SELECT tenant, rule, hits FROM exclusion_hit ORDER BY tenant, rule";
-    let mut select = ledger.reader().db().prepare(select).unwrap();
+    let whole = ledger.ledger();
+    let mut select = whole.reader().db().prepare(select).unwrap();
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     rows.unwrap().map(|row| row.unwrap()).collect()
 }
@@ -68,14 +69,14 @@ fn rules_are_forgotten_long_after_their_last_hit() {
 fn the_first_run_is_that_of_any_tenant() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    assert_eq!(ledger.reader().first_run().unwrap(), None);
+    assert_eq!(ledger.ledger().reader().first_run().unwrap(), None);
     set_time(&mut ledger, 7);
     ledger.begin_run("live", window()).unwrap();
     drop(ledger);
     let mut ledger = folder.open_as("carbonblack", "other");
     set_time(&mut ledger, 3);
     ledger.begin_run("live", window()).unwrap();
-    assert_eq!(ledger.reader().first_run().unwrap(), Some(at(3)));
+    assert_eq!(ledger.ledger().reader().first_run().unwrap(), Some(at(3)));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn a_transaction_that_is_left_open_fails_what_comes_next() {
         let ledger =
             if dry_run { folder.open_dry_run() } else { folder.open_as("crowdstrike", "next") };
         let before = folder.bytes();
-        ledger.reader().db().execute_batch("BEGIN").unwrap();
+        ledger.ledger().reader().db().execute_batch("BEGIN").unwrap();
         let refused = ledger.begin_run("live", window());
         assert!(matches!(refused, Err(LedgerError::Other { .. })), "{refused:?}");
         let refused = ledger.store(|store| store.add(&alert("d"), &domain("a"), "field"));
@@ -71,9 +71,10 @@ fn a_full_disk_undoes_only_the_operation_that_met_it() {
             if dry_run { folder.open_dry_run() } else { folder.open_as("crowdstrike", "next") };
         store(&ledger, "a", &["d"]);
         let limit = |pages: i64| {
-            ledger.reader().db().pragma_update(None, "max_page_count", pages).unwrap();
+            ledger.ledger().reader().db().pragma_update(None, "max_page_count", pages).unwrap();
         };
-        let pages = ledger.reader().db().pragma_query_value(None, "page_count", |row| row.get(0));
+        let pages =
+            ledger.ledger().reader().db().pragma_query_value(None, "page_count", |row| row.get(0));
         limit(pages.unwrap_or(0) + 5);
         let full = store_many(&ledger);
         assert!(matches!(full, Err(LedgerError::Full { .. })), "{full:?}");
@@ -132,7 +133,7 @@ fn a_killed_write_is_undone_when_the_ledger_is_opened() {
     let whole = folder.bytes();
     let killed = folder.ledger().with_file_name("killed.db");
     // With so small a cache the file has half of the changes before any is committed.
-    ledger.reader().db().execute_batch("PRAGMA cache_size = 1").unwrap();
+    ledger.ledger().reader().db().execute_batch("PRAGMA cache_size = 1").unwrap();
     ledger
         .store(|store| {
             for number in 0..500 {
@@ -148,7 +149,8 @@ fn a_killed_write_is_undone_when_the_ledger_is_opened() {
     let reader = LedgerReader::open(&killed).unwrap().unwrap();
     assert_eq!(reader.list(&EntryFilter::default()).unwrap().len(), 1);
     drop(reader);
-    let ledger = TenantLedger::open(options(Some(&killed)), Clock::fixed(at(0))).unwrap();
+    let ledger =
+        TenantLedger::open_alone(Some(&killed), false, options(), Clock::fixed(at(0))).unwrap();
     assert_eq!(state(&ledger, "d", "a"), "waiting");
     assert_eq!(state(&ledger, "d2", "n0"), "new");
 }

@@ -38,8 +38,8 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     let one = tenant("crowdstrike");
     let other = Tenant { name: "other".to_owned(), ..one.clone() };
     let open = |tenant| {
-        TenantLedger::open(TenantOptions { tenant, ..options(Some(&path)) }, Clock::fixed(at(0)))
-            .unwrap()
+        let options = TenantOptions { tenant, ..options() };
+        TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at(0))).unwrap()
     };
     let none = MitreCodes::default;
     deliver(&mut open(one.clone()), "a", &["d1", "d2"], &none(), 1);
@@ -50,7 +50,7 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     let by_name =
         |name: &str, count, minutes| (domain(name).value().to_owned(), count, at(minutes));
     let all = [by_name("a", 5, 3), by_name("b", 1, 4)];
-    assert_eq!(top(ledger.reader(), 0), all);
+    assert_eq!(top(ledger.ledger().reader(), 0), all);
     // What is queued, being sent, in quarantine or dropped was not shared.
     next_run(&mut ledger, "last");
     for name in ["b", "c", "d", "e"] {
@@ -59,7 +59,7 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     let items = queue(&ledger);
     quarantine(&ledger, &items[1], "no");
     ledger
-        .ledger
+        .ledger()
         .drop_entries(
             &EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() },
             at(5),
@@ -67,12 +67,12 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
         .unwrap();
     quarantine(&ledger, &items[2], "no");
     let _being_sent = ledger.begin_batch(&items[3..]).unwrap();
-    assert_eq!(top(ledger.reader(), 0), all);
+    assert_eq!(top(ledger.ledger().reader(), 0), all);
     ledger.delete_delivered().unwrap();
     assert_eq!(top(&folder.reader(), 0), all);
-    assert_eq!(top(ledger.reader(), 4), [by_name("b", 1, 4)]);
+    assert_eq!(top(ledger.ledger().reader(), 4), [by_name("b", 1, 4)]);
     assert_eq!(
-        ledger.reader().top_indicators(at(0), 1, &TenantFilter::default()).unwrap().len(),
+        ledger.ledger().reader().top_indicators(at(0), 1, &TenantFilter::default()).unwrap().len(),
         1
     );
 }
@@ -83,7 +83,8 @@ fn indicators_of_equal_count_come_by_their_last_delivery_and_then_by_value() {
     for (name, minutes) in [("c", 1), ("a", 1), ("b", 2)] {
         deliver(&mut ledger, name, &["d"], &MitreCodes::default(), minutes);
     }
-    let values: Vec<_> = top(ledger.reader(), 0).into_iter().map(|(value, ..)| value).collect();
+    let values: Vec<_> =
+        top(ledger.ledger().reader(), 0).into_iter().map(|(value, ..)| value).collect();
     assert_eq!(values, ["b", "a", "c"].map(|name| domain(name).value().to_owned()));
 }
 
@@ -96,20 +97,28 @@ fn techniques_are_counted_by_the_submissions_that_named_them() {
     deliver(&mut ledger, "b", &["d1"], &codes(&["T1204"]), DAY + 1);
     let named = |code: &str, count| (code.to_owned(), count);
     assert_eq!(
-        techniques(ledger.reader(), 0),
+        techniques(ledger.ledger().reader(), 0),
         [named("T1059.001", 2), named("T1204", 2)],
         "sent again counts again"
     );
-    assert_eq!(techniques(ledger.reader(), DAY), [named("T1204", 2), named("T1059.001", 1)]);
     assert_eq!(
-        ledger.reader().techniques(at(0).date_naive(), 1, &TenantFilter::default()).unwrap().len(),
+        techniques(ledger.ledger().reader(), DAY),
+        [named("T1204", 2), named("T1059.001", 1)]
+    );
+    assert_eq!(
+        ledger
+            .ledger()
+            .reader()
+            .techniques(at(0).date_naive(), 1, &TenantFilter::default())
+            .unwrap()
+            .len(),
         1
     );
     let purge = |ledger: &mut TenantLedger, days| {
         ledger.delete_delivered().unwrap();
         set_time(ledger, days * DAY);
         let purged = ledger.purge_expired().unwrap();
-        (purged.batches, techniques(ledger.reader(), 0))
+        (purged.batches, techniques(ledger.ledger().reader(), 0))
     };
     assert_eq!(purge(&mut ledger, 400), (0, vec![named("T1059.001", 2), named("T1204", 2)]));
     assert_eq!(purge(&mut ledger, 401), (1, vec![named("T1204", 2), named("T1059.001", 1)]));
@@ -126,10 +135,10 @@ fn an_item_is_delivered_whatever_its_text_is() {
         next_run(&mut ledger, &number.to_string());
         store(&ledger, "a", &[&number.to_string()]);
         let item = format!(r#"{{"mitre_codes":{codes}}}"#);
-        ledger.reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
+        ledger.ledger().reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
         deliver_all(&ledger);
     }
-    assert_eq!(techniques(ledger.reader(), 0), []);
+    assert_eq!(techniques(ledger.ledger().reader(), 0), []);
     assert_eq!(ledger.queued().unwrap(), 0);
     assert_eq!(ledger.quota_used().unwrap(), 7);
 }
@@ -140,14 +149,14 @@ fn only_a_delivered_batch_counts_its_techniques_each_once_per_item() {
     let detection = Detection { mitre_codes: codes(&["T1059"]), ..alert("d1") };
     add(&ledger, &detection, &domain("a"));
     let item = r#"{"mitre_codes":["T1059","T1059","T1204","TA0002"]}"#;
-    ledger.reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
+    ledger.ledger().reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items).unwrap();
-    assert_eq!(techniques(ledger.reader(), 0), []);
+    assert_eq!(techniques(ledger.ledger().reader(), 0), []);
     ledger.release_failed_batch(&batch).unwrap();
     assert!(is_not_queued(&ledger.begin_batch([&items[0], &items[0]])));
-    assert_eq!(techniques(ledger.reader(), 0), []);
+    assert_eq!(techniques(ledger.ledger().reader(), 0), []);
     deliver_all(&ledger);
     let named = |code: &str, count| (code.to_owned(), count);
-    assert_eq!(techniques(ledger.reader(), 0), [named("T1059", 1), named("T1204", 1)]);
+    assert_eq!(techniques(ledger.ledger().reader(), 0), [named("T1059", 1), named("T1204", 1)]);
 }

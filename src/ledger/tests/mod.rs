@@ -60,21 +60,18 @@ fn tenant(source: &str) -> Tenant {
 }
 
 /// The options of a run of `crowdstrike` with the id `run`.
-fn options(path: Option<&Path>) -> TenantOptions<'_> {
+fn options() -> TenantOptions<'static> {
     TenantOptions {
-        path,
-        dry_run: false,
         tenant: tenant("crowdstrike"),
         source: SOURCE,
         run_id: "run",
         resend: false,
         patience: Patience::default(),
-        lock: None,
     }
 }
 
 fn temporary() -> TenantLedger {
-    TenantLedger::open(options(None), Clock::fixed(at(0))).unwrap()
+    TenantLedger::open_alone(None, false, options(), Clock::fixed(at(0))).unwrap()
 }
 
 /// A folder for a ledger.
@@ -95,14 +92,14 @@ impl Folder {
 
     fn open_as(&self, source: &str, run_id: &str) -> TenantLedger {
         let path = self.ledger();
-        let options = TenantOptions { tenant: tenant(source), run_id, ..options(Some(&path)) };
-        TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
+        let options = TenantOptions { tenant: tenant(source), run_id, ..options() };
+        TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at(0))).unwrap()
     }
 
     fn open_dry_run(&self) -> TenantLedger {
         let path = self.ledger();
-        let options = TenantOptions { dry_run: true, run_id: "dry", ..options(Some(&path)) };
-        TenantLedger::open(options, Clock::fixed(at(0))).unwrap()
+        let options = TenantOptions { run_id: "dry", ..options() };
+        TenantLedger::open_alone(Some(&path), true, options, Clock::fixed(at(0))).unwrap()
     }
 
     /// Opens the whole ledger, as a command does.
@@ -130,18 +127,18 @@ impl Folder {
 impl TenantLedger {
     /// Purges at the time of its clock.
     fn purge_expired(&self) -> Result<Purged> {
-        self.purge_expired_at(self.clock.now())
+        self.purge_expired_at(self.clock().now())
     }
 }
 
 fn set_time(ledger: &mut TenantLedger, minutes: i64) {
-    ledger.clock = Clock::fixed(at(minutes));
+    ledger.set_clock(Clock::fixed(at(minutes)));
 }
 
 /// Begins another run of the tenant without opening the file again.
 fn next_run(ledger: &mut TenantLedger, run_id: &str) {
     run_id.clone_into(&mut ledger.run_id);
-    ledger.reader().db().execute_batch("DROP TABLE IF EXISTS temp.run_entry").unwrap();
+    ledger.ledger().reader().db().execute_batch("DROP TABLE IF EXISTS temp.run_entry").unwrap();
     ledger.requeue_interrupted().unwrap();
     ledger.delete_delivered().unwrap();
 }
@@ -214,8 +211,11 @@ fn state(ledger: &TenantLedger, detection: &str, name: &str) -> String {
                   LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry
                   LEFT JOIN batch ON batch.id = batch
                   WHERE sighting.tenant = ?1 AND detection = ?2 AND ifnull(outbox.value, settled.value) = ?3";
-    let (db, indicator) = (ledger.reader().db(), domain(name));
-    let found = db
+    let indicator = domain(name);
+    let found = ledger
+        .ledger()
+        .reader()
+        .db()
         .query_row(select, params![ledger.tenant.0, detection, indicator.value()], |row| row.get(0))
         .optional()
         .unwrap();
@@ -248,6 +248,7 @@ fn quarantine(ledger: &TenantLedger, item: &QueuedItem, message: &str) {
 
 fn quarantined(ledger: &TenantLedger) -> u64 {
     ledger
+        .ledger()
         .reader()
         .read(|db| Ok(tenant_ledger::count_pending(db, ledger.tenant, "quarantined")?))
         .unwrap()
@@ -255,8 +256,14 @@ fn quarantined(ledger: &TenantLedger) -> u64 {
 
 /// Counts deliveries for the quota, as those of another tenant with this token.
 fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
-    batch::record_delivered(ledger.reader().db(), ledger.tenant, token, entries, at(minutes))
-        .unwrap();
+    batch::record_delivered(
+        ledger.ledger().reader().db(),
+        ledger.tenant,
+        token,
+        entries,
+        at(minutes),
+    )
+    .unwrap();
 }
 
 fn is_not_queued<T>(result: &Result<T>) -> bool {

@@ -43,7 +43,7 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
     assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
     quarantine(&ledger, &items[0], "bad");
     assert_eq!(states(&ledger), ["quarantined", "quarantined", "new"]);
-    assert_eq!(ledger.ledger.retry_quarantined(&EntryFilter::default()).unwrap(), 1);
+    assert_eq!(ledger.ledger().retry_quarantined(&EntryFilter::default()).unwrap(), 1);
     deliver_all(&ledger);
     assert_eq!(states(&ledger), ["delivered", "delivered", "new"]);
     next_run(&mut ledger, "next");
@@ -82,7 +82,7 @@ fn resend_stores_again_what_was_delivered_but_not_what_a_person_dropped() {
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items[..1]).unwrap();
     ledger.deliver_batch(batch).unwrap();
-    ledger.ledger.drop_entries(&EntryFilter::default(), at(1)).unwrap();
+    ledger.ledger().drop_entries(&EntryFilter::default(), at(1)).unwrap();
     drop(ledger);
     let mut ledger = folder.open_as("crowdstrike", "next");
     let store_both = |ledger: &TenantLedger| {
@@ -117,7 +117,7 @@ fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
     assert_eq!(stored, [new, known, known, known]);
     // Once more: an alert that is fetched twice, or names the indicator twice, counts once.
     assert_eq!(add(&ledger, &alerts[2], &domain("a")), Stored::Duplicate);
-    let entries = ledger.reader().list(&EntryFilter::default()).unwrap();
+    let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
     assert_eq!((entries.len(), entries[0].severity), (1, Some(70)));
     let item: Value = serde_json::from_str(&queue(&ledger)[0].item).unwrap();
     assert_eq!(
@@ -143,7 +143,8 @@ fn detections_of(ledger: &TenantLedger, table: &str) -> Vec<u32> {
         }
         _ => "SELECT detections FROM settled ORDER BY id",
     };
-    let mut select = ledger.reader().db().prepare(select).unwrap();
+    let whole = ledger.ledger();
+    let mut select = whole.reader().db().prepare(select).unwrap();
     let rows = select.query_map([], |row| row.get(0)).unwrap();
     rows.map(|row| row.unwrap()).collect()
 }
@@ -229,14 +230,14 @@ fn hostile_values_come_back_as_they_were() {
         text.clone_into(&mut ledger.run_id);
         assert_eq!(store(&ledger, "a", &[text]), [Stored::New]);
         assert_eq!(state(&ledger, text, "a"), "waiting");
-        let items = ledger.reader().export(&EntryFilter::default()).unwrap();
+        let items = ledger.ledger().reader().export(&EntryFilter::default()).unwrap();
         assert_eq!(items, [queue(&ledger)[0].item.as_str()]);
         let item: Value = serde_json::from_str(&items[0]).unwrap();
         assert_eq!(item["detection"]["id"], text);
         quarantine(&ledger, &queue(&ledger)[0], text);
-        let entries = ledger.reader().list(&EntryFilter::default()).unwrap();
+        let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
         assert_eq!((entries[0].message.as_deref(), entries[0].run.as_str()), (Some(text), text));
-        ledger.ledger.drop_entries(&EntryFilter::default(), at(0)).unwrap();
+        ledger.ledger().drop_entries(&EntryFilter::default(), at(0)).unwrap();
         assert_eq!(state(&ledger, text, "a"), "dropped");
     }
 }
@@ -245,7 +246,8 @@ fn hostile_values_come_back_as_they_were() {
 fn a_withdrawn_run_leaves_what_was_there_before() {
     let rows = |ledger: &TenantLedger, table: &str| {
         let select = format!("SELECT * FROM {table}");
-        let mut select = ledger.reader().db().prepare(&select).unwrap();
+        let whole = ledger.ledger();
+        let mut select = whole.reader().db().prepare(&select).unwrap();
         let columns = select.column_count();
         let row = |row: &rusqlite::Row<'_>| {
             (0..columns).map(|at| row.get::<_, rusqlite::types::Value>(at)).collect()
@@ -264,8 +266,9 @@ fn a_withdrawn_run_leaves_what_was_there_before() {
     drop(first);
 
     let path = folder.ledger();
-    let options = TenantOptions { run_id: "second", resend: true, ..options(Some(&path)) };
-    let second = TenantLedger::open(options, Clock::fixed(at(1))).unwrap();
+    let options = TenantOptions { run_id: "second", resend: true, ..options() };
+    let clock = Clock::fixed(at(1));
+    let second = TenantLedger::open_alone(Some(&path), false, options, clock).unwrap();
     second.begin_run("live", window()).unwrap();
     // Sent again, still queued, and new.
     assert_eq!(store(&second, "delivered", &["d1", "d2"]), [Stored::New, Stored::Duplicate]);

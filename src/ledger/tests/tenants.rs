@@ -1,10 +1,13 @@
 //! Tenants: a name, and what may change about it.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn open(folder: &Folder, tenant: Tenant) -> Result<TenantLedger> {
     let path = folder.ledger();
-    TenantLedger::open(TenantOptions { tenant, ..options(Some(&path)) }, Clock::fixed(at(0)))
+    let options = TenantOptions { tenant, ..options() };
+    TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at(0)))
 }
 
 #[test]
@@ -29,7 +32,8 @@ fn a_tenant_is_its_name_and_everything_else_may_change() {
     };
     assert_eq!(organizations(), ["uhash:a", "uhash:b"], "a run that reads nothing changes nothing");
     ledger.record_properties(None).unwrap();
-    let status = ledger.reader().status(at(0), &TenantFilter::default()).unwrap().remove(0);
+    let status =
+        ledger.ledger().reader().status(at(0), &TenantFilter::default()).unwrap().remove(0);
     assert_eq!(status.organizations, ["uhash:a", "uhash:c"]);
     deliver_all(&ledger);
     assert_eq!(ledger.quota_used().unwrap(), 1, "with the new token");
@@ -37,7 +41,7 @@ fn a_tenant_is_its_name_and_everything_else_may_change() {
     let ledger = open(&folder, Tenant { name: "other".to_owned(), ..one }).unwrap();
     assert_ne!(ledger.tenant, id);
     assert_eq!((ledger.queued().unwrap(), ledger.quota_used().unwrap()), (0, 0));
-    assert_eq!(ledger.reader().tenant_names().unwrap(), ["crowdstrike", "other"]);
+    assert_eq!(ledger.ledger().reader().tenant_names().unwrap(), ["crowdstrike", "other"]);
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn a_withdrawn_run_leaves_all_properties_as_they_were() {
     let ledger = open(&folder, with("one")).unwrap();
     ledger.record_properties(Some("c")).unwrap();
     ledger.withdraw_run("no").unwrap();
-    assert_eq!(ledger.reader().customer_of("crowdstrike").unwrap(), None);
+    assert_eq!(ledger.ledger().reader().customer_of("crowdstrike").unwrap(), None);
     ledger.record_properties(Some("c")).unwrap();
     drop(ledger);
     let row = || {
@@ -172,4 +176,47 @@ fn a_person_chooses_tenants_by_name_and_by_source() {
             expected.split_terminator("").skip(1).map(|name| (name, 1)).collect();
         assert_eq!(counts, expected, "{filter:?}");
     }
+}
+
+#[test]
+fn several_tenants_use_one_open_ledger_at_once() {
+    const DETECTIONS: usize = 20;
+    let folder = Folder::new();
+    let path = folder.ledger();
+    let clock = Clock::fixed(at(0));
+    let file = LedgerOptions {
+        path: Some(&path),
+        dry_run: false,
+        patience: Patience::default(),
+        lock: None,
+    };
+    let shared = SharedLedger::open(file, clock).unwrap();
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let shared = &shared;
+            scope.spawn(move || {
+                let tenant = Tenant { name: name.to_owned(), ..tenant("crowdstrike") };
+                let options = TenantOptions { tenant, ..options() };
+                let ledger = TenantLedger::open(shared, options, clock).unwrap();
+                ledger.begin_run("live", window()).unwrap();
+                for number in 0..DETECTIONS {
+                    // Each tenant has the same alerts and the same indicator, which is new once.
+                    let stored = store(&ledger, "shared", &[&format!("d{number}")]);
+                    let is_first = number == 0;
+                    assert_eq!(stored == [Stored::New], is_first, "{name} {number}: {stored:?}");
+                }
+                let batch = ledger.begin_batch(&queue(&ledger)).unwrap();
+                ledger.deliver_batch(batch).unwrap();
+                ledger.finish_run(0, "{}", None).unwrap();
+            });
+        }
+    });
+    drop(shared);
+    let reader = folder.reader();
+    let runs = reader.runs(at(0), &TenantFilter::default()).unwrap();
+    let names: BTreeSet<&str> = runs.iter().map(|run| run.tenant.as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["a", "b", "c", "d"]));
+    assert!(runs.iter().all(|run| run.exit_code == Some(0)), "{runs:?}");
+    // The lock is free again.
+    folder.open_as("crowdstrike", "next");
 }

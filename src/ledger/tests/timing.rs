@@ -123,7 +123,8 @@ fn timing_of_100_000_new_mentions() {
 
 /// Fills a ledger with the history of 90 days with 15,000 submissions each, and with a queue.
 fn fill_history(ledger: &TenantLedger, queued: u32) {
-    let db = ledger.reader().db();
+    let whole = ledger.ledger();
+    let db = whole.reader().db();
     db.execute_batch(&format!(
         "BEGIN;
          CREATE TEMP TABLE number AS

@@ -26,7 +26,7 @@ impl Driver<'_> {
             assert_eq!(fetched.map(|fetched| fetched.end), model.checkpoints[tenant].or(first));
         }
         self.ledger.tenant = model.tenants[model.tenant];
-        self.ledger.clock = Clock::fixed(self.now);
+        self.ledger.set_clock(Clock::fixed(self.now));
         self.compare_entries(model);
         self.compare_status(model);
         self.compare_history(model);
@@ -41,8 +41,8 @@ impl Driver<'_> {
         let mut model = model.clone();
         let another_run = tenant != model.tenant || model.run_has_sent();
         model.tenant = tenant;
-        let db = self.ledger.reader().db();
         let undone: Result<()> = self.ledger.store(|store| {
+            let db = store.db;
             if another_run {
                 db.execute("DELETE FROM temp.run_entry", []).unwrap();
                 model.run_entries.clear();
@@ -89,7 +89,7 @@ impl Driver<'_> {
         let token = std::mem::replace(&mut self.ledger.token, tenant_of(tenant).token);
         let ended = model.batches.values().filter_map(|batch| batch.ended_at);
         for time in ended.chain([self.now]) {
-            self.ledger.clock = Clock::fixed(time);
+            self.ledger.set_clock(Clock::fixed(time));
             let used = used(model, &self.ledger.token, time);
             assert_eq!(self.ledger.quota_used().unwrap(), used);
         }
@@ -101,8 +101,8 @@ impl Driver<'_> {
         let states = [None, Some(EntryState::Queued), Some(EntryState::Quarantined)];
         for (source, state) in sources.into_iter().zip(states).chain([(None, states[2])]) {
             let filter = Choice { source, state }.filter();
-            let entries = self.ledger.reader().list(&filter).unwrap();
-            let items = self.ledger.reader().export(&filter).unwrap();
+            let entries = self.ledger.ledger().reader().list(&filter).unwrap();
+            let items = self.ledger.ledger().reader().export(&filter).unwrap();
             let found: Vec<_> =
                 entries.into_iter().zip(items.iter().map(|item| json(item))).collect();
             let expected: Vec<_> = model
@@ -117,13 +117,18 @@ impl Driver<'_> {
     }
 
     fn compare_status(&self, model: &Model) {
-        let found = self.ledger.reader().status(self.now, &TenantFilter::default()).unwrap();
+        let found =
+            self.ledger.ledger().reader().status(self.now, &TenantFilter::default()).unwrap();
         let mut expected: Vec<_> =
             (0..TENANTS).map(|tenant| status(model, tenant, self.now)).collect();
         expected.sort_by_key(|status| status.source.clone());
         assert_eq!(found, expected);
-        let runs =
-            self.ledger.reader().runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).unwrap();
+        let runs = self
+            .ledger
+            .ledger()
+            .reader()
+            .runs(DateTime::UNIX_EPOCH, &TenantFilter::default())
+            .unwrap();
         let found: BTreeMap<_, _> = runs
             .iter()
             .map(|run| {
@@ -160,7 +165,12 @@ impl Driver<'_> {
                     }
                 }
             }
-            let found = self.ledger.reader().techniques(day, 99, &TenantFilter::default()).unwrap();
+            let found = self
+                .ledger
+                .ledger()
+                .reader()
+                .techniques(day, 99, &TenantFilter::default())
+                .unwrap();
             let mut expected: Vec<_> = techniques.into_iter().collect();
             expected.sort_by_key(|(code, count)| (Reverse(*count), *code));
             let found: Vec<_> =
@@ -177,8 +187,12 @@ impl Driver<'_> {
                     *sum = (sum.0 + settled.detections, sum.1.max(ended));
                 }
             }
-            let found =
-                self.ledger.reader().top_indicators(since, 99, &TenantFilter::default()).unwrap();
+            let found = self
+                .ledger
+                .ledger()
+                .reader()
+                .top_indicators(since, 99, &TenantFilter::default())
+                .unwrap();
             let mut expected: Vec<_> =
                 top.into_iter().map(|(n, (count, last))| (count, last, indicator(n))).collect();
             expected.sort_by_key(|(count, last, value)| (Reverse((*count, *last)), value.clone()));
@@ -320,7 +334,8 @@ impl Driver<'_> {
             .collect();
         expected.sort();
         assert_eq!(found, expected);
-        let reader = self.ledger.reader();
+        let whole = self.ledger.ledger();
+        let reader = whole.reader();
         let hit = model.hits.iter().filter(|(_, (_, last))| *last >= self.now);
         let expected = hit.map(|((_, rule), _)| rule.clone()).collect();
         assert_eq!(reader.rules_hit_since(self.now).unwrap(), expected);
@@ -333,7 +348,8 @@ impl Driver<'_> {
         select: &str,
         read: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
     ) -> Vec<T> {
-        let mut select = self.ledger.reader().db().prepare_cached(select).unwrap();
+        let whole = self.ledger.ledger();
+        let mut select = whole.reader().db().prepare_cached(select).unwrap();
         let rows = select.query_map([], read).unwrap();
         rows.map(std::result::Result::unwrap).collect()
     }

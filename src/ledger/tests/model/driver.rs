@@ -29,23 +29,23 @@ impl<'a> Driver<'a> {
     fn open(folder: &'a Folder, model: &Model, dry_run: bool, now: DateTime<Utc>) -> Self {
         let path = folder.ledger();
         let options = TenantOptions {
-            dry_run,
             tenant: tenant_of(model.tenant),
             run_id: &model.run,
             resend: model.resend,
-            ..options(Some(&path))
+            ..options()
         };
-        let ledger = TenantLedger::open(options, Clock::fixed(now)).unwrap();
+        let ledger =
+            TenantLedger::open_alone(Some(&path), dry_run, options, Clock::fixed(now)).unwrap();
         // The test is about what the ledger has, not about the disk: without syncs it tries far
         // more.
-        ledger.reader().db().pragma_update(None, "synchronous", "OFF").unwrap();
+        ledger.ledger().reader().db().pragma_update(None, "synchronous", "OFF").unwrap();
         let (items, sending) = (BTreeMap::new(), Vec::new());
         Self { folder, ledger, dry_run, now, items, sending }
     }
 
     pub(super) fn apply(&mut self, model: &mut Model, step: &Step, now: DateTime<Utc>) {
         self.now = now;
-        self.ledger.clock = Clock::fixed(now);
+        self.ledger.set_clock(Clock::fixed(now));
         match step {
             Step::NextRun { tenant, resend, reopen } => {
                 self.next_run(model, *tenant, *resend, *reopen);
@@ -59,12 +59,12 @@ impl<'a> Driver<'a> {
             }
             Step::Retry(choice) => {
                 self.sending.clear();
-                let count = self.ledger.ledger.retry_quarantined(&choice.filter()).unwrap();
+                let count = self.ledger.ledger().retry_quarantined(&choice.filter()).unwrap();
                 assert_eq!(count, model.retry(choice));
             }
             Step::Drop(choice) => {
                 self.sending.clear();
-                let count = self.ledger.ledger.drop_entries(&choice.filter(), now).unwrap();
+                let count = self.ledger.ledger().drop_entries(&choice.filter(), now).unwrap();
                 assert_eq!(count, model.drop_entries(choice, now));
             }
             Step::RecordFirstWindow { start } => {
@@ -76,7 +76,7 @@ impl<'a> Driver<'a> {
             }
             Step::ResetCheckpoints => {
                 let back_to = now - TimeDelta::days(30);
-                let count = self.ledger.ledger.reset_checkpoints(now, back_to).unwrap();
+                let count = self.ledger.ledger().reset_checkpoints(now, back_to).unwrap();
                 assert_eq!(count, model.reset_checkpoints(now));
             }
             Step::Advance { from, until } => {
@@ -98,8 +98,8 @@ impl<'a> Driver<'a> {
                 assert_eq!(finished.is_ok(), model.finish_run(*code, now), "{finished:?}");
             }
             Step::CountDelivered(count) => {
-                let (db, tenant) = (self.ledger.reader().db(), self.ledger.tenant);
-                batch::record_delivered(db, tenant, TOKEN, *count, now).unwrap();
+                let (whole, tenant) = (self.ledger.ledger(), self.ledger.tenant);
+                batch::record_delivered(whole.reader().db(), tenant, TOKEN, *count, now).unwrap();
                 model.count_delivered(TOKEN, *count, now);
             }
             Step::Purge => {
@@ -176,7 +176,7 @@ impl<'a> Driver<'a> {
         let (batch, number, begun) = self.sending.swap_remove(nth % self.sending.len());
         // No run is longer than a day.
         let now = self.now.clamp(begun, begun + TimeDelta::days(1));
-        self.ledger.clock = Clock::fixed(now);
+        self.ledger.set_clock(Clock::fixed(now));
         match ending {
             Ending::Deliver => {
                 self.ledger.deliver_batch(batch).unwrap();

@@ -116,8 +116,9 @@ impl Model {
     pub(super) fn new(folder: &Folder) -> Self {
         let path = folder.ledger();
         let tenant = |tenant: usize| {
-            let options = TenantOptions { tenant: tenant_of(tenant), ..options(Some(&path)) };
-            TenantLedger::open(options, Clock::fixed(at(0))).unwrap().tenant
+            let options = TenantOptions { tenant: tenant_of(tenant), ..options() };
+            let clock = Clock::fixed(at(0));
+            TenantLedger::open_alone(Some(&path), false, options, clock).unwrap().tenant
         };
         Self {
             tenants: std::array::from_fn(tenant),

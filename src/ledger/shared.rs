@@ -1,0 +1,80 @@
+//! One open ledger that several tenants may use at once, each operation on its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::files::Examine;
+use super::{Ledger, Lock, Patience, Result};
+use crate::clock::Clock;
+
+/// How the ledger is opened for runs.
+#[derive(Debug)]
+pub(crate) struct LedgerOptions<'a> {
+    /// The file; `None` for a private ledger that is gone after the runs.
+    pub path: Option<&'a Path>,
+    /// Whether the file is left as it is.
+    pub dry_run: bool,
+    /// How long to wait while another program has the file locked.
+    pub patience: Patience,
+    /// The ledger's lock, where the process has waited for it.
+    pub lock: Option<Lock>,
+}
+
+/// The ledger of a process. Its clones are the same one.
+///
+/// One connection for all tenants: operations of several connections would wait for one another's
+/// locks on the file, and each would have a cache and an examination of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedLedger {
+    ledger: Arc<Mutex<Ledger>>,
+    path: Arc<PathBuf>,
+    /// Whether opening it created the file.
+    is_new: bool,
+    /// Whether the real ledger is attached as `prior`, to be read only.
+    has_prior: bool,
+}
+
+impl SharedLedger {
+    /// Opens the ledger.
+    ///
+    /// # Errors
+    /// When it cannot be opened, read or written.
+    pub(crate) fn open(options: LedgerOptions<'_>, clock: Clock) -> Result<Self> {
+        let LedgerOptions { path, dry_run, patience, lock } = options;
+        let ledger = match path {
+            None => Ledger::temporary(),
+            Some(path) if dry_run => {
+                Ledger::open_dry_run_examined(path, clock.now(), Examine::Short, patience, lock)
+            }
+            Some(path) => Ledger::open_patiently(path, clock.now(), patience, lock),
+        }?;
+        Ok(Self {
+            path: Arc::new(ledger.reader().path().to_owned()),
+            is_new: ledger.is_new,
+            has_prior: ledger.has_prior,
+            ledger: Arc::new(Mutex::new(ledger)),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn has_prior(&self) -> bool {
+        self.has_prior
+    }
+
+    /// Returns the absolute path of the file that opening it created; `None` if it was there
+    /// before, or is private.
+    pub(crate) fn created_at(&self) -> Option<&Path> {
+        self.is_new.then(|| self.path())
+    }
+
+    /// Waits for the operations of other tenants, and returns the ledger for one operation, which
+    /// waits for other programs as long as this. No thread may have it twice.
+    pub(super) fn lock(&self, patience: &Patience) -> MutexGuard<'_, Ledger> {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.reader.set_patience(patience.clone());
+        ledger
+    }
+}
