@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
 use crate::support::process::{RunningProcess, send_signal, wait_for_requests};
-use crate::support::terminal::{in_terminal, screen, without_colors};
+use crate::support::terminal::{in_terminal, run_in_terminal, screen, without_colors};
 use crate::support::{RunOutput, TestEnv};
 
 /// Reads one page at a time.
@@ -44,17 +44,6 @@ fn progress_lines(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
         .filter(|line| line.contains(" INFO ") && line.contains(message))
         .filter_map(|line| Some((number(line, done)?, number(line, "total")?)))
         .collect()
-}
-
-/// Runs on a terminal. The stdout of the result is everything that was written to it.
-fn run_in_terminal(
-    env: &TestEnv,
-    arguments: &str,
-    variables: &[(&str, &str)],
-) -> Option<RunOutput> {
-    let mut command = env.command(arguments);
-    command.envs(variables.iter().copied());
-    Some(RunOutput::capture(&mut in_terminal(&command)?))
 }
 
 /// Returns the screen at the end of a run, and asserts that the progress line was drawn and

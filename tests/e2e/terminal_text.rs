@@ -4,23 +4,12 @@ use sandbox::World;
 use sandbox::seed::Recipe;
 
 use crate::support::alerts::{falcon, sha256};
-use crate::support::terminal::{in_terminal, in_terminal_of, screen, without_colors};
+use crate::support::terminal::{in_terminal_of, run_in_terminal, screen, without_colors};
 use crate::support::{NOW, RunOutput, TestEnv};
 
 /// Returns an environment with one alert.
 fn one_alert() -> TestEnv {
     TestEnv::falcon(&[falcon("f1", "hash_sha256", &sha256(1))])
-}
-
-/// Runs on a terminal. The stdout of the result is everything that was written to it.
-fn run_in_terminal(
-    env: &TestEnv,
-    arguments: &str,
-    variables: &[(&str, &str)],
-) -> Option<RunOutput> {
-    let mut command = env.command(arguments);
-    command.envs(variables.iter().copied());
-    Some(RunOutput::capture(&mut in_terminal(&command)?))
 }
 
 /// The option, the value of `NO_COLOR`, and whether there are colors on a terminal.

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use super::{RunOutput, TestEnv};
+
 /// The width of the terminal, unless a test sets another.
 const COLUMNS: usize = 80;
 
@@ -33,6 +35,18 @@ pub fn in_terminal_of(columns: usize, command: &Command) -> Option<Command> {
         script.env(name, value.unwrap());
     }
     Some(script)
+}
+
+/// Runs the binary on a terminal, with these variables too. The stdout of the result is everything
+/// that was written to the terminal. Returns `None` if `script` is not installed.
+pub fn run_in_terminal(
+    env: &TestEnv,
+    arguments: &str,
+    variables: &[(&str, &str)],
+) -> Option<RunOutput> {
+    let mut command = env.command(arguments);
+    command.envs(variables.iter().copied());
+    Some(RunOutput::capture(&mut in_terminal(&command)?))
 }
 
 /// Returns what the screen shows after this was written, without spaces at the ends of lines.
