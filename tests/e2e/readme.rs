@@ -13,7 +13,6 @@ use crate::generate::generate;
 use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv};
-use crate::topics::help;
 
 const README: &str = include_str!("../../README.md");
 const CI: &str = include_str!("../../.ci/run");
@@ -56,21 +55,6 @@ fn the_table_of_sent_fields_matches_what_is_sent() {
     let rows = table(README, "Data sent to Recorded Future");
     let documented: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(documented, sent);
-}
-
-#[test]
-fn the_scripts_flags_are_accepted() {
-    for row in table(README, "Moving from the Python scripts") {
-        let source = row[0].to_lowercase().replace(' ', "");
-        let flag = quoted(row[1]).remove(0);
-        let value = if flag == "--debug" { "" } else { "DEBUG" };
-        for command in ["", "check"] {
-            let line = format!("collective-insights {command} {source} {flag} {value}");
-            let parsed = collective_insights::cli::parse(line.split_whitespace().map(Into::into));
-            assert!(parsed.is_ok(), "{line}");
-        }
-        assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {flag}");
-    }
 }
 
 #[test]

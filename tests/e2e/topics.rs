@@ -184,6 +184,21 @@ fn help_on_something_unknown_is_an_error() {
 }
 
 #[test]
+fn the_scripts_flags_are_accepted() {
+    for row in table(topic("options"), "Flags of the Python scripts") {
+        let source = row[0].to_lowercase().replace(' ', "");
+        let flag = quoted(row[1]).remove(0);
+        let value = if flag == "--debug" { "" } else { "DEBUG" };
+        for command in ["", "check"] {
+            let line = format!("collective-insights {command} {source} {flag} {value}");
+            let parsed = collective_insights::cli::parse(line.split_whitespace().map(Into::into));
+            assert!(parsed.is_ok(), "{line}");
+        }
+        assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {flag}");
+    }
+}
+
+#[test]
 fn no_topic_has_the_name_of_a_command() {
     for command in every_command() {
         assert!(TOPICS.into_iter().all(|topic| topic.name != command), "{command}");
