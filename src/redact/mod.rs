@@ -1,120 +1,27 @@
 //! Masks secrets and escapes control characters in everything that is printed or logged, also in
 //! texts of others: a service may repeat a token in its error message.
 
+mod index;
+mod spelling;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use secrecy::{ExposeSecret, SecretString};
-use url::form_urlencoded;
+use secrecy::SecretString;
 
-/// Every secret of this process, in each spelling in which it may appear.
-static SPELLINGS: RwLock<Vec<Spelling>> = RwLock::new(Vec::new());
+use self::index::Index;
+use self::spelling::Spelling;
 
-/// The replacement for a secret.
-const MASK: &str = "[secret]";
-/// Shorter values, in bytes, are ignored: masking them would garble ordinary text.
-const SHORTEST_SECRET: usize = 6;
+/// Every secret of this process.
+static SECRETS: LazyLock<RwLock<Index>> = LazyLock::new(RwLock::default);
 
 /// Registers a secret, which is masked from now on.
 pub(crate) fn register_secret(secret: &SecretString) {
-    let plain = secret.expose_secret().trim();
-    if plain.len() < SHORTEST_SECRET {
-        return;
-    }
-    let form: String = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-    let percent = form.replace('+', "%20");
-    let escaped = plain.escape_default().to_string();
-    let texts = [plain, &form, &percent, &escaped].map(Spelling::text);
-    let base64 = (0..3).flat_map(|offset| Spelling::base64(plain.as_bytes(), offset));
-    let mut spellings = SPELLINGS.write().unwrap_or_else(PoisonError::into_inner);
-    for spelling in texts.into_iter().chain(base64) {
-        if !spellings.iter().any(|known| known.is_same(&spelling)) {
-            spellings.push(spelling);
-        }
-    }
-    // The longest first: a secret may contain another.
-    spellings.sort_by_key(|known| std::cmp::Reverse(known.text.expose_secret().len()));
-}
-
-/// One way to write a secret.
-struct Spelling {
-    /// In lower case unless it is base64.
-    text: SecretString,
-    /// `None` for a text in any case.
-    base64: Option<Base64>,
-}
-
-/// In base64, a character has 6 bits: one at either end of the secret may also have bits of what is
-/// before or after it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Base64 {
-    shares_first: bool,
-    shares_last: bool,
-}
-
-impl Spelling {
-    fn text(text: &str) -> Self {
-        Self { text: text.to_ascii_lowercase().into(), base64: None }
-    }
-
-    /// Returns the spellings in base64 where `offset` bytes of a group of three are before the
-    /// secret, as in `user:secret`: in the standard alphabet, percent-encoded, and URL-safe.
-    fn base64(secret: &[u8], offset: usize) -> [Self; 3] {
-        let mut bytes = vec![0; offset];
-        bytes.extend_from_slice(secret);
-        // The characters that have bits of the secret only.
-        let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
-        let shares =
-            Base64 { shares_first: offset > 0, shares_last: !bytes.len().is_multiple_of(3) };
-        let whole = |encoded: String| encoded.get(first..end).unwrap_or_default().to_owned();
-        let standard = whole(STANDARD_NO_PAD.encode(&bytes));
-        let percent = standard.replace('+', "%2B").replace('/', "%2F");
-        let url_safe = whole(URL_SAFE_NO_PAD.encode(&bytes));
-        [standard, percent, url_safe].map(|text| Self { text: text.into(), base64: Some(shares) })
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        self.text.expose_secret() == other.text.expose_secret() && self.base64 == other.base64
-    }
-
-    /// Masks this spelling in a text, which is given in lower case too; `None` if it is not in it.
-    fn mask(&self, text: &str, lower_case: &str) -> Option<String> {
-        let searched = if self.base64.is_some() { text } else { lower_case };
-        let bytes = text.as_bytes();
-        let is_base64 = |index: usize| {
-            bytes
-                .get(index)
-                .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
-        };
-        let mut masked = None;
-        let mut copied = 0;
-        for (mut start, found) in searched.match_indices(self.text.expose_secret()) {
-            let mut end = start + found.len();
-            if let Some(Base64 { shares_first, shares_last }) = self.base64 {
-                if shares_first && start > copied && is_base64(start - 1) {
-                    start -= 1;
-                }
-                if shares_last && is_base64(end) {
-                    end += 1;
-                }
-                let padding = bytes.iter().skip(end).take(2).take_while(|byte| **byte == b'=');
-                end += padding.count();
-            }
-            // Two that overlap: the first one was masked.
-            let Some(between) = text.get(copied..start) else {
-                continue;
-            };
-            let masked: &mut String = masked.get_or_insert_default();
-            masked.push_str(between);
-            masked.push_str(MASK);
-            copied = end;
-        }
-        let mut masked = masked?;
-        masked.push_str(text.get(copied..).unwrap_or_default());
-        Some(masked)
+    let spellings = Spelling::all(secret);
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    for spelling in spellings {
+        secrets.add(spelling);
     }
 }
 
@@ -144,16 +51,7 @@ pub(crate) fn sanitize_json(json: &str) -> String {
 
 /// Masks secrets. Needed before a text is truncated: part of a secret would not be recognized.
 pub(crate) fn mask_secrets(text: &str) -> Cow<'_, str> {
-    let spellings = SPELLINGS.read().unwrap_or_else(PoisonError::into_inner);
-    let mut masked = Cow::Borrowed(text);
-    let mut lower_case = text.to_ascii_lowercase();
-    for spelling in spellings.iter() {
-        if let Some(changed) = spelling.mask(&masked, &lower_case) {
-            lower_case = changed.to_ascii_lowercase();
-            masked = Cow::Owned(changed);
-        }
-    }
-    masked
+    SECRETS.read().unwrap_or_else(PoisonError::into_inner).mask(text)
 }
 
 /// Returns the start of a text of others, at most `limit` characters, without secrets.
@@ -203,6 +101,10 @@ fn is_unsafe(char: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+    use super::index::MASK;
     use super::*;
 
     #[test]
@@ -257,7 +159,7 @@ mod tests {
     #[test]
     fn overlapping_secrets_are_masked() {
         register_secret(&SecretString::from("ab-ab-ab"));
-        assert_eq!(sanitize("x ab-ab-ab-ab x"), "x [secret]-ab x");
+        assert_eq!(sanitize("x ab-ab-ab-ab x"), "x [secret] x");
     }
 
     #[test]
