@@ -6,6 +6,7 @@
 
 mod fields;
 mod file;
+mod tenant_span;
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -13,12 +14,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::SecondsFormat;
 use serde_json::{Map, Value};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 use self::fields::Fields;
 use self::file::LogFile;
 pub(crate) use self::file::{enable_rotation, open};
+use self::tenant_span::SpanTenant;
+pub(crate) use self::tenant_span::{enter, in_same_span};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::local_file;
@@ -122,21 +127,28 @@ struct Log {
     level: Level,
     to_stderr: bool,
     run_id: String,
-    /// Whose run it is; `None` for a command without one.
-    tenant: Option<TenantName>,
+    /// Whose run it is, outside the span of a tenant.
+    tenant: Option<String>,
     clock: Clock,
     failure_reported: AtomicBool,
 }
 
-impl<S: Subscriber> Layer<S> for Log {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
         metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && *metadata.level() <= self.level
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(SpanTenant::of(attributes));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let line = self.line(*event.metadata().level(), fields);
+        let tenant = SpanTenant::find(event, &context).or_else(|| self.tenant.clone());
+        let line = self.line(*event.metadata().level(), tenant, fields);
         // Locked until the line is in the file, so that both have the same order of lines.
         let mut stderr = self.to_stderr.then(|| std::io::stderr().lock());
         if let Some(stderr) = &mut stderr {
@@ -171,13 +183,13 @@ impl Log {
             level: settings.level,
             to_stderr: settings.to_stderr,
             run_id: run_id.to_owned(),
-            tenant: tenant.cloned(),
+            tenant: tenant.map(ToString::to_string),
             clock,
             failure_reported: AtomicBool::new(false),
         }
     }
 
-    fn line(&self, level: Level, fields: Fields) -> String {
+    fn line(&self, level: Level, tenant: Option<String>, fields: Fields) -> String {
         let time = self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let level = match level {
             Level::WARN => "WARNING",
@@ -187,7 +199,7 @@ impl Log {
         };
         match self.format {
             Format::Text => {
-                let tenant = self.tenant.as_ref().map(|tenant| format!("tenant={tenant} "));
+                let tenant = tenant.map(|tenant| format!("tenant={tenant} "));
                 let (run, tenant) = (&self.run_id, tenant.unwrap_or_default());
                 format!("{time} {level:<7} run={run} {tenant}{}\n", fields.to_text())
             }
@@ -198,8 +210,8 @@ impl Log {
                 object.insert("time".into(), time.into());
                 object.insert("level".into(), level.into());
                 object.insert("run".into(), self.run_id.as_str().into());
-                if let Some(tenant) = &self.tenant {
-                    object.insert("tenant".into(), tenant.as_str().into());
+                if let Some(tenant) = tenant {
+                    object.insert("tenant".into(), tenant.into());
                 }
                 format!("{}\n", Value::Object(object))
             }
@@ -276,6 +288,26 @@ mod tests {
                     "message": "two words", "reason": "say \"no\"\\u{a}"}),
             ]
         );
+    }
+
+    #[test]
+    fn the_tenant_of_a_line_is_that_of_its_thread() {
+        let log = log_of(Format::Text, || {
+            tracing::info!("before");
+            let span = enter(&TenantName::of_source("globex"));
+            tracing::info!("inside");
+            let work = in_same_span(|| tracing::info!("on another thread"));
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            std::thread::scope(|scope| {
+                scope.spawn(|| tracing::dispatcher::with_default(&dispatch, work));
+            });
+            drop(span);
+            tracing::info!("after");
+        });
+        let lines: Vec<&str> =
+            log.lines().map(|line| line.split_once("tenant=").unwrap().1).collect();
+        let expected = ["acme before", "globex inside", "globex on another thread", "acme after"];
+        assert_eq!(lines, expected);
     }
 
     #[test]

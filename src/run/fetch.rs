@@ -12,6 +12,7 @@ use super::crash_point::crash_point;
 use super::notes;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::TenantLedger;
+use crate::logging;
 use crate::redact;
 use crate::report::counted;
 use crate::report::progress::{Progress, Work};
@@ -61,7 +62,8 @@ impl Run<'_> {
         let storing = tokio::task::spawn_blocking({
             let selection = Selection::new(self.rules(), Arc::clone(&self.exclusions));
             let (ledger, progress) = (Arc::clone(&self.ledger), self.report.progress.clone());
-            move || store_pages(receiver, selection, &ledger, &progress)
+            let work = move || store_pages(receiver, selection, &ledger, &progress);
+            logging::in_same_span(work)
         });
         let end = self.read_pages(reader.as_mut(), first, sender).await;
         let left_out = self.count_left_out(reader.as_mut(), &end).await;
