@@ -1,5 +1,7 @@
 //! From arguments to an exit code: parses the command line, opens the log and runs the command.
 
+mod tenants;
+
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
@@ -7,14 +9,15 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::cli::{self, Command, CommonArgs, Parsed, ResolvedRun, SourceCommand};
+use crate::cli::{self, Command, Parsed, ProcessArgs, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::commands::{self, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
+use crate::run::{self, Process};
 use crate::settings::{EffectiveOption, Origin, TenantName};
-use crate::{http, logging, run, shutdown};
+use crate::{http, logging, shutdown};
 
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
@@ -70,6 +73,7 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     let clock = Clock::from_environment();
     let output = match &parsed.command {
         Command::Source(source) => return run_source(source, parsed, clock, progress),
+        Command::Run(args) => return tenants::run(args, parsed, clock, progress),
         Command::Check(args) => return check::check(args, parsed, clock),
         Command::Status(args) => commands::status(args, clock),
         Command::History(args) => commands::history(args, clock),
@@ -111,9 +115,9 @@ fn run_source(
     progress: &Progress,
 ) -> ExitCode {
     let (source_args, args) = source.args();
-    let run_id = format!("{:012x}", fastrand::u64(..) >> 16);
+    let run_id = new_run_id();
     let tenant = args.tenant(source_args.info().name);
-    init_logging(args, &run_id, &tenant, clock);
+    init_logging(&args.process, &run_id, Some(&tenant), clock);
     let report = source
         .resolve(&parsed.layers)
         .map_err(Failure::from)
@@ -122,26 +126,30 @@ fn run_source(
             for warning in cli::unknown_variables() {
                 tracing::warn!("{}", report::line(&warning));
             }
-            progress.show(args.output.settings(), args.logs_to_stderr());
+            progress.show(args.process.output.settings(), args.process.logs_to_stderr());
             let mut report = run_async(&run, &run_id, clock, progress)?;
-            for warning in run::file_warnings(args.log.path(), &run.settings.ledger) {
+            for warning in run::file_warnings(args.process.log.path(), &run.settings.ledger) {
                 report.warn(warning);
             }
             Ok(report)
         })
         .unwrap_or_else(|failure| {
-            let mut report = Report::new(&run_id, &tenant, source_args.info(), args.mode());
+            let mut report = Report::new(&run_id, &tenant, source_args.info(), args.process.mode());
             report.fail(failure);
             report
         });
     progress::clear();
-    report::print(&report, args.output.settings())
+    report::print(&report, args.process.output.settings())
+}
+
+fn new_run_id() -> String {
+    format!("{:012x}", fastrand::u64(..) >> 16)
 }
 
 /// Starts the log. A file that cannot be opened is a warning: what a run sends matters more.
-fn init_logging(args: &CommonArgs, run_id: &str, tenant: &TenantName, clock: Clock) {
+fn init_logging(args: &ProcessArgs, run_id: &str, tenant: Option<&TenantName>, clock: Clock) {
     let settings = args.log.settings(args.debug);
-    if let Some(failure) = logging::start(&settings, run_id, Some(tenant), clock) {
+    if let Some(failure) = logging::start(&settings, run_id, tenant, clock) {
         report::warn(&format!("{failure}; the run continues without it. {}", failure.help));
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
@@ -168,6 +176,7 @@ fn run_async(
     progress: &Progress,
 ) -> Result<Report, Failure> {
     shutdown::block_on(async |shutdown| {
-        run::run(&run.settings, run.source.as_ref(), run_id, clock, shutdown, progress).await
+        let process = Process { run_id: run_id.to_owned(), clock, shutdown, shared: None };
+        run::run(&run.settings, run.source.as_ref(), &process, progress).await
     })
 }

@@ -53,27 +53,48 @@ impl Shutdown {
     }
 }
 
-/// Runs asynchronous work to its end, on one thread. The work gets a handle that reports signals.
+/// Runs asynchronous work to its end, on this thread. The work gets a handle that reports signals.
 ///
 /// # Errors
 /// When the runtime or the signal handlers cannot be set up.
 pub(crate) fn block_on<T>(work: impl AsyncFnOnce(Shutdown) -> T) -> Result<T, Failure> {
-    let unavailable = |error: std::io::Error| {
-        Failure::new(
-            FailureKind::Unexpected,
-            "the asynchronous runtime could not be started",
-            "Check the limits of this user (ulimit -a).",
-        )
-        .with_cause(error)
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
+    let shutdown = watch()?;
+    block_on_with(shutdown, work)
+}
+
+/// Returns a handle that reports signals from now on. A process does this once.
+///
+/// # Errors
+/// When the signal handlers cannot be set up.
+pub(crate) fn watch() -> Result<Shutdown, Failure> {
     let (sender, shutdown) = Shutdown::new();
     watch_signals(sender).map_err(unavailable)?;
+    Ok(shutdown)
+}
+
+/// Does the same as [`block_on`] with a handle that there is already.
+///
+/// # Errors
+/// When the runtime cannot be set up.
+pub(crate) fn block_on_with<T>(
+    shutdown: Shutdown,
+    work: impl AsyncFnOnce(Shutdown) -> T,
+) -> Result<T, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
     let done = runtime.block_on(work(shutdown));
     // A host name lookup cannot be canceled: waiting for it would delay the exit after a signal.
     runtime.shutdown_background();
     Ok(done)
+}
+
+fn unavailable(error: std::io::Error) -> Failure {
+    Failure::new(
+        FailureKind::Unexpected,
+        "the asynchronous runtime could not be started",
+        "Check the limits of this user (ulimit -a).",
+    )
+    .with_cause(error)
 }
 
 /// Lets a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead

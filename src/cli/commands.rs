@@ -11,6 +11,7 @@ use super::NAME;
 use super::generate::Artifact;
 use super::help_text;
 use super::maintenance::{CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, StatusArgs};
+use super::run_tenants::RunTenantsArgs;
 use super::source_command::SourceCommand;
 use super::topics::Topic;
 
@@ -52,6 +53,12 @@ pub(crate) enum Command {
     /// A run of a source.
     #[command(flatten)]
     Source(SourceCommand),
+    /// Send the detections of all tenants of the settings file
+    ///
+    /// Runs each [[tenant]] of the settings file like the command of its source, several at a
+    /// time, in one process with one log and one ledger. The failure of one tenant stops no other.
+    #[command(disable_help_flag = true, after_long_help = help_text::RUN)]
+    Run(Box<RunTenantsArgs>),
     /// Check configuration, files, ledger and services
     Check(CheckArgs),
     /// Show the last run, last success and queue of each tenant

@@ -77,14 +77,18 @@ impl SourceKeys<'_> {
 enum Scope {
     /// Those of all sources.
     Defaults,
-    /// Those of one source.
+    /// Those of one source or tenant.
     Source,
 }
 
 impl Scope {
     fn has(self, option: &Settable) -> bool {
         // A tenant is named by its table.
-        option.key != "tenant" && (self == Self::Source || !option.is_own)
+        match self {
+            _ if option.key == "tenant" => false,
+            Self::Defaults => !option.is_own,
+            Self::Source => !option.is_of_process,
+        }
     }
 }
 
@@ -160,6 +164,9 @@ impl Validator<'_> {
         }
         if key == "config" {
             return "config cannot be set here: a settings file does not name another".to_owned();
+        }
+        if scope == Scope::Source && source.find(key, Scope::Defaults).is_some() {
+            return format!("{key} is one of all tenants; set it in [defaults]");
         }
         if scope == Scope::Defaults {
             let owners: Vec<String> = self

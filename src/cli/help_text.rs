@@ -15,6 +15,15 @@ pub(super) fn exit_codes() -> String {
     })
 }
 
+pub(super) const RUN: &str = "\
+Examples:
+  Start a settings file:
+    collective-insights generate config > config.toml
+  Run all its tenants, 16 at a time:
+    collective-insights run --config config.toml --jobs 16
+  Read a week again for one of them:
+    collective-insights run --tenant acme-falcon --since 7d";
+
 pub(super) const HISTORY: &str = "\
 Examples:
   Show the last week:

@@ -10,9 +10,9 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::settable::{self, Settable};
 use super::source_command::SourceCommand;
-use super::{Parsed, definition, file_keys, parse_each_source, read, usage_error};
+use super::{NAME, Parsed, definition, file_keys, parse_each_source, read, usage_error};
 use crate::failure::{Failure, FailureKind};
-use crate::settings::config_file::{ConfigFile, Value};
+use crate::settings::config_file::{ConfigFile, TenantTable, Value};
 use crate::settings::layers::{
     Environment, Found, Layers, Precedence, Wanted, process_environment,
 };
@@ -21,6 +21,8 @@ use crate::settings::{Origin, TenantName};
 
 /// The option that names the settings file.
 const CONFIG: &str = "config";
+/// The options of `run` that say which tenants run, and how many at a time.
+const OF_RUN_ALONE: [&str; 2] = ["tenant", "jobs"];
 /// The only option of the commands that work on the ledger that `[defaults]` can set for them.
 const LEDGER: &str = "ledger";
 
@@ -55,6 +57,30 @@ impl<'a> Innermost<'a> {
     fn given(&self) -> impl Iterator<Item = &'a str> {
         let ids = self.arguments.iter().map(|argument| argument.get_id().as_str());
         ids.filter(|id| self.is_given(id))
+    }
+
+    /// Returns the arguments that were given, as words of a command line, but for those of `run`
+    /// alone and those that come from elsewhere.
+    fn as_given(&self, origins: &BTreeMap<String, Origin>) -> Vec<OsString> {
+        let mut words = Vec::new();
+        for argument in &self.arguments {
+            let id = argument.get_id().as_str();
+            let Some(key) = argument.get_long().filter(|_| self.is_given(id)) else { continue };
+            let flag = format!("--{key}");
+            if OF_RUN_ALONE.contains(&key) || origins.contains_key(&flag) {
+                continue;
+            }
+            if !argument.get_action().takes_values() {
+                words.push(flag.into());
+                continue;
+            }
+            for value in self.matches.get_raw(id).into_iter().flatten() {
+                let mut word = OsString::from(format!("{flag}="));
+                word.push(value);
+                words.push(word);
+            }
+        }
+        words
     }
 
     fn is_given(&self, id: &str) -> bool {
@@ -113,6 +139,33 @@ impl Parsed {
         sources.map(with_file).collect()
     }
 
+    /// Returns a command line for each tenant that `run` names, else for each enabled one of the
+    /// settings file: that of its source, with the options of this command.
+    ///
+    /// # Errors
+    /// When there is no settings file, or it has no such tenant.
+    pub(crate) fn each_tenant(&self, named: &[TenantName]) -> Result<Vec<TenantCommand>, Failure> {
+        let definition = definition();
+        let arguments = Innermost::find(&definition, &self.matches).as_given(&self.origins);
+        let Some(found) = &self.file else {
+            return Err(no_tenants("there is no settings file", ""));
+        };
+        let tenants = chosen_tenants(&found.file, named)?;
+        let command = |tenant: &TenantTable| {
+            let name = tenant.name.clone();
+            let words =
+                [NAME.into(), tenant.source.as_str().into(), format!("--tenant={name}").into()];
+            let parsed = read(words.into_iter().chain(arguments.iter().cloned()).collect())
+                .map_err(|error| usage_error::as_failure(&error))
+                .and_then(|parsed| {
+                    let file = Some(found.clone());
+                    parsed.with_file(file, Precedence::Tenant, process_environment)
+                });
+            TenantCommand { name, source: tenant.source.clone(), parsed }
+        };
+        Ok(tenants.into_iter().map(command).collect())
+    }
+
     /// Returns the same command with values from variables and a validated settings file.
     fn with_file(
         self,
@@ -153,6 +206,61 @@ impl Parsed {
     }
 }
 
+/// The command line of the run of one tenant.
+#[derive(Debug)]
+pub(crate) struct TenantCommand {
+    pub name: TenantName,
+    /// The name of its source.
+    pub source: String,
+    /// Why there is none, if a value is not valid.
+    pub parsed: Result<Parsed, Failure>,
+}
+
+/// Returns the tenants of the file with these names, or all enabled ones.
+fn chosen_tenants<'a>(
+    file: &'a ConfigFile,
+    named: &[TenantName],
+) -> Result<Vec<&'a TenantTable>, Failure> {
+    let path = file.path.display();
+    if named.is_empty() {
+        let enabled: Vec<&TenantTable> =
+            file.tenants.iter().filter(|tenant| tenant.is_enabled).collect();
+        if enabled.is_empty() {
+            let message = format!("the settings file {path} has no enabled tenant");
+            return Err(no_tenants(&message, ""));
+        }
+        return Ok(enabled);
+    }
+    let known = file.tenants.iter().map(|tenant| tenant.name.as_str());
+    let mut chosen: Vec<&TenantTable> = Vec::new();
+    for name in named {
+        let Some(tenant) = file.tenant(name) else {
+            let nearest = settable::nearest(name.as_str(), known);
+            let tip = nearest.map(|nearest| format!(" The nearest is {nearest}."));
+            let message = format!("the settings file {path} has no tenant {name}");
+            return Err(no_tenants(&message, &tip.unwrap_or_default()));
+        };
+        if !tenant.is_enabled {
+            let message = format!("tenant {name} of {path} is left out with `enabled = false`");
+            return Err(no_tenants(&message, ""));
+        }
+        if !chosen.iter().any(|other| other.name == *name) {
+            chosen.push(tenant);
+        }
+    }
+    Ok(chosen)
+}
+
+fn no_tenants(message: &str, tip: &str) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        message,
+        format!(
+            "`run` needs a settings file with a [[tenant]] for each customer and source (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights generate config` prints an example.{tip} No request was made."
+        ),
+    )
+}
+
 /// The options that are added to a command line.
 #[derive(Debug, Default)]
 struct Added {
@@ -181,11 +289,12 @@ impl Added {
         let is_added = |option: &&Settable| {
             !innermost.is_given(&option.id) && !looked_up.contains(&option.key)
         };
+        let has_settings = source.is_some() || innermost.command.get_name() == "run";
         let mut found: Vec<(&Settable, Found)> = Vec::new();
         for option in options.iter().filter(is_added) {
             let wanted = Wanted { key: &option.key, names: None, is_secret: false };
             if let Some(value) = layers.find(wanted)?
-                && (source.is_some() || option.key == LEDGER || !value.origin.is_settings_file())
+                && (has_settings || option.key == LEDGER || !value.origin.is_settings_file())
             {
                 found.push((option, value));
             }

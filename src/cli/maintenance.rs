@@ -38,7 +38,7 @@ pub(crate) struct CheckArgs {
 impl CheckArgs {
     /// Whether to print JSON: given before or after the source.
     pub(crate) fn json(&self) -> bool {
-        self.json || self.source.as_ref().is_some_and(|source| source.args().1.output.json)
+        self.json || self.source.as_ref().is_some_and(|source| source.args().1.process.output.json)
     }
 }
 

@@ -9,6 +9,7 @@ mod layered;
 mod legacy_flags;
 mod maintenance;
 mod run_args;
+mod run_tenants;
 mod settable;
 mod source_command;
 mod topics;
@@ -26,10 +27,12 @@ use self::commands::Cli;
 pub(crate) use self::commands::Command;
 pub(crate) use self::generate::Artifact;
 use self::layered::FoundFile;
+pub(crate) use self::layered::TenantCommand;
 pub(crate) use self::maintenance::{
     CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, StatusArgs, TenantArgs,
 };
-pub(crate) use self::run_args::CommonArgs;
+pub(crate) use self::run_args::{CommonArgs, ProcessArgs};
+pub(crate) use self::run_tenants::RunTenantsArgs;
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 pub(crate) use self::usage_error::as_failure;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};

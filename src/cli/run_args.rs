@@ -40,6 +40,112 @@ pub(crate) struct RunArgs<A: Args> {
     pub common: CommonArgs,
 }
 
+/// The options of the requested span.
+#[derive(Debug, Args)]
+pub(crate) struct SpanArgs {
+    /// Read the alerts of the last N hours
+    ///
+    /// From 1 to 8760, also as 24h or 7d. What missed runs did not read is read too, as far back
+    /// as --max-catch-up allows.
+    #[arg(long, value_name = "N", default_value = "24", value_parser = value_parsers::hours, conflicts_with = "since", help_heading = "Selection")]
+    hours: u32,
+    /// Read alerts since this time
+    ///
+    /// Replaces --hours, and catches up nothing. A day from midnight UTC (2026-11-21, yesterday), a
+    /// duration before now (7d, 36h), or RFC 3339 with a time zone (2026-11-21T00:15:00Z). The
+    /// summary and the log say which instant is meant.
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, help_heading = "Selection")]
+    since: Option<PointInTime>,
+    /// Read alerts before this time [default: now]
+    ///
+    /// Same format as --since; requires --since.
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, requires = "since", conflicts_with = "hours", help_heading = "Selection")]
+    until: Option<PointInTime>,
+}
+
+/// The options of a whole process, whether it has the run of one tenant or those of several.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Delivery")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct ProcessArgs {
+    /// Maximum run time in minutes
+    ///
+    /// From 1 to 1440. The next run continues where this one stops.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub deadline: u32,
+    /// Wait for another run to end, for example 2h
+    ///
+    /// While another run has the ledger locked, waits for up to this long, and then ends with exit
+    /// code 7. The --deadline begins after the wait. A number of seconds (s), minutes (m), hours
+    /// (h) or days (d). [default: no wait]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    wait: Option<TimeDelta>,
+    /// Show what would be sent, without sending it
+    ///
+    /// Reads the vendor's alerts, sends no request to Recorded Future and records nothing in the
+    /// ledger.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Test mode: Recorded Future stores nothing
+    ///
+    /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
+    /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
+    /// -l debug.
+    // Repeated, it is accepted as it was by the scripts' argparse.
+    #[arg(long, overrides_with = "debug", help_heading = "Log and output")]
+    pub debug: bool,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    /// Run without the ledger
+    ///
+    /// No deduplication, no retry by later runs: an alert that is read again is sent again, and
+    /// what is rejected or cannot be sent is lost.
+    #[arg(long, conflicts_with = "ledger")]
+    no_ledger: bool,
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Print help (--help prints more)
+    // Defined here so that it is listed last instead of under a heading of its own at the top.
+    #[arg(short, long, action = clap::ArgAction::Help, help_heading = "Log and output")]
+    help: Option<bool>,
+}
+
+impl ProcessArgs {
+    /// Returns where the ledger is.
+    ///
+    /// # Errors
+    /// Those of [`default_ledger`].
+    pub(crate) fn ledger(&self) -> Result<LedgerChoice, Failure> {
+        if self.no_ledger {
+            return Ok(LedgerChoice::None);
+        }
+        let in_state_folder = self.ledger.ledger.is_none();
+        Ok(LedgerChoice::File { path: self.ledger.path()?, in_state_folder })
+    }
+
+    /// Returns whether and how to wait for another run.
+    pub(crate) fn wait(&self) -> Option<LockWait> {
+        let limit = self.wait?.to_std().ok()?;
+        Some(LockWait { limit, announce: !self.output.quiet && !self.logs_to_stderr() })
+    }
+
+    /// Returns what the run does with the selected indicators.
+    pub(crate) const fn mode(&self) -> Mode {
+        match (self.dry_run, self.debug) {
+            (true, _) => Mode::DryRun,
+            (false, true) => Mode::Debug,
+            (false, false) => Mode::Live,
+        }
+    }
+
+    /// Returns whether the log goes to stderr.
+    pub(crate) fn logs_to_stderr(&self) -> bool {
+        self.debug || self.log.is_stderr()
+    }
+}
+
 /// The options that all sources have in common.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
@@ -70,24 +176,8 @@ pub(crate) struct CommonArgs {
     /// With or without uhash: at the beginning. Repeatable. [default: all of the key's user]
     #[arg(long, value_name = "ID")]
     organization_id: Vec<String>,
-    /// Read the alerts of the last N hours
-    ///
-    /// From 1 to 8760, also as 24h or 7d. What missed runs did not read is read too, as far back
-    /// as --max-catch-up allows.
-    #[arg(long, value_name = "N", default_value = "24", value_parser = value_parsers::hours, conflicts_with = "since", help_heading = "Selection")]
-    hours: u32,
-    /// Read alerts since this time
-    ///
-    /// Replaces --hours, and catches up nothing. A day from midnight UTC (2026-11-21, yesterday), a
-    /// duration before now (7d, 36h), or RFC 3339 with a time zone (2026-11-21T00:15:00Z). The
-    /// summary and the log say which instant is meant.
-    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, help_heading = "Selection")]
-    since: Option<PointInTime>,
-    /// Read alerts before this time [default: now]
-    ///
-    /// Same format as --since; requires --since.
-    #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, requires = "since", conflicts_with = "hours", help_heading = "Selection")]
-    until: Option<PointInTime>,
+    #[command(flatten)]
+    pub span: SpanArgs,
     /// Maximum days to catch up
     ///
     /// After missed runs, a run reads from where the last complete one ended, but not further back
@@ -123,18 +213,6 @@ pub(crate) struct CommonArgs {
     /// limit stay queued for the next run.
     #[arg(long, value_name = "N", default_value_t = 15000)]
     daily_limit: u32,
-    /// Maximum run time in minutes
-    ///
-    /// From 1 to 1440. The next run continues where this one stops.
-    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
-    pub deadline: u32,
-    /// Wait for another run to end, for example 2h
-    ///
-    /// While another run has the ledger locked, waits for up to this long, and then ends with exit
-    /// code 7. The --deadline begins after the wait. A number of seconds (s), minutes (m), hours
-    /// (h) or days (d). [default: no wait]
-    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
-    wait: Option<TimeDelta>,
     /// Additional CA certificates to trust (PEM)
     ///
     /// Trusted in addition to the system's, for example the CA certificate of a TLS-inspecting
@@ -154,53 +232,11 @@ pub(crate) struct CommonArgs {
     /// Send indicators again that were delivered before
     #[arg(long)]
     resend: bool,
-    /// Show what would be sent, without sending it
-    ///
-    /// Reads the vendor's alerts, sends no request to Recorded Future and records nothing in the
-    /// ledger.
-    #[arg(short = 'n', long)]
-    dry_run: bool,
-    /// Test mode: Recorded Future stores nothing
-    ///
-    /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
-    /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
-    /// -l debug.
-    // Repeated, it is accepted as it was by the scripts' argparse.
-    #[arg(long, overrides_with = "debug", help_heading = "Log and output")]
-    pub debug: bool,
     #[command(flatten)]
-    ledger: LedgerArgs,
-    /// Run without the ledger
-    ///
-    /// No deduplication, no retry by later runs: an alert that is read again is sent again, and
-    /// what is rejected or cannot be sent is lost.
-    #[arg(long, conflicts_with = "ledger")]
-    no_ledger: bool,
-    #[command(flatten)]
-    pub log: LogArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Print help (--help prints more)
-    // Defined here so that it is listed last instead of under a heading of its own at the top.
-    #[arg(short, long, action = clap::ArgAction::Help, help_heading = "Log and output")]
-    help: Option<bool>,
+    pub process: ProcessArgs,
 }
 
 impl CommonArgs {
-    /// Returns what the run does with the selected indicators.
-    pub(crate) const fn mode(&self) -> Mode {
-        match (self.dry_run, self.debug) {
-            (true, _) => Mode::DryRun,
-            (false, true) => Mode::Debug,
-            (false, false) => Mode::Live,
-        }
-    }
-
-    /// Returns whether the log goes to stderr.
-    pub(crate) fn logs_to_stderr(&self) -> bool {
-        self.debug || self.log.is_stderr()
-    }
-
     /// Returns the tenant of a run of the source with this name.
     pub(crate) fn tenant(&self, source: &str) -> TenantName {
         self.tenant.clone().unwrap_or_else(|| TenantName::of_source(source))
@@ -213,16 +249,16 @@ impl CommonArgs {
             tenant: self.tenant(source),
             adopt: self.adopt,
             recorded_future: self.recorded_future(lookup)?,
-            span: match self.since {
-                Some(since) => RequestedSpan::Exact { since, until: self.until },
-                None => RequestedSpan::Hours(self.hours),
+            span: match self.span.since {
+                Some(since) => RequestedSpan::Exact { since, until: self.span.until },
+                None => RequestedSpan::Hours(self.span.hours),
             },
             accept_gap: self.accept_gap,
             max_catch_up: TimeDelta::days(self.max_catch_up.into()),
             exclusion_file: self.exclusion_file.clone(),
             batch_size: usize::try_from(self.batch_size).unwrap_or(usize::MAX),
             daily_limit: (self.daily_limit > 0).then(|| self.daily_limit.into()),
-            deadline: Duration::from_mins(self.deadline.into()),
+            deadline: Duration::from_mins(self.process.deadline.into()),
             network: http::NetworkOptions {
                 ca_cert: self.ca_cert.clone(),
                 connect_timeout: Duration::from_secs(self.connect_timeout.into()),
@@ -230,18 +266,9 @@ impl CommonArgs {
             },
             skip_dismissed: self.skip_dismissed,
             resend: self.resend,
-            mode: self.mode(),
-            ledger: match &self.ledger.ledger {
-                _ if self.no_ledger => LedgerChoice::None,
-                given => LedgerChoice::File {
-                    path: lookup.accept(self.ledger.path())?,
-                    in_state_folder: given.is_none(),
-                },
-            },
-            wait: self.wait.and_then(|limit| limit.to_std().ok()).map(|limit| LockWait {
-                limit,
-                announce: !self.output.quiet && !self.logs_to_stderr(),
-            }),
+            mode: self.process.mode(),
+            ledger: lookup.accept(self.process.ledger())?,
+            wait: self.process.wait(),
         })
     }
 

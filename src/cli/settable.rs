@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args as _, Command};
 use secrecy::SecretString;
 
-use super::run_args::CommonArgs;
+use super::run_args::{CommonArgs, ProcessArgs};
 use super::source_command::SourceCommand;
 use super::{NAME, usage_error};
 use crate::settings::config_file::{CONFIG_VARIABLE, Value};
@@ -36,6 +36,8 @@ pub(super) struct Settable {
     pub is_secret: bool,
     /// Whether the option is a source's own, and not one of all sources.
     pub is_own: bool,
+    /// Whether it is one of a whole process, which cannot differ from tenant to tenant.
+    pub is_of_process: bool,
     /// The generated variable.
     pub variable: String,
 }
@@ -59,6 +61,7 @@ impl Settable {
             arity,
             is_secret: argument.get_value_parser().type_id() == TypeId::of::<SecretString>(),
             is_own: owner.is_some(),
+            is_of_process: is_of_process(key),
             variable: variable(owner, key),
         })
     }
@@ -120,6 +123,13 @@ pub(super) fn options<'a>(
 ) -> Vec<Settable> {
     let common = common_options();
     arguments.filter_map(|argument| Settable::new(argument, source, &common)).collect()
+}
+
+/// Whether an option is one of a whole process, which has one ledger, one log and one output.
+fn is_of_process(key: &str) -> bool {
+    let process = ProcessArgs::augment_args(Command::new(NAME));
+    // The run of a tenant may be shorter.
+    key != "deadline" && process.get_arguments().any(|argument| argument.get_long() == Some(key))
 }
 
 /// Returns a command with the options that all sources have.

@@ -64,7 +64,7 @@ impl SourceCommand {
     }
 
     /// Returns the source with this name, without arguments.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         let command = Self::augment_subcommands(clap::Command::new(NAME));
         let matches = command.try_get_matches_from([NAME, name]).ok()?;
         Self::from_arg_matches(&matches).ok()

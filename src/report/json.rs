@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Counts, DryRunItem, Report, line, timestamp};
+use super::{Counts, DryRunItem, Report, TenantsReport, line, timestamp};
 use crate::failure::Failure;
 use crate::redact;
 use crate::settings::Mode;
@@ -27,6 +27,16 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
+struct TenantsDocument<'a> {
+    schema_version: u8,
+    tool_version: &'static str,
+    tenants: Vec<Document<'a>>,
+    exit_code: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
 struct Span {
     start: String,
     end: String,
@@ -37,6 +47,27 @@ struct Error {
     kind: &'static str,
     message: String,
     hint: String,
+}
+
+impl<'a> Document<'a> {
+    fn new(report: &'a Report) -> Self {
+        Self {
+            schema_version: 1,
+            tool_version: env!("CARGO_PKG_VERSION"),
+            run_id: &report.run_id,
+            tenant: report.tenant.as_str(),
+            source: report.labels.name,
+            window: report
+                .window
+                .map(|window| Span { start: timestamp(window.start), end: timestamp(window.end) }),
+            mode: report.mode.name(),
+            counts: &report.counts,
+            exit_code: report.exit_code(),
+            notes: lines([&report.notes, &report.warnings]),
+            items: (report.mode == Mode::DryRun).then_some(&report.items),
+            error: report.failures().first().map(Error::new),
+        }
+    }
 }
 
 impl Error {
@@ -60,26 +91,29 @@ pub(crate) fn error_document(failure: &Failure) -> String {
     redact::sanitize_json(&document.to_string()) + "\n"
 }
 
-/// Returns the document, on one line.
+/// Returns the document of a run, on one line.
 pub(super) fn document(report: &Report) -> String {
-    let document = Document {
+    text(&Document::new(report))
+}
+
+/// Returns the document of several tenants' runs, on one line.
+pub(super) fn tenants_document(report: &TenantsReport) -> String {
+    text(&TenantsDocument {
         schema_version: 1,
         tool_version: env!("CARGO_PKG_VERSION"),
-        run_id: &report.run_id,
-        tenant: report.tenant.as_str(),
-        source: report.labels.name,
-        window: report
-            .window
-            .map(|window| Span { start: timestamp(window.start), end: timestamp(window.end) }),
-        mode: report.mode.name(),
-        counts: &report.counts,
+        tenants: report.reports.iter().map(Document::new).collect(),
         exit_code: report.exit_code(),
-        notes: report.notes.iter().chain(&report.warnings).map(|note| line(note)).collect(),
-        items: (report.mode == Mode::DryRun).then_some(&report.items),
-        error: report.failures().first().map(Error::new),
-    };
+        notes: lines([&report.notes, &report.warnings]),
+    })
+}
+
+fn lines<const N: usize>(texts: [&[String]; N]) -> Vec<String> {
+    texts.into_iter().flatten().map(|text| line(text)).collect()
+}
+
+fn text(document: &impl Serialize) -> String {
     // Strings, numbers and valid raw JSON cannot fail to serialize.
-    serde_json::to_string(&document).map_or_else(
+    serde_json::to_string(document).map_or_else(
         |error| format!("{{\"error\":\"{error}\"}}\n"),
         |text| redact::sanitize_json(&text) + "\n",
     )

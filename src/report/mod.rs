@@ -7,6 +7,7 @@ mod layout;
 pub(crate) mod progress;
 mod stdout;
 mod style;
+mod tenants;
 mod text;
 
 use std::io::Write as _;
@@ -21,6 +22,7 @@ pub(crate) use self::layout::{Layout, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::{Styler, set_color};
+pub(crate) use self::tenants::{TenantsReport, print_tenants};
 pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind, Signal};
@@ -179,7 +181,7 @@ pub(crate) fn warn(text: &str) {
 }
 
 /// Logs the summary: as text, and its numbers as fields.
-fn log_summary(report: &Report) {
+pub(crate) fn log_summary(report: &Report) {
     if let Some(window) = report.window {
         for line in text::summary(report, Layout::PLAIN).lines() {
             tracing::info!("{line}");

@@ -72,6 +72,13 @@ pub(crate) enum Work {
         /// All submissions of the run: these, and the queued ones.
         total: u64,
     },
+    /// Running several tenants.
+    Tenants {
+        /// The tenants whose run has ended.
+        done: u64,
+        /// All tenants of the process.
+        total: u64,
+    },
 }
 
 /// A handle to the progress of a run.
@@ -249,7 +256,8 @@ impl Shared {
     fn log(&self) {
         let (waiting_for, wait_seconds) = self.wait().unzip();
         match self.lock_phase().work {
-            Work::Idle => {}
+            // Each tenant logs its own.
+            Work::Idle | Work::Tenants { .. } => {}
             Work::Reading { pages, alerts, total } => {
                 tracing::info!(pages, alerts, total, waiting_for, wait_seconds, "reading alerts");
             }

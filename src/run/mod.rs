@@ -6,6 +6,7 @@ mod fetch;
 mod gap;
 mod notes;
 mod tenant;
+mod tenants;
 mod time;
 mod wait;
 mod window;
@@ -14,11 +15,13 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
 use self::tenant::CustomerState;
 pub(crate) use self::tenant::{check_customers, tenant};
+pub(crate) use self::tenants::{TenantJob, TenantsOptions, run_tenants};
 use self::time::RunTime;
 use self::window::WindowPlan;
 use crate::clock::Clock;
@@ -39,19 +42,28 @@ use crate::shutdown::Shutdown;
 use crate::sources::{CustomerSource, Source};
 use crate::window::Window;
 
+/// What the runs of a process have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub run_id: String,
+    pub clock: Clock,
+    pub shutdown: Shutdown,
+    /// The ledger, where the runs of several tenants share it and the time that is left.
+    pub shared: Option<(SharedLedger, Instant)>,
+}
+
 /// Performs one run. Failures are in the report.
 pub(crate) async fn run(
     settings: &Settings,
     source: &dyn Source,
-    run_id: &str,
-    clock: Clock,
-    shutdown: Shutdown,
+    process: &Process,
     progress: &Progress,
 ) -> Report {
-    let heartbeat = tokio::spawn(progress.clone().log_heartbeat(clock));
-    let report = match Run::prepare(settings, source, run_id, clock, shutdown, progress).await {
+    let heartbeat = tokio::spawn(progress.clone().log_heartbeat(process.clock));
+    let report = match Run::prepare(settings, source, process, progress).await {
         Ok(run) => run.perform().await,
         Err(failure) => {
+            let run_id = &process.run_id;
             let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
             report.fail(failure);
             report
@@ -87,24 +99,31 @@ impl<'a> Run<'a> {
     async fn prepare(
         settings: &'a Settings,
         source: &'a dyn Source,
-        run_id: &str,
-        clock: Clock,
-        shutdown: Shutdown,
+        process: &Process,
         progress: &Progress,
     ) -> Result<Self, Failure> {
+        let Process { run_id, clock, shutdown, shared } = process;
+        let clock = *clock;
         let exclusions = Arc::new(read_exclusions(settings)?);
         // Reject an impossible window before opening the ledger.
         window::check(settings.span, clock.now_to_the_millisecond())?;
-        create_state_folder(settings)?;
-        // The run's time begins after the wait.
-        let lock = wait::take_lock(settings, clock, &shutdown).await?;
-        let patience = Patience::until(settings.deadline, shutdown.clone());
-        let http = Http::new(&settings.network, clock, settings.deadline, shutdown)?;
+        let (lock, deadline) = match shared {
+            // The run's time begins after the wait.
+            None => (lock(settings, clock, shutdown).await?, settings.deadline),
+            Some((_, end)) => {
+                (None, settings.deadline.min(end.saturating_duration_since(Instant::now())))
+            }
+        };
+        let patience = Patience::until(deadline, shutdown.clone());
+        let http = Http::new(&settings.network, clock, deadline, shutdown.clone())?;
         progress.watch(http.waits());
         let debug = settings.mode == Mode::Debug;
         let client = Client::new(&http, &settings.recorded_future, debug)?;
         let now = clock.now_to_the_millisecond();
-        let shared = open_ledger(settings, patience.clone(), lock, clock)?;
+        let shared = match shared {
+            Some((ledger, _)) => ledger.clone(),
+            None => open_ledger(&settings.ledger, settings.mode, patience.clone(), lock, clock)?,
+        };
         let tenant = TenantOptions {
             tenant: tenant(settings, source),
             source: source.info(),
@@ -132,7 +151,10 @@ impl<'a> Run<'a> {
             client,
             exclusions,
             ledger: Arc::new(ledger),
-            created_ledger: shared.created_at().map(Path::to_owned),
+            created_ledger: shared
+                .created_at()
+                .filter(|_| process.shared.is_none())
+                .map(Path::to_owned),
             time: RunTime::new(clock),
             fetched,
             plan,
@@ -281,11 +303,11 @@ pub(crate) fn file_warnings(log: Option<&Path>, ledger: &LedgerChoice) -> Vec<St
 }
 
 /// Creates the state folder for the ledger, with mode 0700.
-fn create_state_folder(settings: &Settings) -> Result<(), Failure> {
-    let LedgerChoice::File { path, in_state_folder: true } = &settings.ledger else {
+fn create_state_folder(ledger: &LedgerChoice, mode: Mode) -> Result<(), Failure> {
+    let LedgerChoice::File { path, in_state_folder: true } = ledger else {
         return Ok(());
     };
-    let Some(folder) = path.parent().filter(|_| settings.mode == Mode::Live) else {
+    let Some(folder) = path.parent().filter(|_| mode == Mode::Live) else {
         return Ok(());
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
@@ -305,13 +327,30 @@ fn has_folder(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists())
 }
 
-fn open_ledger(
+/// Takes the lock of the ledger for a run that has it alone.
+async fn lock(
     settings: &Settings,
+    clock: Clock,
+    shutdown: &Shutdown,
+) -> Result<Option<Lock>, Failure> {
+    let Settings { ledger, mode, wait, .. } = settings;
+    create_state_folder(ledger, *mode)?;
+    if wait.is_some() {
+        // What would end the run later ends it before the wait.
+        settings.network.describe()?;
+    }
+    wait::take_lock(ledger, *wait, *mode, clock, shutdown).await
+}
+
+/// Opens the ledger for a run.
+fn open_ledger(
+    ledger: &LedgerChoice,
+    mode: Mode,
     patience: Patience,
     lock: Option<Lock>,
     clock: Clock,
 ) -> Result<SharedLedger, Failure> {
-    let dry_run = settings.mode != Mode::Live;
-    let path = settings.ledger.path().filter(|path| !dry_run || has_folder(path));
+    let dry_run = mode != Mode::Live;
+    let path = ledger.path().filter(|path| !dry_run || has_folder(path));
     Ok(SharedLedger::open(LedgerOptions { path, dry_run, patience, lock }, clock)?)
 }

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{Ledger, LedgerError, Lock};
 use crate::report::{self, progress};
-use crate::settings::{LockWait, Settings};
+use crate::settings::{LedgerChoice, LockWait};
 use crate::shutdown::Shutdown;
 
 /// How often a run tries again to take the lock.
@@ -20,15 +20,17 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// # Errors
 /// When another run has the lock for longer, when a signal comes, and when the lock cannot be used.
 pub(super) async fn take_lock(
-    settings: &Settings,
+    ledger: &LedgerChoice,
+    wait: Option<LockWait>,
+    mode: Mode,
     clock: Clock,
     shutdown: &Shutdown,
 ) -> Result<Option<Lock>, Failure> {
-    let Some((wait, path)) = settings.wait.zip(settings.ledger.path()) else {
+    let Some((wait, path)) = wait.zip(ledger.path()) else {
         return Ok(None);
     };
     // Without a ledger, a run that is not live takes no lock.
-    if settings.mode != Mode::Live && !path.exists() {
+    if mode != Mode::Live && !path.exists() {
         return Ok(None);
     }
     let started = Instant::now();
@@ -50,8 +52,6 @@ pub(super) async fn take_lock(
             return Err(locked.into());
         }
         if !std::mem::replace(&mut is_waiting, true) {
-            // What would end the run later ends it before the wait.
-            settings.network.describe()?;
             announce(&locked, wait);
         }
         tokio::select! {

@@ -39,6 +39,8 @@ pub(crate) struct TenantTable {
     pub name: TenantName,
     /// The name of its source.
     pub source: String,
+    /// Whether `run` includes it: `enabled = false` leaves it out.
+    pub is_enabled: bool,
     pub table: Table,
 }
 

@@ -43,7 +43,6 @@ pub(crate) enum Precedence {
     Variables,
     /// A command about many tenants: a variable applies to all of them, and must not replace what
     /// one of them sets, such as its credentials.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command works on many tenants yet"))]
     Tenant,
 }
 

@@ -82,7 +82,7 @@ pub(crate) trait SourceArgs: fmt::Debug {
 }
 
 /// A configured vendor: its validated settings.
-pub(crate) trait Source: fmt::Debug {
+pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// Returns the names of this source.
     fn info(&self) -> SourceInfo;
 

@@ -27,7 +27,7 @@ pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
             let settings = &run.settings;
             let network = settings.network.describe();
             let is_usable = network.is_ok();
-            for warning in run::file_warnings(args.log.path(), &settings.ledger) {
+            for warning in run::file_warnings(args.process.log.path(), &settings.ledger) {
                 tracing::warn!("{warning}");
             }
             let findings = vec![
@@ -117,8 +117,8 @@ fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
 }
 
 fn log_file(args: &CommonArgs) -> Result<String, Failure> {
-    let Some(path) = args.log.path() else {
-        return Ok(if args.logs_to_stderr() { "stderr" } else { "none" }.to_owned());
+    let Some(path) = args.process.log.path() else {
+        return Ok(if args.process.logs_to_stderr() { "stderr" } else { "none" }.to_owned());
     };
     let existed = std::fs::symlink_metadata(path).is_ok();
     logging::open(path).map_err(|error| logging::unwritable(path, error))?;

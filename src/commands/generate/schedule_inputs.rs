@@ -44,7 +44,7 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
     let definition = cli::definition();
     let parsed = cli::parse_each_source()?;
     let sources = || parsed.iter().filter_map(cli::Parsed::source);
-    let run_time = |source: &SourceCommand| source.args().1.deadline + GRACE_MINUTES;
+    let run_time = |source: &SourceCommand| source.args().1.process.deadline + GRACE_MINUTES;
     let total: u32 = sources().map(run_time).sum();
     Ok(sources()
         .map(|source| {
@@ -60,7 +60,7 @@ pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
                 lookup.settings().iter().map(|setting| variable(setting, command)).collect();
             let options = vendor.recommended_options();
             let wait = total - run_time(source);
-            ScheduledSource { info, options, variables, deadline: common.deadline, wait }
+            ScheduledSource { info, options, variables, deadline: common.process.deadline, wait }
         })
         .collect())
 }

@@ -20,6 +20,7 @@ impl Phase {
             }
             Work::Reading { .. } => ("Reading alerts", String::new()),
             Work::Sending { rejected, .. } => ("Sending", rejected_text(rejected)),
+            Work::Tenants { .. } => ("Running tenants", String::new()),
         };
         let Some((done, total)) = self.work.extent() else {
             let done = thousands(self.work.done());
@@ -49,7 +50,8 @@ impl Phase {
     pub(super) fn describe_done(&self) -> Option<String> {
         let took = duration(self.started.elapsed());
         match self.work {
-            Work::Idle | Work::Reading { pages: 0, .. } => None,
+            // The summary has a line for each tenant.
+            Work::Idle | Work::Reading { pages: 0, .. } | Work::Tenants { .. } => None,
             Work::Reading { alerts, .. } => {
                 Some(format!("Read {} in {took}", counted(alerts, "alert", "alerts")))
             }
@@ -77,15 +79,20 @@ impl Work {
                 thousands(total),
                 rejected_text(rejected)
             )),
+            Self::Tenants { total, .. } => {
+                Some(format!("{done} of {} have ended", counted(total, "tenant", "tenants")))
+            }
         }
     }
 
-    /// Returns the number of alerts that were read, or of indicators that were sent.
+    /// Returns the number of alerts that were read, of indicators that were sent, or of tenants that
+    /// have ended.
     const fn done(self) -> u64 {
         match self {
             Self::Idle => 0,
             Self::Reading { alerts, .. } => alerts,
             Self::Sending { sent, .. } => sent,
+            Self::Tenants { done, .. } => done,
         }
     }
 
@@ -97,6 +104,7 @@ impl Work {
             Self::Sending { sent, rejected, total, .. } => {
                 Some((sent.saturating_add(rejected), total))
             }
+            Self::Tenants { done, total } => Some((done, total)),
         }
     }
 }

@@ -85,6 +85,7 @@ impl Parser<'_> {
         let mut table = self.table(table);
         let name = self.take(&mut table, "name", span.clone());
         let source = self.take(&mut table, "source", span);
+        let is_enabled = self.take_enabled(&mut table);
         let name = name.and_then(|(name, line)| match name.parse::<TenantName>() {
             Ok(name) => Some((name, line)),
             Err(reason) => {
@@ -108,7 +109,21 @@ impl Parser<'_> {
             self.mistakes.push(Mistake { line, message });
             return;
         }
-        file.tenants.push(TenantTable { name, source, table });
+        file.tenants.push(TenantTable { name, source, is_enabled, table });
+    }
+
+    /// Takes `enabled` out of a tenant's table; without it a tenant is enabled.
+    fn take_enabled(&mut self, table: &mut Table) -> bool {
+        let at = table.entries.iter().position(|entry| entry.key == "enabled");
+        match at.map(|at| table.entries.remove(at)) {
+            None => true,
+            Some(Entry { value: Value::Flag(is_enabled), .. }) => is_enabled,
+            Some(Entry { line, .. }) => {
+                let message = "enabled must be true or false".to_owned();
+                self.mistakes.push(Mistake { line, message });
+                false
+            }
+        }
     }
 
     /// Takes a required text out of a tenant's table; returns it with its line.

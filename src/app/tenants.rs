@@ -1,0 +1,105 @@
+//! `run`: the runs of several tenants in this process.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::{init_logging, log_settings, new_run_id};
+use crate::cli::{self, Parsed, ProcessArgs, RunTenantsArgs, SourceCommand, TenantCommand};
+use crate::clock::Clock;
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::report::progress::{self, Progress};
+use crate::report::{self, TenantsReport};
+use crate::run::{self, Process, TenantJob, TenantsOptions};
+use crate::settings::Origin;
+use crate::{logging, shutdown};
+
+/// Runs the tenants and prints their report.
+pub(super) fn run(
+    args: &RunTenantsArgs,
+    parsed: &Parsed,
+    clock: Clock,
+    progress: &Progress,
+) -> ExitCode {
+    let run_id = new_run_id();
+    init_logging(&args.process, &run_id, None, clock);
+    log_settings(&parsed.effective(&[]));
+    let output = args.process.output.settings();
+    let report = run_all(args, parsed, run_id, clock, progress);
+    progress::clear();
+    match report {
+        Ok(report) => report::print_tenants(&report, output),
+        Err(failure) => {
+            let code = report::print_failure(&failure);
+            if output.json
+                && let Err(failure) = report::out(&report::error_document(&failure))
+            {
+                let _ = report::print_failure(&failure);
+            }
+            code
+        }
+    }
+}
+
+fn run_all(
+    args: &RunTenantsArgs,
+    parsed: &Parsed,
+    run_id: String,
+    clock: Clock,
+    progress: &Progress,
+) -> Result<TenantsReport, Failure> {
+    let process_args = &args.process;
+    let jobs = parsed
+        .each_tenant(&args.tenant)?
+        .into_iter()
+        .map(job)
+        .collect::<Result<Vec<TenantJob>, Failure>>()?;
+    for warning in cli::unknown_variables() {
+        tracing::warn!("{}", report::line(&warning));
+    }
+    let options = options(args)?;
+    progress.show(process_args.output.settings(), process_args.logs_to_stderr());
+    let process = Process { run_id, clock, shutdown: shutdown::watch()?, shared: None };
+    let mut report = run::run_tenants(jobs, &options, process, progress)?;
+    for warning in run::file_warnings(process_args.log.path(), &options.ledger) {
+        report.warn(warning);
+    }
+    Ok(report)
+}
+
+fn options(args: &RunTenantsArgs) -> Result<TenantsOptions, Failure> {
+    let process: &ProcessArgs = &args.process;
+    Ok(TenantsOptions {
+        jobs: args.jobs.into(),
+        ledger: process.ledger()?,
+        wait: process.wait(),
+        mode: process.mode(),
+        deadline: Duration::from_mins(process.deadline.into()),
+    })
+}
+
+/// Returns the run of a tenant. Settings that are not valid are its own failure.
+///
+/// # Errors
+/// When the program itself has no such source, although the settings file was checked.
+fn job(command: TenantCommand) -> Result<TenantJob, Failure> {
+    let TenantCommand { name, source, parsed } = command;
+    let _span = logging::enter(&name);
+    let info = SourceCommand::from_name(&source)
+        .map(|source| source.args().0.info())
+        .ok_or_else(|| unknown_source(&source))?;
+    let run = parsed.and_then(|parsed| {
+        let source = parsed.source().ok_or_else(|| unknown_source(&source))?;
+        let run = source.resolve(&parsed.layers)?;
+        let mut effective = parsed.effective(&run.resolved);
+        // Arguments are the same for every tenant, and in the log already.
+        effective.retain(|option| option.origin != Origin::Argument);
+        log_settings(&effective);
+        Ok((run.source, run.settings))
+    });
+    Ok(TenantJob { tenant: name, source: info, run })
+}
+
+fn unknown_source(name: &str) -> Failure {
+    let message = format!("internal error: there is no command of the source {name}");
+    Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
+}

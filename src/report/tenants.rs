@@ -1,0 +1,314 @@
+//! The report of several tenants: a line for each, and a total.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::layout::{Layout, display_width, thousands};
+use super::{
+    Counts, Output, Report, counted, err, is_interrupt, items, json, line, out, print_failure,
+    text, warn,
+};
+use crate::settings::Mode;
+
+/// How many names stand before a text that is the same for several tenants.
+const MAX_NAMES: usize = 3;
+/// The narrowest terminal for the table's numbers, beside a name.
+const MIN_NUMBER_COLUMNS: usize = 50;
+
+/// The report of the runs of several tenants in one process.
+#[derive(Debug)]
+pub(crate) struct TenantsReport {
+    /// The mode of all runs.
+    pub mode: Mode,
+    /// A report for each tenant, in the order of the settings file.
+    pub reports: Vec<Report>,
+    /// Notes on the whole process.
+    pub notes: Vec<String>,
+    /// What needs attention about the whole process; on stderr, also with `--quiet`.
+    pub warnings: Vec<String>,
+}
+
+impl TenantsReport {
+    /// Adds a note on the whole process and logs it.
+    pub(crate) fn note(&mut self, note: String) {
+        tracing::info!("{note}");
+        self.notes.push(note);
+    }
+
+    /// Adds a warning about the whole process and logs it.
+    pub(crate) fn warn(&mut self, warning: String) {
+        tracing::warn!("{warning}");
+        self.warnings.push(warning);
+    }
+
+    /// Returns the exit code: that of the most urgent failure of all tenants, else 0.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let failures = self.reports.iter().filter_map(|report| report.failures().first());
+        let most_urgent = failures.min_by_key(|failure| failure.kind.urgency());
+        most_urgent.map_or(0, |failure| failure.kind.exit_code())
+    }
+
+    /// Whether the window of some tenant is known, so that there are numbers.
+    fn has_started(&self) -> bool {
+        self.reports.iter().any(|report| report.window.is_some())
+    }
+}
+
+/// Prints the report of several tenants and returns the exit code. Each tenant's own summary is in
+/// the log.
+#[must_use]
+pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode {
+    log_total(report);
+    let is_interrupted = report.reports.iter().any(Report::is_interrupted);
+    let printed = if output.json {
+        out(&json::tenants_document(report))
+    } else if output.quiet || !report.has_started() || is_interrupted {
+        Ok(())
+    } else {
+        let layout = Layout::stdout();
+        out(&dry_run_items(report, layout)).and_then(|()| out(&summary(report, layout)))
+    };
+    let layout = Layout::stderr();
+    for warning in &report.warnings {
+        warn(warning);
+    }
+    for (warning, tenants) in by_text(report, |report| &report.warnings) {
+        warn(&format!("{}: {warning}", names(&tenants)));
+    }
+    for (failure, tenants) in by_text(report, Report::failures) {
+        if !is_interrupt(failure) {
+            let label = format!("{} ", layout.styler.error("error:"));
+            let about = format!("{}: ", names(&tenants));
+            err(&text::failure_block(failure, &label, &about, "", layout));
+        }
+    }
+    if is_interrupted {
+        err(&layout.paragraph("", &interrupted(report)));
+    }
+    let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
+    // Last, and also with --quiet: a crontab with --debug shares nothing.
+    if report.mode == Mode::Debug {
+        warn("test mode: Recorded Future stored nothing");
+    }
+    // The runs' own failures are the more urgent ones.
+    let code = report.exit_code();
+    unprinted.filter(|_| code == 0).unwrap_or(code.into())
+}
+
+/// The numbers of a tenant, or of all together.
+#[derive(Debug, Default, Clone, Copy)]
+struct Numbers {
+    fetched: u64,
+    new: u64,
+    sent: u64,
+    queued: u64,
+    quarantined: u64,
+}
+
+impl Numbers {
+    fn of(counts: &Counts) -> Self {
+        Self {
+            fetched: counts.tally.alerts_fetched,
+            new: counts.tally.indicators_found.saturating_sub(counts.tally.not_selected()),
+            sent: counts.submitted + counts.would_submit,
+            queued: counts.waiting,
+            quarantined: counts.quarantined,
+        }
+    }
+
+    fn total(report: &TenantsReport) -> Self {
+        report.reports.iter().map(|report| Self::of(&report.counts)).fold(
+            Self::default(),
+            |sum, one| Self {
+                fetched: sum.fetched + one.fetched,
+                new: sum.new + one.new,
+                sent: sum.sent + one.sent,
+                queued: sum.queued + one.queued,
+                quarantined: sum.quarantined + one.quarantined,
+            },
+        )
+    }
+
+    fn cells(self) -> [String; COLUMNS] {
+        [self.fetched, self.new, self.sent, self.queued, self.quarantined].map(thousands)
+    }
+}
+
+/// The columns of numbers, without that of the exit code.
+const COLUMNS: usize = 5;
+
+const fn headings(mode: Mode) -> [&'static str; COLUMNS] {
+    let sent = match mode {
+        Mode::DryRun => "to send",
+        Mode::Debug => "tested",
+        Mode::Live => "sent",
+    };
+    ["fetched", "new", sent, "queued", "quarantined"]
+}
+
+/// One line of the summary.
+struct Row {
+    name: String,
+    cells: [String; COLUMNS],
+    exit_code: String,
+}
+
+impl Row {
+    fn of(report: &Report) -> Self {
+        let cells = match report.window {
+            Some(_) => Numbers::of(&report.counts).cells(),
+            // It failed before it could read anything.
+            None => std::array::from_fn(|_| "-".to_owned()),
+        };
+        Self {
+            name: line(report.tenant.as_str()),
+            cells,
+            exit_code: report.exit_code().to_string(),
+        }
+    }
+
+    /// Returns the numbers for a terminal that has no space for the table.
+    fn sentence(&self, headings: [&str; COLUMNS]) -> String {
+        let numbers = self.cells.iter().zip(headings);
+        let numbers: Vec<String> =
+            numbers.map(|(number, heading)| format!("{number} {heading}")).collect();
+        format!(" {}, exit code {}", numbers.join(", "), self.exit_code)
+    }
+}
+
+/// Returns the summary: a line for each tenant, the total, and the notes.
+fn summary(report: &TenantsReport, layout: Layout) -> String {
+    let count = u64::try_from(report.reports.len()).unwrap_or(u64::MAX);
+    let succeeded = report.reports.iter().filter(|report| report.exit_code() == 0).count();
+    let succeeded = u64::try_from(succeeded).unwrap_or(u64::MAX);
+    let about = match report.mode {
+        Mode::Live => String::new(),
+        Mode::DryRun => "; nothing was sent or stored".to_owned(),
+        Mode::Debug => "; NOTHING WAS STORED".to_owned(),
+    };
+    let mut text = layout.title(
+        &counted(count, "tenant", "tenants"),
+        &format!(", {} with exit code 0{about}", thousands(succeeded)),
+    );
+    let mut rows: Vec<Row> = report.reports.iter().map(Row::of).collect();
+    rows.push(Row {
+        name: "total".to_owned(),
+        cells: Numbers::total(report).cells(),
+        exit_code: report.exit_code().to_string(),
+    });
+    text.push_str(&table(&rows, headings(report.mode), layout));
+    let label = format!("  {} ", layout.styler.bold("note:"));
+    for note in &report.notes {
+        text.push_str(&layout.paragraph(&label, note));
+    }
+    for (note, tenants) in by_text(report, |report| &report.notes) {
+        text.push_str(&layout.paragraph(&label, &format!("{}: {note}", names(&tenants))));
+    }
+    text
+}
+
+/// Returns the rows as a table; on a narrow terminal, each as a sentence.
+fn table(rows: &[Row], headings: [&str; COLUMNS], layout: Layout) -> String {
+    const EXIT_CODE: &str = "exit code";
+    let name_width = rows.iter().map(|row| display_width(&row.name)).max().unwrap_or_default();
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+        let cells = rows.iter().filter_map(|row| row.cells.get(column)).map(String::len);
+        cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or_default()
+    });
+    let numbers_width = widths.iter().map(|width| width + 2).sum::<usize>() + EXIT_CODE.len() + 2;
+    let total_width = 2 + name_width + numbers_width;
+    if layout.columns().is_some_and(|columns| columns < total_width.max(MIN_NUMBER_COLUMNS)) {
+        let sentence = |row: &Row| layout.title(&row.name, &row.sentence(headings));
+        return rows.iter().map(sentence).collect();
+    }
+    let cells = |name: &str, cells: [&str; COLUMNS]| {
+        let padding = " ".repeat(name_width.saturating_sub(display_width(name)));
+        let mut text = format!("  {name}{padding}");
+        for (cell, width) in cells.into_iter().zip(widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "  {cell:>width$}");
+        }
+        text
+    };
+    let heading = format!("{}  {EXIT_CODE}", cells("tenant", headings));
+    let mut text = layout.styler.bold(&heading) + "\n";
+    for row in rows {
+        let code = format!("{:>width$}", row.exit_code, width = EXIT_CODE.len());
+        let code = if row.exit_code == "0" { code } else { layout.styler.red(&code) };
+        let numbers =
+            std::array::from_fn(|column| row.cells.get(column).map_or("", String::as_str));
+        let _ = writeln!(text, "{}  {code}", cells(&row.name, numbers));
+    }
+    text
+}
+
+/// Returns what a dry run would send, below the name of each tenant.
+fn dry_run_items(report: &TenantsReport, layout: Layout) -> String {
+    let mut text = String::new();
+    for report in report.reports.iter().filter(|report| !report.items.is_empty()) {
+        text.push_str(&layout.title(&format!("tenant {}", report.tenant), ""));
+        text.push_str(&items::table(report, layout));
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns what the reports say, each once, with the tenants that say it: a service that is down
+/// would fill the screen with the same words for each.
+fn by_text<'a, T: PartialEq + 'a>(
+    report: &'a TenantsReport,
+    texts: impl Fn(&'a Report) -> &'a [T],
+) -> Vec<(&'a T, Vec<&'a str>)> {
+    let mut found: Vec<(&T, Vec<&str>)> = Vec::new();
+    for report in &report.reports {
+        for text in texts(report) {
+            let name = report.tenant.as_str();
+            match found.iter_mut().find(|(other, _)| *other == text) {
+                Some((_, tenants)) => tenants.push(name),
+                None => found.push((text, vec![name])),
+            }
+        }
+    }
+    found
+}
+
+/// Returns the names of tenants, of many the first ones.
+fn names(tenants: &[&str]) -> String {
+    let (first, others) = tenants.split_at(tenants.len().min(MAX_NAMES));
+    let first = first.join(", ");
+    match others.len() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// Returns the line of runs that a person ended.
+fn interrupted(report: &TenantsReport) -> String {
+    let queued = Numbers::total(report).queued;
+    if !report.reports.iter().any(|report| report.is_queue_kept) {
+        return "Interrupted. Run again to start over.".to_owned();
+    }
+    match queued {
+        0 => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
+        queued => format!(
+            "Interrupted. {} queued; run again to continue.",
+            counted(queued, "indicator is", "indicators are")
+        ),
+    }
+}
+
+/// Logs the total as fields.
+fn log_total(report: &TenantsReport) {
+    let total = Numbers::total(report);
+    let failed = report.reports.iter().filter(|report| report.exit_code() != 0).count();
+    tracing::info!(
+        tenants = report.reports.len(),
+        tenants_failed = failed,
+        exit_code = report.exit_code(),
+        alerts_fetched = total.fetched,
+        submitted = total.sent,
+        waiting = total.queued,
+        quarantined = total.quarantined,
+        "all tenants have ended"
+    );
+}
