@@ -303,16 +303,25 @@ impl Ledger {
         let execute =
             |statement| self.reader.patience().retry(is_busy, || db.execute_batch(statement));
         execute("BEGIN IMMEDIATE").map_err(|error| self.reader.failed(error.into()))?;
+        let open = OpenTransaction(db);
         let done = work(db).and_then(|value| {
             execute("COMMIT")?;
             Ok(value)
         });
-        done.map_err(|cause| {
-            // SQLite itself ends a transaction after some errors. Where even this fails, the next
-            // BEGIN does too; the first cause is the one to report.
-            let _rolled_back = db.is_autocommit() || db.execute_batch("ROLLBACK").is_ok();
-            self.reader.failed(cause)
-        })
+        drop(open);
+        done.map_err(|cause| self.reader.failed(cause))
+    }
+}
+
+/// A transaction that is rolled back unless it was committed, also when the work in it panics: the
+/// runs of other tenants go on with the same connection.
+struct OpenTransaction<'a>(&'a Connection);
+
+impl Drop for OpenTransaction<'_> {
+    fn drop(&mut self) {
+        // SQLite itself ends a transaction after some errors. Where even this fails, the next BEGIN
+        // does too; the first cause is the one to report.
+        let _rolled_back = self.0.is_autocommit() || self.0.execute_batch("ROLLBACK").is_ok();
     }
 }
 

@@ -1,7 +1,9 @@
 //! One open ledger that several tenants may use at once, each operation on its own.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use tokio::sync::Notify;
 
 use super::files::Examine;
 use super::{Ledger, Lock, Patience, Result};
@@ -27,6 +29,8 @@ pub(crate) struct LedgerOptions<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct SharedLedger {
     ledger: Arc<Mutex<Ledger>>,
+    /// Is notified when a tenant has to wait for the ledger.
+    wanted: Arc<Notify>,
     path: Arc<PathBuf>,
     /// Whether opening it created the file.
     is_new: bool,
@@ -52,6 +56,7 @@ impl SharedLedger {
             path: Arc::new(ledger.reader().path().to_owned()),
             is_new: ledger.is_new,
             has_prior: ledger.has_prior,
+            wanted: Arc::default(),
             ledger: Arc::new(Mutex::new(ledger)),
         })
     }
@@ -70,10 +75,22 @@ impl SharedLedger {
         self.is_new.then(|| self.path())
     }
 
+    /// Returns once a tenant waits for the ledger, or has waited since this returned the last time.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
     /// Waits for the operations of other tenants, and returns the ledger for one operation, which
     /// waits for other programs as long as this. No thread may have it twice.
     pub(super) fn lock(&self, patience: &Patience) -> MutexGuard<'_, Ledger> {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = match self.ledger.try_lock() {
+            Ok(ledger) => ledger,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.wanted.notify_one();
+                self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+        };
         ledger.reader.set_patience(patience.clone());
         ledger
     }

@@ -109,6 +109,11 @@ impl TenantLedger {
         self.shared.lock(&self.patience).reader().read(query)
     }
 
+    /// Returns once another tenant waits for the ledger: what keeps it then should end soon.
+    pub(crate) async fn wanted_by_others(&self) {
+        self.shared.wanted().await;
+    }
+
     pub(super) const fn shared(&self) -> &SharedLedger {
         &self.shared
     }

@@ -247,7 +247,7 @@ fn store_pages(
                 let alerts = selection.tally().alerts_fetched;
                 tracing::debug!(alerts, total, "stored a page");
                 crash_point();
-                next = receive_until(&mut pages, deadline);
+                next = receive_until(&mut pages, deadline, ledger.wanted_by_others());
             }
             Ok(())
         });
@@ -261,13 +261,25 @@ fn store_pages(
     (selection.tally().clone(), Ok(()))
 }
 
-/// Returns the next page; `None` if none comes before the deadline, or no more will come.
-fn receive_until<P>(pages: &mut Receiver<P>, deadline: Instant) -> Option<P> {
+/// Returns the next page; `None` if none comes before the deadline, nor before the ledger is wanted,
+/// or no more will come.
+fn receive_until<P>(
+    pages: &mut Receiver<P>,
+    deadline: Instant,
+    wanted: impl Future<Output = ()>,
+) -> Option<P> {
     // The timeout alone would return a page that is ready, also after the deadline.
     if Instant::now() >= deadline {
         return None;
     }
-    Handle::current().block_on(async { timeout_at(deadline, pages.recv()).await }).ok().flatten()
+    Handle::current().block_on(async {
+        tokio::select! {
+            // A page that is there already takes less time here than in a transaction of its own.
+            biased;
+            page = timeout_at(deadline, pages.recv()) => page.ok().flatten(),
+            () = wanted => None,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -275,13 +287,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_page_after_the_deadline_is_left_for_the_next_transaction() {
+    async fn a_page_that_comes_too_late_is_left_for_the_next_transaction() {
         let (sender, mut pages) = mpsc::channel(1);
-        sender.send("page").await.unwrap();
         let received = tokio::task::spawn_blocking(move || {
-            let late = receive_until(&mut pages, Instant::now());
-            (late, receive_until(&mut pages, Instant::now() + MAX_TRANSACTION))
+            let soon = || Instant::now() + MAX_TRANSACTION * 100;
+            let nobody = std::future::pending;
+            sender.try_send("page").unwrap();
+            let late = receive_until(&mut pages, Instant::now(), nobody());
+            let ready = receive_until(&mut pages, soon(), std::future::ready(()));
+            let wanted = receive_until(&mut pages, soon(), std::future::ready(()));
+            sender.try_send("next").unwrap();
+            (late, ready, wanted, receive_until(&mut pages, soon(), nobody()))
         });
-        assert_eq!(received.await.unwrap(), (None, Some("page")));
+        assert_eq!(received.await.unwrap(), (None, Some("page"), None, Some("next")));
     }
 }

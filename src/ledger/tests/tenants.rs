@@ -178,26 +178,32 @@ fn a_person_chooses_tenants_by_name_and_by_source() {
     }
 }
 
-#[test]
-fn several_tenants_use_one_open_ledger_at_once() {
-    const DETECTIONS: usize = 20;
-    let folder = Folder::new();
+fn open_shared(folder: &Folder) -> SharedLedger {
     let path = folder.ledger();
-    let clock = Clock::fixed(at(0));
     let file = LedgerOptions {
         path: Some(&path),
         dry_run: false,
         patience: Patience::default(),
         lock: None,
     };
-    let shared = SharedLedger::open(file, clock).unwrap();
+    SharedLedger::open(file, Clock::fixed(at(0))).unwrap()
+}
+
+fn open_as(shared: &SharedLedger, name: &str) -> TenantLedger {
+    let tenant = Tenant { name: name.to_owned(), ..tenant("crowdstrike") };
+    TenantLedger::open(shared, TenantOptions { tenant, ..options() }, Clock::fixed(at(0))).unwrap()
+}
+
+#[test]
+fn several_tenants_use_one_open_ledger_at_once() {
+    const DETECTIONS: usize = 20;
+    let folder = Folder::new();
+    let shared = open_shared(&folder);
     std::thread::scope(|scope| {
         for name in ["a", "b", "c", "d"] {
             let shared = &shared;
             scope.spawn(move || {
-                let tenant = Tenant { name: name.to_owned(), ..tenant("crowdstrike") };
-                let options = TenantOptions { tenant, ..options() };
-                let ledger = TenantLedger::open(shared, options, clock).unwrap();
+                let ledger = open_as(shared, name);
                 ledger.begin_run("live", window()).unwrap();
                 for number in 0..DETECTIONS {
                     // Each tenant has the same alerts and the same indicator, which is new once.
@@ -219,4 +225,37 @@ fn several_tenants_use_one_open_ledger_at_once() {
     assert!(runs.iter().all(|run| run.exit_code == Some(0)), "{runs:?}");
     // The lock is free again.
     folder.open_as("crowdstrike", "next");
+}
+
+#[test]
+fn a_panic_of_one_tenant_leaves_the_ledger_to_the_others() {
+    let folder = Folder::new();
+    let shared = open_shared(&folder);
+    let (one, other) = (open_as(&shared, "one"), open_as(&shared, "other"));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        one.store(|store| -> Result<()> {
+            store.add(&alert("d"), &domain("a"), "field")?;
+            panic!("a defect");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(store(&other, "a", &["d"]), [Stored::New]);
+    assert_eq!((one.queued().unwrap(), other.queued().unwrap()), (0, 1));
+    assert_eq!(store(&one, "a", &["d"]), [Stored::New], "nothing of the first try was stored");
+}
+
+#[test]
+fn a_tenant_that_waits_for_the_ledger_is_noticed() {
+    let folder = Folder::new();
+    let shared = open_shared(&folder);
+    let (one, other) = (open_as(&shared, "one"), open_as(&shared, "other"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    std::thread::scope(|scope| {
+        let guard = one.ledger();
+        let waiting = scope.spawn(|| other.queued().unwrap());
+        // Returns only if the other thread waits.
+        runtime.block_on(one.wanted_by_others());
+        drop(guard);
+        assert_eq!(waiting.join().unwrap(), 0);
+    });
 }
