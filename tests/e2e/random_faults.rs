@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sandbox::{DateHeader, Fault, NOT_RECEIPTS, Service};
+use sandbox::{DateHeader, Fault, NOT_RECEIPTS, Sandbox, Service};
 
 use crate::support::oracle::{Oracle, check_counts, response_lost, run_time};
 use crate::support::transport::Transport;
@@ -20,14 +20,47 @@ const DAYS: u32 = 3;
 
 /// The faults of one day, per service in the order of its requests.
 #[derive(Debug, Clone)]
-struct DayFaults {
+pub struct DayFaults {
     /// Whether the run can overcome all of them by retrying or reading on.
-    recoverable: bool,
-    refuse_connections: bool,
-    sign_in: Vec<Fault>,
-    vendor: Vec<Fault>,
-    recorded_future: Vec<Fault>,
+    pub recoverable: bool,
+    pub refuse_connections: bool,
+    pub sign_in: Vec<Fault>,
+    pub vendor: Vec<Fault>,
+    pub recorded_future: Vec<Fault>,
     clocks: Clocks,
+}
+
+impl DayFaults {
+    /// Queues the faults. Where connections are refused, they are until the sandbox resumes.
+    pub fn queue(&self, vendor: Vendor, sandbox: &Sandbox, oracle: &Oracle) {
+        let queues = [&self.sign_in, &self.vendor, &self.recorded_future];
+        for (service, queue) in services(vendor).into_iter().zip(queues) {
+            if self.recoverable {
+                // What is left of an earlier day may not be.
+                sandbox.clear_faults(service);
+            }
+            let queue = queue.iter().cloned().map(|fault| match fault {
+                Fault::RemoveAlerts(_) => Fault::RemoveAlerts(oracle.choose_removed()),
+                fault => fault,
+            });
+            sandbox.queue_faults(service, queue.collect());
+        }
+        if self.refuse_connections {
+            sandbox.pause_listening();
+        }
+    }
+}
+
+/// Returns the services of a run in the order of its requests.
+const fn services(vendor: Vendor) -> [Service; 3] {
+    [Service::FalconToken, vendor.service(), Service::RecordedFuture]
+}
+
+/// Removes the faults that are left.
+pub fn clear_faults(vendor: Vendor, sandbox: &Sandbox) {
+    for service in services(vendor) {
+        sandbox.clear_faults(service);
+    }
 }
 
 /// The clocks of one day.
@@ -193,7 +226,7 @@ fn clocks() -> impl Strategy<Value = Clocks> {
     })
 }
 
-fn day_faults() -> impl Strategy<Value = DayFaults> {
+pub fn day_faults() -> impl Strategy<Value = DayFaults> {
     let faults = |max| prop::collection::vec(any_fault(), 0..max);
     let parts = (
         prop::bool::weighted(0.1),
@@ -213,7 +246,7 @@ fn day_faults() -> impl Strategy<Value = DayFaults> {
 }
 
 /// Generates faults that must not make a run fail: fewer per service than the attempts per request.
-fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
+pub fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
     let temporary = || {
         prop_oneof![
             3 => Just(Fault::None),
@@ -296,6 +329,7 @@ fn clocks_on(day: u32, faults: &DayFaults) -> Clocks {
 fn check(scenario: &Scenario) {
     let (oracle, world) = Oracle::generate(scenario.vendor, DAYS + 1, 12, scenario.ignored);
     let env = TestEnv::new(scenario.transport.apply(world));
+    let tenant = env.tenant(scenario.vendor.command());
     let values = oracle.values();
     env.sandbox.change(|world| {
         world.falcon.max_page_size = scenario.max_page_size;
@@ -318,42 +352,25 @@ fn check(scenario: &Scenario) {
         });
         let output = env.run_with_clock(now, TimeDelta::seconds(clocks.ahead), &arguments);
         assert!((0..=5).contains(&output.code), "{output:?}");
-        check_counts(&env, &output, first, waiting);
-        oracle.check_fetched(&env, &output, served, now.parse().unwrap());
+        check_counts(&tenant, &output, first, waiting);
+        oracle.check_fetched(&env.sandbox, &output, served, now.parse().unwrap());
         if !output.json()["window"].is_null() {
             waiting = output.count("waiting");
         }
         output
     };
-    let services = [Service::FalconToken, scenario.vendor.service(), Service::RecordedFuture];
     for (day, faults) in (1..).zip(&scenario.days) {
-        let queues = [&faults.sign_in, &faults.vendor, &faults.recorded_future];
-        for (service, queue) in services.into_iter().zip(queues) {
-            if faults.recoverable {
-                // What is left of an earlier day may not be.
-                env.sandbox.clear_faults(service);
-            }
-            let queue = queue.iter().cloned().map(|fault| match fault {
-                Fault::RemoveAlerts(_) => Fault::RemoveAlerts(oracle.choose_removed()),
-                fault => fault,
-            });
-            env.sandbox.queue_faults(service, queue.collect());
-        }
-        if faults.refuse_connections {
-            env.sandbox.pause_listening();
-        }
+        faults.queue(scenario.vendor, &env.sandbox, &oracle);
         let output = run(&run_time(day), &clocks_on(day, faults));
         assert!(!faults.recoverable || [0, 3].contains(&output.code), "{output:?}");
         if faults.refuse_connections {
             env.sandbox.resume_listening();
         }
     }
-    for service in services {
-        env.sandbox.clear_faults(service);
-    }
+    clear_faults(scenario.vendor, &env.sandbox);
     let output = run(&run_time(DAYS + 1), &Clocks::right());
     assert!([0, 3].contains(&output.code), "{output:?}");
-    let counts = oracle.check(&env, response_lost);
+    let counts = oracle.check(&tenant, response_lost);
     assert_eq!(counts.waiting, 0);
 
     // Once nothing is rejected any more, the quarantined submissions arrive too.
@@ -366,7 +383,7 @@ fn check(scenario: &Scenario) {
     let stored = env.sandbox.stored();
     let stored = stored.iter().filter(|stored| stored.request >= first).count();
     assert_eq!(usize::try_from(output.count("submitted")).unwrap(), stored);
-    let counts = oracle.check(&env, response_lost);
+    let counts = oracle.check(&tenant, response_lost);
     assert_eq!((counts.waiting, counts.quarantined), (0, 0));
 }
 
@@ -386,7 +403,7 @@ fn check_scenarios(cases: u32) {
     }
 }
 
-fn cases(default: u32) -> u32 {
+pub fn cases(default: u32) -> u32 {
     let requested = std::env::var("PROPTEST_CASES").ok();
     requested.and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::RunOutput;
 use super::json::text;
+use super::oracle::Tenant;
 use super::transport::Transport;
 
 /// The start time of every run, unless a test sets another.
@@ -19,6 +20,9 @@ pub const NOW: &str = "2026-11-22T00:15:00Z";
 
 /// The certificate of the authority of a sandbox with TLS, in the working folder.
 const CA_FILE: &str = "sandbox-ca.pem";
+
+/// The ledger, in the working folder.
+const LEDGER_FILE: &str = "collective-insights.db";
 
 /// The variable without which a run reads the settings file of this machine.
 pub const NO_CONFIG: (&str, &str) = ("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null");
@@ -55,6 +59,11 @@ impl TestEnv {
     /// Returns the working folder of the runs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Returns what is checked of the tenant with this name.
+    pub fn tenant<'a>(&'a self, name: &'a str) -> Tenant<'a> {
+        Tenant { sandbox: &self.sandbox, ledger: self.path(LEDGER_FILE), name }
     }
 
     /// Returns the path of a file in the working folder.

@@ -15,6 +15,7 @@ pub mod safe_text;
 pub mod secret_scan;
 pub mod small_disk;
 pub mod summary;
+pub mod tenants_env;
 pub mod terminal;
 pub mod tls;
 pub mod transport;

@@ -3,24 +3,37 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use rusqlite::{Connection, OpenFlags};
-use sandbox::{Fault, RecordedRequest, Service, World};
+use rusqlite::{Connection, OpenFlags, Row};
+use sandbox::{Fault, RecordedRequest, Sandbox, Service, World};
 use serde_json::{Value, json};
 
+use super::RunOutput;
 use super::alerts::{carbonblack, falcon, sha256, with};
 use super::json::text;
 use super::vendor::Vendor;
-use super::{RunOutput, TestEnv};
 
 /// The id of a detection, and the value of an indicator that it mentions.
 pub type Mention = (String, String);
 
+/// A tenant whose runs are checked.
+pub struct Tenant<'a> {
+    /// Its vendor and its Recorded Future, which serve nobody else.
+    pub sandbox: &'a Sandbox,
+    /// The ledger, which others may use too.
+    pub ledger: PathBuf,
+    pub name: &'a str,
+}
+
 /// What must become of the alerts of a world.
 pub struct Oracle {
     pub vendor: Vendor,
+    /// Every second alert differs from that of an oracle with another number; the others have the
+    /// same id and indicator.
+    number: u64,
     /// Every mention that must arrive, with its item.
     expected: BTreeMap<Mention, Value>,
     /// By the id of every alert: when it arrived.
@@ -36,6 +49,12 @@ fn first_alert_time() -> DateTime<Utc> {
     "2026-11-21T00:15:00Z".parse().unwrap()
 }
 
+/// Returns the number of an alert of one of several oracles.
+const fn own_number(oracle: u64, alert: u64) -> u64 {
+    // A multiple of what the kinds of alerts depend on, so that these stay mixed.
+    if alert.is_multiple_of(2) { alert } else { alert + oracle * 12_000_000 }
+}
+
 /// Returns when the run after this many days starts; for 1 that is [`NOW`](super::NOW).
 pub fn run_time(days: u32) -> String {
     let time = first_alert_time() + TimeDelta::days(days.into());
@@ -46,8 +65,20 @@ impl Oracle {
     /// Generates the alerts of some days. Per day, `expected` alerts mention an indicator (some the
     /// same one) and `ignored` others mention none, or one that is not sent.
     pub fn generate(vendor: Vendor, days: u32, expected: u32, ignored: u32) -> (Self, World) {
+        Self::generate_numbered(0, vendor, days, expected, ignored)
+    }
+
+    /// Does the same for one of several tenants, each with its own number.
+    pub fn generate_numbered(
+        number: u64,
+        vendor: Vendor,
+        days: u32,
+        expected: u32,
+        ignored: u32,
+    ) -> (Self, World) {
         let mut oracle = Self {
             vendor,
+            number,
             expected: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             removable: Vec::new(),
@@ -61,13 +92,14 @@ impl Oracle {
                 let offset = TimeDelta::days(day.into()) + TimeDelta::milliseconds(millis);
                 // Spread the expected ones among the others.
                 let is_expected = number * expected / count != (number + 1) * expected / count;
-                let id = format!("{day}:{number}");
+                let own = own_number(oracle.number, u64::from(day * count + number));
+                let id = format!("{day}:{own}");
                 let time = first_alert_time() + offset;
                 oracle.arrivals.insert(id.clone(), time);
                 if !is_expected {
                     oracle.removable.push(id.clone());
                 }
-                alerts.push(oracle.alert(&id, time, u64::from(day * count + number), is_expected));
+                alerts.push(oracle.alert(&id, time, own, is_expected));
             }
         }
         (oracle, vendor.world(&alerts))
@@ -141,7 +173,7 @@ impl Oracle {
     #[track_caller]
     pub fn check_fetched(
         &self,
-        env: &TestEnv,
+        sandbox: &Sandbox,
         output: &RunOutput,
         first_served: usize,
         now: DateTime<Utc>,
@@ -151,7 +183,7 @@ impl Oracle {
         let (Some(start), Some(end)) = (instant("start"), instant("end")) else { return };
         let fetched = usize::try_from(output.count("alerts_fetched")).unwrap();
         let in_window = |id: &String| (start..end).contains(&self.arrivals[id]);
-        let served = self.vendor.served_alerts(&env.sandbox);
+        let served = self.vendor.served_alerts(sandbox);
         let served = served.iter().skip(first_served).filter(|id| in_window(id));
         let served = served.collect::<BTreeSet<_>>().len();
         assert!(fetched <= served, "{fetched} fetched of {served} unique ones: {document}");
@@ -174,11 +206,11 @@ impl Oracle {
     #[track_caller]
     pub fn check(
         &self,
-        env: &TestEnv,
+        tenant: &Tenant<'_>,
         may_be_lost: impl Fn(usize, &RecordedRequest) -> bool,
     ) -> FinalCounts {
-        let stored = env.sandbox.stored();
-        let requests = env.sandbox.requests();
+        let stored = tenant.sandbox.stored();
+        let requests = tenant.sandbox.requests();
         let mut arrived: BTreeMap<Mention, usize> = BTreeMap::new();
         for stored in &stored {
             let mention = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
@@ -193,7 +225,7 @@ impl Oracle {
                 );
             }
         }
-        let ledger = ledger_states(env);
+        let ledger = ledger_states(tenant);
         let mut counts = FinalCounts::default();
         for mention in self.expected.keys() {
             let value = &mention.1;
@@ -233,7 +265,7 @@ impl Oracle {
             let consistent = ledger[mention] != "delivered" || arrived.contains_key(mention);
             assert!(consistent, "{mention:?} counts as delivered but never arrived");
         }
-        assert!(!env.sandbox.overlapping_posts());
+        assert!(!tenant.sandbox.overlapping_posts());
         counts
     }
 }
@@ -260,7 +292,12 @@ pub fn response_lost(_: usize, request: &RecordedRequest) -> bool {
 
 /// Checks the counts of a run against each other, the previous run, and what the sandbox stored.
 #[track_caller]
-pub fn check_counts(env: &TestEnv, output: &RunOutput, first_request: usize, carried_in: u64) {
+pub fn check_counts(
+    tenant: &Tenant<'_>,
+    output: &RunOutput,
+    first_request: usize,
+    carried_in: u64,
+) {
     let document = output.json();
     assert_eq!(document["exit_code"], output.code, "{document}");
     if document["window"].is_null() {
@@ -268,16 +305,16 @@ pub fn check_counts(env: &TestEnv, output: &RunOutput, first_request: usize, car
     }
     output.assert_sums();
     assert_eq!(output.count("carried_in"), carried_in, "{document}");
-    let requests = env.sandbox.requests();
+    let requests = tenant.sandbox.requests();
     check_pauses(&requests[first_request..]);
     check_rejections(&requests[first_request..]);
-    let confirmed = env.sandbox.stored().into_iter().filter(|stored| {
+    let confirmed = tenant.sandbox.stored().into_iter().filter(|stored| {
         stored.request >= first_request && !response_lost(stored.request, &requests[stored.request])
     });
     let confirmed = confirmed.count();
     assert_eq!(usize::try_from(output.count("submitted")).unwrap(), confirmed, "{document}");
     // One queued submission can represent several detections, so the numbers can differ.
-    let any_waiting = ledger_states(env).values().any(|state| state == "waiting");
+    let any_waiting = ledger_states(tenant).values().any(|state| state == "waiting");
     assert_eq!(output.count("waiting") > 0, any_waiting, "{document}");
 }
 
@@ -337,21 +374,23 @@ fn only_item_if_rejected(request: &RecordedRequest) -> Option<Value> {
     }
 }
 
-/// Reads the state of every mention in the ledger, with plain SQL.
-fn ledger_states(env: &TestEnv) -> BTreeMap<Mention, String> {
-    let path = env.path("collective-insights.db");
-    if !path.exists() {
+/// Reads the state of every mention of a tenant in the ledger, with plain SQL.
+fn ledger_states(tenant: &Tenant<'_>) -> BTreeMap<Mention, String> {
+    if !tenant.ledger.exists() {
         return BTreeMap::new();
     }
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let db = Connection::open_with_flags(&tenant.ledger, flags).unwrap();
     let mut select = db
         .prepare(
             "SELECT detection, ifnull(settled.value, outbox.value),
                     CASE WHEN batch.state IN ('delivered', 'dropped') THEN batch.state ELSE outbox.state END
              FROM sighting LEFT JOIN outbox ON outbox.id = entry
-             LEFT JOIN settled ON settled.id = entry LEFT JOIN batch ON batch.id = settled.batch",
+             LEFT JOIN settled ON settled.id = entry LEFT JOIN batch ON batch.id = settled.batch
+             WHERE sighting.tenant = (SELECT id FROM tenant WHERE name = ?1)",
         )
         .unwrap();
-    let rows = select.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
+    let state = |row: &Row<'_>| Ok(((row.get(0)?, row.get(1)?), row.get(2)?));
+    let rows = select.query_map([tenant.name], state).unwrap();
     rows.collect::<rusqlite::Result<_>>().unwrap()
 }

@@ -1,0 +1,191 @@
+//! Several tenants in one process: nothing of one reaches another, and what goes wrong for one
+//! changes nothing for the others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sandbox::{Fault, RecordedRequest, Service, World};
+use serde_json::{Value, json};
+
+use crate::support::RunOutput;
+use crate::support::alerts::{carbonblack, falcon, sha256, with};
+use crate::support::json::text;
+use crate::support::secret_scan::assert_no_secrets;
+use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
+use crate::support::vendor::Vendor;
+
+/// The tenants, the last of which is the one that has trouble.
+const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "trouble"];
+
+/// Returns a tenant with alerts of its own, and one whose id and indicator every other tenant of
+/// its vendor has too.
+fn services(name: &str, vendor: Vendor) -> TenantServices {
+    let own = format!("{name}.example.com");
+    let world = match vendor {
+        Vendor::CrowdStrike => World::default().falcon_alerts(&[
+            falcon("shared:1", "domain", "shared.example.com"),
+            falcon(&format!("{name}:1"), "domain", &own),
+            falcon(&format!("{name}:2"), "domain", "excluded-by-alpha.example.com"),
+        ]),
+        Vendor::CarbonBlack => World::default().carbon_black_alerts(&[
+            carbonblack("shared:1", &sha256(1)),
+            carbonblack(&format!("{name}:1"), &sha256(own.len().try_into().unwrap())),
+        ]),
+    };
+    TenantServices::new(name, vendor, world)
+        .setting(&format!("organization-id = [\"uhash:{name}\"]"))
+}
+
+fn tenants() -> Vec<TenantServices> {
+    vec![
+        services("alpha", Vendor::CrowdStrike).setting("exclusion-file = \"alpha.txt\""),
+        services("beta", Vendor::CrowdStrike),
+        services("gamma", Vendor::CarbonBlack),
+        services("trouble", Vendor::CrowdStrike).setting("timeout = 1"),
+    ]
+}
+
+fn start(env: TenantsEnv) -> TenantsEnv {
+    env.home.write("alpha.txt", "excluded-by-alpha.example.com\n");
+    env
+}
+
+/// Returns the key of a request to Recorded Future.
+fn token(request: &RecordedRequest) -> &str {
+    request.header("x-rftoken").unwrap()
+}
+
+#[test]
+fn each_tenant_sends_its_own_alerts_with_its_own_key_to_its_own_organization() {
+    let env = start(TenantsEnv::with_shared_recorded_future(tenants()));
+    let output = env.run("run --json --jobs 4 --log-level DEBUG").assert_code(0);
+    let requests = env.home.sandbox.requests();
+    let mut seen = BTreeSet::new();
+    for stored in env.home.sandbox.stored() {
+        let (id, value) = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
+        let token = token(&requests[stored.request]);
+        let name = NAMES.into_iter().find(|name| env.services(name).secrets()[2] == token);
+        let name = name.unwrap_or_else(|| panic!("{token} is nobody's"));
+        assert!(id.starts_with(name) || id == "shared:1", "{id} was sent for {name}");
+        assert_eq!(stored.organization_ids, Some(vec![format!("uhash:{name}")]));
+        seen.insert((name, value));
+    }
+    // The same alert and indicator of several tenants counts for each of them, and the exclusion of
+    // one is not that of another.
+    let of = |name| seen.iter().filter(|(tenant, _)| *tenant == name).count();
+    assert_eq!(NAMES.map(of), [2, 3, 2, 3], "{seen:?}");
+    let outputs = by_tenant(&output);
+    let excluded = NAMES.map(|name| outputs[name].count("indicators_excluded"));
+    assert_eq!(excluded, [1, 0, 0, 0]);
+    assert_eq!(env.home.sandbox.requests().len(), 4, "no tenant's request was another's too");
+
+    // Nobody's secret reaches another service, the output, the log or the ledger.
+    let secrets: Vec<String> = NAMES.iter().flat_map(|name| env.services(name).secrets()).collect();
+    let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    assert_no_secrets(&env.home, &output, &secrets);
+    for name in NAMES {
+        let own = env.services(name).secrets();
+        let foreign: Vec<&&str> =
+            secrets.iter().filter(|secret| !own.contains(&(**secret).to_owned())).collect();
+        for request in env.services(name).sandbox.requests() {
+            let sent = format!("{request:?} {}", String::from_utf8_lossy(&request.body));
+            let found = foreign.iter().find(|secret| sent.contains(***secret));
+            assert_eq!(found, None, "sent to {name}: {sent}");
+        }
+    }
+}
+
+/// Returns the document of a tenant without what differs between runs.
+fn comparable(output: &RunOutput) -> Value {
+    let mut document = output.json();
+    for key in ["run_id", "window"] {
+        document.as_object_mut().unwrap().remove(key);
+    }
+    document
+}
+
+/// Returns what became of the tenants that have no trouble: their documents and what they sent.
+fn others(env: &TenantsEnv, output: &RunOutput) -> Vec<(Value, Vec<Value>)> {
+    let outputs = by_tenant(output);
+    let others = NAMES.into_iter().filter(|name| *name != "trouble");
+    others
+        .map(|name| {
+            let mut items: Vec<Value> =
+                env.services(name).sandbox.stored().into_iter().map(|stored| stored.item).collect();
+            items.sort_by_key(ToString::to_string);
+            (comparable(&outputs[name]), items)
+        })
+        .collect()
+}
+
+#[test]
+fn the_trouble_of_one_tenant_changes_nothing_for_the_others() {
+    let env = start(TenantsEnv::new(tenants()));
+    let output = env.run("run --json").assert_code(0);
+    let expected = others(&env, &output);
+    assert!(expected.iter().all(|(_, items)| items.len() >= 2), "{expected:?}");
+
+    let garbage = "\u{1b}[2J\u{202e}<script>\0".repeat(10_000);
+    let hang = Fault::HangThenReset(Duration::from_secs(3));
+    for (service, fault) in [
+        (Service::FalconAlerts, hang.clone()),
+        (Service::FalconToken, hang),
+        (Service::FalconToken, Fault::status(401, r#"{"errors":[{"message":"revoked"}]}"#)),
+        (Service::FalconAlerts, Fault::status(403, "")),
+        (Service::FalconAlerts, Fault::status(200, &garbage)),
+        (Service::FalconAlerts, Fault::status(200, "[[[[[[[[[[[[")),
+        (Service::FalconAlerts, Fault::Html),
+        (Service::RecordedFuture, Fault::status(401, "")),
+        (Service::RecordedFuture, Fault::retry_after(429, "3600")),
+    ] {
+        for jobs in [1, 4] {
+            let env = start(TenantsEnv::new(tenants()));
+            env.services("trouble").sandbox.always(service, Some(fault.clone()));
+            let output = env.run(&format!("run --json --jobs {jobs}"));
+            let about = format!(
+                "{service:?} {}",
+                format!("{fault:?}").chars().take(60).collect::<String>()
+            );
+            assert_eq!(output.code, by_tenant(&output)["trouble"].code, "{about}");
+            assert_ne!(output.code, 0, "{about}");
+            assert_eq!(others(&env, &output), expected, "{about}");
+        }
+    }
+}
+
+#[test]
+fn alerts_of_one_tenant_that_cannot_be_read_are_counted_for_it_only() {
+    let broken = with(falcon("broken", "domain", "x.example.com"), "composite_id", json!(null));
+    let mut all = tenants();
+    let world =
+        World::default().falcon_alerts(&[broken, falcon("fine", "domain", "fine.example.com")]);
+    all[3] = TenantServices::new("trouble", Vendor::CrowdStrike, world);
+    let env = start(TenantsEnv::new(all));
+    let output = env.run("run --json").assert_code(3);
+    let outputs = by_tenant(&output);
+    let unreadable = NAMES.map(|name| outputs[name].count("alerts_unreadable"));
+    assert_eq!(unreadable, [0, 0, 0, 1]);
+    let log = env.home.log();
+    let about = |line: &&str| line.contains("broken");
+    assert!(log.lines().filter(about).all(|line| line.contains("tenant=trouble")), "{log}");
+}
+
+#[test]
+fn a_queue_belongs_to_its_tenant() {
+    let env = start(TenantsEnv::new(tenants()));
+    env.services("beta").sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
+    let output = env.run("run --json").assert_code(5);
+    let waiting = |output: &RunOutput| {
+        let outputs = by_tenant(output);
+        NAMES.map(|name| outputs[name].count("waiting"))
+    };
+    assert_eq!(waiting(&output), [0, 3, 0, 0]);
+    let listed = env.home.run("outbox list --json").assert_code(0).json();
+    let listed = listed["entries"].as_array().unwrap();
+    assert_eq!(listed.len(), 3);
+    assert!(listed.iter().all(|item| item["tenant"] == "beta"), "{listed:?}");
+    env.services("beta").sandbox.always(Service::RecordedFuture, None);
+    let output = env.run("run --json").assert_code(0);
+    assert_eq!(waiting(&output), [0, 0, 0, 0]);
+    assert_eq!(by_tenant(&output)["beta"].count("carried_in"), 3);
+}
