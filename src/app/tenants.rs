@@ -59,7 +59,7 @@ fn run_all(
     let options = options(args)?;
     progress.show(process_args.output.settings(), process_args.logs_to_stderr());
     let process = Process { run_id, clock, shutdown: shutdown::watch()?, shared: None };
-    let mut report = run::run_tenants(jobs, &options, process, progress)?;
+    let mut report = run::run_tenants(&jobs, &options, process, progress)?;
     for warning in run::file_warnings(process_args.log.path(), &options.ledger) {
         report.warn(warning);
     }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::columns::{ItemColumn, TextColumn, Time, saturating_i64};
+use super::columns::{ItemColumn, RowCount, TextColumn, Time, saturating_i64};
 use super::error::Cause;
-use super::{EntryId, Result, TenantLedger};
+use super::{EntryId, Result, TenantId, TenantLedger};
 use crate::indicator::IndicatorType;
 use crate::submission::{self, DamagedItem};
 
@@ -102,6 +102,35 @@ impl TenantLedger {
                     rank: row.get(3)?,
                     value: row.get::<_, TextColumn>(4)?.0,
                 })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns how many of the `limit` most severe entries that these tenants have queued each of
+    /// them has.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn most_severe(
+        &self,
+        tenants: &[TenantId],
+        limit: u64,
+    ) -> Result<BTreeMap<TenantId, u64>> {
+        let ids: Vec<i64> = tenants.iter().map(|tenant| tenant.0).collect();
+        let ids = serde_json::Value::from(ids).to_string();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(|db| {
+            let mut select = db.prepare(
+                "SELECT tenant, count(*) FROM (
+                     SELECT tenant FROM outbox
+                     WHERE tenant IN (SELECT value FROM json_each(?1)) AND state = 'waiting'
+                        AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
+                     ORDER BY rank, id LIMIT ?2)
+                 GROUP BY tenant",
+            )?;
+            let rows = select.query_map(params![ids, limit], |row| {
+                Ok((TenantId(row.get(0)?), row.get::<_, RowCount>(1)?.0))
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

@@ -99,8 +99,7 @@ pub(crate) use reader::LedgerReader;
 pub(crate) use runs::Run;
 pub(crate) use shared::{LedgerOptions, SharedLedger};
 pub(crate) use status::TenantStatus;
-use tenant::TenantId;
-pub(crate) use tenant::{Tenant, TenantFilter};
+pub(crate) use tenant::{Tenant, TenantFilter, TenantId};
 pub(crate) use tenant_ledger::{TenantLedger, TenantOptions};
 
 use std::path::Path;

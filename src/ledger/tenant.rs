@@ -10,7 +10,7 @@ use super::{Ledger, LedgerReader, Result, TenantLedger};
 
 /// The id of a tenant in one ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct TenantId(pub(super) i64);
+pub(crate) struct TenantId(pub(super) i64);
 
 /// A tenant as a run configures it. The name identifies it; everything else may change, so that a
 /// new key or client id starts nothing over. The caller digests what is secret or nearly so.

@@ -128,6 +128,11 @@ impl TenantLedger {
         *self.clock.write().unwrap_or_else(PoisonError::into_inner) = clock;
     }
 
+    /// Returns the id of the tenant.
+    pub(crate) const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// Returns the number of entries that are queued.
     ///
     /// # Errors

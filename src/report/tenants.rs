@@ -12,8 +12,8 @@ use crate::settings::Mode;
 
 /// How many names stand before a text that is the same for several tenants.
 const MAX_NAMES: usize = 3;
-/// The narrowest terminal for the table's numbers, beside a name.
-const MIN_NUMBER_COLUMNS: usize = 50;
+/// The narrowest terminal for the table.
+const MIN_TABLE_COLUMNS: usize = 50;
 
 /// The report of the runs of several tenants in one process.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ fn table(rows: &[Row], headings: [&str; COLUMNS], layout: Layout) -> String {
     });
     let numbers_width = widths.iter().map(|width| width + 2).sum::<usize>() + EXIT_CODE.len() + 2;
     let total_width = 2 + name_width + numbers_width;
-    if layout.columns().is_some_and(|columns| columns < total_width.max(MIN_NUMBER_COLUMNS)) {
+    if layout.columns().is_some_and(|columns| columns < total_width.max(MIN_TABLE_COLUMNS)) {
         let sentence = |row: &Row| layout.title(&row.name, &row.sentence(headings));
         return rows.iter().map(sentence).collect();
     }

@@ -1,13 +1,16 @@
 //! Delivering the outbox: batch by batch, one after the other, each settled only on a verified
 //! receipt.
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use super::Run;
 use super::crash_point::crash_point;
+use super::quota::{KeyQuota, Reservation};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::indicator::IndicatorType;
-use crate::ledger::QueuedItem;
+use crate::ledger::{QueuedItem, TenantLedger};
 use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
 use crate::report::DryRunItem;
 use crate::report::progress::Work;
@@ -33,11 +36,27 @@ pub(super) struct DeliveryState {
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
     stopped: bool,
+    quota: Arc<KeyQuota>,
+    /// How many more submissions the tenant may send of a quota that it shares, once that is
+    /// known.
+    share: Option<u64>,
+    waiting: Waiting,
+}
+
+/// Whether a run waits for more quota than its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    NotYet,
+    Now,
+    Done,
 }
 
 impl DeliveryState {
-    pub(super) const fn new(settings: &Settings) -> Self {
+    pub(super) const fn new(settings: &Settings, quota: Arc<KeyQuota>) -> Self {
         Self {
+            quota,
+            share: None,
+            waiting: Waiting::NotYet,
             batch_size: settings.batch_size,
             batches: 0,
             total: 0,
@@ -46,6 +65,31 @@ impl DeliveryState {
             uncounted_reported: false,
             stopped: false,
         }
+    }
+
+    /// Whether the run has sent its share of a quota, and would send more.
+    pub(super) fn waits_for_quota(&self) -> bool {
+        self.waiting == Waiting::Now
+    }
+
+    /// Lets the run wait for what is left of the quota.
+    pub(super) fn wait(&self, ledger: &TenantLedger) {
+        self.quota.wait(ledger.tenant());
+    }
+
+    /// Takes what the run gets of what was left.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) fn take_allowance(&mut self, ledger: &TenantLedger) -> Result<(), Failure> {
+        self.waiting = Waiting::Done;
+        self.share = Some(self.quota.allowance(ledger)?);
+        Ok(())
+    }
+
+    /// Whether what is left of the quota can be divided, so that the run need not wait any longer.
+    pub(super) fn is_quota_divisible(&self) -> bool {
+        self.quota.is_divisible()
     }
 }
 
@@ -68,23 +112,49 @@ impl Run<'_> {
         }
         let mut cursor = None;
         while !self.delivery.stopped {
-            let quota = self.quota_left()?;
-            let limit = self.delivery.batch_size.min(quota.max(1));
-            let items = self.ledger.next_items(limit, cursor)?;
+            let reserved = self.reserve_quota()?;
+            let limit = usize::try_from(reserved.count).unwrap_or(usize::MAX);
+            let items = self.ledger.next_items(limit.max(1), cursor)?;
             let Some(last) = items.last() else {
                 self.report.progress.finish();
                 return Ok(());
             };
-            if quota == 0 {
-                self.pause_delivery(self.quota_exhausted(self.report.counts.submitted > 0));
+            if limit == 0 {
+                self.stop_at_quota();
                 return Ok(());
             }
             cursor = Some(last.cursor());
             self.update_progress();
             let items = self.quarantine_unsendable(items)?;
+            let before = self.report.counts.submitted;
             self.send(items).await?;
+            let sent = self.report.counts.submitted - before;
+            self.delivery.share = self.delivery.share.map(|share| share.saturating_sub(sent));
         }
         Ok(())
+    }
+
+    /// Reserves quota for the next batch.
+    fn reserve_quota(&mut self) -> Result<Reservation, Failure> {
+        let wanted = u64::try_from(self.delivery.batch_size).unwrap_or(u64::MAX);
+        let (quota, ledger) = (&self.delivery.quota, &self.ledger);
+        let Some(limit) = self.settings.daily_limit else {
+            return Ok(quota.reserve(wanted, u64::MAX, ledger)?);
+        };
+        let share = match self.delivery.share {
+            Some(share) => share,
+            None => *self.delivery.share.insert(quota.share(limit, ledger)?),
+        };
+        Ok(quota.reserve(wanted.min(share), limit, ledger)?)
+    }
+
+    /// Stops until it is known what other tenants leave, or for this day where nothing can come.
+    fn stop_at_quota(&mut self) {
+        if self.delivery.quota.is_shared() && self.delivery.waiting == Waiting::NotYet {
+            self.delivery.waiting = Waiting::Now;
+        } else {
+            self.pause_delivery(self.quota_exhausted(self.report.counts.submitted > 0));
+        }
     }
 
     /// Returns how many more submissions may be sent on this UTC day.
@@ -366,6 +436,14 @@ impl Run<'_> {
         counts.waiting = counts.unsettled().saturating_sub(count);
         if counts.waiting > 0 {
             self.report.note(self.quota_exhausted(count > 0).to_string());
+        }
+        if let Some(limit) = self.settings.daily_limit
+            && count > self.delivery.quota.share(limit, &self.ledger)?
+        {
+            self.report.note(format!(
+                "{} tenants share the daily limit of {limit} indicators: a run may send fewer for this one",
+                self.delivery.quota.tenants()
+            ));
         }
         Ok(())
     }

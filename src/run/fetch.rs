@@ -261,8 +261,8 @@ fn store_pages(
     (selection.tally().clone(), Ok(()))
 }
 
-/// Returns the next page; `None` if none comes before the deadline, nor before the ledger is wanted,
-/// or no more will come.
+/// Returns the next page; `None` if none comes before the deadline, nor before the ledger is
+/// wanted, or no more will come.
 fn receive_until<P>(
     pages: &mut Receiver<P>,
     deadline: Instant,

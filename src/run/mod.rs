@@ -5,6 +5,7 @@ mod deliver;
 mod fetch;
 mod gap;
 mod notes;
+mod quota;
 mod tenant;
 mod tenants;
 mod time;
@@ -19,6 +20,7 @@ use std::time::Instant;
 
 use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
+use self::quota::KeyQuota;
 use self::tenant::CustomerState;
 pub(crate) use self::tenant::{check_customers, tenant};
 pub(crate) use self::tenants::{TenantJob, TenantsOptions, run_tenants};
@@ -59,18 +61,40 @@ pub(crate) async fn run(
     process: &Process,
     progress: &Progress,
 ) -> Report {
+    match begin(settings, source, process, KeyQuota::alone(), progress).await {
+        Part::Whole(report) => *report,
+        Part::First(run) => run.resume(process.clock).await,
+    }
+}
+
+/// How far a run came.
+enum Part<'a> {
+    /// It has ended.
+    Whole(Box<Report>),
+    /// It has sent its share of the quota and waits for more.
+    First(Box<Run<'a>>),
+}
+
+/// Begins a run, and ends it unless it has to wait for more quota than its share.
+async fn begin<'a>(
+    settings: &'a Settings,
+    source: &'a dyn Source,
+    process: &Process,
+    quota: Arc<KeyQuota>,
+    progress: &Progress,
+) -> Part<'a> {
     let heartbeat = tokio::spawn(progress.clone().log_heartbeat(process.clock));
-    let report = match Run::prepare(settings, source, process, progress).await {
+    let part = match Run::prepare(settings, source, process, quota, progress).await {
         Ok(run) => run.perform().await,
         Err(failure) => {
             let run_id = &process.run_id;
             let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
             report.fail(failure);
-            report
+            Part::Whole(Box::new(report))
         }
     };
     heartbeat.abort();
-    report
+    part
 }
 
 /// A run in progress.
@@ -100,6 +124,7 @@ impl<'a> Run<'a> {
         settings: &'a Settings,
         source: &'a dyn Source,
         process: &Process,
+        quota: Arc<KeyQuota>,
         progress: &Progress,
     ) -> Result<Self, Failure> {
         let Process { run_id, clock, shutdown, shared } = process;
@@ -158,18 +183,44 @@ impl<'a> Run<'a> {
             time: RunTime::new(clock),
             fetched,
             plan,
-            delivery: DeliveryState::new(settings),
+            delivery: DeliveryState::new(settings, quota),
             report,
         })
     }
 
     /// Performs the run and records it in the ledger.
-    async fn perform(mut self) -> Report {
+    async fn perform(mut self) -> Part<'a> {
         if let Err(failure) = self.start() {
             self.report.fail(failure);
-            return self.report;
+            return Part::Whole(Box::new(self.report));
         }
         let done = self.deliver_and_fetch().await;
+        if done.is_ok() && self.delivery.waits_for_quota() {
+            // They are no longer needed, and many runs may wait.
+            self.exclusions = Arc::default();
+            return Part::First(Box::new(self));
+        }
+        Part::Whole(Box::new(self.end(done)))
+    }
+
+    /// Lets the run have its part of what will be left of the quota.
+    fn wait_for_quota(&self) {
+        self.delivery.wait(&self.ledger);
+    }
+
+    /// Sends what the run gets of the quota that was left, and ends it.
+    async fn resume(mut self, clock: Clock) -> Report {
+        let heartbeat = tokio::spawn(self.report.progress.clone().log_heartbeat(clock));
+        let done = match self.delivery.take_allowance(&self.ledger) {
+            Ok(()) => self.deliver().await,
+            Err(failure) => Err(failure),
+        };
+        heartbeat.abort();
+        self.end(done)
+    }
+
+    /// Counts what is left, cleans up, and records how the run ended.
+    fn end(mut self, done: Result<(), Failure>) -> Report {
         let counted = self.count_remaining(done.is_ok());
         crash_point();
         for failure in [done, counted].into_iter().filter_map(Result::err) {

@@ -66,6 +66,7 @@ mod secrets;
 mod service_errors;
 mod settings;
 mod several_tenants;
+mod shared_quota;
 mod signals;
 mod skipped;
 mod state_folder;

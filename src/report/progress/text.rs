@@ -85,8 +85,8 @@ impl Work {
         }
     }
 
-    /// Returns the number of alerts that were read, of indicators that were sent, or of tenants that
-    /// have ended.
+    /// Returns the number of alerts that were read, of indicators that were sent, or of tenants
+    /// that have ended.
     const fn done(self) -> u64 {
         match self {
             Self::Idle => 0,

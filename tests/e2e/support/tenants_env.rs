@@ -34,6 +34,8 @@ pub struct TenantServices {
     pub sandbox: Sandbox,
     /// Further lines of its table in the settings file.
     pub settings: String,
+    /// Whose Recorded Future key it has, if not its own.
+    pub key_of: Option<String>,
 }
 
 impl TenantServices {
@@ -53,7 +55,7 @@ impl TenantServices {
         });
         let sandbox = Sandbox::start(world);
         let settings = format!("rf-api-url = \"{}\"\n", sandbox.url());
-        Self { name: name.to_owned(), vendor, sandbox, settings }
+        Self { name: name.to_owned(), vendor, sandbox, settings, key_of: None }
     }
 
     /// Adds a line to its table in the settings file.
@@ -62,9 +64,19 @@ impl TenantServices {
         self
     }
 
+    /// Gives it a Recorded Future key that others have too.
+    pub fn with_token_of(self, name: &str) -> Self {
+        Self { key_of: Some(name.to_owned()), ..self }
+    }
+
     /// Returns what its secrets are.
     pub fn secrets(&self) -> [String; 3] {
-        secrets(&self.name)
+        let [id, secret, own] = secrets(&self.name);
+        let token = self.key_of.as_deref().map(|name| {
+            let [_, _, token] = secrets(name);
+            token
+        });
+        [id, secret, token.unwrap_or(own)]
     }
 
     /// Returns its table in the settings file; its secrets are in this folder.

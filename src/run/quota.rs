@@ -1,0 +1,225 @@
+//! The quota of a Recorded Future key for one day, which all tenants with this key share.
+//!
+//! Each tenant may send its share (the quota by the number of tenants) as soon as it has read its
+//! alerts. What is left then goes to the most severe of all, once every tenant has sent its share
+//! or failed. A tenant that takes too long does not hold back the others: when most of the time is
+//! over, they divide what is left besides its share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::ledger::{Result, TenantId, TenantLedger};
+
+/// The quota of one key in this process.
+#[derive(Debug)]
+pub(crate) struct KeyQuota {
+    /// The tenants with this key.
+    tenants: u64,
+    /// The maximum number of indicators per UTC day: the highest one of the tenants.
+    limit: u64,
+    /// When what is left is divided at the latest.
+    divided_at: Option<Instant>,
+    state: Mutex<QuotaState>,
+}
+
+#[derive(Debug, Default)]
+struct QuotaState {
+    /// The indicators that were delivered on this day before the first share was known.
+    used_before: Option<u64>,
+    /// The tenants that have not sent their share yet.
+    in_first_part: u64,
+    /// The indicators in batches that are being sent.
+    in_flight: u64,
+    /// The tenants that wait for what is left.
+    waiting: Vec<TenantId>,
+    /// What is left for the tenants that waited, until they ask for it.
+    allowances: BTreeMap<TenantId, u64>,
+}
+
+impl QuotaState {
+    fn used_before(&mut self, ledger: &TenantLedger) -> Result<u64> {
+        match self.used_before {
+            Some(used) => Ok(used),
+            None => Ok(*self.used_before.insert(ledger.quota_used()?)),
+        }
+    }
+}
+
+impl KeyQuota {
+    /// Creates the quota of a key that only one run uses.
+    pub(crate) fn alone() -> Arc<Self> {
+        Self::shared(1, u64::MAX, None)
+    }
+
+    /// Creates the quota of a key of several tenants. None of them may have started.
+    pub(crate) fn shared(tenants: u64, limit: u64, divided_at: Option<Instant>) -> Arc<Self> {
+        let state = QuotaState { in_first_part: tenants, ..QuotaState::default() };
+        Arc::new(Self { tenants, limit, divided_at, state: Mutex::new(state) })
+    }
+
+    /// Returns the number of tenants with this key.
+    pub(super) const fn tenants(&self) -> u64 {
+        self.tenants
+    }
+
+    /// Whether a tenant that has sent its share may get more.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.tenants > 1
+    }
+
+    /// Returns the guard of a tenant's first part, which ends when it is dropped.
+    pub(crate) fn first_part(self: &Arc<Self>) -> FirstPart {
+        FirstPart(Arc::clone(self))
+    }
+
+    /// Returns how many indicators a tenant with this limit may send at once.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn share(&self, limit: u64, ledger: &TenantLedger) -> Result<u64> {
+        if !self.is_shared() {
+            return Ok(u64::MAX);
+        }
+        let used = self.lock().used_before(ledger)?;
+        Ok(limit.saturating_sub(used) / self.tenants)
+    }
+
+    /// Reserves as many of the indicators that a run wants to send as its limit has left.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        wanted: u64,
+        limit: u64,
+        ledger: &TenantLedger,
+    ) -> Result<Reservation> {
+        let mut state = self.lock();
+        let taken = ledger.quota_used()?.saturating_add(state.in_flight);
+        let count = wanted.min(limit.saturating_sub(taken));
+        state.in_flight += count;
+        Ok(Reservation { quota: Arc::clone(self), count })
+    }
+
+    /// Lets a tenant wait for what is left.
+    pub(super) fn wait(&self, tenant: TenantId) {
+        self.lock().waiting.push(tenant);
+    }
+
+    /// Whether what is left can be divided.
+    pub(super) fn is_divisible(&self) -> bool {
+        self.lock().in_first_part == 0
+            || self.divided_at.is_some_and(|latest| Instant::now() >= latest)
+    }
+
+    /// Returns how many indicators a tenant that waited may send: its part of the most severe ones.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn allowance(&self, ledger: &TenantLedger) -> Result<u64> {
+        let mut state = self.lock();
+        if !state.waiting.is_empty() {
+            let share = self.limit.saturating_sub(state.used_before(ledger)?) / self.tenants;
+            let kept = [
+                ledger.quota_used()?,
+                state.in_flight,
+                share.saturating_mul(state.in_first_part),
+                state.allowances.values().sum(),
+            ];
+            let kept = kept.into_iter().fold(0, u64::saturating_add);
+            let waiting = std::mem::take(&mut state.waiting);
+            let left = self.limit.saturating_sub(kept);
+            state.allowances.extend(ledger.most_severe(&waiting, left)?);
+        }
+        Ok(state.allowances.remove(&ledger.tenant()).unwrap_or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QuotaState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time in which a tenant has not sent its share yet.
+#[derive(Debug)]
+pub(crate) struct FirstPart(Arc<KeyQuota>);
+
+impl Drop for FirstPart {
+    fn drop(&mut self) {
+        self.0.lock().in_first_part -= 1;
+    }
+}
+
+/// Indicators that may be sent; dropping it gives back what was not delivered.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    quota: Arc<KeyQuota>,
+    pub count: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.quota.lock().in_flight -= self.count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::detection::SourceInfo;
+    use crate::ledger::{LedgerOptions, Patience, SharedLedger, Tenant, TenantOptions};
+
+    fn ledgers<const N: usize>() -> [TenantLedger; N] {
+        let clock = Clock::fixed("2026-11-22T00:15:00Z".parse().unwrap());
+        let patience = Patience::default();
+        let file = LedgerOptions { path: None, dry_run: false, patience, lock: None };
+        let shared = SharedLedger::open(file, clock).unwrap();
+        std::array::from_fn(|number| {
+            let tenant = Tenant {
+                name: format!("tenant-{number}"),
+                source: "crowdstrike".to_owned(),
+                account: String::new(),
+                customer: None,
+                token: "token".to_owned(),
+                organizations: Vec::new(),
+                adopt: false,
+            };
+            let source = SourceInfo {
+                name: "crowdstrike",
+                title: "CrowdStrike Falcon",
+                source_type: "crowdstrike:falcon",
+                incident_type: "crowdstrike-falcon-alert",
+            };
+            let patience = Patience::default();
+            let options = TenantOptions { tenant, source, run_id: "run", resend: false, patience };
+            TenantLedger::open(&shared, options, clock).unwrap()
+        })
+    }
+
+    #[test]
+    fn what_is_being_sent_is_reserved_until_it_has_failed_or_counts() {
+        let [ledger, other] = ledgers();
+        let quota = KeyQuota::shared(2, 10, None);
+        assert_eq!(quota.share(10, &ledger).unwrap(), 5);
+        let first = quota.reserve(7, 10, &ledger).unwrap();
+        let second = quota.reserve(7, 10, &other).unwrap();
+        assert_eq!((first.count, second.count), (7, 3));
+        assert_eq!(quota.reserve(1, 10, &ledger).unwrap().count, 0);
+        drop(first);
+        assert_eq!(quota.reserve(9, 10, &ledger).unwrap().count, 7);
+    }
+
+    #[test]
+    fn what_is_left_is_divided_once_all_have_sent_their_share_or_time_is_over() {
+        let quota = KeyQuota::shared(2, 10, None);
+        let [one, other] = [quota.first_part(), quota.first_part()];
+        drop(one);
+        assert!(!quota.is_divisible());
+        drop(other);
+        assert!(quota.is_divisible());
+        let late = KeyQuota::shared(2, 10, Some(Instant::now()));
+        let _hangs = late.first_part();
+        assert!(late.is_divisible());
+    }
+}

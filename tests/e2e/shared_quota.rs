@@ -1,0 +1,176 @@
+//! The day's quota of a Recorded Future key that several tenants share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sandbox::{Fault, Service, World};
+use serde_json::{Value, json};
+
+use crate::support::RunOutput;
+use crate::support::alerts::{falcon, with};
+use crate::support::json::text;
+use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
+use crate::support::vendor::Vendor;
+
+const NAMES: [&str; 3] = ["calm", "busy", "severe"];
+
+/// Returns a tenant with this many alerts of each of these severities. All tenants of a test have
+/// one key.
+fn services(name: &str, alerts: &[(u64, u32)], limit: u32) -> TenantServices {
+    let alerts: Vec<Value> = alerts
+        .iter()
+        .flat_map(|(severity, count)| {
+            (0..*count).map(move |number| {
+                let domain = format!("{name}-{severity}-{number}.example.com");
+                let alert = falcon(&format!("{name}:{severity}:{number}"), "domain", &domain);
+                with(alert, "severity", json!(severity))
+            })
+        })
+        .collect();
+    TenantServices::new(name, Vendor::CrowdStrike, World::default().falcon_alerts(&alerts))
+        .setting(&format!("daily-limit = {limit}"))
+        .with_token_of("shared")
+}
+
+fn env(tenants: Vec<TenantServices>) -> TenantsEnv {
+    TenantsEnv::with_shared_recorded_future(tenants)
+}
+
+/// Returns how many indicators of each severity each tenant sent: `severe-90` -> 4.
+fn sent(env: &TenantsEnv) -> BTreeMap<String, usize> {
+    let mut sent = BTreeMap::new();
+    for stored in env.home.sandbox.stored() {
+        let value = text(&stored.item, "/ioc/value");
+        let (kind, _) = value.rsplit_once('-').unwrap();
+        *sent.entry(kind.to_owned()).or_default() += 1;
+    }
+    sent
+}
+
+fn counts(output: &RunOutput, name: &str) -> [u64; 3] {
+    let outputs = by_tenant(output);
+    NAMES.map(|tenant| outputs[tenant].count(name))
+}
+
+fn three(limit: u32) -> Vec<TenantServices> {
+    vec![
+        services("calm", &[(10, 2)], limit),
+        services("busy", &[(20, 30)], limit),
+        services("severe", &[(20, 10), (90, 20)], limit),
+    ]
+}
+
+#[test]
+fn each_tenant_sends_its_share_and_the_most_severe_get_what_is_left() {
+    for jobs in [1, 2, 4] {
+        let env = env(three(30));
+        let output = env.run(&format!("run --json --jobs {jobs}")).assert_code(0);
+        // The share is 10. The 8 that the first one leaves go to the most severe.
+        assert_eq!(counts(&output, "submitted"), [2, 10, 18], "with {jobs} jobs");
+        assert_eq!(counts(&output, "waiting"), [0, 20, 12]);
+        let expected = [("busy-20", 10), ("calm-10", 2), ("severe-90", 18)];
+        assert_eq!(sent(&env), expected.map(|(kind, count)| (kind.to_owned(), count)).into());
+        let outputs = by_tenant(&output);
+        for name in ["busy", "severe"] {
+            let notes = outputs[name].notes();
+            assert!(notes[0].contains("daily limit of 30 indicators reached"), "{notes:?}");
+        }
+        // Nothing more is sent on this day, and the next one goes on.
+        let again = env.run("run --json").assert_code(0);
+        assert_eq!(counts(&again, "submitted"), [0, 0, 0]);
+        let next = RunOutput::capture(&mut env.command_at("2026-11-23T00:15:00Z", "run --json"));
+        // Of the same severity, what was queued first goes first.
+        assert_eq!(counts(&next, "submitted"), [0, 20, 10], "{next:?}");
+    }
+}
+
+#[test]
+fn the_limit_holds_with_small_batches_of_tenants_at_the_same_time() {
+    let tenants = three(29).into_iter().map(|tenant| tenant.setting("batch-size = 1")).collect();
+    let env = env(tenants);
+    env.home.sandbox.change(|world| world.latency = Duration::from_millis(5));
+    let output = env.run("run --json --jobs 4").assert_code(0);
+    assert_eq!(counts(&output, "submitted").iter().sum::<u64>(), 29);
+    assert_eq!(env.home.sandbox.stored().len(), 29);
+    // The share is 9; of the 9 that are left, all go to the most severe.
+    assert_eq!(counts(&output, "submitted"), [2, 9, 18]);
+}
+
+#[test]
+fn a_limit_below_the_number_of_tenants_goes_to_the_most_severe() {
+    let env = env(three(2));
+    let output = env.run("run --json").assert_code(0);
+    assert_eq!(counts(&output, "submitted"), [0, 0, 2]);
+}
+
+#[test]
+fn what_was_sent_earlier_on_the_day_counts() {
+    let env = env(three(30));
+    env.run("run --json --tenant severe").assert_code(0);
+    assert_eq!(sent(&env)["severe-90"], 20, "a tenant that runs alone has the whole quota");
+    let output = env.run("run --json").assert_code(0);
+    assert_eq!(counts(&output, "submitted"), [0, 0, 0]);
+}
+
+#[test]
+fn the_share_of_a_tenant_that_fails_is_left_to_the_others() {
+    let env = env(three(30));
+    env.services("busy").sandbox.always(Service::FalconToken, Some(Fault::status(401, "")));
+    let output = env.run("run --json").assert_code(4);
+    assert_eq!(counts(&output, "submitted"), [2, 0, 28]);
+}
+
+#[test]
+fn a_tenant_that_hangs_does_not_hold_back_the_share_of_others() {
+    let tenants = three(30).into_iter().map(|tenant| tenant.setting("timeout = 2")).collect();
+    let env = env(tenants);
+    let hang = Fault::HangThenReset(Duration::from_secs(5));
+    env.services("calm").sandbox.always(Service::FalconAlerts, Some(hang));
+    let output = env.run("run --json --jobs 4").assert_code(5);
+    assert_eq!(counts(&output, "submitted"), [0, 10, 20]);
+    let requests = env.home.sandbox.requests();
+    let starts: Vec<_> = requests.iter().map(|request| request.started).collect();
+    // The shares were sent long before the other tenant gave up, and the rest after that.
+    assert!(starts[2] - starts[0] > Duration::from_secs(2), "{starts:?}");
+    assert!(starts[1] - starts[0] < Duration::from_secs(2), "{starts:?}");
+}
+
+#[test]
+fn tenants_with_keys_of_their_own_have_the_whole_quota_each() {
+    let alone = |tenant: TenantServices| TenantServices { key_of: None, ..tenant };
+    let env = env(three(20).into_iter().map(alone).collect());
+    let output = env.run("run --json").assert_code(0);
+    assert_eq!(counts(&output, "submitted"), [2, 20, 20]);
+}
+
+#[test]
+fn no_limit_means_no_share() {
+    let env = env(three(0));
+    let output = env.run("run --json").assert_code(0);
+    assert_eq!(counts(&output, "submitted"), [2, 30, 30]);
+}
+
+#[test]
+fn a_dry_run_says_that_others_share_the_limit() {
+    let env = env(three(30));
+    let outputs = by_tenant(&env.run("run --json --dry-run").assert_code(0));
+    assert_eq!(outputs["calm"].notes(), <[&str; 0]>::default());
+    let note =
+        "3 tenants share the daily limit of 30 indicators: a run may send fewer for this one";
+    assert!(
+        outputs["severe"].notes().contains(&note.to_owned()),
+        "{:?}",
+        outputs["severe"].notes()
+    );
+}
+
+#[test]
+fn a_connection_from_before_the_wait_is_not_needed_after_it() {
+    // Sends the rest on a runtime of its own, over TLS too where the tests run over it.
+    let env = env(three(30));
+    env.home
+        .sandbox
+        .queue_faults(Service::RecordedFuture, vec![Fault::None, Fault::CloseConnection]);
+    let output = env.run("run --json --jobs 1").assert_code(0);
+    assert_eq!(counts(&output, "submitted").iter().sum::<u64>(), 30);
+}
