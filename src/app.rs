@@ -13,6 +13,7 @@ use crate::cli::{self, Command, Parsed, ProcessArgs, ResolvedRun, SourceCommand}
 use crate::clock::Clock;
 use crate::commands::{self, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::http::AddressLimits;
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::run::{self, Process};
@@ -176,7 +177,13 @@ fn run_async(
     progress: &Progress,
 ) -> Result<Report, Failure> {
     shutdown::block_on(async |shutdown| {
-        let process = Process { run_id: run_id.to_owned(), clock, shutdown, shared: None };
+        let process = Process {
+            run_id: run_id.to_owned(),
+            clock,
+            shutdown,
+            shared: None,
+            address_limits: AddressLimits::default(),
+        };
         run::run(&run.settings, run.source.as_ref(), &process, progress).await
     })
 }

@@ -7,6 +7,7 @@ use super::{init_logging, log_settings, new_run_id};
 use crate::cli::{self, Parsed, ProcessArgs, RunTenantsArgs, SourceCommand, TenantCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::http::AddressLimits;
 use crate::report::progress::{self, Progress};
 use crate::report::{self, TenantsReport};
 use crate::run::{self, Process, TenantJob, TenantsOptions};
@@ -58,7 +59,13 @@ fn run_all(
     }
     let options = options(args)?;
     progress.show(process_args.output.settings(), process_args.logs_to_stderr());
-    let process = Process { run_id, clock, shutdown: shutdown::watch()?, shared: None };
+    let process = Process {
+        run_id,
+        clock,
+        shutdown: shutdown::watch()?,
+        shared: None,
+        address_limits: AddressLimits::default(),
+    };
     let mut report = run::run_tenants(&jobs, &options, process, progress)?;
     for warning in run::file_warnings(process_args.log.path(), &options.ledger) {
         report.warn(warning);

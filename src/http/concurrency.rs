@@ -119,8 +119,9 @@ impl ConcurrencyLimit {
 }
 
 impl Permit {
-    /// Records a success. `remaining` is the number of requests that the service still allows.
-    pub(super) fn on_success(&self, remaining: Option<u64>) {
+    /// Records a success. `remaining` is the number of requests that the service still allows. If
+    /// these are few, all requests pause, and it returns for how long.
+    pub(super) fn on_success(&self, remaining: Option<u64>) -> Option<Duration> {
         let mut state = self.limit.lock();
         state.successes += 1;
         if state.successes >= state.limit && state.limit < self.limit.max {
@@ -130,11 +131,11 @@ impl Permit {
             self.limit.changed.notify_one();
         }
         let few = u64::try_from(self.limit.max).unwrap_or(u64::MAX);
-        if remaining.is_some_and(|remaining| remaining <= few) {
-            state.limit = 1;
-            state.successes = 0;
-            state.resume_at = state.resume_at.max(Instant::now() + NEARLY_EMPTY_PAUSE);
-        }
+        remaining.filter(|remaining| *remaining <= few)?;
+        state.limit = 1;
+        state.successes = 0;
+        state.resume_at = state.resume_at.max(Instant::now() + NEARLY_EMPTY_PAUSE);
+        Some(NEARLY_EMPTY_PAUSE)
     }
 
     /// Records a 429: no request starts before the wait is over.

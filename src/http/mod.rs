@@ -4,6 +4,7 @@
 //! successful response. A body that cannot be parsed (truncated, not JSON) is never taken for an
 //! empty one: it is retried like other temporary errors.
 
+mod address_limits;
 mod buffers;
 mod certificate;
 mod concurrency;
@@ -25,9 +26,11 @@ use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url, redirect};
 
+pub(crate) use self::address_limits::AddressLimits;
+use self::address_limits::Turn;
 use self::buffers::BodyBuffers;
+use self::concurrency::ConcurrencyLimit;
 pub(crate) use self::concurrency::RequestCeiling;
-use self::concurrency::{ConcurrencyLimit, Permit};
 use self::error::AttemptError;
 pub(crate) use self::error::HttpError;
 pub(crate) use self::options::NetworkOptions;
@@ -79,6 +82,9 @@ pub(crate) struct Http {
     deadline: tokio::time::Instant,
     shutdown: Shutdown,
     limit: Arc<ConcurrencyLimit>,
+    /// The limits that other clients share, if any, and the ceiling of those of this service.
+    addresses: Option<AddressLimits>,
+    ceiling: Option<RequestCeiling>,
     waits: PendingWaits,
     buffers: Arc<BodyBuffers>,
     proxies: Arc<Proxies>,
@@ -135,6 +141,8 @@ impl Http {
             deadline: tokio::time::Instant::now() + deadline,
             shutdown,
             limit: ConcurrencyLimit::new(1, None),
+            addresses: None,
+            ceiling: None,
             waits: PendingWaits::default(),
             buffers: BodyBuffers::new(),
             proxies: Arc::new(proxies),
@@ -162,10 +170,16 @@ impl Http {
     fn with_limits(&self, max: usize, ceiling: Option<RequestCeiling>) -> Self {
         Self {
             limit: ConcurrencyLimit::new(max.min(MAX_CONCURRENCY.into()), ceiling),
+            ceiling,
             // Not shared: these buffers grow with this service's responses and are freed with it.
             buffers: BodyBuffers::new(),
             ..self.clone()
         }
+    }
+
+    /// Returns a client that shares the limits of addresses with others.
+    pub(crate) fn with_address_limits(&self, addresses: &AddressLimits) -> Self {
+        Self { addresses: Some(addresses.clone()), ..self.clone() }
     }
 
     /// Returns a client for services with a clock of their own.
@@ -212,12 +226,12 @@ impl Http {
     ) -> Result<Reply<T>, HttpError> {
         let mut attempt = 1;
         loop {
-            let (permit, result) = self.send_once_in_turn(request, attempt).await?;
+            let (turn, result) = self.send_once_in_turn(request, attempt).await?;
             let (error, requested_wait) = match result {
                 Ok(response) if response.status.is_success() => match parse(&response) {
                     Ok(value) => {
                         self.service_clock.observe(&response);
-                        permit.on_success(rate_limit_remaining(&response));
+                        turn.on_success(rate_limit_remaining(&response));
                         return Ok(Reply::Success(value));
                     }
                     Err(source) => {
@@ -244,7 +258,7 @@ impl Http {
             let wait = retry::backoff(attempt).max(requested_wait.unwrap_or_default());
             if error.status() == Some(429) {
                 // Also where this request is not sent again: the others must not be sent either.
-                permit.on_rate_limited(self.clock.scaled(wait.min(MAX_RETRY_AFTER)));
+                turn.on_rate_limited(self.clock.scaled(wait.min(MAX_RETRY_AFTER)));
             }
             if wait > MAX_RETRY_AFTER {
                 return Err(HttpError::RetryAfterTooLong { host: request.host().into(), wait });
@@ -264,7 +278,7 @@ impl Http {
                 retry_in_ms = millis(wait),
                 "request failed, retrying"
             );
-            drop(permit);
+            drop(turn);
             self.wait(wait, request, error).await?;
             attempt += 1;
         }
@@ -279,13 +293,13 @@ impl Http {
         &self,
         request: &Request,
         attempt: u32,
-    ) -> Result<(Permit, Result<Response, HttpError>), HttpError> {
+    ) -> Result<(Turn, Result<Response, HttpError>), HttpError> {
         let deadline_passed = || HttpError::Deadline { host: request.host().into() };
-        let permit = tokio::select! {
+        let turn = tokio::select! {
             biased;
             signal = self.shutdown.requested() => return Err(HttpError::Interrupted(signal)),
             () = tokio::time::sleep_until(self.deadline) => return Err(deadline_passed()),
-            permit = self.permit(request) => permit,
+            turn = self.turn(request) => turn,
         };
         let started = Instant::now();
         let result = tokio::select! {
@@ -295,13 +309,22 @@ impl Http {
             signal = self.shutdown.grace_expired() => Err(HttpError::Interrupted(signal)),
         };
         Self::log(request, attempt, started.elapsed(), &result);
-        Ok((permit, result))
+        Ok((turn, result))
     }
 
     /// Waits until this request may start; a pause of the whole service is shown as a wait.
-    async fn permit(&self, request: &Request) -> Permit {
-        let _wait = self.limit.resumes_at().map(|until| self.waits.start(request.host(), until));
-        self.limit.acquire().await
+    async fn turn(&self, request: &Request) -> Turn {
+        let addresses = self.addresses.as_ref().zip(self.ceiling);
+        let address = addresses.map(|(addresses, ceiling)| addresses.of(&request.url, ceiling));
+        let pauses = [Some(&self.limit), address.as_ref()].into_iter().flatten();
+        let until = pauses.filter_map(|limit| limit.resumes_at()).max();
+        let _wait = until.map(|until| self.waits.start(request.host(), until));
+        let own = self.limit.acquire().await;
+        let address = match address {
+            Some(address) => Some(address.acquire().await),
+            None => None,
+        };
+        Turn { own, address }
     }
 
     /// Logs one attempt at debug level: never a body, never a header that may contain a secret.

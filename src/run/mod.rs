@@ -28,7 +28,7 @@ use self::time::RunTime;
 use self::window::WindowPlan;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
-use crate::http::Http;
+use crate::http::{AddressLimits, Http};
 use crate::ledger::{
     LedgerOptions, Lock, Patience, SharedLedger, TenantLedger, TenantOptions, lock_path,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Process {
     pub run_id: String,
     pub clock: Clock,
     pub shutdown: Shutdown,
+    /// The rate limits that the runs share.
+    pub address_limits: AddressLimits,
     /// The ledger, where the runs of several tenants share it and the time that is left.
     pub shared: Option<(SharedLedger, Instant)>,
 }
@@ -127,7 +129,7 @@ impl<'a> Run<'a> {
         quota: Arc<KeyQuota>,
         progress: &Progress,
     ) -> Result<Self, Failure> {
-        let Process { run_id, clock, shutdown, shared } = process;
+        let Process { run_id, clock, shutdown, shared, .. } = process;
         let clock = *clock;
         let exclusions = Arc::new(read_exclusions(settings)?);
         // Reject an impossible window before opening the ledger.
@@ -172,7 +174,7 @@ impl<'a> Run<'a> {
             settings,
             source,
             customer: CustomerState::new(source, &ledger, settings.adopt),
-            vendor: http.with_own_service_clock(),
+            vendor: http.with_own_service_clock().with_address_limits(&process.address_limits),
             client,
             exclusions,
             ledger: Arc::new(ledger),

@@ -7,12 +7,12 @@ use std::time::Duration;
 use sandbox::{Fault, RecordedRequest, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::RunOutput;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::json::text;
 use crate::support::secret_scan::assert_no_secrets;
 use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
 use crate::support::vendor::Vendor;
+use crate::support::{RunOutput, TestEnv};
 
 /// The tenants, the last of which is the one that has trouble.
 const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "trouble"];
@@ -187,4 +187,28 @@ fn a_queue_belongs_to_its_tenant() {
     let output = env.run("run --json").assert_code(0);
     assert_eq!(waiting(&output), [0, 0, 0, 0]);
     assert_eq!(by_tenant(&output)["beta"].count("carried_in"), 3);
+}
+
+#[test]
+fn tenants_on_one_address_wait_together() {
+    let home = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
+    let tenants = ["one", "other"]
+        .map(|name| TenantServices::new(name, Vendor::CrowdStrike, World::default()));
+    let env = TenantsEnv::with_shared_falcon(home, tenants.into());
+    // Five minutes, divided by 1000.
+    let limited = Fault::retry_after(429, "300");
+    env.home.sandbox.queue_faults(Service::FalconAlerts, vec![limited.clone()]);
+    env.run("run --json --jobs 2").assert_code(0);
+    let requests = env.home.sandbox.requests();
+    let first = requests.iter().find(|request| request.fault == limited).unwrap();
+    let resumed = first.ended.unwrap() + Duration::from_millis(300);
+    let others = requests.iter().filter(|request| {
+        request.service == Some(Service::FalconAlerts) && request.started > first.started
+    });
+    // One that was on its way already may arrive.
+    let early = others.filter(|request| request.started < resumed).count();
+    assert!(early <= 1, "{early} requests during the wait");
+    for name in ["one", "other"] {
+        assert_eq!(env.services(name).sandbox.stored().len(), 1);
+    }
 }

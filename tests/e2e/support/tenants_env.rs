@@ -36,6 +36,8 @@ pub struct TenantServices {
     pub settings: String,
     /// Whose Recorded Future key it has, if not its own.
     pub key_of: Option<String>,
+    /// The address of its vendor, if that is not its own sandbox.
+    pub vendor_url: Option<String>,
 }
 
 impl TenantServices {
@@ -55,7 +57,7 @@ impl TenantServices {
         });
         let sandbox = Sandbox::start(world);
         let settings = format!("rf-api-url = \"{}\"\n", sandbox.url());
-        Self { name: name.to_owned(), vendor, sandbox, settings, key_of: None }
+        Self { name: name.to_owned(), vendor, sandbox, settings, key_of: None, vendor_url: None }
     }
 
     /// Adds a line to its table in the settings file.
@@ -82,7 +84,7 @@ impl TenantServices {
     /// Returns its table in the settings file; its secrets are in this folder.
     fn table(&self, folder: &Path) -> String {
         let Self { name, vendor, settings, .. } = self;
-        let url = self.sandbox.url();
+        let url = self.vendor_url.clone().unwrap_or_else(|| self.sandbox.url());
         let file = |kind| folder.join(format!("{name}.{kind}")).display().to_string();
         let (id, secret, token) = (file("id"), file("secret"), file("rf"));
         let (source, organization) = (vendor.command(), organization(name));
@@ -126,6 +128,18 @@ impl TenantsEnv {
             tenant.settings = tenant.settings.replace(&tenant.sandbox.url(), &home.sandbox.url());
             let [_, _, token] = tenant.secrets();
             home.sandbox.change(|world| world.recorded_future.accounts.push(account(token)));
+        }
+        Self::with_files(home, tenants)
+    }
+
+    /// Returns tenants of CrowdStrike whose API has one address, that of the working folder's
+    /// sandbox with its alerts.
+    pub fn with_shared_falcon(home: TestEnv, mut tenants: Vec<TenantServices>) -> Self {
+        for tenant in &mut tenants {
+            tenant.vendor_url = Some(home.sandbox.url());
+            let [id, secret, _] = tenant.secrets();
+            home.sandbox
+                .change(|world| world.falcon.accounts.push(FalconAccount::new(&id, &secret)));
         }
         Self::with_files(home, tenants)
     }

@@ -1,0 +1,100 @@
+//! The rate limits of services that several tenants of a process use.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::concurrency::{ConcurrencyLimit, Permit, RequestCeiling};
+
+/// A limit for each address, which all clients with these limits share: where one is told to wait,
+/// all wait, and the ceiling is for all together. Requests in flight are not limited here: those of
+/// a tenant that hang must not hold back the others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AddressLimits(Arc<Mutex<BTreeMap<String, Arc<ConcurrencyLimit>>>>);
+
+impl AddressLimits {
+    /// Returns the limit of the address of a URL. The first client sets the ceiling: the clients of
+    /// one address are of the same vendor.
+    pub(super) fn of(&self, url: &Url, ceiling: RequestCeiling) -> Arc<ConcurrencyLimit> {
+        let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = limits.entry(url.origin().ascii_serialization());
+        Arc::clone(limit.or_insert_with(|| ConcurrencyLimit::new(usize::MAX, Some(ceiling))))
+    }
+}
+
+/// Permission for one request in flight, of its client and of the address that others use too.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub own: Permit,
+    pub address: Option<Permit>,
+}
+
+impl Turn {
+    /// Records a success. `remaining` is the number of requests that the service still allows.
+    pub(super) fn on_success(&self, remaining: Option<u64>) {
+        let pause = self.own.on_success(remaining);
+        if let Some((address, pause)) = self.address.as_ref().zip(pause) {
+            address.on_rate_limited(pause);
+        }
+    }
+
+    /// Records a 429: no request starts before the wait is over.
+    pub(super) fn on_rate_limited(&self, wait: Duration) {
+        self.own.on_rate_limited(wait);
+        if let Some(address) = &self.address {
+            address.on_rate_limited(wait);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(limits: &AddressLimits, url: &str) -> Arc<ConcurrencyLimit> {
+        let ceiling = RequestCeiling { requests: 3, period: Duration::from_mins(1) };
+        limits.of(&url.parse().unwrap(), ceiling)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_has_one_limit_whatever_the_path() {
+        let limits = AddressLimits::default();
+        let one = of(&limits, "https://api.example.com/a");
+        let same = of(&limits.clone(), "https://api.example.com:443/b");
+        let other = of(&limits, "https://api.example.net/a");
+        one.acquire().await.on_rate_limited(Duration::from_secs(7));
+        assert!(same.resumes_at().is_some());
+        assert_eq!(other.resumes_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_clients_together_stay_below_the_ceiling() {
+        let limits = AddressLimits::default();
+        let started = tokio::time::Instant::now();
+        for number in 0..4 {
+            let limit = of(&limits, &format!("https://api.example.com/{number}"));
+            drop(limit.acquire().await);
+        }
+        assert!(started.elapsed() >= Duration::from_mins(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_told_to_wait_makes_the_others_wait() {
+        let limits = AddressLimits::default();
+        let own = ConcurrencyLimit::new(8, None);
+        let turn = || async {
+            let address = Some(of(&limits, "https://api.example.com").acquire().await);
+            Turn { own: own.acquire().await, address }
+        };
+        let others_wait = || of(&limits, "https://api.example.com").resumes_at().is_some();
+        turn().await.on_success(Some(9));
+        assert!(!others_wait());
+        turn().await.on_success(Some(8));
+        assert!(others_wait(), "few requests are left");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        turn().await.on_rate_limited(Duration::from_secs(7));
+        assert!(others_wait());
+    }
+}
