@@ -7,11 +7,10 @@ mod tests;
 use std::env;
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::TenantName;
 use super::origin::Origin;
+use super::{TenantName, secret_file};
 use crate::failure::{Failure, FailureKind};
 
 /// The variable that names the file.
@@ -21,7 +20,7 @@ pub(crate) const CONFIG_VARIABLE: &str = "COLLECTIVE_INSIGHTS_CONFIG";
 #[derive(Debug)]
 pub(crate) struct ConfigFile {
     pub path: PathBuf,
-    /// Whether only its owner can read it.
+    /// Whether no other user can read it.
     pub is_private: bool,
     /// `[defaults]`: the settings of every tenant.
     pub defaults: Table,
@@ -80,6 +79,13 @@ pub(crate) struct Mistake {
     pub message: String,
 }
 
+impl Entry {
+    /// Whether the value is empty, which counts as not set.
+    pub(crate) fn is_blank(&self) -> bool {
+        matches!(&self.value, Value::One(text) if text.trim().is_empty())
+    }
+}
+
 impl Table {
     /// Returns the setting of this key.
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
@@ -116,21 +122,23 @@ impl ConfigFile {
     }
 
     fn parse(path: PathBuf, text: &str, sources: &[String]) -> Result<Self, Failure> {
-        const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;
-        let mode = std::fs::metadata(&path)
-            .map_err(|error| unreadable(&path, error))?
-            .permissions()
-            .mode();
+        let metadata = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         let mut file = parse::parse(text, sources);
         file.path = path;
-        file.is_private = mode & READ_BY_GROUP_OR_OTHERS == 0;
+        file.is_private = !secret_file::is_open(&metadata);
         Ok(file)
     }
 
     /// Returns a file with this text, named `config.toml`, that only its owner can read.
-    #[cfg(test)]
     pub(crate) fn with_text(text: &str, sources: &[String]) -> Self {
         Self { path: "config.toml".into(), is_private: true, ..parse::parse(text, sources) }
+    }
+
+    /// Whether the file has neither settings nor tenants.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.defaults.entries.is_empty()
+            && self.source_defaults.is_empty()
+            && self.tenants.is_empty()
     }
 
     /// Returns the tenant of this name.

@@ -257,18 +257,14 @@ impl Layers {
         let place = |line| Origin::SettingsFile { path: file.path.clone(), line };
         if wanted.is_secret
             && let Some(Entry { value: Value::One(path), line, .. }) =
-                table.get(&format!("{}-file", wanted.key)).filter(|entry| !is_blank(entry))
+                table.get(&format!("{}-file", wanted.key)).filter(|entry| !entry.is_blank())
         {
             let (value, path) = secret_file::in_settings(path, &place(*line), wanted.key)?;
             return Ok(Some((value.map(Value::One), Origin::File(place(*line).to_string(), path))));
         }
-        let entry = table.get(wanted.key).filter(|entry| !is_blank(entry));
+        let entry = table.get(wanted.key).filter(|entry| !entry.is_blank());
         Ok(entry.map(|entry| (Some(entry.value.clone()), place(entry.line))))
     }
-}
-
-fn is_blank(entry: &Entry) -> bool {
-    matches!(&entry.value, Value::One(text) if text.trim().is_empty())
 }
 
 /// Returns the text of a variable; `None` if it is blank.

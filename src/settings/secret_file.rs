@@ -1,9 +1,12 @@
 //! Secrets in files: those that `<VARIABLE>_FILE` and the settings file name, and systemd's
 //! credentials.
 
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
 
 use super::layers::Environment;
 use super::lookup::{Names, non_blank};
@@ -84,13 +87,42 @@ fn read_secret(path: &Path, name: &str, help: String) -> Result<Option<String>, 
 /// Logs a warning if other users can read the file. Credentials are not checked: systemd grants the
 /// service's user access with an access list, which looks like permissions of the group.
 fn warn_if_open(path: &Path, name: &str) {
-    const READ_BY_GROUP_OR_OTHERS: u32 = 0o044;
-    let mode =
-        std::fs::metadata(path).map(|metadata| metadata.permissions().mode()).unwrap_or_default();
-    if mode & READ_BY_GROUP_OR_OTHERS != 0 {
+    if std::fs::metadata(path).is_ok_and(|metadata| is_open(&metadata)) {
         tracing::warn!(
             "the permissions of {path} let other users read it, and it contains {name}; run `chmod 600 {path}`",
             path = path.display()
         );
+    }
+}
+
+/// Whether other users can read the file. The group of a file of root may: that is how this user
+/// reads it, for example as a Kubernetes Secret.
+pub(super) fn is_open(metadata: &Metadata) -> bool {
+    is_open_to(metadata.uid(), metadata.mode(), geteuid().as_raw())
+}
+
+const fn is_open_to(owner: u32, mode: u32, user: u32) -> bool {
+    const ROOT: u32 = 0;
+    let is_of_root = owner == ROOT && user != ROOT;
+    mode & if is_of_root { 0o004 } else { 0o044 } != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_group_of_a_file_of_root_may_read_a_secret() {
+        for (owner, mode, user, expected) in [
+            (1000, 0o600, 1000, false),
+            (1000, 0o640, 1000, true),
+            (1000, 0o604, 1000, true),
+            (0, 0o440, 1000, false),
+            (0, 0o444, 1000, true),
+            (0, 0o640, 0, true),
+            (1001, 0o640, 1000, true),
+        ] {
+            assert_eq!(is_open_to(owner, mode, user), expected, "{owner} {mode:o} {user}");
+        }
     }
 }
