@@ -80,7 +80,7 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
         Command::History(args) => commands::history(args, clock),
         Command::Outbox(action) => commands::outbox(action, clock),
         Command::Checkpoint(action) => commands::checkpoint(action, clock),
-        Command::Generate(artifact) => generate::generate(artifact),
+        Command::Generate(artifact) => generate::generate(artifact, parsed),
         // The help of a command comes from clap.
         Command::Help(args) => Ok(args.topic().map_or("", |topic| topic.text).to_owned()),
     };

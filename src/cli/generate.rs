@@ -1,9 +1,17 @@
 //! The options of `generate`.
 
+#![allow(
+    clippy::doc_markdown,
+    reason = "the doc comments of the arguments are help texts, read in a terminal"
+)]
+
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
+
+use super::NAME;
+use crate::settings::TenantName;
 
 /// What can be generated.
 #[derive(Debug, Subcommand)]
@@ -23,18 +31,87 @@ pub(crate) enum Artifact {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Print a crontab line for each source
-    Cron,
-    /// Print or write hardened systemd units for each source
+    /// Print a crontab line for each source, or one for all tenants
+    ///
+    /// If the settings file has tenants, one line runs all of them.
+    Cron {
+        #[command(flatten)]
+        file: ConfigArgs,
+    },
+    /// Print or write hardened systemd units for each source, or for all tenants
+    ///
+    /// If the settings file has tenants, one service runs all of them.
     Systemd {
+        #[command(flatten)]
+        file: ConfigArgs,
         /// Write the units to this directory
         ///
         /// Creates the directory if needed. Units that were changed by hand are never replaced.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Print a Kubernetes CronJob for all tenants, its Secret and its volume
+    ///
+    /// For the settings file, or without one for the example of `generate config`. The settings and
+    /// the files that they name come from the Secret, which has placeholders for their content: no
+    /// secret is read or printed.
+    Kubernetes {
+        #[command(flatten)]
+        file: ConfigArgs,
+        /// Only this tenant of the settings file; repeatable
+        ///
+        /// To split a file over several CronJobs, each with the secrets of its own tenants.
+        #[arg(long, value_name = "NAME")]
+        tenant: Vec<TenantName>,
+        /// Name of the CronJob, the Secret and the volume
+        ///
+        /// Two CronJobs never share a volume: each needs a name of its own. Up to 52 lower-case
+        /// letters, digits and hyphens.
+        #[arg(long, value_name = "NAME", default_value = NAME, value_parser = resource_name)]
+        name: String,
+    },
     /// Print a commented exclusion file as a starting point
     Exclusions,
     /// Print a commented settings file as a starting point
     Config,
+}
+
+/// The settings file whose tenants are scheduled.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
+    ///
+    /// If it has tenants, they are scheduled together, with `run`. Without it, that is
+    /// collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc.
+    /// [default: the first that exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Parses the name of a CronJob (an RFC 1123 label, and the names of its jobs are longer).
+fn resource_name(text: &str) -> Result<String, &'static str> {
+    const MAX_CHARACTERS: usize = 52;
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_valid = (1..=MAX_CHARACTERS).contains(&text.len())
+        && text.bytes().all(is_allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    is_valid.then(|| text.to_owned()).ok_or(
+        "a name has up to 52 lower-case letters, digits and hyphens, and a hyphen is neither first nor last",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_kubernetes_accepts() {
+        for name in [NAME, "a", "0-9", &"x".repeat(52)] {
+            assert_eq!(resource_name(name).as_deref(), Ok(name));
+        }
+        for name in ["", "-a", "a-", "A", "a.b", "a_b", "a\n", "\u{e4}", &"x".repeat(53)] {
+            assert!(resource_name(name).is_err(), "{name:?}");
+        }
+    }
 }

@@ -49,6 +49,9 @@ Examples:
   Schedule daily runs with cron or systemd:
     collective-insights generate cron
     collective-insights generate systemd --dir /etc/systemd/system
+  Schedule all tenants of a settings file, with cron or in Kubernetes:
+    collective-insights generate cron --config config.toml
+    collective-insights generate kubernetes --config config.toml
   Start an exclusion file:
     collective-insights generate exclusions > known-good.txt
   Start a settings file:

@@ -103,8 +103,8 @@ impl<'a> Innermost<'a> {
 /// The settings file of a command, and how it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct FoundFile {
-    file: Rc<ConfigFile>,
-    origin: Origin,
+    pub(super) file: Rc<ConfigFile>,
+    pub(super) origin: Origin,
 }
 
 impl Parsed {
@@ -167,7 +167,7 @@ impl Parsed {
     }
 
     /// Returns the same command with values from variables and a validated settings file.
-    fn with_file(
+    pub(super) fn with_file(
         self,
         file: Option<FoundFile>,
         precedence: Precedence,
@@ -217,7 +217,7 @@ pub(crate) struct TenantCommand {
 }
 
 /// Returns the tenants of the file with these names, or all enabled ones.
-fn chosen_tenants<'a>(
+pub(super) fn chosen_tenants<'a>(
     file: &'a ConfigFile,
     named: &[TenantName],
 ) -> Result<Vec<&'a TenantTable>, Failure> {

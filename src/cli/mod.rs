@@ -10,6 +10,7 @@ mod legacy_flags;
 mod maintenance;
 mod run_args;
 mod run_tenants;
+mod scheduled_file;
 mod settable;
 mod source_command;
 mod topics;
@@ -33,6 +34,7 @@ pub(crate) use self::maintenance::{
 };
 pub(crate) use self::run_args::{CommonArgs, ProcessArgs};
 pub(crate) use self::run_tenants::RunTenantsArgs;
+pub(crate) use self::scheduled_file::{Meaning, ScheduledEntry, ScheduledFile, ScheduledTable};
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 pub(crate) use self::usage_error::as_failure;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};

@@ -3,6 +3,7 @@
 
 use std::any::TypeId;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -27,6 +28,7 @@ pub(super) enum Arity {
 
 /// An option that can be set outside the command line.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a property of an option")]
 pub(super) struct Settable {
     /// The argument's id in the definition.
     pub id: String,
@@ -34,6 +36,8 @@ pub(super) struct Settable {
     pub key: String,
     pub arity: Arity,
     pub is_secret: bool,
+    /// Whether the value is the path of a file.
+    pub is_path: bool,
     /// Whether the option is a source's own, and not one of all sources.
     pub is_own: bool,
     /// Whether it is one of a whole process, which cannot differ from tenant to tenant.
@@ -60,6 +64,7 @@ impl Settable {
             key: key.to_owned(),
             arity,
             is_secret: argument.get_value_parser().type_id() == TypeId::of::<SecretString>(),
+            is_path: argument.get_value_parser().type_id() == TypeId::of::<PathBuf>(),
             is_own: owner.is_some(),
             is_of_process: is_of_process(key),
             variable: variable(owner, key),

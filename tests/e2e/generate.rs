@@ -234,7 +234,7 @@ fn a_run_accepts_the_generated_exclusion_file() {
 #[test]
 fn no_files_are_left_behind() {
     let folder = TempDir::new().unwrap();
-    for arguments in ["completions bash", "man", "cron", "systemd", "exclusions"] {
+    for arguments in ["completions bash", "man", "cron", "systemd", "kubernetes", "exclusions"] {
         let output = generate_in(folder.path(), arguments).assert_code(0);
         assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments}");
     }

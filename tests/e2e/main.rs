@@ -43,6 +43,7 @@ mod interrupted_reads;
 mod isolation;
 mod json_topic;
 mod kill;
+mod kubernetes;
 mod local_failures;
 mod local_files;
 mod log;

@@ -120,13 +120,30 @@ fn the_crontab_lists_the_required_variables() {
 
 #[test]
 fn systemd_accepts_the_units() {
+    assert_accepted("", 2 * sources().len());
+}
+
+#[test]
+fn systemd_accepts_the_unit_of_all_tenants() {
+    assert_accepted("--config config.toml", 2);
+}
+
+/// Returns an empty folder with the example of a settings file, named `config.toml`.
+fn folder_with_example() -> TempDir {
     let folder = TempDir::new().unwrap();
-    generate_in(folder.path(), "systemd --dir units").assert_code(0);
+    let example = generate("config").assert_code(0).stdout;
+    std::fs::write(folder.path().join("config.toml"), example).unwrap();
+    folder
+}
+
+fn assert_accepted(arguments: &str, count: usize) {
+    let folder = folder_with_example();
+    generate_in(folder.path(), &format!("systemd --dir units {arguments}")).assert_code(0);
     let units: Vec<_> = std::fs::read_dir(folder.path().join("units"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    assert_eq!(units.len(), 2 * sources().len());
+    assert_eq!(units.len(), count);
     let Some(mut analyze) = tool("systemd-analyze") else {
         return;
     };
@@ -140,6 +157,98 @@ fn systemd_accepts_the_units() {
             return;
         }
         output.assert_code(0);
+    }
+}
+
+/// Returns the lines of the service that are not comments, from `[Service]` on.
+fn service(text: &str) -> Vec<&str> {
+    let lines = text.lines().skip_while(|line| *line != "[Service]");
+    let lines = lines.take_while(|line| !line.starts_with("# --- "));
+    lines.filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
+}
+
+#[test]
+fn the_service_of_all_tenants_is_as_hardened_as_the_others() {
+    let folder = folder_with_example();
+    let run = generate_in(folder.path(), "systemd --config config.toml").assert_code(0).stdout;
+    let source = generate("systemd").assert_code(0).stdout;
+    let differs = |line: &&&str| {
+        ["ExecStart=", "LoadCredential=", "TimeoutStartSec="]
+            .iter()
+            .any(|key| line.starts_with(key))
+    };
+    let shared = |lines: &[&str]| -> Vec<String> {
+        lines.iter().filter(|line| !differs(line)).map(ToString::to_string).collect()
+    };
+    let (run, source) = (service(&run), service(&source));
+    assert!(shared(&run).len() > 30, "{run:?}");
+    assert_eq!(shared(&run), shared(&source));
+    let different: Vec<&&str> = run.iter().filter(differs).collect();
+    let config = folder.path().canonicalize().unwrap().join("config.toml");
+    let start = format!(" run --config {}", config.display());
+    assert!(different[0].starts_with("ExecStart=/") && different[0].ends_with(&start), "{run:?}");
+    assert_eq!(different[1..], [&"TimeoutStartSec=65min"]);
+}
+
+#[test]
+fn one_cron_line_runs_all_tenants_unchanged() {
+    let env = TestEnv::new(
+        World::default()
+            .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
+            .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
+    );
+    let url = env.sandbox.url();
+    let settings = format!(
+        "[defaults]\nrf-api-key = \"{RF_TOKEN}\"\nrf-api-url = \"{url}\"\n\
+         [[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\nbase-url = \"{url}\"\n\
+         client-id = \"{CLIENT_ID}\"\nclient-secret = \"{CLIENT_SECRET}\"\n\
+         [[tenant]]\nname = \"b\"\nsource = \"carbonblack\"\nhostname = \"{url}\"\n\
+         org-id = \"{CB_ORG}\"\nsecret = \"{CB_SECRET}\"\napi-id = \"{CB_API_ID}\"\n"
+    );
+    let config = env.write("config.toml", settings);
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = generate_in(env.folder(), "cron --config config.toml").assert_code(0).stdout;
+    for secret in [RF_TOKEN, CLIENT_SECRET, CB_SECRET] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    let command = lines[0].strip_prefix("15 0 * * * ").unwrap();
+    let home = env.path("home of a user");
+    std::fs::create_dir_all(home.join("collective-insights")).unwrap();
+    let mut run = Command::new("sh");
+    run.args(["-c", command]).env_clear().envs([
+        ("HOME", home.to_str().unwrap()),
+        ("STATE_DIRECTORY", home.to_str().unwrap()),
+        ("PATH", "/usr/bin:/bin"),
+        ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW),
+    ]);
+    let output = RunOutput::capture(&mut run).assert_code(0);
+    assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));
+    assert_eq!(env.stored_values(), [sha256(1), sha256(2)]);
+}
+
+#[test]
+fn a_settings_file_without_tenants_changes_no_schedule() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("config.toml"), "[defaults]\nhours = 3\n").unwrap();
+    for schedule in ["cron", "systemd"] {
+        let output = generate_in(folder.path(), &format!("{schedule} --config config.toml"));
+        assert_eq!(output.assert_code(0).stdout, generate(schedule).assert_code(0).stdout);
+    }
+}
+
+#[test]
+fn a_path_that_cron_or_systemd_would_misread_is_an_error() {
+    let folder = folder_with_example();
+    for name in ["100%.toml", "a b.toml", "$HOME.toml", "it's.toml"] {
+        std::fs::copy(folder.path().join("config.toml"), folder.path().join(name)).unwrap();
+        for schedule in ["cron", "systemd"] {
+            let mut command = bare_command(folder.path());
+            command.args(["generate", schedule, "--config", name]);
+            let output = RunOutput::capture(&mut command).assert_code(2);
+            output.assert_stderr(&["cannot be written into a schedule", "--config"]);
+        }
     }
 }
 

@@ -305,7 +305,8 @@ fn the_maintenance_commands() {
     for command in [
         "status", "status --json", "history", "history --json", "outbox list",
         "outbox list --json", "outbox export", "outbox retry", "generate cron", "generate systemd",
-        "generate exclusions", "outbox drop --yes", "checkpoint reset --yes",
+        "generate kubernetes", "generate exclusions", "outbox drop --yes",
+        "checkpoint reset --yes",
     ] {
         let output = env.run(command).assert_code(0);
         assert!(!output.stdout.is_empty(), "{command}");

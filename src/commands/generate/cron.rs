@@ -1,4 +1,4 @@
-//! A crontab line for each source.
+//! A crontab line for each source, or one for all tenants.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,6 +21,17 @@ pub(super) fn crontab(program: &str) -> Result<String, Failure> {
         .replace("@VARIABLES@\n", &variables(&sources))
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
         .replace("@ENTRIES@\n", &entries))
+}
+
+/// Returns a crontab with one entry, which runs all tenants of this settings file.
+pub(super) fn crontab_of_run(program: &str, config: &str) -> String {
+    let entry =
+        format!("15 0 * * * cd \"$HOME/{NAME}\" && exec {program} run --config {config} --quiet\n");
+    include_str!("crontab_run.txt")
+        .replace("@PROGRAM@", program)
+        .replace("@NAME@", NAME)
+        .replace("@CONFIG@", config)
+        .replace("@ENTRIES@\n", &entry)
 }
 
 fn entry(source: &ScheduledSource, program: &str) -> String {

@@ -5,30 +5,54 @@
 mod completions;
 mod cron;
 mod files;
+mod kubernetes;
 mod man;
 mod schedule_inputs;
 mod systemd;
 mod topic_page;
 
-use crate::cli::{Artifact, TOPICS};
-use crate::failure::Failure;
+use self::schedule_inputs::Run;
+use crate::cli::{Artifact, Parsed, TOPICS};
+use crate::failure::{Failure, FailureKind};
+use crate::report::line;
 
 /// The path of the program in schedules if its real path cannot be used there.
 const DEFAULT_PATH: &str = "/usr/local/bin/collective-insights";
 const EXCLUSIONS: &str = include_str!("../../../exclusions.example.txt");
 
 /// Returns the artifact, or writes its files and returns their names.
-pub(crate) fn generate(artifact: &Artifact) -> Result<String, Failure> {
+pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, Failure> {
     match artifact {
         Artifact::Completions { shell } => Ok(completions::script(*shell)),
         Artifact::Man { dir: None } => man::main_page(),
         Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()?),
-        Artifact::Cron => cron::crontab(&program()),
-        Artifact::Systemd { dir: None } => systemd::as_text(&program()),
-        Artifact::Systemd { dir: Some(dir) } => files::add(dir, &systemd::units(&program())?),
+        Artifact::Cron { .. } => match run(parsed)? {
+            Some(run) => Ok(cron::crontab_of_run(&program(), &run.config)),
+            None => cron::crontab(&program()),
+        },
+        Artifact::Systemd { dir: None, .. } => systemd::as_text(&program(), run(parsed)?.as_ref()),
+        Artifact::Systemd { dir: Some(dir), .. } => {
+            files::add(dir, &systemd::units(&program(), run(parsed)?.as_ref())?)
+        }
+        Artifact::Kubernetes { name, tenant, .. } => {
+            kubernetes::manifest(name, &parsed.scheduled_file_or(settings_file(), tenant)?)
+        }
         Artifact::Exclusions => Ok(EXCLUSIONS.to_owned()),
         Artifact::Config => Ok(settings_file().to_owned()),
     }
+}
+
+/// Returns the run of all tenants, if the settings file has tenants.
+fn run(parsed: &Parsed) -> Result<Option<Run>, Failure> {
+    let Some(file) = parsed.scheduled_file()? else { return Ok(None) };
+    let config = file.path.to_str().filter(|path| is_plain(path)).ok_or_else(|| {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("the path {} cannot be written into a schedule", line(&file.path.display().to_string())),
+            "Move the settings file to a path of letters, digits and . _ + - /, and name it with --config (COLLECTIVE_INSIGHTS_CONFIG).",
+        )
+    })?;
+    Ok(Some(Run { config: config.to_owned(), deadline: file.deadline, wait: file.wait }))
 }
 
 /// Returns a settings file: the example of the help topic, so that there is only one.

@@ -1,14 +1,36 @@
-//! What a schedule needs to know about a source, from the definition of the command line.
+//! What a schedule needs to know about a source, from the definition of the command line, and about
+//! the run of all tenants.
 
 use clap::Command;
 
 use crate::cli::{self, SourceCommand};
 use crate::detection::SourceInfo;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::settings::lookup::{Lookup, Setting};
 
 /// How long a run may take beyond its own deadline, in minutes.
 pub(super) const GRACE_MINUTES: u32 = 5;
+
+/// The maximum number of starts per day, including restarts.
+pub(super) const MAX_STARTS: u32 = 4;
+
+/// The run of all tenants of a settings file.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The absolute path of the settings file, without characters that are special to cron or
+    /// systemd.
+    pub config: String,
+    /// The maximum run time in minutes.
+    pub deadline: u32,
+    /// How long it waits for another run, in minutes.
+    pub wait: u32,
+}
+
+/// Returns the exit codes after which a restart on the same day would not help.
+pub(super) fn non_retryable() -> Vec<String> {
+    let kinds = FailureKind::ALL.into_iter().filter(|kind| !kind.is_retryable());
+    kinds.map(|kind| kind.exit_code().to_string()).collect()
+}
 
 /// A source to schedule.
 #[derive(Debug)]

@@ -1,79 +1,139 @@
-//! A service and a timer for each source.
+//! A service and a timer for each source, or for all tenants.
 
 use std::fmt::Write as _;
 
 use super::DEFAULT_PATH;
 use super::files::File;
-use super::schedule_inputs::{self, GRACE_MINUTES, ScheduledSource};
+use super::schedule_inputs::{
+    self, GRACE_MINUTES, MAX_STARTS, Run, ScheduledSource, non_retryable,
+};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind, Signal};
 
 /// The delay before a run is restarted after a temporary failure.
 const RESTART_MINUTES: u32 = 15;
-/// The maximum number of starts per day, including restarts.
-const MAX_STARTS: u32 = 4;
 /// Directories that `ProtectHome` and `PrivateTmp` hide from the service.
 const HIDDEN_DIRECTORIES: [&str; 5] = ["/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"];
 
-/// Returns the names and contents of the units.
-pub(super) fn units(program: &str) -> Result<Vec<File>, Failure> {
-    let mut units = Vec::new();
-    for source in schedule_inputs::all()? {
-        let unit = format!("{NAME}-{}", source.info.name);
-        units.push((format!("{unit}.service"), service(&source, program)));
-        units.push((format!("{unit}.timer"), timer(&source)));
-    }
-    Ok(units)
+/// What the units of a schedule differ in.
+struct Schedule {
+    /// The command, which is also part of the units' names.
+    command: &'static str,
+    /// Whose detections are sent.
+    title: String,
+    description: String,
+    /// What to prepare, as comments.
+    setup: String,
+    /// `ExecStart=`, below its comments.
+    start: String,
+    /// `LoadCredential=` of each secret.
+    credentials: String,
+    /// The maximum run time and the maximum wait of a run, in minutes.
+    deadline: u32,
+    wait: u32,
+}
+
+/// Returns the names and contents of the units: those of each source, or those of all tenants of
+/// the settings file.
+pub(super) fn units(program: &str, run: Option<&Run>) -> Result<Vec<File>, Failure> {
+    let schedules: Vec<Schedule> = match run {
+        Some(run) => vec![schedule_of_run(run)],
+        None => schedule_inputs::all()?.iter().map(schedule_of_source).collect(),
+    };
+    let units = schedules.iter().flat_map(|schedule| {
+        let unit = format!("{NAME}-{}", schedule.command);
+        [
+            (format!("{unit}.service"), service(schedule, program)),
+            (format!("{unit}.timer"), timer(schedule)),
+        ]
+    });
+    Ok(units.collect())
 }
 
 /// Returns all units one after the other, each under its name.
-pub(super) fn as_text(program: &str) -> Result<String, Failure> {
-    let texts: Vec<String> = units(program)?
+pub(super) fn as_text(program: &str, run: Option<&Run>) -> Result<String, Failure> {
+    let texts: Vec<String> = units(program, run)?
         .iter()
         .map(|(name, content)| format!("# --- {name} ---\n{content}"))
         .collect();
     Ok(texts.join("\n"))
 }
 
-fn service(source: &ScheduledSource, program: &str) -> String {
-    let timeout = source.wait + source.deadline + GRACE_MINUTES;
+fn schedule_of_source(source: &ScheduledSource) -> Schedule {
+    let ScheduledSource { info, options, deadline, wait, .. } = source;
+    Schedule {
+        command: info.name,
+        title: info.title.to_owned(),
+        description: format!("{} detections for Recorded Future", info.title),
+        setup: include_str!("service_source.txt")
+            .replace("@SECRET_FILES@\n", &secret_files(source))
+            .replace("@SETTINGS@\n", &settings(source)),
+        start: format!(
+            "# The options are recommended: without them, what the Python script sent is sent (`{NAME} help sharing`).
+# Only one run at a time can use the ledger, so it waits for those of the other sources.
+ExecStart=@PROGRAM@ {} {options} --wait {wait}m
+",
+            info.name
+        ),
+        credentials: credentials(source),
+        deadline: *deadline,
+        wait: *wait,
+    }
+}
+
+fn schedule_of_run(run: &Run) -> Schedule {
+    let config = &run.config;
+    let warning = if is_hidden(config) {
+        format!(
+            "# ATTENTION: the service cannot see the settings file there. Move it, for example to\n# /etc/{NAME}/config.toml, and change the line.\n"
+        )
+    } else {
+        String::new()
+    };
+    Schedule {
+        command: "run",
+        title: "all tenants".to_owned(),
+        description: "Detections of all tenants for Recorded Future".to_owned(),
+        setup: include_str!("service_run.txt").replace("@CONFIG@", config),
+        start: format!("{warning}ExecStart=@PROGRAM@ run --config {config}\n"),
+        credentials: String::new(),
+        deadline: run.deadline,
+        wait: run.wait,
+    }
+}
+
+fn service(schedule: &Schedule, program: &str) -> String {
+    let timeout = schedule.wait + schedule.deadline + GRACE_MINUTES;
     // Long enough for one start more than allowed, so that the limit takes effect.
     let span = (MAX_STARTS + 1) * (timeout + RESTART_MINUTES);
     include_str!("service.txt")
-        .replace("@SECRET_FILES@\n", &secret_files(source))
-        .replace("@SETTINGS@\n", &settings(source))
-        .replace("@CREDENTIALS@\n", &credentials(source))
+        .replace("@SETUP@\n", &schedule.setup)
+        .replace("@START@\n", &schedule.start)
+        .replace("@CREDENTIALS@\n", &schedule.credentials)
         .replace("@HOME_WARNING@\n", &home_warning(program))
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
-        .replace("@SOURCE@", source.info.name)
-        .replace("@OPTIONS@", source.options)
-        .replace("@TITLE@", source.info.title)
-        .replace("@WAIT@", &source.wait.to_string())
+        .replace("@SOURCE@", schedule.command)
+        .replace("@TITLE@", &schedule.title)
+        .replace("@DESCRIPTION@", &schedule.description)
         .replace("@TIMEOUT@", &timeout.to_string())
         .replace("@SPAN@", &span.to_string())
         .replace("@STARTS@", &MAX_STARTS.to_string())
         .replace("@PAUSE@", &RESTART_MINUTES.to_string())
         .replace("@TEMPORARY@", &FailureKind::Temporary.exit_code().to_string())
         .replace("@LOCKED@", &FailureKind::Locked.exit_code().to_string())
-        .replace("@NO_RETRY@", &non_retryable())
+        .replace("@NO_RETRY@", &non_retryable().join(" "))
         .replace(
             "@TERMINATED@",
             &FailureKind::Interrupted(Signal::Terminate).exit_code().to_string(),
         )
 }
 
-fn timer(source: &ScheduledSource) -> String {
+fn timer(schedule: &Schedule) -> String {
     include_str!("timer.txt")
         .replace("@NAME@", NAME)
-        .replace("@TITLE@", source.info.title)
-        .replace("@SOURCE@", source.info.name)
-}
-
-/// Returns the exit codes after which a restart on the same day would not help.
-fn non_retryable() -> String {
-    let kinds = FailureKind::ALL.into_iter().filter(|kind| !kind.is_retryable());
-    kinds.map(|kind| kind.exit_code().to_string()).collect::<Vec<_>>().join(" ")
+        .replace("@DESCRIPTION@", &schedule.description)
+        .replace("@SOURCE@", schedule.command)
 }
 
 /// Returns the names of the secret files, as comments.
@@ -113,7 +173,7 @@ fn settings(source: &ScheduledSource) -> String {
 
 /// Returns a comment if the service cannot see the program where it is.
 fn home_warning(program: &str) -> String {
-    if HIDDEN_DIRECTORIES.iter().any(|folder| program.starts_with(folder)) {
+    if is_hidden(program) {
         format!(
             "# ATTENTION: the service cannot see this directory. Install the program, for example as\n# {DEFAULT_PATH}, and change the line.\n"
         )
@@ -122,27 +182,35 @@ fn home_warning(program: &str) -> String {
     }
 }
 
+fn is_hidden(path: &str) -> bool {
+    HIDDEN_DIRECTORIES.iter().any(|folder| path.starts_with(folder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_placeholder_is_replaced() {
-        let text = as_text(DEFAULT_PATH).unwrap();
+        let run = Run { config: "/home/me/config.toml".to_owned(), deadline: 60, wait: 0 };
+        let run = as_text(DEFAULT_PATH, Some(&run)).unwrap();
+        assert!(run.contains("ATTENTION: the service cannot see the settings file"), "{run}");
+        let text = as_text(DEFAULT_PATH, None).unwrap();
         // A placeholder has an @ on each side, a group of system calls (`@privileged`) one in
         // front.
-        let left = text.split_whitespace().find(|word| {
+        let both = format!("{text} {run}");
+        let left = both.split_whitespace().find(|word| {
             let mut parts = word.split('@').skip(1);
             parts.next().is_some() && parts.next().is_some()
         });
         assert_eq!(left, None);
         assert!(!text.contains("ATTENTION"), "{text}");
-        assert!(as_text("/home/me/bin/it").unwrap().contains("ATTENTION"));
+        assert!(as_text("/home/me/bin/it", None).unwrap().contains("ATTENTION"));
     }
 
     #[test]
     fn each_secret_is_a_credential_named_as_its_variable() {
-        let units = units(DEFAULT_PATH).unwrap();
+        let units = units(DEFAULT_PATH, None).unwrap();
         let credentials = |unit: &str| -> Vec<&str> {
             let (_, text) = units.iter().find(|(name, _)| name == unit).unwrap();
             text.lines()
