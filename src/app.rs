@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::cli::{self, Command, Parsed, ProcessArgs, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
-use crate::commands::{self, check, generate};
+use crate::commands::{self, FileTenants, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::AddressLimits;
 use crate::report::progress::{self, Progress};
@@ -76,8 +76,10 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
         Command::Source(source) => return run_source(source, parsed, clock, progress),
         Command::Run(args) => return tenants::run(args, parsed, clock, progress),
         Command::Check(args) => return check::check(args, parsed, clock),
-        Command::Status(args) => commands::status(args, clock),
-        Command::History(args) => commands::history(args, clock),
+        Command::Status(args) => commands::status(args, FileTenants(parsed.file_tenants()), clock),
+        Command::History(args) => {
+            commands::history(args, FileTenants(parsed.file_tenants()), clock)
+        }
         Command::Outbox(action) => commands::outbox(action, clock),
         Command::Checkpoint(action) => commands::checkpoint(action, clock),
         Command::Generate(artifact) => generate::generate(artifact, parsed),

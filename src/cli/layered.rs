@@ -126,6 +126,11 @@ impl Parsed {
         self.with_file(file, Precedence::Variables, process_environment)
     }
 
+    /// Returns the tenants of the settings file; none if there is no file.
+    pub(crate) fn file_tenants(&self) -> &[TenantTable] {
+        self.file.as_ref().map(|found| found.file.tenants.as_slice()).unwrap_or_default()
+    }
+
     /// Returns a command line for each source, which consists of its name only, with the values
     /// from variables and from the settings file of this command.
     ///

@@ -58,7 +58,8 @@ pub(crate) struct StatusArgs {
     /// Fail if the last success of a tenant is older
     ///
     /// For monitoring: ends with exit code 3 if the last success of any tenant is older than this,
-    /// or if it has never succeeded. A number of seconds (s), minutes (m), hours (h) or days (d).
+    /// or if it has never succeeded. If the settings file has tenants, its enabled ones count, and
+    /// one that --tenant names. A number of seconds (s), minutes (m), hours (h) or days (d).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub max_age: Option<TimeDelta>,
     #[command(flatten)]

@@ -8,21 +8,21 @@ mod history;
 mod outbox;
 mod output_file;
 mod status;
+mod tenants;
 
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::cli::TenantArgs;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::{Ledger, LedgerReader, TenantFilter};
-use crate::report::line;
+use crate::ledger::{Ledger, LedgerReader};
 
 pub(crate) use self::checkpoint::checkpoint;
 pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::status::status;
+pub(crate) use self::tenants::FileTenants;
 
 /// Opens the ledger for a command that reads it.
 ///
@@ -38,25 +38,6 @@ fn open_reader(path: &Path) -> Result<LedgerReader, Failure> {
 /// When there is none, or when it cannot be changed.
 fn open_ledger(path: &Path, clock: Clock) -> Result<Ledger, Failure> {
     Ledger::open_existing(path, clock.now())?.ok_or_else(|| no_ledger(path))
-}
-
-/// Returns the tenants that the arguments name.
-///
-/// # Errors
-/// When the ledger has no tenant of that name, and when it cannot be read.
-fn tenant_filter(ledger: &LedgerReader, args: &TenantArgs) -> Result<TenantFilter, Failure> {
-    let name = args.tenant.as_ref().map(ToString::to_string);
-    if let Some(name) = &name {
-        let names = ledger.tenant_names()?;
-        if !names.contains(name) {
-            return Err(Failure::new(
-                FailureKind::Configuration,
-                format!("the ledger has no tenant {name}"),
-                format!("Correct --tenant; it has: {}.", line(&names.join(", "))),
-            ));
-        }
-    }
-    Ok(TenantFilter { name, source: args.source.clone() })
 }
 
 fn no_ledger(path: &Path) -> Failure {

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::confirm::confirm;
 use super::output_file::OutputFile;
-use super::{no_ledger, open_ledger, open_reader, tenant_filter};
+use super::tenants::{FileTenants, tenant_filter};
+use super::{no_ledger, open_ledger, open_reader};
 use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
@@ -67,7 +68,8 @@ fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
 /// When the ledger has no such tenant, and when it cannot be read.
 fn entry_filter(ledger: &LedgerReader, args: &EntryFilterArgs) -> Result<EntryFilter, Failure> {
     let state = args.quarantined.then_some(EntryState::Quarantined);
-    Ok(EntryFilter { tenants: tenant_filter(ledger, &args.tenants)?, state, last: None })
+    let tenants = tenant_filter(ledger, &args.tenants, FileTenants::default())?;
+    Ok(EntryFilter { tenants, state, last: None })
 }
 
 /// The first entries that a filter selects, and how many it selects in all.

@@ -2,41 +2,82 @@
 
 use serde_json::json;
 
-use super::{instant, open_reader, tenant_filter};
+use super::tenants::{FileTenants, InFile, known_tenants, tenant_filter};
+use super::{instant, open_reader};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::TenantStatus;
+use crate::ledger::{LedgerReader, TenantFilter, TenantStatus};
 use crate::report::{self, Layout, line, thousands, timestamp};
 
+/// The status of a tenant, and how the settings file has it.
+struct Listed {
+    status: TenantStatus,
+    /// `None` where the settings file has no tenants.
+    in_file: Option<InFile>,
+}
+
 /// Returns the last run, last success, checkpoint, queue and quarantine of each tenant.
-pub(crate) fn status(args: &StatusArgs, clock: Clock) -> Result<String, Failure> {
+pub(crate) fn status(
+    args: &StatusArgs,
+    file: FileTenants<'_>,
+    clock: Clock,
+) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let tenants = tenant_filter(&ledger, &args.tenants)?;
-    let sources = ledger.status(clock.now(), &tenants)?;
-    let text: String = match sources.as_slice() {
-        sources if args.json => as_json(sources),
+    let filter = tenant_filter(&ledger, &args.tenants, file)?;
+    let tenants = list(&ledger, file, &filter, clock)?;
+    let text: String = match tenants.as_slice() {
+        tenants if args.json => as_json(tenants),
         [] => "the ledger has no such tenant\n".to_owned(),
-        sources => sources.iter().map(as_text).collect(),
+        tenants => tenants.iter().map(as_text).collect(),
     };
     let Some(max_age) = args.max_age else {
         return Ok(text);
     };
     report::out(&text)?;
-    if sources.is_empty() {
+    if tenants.is_empty() {
         return Err(no_tenant());
     }
     // Nothing is older than what a time cannot express.
     let oldest = clock.now().checked_sub_signed(max_age);
-    let is_old = |source: &&TenantStatus| {
-        source.last_success.is_none_or(|time| oldest.is_some_and(|oldest| time < oldest))
+    let is_old = |tenant: &&Listed| {
+        let success = tenant.status.last_success;
+        success.is_none_or(|time| oldest.is_some_and(|oldest| time < oldest))
     };
-    let old: Vec<String> = sources.iter().filter(is_old).map(last_success).collect();
-    if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old)) }
+    let is_expected = |tenant: &&Listed| match tenant.in_file {
+        None | Some(InFile::Enabled) => true,
+        Some(InFile::Disabled) => false,
+        // It was removed, unless a person names it.
+        Some(InFile::Absent) => filter.name.is_some(),
+    };
+    let old: Vec<String> =
+        tenants.iter().filter(is_expected).filter(is_old).map(last_success).collect();
+    if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old, file)) }
 }
 
-fn last_success(source: &TenantStatus) -> String {
-    format!("{} ({})", source.tenant, instant(source.last_success))
+/// Returns the tenants of the ledger, then those of the settings file that have never run.
+fn list(
+    ledger: &LedgerReader,
+    file: FileTenants<'_>,
+    filter: &TenantFilter,
+    clock: Clock,
+) -> Result<Vec<Listed>, Failure> {
+    let in_ledger = ledger.status(clock.now(), filter)?.into_iter();
+    let in_ledger = in_ledger.map(|status| Listed { in_file: file.state(&status.tenant), status });
+    let known = known_tenants(ledger, file, filter)?.into_iter();
+    let new = known.filter(|tenant| tenant.never_ran).map(|tenant| Listed {
+        status: TenantStatus {
+            tenant: tenant.name,
+            source: tenant.source,
+            ..TenantStatus::default()
+        },
+        in_file: tenant.in_file,
+    });
+    Ok(in_ledger.chain(new).collect())
+}
+
+fn last_success(tenant: &Listed) -> String {
+    format!("{} ({})", tenant.status.tenant, instant(tenant.status.last_success))
 }
 
 fn no_tenant() -> Failure {
@@ -47,15 +88,32 @@ fn no_tenant() -> Failure {
     )
 }
 
-fn too_old(sources: &[String]) -> Failure {
+fn too_old(tenants: &[String], file: FileTenants<'_>) -> Failure {
+    let unused = match file.0 {
+        [] => "keeps its entry: name others with --tenant.",
+        _ => {
+            "does not count once it is removed from the settings file, or has `enabled = false` there."
+        }
+    };
     Failure::new(
         FailureKind::Partial,
-        format!("the last success is older than --max-age: {}", sources.join(", ")),
-        "Look for the reason in the line of the last run, and in the log. A tenant that you stopped using keeps its entry: name others with --tenant.",
+        format!("the last success is older than --max-age: {}", tenants.join(", ")),
+        format!(
+            "Look for the reason in the line of the last run, and in the log. A tenant that you stopped using {unused}"
+        ),
     )
 }
 
-fn as_text(source: &TenantStatus) -> String {
+fn as_text(tenant: &Listed) -> String {
+    let layout = Layout::stdout();
+    let row = |name: &str, value: String| layout.paragraph(&format!("  {name:<13}  "), &value);
+    let source = &tenant.status;
+    let note = tenant.in_file.and_then(InFile::note);
+    let note = note.map(|note| row("settings", note.to_owned())).unwrap_or_default();
+    if source.account.is_empty() {
+        let title = layout.title(&source.tenant, &format!(" ({})", source.source));
+        return format!("{title}{note}{}", row("last run", "never".to_owned()));
+    }
     let organizations = if source.organizations.is_empty() {
         String::new()
     } else {
@@ -77,8 +135,6 @@ fn as_text(source: &TenantStatus) -> String {
     } else {
         ""
     };
-    let layout = Layout::stdout();
-    let row = |name: &str, value: String| layout.paragraph(&format!("  {name:<13}  "), &value);
     let customer = source.customer.as_ref().map(|digest| format!(", customer {digest}"));
     let about = format!(
         " ({}, account {}{}{organizations})",
@@ -87,6 +143,7 @@ fn as_text(source: &TenantStatus) -> String {
         customer.unwrap_or_default()
     );
     let mut text = layout.title(&source.tenant, &about);
+    text.push_str(&note);
     text.push_str(&row("last run", format!("{}{ended}{error}", instant(source.last_run))));
     text.push_str(&row("last success", instant(source.last_success)));
     text.push_str(&row("last alerts", instant(source.last_alerts)));
@@ -109,10 +166,10 @@ fn as_text(source: &TenantStatus) -> String {
     text
 }
 
-fn as_json(sources: &[TenantStatus]) -> String {
-    let sources: Vec<_> = sources
+fn as_json(tenants: &[Listed]) -> String {
+    let sources: Vec<_> = tenants
         .iter()
-        .map(|source| {
+        .map(|Listed { status: source, in_file }| {
             let gaps: Vec<_> = source
                 .gaps
                 .iter()
@@ -121,6 +178,7 @@ fn as_json(sources: &[TenantStatus]) -> String {
             json!({
                 "tenant": line(&source.tenant),
                 "source": source.source,
+                "settings_file": in_file.map(InFile::name),
                 "account": source.account,
                 "customer": source.customer,
                 "organizations": source.organizations,

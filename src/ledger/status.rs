@@ -13,8 +13,8 @@ use crate::window::Window;
 /// the run of a day may end earlier than that of the day before.
 pub(super) const QUIET: TimeDelta = TimeDelta::hours(71);
 
-/// The status of one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The status of one tenant. The default is that of one that has never run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TenantStatus {
     /// The tenant's name.
     pub tenant: String,
@@ -22,7 +22,8 @@ pub(crate) struct TenantStatus {
     pub source: String,
     /// The Recorded Future organizations that receive its detections.
     pub organizations: Vec<String>,
-    /// The beginning of the account's digest: enough to tell two accounts apart.
+    /// The beginning of the account's digest: enough to tell two accounts apart. Empty for a tenant
+    /// that has never run.
     pub account: String,
     /// The beginning of the customer's digest, where it is known.
     pub customer: Option<String>,

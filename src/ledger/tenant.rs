@@ -74,18 +74,24 @@ impl TenantFilter {
     pub(super) fn columns(&self) -> [SqlValue; 2] {
         [self.name.clone().into(), self.source.clone().into()]
     }
+
+    /// Whether a tenant of this name and source is meant.
+    pub(crate) fn has(&self, name: &str, source: &str) -> bool {
+        self.name.as_deref().is_none_or(|only| only == name)
+            && self.source.as_deref().is_none_or(|only| only == source)
+    }
 }
 
 impl LedgerReader {
-    /// Returns the names of all tenants, sorted.
+    /// Returns the name and the source of each tenant, sorted by name.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn tenant_names(&self) -> Result<Vec<String>> {
+    pub(crate) fn tenants(&self) -> Result<Vec<(String, String)>> {
         self.read(|db| {
-            let mut select = db.prepare_cached("SELECT name FROM tenant ORDER BY name")?;
-            let names = select.query_map([], |row| row.get(0))?;
-            Ok(names.collect::<rusqlite::Result<_>>()?)
+            let mut select = db.prepare_cached("SELECT name, source FROM tenant ORDER BY name")?;
+            let tenants = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(tenants.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -70,8 +70,9 @@ secret-file = "cb-secret"
 /// Returns the result of a command without any of the services' variables.
 pub fn bare(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     let mut command = bare_command(env.folder());
-    command.args(arguments.split_whitespace()).envs(variables.iter().copied());
+    command.args(arguments.split_whitespace());
     command.env("COLLECTIVE_INSIGHTS_TEST_NOW", crate::support::NOW);
+    command.envs(variables.iter().copied());
     if env.sandbox.ca_pem().is_some() {
         command.env("SSL_CERT_FILE", env.path("sandbox-ca.pem"));
     }

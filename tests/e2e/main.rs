@@ -31,6 +31,7 @@ mod crowdstrike_tokens;
 mod customers;
 mod exclusion_hits;
 mod exclusions;
+mod file_tenants;
 mod flipped_bits;
 mod fuzzed_pages;
 mod generate;

@@ -5,10 +5,11 @@ mod runs;
 mod text;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::days::Day;
-use super::{open_reader, tenant_filter};
+use super::open_reader;
+use super::tenants::{FileTenants, InFile, KnownTenant, known_tenants, tenant_filter};
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -26,43 +27,54 @@ struct History {
     /// The first day whose indicators are still kept.
     indicators_since: NaiveDate,
     rows: Vec<Day>,
+    tenants: Vec<KnownTenant>,
     indicators: Vec<TopIndicator>,
     techniques: Vec<Technique>,
 }
 
 /// Returns each day's numbers, the top indicators and the top MITRE techniques.
-pub(crate) fn history(args: &HistoryArgs, clock: Clock) -> Result<String, Failure> {
+pub(crate) fn history(
+    args: &HistoryArgs,
+    file: FileTenants<'_>,
+    clock: Clock,
+) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let tenants = tenant_filter(&ledger, &args.tenants)?;
+    let filter = tenant_filter(&ledger, &args.tenants, file)?;
+    let tenants = known_tenants(&ledger, file, &filter)?;
     if args.runs {
-        return runs(&ledger, &tenants, args, clock.now());
+        return runs(&ledger, &tenants, &filter, args, clock.now());
     }
-    let history = History::read(&ledger, &tenants, args.days, clock.now())?;
+    let history = History { tenants, ..History::read(&ledger, &filter, args.days, clock.now())? };
     Ok(if args.json { as_json(&history) } else { text::text(&history, Layout::stdout()) })
 }
 
 /// Returns each run of the last days.
 fn runs(
     ledger: &LedgerReader,
-    tenants: &TenantFilter,
+    tenants: &[KnownTenant],
+    filter: &TenantFilter,
     args: &HistoryArgs,
     now: DateTime<Utc>,
 ) -> Result<String, Failure> {
     let since = first_day(now, args.days);
-    let runs = ledger.runs(midnight(since), tenants)?;
+    let runs = ledger.runs(midnight(since), filter)?;
     if args.json {
         let document = json!({
             "schema_version": 1,
             "days": args.days,
             "since": since.to_string(),
             "runs": runs::as_json(&runs),
+            "tenants": tenants_as_json(tenants),
         });
         return Ok(format!("{document}\n"));
     }
-    if runs.is_empty() {
-        return Ok(text::no_run(since, args.days, Layout::stdout()));
-    }
-    Ok(runs::text(&runs, Layout::stdout()))
+    let layout = Layout::stdout();
+    let text = match runs.as_slice() {
+        [] => text::no_run(since, args.days, layout),
+        runs => runs::text(runs, layout),
+    };
+    let shown = |name: &str| runs.iter().any(|run| run.tenant == name);
+    Ok(text + &text::tenant_notes(tenants, shown, layout))
 }
 
 /// Returns the first of the last `days` UTC days, of which today is one.
@@ -85,6 +97,7 @@ impl History {
             days,
             since,
             indicators_since,
+            tenants: Vec::new(),
             rows: days::days(&ledger.runs(midnight(since), tenants)?, today),
             indicators: ledger.top_indicators(midnight(indicators_since), TOP, tenants)?,
             techniques: ledger.techniques(since, TOP, tenants)?,
@@ -140,6 +153,19 @@ fn as_json(history: &History) -> String {
         "indicators_since": history.indicators_since.to_string(),
         "indicators": indicators,
         "techniques": techniques,
+        "tenants": tenants_as_json(&history.tenants),
     });
     format!("{document}\n")
+}
+
+fn tenants_as_json(tenants: &[KnownTenant]) -> Value {
+    let tenant = |tenant: &KnownTenant| {
+        json!({
+            "tenant": line(&tenant.name),
+            "source": line(&tenant.source),
+            "settings_file": tenant.in_file.map(InFile::name),
+            "never_ran": tenant.never_ran,
+        })
+    };
+    tenants.iter().map(tenant).collect()
 }

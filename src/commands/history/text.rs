@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 
 use super::History;
 use super::days::Day;
+use crate::commands::tenants::{InFile, KnownTenant};
 use crate::report::{Layout, line};
 
 /// The longest bar: 80 columns less the other columns.
@@ -27,6 +28,8 @@ pub(super) fn text(history: &History, layout: Layout) -> String {
     } else {
         write_days(&mut text, history, layout);
     }
+    let shown = |name: &str| history.rows.iter().any(|day| day.tenant == name);
+    text.push_str(&tenant_notes(&history.tenants, shown, layout));
     write_indicators(&mut text, history, layout);
     write_techniques(&mut text, history, layout);
     text
@@ -34,6 +37,27 @@ pub(super) fn text(history: &History, layout: Layout) -> String {
 
 pub(super) fn no_run(since: NaiveDate, days: u32, layout: Layout) -> String {
     layout.paragraph("", &format!("no run since {since} (the last {days} days, UTC)"))
+}
+
+/// Returns which enabled tenants have never run, and which of the shown ones `run` leaves out.
+pub(super) fn tenant_notes(
+    tenants: &[KnownTenant],
+    is_shown: impl Fn(&str) -> bool,
+    layout: Layout,
+) -> String {
+    let names = |is_meant: &dyn Fn(&KnownTenant) -> bool| {
+        let names = tenants.iter().filter(|tenant| is_meant(tenant));
+        names.map(|tenant| line(&tenant.name)).collect::<Vec<_>>().join(", ")
+    };
+    let never = |tenant: &KnownTenant| tenant.never_ran && tenant.in_file == Some(InFile::Enabled);
+    let left_out = [InFile::Disabled, InFile::Absent].into_iter().filter_map(|state| {
+        let is_meant =
+            |tenant: &KnownTenant| tenant.in_file == Some(state) && is_shown(&tenant.name);
+        Some(("- ", state.note()?, names(&is_meant)))
+    });
+    let notes = std::iter::once(("! ", "never ran", names(&never))).chain(left_out);
+    let notes = notes.filter(|(_, _, names)| !names.is_empty());
+    notes.map(|(mark, note, names)| layout.paragraph(mark, &format!("{note}: {names}"))).collect()
 }
 
 /// Whether the terminal has this many columns, or the output is not for a terminal.
@@ -193,6 +217,7 @@ mod tests {
             since: date("2026-10-24"),
             indicators_since: date("2026-10-24"),
             rows,
+            tenants: Vec::new(),
             indicators,
             techniques: vec![Technique { code: "T1059.001".to_owned(), submissions: 15_000 }],
         }

@@ -1,0 +1,119 @@
+//! The tenants of the ledger, and what the settings file says about them.
+
+use crate::cli::TenantArgs;
+use crate::failure::{Failure, FailureKind};
+use crate::ledger::{LedgerReader, TenantFilter};
+use crate::report::line;
+use crate::settings::config_file::TenantTable;
+
+/// How the settings file has a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InFile {
+    Enabled,
+    /// With `enabled = false`.
+    Disabled,
+    /// The file has other tenants only.
+    Absent,
+}
+
+impl InFile {
+    /// Returns the name in JSON documents.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::Absent => "absent",
+        }
+    }
+
+    /// Describes a tenant that `run` does not include.
+    pub(super) const fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Enabled => None,
+            Self::Disabled => Some("disabled in the settings file"),
+            Self::Absent => Some("not in the settings file"),
+        }
+    }
+}
+
+/// The tenants of the settings file. Where it has none, nothing is known about those of the ledger.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FileTenants<'a>(pub(crate) &'a [TenantTable]);
+
+impl FileTenants<'_> {
+    /// Returns how the file has the tenant of this name; `None` where it has no tenants.
+    pub(super) fn state(self, name: &str) -> Option<InFile> {
+        let found = self.0.iter().find(|tenant| tenant.name.as_str() == name);
+        let state = match found {
+            Some(tenant) if tenant.is_enabled => InFile::Enabled,
+            Some(_) => InFile::Disabled,
+            None => InFile::Absent,
+        };
+        (!self.0.is_empty()).then_some(state)
+    }
+}
+
+/// A tenant of the ledger or of the settings file.
+#[derive(Debug)]
+pub(super) struct KnownTenant {
+    pub name: String,
+    /// The source's name.
+    pub source: String,
+    /// `None` where the settings file has no tenants.
+    pub in_file: Option<InFile>,
+    /// Whether the ledger does not have it.
+    pub never_ran: bool,
+}
+
+/// Returns the tenants of the ledger sorted by name, and then those of the settings file that it
+/// does not have, in the order of the file.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) fn known_tenants(
+    ledger: &LedgerReader,
+    file: FileTenants<'_>,
+    filter: &TenantFilter,
+) -> Result<Vec<KnownTenant>, Failure> {
+    let in_ledger = ledger.tenants()?;
+    let new = file.0.iter().map(|tenant| (tenant.name.to_string(), tenant.source.clone()));
+    let new: Vec<_> =
+        new.filter(|(name, _)| in_ledger.iter().all(|(old, _)| old != name)).collect();
+    let known = |never_ran| {
+        move |(name, source): (String, String)| {
+            let in_file = file.state(&name);
+            KnownTenant { name, source, in_file, never_ran }
+        }
+    };
+    let all = in_ledger.into_iter().map(known(false)).chain(new.into_iter().map(known(true)));
+    Ok(all.filter(|tenant| filter.has(&tenant.name, &tenant.source)).collect())
+}
+
+/// Returns the tenants that the arguments name.
+///
+/// # Errors
+/// When neither the ledger nor the settings file has a tenant of that name, and when the ledger
+/// cannot be read.
+pub(super) fn tenant_filter(
+    ledger: &LedgerReader,
+    args: &TenantArgs,
+    file: FileTenants<'_>,
+) -> Result<TenantFilter, Failure> {
+    let name = args.tenant.as_ref().map(ToString::to_string);
+    if let Some(name) = &name {
+        let known = known_tenants(ledger, file, &TenantFilter::default())?;
+        if known.iter().all(|tenant| tenant.name != *name) {
+            let message = match file.0 {
+                [] => format!("the ledger has no tenant {name}"),
+                _ => format!("neither the ledger nor the settings file has a tenant {name}"),
+            };
+            let names: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
+            return Err(Failure::new(
+                FailureKind::Configuration,
+                message,
+                format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
+            ));
+        }
+    }
+    Ok(TenantFilter { name, source: args.source.clone() })
+}
