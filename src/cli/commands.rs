@@ -60,6 +60,9 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true, after_long_help = help_text::RUN)]
     Run(Box<RunTenantsArgs>),
     /// Check configuration, files, ledger and services
+    ///
+    /// Without a source, checks each enabled [[tenant]] of the settings file, or every configured
+    /// source if the file has no tenants.
     Check(CheckArgs),
     /// Show the last run, last success and queue of each tenant
     Status(StatusArgs),

@@ -144,8 +144,8 @@ impl Parsed {
         sources.map(with_file).collect()
     }
 
-    /// Returns a command line for each tenant that `run` names, else for each enabled one of the
-    /// settings file: that of its source, with the options of this command.
+    /// Returns a command line for each named tenant, else for each enabled one of the settings file:
+    /// that of its source (below `check`, if this is that), with the options of this command.
     ///
     /// # Errors
     /// When there is no settings file, or it has no such tenant.
@@ -156,11 +156,12 @@ impl Parsed {
             return Err(no_tenants("there is no settings file", ""));
         };
         let tenants = chosen_tenants(&found.file, named)?;
+        let check = matches!(self.command, super::Command::Check(_)).then_some("check");
         let command = |tenant: &TenantTable| {
             let name = tenant.name.clone();
-            let words =
-                [NAME.into(), tenant.source.as_str().into(), format!("--tenant={name}").into()];
-            let parsed = read(words.into_iter().chain(arguments.iter().cloned()).collect())
+            let words = [NAME].into_iter().chain(check).chain([tenant.source.as_str()]);
+            let words = words.map(OsString::from).chain([format!("--tenant={name}").into()]);
+            let parsed = read(words.chain(arguments.iter().cloned()).collect())
                 .map_err(|error| usage_error::as_failure(&error))
                 .and_then(|parsed| {
                     let file = Some(found.clone());

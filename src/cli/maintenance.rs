@@ -18,7 +18,8 @@ use crate::settings::TenantName;
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The source to check; every configured source if none is given.
+    /// The source to check; if none is given, all tenants of the settings file, or every configured
+    /// source.
     #[command(subcommand)]
     pub source: Option<SourceCommand>,
     /// Send no request: check configuration, files and ledger only

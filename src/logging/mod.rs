@@ -7,6 +7,7 @@
 mod fields;
 mod file;
 mod tenant_span;
+mod warnings;
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -24,6 +25,7 @@ use self::file::LogFile;
 pub(crate) use self::file::{enable_rotation, open};
 use self::tenant_span::SpanTenant;
 pub(crate) use self::tenant_span::{enter, in_same_span};
+pub(crate) use self::warnings::{print_tenant_warnings, print_warnings};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::local_file;
@@ -98,26 +100,6 @@ pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     match owner {
         Some(owner) => failure.with_cause(format!("{error}; {owner}")),
         None => failure.with_cause(error),
-    }
-}
-
-/// Prints the warnings of this process to stderr, and logs nothing.
-pub(crate) fn print_warnings() {
-    // This fails if there is a log; warnings are in it then.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Warnings));
-}
-
-struct Warnings;
-
-impl<S: Subscriber> Layer<S> for Warnings {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && *metadata.level() == Level::WARN
-    }
-
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        report::warn(&fields.to_text());
     }
 }
 

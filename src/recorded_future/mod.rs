@@ -3,6 +3,8 @@
 mod bisection;
 mod outcome;
 
+use std::collections::BTreeSet;
+
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -26,6 +28,16 @@ pub(crate) struct Config {
     /// The organizations that receive the detections; empty for all organizations of the key's
     /// user.
     pub organization_ids: Vec<String>,
+}
+
+impl Config {
+    /// Whether requests with the other configuration have the same result.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let sorted = |ids: &[String]| BTreeSet::from_iter(ids.to_vec());
+        self.base == other.base
+            && self.token.expose_secret() == other.token.expose_secret()
+            && sorted(&self.organization_ids) == sorted(&other.organization_ids)
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -22,7 +22,7 @@ pub(crate) use self::layout::{Layout, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::{Styler, set_color};
-pub(crate) use self::tenants::{TenantsReport, print_tenants};
+pub(crate) use self::tenants::{TenantsReport, by_value, names, print_tenants};
 pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind, Signal};

@@ -259,21 +259,30 @@ fn by_text<'a, T: PartialEq + 'a>(
     report: &'a TenantsReport,
     texts: impl Fn(&'a Report) -> &'a [T],
 ) -> Vec<(&'a T, Vec<&'a str>)> {
-    let mut found: Vec<(&T, Vec<&str>)> = Vec::new();
-    for report in &report.reports {
-        for text in texts(report) {
-            let name = report.tenant.as_str();
-            match found.iter_mut().find(|(other, _)| *other == text) {
-                Some((_, tenants)) => tenants.push(name),
-                None => found.push((text, vec![name])),
-            }
+    by_value(
+        report
+            .reports
+            .iter()
+            .flat_map(|report| texts(report).iter().map(|text| (text, report.tenant.as_str()))),
+    )
+}
+
+/// Returns each value once, with the tenants that have it.
+pub(crate) fn by_value<'a, T: PartialEq>(
+    values: impl Iterator<Item = (T, &'a str)>,
+) -> Vec<(T, Vec<&'a str>)> {
+    let mut found: Vec<(T, Vec<&str>)> = Vec::new();
+    for (value, tenant) in values {
+        match found.iter_mut().find(|(other, _)| *other == value) {
+            Some((_, tenants)) => tenants.push(tenant),
+            None => found.push((value, vec![tenant])),
         }
     }
     found
 }
 
 /// Returns the names of tenants, of many the first ones.
-fn names(tenants: &[&str]) -> String {
+pub(crate) fn names(tenants: &[&str]) -> String {
     let (first, others) = tenants.split_at(tenants.len().min(MAX_NAMES));
     let first = first.join(", ");
     match others.len() {

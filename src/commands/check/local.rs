@@ -3,7 +3,8 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use super::{Check, Finding, Section, Target, exclusions};
+use super::section::{Check, Section, Shared};
+use super::{Target, exclusions};
 use crate::cli::CommonArgs;
 use crate::cli::ResolvedRun;
 use crate::clock::Clock;
@@ -11,35 +12,55 @@ use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader, TenantFilter};
 use crate::logging;
 use crate::run;
-use crate::settings::{EffectiveOption, Origin, TenantName};
+use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
 
-/// Checks what is on this machine. The section has a run if requests can be sent.
-pub(super) fn check(target: &Target<'_>, clock: Clock) -> Section {
+/// Checks what is on this machine: what tenants share in `shared`, and all else in the section. It
+/// has a run if requests can be sent.
+pub(super) fn check(target: &Target<'_>, shared: &mut Shared, clock: Clock) -> Section {
+    let tenant = target.tenant.as_ref();
+    let _span = tenant.map(logging::enter);
     let (_, args) = target.source.args();
-    let log = Finding::new(Check::Log, log_file(args));
-    let title = target.title();
+    let mut section = Section::new(target.title(), tenant.cloned());
     match target.resolve() {
-        Err(error) => {
-            let findings = vec![Finding::new(Check::Settings, Err(error.into())), log];
-            Section { title, findings, run: None }
-        }
+        Err(error) => section.add(Check::Settings, Err(error.into())),
         Ok(run) => {
-            let settings = &run.settings;
-            let network = settings.network.describe();
-            let is_usable = network.is_ok();
-            for warning in run::file_warnings(args.process.log.path(), &settings.ledger) {
-                tracing::warn!("{warning}");
-            }
-            let findings = vec![
-                Finding::new(Check::Settings, Ok(origins(&run.resolved))),
-                Finding::new(Check::TlsAndProxy, network),
-                Finding::new(Check::Exclusions, exclusions::check(settings, clock.now())),
-                Finding::new(Check::Ledger, ledger(&run, clock)),
-                log,
-            ];
-            Section { title, findings, run: is_usable.then_some(run) }
+            section.add(Check::Settings, Ok(origins(&run.resolved)));
+            let is_usable = check_run(&run, args, &mut section, shared, clock);
+            section.run = is_usable.then_some(run);
         }
     }
+    let log = args.process.log.path();
+    shared.check(Check::Log, format!("{log:?}"), tenant, || log_file(args));
+    section
+}
+
+/// Checks what the run of a target uses. Returns whether requests can be sent.
+fn check_run(
+    run: &ResolvedRun,
+    args: &CommonArgs,
+    section: &mut Section,
+    shared: &mut Shared,
+    clock: Clock,
+) -> bool {
+    let settings = &run.settings;
+    let tenant = section.tenant.clone();
+    let tenant = tenant.as_ref();
+    let network = format!("{:?}", settings.network);
+    let is_usable =
+        shared.check(Check::TlsAndProxy, network, tenant, || settings.network.describe());
+    let exclusions = format!("{:?}", settings.exclusion_file);
+    shared
+        .check(Check::Exclusions, exclusions, tenant, || exclusions::check(settings, clock.now()));
+    let is_valid = shared.check(Check::Ledger, format!("{:?}", settings.ledger), tenant, || {
+        for warning in run::file_warnings(args.process.log.path(), &settings.ledger) {
+            tracing::warn!("{warning}");
+        }
+        ledger(settings, clock)
+    });
+    if is_valid && let Err(failure) = tenant_in_ledger(run, clock) {
+        section.add(Check::Ledger, Err(failure));
+    }
+    is_usable
 }
 
 fn origins(options: &[EffectiveOption]) -> String {
@@ -51,8 +72,7 @@ fn origins(options: &[EffectiveOption]) -> String {
     origins.join(", ")
 }
 
-fn ledger(run: &ResolvedRun, clock: Clock) -> Result<String, Failure> {
-    let settings = &run.settings;
+fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     let Some(path) = settings.ledger.path() else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
@@ -62,25 +82,20 @@ fn ledger(run: &ResolvedRun, clock: Clock) -> Result<String, Failure> {
     }
     // Opens, locks and checks the whole file, and changes nothing.
     Ledger::verify(path, clock.now())?;
-    check_tenant(path, run)?;
-    warn_if_quiet(path, &settings.tenant, clock)?;
     check_directory_is_writable(path)?;
     Ok(format!("{} is valid and writable", path.display()))
 }
 
 /// Compares the run's tenant with what the ledger knows under its name.
-fn check_tenant(path: &Path, run: &ResolvedRun) -> Result<(), Failure> {
-    if let Some(ledger) = LedgerReader::open(path)? {
-        ledger.check_tenant(&run::tenant(&run.settings, run.source.as_ref()))?;
-    }
-    Ok(())
+fn tenant_in_ledger(run: &ResolvedRun, clock: Clock) -> Result<(), Failure> {
+    let Some(path) = run.settings.ledger.path() else { return Ok(()) };
+    let Some(ledger) = LedgerReader::open(path)? else { return Ok(()) };
+    ledger.check_tenant(&run::tenant(&run.settings, run.source.as_ref()))?;
+    warn_if_quiet(&ledger, &run.settings.tenant, clock)
 }
 
 /// Warns about a tenant whose source has brought no alerts for a long time.
-fn warn_if_quiet(path: &Path, tenant: &TenantName, clock: Clock) -> Result<(), Failure> {
-    let Some(ledger) = LedgerReader::open(path)? else {
-        return Ok(());
-    };
+fn warn_if_quiet(ledger: &LedgerReader, tenant: &TenantName, clock: Clock) -> Result<(), Failure> {
     let tenant = TenantFilter { name: Some(tenant.to_string()), source: None };
     for status in ledger.status(clock.now(), &tenant)? {
         if let Some(warning) = status.quiet_warning() {

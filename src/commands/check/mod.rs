@@ -3,88 +3,32 @@
 mod exclusions;
 mod local;
 mod print;
+mod section;
 mod services;
+mod tenants;
 
 use std::process::ExitCode;
 
+use self::section::{Check, Section, Shared};
 use crate::cli::{self, CheckArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::logging;
 use crate::report;
-use crate::settings::Origin;
 use crate::settings::lookup::{Lookup, SettingsError};
-
-/// What is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Check {
-    Settings,
-    TlsAndProxy,
-    Exclusions,
-    Ledger,
-    Log,
-    Dns,
-    Proxy,
-    Tls,
-    Network,
-    Clock,
-    Permission,
-    Customers,
-    NotConfigured,
-}
-
-impl Check {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Settings => "settings",
-            Self::TlsAndProxy => "TLS and proxy",
-            Self::Exclusions => "exclusions",
-            Self::Ledger => "ledger",
-            Self::Log => "log",
-            Self::Dns => "DNS",
-            Self::Proxy => "proxy",
-            Self::Tls => "TLS",
-            Self::Network => "network",
-            Self::Clock => "clock",
-            Self::Permission => "permission",
-            Self::Customers => "customers",
-            Self::NotConfigured => "not configured",
-        }
-    }
-}
-
-/// The result of one check.
-#[derive(Debug)]
-struct Finding {
-    check: Check,
-    /// What was found, or what is wrong and how to fix it.
-    result: Result<String, Failure>,
-}
-
-impl Finding {
-    fn new(check: Check, result: Result<String, Failure>) -> Self {
-        Self { check, result }
-    }
-}
-
-/// The findings about one service.
-#[derive(Debug)]
-struct Section {
-    title: &'static str,
-    findings: Vec<Finding>,
-    /// The run that the service would be part of, if its settings are valid.
-    run: Option<ResolvedRun>,
-}
+use crate::settings::{EffectiveOption, Origin, TenantName};
 
 /// A source to check, and the command line that names it.
 struct Target<'a> {
     source: &'a SourceCommand,
     parsed: &'a Parsed,
+    /// The tenant, if all those of the settings file are checked.
+    tenant: Option<TenantName>,
 }
 
 impl<'a> Target<'a> {
     fn new(parsed: &'a Parsed) -> Option<Self> {
-        Some(Self { source: parsed.source()?, parsed })
+        Some(Self { source: parsed.source()?, parsed, tenant: None })
     }
 
     /// Whether any setting of the source's own is set.
@@ -105,9 +49,20 @@ impl<'a> Target<'a> {
     fn title(&self) -> &'static str {
         self.source.args().0.info().title
     }
+
+    /// Returns every option with its value, also if some are missing or not valid.
+    ///
+    /// # Errors
+    /// When a value could not be read.
+    fn options(&self) -> Result<Vec<EffectiveOption>, Failure> {
+        let mut lookup = Lookup::new(&self.parsed.layers);
+        self.source.look_up(&mut lookup);
+        Ok(self.parsed.effective(&lookup.into_options()?))
+    }
 }
 
-/// Checks one source, or every configured one.
+/// Checks one source; without a name every tenant of the settings file, or else every configured
+/// source.
 #[must_use]
 pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
     // Warnings, for example about a secret that others can read, are part of the result.
@@ -117,6 +72,7 @@ pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode
     }
     let result = match Target::new(parsed) {
         Some(named) => check_targets(args, &[named], &[], clock),
+        None if !parsed.file_tenants().is_empty() => tenants::check(args, parsed, clock),
         None => check_configured(args, parsed, clock),
     };
     result.unwrap_or_else(|failure| report::print_failure(&failure))
@@ -164,21 +120,25 @@ fn check_targets(
 ) -> Result<ExitCode, Failure> {
     if args.show_config {
         for target in targets {
-            let mut lookup = Lookup::new(&target.parsed.layers);
-            target.source.look_up(&mut lookup);
-            let options = target.parsed.effective(&lookup.into_options()?);
-            print::config(target.title(), &options, args.json())?;
+            print::config(target.title(), None, &target.options()?, args.json())?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut sections: Vec<Section> =
-        targets.iter().map(|target| local::check(target, clock)).collect();
+    let check = |target: &Target<'_>| {
+        let mut shared = Shared::default();
+        let mut section = local::check(target, &mut shared, clock);
+        section.findings.extend(shared.into_findings());
+        section
+    };
+    let mut sections: Vec<Section> = targets.iter().map(check).collect();
     if !args.offline {
-        services::check(&mut sections, args.json(), clock)?;
+        let services = services::check(&mut sections, args.json(), clock)?;
+        sections.extend(services);
     }
     sections.extend(unconfigured.iter().map(|title| {
-        let finding = Finding::new(Check::NotConfigured, Ok("none of its settings is set".into()));
-        Section { title, findings: vec![finding], run: None }
+        let mut section = Section::new(title, None);
+        section.add(Check::NotConfigured, Ok("none of its settings is set".into()));
+        section
     }));
     print::findings(&sections, args.json())
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{Check, Finding, Section};
+use super::section::{Check, Finding, Section};
 use crate::failure::Failure;
 use crate::report::{self, Layout, failure_block, line};
-use crate::settings::EffectiveOption;
+use crate::settings::{EffectiveOption, TenantName};
 
 /// Prints the findings. Returns the exit code of the most urgent failure.
 ///
@@ -37,7 +37,11 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
         report::err("Interrupted.\n");
     } else {
         let layout = Layout::stdout();
-        let mut text: String = sections.iter().map(|section| as_text(section, layout)).collect();
+        let (tenants, shared): (Vec<&Section>, Vec<&Section>) =
+            sections.iter().partition(|section| section.tenant.is_some());
+        let shared = shared.into_iter().filter(|section| !section.findings.is_empty());
+        let mut text: String = shared.map(|section| as_text(section, layout)).collect();
+        text.push_str(&tenants_as_text(&tenants, layout));
         // Writing to a String cannot fail.
         let _ = match failures.len() {
             0 => writeln!(text, "All checks passed."),
@@ -50,35 +54,100 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
 }
 
 fn as_text(section: &Section, layout: Layout) -> String {
-    let styler = layout.styler;
-    let mut text = format!("{}\n", styler.bold(section.title));
+    let mut text = format!("{}\n", layout.styler.bold(section.title));
     for finding in &section.findings {
-        let check = finding.check.name();
         text.push_str(&match &finding.result {
-            Ok(message) => {
-                let mark = match finding.check {
-                    Check::NotConfigured => "-".to_owned(),
-                    _ => styler.green("✓"),
-                };
-                layout.paragraph(&format!("  {mark} "), &format!("{check}: {message}"))
-            }
+            Ok(message) => passed(finding, "", message, layout),
             Err(failure) => {
-                let label = format!("  {} ", styler.red("✗"));
-                failure_block(failure, &label, &format!("{check}: "), "    ", layout)
+                let tenants: Vec<&str> = finding.tenants.iter().map(TenantName::as_str).collect();
+                failed(finding.check, &tenants, failure, layout)
             }
         });
     }
     text
 }
 
+/// Returns a line for each tenant that passed; below them, what failed, each once with the tenants
+/// for which it did.
+fn tenants_as_text(sections: &[&Section], layout: Layout) -> String {
+    if sections.is_empty() {
+        return String::new();
+    }
+    let mut text = String::new();
+    let (mut passed_count, mut left_out_count) = (0_usize, 0_usize);
+    for section in sections.iter().filter(|section| section.is_ok()) {
+        let is_left_out = section.is_left_out();
+        left_out_count += usize::from(is_left_out);
+        passed_count += usize::from(!is_left_out);
+        let name = section.tenant.as_ref().map_or("", TenantName::as_str);
+        text.push_str(&match section.findings.last() {
+            // Where each setting comes from is too much for many tenants: `--show-config`.
+            Some(Finding { check: Check::Settings, .. }) | None => layout
+                .paragraph(&mark(Check::Settings, layout), &format!("{name}: settings are valid")),
+            Some(finding) => {
+                let message = finding.result.as_deref().unwrap_or_default();
+                passed(finding, &format!("{name}: "), message, layout)
+            }
+        });
+    }
+    let failures = sections.iter().flat_map(|section| {
+        let name = section.tenant.as_ref().map_or("", TenantName::as_str);
+        section.findings.iter().filter_map(move |finding| {
+            Some(((finding.check, finding.result.as_ref().err()?), name))
+        })
+    });
+    for ((check, failure), tenants) in report::by_value(failures) {
+        text.push_str(&failed(check, &tenants, failure, layout));
+    }
+    let failed_count = sections.len() - passed_count - left_out_count;
+    let title = "Tenants";
+    let about =
+        format!(": {passed_count} passed, {failed_count} failed, {left_out_count} left out");
+    layout.title(title, &about) + &text
+}
+
+fn mark(check: Check, layout: Layout) -> String {
+    match check {
+        Check::NotConfigured | Check::LeftOut => "  - ".to_owned(),
+        _ => format!("  {} ", layout.styler.green("✓")),
+    }
+}
+
+fn passed(finding: &Finding, about: &str, message: &str, layout: Layout) -> String {
+    let text = format!("{about}{}: {message}", finding.check.name());
+    layout.paragraph(&mark(finding.check, layout), &text)
+}
+
+fn failed(check: Check, tenants: &[&str], failure: &Failure, layout: Layout) -> String {
+    let label = format!("  {} ", layout.styler.red("✗"));
+    let about = match tenants {
+        [] => format!("{}: ", check.name()),
+        tenants => format!("{}: {}: ", report::names(tenants), check.name()),
+    };
+    failure_block(failure, &label, &about, "    ", layout)
+}
+
+/// Prints to stderr why the options of a tenant cannot be shown.
+pub(super) fn tenant_failure(tenant: &TenantName, failure: &Failure) {
+    let layout = Layout::stderr();
+    let label = format!("{} ", layout.styler.error("error:"));
+    report::err(&failure_block(failure, &label, &format!("{tenant}: "), "", layout));
+}
+
 fn as_json(title: &str, finding: &Finding) -> Value {
     let check = finding.check.name();
+    let tenants: Vec<&str> = finding.tenants.iter().map(TenantName::as_str).collect();
     match &finding.result {
-        Ok(message) => {
-            json!({"about": title, "check": check, "ok": true, "message": line(message)})
-        }
+        Ok(message) => json!({
+            "about": title,
+            "tenants": tenants,
+            "check": check,
+            "ok": true,
+            "message": line(message),
+        }),
         Err(failure) => json!({
             "about": title,
+            "tenants": tenants,
             "check": check,
             "ok": false,
             "message": line(&failure.to_string()),
@@ -92,7 +161,13 @@ fn as_json(title: &str, finding: &Finding) -> Value {
 ///
 /// # Errors
 /// When they cannot be printed.
-pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) -> Result<(), Failure> {
+pub(super) fn config(
+    title: &str,
+    tenant: Option<&TenantName>,
+    options: &[EffectiveOption],
+    json: bool,
+) -> Result<(), Failure> {
+    let tenant = tenant.map(TenantName::as_str);
     if json {
         let settings: Vec<Value> = options
             .iter()
@@ -104,12 +179,20 @@ pub(super) fn config(title: &str, options: &[EffectiveOption], json: bool) -> Re
                 })
             })
             .collect();
-        let document = json!({"schema_version": 1, "about": title, "settings": settings});
+        let document = json!({
+            "schema_version": 1,
+            "about": title,
+            "tenant": tenant,
+            "settings": settings,
+        });
         return report::out(&format!("{document}\n"));
     }
     let width = options.iter().map(|option| option.flag.len()).max().unwrap_or_default();
     let layout = Layout::stdout();
-    let mut text = format!("{}\n", layout.styler.bold(title));
+    let mut text = match tenant {
+        Some(tenant) => layout.title(tenant, &format!(" ({title})")),
+        None => format!("{}\n", layout.styler.bold(title)),
+    };
     for option in options {
         let label = format!("  {:<width$}  ", option.flag);
         let value = match option.value.as_str() {
