@@ -189,9 +189,6 @@ fn without_a_tenant_only_the_defaults_apply() {
         "required settings are missing:\n    --client-id (CS_CLIENT_ID)\n",
         "The settings file has tenants, which `crowdstrike --tenant NAME` chooses: acme-falcon.",
     ]);
-    env.write("settings.toml", "[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\n");
-    let output = bare(&env, "check --config settings.toml", &[]).assert_code(2);
-    output.assert_stderr(&["no source is configured", "`carbonblack --tenant NAME` chooses: a."]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::config_file::{bare, settings_file};
 use crate::markdown::{quoted, terms};
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, without};
 use crate::support::{RunOutput, TestEnv, bare_command};
@@ -152,11 +153,15 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
 fn the_keys_of_check_are_documented() {
     let env = env();
     let checked = RunOutput::capture(env.command("check --json").env("CB_SECRET", "wrong"));
-    check("check --json", &[checked.assert_code(4).json()]);
+    settings_file(&env);
+    let tenants = bare(&env, "check --json --config settings.toml", &[]).assert_code(4).json();
+    check("check --json", &[checked.assert_code(4).json(), tenants]);
     let settings = env.run("check --show-config --json").assert_code(0).stdout;
-    let documents: Vec<Value> =
-        settings.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(documents.len(), 2);
+    let arguments = "check --show-config --json --config settings.toml";
+    let of_tenants = bare(&env, arguments, &[]).assert_code(0).stdout;
+    let lines = settings.lines().chain(of_tenants.lines());
+    let documents: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(documents.len(), 4);
     check("check --show-config --json", &documents);
 }
 

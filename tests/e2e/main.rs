@@ -17,6 +17,7 @@ mod busy_ledger;
 mod carbonblack_mapping;
 mod certificates;
 mod check;
+mod check_tenants;
 mod choices;
 mod clocks;
 mod cloud_discovery;

@@ -82,6 +82,7 @@ fn title(source: &str) -> &'static str {
 fn show_config(commands: &[TenantCommand], json: bool) -> Result<ExitCode, Failure> {
     let mut failures = Vec::new();
     for command in commands {
+        let _span = logging::enter(&command.name);
         match target(command).and_then(|target| target.options()) {
             Ok(options) => {
                 print::config(title(&command.source), Some(&command.name), &options, json)?;
@@ -92,6 +93,7 @@ fn show_config(commands: &[TenantCommand], json: bool) -> Result<ExitCode, Failu
             }
         }
     }
+    logging::print_tenant_warnings();
     let most_urgent = failures.iter().min_by_key(|failure| failure.kind.urgency());
     Ok(most_urgent.map_or(ExitCode::SUCCESS, Failure::exit_code))
 }
