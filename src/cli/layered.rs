@@ -144,8 +144,8 @@ impl Parsed {
         sources.map(with_file).collect()
     }
 
-    /// Returns a command line for each named tenant, else for each enabled one of the settings file:
-    /// that of its source (below `check`, if this is that), with the options of this command.
+    /// Returns a command line for each named tenant, else for each enabled one of the settings
+    /// file: that of its source (below `check`, if this is that), with the options of this command.
     ///
     /// # Errors
     /// When there is no settings file, or it has no such tenant.
