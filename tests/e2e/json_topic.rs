@@ -126,6 +126,24 @@ fn the_keys_of_a_run_and_of_its_items_are_documented() {
 }
 
 #[test]
+fn the_keys_of_a_run_of_several_tenants_are_documented() {
+    let env = env();
+    let settings = settings_file(&env);
+    let output = bare(&env, &format!("run --json --config {}", settings.display()), &[]);
+    let mut document = output.json();
+    let tenants = std::mem::take(document["tenants"].as_array_mut().unwrap());
+    assert_eq!(tenants.len(), 2);
+    let heading = "Run: crowdstrike --json, carbonblack --json";
+    let known = documented(heading);
+    for tenant in &tenants {
+        let keys = tenant.as_object().unwrap().keys();
+        let unknown: Vec<&String> = keys.filter(|key| !known.contains_key(*key)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+    check("Run of several tenants: run --json", &[document]);
+}
+
+#[test]
 fn the_keys_of_a_usage_error_are_documented() {
     let folder = TempDir::new().unwrap();
     let mut command = bare_command(folder.path());
