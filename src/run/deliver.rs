@@ -1,14 +1,19 @@
 //! Delivering the outbox: batch by batch, one after the other, each settled only on a verified
 //! receipt.
 
+mod failures;
+
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use self::failures::{
+    everything_rejected, in_quarantine, rejected_in_a_row, unexpectedly_damaged, unsendable_items,
+};
 use super::Run;
 use super::crash_point::crash_point;
 use super::quota::{KeyQuota, Reservation};
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::failure::{Failure, FailureKind};
 use crate::indicator::IndicatorType;
 use crate::ledger::{QueuedItem, TenantLedger};
 use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
@@ -447,61 +452,4 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// For an item that was found to be sendable before.
-fn unexpectedly_damaged(error: impl std::error::Error) -> Failure {
-    Failure::new(FailureKind::Unexpected, error.to_string(), REPORT_BUG)
-}
-
-fn unsendable_items(count: u64) -> Failure {
-    let indicators = match count {
-        1 => "1 indicator".to_owned(),
-        _ => format!("{count} indicators"),
-    };
-    Failure::new(
-        FailureKind::Partial,
-        format!(
-            "{indicators} cannot be sent: the stored item is damaged; all others were processed as usual"
-        ),
-        "The file of the ledger was changed from outside, or its disk is failing. A run puts them into quarantine: see `collective-insights outbox list --quarantined`, then remove them with `outbox drop`.",
-    )
-}
-
-fn everything_rejected(rejection: &Rejection) -> Failure {
-    Failure::new(
-        FailureKind::Configuration,
-        format!("Recorded Future rejects every indicator, the last one with {}", rejection.message),
-        "Check --organization-id first. Sending has stopped and everything else stays queued; once the cause is fixed, `collective-insights outbox retry` queues what is in quarantine again.",
-    )
-}
-
-fn rejected_in_a_row(rejection: &Rejection) -> Failure {
-    Failure::new(
-        FailureKind::Configuration,
-        format!(
-            "Recorded Future rejected {MAX_REJECTIONS_IN_A_ROW} indicators in a row, the last one with {}",
-            rejection.message
-        ),
-        "Sending has stopped and everything else stays queued: the next run continues. Once the cause is fixed, `collective-insights outbox retry` queues what is in quarantine again.",
-    )
-    .with_cause("Recorded Future accepted indicators before: the account or the service may have changed")
-}
-
-fn in_quarantine(settings: &Settings, count: u64, stopped: bool) -> Failure {
-    let help = match settings.ledger {
-        LedgerChoice::File { .. } => {
-            "See the reason with `collective-insights outbox list --quarantined`, then `outbox retry` or `outbox drop`; report the reason to Recorded Future's support."
-        }
-        LedgerChoice::None => {
-            "The log has the reasons and the items; without a ledger they are not kept."
-        }
-    };
-    let rejected = match count {
-        1 => "Recorded Future rejected 1 indicator; it is in quarantine".to_owned(),
-        _ => format!("Recorded Future rejected {count} indicators; they are in quarantine"),
-    };
-    let message =
-        if stopped { rejected } else { rejected + ", all others were processed as usual" };
-    Failure::new(FailureKind::Partial, message, help)
 }

@@ -387,14 +387,15 @@ fn check(scenario: &Scenario) {
     assert_eq!((counts.waiting, counts.quarantined), (0, 0));
 }
 
-fn check_scenarios(cases: u32) {
+/// Checks this many generated cases.
+pub fn check_cases<S: Strategy>(cases: u32, scenario: &S, check: impl Fn(&S::Value)) {
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,
         max_shrink_iters: 40,
         ..Config::default()
     });
-    let outcome = runner.run(&scenario(), |scenario| {
+    let outcome = runner.run(scenario, |scenario| {
         check(&scenario);
         Ok(())
     });
@@ -410,11 +411,11 @@ pub fn cases(default: u32) -> u32 {
 
 #[test]
 fn every_indicator_is_accounted_for_after_random_faults() {
-    check_scenarios(cases(12));
+    check_cases(cases(12), &scenario(), check);
 }
 
 #[test]
 #[ignore = "long form: takes minutes"]
 fn every_indicator_is_accounted_for_after_random_faults_in_300_cases() {
-    check_scenarios(cases(300));
+    check_cases(cases(300), &scenario(), check);
 }

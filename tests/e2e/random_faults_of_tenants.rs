@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-use crate::random_faults::{DayFaults, cases, clear_faults, day_faults, recoverable_day_faults};
+use crate::random_faults::{
+    DayFaults, cases, check_cases, clear_faults, day_faults, recoverable_day_faults,
+};
 use crate::support::RunOutput;
 use crate::support::oracle::{Oracle, check_counts, response_lost, run_time};
 use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
@@ -120,57 +121,42 @@ impl Case {
         codes
     }
 
-    fn check(mut self, scenario: &Scenario) {
+    fn check(scenario: &Scenario) {
+        let mut case = Self::new(scenario);
         for day in 1..=DAYS {
             let index = usize::try_from(day - 1).unwrap();
             for (name, tenant) in NAMES.into_iter().zip(&scenario.tenants) {
-                let sandbox = &self.env.services(name).sandbox;
-                tenant.days[index].queue(tenant.vendor, sandbox, &self.oracles[name]);
+                let sandbox = &case.env.services(name).sandbox;
+                tenant.days[index].queue(tenant.vendor, sandbox, &case.oracles[name]);
             }
-            let codes = self.run(&run_time(day));
+            let codes = case.run(&run_time(day));
             for (name, tenant) in NAMES.into_iter().zip(&scenario.tenants) {
                 let faults = &tenant.days[index];
                 assert!(!faults.recoverable || [0, 3].contains(&codes[name]), "{name}: {codes:?}");
                 if faults.refuse_connections {
-                    self.env.services(name).sandbox.resume_listening();
+                    case.env.services(name).sandbox.resume_listening();
                 }
             }
         }
         for (name, tenant) in NAMES.into_iter().zip(&scenario.tenants) {
-            clear_faults(tenant.vendor, &self.env.services(name).sandbox);
+            clear_faults(tenant.vendor, &case.env.services(name).sandbox);
         }
-        let codes = self.run(&run_time(DAYS + 1));
+        let codes = case.run(&run_time(DAYS + 1));
         for name in NAMES {
             assert!([0, 3].contains(&codes[name]), "{name}: {codes:?}");
-            let counts = self.oracles[name].check(&self.env.tenant(name), response_lost);
+            let counts = case.oracles[name].check(&case.env.tenant(name), response_lost);
             assert_eq!(counts.waiting, 0, "{name}");
         }
     }
 }
 
-fn check_scenarios(cases: u32) {
-    let mut runner = TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 40,
-        ..Config::default()
-    });
-    let outcome = runner.run(&scenario(), |scenario| {
-        Case::new(&scenario).check(&scenario);
-        Ok(())
-    });
-    if let Err(error) = outcome {
-        panic!("{error}");
-    }
-}
-
 #[test]
 fn every_indicator_of_every_tenant_is_accounted_for_after_random_faults() {
-    check_scenarios(cases(5));
+    check_cases(cases(5), &scenario(), Case::check);
 }
 
 #[test]
 #[ignore = "long form: takes minutes"]
 fn every_indicator_of_every_tenant_is_accounted_for_in_100_cases() {
-    check_scenarios(cases(100));
+    check_cases(cases(100), &scenario(), Case::check);
 }
