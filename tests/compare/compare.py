@@ -63,12 +63,16 @@ def peer_python():
 
 
 @contextlib.contextmanager
-def sandbox(falcon=0, carbonblack=0, days=1, latency=0, gzip=False, own_indicators=False, tls=False):
-    """Runs the sandbox and yields the variables that it prints. Latency in milliseconds.
+def sandbox(
+    falcon=0, carbonblack=0, days=1, latency=0, gzip=False, own_indicators=False, tls=False, accounts=1
+):
+    """Runs the sandbox and yields the variables that it prints, and SANDBOX_PID. Latency in
+    milliseconds.
 
     With TLS the alerts are of the largest size, and HTTP/2 is offered.
     """
     flags = ["--falcon", falcon, "--carbonblack", carbonblack, "--days", days, "--latency-ms", latency]
+    flags += ["--accounts", accounts]
     flags += [] if gzip else ["--no-gzip"]
     # A million full-size alerts do not fit into the memory of every machine.
     flags += ["--own-indicators"] if own_indicators else ["--large" if tls else "--full-size"]
@@ -76,7 +80,7 @@ def sandbox(falcon=0, carbonblack=0, days=1, latency=0, gzip=False, own_indicato
     command = [str(SANDBOX), *map(str, flags)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            environment = {}
+            environment = {"SANDBOX_PID": str(process.pid)}
             while "RF_API_KEY" not in environment:
                 line = process.stdout.readline()
                 if not line:
@@ -175,6 +179,13 @@ def peer(source, environment, python):
 
 def bare(environment):
     return lambda folder: ([BARE], environment)
+
+
+def processor_time(process):
+    """Returns the processor time of a running process in seconds."""
+    # The name, which may contain spaces, is in parentheses.
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def counts(series):
@@ -537,6 +548,91 @@ def case_large_ledger(table, options, python):
     )
 
 
+TENANTS = (30, 300)
+JOBS = 16
+TENANT_ALERTS = 1000
+
+
+def client_ids(number):
+    """Returns the ids of the API clients of a sandbox with this many accounts."""
+    return [f"{account:032x}" for account in range(1, number)]
+
+
+def write_settings(folder, environment, clients):
+    """Writes a settings file with a tenant for each API client, and returns its path."""
+    for variable in ("RF_API_KEY", "CS_CLIENT_SECRET"):
+        secret = folder / variable
+        secret.write_text(environment[variable])
+        secret.chmod(0o600)
+    lines = [
+        "[defaults]",
+        f'rf-api-key-file = "{folder / "RF_API_KEY"}"',
+        f'rf-api-url = "{environment["RF_API_URL"]}"',
+        f"hours = {HOURS}",
+        "daily-limit = 0",
+        "[defaults.crowdstrike]",
+        f'base-url = "{environment["CS_BASE_URL"]}"',
+    ]
+    for number, client in enumerate(clients, 1):
+        lines += [
+            "[[tenant]]",
+            f'name = "tenant-{number:03}"',
+            'source = "crowdstrike"',
+            f'client-id = "{client}"',
+            f'client-secret-file = "{folder / "CS_CLIENT_SECRET"}"',
+        ]
+    settings = folder / "settings.toml"
+    settings.write_text("\n".join([*lines, ""]))
+    # The id of a client counts as a secret.
+    settings.chmod(0o600)
+    return settings
+
+
+def case_tenants(table, options, python):
+    """All tenants in one process, compared with a run for each, one after the other."""
+    clients = client_ids(max(TENANTS) + 1)
+
+    def run(folder, number, command):
+        files = ["--log-file", folder / "log", "--ledger", folder / "ledger.db"]
+        settings = write_settings(folder, environment, clients[:number])
+        return [TOOL, *command, "--json", "--config", settings, *files], {}
+
+    alone = {
+        "single": lambda folder: run(folder, 1, ["crowdstrike", "--tenant", "tenant-001"]),
+    }
+    with sandbox(falcon=TENANT_ALERTS, latency=100, gzip=options.gzip, accounts=len(clients) + 1) as environment:
+        alone["peer"] = peer("crowdstrike", environment, python)
+        alone = run_alternately(max(3, options.runs), alone)
+        runs = max(2, options.runs // 2)
+        for number in TENANTS:
+            sandbox_before = processor_time(environment["SANDBOX_PID"])
+            command = {"tool": lambda folder, number=number: run(folder, number, ["run", "--jobs", JOBS])}
+            together = run_alternately(runs, command)["tool"]
+            # The warm-up counts here.
+            sandbox_cpu = (processor_time(environment["SANDBOX_PID"]) - sandbox_before) / (runs + 1)
+            report_tenants(table, number, together, alone, sandbox_cpu)
+
+
+def report_tenants(table, number, together, alone, sandbox_cpu):
+    case = f"{number} tenants x {TENANT_ALERTS:,} alerts, 100 ms per request, --jobs {JOBS}: "
+    peer_wall, peer_cpu = (alone["peer"].median(metric) * number for metric in ("wall", "cpu"))
+    single_wall, single_cpu = (alone["single"].median(metric) * number for metric in ("wall", "cpu"))
+    wall, cpu = together.median("wall"), together.median("cpu")
+    one_by_one = f"one run {alone['peer'].text('wall', 's')}, {number} one after the other {peer_wall:.0f} s"
+    table.add(case + "wall", one_by_one, "", together.text("wall", "s"), f"1/{peer_wall / wall:.1f}", "1/20")
+    table.add(case + "user + system", f"{peer_cpu:.0f} s", "", together.text("cpu", "s"), f"1/{peer_cpu / cpu:.1f}", "")
+    memory = together.text("memory", "MB")
+    table.add(case + "peak memory", alone["peer"].text("memory", "MB"), "", memory, "", "64 MB")
+    reports = [report["counts"] for report in json.loads(together.runs[-1]["output"])["tenants"]]
+    fetched, submitted = (sum(report[count] for report in reports) for count in ("alerts_fetched", "submitted"))
+    table.notes.append(
+        f"{case}{fetched} alerts fetched, {submitted} submitted. {number} single runs, one "
+        f"after the other: wall {single_wall:.1f} s, user + system {single_cpu:.2f} s, so one process needs "
+        f"{cpu / single_cpu:.2f} times as much (aim: 1). Per tenant: wall {wall / number * 1000:.1f} ms, user + system "
+        f"{cpu / number * 1000:.1f} ms. The sandbox: user + system {sandbox_cpu:.2f} s"
+    )
+
+
 CASES = {
     "cpu": case_cpu,
     "wall": case_wall,
@@ -548,6 +644,7 @@ CASES = {
     "size": case_size,
     "ledger": case_ledger,
     "large-ledger": case_large_ledger,
+    "tenants": case_tenants,
 }
 
 

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use sandbox::seed::{Recipe, Size, customer_cid};
+use sandbox::world::FalconAccount;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
 usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-ms N]
-               [--customers N] [--full-size | --large] [--own-indicators] [--no-gzip]
-               [--tls [--http1]]
+               [--customers N] [--accounts N] [--full-size | --large] [--own-indicators]
+               [--no-gzip] [--tls [--http1]]
 
   --port N          port on 127.0.0.1 (default: any free port)
   --falcon N        CrowdStrike Falcon alerts to generate (default: 1000)
@@ -17,6 +18,8 @@ usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-m
   --days N          days before now in which the alerts are created, evenly (default: 1)
   --customers N     CrowdStrike customers that the alerts belong to: a parent account and its
                     children, whose CIDs are printed (default: 1)
+  --accounts N      CrowdStrike API clients that see all alerts, whose ids are printed; they have
+                    the same secret (default: 1)
   --latency-ms N    milliseconds to wait before each response (default: 0)
   --full-size       alerts of about 3.7 KB, like real ones
   --large           alerts of 6 to 8 KB, of which 2 KB cannot be compressed
@@ -32,6 +35,7 @@ struct Options {
     carbon_black: usize,
     days: u32,
     customers: usize,
+    accounts: usize,
     latency: Duration,
     size: Size,
     own_indicators: bool,
@@ -55,6 +59,9 @@ fn main() {
             for number in 1..options.customers {
                 println!("# For --member-cid: {}", customer_cid(number));
             }
+            for number in 1..options.accounts {
+                println!("# For --client-id: {}", client_id(number));
+            }
             sandbox.serve_forever();
         }
         Err(error) => {
@@ -71,6 +78,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         carbon_black: 1000,
         days: 1,
         customers: 1,
+        accounts: 1,
         latency: Duration::ZERO,
         size: Size::Small,
         own_indicators: false,
@@ -90,6 +98,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--carbonblack" => options.carbon_black = number()?.try_into().map_err(too_large)?,
             "--days" => options.days = number()?.try_into().map_err(too_large)?,
             "--customers" => options.customers = number()?.try_into().map_err(too_large)?,
+            "--accounts" => options.accounts = number()?.try_into().map_err(too_large)?,
             "--latency-ms" => options.latency = Duration::from_millis(number()?),
             "--full-size" => options.size = Size::Full,
             "--large" => options.size = Size::Large,
@@ -125,9 +134,19 @@ fn world(options: &Options) -> World {
     };
     world
         .latency(options.latency)
-        .with(|world| world.gzip = options.gzip)
+        .with(|world| {
+            world.gzip = options.gzip;
+            let others = (1..options.accounts).map(client_id);
+            let others = others.map(|id| FalconAccount::new(&id, CLIENT_SECRET));
+            world.falcon.accounts.extend(others);
+        })
         .seed_falcon(&recipe(options.falcon))
         .seed_carbon_black(&recipe(options.carbon_black))
+}
+
+/// Returns the id of an API client, which has the default one's secret.
+fn client_id(number: usize) -> String {
+    format!("{number:032x}")
 }
 
 fn print_environment(sandbox: &Sandbox) {
