@@ -115,13 +115,13 @@ impl Parsed {
     /// When the settings file cannot be used, and when a value is not valid.
     pub(crate) fn with_layers(self) -> Result<Self, Failure> {
         let definition = definition();
-        let file = match Innermost::find(&definition, &self.matches).config() {
+        let file = match Innermost::find(definition, &self.matches).config() {
             Some(_) => ConfigFile::find(config_argument(&self.matches), &SourceCommand::names())?,
             None => None,
         };
         let file = file.map(|(file, origin)| FoundFile { file: Rc::new(file), origin });
         if let Some(FoundFile { file, .. }) = &file {
-            file_keys::validate(file, &definition)?;
+            file_keys::validate(file, definition)?;
         }
         self.with_file(file, Precedence::Variables, process_environment)
     }
@@ -151,7 +151,7 @@ impl Parsed {
     /// When there is no settings file, or it has no such tenant.
     pub(crate) fn each_tenant(&self, named: &[TenantName]) -> Result<Vec<TenantCommand>, Failure> {
         let definition = definition();
-        let arguments = Innermost::find(&definition, &self.matches).as_given(&self.origins);
+        let arguments = Innermost::find(definition, &self.matches).as_given(&self.origins);
         let Some(found) = &self.file else {
             return Err(no_tenants("there is no settings file", ""));
         };
@@ -180,7 +180,7 @@ impl Parsed {
         environment: Environment,
     ) -> Result<Self, Failure> {
         let definition = definition();
-        let innermost = Innermost::find(&definition, &self.matches);
+        let innermost = Innermost::find(definition, &self.matches);
         let source = self.source().map(|source| source.args().0.info().name);
         let options = settable::options(innermost.arguments.iter().copied(), source);
         let variables =

@@ -20,6 +20,7 @@ mod value_parsers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use clap::builder::{PossibleValuesParser, Resettable};
 use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, ValueEnum as _};
@@ -48,7 +49,14 @@ pub(crate) const NAME: &str = "collective-insights";
 
 /// Returns the definition of the command line.
 #[must_use]
-pub fn definition() -> clap::Command {
+pub fn definition() -> &'static clap::Command {
+    // Built once: the command line of each tenant is parsed with it, and building it takes longer
+    // than parsing.
+    static DEFINITION: LazyLock<clap::Command> = LazyLock::new(define);
+    &DEFINITION
+}
+
+fn define() -> clap::Command {
     let command = Cli::command().mut_subcommand("check", |check| {
         // Here the sources are checked, not run: their own descriptions and examples do not apply.
         check.mut_subcommands(|source| {
@@ -119,7 +127,7 @@ impl Parsed {
     /// Returns every option of the innermost subcommand with its effective value, safe to show. An
     /// option in `resolved` is taken from there, because it can come from outside the command line.
     pub(crate) fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
-        effective::options(&definition(), &self.matches, &self.origins, resolved)
+        effective::options(definition(), &self.matches, &self.origins, resolved)
     }
 }
 
@@ -145,6 +153,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
 
 fn read(arguments: Vec<OsString>) -> Result<Parsed, clap::Error> {
     definition()
+        .clone()
         .color(color_of_messages(&arguments))
         .try_get_matches_from(&arguments)
         .and_then(|matches| {
@@ -177,7 +186,7 @@ pub(crate) fn color_of_messages(arguments: &[OsString]) -> ColorChoice {
 /// not.
 pub(crate) fn unknown_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    settable::unknown_variables(&definition(), names)
+    settable::unknown_variables(definition(), names)
 }
 
 /// Parses a command line for each source that consists of its name only.

@@ -4,6 +4,7 @@
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -127,19 +128,22 @@ pub(super) fn options<'a>(
     source: Option<&str>,
 ) -> Vec<Settable> {
     let common = common_options();
-    arguments.filter_map(|argument| Settable::new(argument, source, &common)).collect()
+    arguments.filter_map(|argument| Settable::new(argument, source, common)).collect()
 }
 
 /// Whether an option is one of a whole process, which has one ledger, one log and one output.
 fn is_of_process(key: &str) -> bool {
-    let process = ProcessArgs::augment_args(Command::new(NAME));
+    static PROCESS: LazyLock<Command> =
+        LazyLock::new(|| ProcessArgs::augment_args(Command::new(NAME)));
     // The run of a tenant may be shorter.
-    key != "deadline" && process.get_arguments().any(|argument| argument.get_long() == Some(key))
+    key != "deadline" && PROCESS.get_arguments().any(|argument| argument.get_long() == Some(key))
 }
 
 /// Returns a command with the options that all sources have.
-fn common_options() -> Command {
-    CommonArgs::augment_args(Command::new(NAME))
+fn common_options() -> &'static Command {
+    static COMMON: LazyLock<Command> =
+        LazyLock::new(|| CommonArgs::augment_args(Command::new(NAME)));
+    &COMMON
 }
 
 /// Returns the generated variable of an option; `owner` is the source whose own it is.
@@ -150,7 +154,7 @@ fn variable(owner: Option<&str>, key: &str) -> String {
 
 /// Adds the generated variables to `--help` of all commands.
 pub(super) fn with_variables(command: Command) -> Command {
-    add_variables(command, &SourceCommand::names(), &common_options())
+    add_variables(command, &SourceCommand::names(), common_options())
 }
 
 fn add_variables(command: Command, sources: &[String], common: &Command) -> Command {
@@ -185,7 +189,7 @@ pub(super) fn unknown_variables(
     let prefix = variable(None, "");
     let test_prefix = variable(None, "test-");
     let mut known = vec![CONFIG_VARIABLE.to_owned()];
-    add_known_variables(definition, &SourceCommand::names(), &common_options(), &mut known);
+    add_known_variables(definition, &SourceCommand::names(), common_options(), &mut known);
     names
         .filter(|name| name.starts_with(&prefix) && !name.starts_with(&test_prefix))
         .filter(|name| !known.contains(name))

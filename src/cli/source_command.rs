@@ -1,6 +1,7 @@
 //! The sources as subcommands.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use clap::{FromArgMatches, Subcommand};
 
@@ -57,16 +58,21 @@ impl SourceCommand {
         }
     }
 
+    /// Returns a command with the sources as subcommands.
+    fn definition() -> &'static clap::Command {
+        static SOURCES: LazyLock<clap::Command> =
+            LazyLock::new(|| SourceCommand::augment_subcommands(clap::Command::new(NAME)));
+        &SOURCES
+    }
+
     /// Returns the names of all sources.
     pub(super) fn names() -> Vec<String> {
-        let command = Self::augment_subcommands(clap::Command::new(NAME));
-        command.get_subcommands().map(|source| source.get_name().to_owned()).collect()
+        Self::definition().get_subcommands().map(|source| source.get_name().to_owned()).collect()
     }
 
     /// Returns the source with this name, without arguments.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        let command = Self::augment_subcommands(clap::Command::new(NAME));
-        let matches = command.try_get_matches_from([NAME, name]).ok()?;
+        let matches = Self::definition().clone().try_get_matches_from([NAME, name]).ok()?;
         Self::from_arg_matches(&matches).ok()
     }
 

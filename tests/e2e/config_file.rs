@@ -242,7 +242,7 @@ fn every_option_but_a_consent_has_a_variable() {
         let command = name
             .split(' ')
             .filter(|word| !word.is_empty())
-            .fold(&definition, |command, word| command.find_subcommand(word).unwrap());
+            .fold(definition, |command, word| command.find_subcommand(word).unwrap());
         let short = bare(&env, &format!("{name} -h"), &[]).assert_code(0).stdout;
         let generated = short.replace("COLLECTIVE_INSIGHTS_CONFIG", "");
         assert!(!generated.contains("COLLECTIVE_INSIGHTS_"), "{name}: {short}");

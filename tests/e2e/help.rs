@@ -17,7 +17,7 @@ fn commands(definition: &Definition, parents: &str, all: &mut Vec<String>) {
 /// Returns every command, for example `outbox list`; the program itself is the empty string.
 pub fn every_command() -> Vec<String> {
     let mut all = vec![String::new()];
-    commands(&collective_insights::cli::definition(), "", &mut all);
+    commands(collective_insights::cli::definition(), "", &mut all);
     assert!(all.len() > 12, "{all:?}");
     all
 }

@@ -49,7 +49,7 @@ fn resolved(arguments: &[&str], precedence: Precedence) -> (Settings, Vec<String
     let words = words.into_iter().chain(arguments.iter().copied()).map(OsString::from);
     let parsed = crate::cli::parse(words).unwrap();
     let file = ConfigFile::with_text(FILE, &SourceCommand::names());
-    file_keys::validate(&file, &definition()).unwrap();
+    file_keys::validate(&file, definition()).unwrap();
     let file = FoundFile { file: Rc::new(file), origin: Origin::Argument };
     let parsed = parsed.with_file(Some(file), precedence, environment).unwrap();
     let mut lookup = Lookup::new(&parsed.layers);

@@ -7,7 +7,7 @@ use crate::cli::{self, NAME};
 /// Returns the completion script of a shell.
 pub(super) fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut cli::definition(), NAME, &mut script);
+    clap_complete::generate(shell, &mut cli::definition().clone(), NAME, &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     if shell == Shell::Bash { fix_bash_name(&script) } else { script }
 }

@@ -28,7 +28,7 @@ pub(super) fn pages() -> Result<Vec<File>, Failure> {
 }
 
 fn definition() -> Command {
-    let mut command = cli::definition().disable_help_subcommand(true);
+    let mut command = cli::definition().clone().disable_help_subcommand(true);
     command.build();
     command
 }
