@@ -1,7 +1,7 @@
 //! Trusted root certificates: the system's, and those of a file that the user names.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
@@ -49,17 +49,34 @@ fn read_pem(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// Builds the client's default TLS configuration with additional trusted roots.
+/// Builds the client's default TLS configuration with additional trusted roots. Sessions belong to
+/// this configuration, so no two clients resume each other's.
 pub(super) fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))?;
-    let mut tls = ClientConfig::builder_with_provider(provider)
+    let mut tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(DescribingVerifier(verifier)))
+        .with_custom_certificate_verifier(verifier(extra_roots)?)
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(tls)
+}
+
+/// Returns the verifier with these additional roots. Clients with the same ones share it: reading
+/// the system's certificates takes milliseconds, and a process may have hundreds of clients.
+fn verifier(extra_roots: Vec<CertificateDer<'static>>) -> Result<Arc<DescribingVerifier>, Error> {
+    static LAST: Mutex<Option<(Vec<CertificateDer<'static>>, Arc<DescribingVerifier>)>> =
+        Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((roots, verifier)) = &*last
+        && *roots == extra_roots
+    {
+        return Ok(Arc::clone(verifier));
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(extra_roots.iter().cloned(), provider)?;
+    let verifier = Arc::new(DescribingVerifier(verifier));
+    *last = Some((extra_roots, Arc::clone(&verifier)));
+    Ok(verifier)
 }
 
 /// The system's verifier; its errors are extended with a description of the rejected certificate.
