@@ -2,24 +2,45 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
-/// The maximum number of bodies in memory, regardless of the requests in flight. It limits the
-/// memory of a run.
+/// The maximum number of bodies of a service in memory, regardless of the requests in flight. It
+/// limits the memory of a run.
 const MAX_BODIES_IN_MEMORY: usize = 2;
+/// The number of bodies of all clients in memory above which a further one waits for
+/// [`MAX_WAIT_FOR_OTHERS`]. It limits the memory of a process with many runs.
+const FEW_BODIES: usize = 4;
+/// How long a body waits for those of other clients: usually until one is read. Not longer, because
+/// a server that is slow must not hold up the runs of other tenants.
+const MAX_WAIT_FOR_OTHERS: Duration = Duration::from_millis(250);
 /// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.
 const MAX_POOLED_BYTES: usize = 16 * 1024 * 1024;
 
-/// A pool of body buffers.
-///
-/// Buffers are reused because freeing and allocating 4 MB per page costs page faults, and made the
-/// peak memory differ from run to run.
+/// The body buffers of a service.
 #[derive(Debug)]
 pub(super) struct BodyBuffers {
     slots: Arc<Semaphore>,
+    pool: Arc<Pool>,
+}
+
+/// The body buffers of all clients.
+///
+/// Buffers are reused because freeing and allocating 4 MB per page costs page faults, and made the
+/// peak memory differ from run to run. A reused one is empty.
+#[derive(Debug)]
+struct Pool {
+    slots: Arc<Semaphore>,
     free: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Pool {
+    fn new() -> Self {
+        Self { slots: Arc::new(Semaphore::new(FEW_BODIES)), free: Mutex::default() }
+    }
 }
 
 /// A response body, decompressed. It occupies a slot of the pool until it is dropped.
@@ -31,24 +52,37 @@ pub(crate) struct Body {
 
 #[derive(Debug)]
 struct Slot {
-    buffers: Arc<BodyBuffers>,
+    pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
+    /// `None` for a body that waited too long for it.
+    _pool_permit: Option<OwnedSemaphorePermit>,
 }
 
 impl BodyBuffers {
     pub(super) fn new() -> Arc<Self> {
+        static POOL: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new()));
+        Self::with_pool(&POOL)
+    }
+
+    fn with_pool(pool: &Arc<Pool>) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(MAX_BODIES_IN_MEMORY));
-        Arc::new(Self { slots, free: Mutex::default() })
+        Arc::new(Self { slots, pool: Arc::clone(pool) })
     }
 
     /// Waits for a free slot and returns an empty body that occupies it.
     pub(super) async fn acquire(self: &Arc<Self>) -> Body {
         // The only error is a closed semaphore, and this one is never closed.
         let permit = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = Arc::clone(&self.pool.slots).acquire_owned();
+        let shared = timeout(MAX_WAIT_FOR_OTHERS, shared).await.ok().and_then(Result::ok);
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
         Body {
             bytes: free.pop().unwrap_or_default(),
-            slot: permit.map(|permit| Slot { buffers: Arc::clone(self), _permit: permit }),
+            slot: permit.map(|permit| Slot {
+                pool: Arc::clone(&self.pool),
+                _permit: permit,
+                _pool_permit: shared,
+            }),
         }
     }
 }
@@ -76,8 +110,10 @@ impl Slot {
     fn release(self, mut buffer: Vec<u8>) {
         if buffer.capacity() <= MAX_POOLED_BYTES {
             buffer.clear();
-            let free = self.buffers.free.lock();
-            free.unwrap_or_else(PoisonError::into_inner).push(buffer);
+            let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+            if free.len() < FEW_BODIES {
+                free.push(buffer);
+            }
         }
     }
 }
@@ -107,13 +143,33 @@ impl Drop for Body {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn buffers() -> Arc<BodyBuffers> {
+        BodyBuffers::with_pool(&Arc::new(Pool::new()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_does_not_wait_long_for_those_of_other_clients() {
+        let pool = Arc::new(Pool::new());
+        let mut bodies = Vec::new();
+        for _ in 0..FEW_BODIES {
+            bodies.push(BodyBuffers::with_pool(&pool).acquire().await);
+        }
+        let started = tokio::time::Instant::now();
+        bodies.push(BodyBuffers::with_pool(&pool).acquire().await);
+        assert!((MAX_WAIT_FOR_OTHERS..MAX_WAIT_FOR_OTHERS * 2).contains(&started.elapsed()));
+        // Those that are free are kept, but not more than are usually needed.
+        drop(bodies);
+        assert_eq!(pool.free.lock().unwrap().len(), FEW_BODIES);
+        let started = tokio::time::Instant::now();
+        drop(BodyBuffers::with_pool(&pool).acquire().await);
+        assert!(started.elapsed().is_zero());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn slots_are_limited_and_buffers_are_reused() {
-        let buffers = BodyBuffers::new();
+        let buffers = buffers();
         let mut first = buffers.acquire().await;
         first.extend(b"a long response");
         let second = buffers.acquire().await;
@@ -130,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_is_released_early_keeps_its_bytes() {
-        let buffers = BodyBuffers::new();
+        let buffers = buffers();
         let mut bodies = Vec::new();
         for _ in 0..=MAX_BODIES_IN_MEMORY {
             let mut body = buffers.acquire().await;

@@ -171,7 +171,7 @@ impl Http {
         Self {
             limit: ConcurrencyLimit::new(max.min(MAX_CONCURRENCY.into()), ceiling),
             ceiling,
-            // Not shared: these buffers grow with this service's responses and are freed with it.
+            // Its own limit: the bodies of one service do not wait for those of another one.
             buffers: BodyBuffers::new(),
             ..self.clone()
         }
