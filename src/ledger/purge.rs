@@ -12,6 +12,9 @@ pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
 /// year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
+/// How much later than a purge another one of the same process deletes more.
+const PURGE_INTERVAL: TimeDelta = TimeDelta::hours(1);
+
 /// How many rows were deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Purged {
@@ -26,6 +29,20 @@ pub(crate) struct Purged {
 }
 
 impl TenantLedger {
+    /// Does the same as [`TenantLedger::purge_expired_at`], unless another tenant of this process
+    /// has done it: it is for all tenants, and reads all runs and batches.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn purge_expired_once(&self, now: DateTime<Utc>) -> Result<()> {
+        let mut purged = self.shared().purged_as_of();
+        if purged.is_none_or(|purged| now.signed_duration_since(purged) > PURGE_INTERVAL) {
+            self.purge_expired_at(now)?;
+            *purged = Some(now);
+        }
+        Ok(())
+    }
+
     /// Deletes what was delivered or dropped more than 90 days before `now`, and runs, batches and
     /// hits of exclusion rules from more than 400 days before, of all tenants. Nothing that is in
     /// the outbox is ever deleted. A `now` in the future would delete what later runs need in order

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use super::files::Examine;
@@ -31,6 +32,8 @@ pub(crate) struct SharedLedger {
     ledger: Arc<Mutex<Ledger>>,
     /// Is notified when a tenant has to wait for the ledger.
     wanted: Arc<Notify>,
+    /// The time as of which a tenant of this process purged.
+    purged_as_of: Arc<Mutex<Option<DateTime<Utc>>>>,
     path: Arc<PathBuf>,
     /// Whether opening it created the file.
     is_new: bool,
@@ -57,6 +60,7 @@ impl SharedLedger {
             is_new: ledger.is_new,
             has_prior: ledger.has_prior,
             wanted: Arc::default(),
+            purged_as_of: Arc::default(),
             ledger: Arc::new(Mutex::new(ledger)),
         })
     }
@@ -73,6 +77,12 @@ impl SharedLedger {
     /// before, or is private.
     pub(crate) fn created_at(&self) -> Option<&Path> {
         self.is_new.then(|| self.path())
+    }
+
+    /// Returns the time as of which a tenant of this process purged. Other tenants wait for the
+    /// result to be dropped, before they lock the ledger.
+    pub(super) fn purged_as_of(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
+        self.purged_as_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns once a tenant waits for the ledger, or has waited since this returned the last time.

@@ -293,7 +293,7 @@ impl<'a> Run<'a> {
     fn clean_up(&self) -> Result<(), Failure> {
         self.ledger.delete_delivered()?;
         if let Some(now) = self.purge_time() {
-            self.ledger.purge_expired_at(now)?;
+            self.ledger.purge_expired_once(now)?;
         }
         Ok(())
     }

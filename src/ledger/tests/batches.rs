@@ -370,3 +370,20 @@ fn what_a_killed_run_was_sending_is_queued_again_although_the_row_of_its_batch_i
         deliver_all(&ledger);
     }
 }
+
+#[test]
+fn tenants_of_a_process_purge_once_an_hour() {
+    let ledger = temporary();
+    let purge = |days: i64, minutes: i64| {
+        store(&ledger, &format!("a{days}-{minutes}"), &["d"]);
+        deliver_all(&ledger);
+        ledger.delete_delivered().unwrap();
+        ledger.purge_expired_once(at(days * 24 * 60 + minutes)).unwrap();
+        rows(&ledger, "settled")
+    };
+    assert_eq!(purge(0, 0), 1);
+    // A wrong clock of one tenant's service does not prevent the purge of the others.
+    assert_eq!(purge(91, 0), 0);
+    assert_eq!(purge(91, 60), 1);
+    assert_eq!(purge(91, 61), 0);
+}
