@@ -49,11 +49,8 @@ fn run_all(
     progress: &Progress,
 ) -> Result<TenantsReport, Failure> {
     let process_args = &args.process;
-    let jobs = parsed
-        .each_tenant(&args.tenant)?
-        .into_iter()
-        .map(job)
-        .collect::<Result<Vec<TenantJob>, Failure>>()?;
+    let jobs =
+        parsed.each_tenant(&args.tenant)?.map(job).collect::<Result<Vec<TenantJob>, Failure>>()?;
     for warning in cli::unknown_variables() {
         tracing::warn!("{}", report::line(&warning));
     }

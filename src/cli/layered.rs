@@ -146,10 +146,14 @@ impl Parsed {
 
     /// Returns a command line for each named tenant, else for each enabled one of the settings
     /// file: that of its source (below `check`, if this is that), with the options of this command.
+    /// Each is parsed when it is taken: together they would need megabytes.
     ///
     /// # Errors
     /// When there is no settings file, or it has no such tenant.
-    pub(crate) fn each_tenant(&self, named: &[TenantName]) -> Result<Vec<TenantCommand>, Failure> {
+    pub(crate) fn each_tenant(
+        &self,
+        named: &[TenantName],
+    ) -> Result<impl Iterator<Item = TenantCommand>, Failure> {
         let definition = definition();
         let arguments = Innermost::find(definition, &self.matches).as_given(&self.origins);
         let Some(found) = &self.file else {
@@ -157,7 +161,7 @@ impl Parsed {
         };
         let tenants = chosen_tenants(&found.file, named)?;
         let check = matches!(self.command, super::Command::Check(_)).then_some("check");
-        let command = |tenant: &TenantTable| {
+        let command = move |tenant: &TenantTable| {
             let name = tenant.name.clone();
             let words = [NAME].into_iter().chain(check).chain([tenant.source.as_str()]);
             let words = words.map(OsString::from).chain([format!("--tenant={name}").into()]);
@@ -169,7 +173,7 @@ impl Parsed {
                 });
             TenantCommand { name, source: tenant.source.clone(), parsed }
         };
-        Ok(tenants.into_iter().map(command).collect())
+        Ok(tenants.into_iter().map(command))
     }
 
     /// Returns the same command with values from variables and a validated settings file.
