@@ -90,7 +90,7 @@ impl Parsed {
             return scheduled(found, tenants);
         }
         let file = ConfigFile::with_text(example, &SourceCommand::names());
-        file_keys::validate(&file, &definition())?;
+        file_keys::validate(&file, definition())?;
         scheduled(&FoundFile { file: Rc::new(file), origin: Origin::Default }, tenants)
     }
 }

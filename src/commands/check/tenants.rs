@@ -25,14 +25,13 @@ pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
         Err(failure)
     })?;
     if args.show_config {
-        return show_config(&commands, args.json());
+        return show_config(commands, args.json());
     }
     let mut shared = Shared::default();
     let mut tenants: Vec<Section> = commands
-        .iter()
-        .map(|command| match target(command) {
+        .map(|command| match target(&command) {
             Ok(target) => local::check(&target, &mut shared, clock),
-            Err(failure) => invalid(command, failure),
+            Err(failure) => invalid(&command, failure),
         })
         .collect();
     logging::print_tenant_warnings();
@@ -79,11 +78,14 @@ fn title(source: &str) -> &'static str {
 
 /// Shows each tenant's options and where they come from. Returns the exit code of the most urgent
 /// failure.
-fn show_config(commands: &[TenantCommand], json: bool) -> Result<ExitCode, Failure> {
+fn show_config(
+    commands: impl Iterator<Item = TenantCommand>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let mut failures = Vec::new();
     for command in commands {
         let _span = logging::enter(&command.name);
-        match target(command).and_then(|target| target.options()) {
+        match target(&command).and_then(|target| target.options()) {
             Ok(options) => {
                 print::config(title(&command.source), Some(&command.name), &options, json)?;
             }
