@@ -1,5 +1,6 @@
 //! Prints the findings of a check.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -39,9 +40,10 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
         let layout = Layout::stdout();
         let (tenants, shared): (Vec<&Section>, Vec<&Section>) =
             sections.iter().partition(|section| section.tenant.is_some());
-        let shared = shared.into_iter().filter(|section| !section.findings.is_empty());
-        let mut text: String = shared.map(|section| as_text(section, layout)).collect();
-        text.push_str(&tenants_as_text(&tenants, layout));
+        let shared: Vec<&Section> =
+            shared.into_iter().filter(|section| !section.findings.is_empty()).collect();
+        let mut text: String = shared.iter().map(|section| as_text(section, layout)).collect();
+        text.push_str(&tenants_as_text(&tenants, &shared, layout));
         // Writing to a String cannot fail.
         let _ = match failures.len() {
             0 => writeln!(text, "All checks passed."),
@@ -68,14 +70,24 @@ fn as_text(section: &Section, layout: Layout) -> String {
 }
 
 /// Returns a line for each tenant that passed; below them, what failed, each once with the tenants
-/// for which it did.
-fn tenants_as_text(sections: &[&Section], layout: Layout) -> String {
+/// for which it did. What failed for tenants together is among the sections that they share.
+fn tenants_as_text(sections: &[&Section], shared: &[&Section], layout: Layout) -> String {
     if sections.is_empty() {
         return String::new();
     }
+    let failed_together: BTreeSet<&TenantName> = shared
+        .iter()
+        .flat_map(|section| &section.findings)
+        .filter(|finding| finding.result.is_err())
+        .flat_map(|finding| &finding.tenants)
+        .collect();
+    let has_passed = |section: &&&Section| {
+        let tenant = section.tenant.as_ref();
+        section.is_ok() && !tenant.is_some_and(|tenant| failed_together.contains(tenant))
+    };
     let mut text = String::new();
     let (mut passed_count, mut left_out_count) = (0_usize, 0_usize);
-    for section in sections.iter().filter(|section| section.is_ok()) {
+    for section in sections.iter().filter(has_passed) {
         let is_left_out = section.is_left_out();
         left_out_count += usize::from(is_left_out);
         passed_count += usize::from(!is_left_out);
