@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
+use rustix::process::{getegid, geteuid};
 
 use super::layers::Environment;
 use super::lookup::{Names, non_blank};
@@ -95,16 +95,17 @@ fn warn_if_open(path: &Path, name: &str) {
     }
 }
 
-/// Whether other users can read the file. The group of a file of root may: that is how this user
-/// reads it, for example as a Kubernetes Secret.
+/// Whether other users can read the file. The group of a file of root may, if it is the group that
+/// this process has: that is how it reads the file, for example as a Kubernetes Secret.
 pub(super) fn is_open(metadata: &Metadata) -> bool {
-    is_open_to(metadata.uid(), metadata.mode(), geteuid().as_raw())
+    let file = (metadata.uid(), metadata.gid(), metadata.mode());
+    is_open_to(file, geteuid().as_raw(), getegid().as_raw())
 }
 
-const fn is_open_to(owner: u32, mode: u32, user: u32) -> bool {
+const fn is_open_to((owner, group, mode): (u32, u32, u32), user: u32, own_group: u32) -> bool {
     const ROOT: u32 = 0;
-    let is_of_root = owner == ROOT && user != ROOT;
-    mode & if is_of_root { 0o004 } else { 0o044 } != 0
+    let is_for_group = owner == ROOT && user != ROOT && group == own_group;
+    mode & if is_for_group { 0o004 } else { 0o044 } != 0
 }
 
 #[cfg(test)]
@@ -113,16 +114,19 @@ mod tests {
 
     #[test]
     fn only_the_group_of_a_file_of_root_may_read_a_secret() {
-        for (owner, mode, user, expected) in [
-            (1000, 0o600, 1000, false),
-            (1000, 0o640, 1000, true),
-            (1000, 0o604, 1000, true),
-            (0, 0o440, 1000, false),
-            (0, 0o444, 1000, true),
-            (0, 0o640, 0, true),
-            (1001, 0o640, 1000, true),
+        const GROUP: u32 = 500;
+        for (owner, group, mode, user, expected) in [
+            (1000, GROUP, 0o600, 1000, false),
+            (1000, GROUP, 0o640, 1000, true),
+            (1000, GROUP, 0o604, 1000, true),
+            (0, GROUP, 0o440, 1000, false),
+            (0, 501, 0o440, 1000, true),
+            (0, GROUP, 0o444, 1000, true),
+            (0, GROUP, 0o640, 0, true),
+            (1001, GROUP, 0o640, 1000, true),
         ] {
-            assert_eq!(is_open_to(owner, mode, user), expected, "{owner} {mode:o} {user}");
+            let is_open = is_open_to((owner, group, mode), user, GROUP);
+            assert_eq!(is_open, expected, "{owner}:{group} {mode:o} {user}");
         }
     }
 }

@@ -11,6 +11,7 @@ use super::DEFAULT_PATH;
 use super::schedule_inputs::{GRACE_MINUTES, MAX_STARTS, non_retryable};
 use crate::cli::{Meaning, NAME, ScheduledEntry, ScheduledFile, ScheduledTable};
 use crate::failure::{Failure, FailureKind};
+use crate::redact;
 use crate::report::line;
 use crate::settings::config_file::Value;
 
@@ -159,9 +160,13 @@ fn settings_text(file: &ScheduledFile, files: &mut Files, warnings: &mut String)
                     writeln!(text, "{key}-file = {}", quoted(&path))
                 }
                 Value::Flag(flag) => writeln!(text, "{key} = {flag}"),
-                Value::One(one) => writeln!(text, "{key} = {}", quoted(one)),
+                // A run refuses passwords in URLs; they must not be printed either.
+                Value::One(one) => {
+                    writeln!(text, "{key} = {}", quoted(&redact::without_credentials(one)))
+                }
                 Value::Many(many) => {
-                    let many: Vec<String> = many.iter().map(|one| quoted(one)).collect();
+                    let shown = |one: &String| quoted(&redact::without_credentials(one));
+                    let many: Vec<String> = many.iter().map(shown).collect();
                     writeln!(text, "{key} = [{}]", many.join(", "))
                 }
                 // The file was validated: no option has such a value.
