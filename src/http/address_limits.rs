@@ -24,6 +24,16 @@ impl AddressLimits {
     }
 }
 
+/// Requests one after the other, for all clients that share it.
+#[derive(Debug, Clone)]
+pub(crate) struct OneAtATime(pub(super) Arc<ConcurrencyLimit>);
+
+impl Default for OneAtATime {
+    fn default() -> Self {
+        Self(ConcurrencyLimit::new(1, None))
+    }
+}
+
 /// Permission for one request in flight, of its client and of the address that others use too.
 #[derive(Debug)]
 pub(super) struct Turn {

@@ -26,8 +26,8 @@ use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url, redirect};
 
-pub(crate) use self::address_limits::AddressLimits;
 use self::address_limits::Turn;
+pub(crate) use self::address_limits::{AddressLimits, OneAtATime};
 use self::buffers::BodyBuffers;
 use self::concurrency::ConcurrencyLimit;
 pub(crate) use self::concurrency::RequestCeiling;
@@ -175,6 +175,11 @@ impl Http {
             buffers: BodyBuffers::new(),
             ..self.clone()
         }
+    }
+
+    /// Returns a client that sends its requests and those of others one after the other.
+    pub(crate) fn with_turns(&self, turns: &OneAtATime) -> Self {
+        Self { limit: Arc::clone(&turns.0), ..self.clone() }
     }
 
     /// Returns a client that shares the limits of addresses with others.

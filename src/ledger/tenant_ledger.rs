@@ -155,8 +155,15 @@ impl TenantLedger {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn quota_used(&self) -> Result<u64> {
-        let today = self.clock().now().date_naive();
-        self.read(|db| Ok(quota_used(db, &self.token, today)?))
+        self.quota_used_on(self.clock().now().date_naive())
+    }
+
+    /// Does the same for another UTC day.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn quota_used_on(&self, day: NaiveDate) -> Result<u64> {
+        self.read(|db| Ok(quota_used(db, &self.token, day)?))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::http::PendingWaits;
 
 /// How often progress is logged.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often the line is drawn, and how often at most, per second.
 const FRAME: Duration = Duration::from_millis(100);
 const MAX_FRAMES_PER_SECOND: u8 = 20;
@@ -98,12 +98,21 @@ struct Shared {
 struct Phase {
     work: Work,
     started: Instant,
+    /// When the work was set last.
+    changed: Instant,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { work: Work::Idle, started: now, changed: now }
+    }
 }
 
 impl Default for Progress {
     fn default() -> Self {
         Self(Arc::new(Shared {
-            phase: Mutex::new(Phase { work: Work::Idle, started: Instant::now() }),
+            phase: Mutex::new(Phase::default()),
             waits: OnceLock::new(),
             keeps_lines: AtomicBool::new(false),
         }))
@@ -126,10 +135,16 @@ impl Progress {
     /// Shows this work from now on.
     pub(crate) fn set(&self, work: Work) {
         let mut phase = self.0.lock_phase();
+        phase.changed = Instant::now();
         if std::mem::discriminant(&phase.work) != std::mem::discriminant(&work) {
-            phase.started = Instant::now();
+            phase.started = phase.changed;
         }
         phase.work = work;
+    }
+
+    /// Whether the work was not set for this long.
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        self.0.lock_phase().changed.elapsed() > age
     }
 
     /// Ends the phase, all of whose work is done: a line says so.

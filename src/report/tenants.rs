@@ -134,6 +134,9 @@ impl Numbers {
     }
 }
 
+/// The cell of a number that there is none of.
+const NO_NUMBER: &str = "-";
+
 /// The columns of numbers, without that of the exit code.
 const COLUMNS: usize = 5;
 
@@ -158,7 +161,7 @@ impl Row {
         let cells = match report.window {
             Some(_) => Numbers::of(&report.counts).cells(),
             // It failed before it could read anything.
-            None => std::array::from_fn(|_| "-".to_owned()),
+            None => std::array::from_fn(|_| NO_NUMBER.to_owned()),
         };
         Self {
             name: line(report.tenant.as_str()),
@@ -169,6 +172,9 @@ impl Row {
 
     /// Returns the numbers for a terminal that has no space for the table.
     fn sentence(&self, headings: [&str; COLUMNS]) -> String {
+        if self.cells.iter().all(|cell| cell == NO_NUMBER) {
+            return format!(" not started, exit code {}", self.exit_code);
+        }
         let numbers = self.cells.iter().zip(headings);
         let numbers: Vec<String> =
             numbers.map(|(number, heading)| format!("{number} {heading}")).collect();
@@ -297,8 +303,11 @@ fn interrupted(report: &TenantsReport) -> String {
     if !report.reports.iter().any(|report| report.is_queue_kept) {
         return "Interrupted. Run again to start over.".to_owned();
     }
+    let is_known = report.reports.iter().all(|report| report.window.is_some());
     match queued {
-        0 => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
+        0 if is_known => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
+        // What the tenants that did not start had queued before is not known here.
+        0 => "Interrupted. Run again to continue.".to_owned(),
         queued => format!(
             "Interrupted. {} queued; run again to continue.",
             counted(queued, "indicator is", "indicators are")
@@ -320,4 +329,53 @@ fn log_total(report: &TenantsReport) {
         quarantined = total.quarantined,
         "all tenants have ended"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, numbers: Option<[u64; COLUMNS]>, exit_code: u8) -> Row {
+        let cells = match numbers {
+            Some(numbers) => numbers.map(thousands),
+            None => std::array::from_fn(|_| NO_NUMBER.to_owned()),
+        };
+        Row { name: name.to_owned(), cells, exit_code: exit_code.to_string() }
+    }
+
+    fn rows() -> [Row; 3] {
+        [
+            row("acme", Some([12_345, 3, 3, 0, 0]), 0),
+            row("a-long-name", None, 2),
+            row("total", Some([12_345, 3, 3, 0, 0]), 2),
+        ]
+    }
+
+    #[test]
+    fn numbers_are_in_columns_as_wide_as_the_widest() {
+        let text = table(&rows(), headings(Mode::Live), Layout::with_columns(80));
+        assert_eq!(
+            text,
+            "  tenant       fetched  new  sent  queued  quarantined  exit code\n  \
+             acme          12,345    3     3       0            0          0\n  \
+             a-long-name        -    -     -       -            -          2\n  \
+             total         12,345    3     3       0            0          2\n"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_a_sentence_for_each_tenant() {
+        let text = table(&rows(), headings(Mode::DryRun), Layout::with_columns(60));
+        let expected = "acme 12,345 fetched, 3 new, 3 to send, 0 queued, 0\n  \
+                        quarantined, exit code 0\n\
+                        a-long-name not started, exit code 2\n";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn many_names_are_shortened() {
+        assert_eq!(names(&["a"]), "a");
+        assert_eq!(names(&["a", "b", "c"]), "a, b, c");
+        assert_eq!(names(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
+    }
 }

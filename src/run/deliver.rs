@@ -117,7 +117,7 @@ impl Run<'_> {
         }
         let mut cursor = None;
         while !self.delivery.stopped {
-            let reserved = self.reserve_quota()?;
+            let mut reserved = self.reserve_quota()?;
             let limit = usize::try_from(reserved.count).unwrap_or(usize::MAX);
             let items = self.ledger.next_items(limit.max(1), cursor)?;
             let Some(last) = items.last() else {
@@ -132,7 +132,7 @@ impl Run<'_> {
             self.update_progress();
             let items = self.quarantine_unsendable(items)?;
             let before = self.report.counts.submitted;
-            self.send(items).await?;
+            self.send(items, &mut reserved).await?;
             let sent = self.report.counts.submitted - before;
             self.delivery.share = self.delivery.share.map(|share| share.saturating_sub(sent));
         }
@@ -192,7 +192,11 @@ impl Run<'_> {
     }
 
     /// Sends items, bisecting where some of them are rejected.
-    async fn send(&mut self, items: Vec<QueuedItem>) -> Result<(), Failure> {
+    async fn send(
+        &mut self,
+        items: Vec<QueuedItem>,
+        reserved: &mut Reservation,
+    ) -> Result<(), Failure> {
         let mut bisection = Bisection::new(items);
         while let Some(items) = bisection.next_batch() {
             let payload: Vec<&RawValue> = items
@@ -208,7 +212,8 @@ impl Run<'_> {
             crash_point();
             match outcome {
                 Outcome::Delivered(receipt) => {
-                    self.ledger.deliver_batch(batch)?;
+                    let count = u64::try_from(size).unwrap_or(u64::MAX);
+                    reserved.deliver(count, || self.ledger.deliver_batch(batch))?;
                     self.count_delivered(&items, &receipt);
                     self.grow_batches(size);
                 }
@@ -348,9 +353,15 @@ impl Run<'_> {
             LedgerChoice::File { .. } => format!("the first run after midnight UTC sends {others}"),
             LedgerChoice::None => "without a ledger the others are lost".to_owned(),
         };
+        let reached = match self.delivery.quota.tenants() {
+            1 => format!("daily limit of {limit} indicators reached (--daily-limit)"),
+            tenants => format!(
+                "its part of the daily limit of {limit} indicators (--daily-limit), which {tenants} tenants share, is used up"
+            ),
+        };
         Failure::new(
             FailureKind::Temporary,
-            format!("daily limit of {limit} indicators reached (--daily-limit): {sent}{later}"),
+            format!("{reached}: {sent}{later}"),
             "Run with a ledger, or set a higher --daily-limit.",
         )
     }

@@ -27,7 +27,7 @@ pub(crate) use self::tenants::{TenantJob, TenantsOptions, run_tenants};
 use self::time::RunTime;
 use self::window::WindowPlan;
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::failure::{Failure, FailureKind, REPORT_BUG, Signal};
 use crate::http::{AddressLimits, Http};
 use crate::ledger::{
     LedgerOptions, Lock, Patience, SharedLedger, TenantLedger, TenantOptions, lock_path,
@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
         let http = Http::new(&settings.network, clock, deadline, shutdown.clone())?;
         progress.watch(http.waits());
         let debug = settings.mode == Mode::Debug;
-        let client = Client::new(&http, &settings.recorded_future, debug)?;
+        let client = Client::new(&http.with_turns(&quota.turns), &settings.recorded_future, debug)?;
         let now = clock.now_to_the_millisecond();
         let shared = match shared {
             Some((ledger, _)) => ledger.clone(),
@@ -219,6 +219,22 @@ impl<'a> Run<'a> {
         };
         heartbeat.abort();
         self.end(done)
+    }
+
+    /// Ends a run that waits for quota.
+    fn interrupt(mut self, signal: Signal) -> Report {
+        self.report.fail(Failure::new(
+            FailureKind::Interrupted(signal),
+            format!("interrupted by {} before everything was sent", signal.name()),
+            "Run again; the next run continues where this one ended.",
+        ));
+        // What would be cleaned up waits for the next run: this has to be fast.
+        for step in [self.count_remaining(true), self.finish()] {
+            if let Err(failure) = step {
+                self.report.fail(failure);
+            }
+        }
+        self.report
     }
 
     /// Counts what is left, cleans up, and records how the run ended.

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::clock::Clock;
+use crate::http::OneAtATime;
 use crate::ledger::{Result, TenantId, TenantLedger};
 
 /// The quota of one key in this process.
@@ -20,6 +22,10 @@ pub(crate) struct KeyQuota {
     limit: u64,
     /// When what is left is divided at the latest.
     divided_at: Option<Instant>,
+    /// The clock of the process: those of the tenants follow what their vendors say.
+    clock: Option<Clock>,
+    /// Recorded Future gets the batches of a key one after the other.
+    pub(super) turns: OneAtATime,
     state: Mutex<QuotaState>,
 }
 
@@ -27,6 +33,8 @@ pub(crate) struct KeyQuota {
 struct QuotaState {
     /// The indicators that were delivered on this day before the first share was known.
     used_before: Option<u64>,
+    /// The indicators that were delivered since.
+    delivered: u64,
     /// The tenants that have not sent their share yet.
     in_first_part: u64,
     /// The indicators in batches that are being sent.
@@ -37,25 +45,26 @@ struct QuotaState {
     allowances: BTreeMap<TenantId, u64>,
 }
 
-impl QuotaState {
-    fn used_before(&mut self, ledger: &TenantLedger) -> Result<u64> {
-        match self.used_before {
-            Some(used) => Ok(used),
-            None => Ok(*self.used_before.insert(ledger.quota_used()?)),
-        }
-    }
-}
-
 impl KeyQuota {
     /// Creates the quota of a key that only one run uses.
     pub(crate) fn alone() -> Arc<Self> {
-        Self::shared(1, u64::MAX, None)
+        Self::new(1, u64::MAX, None, None)
     }
 
     /// Creates the quota of a key of several tenants. None of them may have started.
-    pub(crate) fn shared(tenants: u64, limit: u64, divided_at: Option<Instant>) -> Arc<Self> {
+    pub(crate) fn shared(tenants: u64, limit: u64, divided_at: Instant, clock: Clock) -> Arc<Self> {
+        Self::new(tenants, limit, Some(divided_at), Some(clock))
+    }
+
+    fn new(
+        tenants: u64,
+        limit: u64,
+        divided_at: Option<Instant>,
+        clock: Option<Clock>,
+    ) -> Arc<Self> {
         let state = QuotaState { in_first_part: tenants, ..QuotaState::default() };
-        Arc::new(Self { tenants, limit, divided_at, state: Mutex::new(state) })
+        let (turns, state) = (OneAtATime::default(), Mutex::new(state));
+        Arc::new(Self { tenants, limit, divided_at, clock, turns, state })
     }
 
     /// Returns the number of tenants with this key.
@@ -81,8 +90,36 @@ impl KeyQuota {
         if !self.is_shared() {
             return Ok(u64::MAX);
         }
-        let used = self.lock().used_before(ledger)?;
+        let used = self.used_before(&mut self.lock(), ledger)?;
         Ok(limit.saturating_sub(used) / self.tenants)
+    }
+
+    fn used_before(&self, state: &mut QuotaState, ledger: &TenantLedger) -> Result<u64> {
+        match state.used_before {
+            Some(used) => Ok(used),
+            None => Ok(*state.used_before.insert(self.used_today(ledger)?)),
+        }
+    }
+
+    /// Returns what is used on the day of the tenant, and on that of the process if it is more:
+    /// the time of one tenant's vendor must not give the others a new day.
+    fn used_today(&self, ledger: &TenantLedger) -> Result<u64> {
+        let used = ledger.quota_used()?;
+        match self.clock {
+            Some(clock) => Ok(used.max(ledger.quota_used_on(clock.now().date_naive())?)),
+            None => Ok(used),
+        }
+    }
+
+    /// Returns what is used and being sent, whatever the day of the tenant is.
+    fn taken(&self, state: &mut QuotaState, ledger: &TenantLedger) -> Result<u64> {
+        let used = self.used_today(ledger)?;
+        let used = if self.is_shared() {
+            used.max(self.used_before(state, ledger)?.saturating_add(state.delivered))
+        } else {
+            used
+        };
+        Ok(used.saturating_add(state.in_flight))
     }
 
     /// Reserves as many of the indicators that a run wants to send as its limit has left.
@@ -96,7 +133,7 @@ impl KeyQuota {
         ledger: &TenantLedger,
     ) -> Result<Reservation> {
         let mut state = self.lock();
-        let taken = ledger.quota_used()?.saturating_add(state.in_flight);
+        let taken = self.taken(&mut state, ledger)?;
         let count = wanted.min(limit.saturating_sub(taken));
         state.in_flight += count;
         Ok(Reservation { quota: Arc::clone(self), count })
@@ -120,10 +157,10 @@ impl KeyQuota {
     pub(super) fn allowance(&self, ledger: &TenantLedger) -> Result<u64> {
         let mut state = self.lock();
         if !state.waiting.is_empty() {
-            let share = self.limit.saturating_sub(state.used_before(ledger)?) / self.tenants;
+            let used = self.used_before(&mut state, ledger)?;
+            let share = self.limit.saturating_sub(used) / self.tenants;
             let kept = [
-                ledger.quota_used()?,
-                state.in_flight,
+                self.taken(&mut state, ledger)?,
                 share.saturating_mul(state.in_first_part),
                 state.allowances.values().sum(),
             ];
@@ -157,6 +194,27 @@ pub(super) struct Reservation {
     pub count: u64,
 }
 
+impl Reservation {
+    /// Records that some of them were delivered. No other tenant sees them as both delivered and
+    /// being sent.
+    ///
+    /// # Errors
+    /// Those of `record`.
+    pub(super) fn deliver(
+        &mut self,
+        count: u64,
+        record: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let mut state = self.quota.lock();
+        record()?;
+        let count = count.min(self.count);
+        state.in_flight -= count;
+        state.delivered = state.delivered.saturating_add(count);
+        self.count -= count;
+        Ok(())
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.quota.lock().in_flight -= self.count;
@@ -165,13 +223,23 @@ impl Drop for Reservation {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::clock::Clock;
     use crate::detection::SourceInfo;
     use crate::ledger::{LedgerOptions, Patience, SharedLedger, Tenant, TenantOptions};
 
+    fn clock() -> Clock {
+        Clock::fixed("2026-11-22T00:15:00Z".parse().unwrap())
+    }
+
+    /// Returns a quota that is divided in an hour.
+    fn quota() -> Arc<KeyQuota> {
+        KeyQuota::shared(2, 10, Instant::now() + Duration::from_hours(1), clock())
+    }
+
     fn ledgers<const N: usize>() -> [TenantLedger; N] {
-        let clock = Clock::fixed("2026-11-22T00:15:00Z".parse().unwrap());
+        let clock = clock();
         let patience = Patience::default();
         let file = LedgerOptions { path: None, dry_run: false, patience, lock: None };
         let shared = SharedLedger::open(file, clock).unwrap();
@@ -200,7 +268,7 @@ mod tests {
     #[test]
     fn what_is_being_sent_is_reserved_until_it_has_failed_or_counts() {
         let [ledger, other] = ledgers();
-        let quota = KeyQuota::shared(2, 10, None);
+        let quota = quota();
         assert_eq!(quota.share(10, &ledger).unwrap(), 5);
         let first = quota.reserve(7, 10, &ledger).unwrap();
         let second = quota.reserve(7, 10, &other).unwrap();
@@ -212,13 +280,13 @@ mod tests {
 
     #[test]
     fn what_is_left_is_divided_once_all_have_sent_their_share_or_time_is_over() {
-        let quota = KeyQuota::shared(2, 10, None);
+        let quota = quota();
         let [one, other] = [quota.first_part(), quota.first_part()];
         drop(one);
         assert!(!quota.is_divisible());
         drop(other);
         assert!(quota.is_divisible());
-        let late = KeyQuota::shared(2, 10, Some(Instant::now()));
+        let late = KeyQuota::shared(2, 10, Instant::now(), clock());
         let _hangs = late.first_part();
         assert!(late.is_divisible());
     }

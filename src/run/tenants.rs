@@ -3,7 +3,6 @@
 
 mod queue;
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use self::queue::Queue;
@@ -50,19 +49,9 @@ pub(crate) fn run_tenants(
     progress: &Progress,
 ) -> Result<TenantsReport, Failure> {
     let (process, ledger) = share_ledger(options, process)?;
-    let queue = Queue::new(jobs, options, progress);
-    thread::scope(|scope| {
-        for _ in 0..options.jobs.min(jobs.len()) {
-            scope.spawn(|| {
-                while let Some(task) = queue.next(&process) {
-                    queue.perform(task, &process);
-                }
-            });
-        }
-    });
     let mut report = TenantsReport {
         mode: options.mode,
-        reports: queue.into_reports(),
+        reports: Queue::new(jobs, options, &process).run(progress),
         notes: Vec::new(),
         warnings: Vec::new(),
     };

@@ -2,17 +2,18 @@
 //! changes nothing for the others.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::{Fault, RecordedRequest, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::json::text;
+use crate::support::process::{RunningProcess, wait_until};
 use crate::support::secret_scan::assert_no_secrets;
 use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
 use crate::support::vendor::Vendor;
-use crate::support::{RunOutput, TestEnv};
+use crate::support::{NOW, RunOutput, TestEnv};
 
 /// The tenants, the last of which is the one that has trouble.
 const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "trouble"];
@@ -211,4 +212,24 @@ fn tenants_on_one_address_wait_together() {
     for name in ["one", "other"] {
         assert_eq!(env.services(name).sandbox.stored().len(), 1);
     }
+}
+
+#[test]
+fn tenants_that_hang_do_not_hold_back_those_after_them() {
+    // The first ones occupy all threads, and have not got any further for 30 seconds, divided by
+    // 1000.
+    let mut all = vec![services("trouble", Vendor::CrowdStrike)];
+    all.extend(tenants().into_iter().take(3));
+    all.insert(0, services("hanging", Vendor::CrowdStrike));
+    let env = start(TenantsEnv::new(all));
+    let hang = Fault::HangThenReset(Duration::from_secs(15));
+    for name in ["trouble", "hanging"] {
+        env.services(name).sandbox.queue_faults(Service::FalconAlerts, vec![hang.clone()]);
+    }
+    let started = Instant::now();
+    let mut running = RunningProcess::start(&mut env.command_at(NOW, "run --json --jobs 2"));
+    wait_until(|| NAMES[..3].iter().all(|name| env.services(name).sandbox.stored().len() >= 2));
+    let took = started.elapsed();
+    running.kill();
+    assert!(took < Duration::from_secs(12), "{took:?}");
 }

@@ -1,16 +1,18 @@
 //! The day's quota of a Recorded Future key that several tenants share.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sandbox::{Fault, Service, World};
+use chrono::TimeDelta;
+use sandbox::{DateHeader, Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::support::RunOutput;
 use crate::support::alerts::{falcon, with};
 use crate::support::json::text;
+use crate::support::process::{RunningProcess, wait_until};
 use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
 use crate::support::vendor::Vendor;
+use crate::support::{NOW, RunOutput};
 
 const NAMES: [&str; 3] = ["calm", "busy", "severe"];
 
@@ -73,7 +75,12 @@ fn each_tenant_sends_its_share_and_the_most_severe_get_what_is_left() {
         let outputs = by_tenant(&output);
         for name in ["busy", "severe"] {
             let notes = outputs[name].notes();
-            assert!(notes[0].contains("daily limit of 30 indicators reached"), "{notes:?}");
+            assert!(
+                notes[0].contains(
+                    "its part of the daily limit of 30 indicators (--daily-limit), which 3"
+                ),
+                "{notes:?}"
+            );
         }
         // Nothing more is sent on this day, and the next one goes on.
         let again = env.run("run --json").assert_code(0);
@@ -148,6 +155,78 @@ fn no_limit_means_no_share() {
     let env = env(three(0));
     let output = env.run("run --json").assert_code(0);
     assert_eq!(counts(&output, "submitted"), [2, 30, 30]);
+}
+
+#[test]
+fn the_whole_limit_is_used_where_some_are_rejected() {
+    let many = |name, limit| services(name, &[(50, 40)], limit).setting("batch-size = 7");
+    for jobs in [2, 4] {
+        let env = env(NAMES.map(|name| many(name, 60)).into());
+        env.home.sandbox.change(|world| {
+            world.latency = Duration::from_millis(2);
+            let of = |name| (0..10).map(move |number| format!("{name}-50-{number}.example.com"));
+            world.recorded_future.rejected_values =
+                NAMES.iter().flat_map(of).map(|value| (value, 400)).collect();
+        });
+        let output = env.run(&format!("run --json --jobs {jobs}")).assert_code(3);
+        assert_eq!(counts(&output, "submitted"), [20, 20, 20]);
+        assert_eq!(env.home.sandbox.stored().len(), 60);
+    }
+}
+
+#[test]
+fn the_limit_is_that_of_the_key_wherever_it_is_sent() {
+    let mut tenants = three(30);
+    let last = tenants.remove(2);
+    let other = last.sandbox.url().replace("127.0.0.1", "localhost");
+    // The same key with another address of Recorded Future.
+    let settings = last.settings.replace("rf-api-url", "# rf-api-url");
+    let last = TenantServices { settings, ..last }.setting(&format!("rf-api-url = \"{other}\""));
+    tenants.push(last);
+    let env = env(tenants);
+    let output = env.run("run --json --jobs 4");
+    assert_eq!(counts(&output, "submitted").iter().sum::<u64>(), 30, "{output:?}");
+}
+
+#[test]
+fn the_clock_of_one_tenants_vendor_gives_nobody_another_day() {
+    let env = env(three(30));
+    let ahead = DateHeader::Skew(TimeDelta::hours(24));
+    for (name, jobs) in [("calm", 1), ("severe", 4)] {
+        env.services(name).sandbox.change(|world| world.falcon.date = ahead.clone());
+        let output = env.run(&format!("run --json --jobs {jobs}"));
+        let stored = env.home.sandbox.stored().len();
+        assert!(stored <= 30, "{stored} sent, {name} first: {output:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_runs_that_wait_for_quota_at_once_and_as_interrupted() {
+    let env = env(three(6));
+    let hang = Fault::HangThenReset(Duration::from_mins(1));
+    env.services("calm").sandbox.always(Service::FalconAlerts, Some(hang));
+    let mut running = RunningProcess::start(&mut env.command_at(NOW, "run --json --jobs 4"));
+    // The shares of two tenants were sent.
+    wait_until(|| env.home.sandbox.stored().len() == 4);
+    std::thread::sleep(Duration::from_millis(300));
+    let started = Instant::now();
+    running.signal("TERM");
+    let output = running.finish().assert_code(143);
+    // The documented limit is 5 s; a machine under load may need longer to end a process.
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    for (name, one) in by_tenant(&output) {
+        assert_eq!(one.code, 143, "{name}: {one:?}");
+    }
+    assert_eq!(env.home.sandbox.stored().len(), 4);
+    assert_eq!(counts(&output, "waiting"), [0, 28, 28]);
+}
+
+#[test]
+fn the_batches_of_one_key_are_sent_one_after_the_other() {
+    let env = env(three(0));
+    env.home.sandbox.change(|world| world.latency = Duration::from_millis(20));
+    env.run("run --json --jobs 4").assert_code(0);
+    assert!(!env.home.sandbox.overlapping_posts());
 }
 
 #[test]

@@ -137,7 +137,8 @@ fn work_is_described_as_far_as_it_is_known() {
 
 /// A phase that began that many seconds ago.
 fn phase(work: Work, seconds: u64) -> Phase {
-    Phase { work, started: Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap() }
+    let started = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+    Phase { work, started, ..Phase::default() }
 }
 
 #[test]

@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 
 use super::{TenantJob, TenantsOptions};
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::failure::{Failure, FailureKind, REPORT_BUG, Signal};
 use crate::logging;
-use crate::report::progress::{Progress, Work};
+use crate::report::progress::{HEARTBEAT, Progress, Work};
 use crate::report::{self, Report};
 use crate::run::quota::KeyQuota;
 use crate::run::{Part, Process, Run, begin};
 use crate::settings::{Mode, Settings};
 use crate::shutdown;
 
-/// How often a thread without work looks whether a run can go on.
+/// How often it is looked for what can go on.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// A run that has not got any further for this long does not count among those at a time.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// How many of these there can be: each needs memory.
+const MAX_STALLED: usize = 64;
 /// The part of the time after which what is left of a quota is divided at the latest: the rest is
 /// for sending it.
 const DIVIDED_AFTER: f64 = 0.9;
@@ -26,10 +31,12 @@ const DIVIDED_AFTER: f64 = 0.9;
 /// The runs of all tenants.
 pub(super) struct Queue<'a> {
     jobs: &'a [TenantJob],
+    /// How many run at a time.
+    max_running: usize,
     mode: Mode,
     /// That of each job.
     quotas: Vec<Arc<KeyQuota>>,
-    progress: &'a Progress,
+    process: &'a Process,
     state: Mutex<QueueState<'a>>,
     changed: Condvar,
 }
@@ -37,98 +44,123 @@ pub(super) struct Queue<'a> {
 struct QueueState<'a> {
     /// The first job that has not begun.
     next: usize,
-    /// The tasks that are being performed.
-    performed: usize,
+    /// The progress of the jobs that run.
+    running: BTreeMap<usize, Progress>,
     /// The runs that wait for more quota than their share, with their jobs.
     waiting: Vec<(usize, Box<Run<'a>>)>,
     /// The report of each job that has ended.
     reports: Vec<Option<Report>>,
 }
 
-/// What a thread does next.
-pub(super) enum Task<'a> {
-    Begin(usize),
-    Resume(usize, Box<Run<'a>>),
+/// What a thread does.
+enum Task<'a> {
+    Begin(Progress),
+    Resume(Box<Run<'a>>),
+    /// Ends a run that waits.
+    Interrupt(Box<Run<'a>>, Signal),
 }
 
 impl<'a> Queue<'a> {
     pub(super) fn new(
         jobs: &'a [TenantJob],
         options: &TenantsOptions,
-        progress: &'a Progress,
+        process: &'a Process,
     ) -> Self {
-        let queue = Self {
+        let divided_at = Instant::now() + options.deadline.mul_f64(DIVIDED_AFTER);
+        Self {
             jobs,
+            max_running: options.jobs,
             mode: options.mode,
-            quotas: quotas(jobs, Instant::now() + options.deadline.mul_f64(DIVIDED_AFTER)),
-            progress,
+            quotas: quotas(jobs, divided_at, process),
+            process,
             state: Mutex::new(QueueState {
                 next: 0,
-                performed: 0,
+                running: BTreeMap::new(),
                 waiting: Vec::new(),
                 reports: jobs.iter().map(|_| None).collect(),
             }),
             changed: Condvar::new(),
-        };
-        queue.show_progress(&queue.lock());
-        queue
-    }
-
-    /// Waits for the next task; `None` once all runs have ended.
-    pub(super) fn next(&self, process: &Process) -> Option<Task<'a>> {
-        let mut state = self.lock();
-        loop {
-            let is_interrupted = process.shutdown.signal().is_some();
-            let ready = state
-                .waiting
-                .iter()
-                .position(|(_, run)| is_interrupted || run.delivery.is_quota_divisible());
-            if let Some(ready) = ready {
-                let (job, run) = state.waiting.swap_remove(ready);
-                state.performed += 1;
-                return Some(Task::Resume(job, run));
-            }
-            if state.next < self.jobs.len() {
-                state.next += 1;
-                state.performed += 1;
-                return Some(Task::Begin(state.next - 1));
-            }
-            if state.waiting.is_empty() && state.performed == 0 {
-                self.changed.notify_all();
-                return None;
-            }
-            let waited = self.changed.wait_timeout(state, INTERVAL);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Performs a task. Whatever goes wrong is in the report of its tenant.
-    pub(super) fn perform(&self, task: Task<'a>, process: &Process) {
-        let (Task::Begin(job) | Task::Resume(job, _)) = task;
-        let (Some(tenant), Some(quota)) = (self.jobs.get(job), self.quotas.get(job)) else {
+    /// Runs all jobs, each on a thread of its own, and returns their reports in the same order.
+    pub(super) fn run(self, progress: &Progress) -> Vec<Report> {
+        let heartbeat = self.process.clock.scaled(HEARTBEAT);
+        let mut logged = Instant::now();
+        thread::scope(|scope| {
+            let mut state = self.lock();
+            while !state.has_ended() {
+                while let Some((job, task)) = self.next(&mut state) {
+                    let task = Arc::new(Mutex::new(Some(task)));
+                    let perform = {
+                        let (queue, task) = (&self, Arc::clone(&task));
+                        move || queue.perform_once(job, &task)
+                    };
+                    if let Err(error) = thread::Builder::new().spawn_scoped(scope, perform) {
+                        tracing::warn!("no further thread can be started: {error}");
+                        drop(state);
+                        self.perform_once(job, &task);
+                        state = self.lock();
+                    }
+                }
+                let total = as_count(self.jobs.len());
+                progress.set(Work::Tenants { done: state.done(), total });
+                if logged.elapsed() >= heartbeat {
+                    state.log(total);
+                    logged = Instant::now();
+                }
+                let waited = self.changed.wait_timeout(state, INTERVAL);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        });
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.reports.into_iter().flatten().collect()
+    }
+
+    /// Returns the next task and its job, if one can begin or go on now.
+    fn next(&self, state: &mut QueueState<'a>) -> Option<(usize, Task<'a>)> {
+        let stalled_after = self.process.clock.scaled(STALLED_AFTER);
+        let stalled = state.running.values().filter(|run| run.is_older_than(stalled_after)).count();
+        if state.running.len() >= self.max_running + stalled.min(MAX_STALLED) {
+            return None;
+        }
+        let signal = self.process.shutdown.signal();
+        let is_ready = |run: &Run<'_>| signal.is_some() || run.delivery.is_quota_divisible();
+        let task = if let Some(ready) = state.waiting.iter().position(|(_, run)| is_ready(run)) {
+            let (job, run) = state.waiting.swap_remove(ready);
+            let progress = run.report.progress.clone();
+            state.running.insert(job, progress);
+            let task = match signal {
+                Some(signal) => Task::Interrupt(run, signal),
+                None => Task::Resume(run),
+            };
+            (job, task)
+        } else if state.next < self.jobs.len() {
+            let (job, progress) = (state.next, Progress::default());
+            state.next += 1;
+            state.running.insert(job, progress.clone());
+            (job, Task::Begin(progress))
+        } else {
+            return None;
+        };
+        Some(task)
+    }
+
+    /// Performs a task that no other thread has taken. Whatever goes wrong is in the report of its
+    /// tenant.
+    fn perform_once(&self, job: usize, task: &Mutex<Option<Task<'a>>>) {
+        let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(task), Some(tenant), Some(quota)) =
+            (task, self.jobs.get(job), self.quotas.get(job))
+        else {
             return;
         };
         let _span = logging::enter(&tenant.tenant);
-        let part = match task {
-            Task::Begin(_) => {
-                let _first_part = quota.first_part();
-                let part = self.begin(tenant, quota, process);
-                // Before the quota can be divided.
-                if let Part::First(run) = &part {
-                    run.wait_for_quota();
-                }
-                part
-            }
-            Task::Resume(_, run) => {
-                let report = block_on(process, async || run.resume(process.clock).await);
-                Part::Whole(Box::new(report.unwrap_or_else(|f| self.failed(tenant, f, process))))
-            }
-        };
-        if let Part::Whole(report) = &part {
-            report::log_summary(report);
-        }
+        let perform = AssertUnwindSafe(|| self.perform(tenant, quota, task));
+        let part = std::panic::catch_unwind(perform)
+            .unwrap_or_else(|_| Part::Whole(Box::new(self.failed(tenant, panicked()))));
         let mut state = self.lock();
-        state.performed -= 1;
+        state.running.remove(&job);
         match part {
             Part::Whole(report) => {
                 if let Some(slot) = state.reports.get_mut(job) {
@@ -137,42 +169,52 @@ impl<'a> Queue<'a> {
             }
             Part::First(run) => state.waiting.push((job, run)),
         }
-        self.show_progress(&state);
         self.changed.notify_all();
     }
 
-    fn begin(&self, job: &'a TenantJob, quota: &Arc<KeyQuota>, process: &Process) -> Part<'a> {
-        let done = match (&job.run, process.shutdown.signal()) {
+    fn perform(&self, job: &'a TenantJob, quota: &Arc<KeyQuota>, task: Task<'a>) -> Part<'a> {
+        let part = match task {
+            Task::Begin(progress) => {
+                let _first_part = quota.first_part();
+                let part = self.begin(job, quota, &progress);
+                // Before the quota can be divided.
+                if let Part::First(run) = &part {
+                    run.wait_for_quota();
+                }
+                part
+            }
+            Task::Resume(run) => {
+                let report = block_on(self.process, async || run.resume(self.process.clock).await);
+                let report = report.unwrap_or_else(|failure| self.failed(job, failure));
+                Part::Whole(Box::new(report))
+            }
+            Task::Interrupt(run, signal) => Part::Whole(Box::new(run.interrupt(signal))),
+        };
+        if let Part::Whole(report) = &part {
+            report::log_summary(report);
+        }
+        part
+    }
+
+    fn begin(&self, job: &'a TenantJob, quota: &Arc<KeyQuota>, progress: &Progress) -> Part<'a> {
+        let done = match (&job.run, self.process.shutdown.signal()) {
             (Err(failure), _) => Err(failure.clone()),
             (Ok(_), Some(signal)) => Err(Failure::new(
                 FailureKind::Interrupted(signal),
                 format!("interrupted by {} before the run of this tenant started", signal.name()),
                 "The next run reads what this one did not.",
             )),
-            (Ok((source, settings)), None) => block_on(process, async || {
-                let (quota, progress) = (Arc::clone(quota), Progress::default());
-                begin(settings, source.as_ref(), process, quota, &progress).await
+            (Ok((source, settings)), None) => block_on(self.process, async || {
+                begin(settings, source.as_ref(), self.process, Arc::clone(quota), progress).await
             }),
         };
-        done.unwrap_or_else(|failure| Part::Whole(Box::new(self.failed(job, failure, process))))
+        done.unwrap_or_else(|failure| Part::Whole(Box::new(self.failed(job, failure))))
     }
 
-    fn failed(&self, job: &TenantJob, failure: Failure, process: &Process) -> Report {
-        let mut report = Report::new(&process.run_id, &job.tenant, job.source, self.mode);
+    fn failed(&self, job: &TenantJob, failure: Failure) -> Report {
+        let mut report = Report::new(&self.process.run_id, &job.tenant, job.source, self.mode);
         report.fail(failure);
         report
-    }
-
-    fn show_progress(&self, state: &QueueState<'_>) {
-        let done = state.reports.iter().flatten().count();
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        self.progress.set(Work::Tenants { done: count(done), total: count(self.jobs.len()) });
-    }
-
-    /// Returns the reports in the order of the jobs.
-    pub(super) fn into_reports(self) -> Vec<Report> {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        state.reports.into_iter().flatten().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState<'a>> {
@@ -180,12 +222,50 @@ impl<'a> Queue<'a> {
     }
 }
 
-/// Returns the quota of each job: the same one for those with the same key.
-fn quotas(jobs: &[TenantJob], divided_at: Instant) -> Vec<Arc<KeyQuota>> {
-    let key = |settings: &Settings| {
-        let recorded_future = &settings.recorded_future;
-        (recorded_future.base.to_string(), recorded_future.token.expose_secret().to_owned())
-    };
+impl QueueState<'_> {
+    fn done(&self) -> u64 {
+        as_count(self.reports.iter().flatten().count())
+    }
+
+    fn has_ended(&self) -> bool {
+        self.reports.iter().all(Option::is_some)
+    }
+
+    fn log(&self, total: u64) {
+        let (running, waiting) = (self.running.len(), self.waiting.len());
+        tracing::info!(
+            done = self.done(),
+            running,
+            waiting_for_quota = waiting,
+            total,
+            "running tenants"
+        );
+    }
+}
+
+fn as_count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn panicked() -> Failure {
+    Failure::new(
+        FailureKind::Unexpected,
+        "internal error: the run of this tenant ended with a panic",
+        format!("Nothing that was stored is lost. {REPORT_BUG}"),
+    )
+}
+
+/// Performs asynchronous work of a tenant on this thread, with a runtime of its own.
+///
+/// # Errors
+/// When there can be no runtime.
+fn block_on<T>(process: &Process, work: impl AsyncFnOnce() -> T) -> Result<T, Failure> {
+    shutdown::block_on_with(process.shutdown.clone(), async |_| work().await)
+}
+
+/// Returns the quota of each job: the same one for those with the same key, wherever they send.
+fn quotas(jobs: &[TenantJob], divided_at: Instant, process: &Process) -> Vec<Arc<KeyQuota>> {
+    let key = |settings: &Settings| settings.recorded_future.token.expose_secret().to_owned();
     let settings = || jobs.iter().map(|job| job.run.as_ref().ok().map(|(_, settings)| settings));
     // The number of tenants of each key, and their highest limit.
     let mut keys: BTreeMap<_, (u64, u64)> = BTreeMap::new();
@@ -194,27 +274,9 @@ fn quotas(jobs: &[TenantJob], divided_at: Instant) -> Vec<Arc<KeyQuota>> {
         *tenants += 1;
         *limit = (*limit).max(settings.daily_limit.unwrap_or_default());
     }
-    let quotas: BTreeMap<_, Arc<KeyQuota>> = keys
-        .into_iter()
-        .map(|(key, (tenants, limit))| (key, KeyQuota::shared(tenants, limit, Some(divided_at))))
-        .collect();
+    let shared = |(tenants, limit)| KeyQuota::shared(tenants, limit, divided_at, process.clock);
+    let quotas: BTreeMap<_, Arc<KeyQuota>> =
+        keys.into_iter().map(|(key, numbers)| (key, shared(numbers))).collect();
     let quota = |settings: &Settings| quotas.get(&key(settings)).cloned();
     settings().map(|settings| settings.and_then(quota).unwrap_or_else(KeyQuota::alone)).collect()
-}
-
-/// Performs asynchronous work of a tenant on this thread, with a runtime of its own.
-///
-/// # Errors
-/// When the work panics, and when there can be no runtime.
-fn block_on<T>(process: &Process, work: impl AsyncFnOnce() -> T) -> Result<T, Failure> {
-    let work = AssertUnwindSafe(|| {
-        shutdown::block_on_with(process.shutdown.clone(), async |_| work().await)
-    });
-    std::panic::catch_unwind(work).unwrap_or_else(|_| {
-        Err(Failure::new(
-            FailureKind::Unexpected,
-            "internal error: the run of this tenant ended with a panic",
-            format!("Nothing that was stored is lost. {REPORT_BUG}"),
-        ))
-    })
 }

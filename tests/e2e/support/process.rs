@@ -65,9 +65,15 @@ impl Drop for RunningProcess {
 /// Waits until a service has received this many requests.
 #[track_caller]
 pub fn wait_for_requests(sandbox: &Sandbox, service: Service, count: usize) {
+    wait_until(|| sandbox.requests_to(service).len() >= count);
+}
+
+/// Waits until this is true.
+#[track_caller]
+pub fn wait_until(is_true: impl Fn() -> bool) {
     let started = Instant::now();
-    while sandbox.requests_to(service).len() < count {
-        assert!(started.elapsed() < TIMEOUT, "{service:?} received no request in time");
+    while !is_true() {
+        assert!(started.elapsed() < TIMEOUT, "it did not happen in time");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
