@@ -326,6 +326,16 @@ fn what_is_not_in_the_file_or_not_a_name_is_an_error() {
 }
 
 #[test]
+fn a_password_in_a_url_is_not_printed() {
+    let settings = "[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\nrf-api-url = \"https://me:p4ssw0rd@api.example.com/x\"\nbase-url = \"me:p4ssw0rd@api.example.com\"\n";
+    let output = generate(settings, "").assert_code(0);
+    assert!(output.stdout.contains("https://api.example.com/x"), "{}", output.stdout);
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!text.contains("p4ssw0rd"), "{text}");
+    }
+}
+
+#[test]
 fn a_required_setting_that_is_missing_is_named() {
     let text = generate("[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\n", "");
     let text = text.assert_code(0).stdout;
