@@ -558,8 +558,12 @@ def client_ids(number):
     return [f"{account:032x}" for account in range(1, number)]
 
 
-def write_settings(folder, environment, clients):
-    """Writes a settings file with a tenant for each API client, and returns its path."""
+def write_settings(folder, environment, clients, shared_key):
+    """Writes a settings file with a tenant for each API client, and returns its path.
+
+    The Recorded Future key is one for all, or that of each tenant: the batches of one key are sent
+    one after the other.
+    """
     for variable in ("RF_API_KEY", "CS_CLIENT_SECRET"):
         secret = folder / variable
         secret.write_text(environment[variable])
@@ -581,6 +585,7 @@ def write_settings(folder, environment, clients):
             f'client-id = "{client}"',
             f'client-secret-file = "{folder / "CS_CLIENT_SECRET"}"',
         ]
+        lines += [] if shared_key else [f'rf-api-key = "{client}"']
     settings = folder / "settings.toml"
     settings.write_text("\n".join([*lines, ""]))
     # The id of a client counts as a secret.
@@ -592,9 +597,9 @@ def case_tenants(table, options, python):
     """All tenants in one process, compared with a run for each, one after the other."""
     clients = client_ids(max(TENANTS) + 1)
 
-    def run(folder, number, command):
+    def run(folder, number, command, shared_key=False):
         files = ["--log-file", folder / "log", "--ledger", folder / "ledger.db"]
-        settings = write_settings(folder, environment, clients[:number])
+        settings = write_settings(folder, environment, clients[:number], shared_key)
         return [TOOL, *command, "--json", "--config", settings, *files], {}
 
     alone = {
@@ -611,6 +616,12 @@ def case_tenants(table, options, python):
             # The warm-up counts here.
             sandbox_cpu = (processor_time(environment["SANDBOX_PID"]) - sandbox_before) / (runs + 1)
             report_tenants(table, number, together, alone, sandbox_cpu)
+        one_key = {"tool": lambda folder: run(folder, number, ["run", "--jobs", JOBS], shared_key=True)}
+        one_key = run_alternately(runs, one_key)["tool"]
+        table.notes.append(
+            f"{number} tenants with one Recorded Future key: wall {one_key.text('wall', 's')}, user + system "
+            f"{one_key.text('cpu', 's')}, peak memory {one_key.text('memory', 'MB')}"
+        )
 
 
 def report_tenants(table, number, together, alone, sandbox_cpu):

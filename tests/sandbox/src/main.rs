@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sandbox::seed::{Recipe, Size, customer_cid};
-use sandbox::world::FalconAccount;
+use sandbox::world::{FalconAccount, RecordedFutureAccount};
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Sandbox, World};
 
 const USAGE: &str = "\
@@ -19,7 +19,7 @@ usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-m
   --customers N     CrowdStrike customers that the alerts belong to: a parent account and its
                     children, whose CIDs are printed (default: 1)
   --accounts N      CrowdStrike API clients that see all alerts, whose ids are printed; they have
-                    the same secret (default: 1)
+                    the same secret, and their ids are Recorded Future keys too (default: 1)
   --latency-ms N    milliseconds to wait before each response (default: 0)
   --full-size       alerts of about 3.7 KB, like real ones
   --large           alerts of 6 to 8 KB, of which 2 KB cannot be compressed
@@ -139,6 +139,11 @@ fn world(options: &Options) -> World {
             let others = (1..options.accounts).map(client_id);
             let others = others.map(|id| FalconAccount::new(&id, CLIENT_SECRET));
             world.falcon.accounts.extend(others);
+            let keys = (1..options.accounts).map(|number| RecordedFutureAccount {
+                token: client_id(number),
+                collective_insights: true,
+            });
+            world.recorded_future.accounts.extend(keys);
         })
         .seed_falcon(&recipe(options.falcon))
         .seed_carbon_black(&recipe(options.carbon_black))
