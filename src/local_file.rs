@@ -1,8 +1,8 @@
-//! The files that a run writes. In a folder where others can create files, a name may be a link
-//! that another user placed there.
+//! The files that a run writes, and small ones that it reads. In a folder where others can create
+//! files, a name may be a link that another user placed there.
 
 use std::fs::{self, File, FileType, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -130,6 +130,20 @@ fn verify_type(found: FileType, accept: Accept) -> io::Result<()> {
         "it is not a regular file"
     };
     Err(io::Error::other(reason))
+}
+
+/// Reads a small text file. A device or a large file that was named by mistake must not fill the
+/// memory.
+///
+/// # Errors
+/// When it cannot be read, is larger than `max` bytes or is not UTF-8.
+pub(crate) fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(max.saturating_add(1)).read_to_string(&mut text)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > max {
+        return Err(io::Error::other(format!("it is larger than {max} bytes")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

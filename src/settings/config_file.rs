@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 use super::origin::Origin;
 use super::{TenantName, secret_file};
 use crate::failure::{Failure, FailureKind};
+use crate::local_file;
+
+/// The maximum size of the file: thousands of tenants have less than a megabyte.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The variable that names the file.
 pub(crate) const CONFIG_VARIABLE: &str = "COLLECTIVE_INSIGHTS_CONFIG";
@@ -108,11 +112,12 @@ impl ConfigFile {
             .map(|path| (path.to_owned(), Origin::Argument))
             .or_else(|| Some((variable?.into(), Origin::Variable(CONFIG_VARIABLE.to_owned()))));
         if let Some((path, origin)) = named {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let text = local_file::read_text(&path, MAX_BYTES)
+                .map_err(|error| unreadable(&path, error))?;
             return Ok(Some((Self::parse(path, &text, sources)?, origin)));
         }
         for path in platform_paths(env::var_os("XDG_CONFIG_HOME"), env::home_dir()) {
-            match std::fs::read_to_string(&path) {
+            match local_file::read_text(&path, MAX_BYTES) {
                 Ok(text) => return Ok(Some((Self::parse(path, &text, sources)?, Origin::Default))),
                 Err(error) if is_absent(error.kind()) => {}
                 Err(error) => return Err(unreadable(&path, error)),

@@ -12,6 +12,10 @@ use super::layers::Environment;
 use super::lookup::{Names, non_blank};
 use super::origin::Origin;
 use crate::failure::{Failure, FailureKind};
+use crate::local_file;
+
+/// The maximum size of a file with a secret.
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// Reads a secret from the file that `<VARIABLE>_FILE` names. The secret is `None` if the file is
 /// empty.
@@ -80,7 +84,7 @@ fn read_secret(path: &Path, name: &str, help: String) -> Result<Option<String>, 
         let message = format!("the file {} for {name} cannot be read", path.display());
         Failure::new(FailureKind::Configuration, message, help).with_cause(cause)
     };
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = local_file::read_text(path, MAX_BYTES).map_err(unreadable)?;
     Ok(non_blank(Some(&text)).map(str::to_owned))
 }
 

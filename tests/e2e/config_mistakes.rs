@@ -230,3 +230,19 @@ fn a_secret_file_that_cannot_be_read_is_named_with_its_line() {
     let output = RunOutput::capture(command.env_remove("CS_CLIENT_SECRET")).assert_code(2);
     output.assert_stderr(&["--client-secret (settings.toml:2=empty is empty)"]);
 }
+
+#[test]
+fn a_file_without_end_is_not_read() {
+    let env = test_env();
+    for (arguments, variables, message) in [
+        ("run --config /dev/zero", &[][..], "the settings file /dev/zero cannot be read"),
+        (
+            "crowdstrike",
+            &[("RF_API_KEY_FILE", "/dev/zero")][..],
+            "the file /dev/zero for --rf-api-key",
+        ),
+    ] {
+        let output = bare(&env, arguments, variables).assert_code(2);
+        output.assert_stderr(&[message, "it is larger than "]);
+    }
+}
