@@ -86,8 +86,12 @@ fn each_tenant_sends_its_share_and_the_most_severe_get_what_is_left() {
         let again = env.run("run --json").assert_code(0);
         assert_eq!(counts(&again, "submitted"), [0, 0, 0]);
         let next = RunOutput::capture(&mut env.command_at("2026-11-23T00:15:00Z", "run --json"));
-        // Of the same severity, what was queued first goes first.
-        assert_eq!(counts(&next, "submitted"), [0, 20, 10], "{next:?}");
+        // Of the same severity, what was queued first goes first: that of the tenant that was read
+        // first. Each has its share, also the other one.
+        let [calm, busy, severe] = counts(&next, "submitted");
+        assert_eq!((calm, busy + severe), (0, 30), "{next:?}");
+        assert!(busy >= 10 && severe >= 10, "{next:?}");
+        assert!(jobs > 1 || busy == 20, "{next:?}");
     }
 }
 
