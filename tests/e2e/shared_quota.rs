@@ -257,3 +257,28 @@ fn a_connection_from_before_the_wait_is_not_needed_after_it() {
     let output = env.run("run --json --jobs 1").assert_code(0);
     assert_eq!(counts(&output, "submitted").iter().sum::<u64>(), 30);
 }
+
+#[test]
+fn runs_that_go_on_after_a_long_wait_do_not_exceed_the_jobs() {
+    let names = ["late", "one", "two", "three", "four", "five", "six", "seven"];
+    // The share is 20: each of the others has two left, and waits for the late one so long that it
+    // would count as stalled. Then they send for several heartbeats.
+    let alerts = |name: &str| if name == "late" { 1 } else { 22 };
+    let env = env(names.map(|name| services(name, &[(50, alerts(name))], 160)).into());
+    env.services("late").sandbox.change(|world| world.latency = Duration::from_secs(3));
+    env.home.sandbox.change(|world| world.latency = Duration::from_millis(300));
+    let mut command = env.command_at(NOW, "run --json --jobs 2");
+    command.env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "10");
+    RunOutput::capture(&mut command).assert_code(0);
+    let log = env.home.log();
+    let running: Vec<u64> = log
+        .lines()
+        .filter(|line| line.contains("running tenants"))
+        .map(|line| {
+            let (_, number) = line.split_once(" running=").unwrap();
+            number.split(' ').next().unwrap().parse().unwrap()
+        })
+        .collect();
+    assert!(running.len() > 3, "{log}");
+    assert!(running.iter().all(|running| *running <= 2), "{running:?}");
+}

@@ -129,6 +129,8 @@ impl<'a> Queue<'a> {
         let task = if let Some(ready) = state.waiting.iter().position(|(_, run)| is_ready(run)) {
             let (job, run) = state.waiting.swap_remove(ready);
             let progress = run.report.progress.clone();
+            // While it waited it was not stalled.
+            progress.set(Work::Idle);
             state.running.insert(job, progress);
             let task = match signal {
                 Some(signal) => Task::Interrupt(run, signal),
