@@ -26,7 +26,7 @@
 //! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
 //! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | sources, sinks |
 //! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
-//! | `local_file` | opens the files that a run writes | what is in them |
+//! | `local_file`, `atomic_file` | open and replace the files that a run writes | what is in them |
 //! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
 
 #![cfg_attr(
@@ -43,6 +43,7 @@
 )]
 
 mod app;
+mod atomic_file;
 pub mod cli;
 mod clock;
 mod commands;

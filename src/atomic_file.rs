@@ -1,0 +1,105 @@
+//! A file that appears under its name only when it is complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Who can read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Its owner only (mode 0600).
+    Owner,
+    /// All users of the machine, whatever the umask is (mode 0644).
+    Everyone,
+}
+
+/// A file that is being written under a temporary name. Unless it is finished, it is deleted.
+#[derive(Debug)]
+pub(crate) struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl AtomicFile {
+    /// Creates the temporary file in the folder of `path`. Its name begins with a dot: what reads
+    /// all files of a folder leaves it out.
+    ///
+    /// # Errors
+    /// When it cannot be created, or when the path names no file.
+    pub(crate) fn create(path: &Path, readers: Readers) -> io::Result<Self> {
+        let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
+        let mut temporary = OsString::from(".");
+        temporary.push(name);
+        // Random: in two containers that share a folder, both processes may have the same id.
+        temporary.push(format!(".{:08x}.tmp", fastrand::u32(..)));
+        let temporary = path.with_file_name(temporary);
+        let file = create_private(&temporary)?;
+        // From here on, it is deleted if something fails.
+        let new = Self { path: path.to_owned(), temporary, file: BufWriter::new(file) };
+        if readers == Readers::Everyone {
+            share(new.file.get_ref())?;
+        }
+        Ok(new)
+    }
+
+    /// Writes a text, which may stay in the buffer.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())
+    }
+
+    /// Makes the content durable and gives the file its name.
+    ///
+    /// # Errors
+    /// When that fails; then a file that had the name before is unchanged.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        fs::rename(&self.temporary, &self.path)?;
+        sync_folder(&self.path)
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        // After a rename there is nothing to delete.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Creates a file that only its owner can read.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Lets all users read a file.
+fn share(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+/// Makes a rename durable. A folder that may not be read cannot be synced.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    }
+}
