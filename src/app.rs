@@ -14,11 +14,12 @@ use crate::clock::Clock;
 use crate::commands::{self, FileTenants, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::AddressLimits;
+use crate::metrics::{EndedRun, Inputs};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::run::{self, Process};
-use crate::settings::{EffectiveOption, Origin, TenantName};
-use crate::{http, logging, shutdown};
+use crate::settings::{EffectiveOption, LedgerChoice, Mode, Origin, TenantName};
+use crate::{http, logging, metrics, shutdown};
 
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
@@ -131,7 +132,11 @@ fn run_source(
             }
             progress.show(args.process.output.settings(), args.process.logs_to_stderr());
             let mut report = run_async(&run, &run_id, clock, progress)?;
-            for warning in run::file_warnings(args.process.log.path(), &run.settings.ledger) {
+            let ledger = &run.settings.ledger;
+            let files = run::file_warnings(args.process.log.path(), ledger);
+            let metrics =
+                write_metrics(&args.process, ledger, vec![(&report).into()], parsed, clock);
+            for warning in files.into_iter().chain(metrics) {
                 report.warn(warning);
             }
             Ok(report)
@@ -170,6 +175,22 @@ fn log_settings(effective: &[EffectiveOption]) {
             _ => tracing::info!(option = flag, value, origin = shown_origin, "setting"),
         }
     }
+}
+
+/// Writes the metrics file of a process whose runs have ended, and returns its warnings.
+fn write_metrics(
+    args: &ProcessArgs,
+    ledger: &LedgerChoice,
+    runs: Vec<EndedRun<'_>>,
+    parsed: &Parsed,
+    clock: Clock,
+) -> Vec<String> {
+    let Some(path) = args.metrics_file.as_deref().filter(|_| args.mode() == Mode::Live) else {
+        return Vec::new();
+    };
+    let file = FileTenants(parsed.file_tenants());
+    let is_left_out = |tenant: &str| file.is_left_out(tenant);
+    metrics::write(path, &Inputs { ledger: ledger.path(), runs, is_left_out, clock })
 }
 
 fn run_async(

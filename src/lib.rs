@@ -26,6 +26,7 @@
 //! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
 //! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | sources, sinks |
 //! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
+//! | `metrics` | the file for Prometheus | SQL |
 //! | `local_file`, `atomic_file` | open and replace the files that a run writes | what is in them |
 //! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
 
@@ -54,6 +55,7 @@ mod indicator;
 mod ledger;
 mod local_file;
 mod logging;
+mod metrics;
 mod mitre;
 mod recorded_future;
 mod redact;

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{init_logging, log_settings, new_run_id};
+use super::{init_logging, log_settings, new_run_id, write_metrics};
 use crate::cli::{self, Parsed, ProcessArgs, RunTenantsArgs, SourceCommand, TenantCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::AddressLimits;
+use crate::metrics::EndedRun;
 use crate::report::progress::{self, Progress};
 use crate::report::{self, TenantsReport};
 use crate::run::{self, Process, TenantJob, TenantsOptions};
@@ -25,7 +26,7 @@ pub(super) fn run(
     init_logging(&args.process, &run_id, None, clock);
     log_settings(&parsed.effective(&[]));
     let output = args.process.output.settings();
-    let report = run_all(args, parsed, run_id, clock, progress);
+    let report = run_all(args, parsed, &run_id, clock, progress);
     progress::clear();
     match report {
         Ok(report) => report::print_tenants(&report, output),
@@ -44,7 +45,7 @@ pub(super) fn run(
 fn run_all(
     args: &RunTenantsArgs,
     parsed: &Parsed,
-    run_id: String,
+    run_id: &str,
     clock: Clock,
     progress: &Progress,
 ) -> Result<TenantsReport, Failure> {
@@ -57,17 +58,53 @@ fn run_all(
     let options = options(args)?;
     progress.show(process_args.output.settings(), process_args.logs_to_stderr());
     let process = Process {
-        run_id,
+        run_id: run_id.to_owned(),
         clock,
         shutdown: shutdown::watch()?,
         shared: None,
         address_limits: AddressLimits::default(),
     };
-    let mut report = run::run_tenants(&jobs, &options, process, progress)?;
-    for warning in run::file_warnings(process_args.log.path(), &options.ledger) {
-        report.warn(warning);
+    let report = run::run_tenants(&jobs, &options, process, progress);
+    let runs = ended_runs(&jobs, &report, run_id);
+    let metrics = write_metrics(process_args, &options.ledger, runs, parsed, clock);
+    match report {
+        Ok(mut report) => {
+            let files = run::file_warnings(process_args.log.path(), &options.ledger);
+            for warning in files.into_iter().chain(metrics) {
+                report.warn(warning);
+            }
+            Ok(report)
+        }
+        Err(failure) => {
+            for warning in metrics {
+                tracing::warn!("{warning}");
+                report::warn(&warning);
+            }
+            Err(failure)
+        }
     }
-    Ok(report)
+}
+
+/// Returns how the run of each tenant ended. Without a report, none has started.
+fn ended_runs<'a>(
+    jobs: &'a [TenantJob],
+    report: &'a Result<TenantsReport, Failure>,
+    run_id: &'a str,
+) -> Vec<EndedRun<'a>> {
+    match report {
+        Ok(report) => report.reports.iter().map(EndedRun::from).collect(),
+        Err(failure) => jobs
+            .iter()
+            .map(|job| EndedRun {
+                tenant: job.tenant.as_str(),
+                source: job.source.name,
+                id: run_id,
+                exit_code: failure.kind.exit_code(),
+                duration: Duration::ZERO,
+                counts: None,
+            })
+            .collect(),
+    }
 }
 
 fn options(args: &RunTenantsArgs) -> Result<TenantsOptions, Failure> {

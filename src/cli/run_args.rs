@@ -104,6 +104,13 @@ pub(crate) struct ProcessArgs {
     no_ledger: bool,
     #[command(flatten)]
     pub log: LogArgs,
+    /// Metrics file for Prometheus
+    ///
+    /// For the textfile collector of node_exporter, which reads names that end in .prom. A run
+    /// replaces it at its end; one with --dry-run or --debug does not. All schedules of a ledger
+    /// use the same file. See `collective-insights help operations`.
+    #[arg(long, value_name = "FILE", help_heading = "Log and output", hide_short_help = true)]
+    pub metrics_file: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
     /// Print help (--help prints more)

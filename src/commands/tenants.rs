@@ -51,6 +51,11 @@ impl FileTenants<'_> {
         };
         (!self.0.is_empty()).then_some(state)
     }
+
+    /// Returns whether the file has tenants, and this is not an enabled one of them.
+    pub(crate) fn is_left_out(self, name: &str) -> bool {
+        self.state(name).is_some_and(|state| state != InFile::Enabled)
+    }
 }
 
 /// A tenant of the ledger or of the settings file.

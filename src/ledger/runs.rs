@@ -1,12 +1,13 @@
 //! The history of runs.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Row, params};
 
 use super::columns::{Time, time};
 use super::error::Cause;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter, TenantLedger};
+use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
 
 /// A run as it was recorded.
@@ -32,6 +33,14 @@ pub(crate) struct Run {
     pub counts: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
+}
+
+impl Run {
+    /// Returns how long the run took; `None` while it runs, and where it was killed.
+    pub(crate) fn duration(&self) -> Option<TimeDelta> {
+        // A clock that was set back meanwhile must not lead to a negative time.
+        Some((self.finished_at? - self.started_at).max(TimeDelta::zero()))
+    }
 }
 
 impl TenantLedger {
@@ -97,7 +106,29 @@ impl TenantLedger {
     }
 }
 
+/// What [`read_run`] reads.
+const COLUMNS: &str = "run.id, name, source, mode, run.read_from, run.read_until, started_at,
+    finished_at, exit_code, counts, error";
+
 impl LedgerReader {
+    /// Returns the last run of each tenant that has ended. Those in the future, by a wrong clock,
+    /// count only where all are.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn last_ended_runs(&self, now: DateTime<Utc>) -> Result<Vec<Run>> {
+        self.read(|db| {
+            let mut select = db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM tenant JOIN run ON run.tenant = tenant.id AND run.id =
+                    (SELECT id FROM run AS ended WHERE ended.tenant = tenant.id
+                        AND ended.finished_at IS NOT NULL
+                     ORDER BY ended.started_at > ?1, ended.started_at DESC, ended.id DESC LIMIT 1)",
+            ))?;
+            let rows = select.query_map([Time(now + MAX_DIFFERENCE)], read_run)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Returns the runs of these tenants that started since a time, the oldest first.
     ///
     /// # Errors
@@ -105,9 +136,7 @@ impl LedgerReader {
     pub(crate) fn runs(&self, since: DateTime<Utc>, tenants: &TenantFilter) -> Result<Vec<Run>> {
         self.read(|db| {
             let select = format!(
-                "SELECT run.id, name, source, mode, run.read_from, run.read_until, started_at, finished_at,
-                        exit_code, counts, error
-                 FROM run JOIN tenant ON tenant.id = run.tenant
+                "SELECT {COLUMNS} FROM run JOIN tenant ON tenant.id = run.tenant
                  WHERE {OF_TENANTS} AND started_at >= ?3 ORDER BY started_at, run.tenant, run.id",
             );
             let mut select = db.prepare_cached(&select)?;

@@ -12,6 +12,7 @@ mod text;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -51,6 +52,8 @@ pub(crate) struct Report {
     /// The requested window, once it is known.
     pub window: Option<Window>,
     pub counts: Counts,
+    /// How long the run took, without the wait for another one; zero if it did not start.
+    pub duration: Duration,
     /// The progress of the running run.
     pub progress: Progress,
     /// Notes for the summary, one line each.
@@ -73,6 +76,7 @@ impl Report {
             is_queue_kept: false,
             window: None,
             counts: Counts::default(),
+            duration: Duration::ZERO,
             progress: Progress::default(),
             notes: Vec::new(),
             warnings: Vec::new(),

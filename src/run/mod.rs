@@ -234,6 +234,7 @@ impl<'a> Run<'a> {
                 self.report.fail(failure);
             }
         }
+        self.report.duration = self.time.elapsed();
         self.report
     }
 
@@ -250,6 +251,7 @@ impl<'a> Run<'a> {
             }
         }
         crash_point();
+        self.report.duration = self.time.elapsed();
         self.report
     }
 

@@ -1,5 +1,7 @@
 //! The time of a run: this machine's clock, unless a service has another.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Run, window};
@@ -10,6 +12,8 @@ use crate::settings::Mode;
 /// What a run knows about the time.
 #[derive(Debug)]
 pub(super) struct RunTime {
+    /// When the run started.
+    started: Instant,
     /// This machine's clock.
     local: Clock,
     /// How far the clock by which the window was chosen is ahead of this machine's.
@@ -19,8 +23,14 @@ pub(super) struct RunTime {
 }
 
 impl RunTime {
-    pub(super) const fn new(local: Clock) -> Self {
-        Self { local, window_offset: TimeDelta::zero(), is_reported: false }
+    pub(super) fn new(local: Clock) -> Self {
+        let started = Instant::now();
+        Self { started, local, window_offset: TimeDelta::zero(), is_reported: false }
+    }
+
+    /// Returns how long the run has taken.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 

@@ -91,3 +91,16 @@ fn a_log_of_root_is_explained_and_the_run_continues() {
     ]);
     assert_eq!(env.log(), log);
 }
+
+#[test]
+fn the_owner_of_a_folder_that_takes_no_metrics_file_is_named() {
+    let Some(env) = env_of_root() else { return };
+    let folder = env.path("theirs");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = "crowdstrike --json --ledger own.db --log-file none --metrics-file theirs/x.prom";
+    let output = run_as_nobody(&env, run).assert_code(0);
+    assert_eq!(output.count("processed"), 1);
+    let owner = format!("the folder {} is owned by root", folder.display());
+    output.assert_stderr(&["theirs/x.prom cannot be written: Permission denied", &owner]);
+}

@@ -9,12 +9,12 @@ use crate::support::tenants_env::{SETTINGS, TenantServices, TenantsEnv, by_tenan
 use crate::support::vendor::Vendor;
 
 /// Returns a tenant of CrowdStrike with alerts of these numbers.
-fn acme() -> TenantServices {
+pub fn acme() -> TenantServices {
     let alerts = [falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")];
     TenantServices::new("acme", Vendor::CrowdStrike, World::default().falcon_alerts(&alerts))
 }
 
-fn beta() -> TenantServices {
+pub fn beta() -> TenantServices {
     let alerts: Vec<Value> =
         (1..=3).map(|number| carbonblack(&format!("b{number}"), &sha256(number))).collect();
     TenantServices::new("beta", Vendor::CarbonBlack, World::default().carbon_black_alerts(&alerts))

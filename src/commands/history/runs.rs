@@ -24,7 +24,7 @@ pub(super) fn text(runs: &[Run], layout: Layout) -> String {
             run.started_at.format("%Y-%m-%d %H:%M:%S"),
             line(&run.tenant),
             line(&run.mode),
-            duration(run).map_or_else(|| "-".to_owned(), in_words),
+            run.duration().map_or_else(|| "-".to_owned(), in_words),
             line(&run.id),
         );
         text.push_str(&layout.hanging(&cells, INDENT, &result(run)));
@@ -42,12 +42,6 @@ fn result(run: &Run) -> String {
         Some(error) => format!("{ended}: {error}"),
         None => ended,
     }
-}
-
-/// Returns how long a run took; `None` while it runs, and where it was killed.
-fn duration(run: &Run) -> Option<TimeDelta> {
-    // A clock that was set back meanwhile must not lead to a negative time.
-    Some((run.finished_at? - run.started_at).max(TimeDelta::zero()))
 }
 
 fn in_words(duration: TimeDelta) -> String {
@@ -73,7 +67,7 @@ pub(super) fn as_json(runs: &[Run]) -> Vec<serde_json::Value> {
             "window": window,
             "started_at": timestamp(run.started_at),
             "finished_at": run.finished_at.map(timestamp),
-            "seconds": duration(run).map(|duration| duration.num_seconds()),
+            "seconds": run.duration().map(|duration| duration.num_seconds()),
             "exit_code": run.exit_code,
             "error": run.error.as_deref().map(line),
         })

@@ -160,3 +160,37 @@ fn only_a_delivered_batch_counts_its_techniques_each_once_per_item() {
     let named = |code: &str, count| (code.to_owned(), count);
     assert_eq!(techniques(ledger.ledger().reader(), 0), [named("T1059", 1), named("T1204", 1)]);
 }
+
+#[test]
+fn the_last_run_of_a_tenant_is_the_latest_that_has_ended() {
+    let folder = Folder::new();
+    let mut one = folder.open_as("crowdstrike", "1");
+    let last = |ledger: &TenantLedger| -> Vec<(String, String, Option<i32>)> {
+        let runs = ledger.ledger().reader().last_ended_runs(at(100)).unwrap();
+        runs.into_iter().map(|run| (run.tenant, run.id, run.exit_code)).collect()
+    };
+    let run = |ledger: &mut TenantLedger, id: &str, minutes, exit_code: Option<u8>| {
+        set_time(ledger, minutes);
+        next_run(ledger, id);
+        ledger.begin_run("live", window()).unwrap();
+        if let Some(exit_code) = exit_code {
+            ledger.finish_run(exit_code, "{}", None).unwrap();
+        }
+    };
+    run(&mut one, "killed", 1, None);
+    assert_eq!(last(&one), []);
+    // One of the future, by a wrong clock, counts while there is no other.
+    run(&mut one, "future", 10_000, Some(5));
+    let named = |id: &str, code| ("crowdstrike".to_owned(), id.to_owned(), Some(code));
+    assert_eq!(last(&one), [named("future", 5)]);
+    run(&mut one, "later", 3, Some(3));
+    run(&mut one, "earlier", 2, Some(0));
+    run(&mut one, "running", 4, None);
+    assert_eq!(last(&one), [named("later", 3)]);
+    drop(one);
+    let mut other = folder.open_as("carbonblack", "1");
+    run(&mut other, "of another", 5, Some(0));
+    let found = last(&other);
+    assert_eq!(found.len(), 2);
+    assert!(found.contains(&named("later", 3)), "{found:?}");
+}

@@ -6,6 +6,7 @@ mod env;
 pub mod failures;
 pub mod https_env;
 pub mod json;
+pub mod metrics;
 pub mod nginx;
 pub mod oracle;
 mod output;

@@ -1,0 +1,200 @@
+//! The metrics file: the numbers of all tenants as Prometheus text, for the textfile collector of
+//! `node_exporter`. It is replaced at the end of each run, and depends only on the ledger and the
+//! runs of this process: several schedules of one ledger write the same file.
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::atomic_file::{AtomicFile, Readers};
+use crate::clock::Clock;
+use crate::ledger::{LedgerError, LedgerReader, Run, TenantFilter, TenantStatus};
+use crate::local_file::{self, Accept};
+use crate::report::{Counts, Report, line};
+
+/// How the run of a tenant in this process ended.
+#[derive(Debug)]
+pub(crate) struct EndedRun<'a> {
+    pub tenant: &'a str,
+    /// The source's name.
+    pub source: &'a str,
+    pub id: &'a str,
+    pub exit_code: u8,
+    /// How long it took; zero if it did not start.
+    pub duration: Duration,
+    /// `None` if it did not start.
+    pub counts: Option<&'a Counts>,
+}
+
+/// The names of a source and of a tenant.
+type Key = (String, String);
+
+impl EndedRun<'_> {
+    fn key(&self) -> Key {
+        (self.source.to_owned(), self.tenant.to_owned())
+    }
+}
+
+impl<'a> From<&'a Report> for EndedRun<'a> {
+    fn from(report: &'a Report) -> Self {
+        Self {
+            tenant: report.tenant.as_str(),
+            source: report.labels.name,
+            id: &report.run_id,
+            exit_code: report.exit_code(),
+            duration: report.duration,
+            counts: report.window.is_some().then_some(&report.counts),
+        }
+    }
+}
+
+/// Where the numbers come from.
+#[derive(Debug)]
+pub(crate) struct Inputs<'a, F> {
+    /// The path of the ledger, if there is one.
+    pub ledger: Option<&'a Path>,
+    /// The runs of this process.
+    pub runs: Vec<EndedRun<'a>>,
+    /// Whether a tenant of the ledger is left out because it is no longer used.
+    pub is_left_out: F,
+    pub clock: Clock,
+}
+
+/// What the file says about a tenant. The default is that of one of which nothing is known.
+#[derive(Debug, Default)]
+struct TenantMetrics {
+    /// When the last run with exit code 0 ended, UTC; `None` where none is known.
+    last_success: Option<DateTime<Utc>>,
+    last_run: Option<LastRun>,
+    /// What the ledger has; `None` where it is not known.
+    status: Option<TenantStatus>,
+}
+
+/// The last run that ended.
+#[derive(Debug)]
+struct LastRun {
+    id: String,
+    ended_at: DateTime<Utc>,
+    duration: Duration,
+    exit_code: i32,
+    counts: Option<Counts>,
+}
+
+/// Replaces the metrics file. Returns what a person must know about it: a file that cannot be
+/// written is a warning, because what the run sent matters more.
+pub(crate) fn write<F: Fn(&str) -> bool>(path: &Path, inputs: &Inputs<'_, F>) -> Vec<String> {
+    const ADVICE: &str = "Name another file with --metrics-file (COLLECTIVE_INSIGHTS_METRICS_FILE)";
+    let text = text::render(&collect(inputs));
+    let shown = line(&path.display().to_string());
+    let mut warnings = Vec::new();
+    if let Err(error) = replace(path, &text) {
+        let owner = match error.kind() {
+            ErrorKind::PermissionDenied => local_file::describe_owner(path),
+            _ => None,
+        };
+        let owner = owner.map_or_else(String::new, |owner| format!("; {}", line(&owner)));
+        warnings.push(format!(
+            "the metrics file {shown} cannot be written: {error}{owner}. The run is not affected. {ADVICE}, in a folder that exists and that this user can write to."
+        ));
+    }
+    if path.extension().is_none_or(|extension| extension != "prom") {
+        warnings.push(format!(
+            "the name of the metrics file {shown} does not end in .prom, so the textfile collector of node_exporter does not read it. {ADVICE}."
+        ));
+    }
+    warnings
+}
+
+/// Replaces the file, unless it is another one: its name may be that of the ledger by mistake.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    local_file::verify(path, Accept::File)?;
+    let mut start = Vec::new();
+    let length = u64::try_from(text::START.len()).unwrap_or(u64::MAX);
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        opened => {
+            opened?.take(length).read_to_end(&mut start)?;
+        }
+    }
+    if !start.is_empty() && start != text::START.as_bytes() {
+        return Err(io::Error::other("it is not a metrics file of this program"));
+    }
+    let mut file = AtomicFile::create(path, Readers::Everyone)?;
+    file.write(text)?;
+    file.finish()
+}
+
+/// Returns the tenants of the ledger and those of this process, by source and name.
+fn collect<F: Fn(&str) -> bool>(inputs: &Inputs<'_, F>) -> BTreeMap<Key, TenantMetrics> {
+    let now = inputs.clock.now();
+    let (statuses, recorded) = read_ledger(inputs.ledger, now).unwrap_or_else(|error| {
+        tracing::warn!("the metrics file has the tenants of this run only: {error}");
+        Default::default()
+    });
+    let is_own = |key: &Key| inputs.runs.iter().any(|run| run.key() == *key);
+    let mut all: BTreeMap<Key, TenantMetrics> = statuses
+        .into_iter()
+        .map(|status| ((status.source.clone(), status.tenant.clone()), status))
+        .filter(|(key, _)| is_own(key) || !(inputs.is_left_out)(&key.1))
+        .map(|(key, status)| (key, status.into()))
+        .collect();
+    for run in recorded {
+        if let Some(known) = all.get_mut(&(run.source.clone(), run.tenant.clone())) {
+            known.last_run = LastRun::of_ledger(run);
+        }
+    }
+    for run in &inputs.runs {
+        let own = all.entry(run.key()).or_default();
+        // One that the ledger has is read from there, as those of other tenants are.
+        if own.last_run.as_ref().is_none_or(|last| last.id != run.id) {
+            own.last_run = Some(LastRun::of_process(run, now));
+            own.last_success = if run.exit_code == 0 { Some(now) } else { own.last_success };
+        }
+    }
+    all
+}
+
+/// Returns the status of all tenants, and the last run of each that has ended.
+fn read_ledger(
+    path: Option<&Path>,
+    now: DateTime<Utc>,
+) -> Result<(Vec<TenantStatus>, Vec<Run>), LedgerError> {
+    let Some(ledger) = path.map(LedgerReader::open).transpose()?.flatten() else {
+        return Ok(Default::default());
+    };
+    Ok((ledger.status(now, &TenantFilter::default())?, ledger.last_ended_runs(now)?))
+}
+
+impl From<TenantStatus> for TenantMetrics {
+    fn from(status: TenantStatus) -> Self {
+        Self { last_success: status.last_success, last_run: None, status: Some(status) }
+    }
+}
+
+impl LastRun {
+    fn of_ledger(run: Run) -> Option<Self> {
+        Some(Self {
+            duration: run.duration()?.to_std().unwrap_or_default(),
+            id: run.id,
+            ended_at: run.finished_at?,
+            exit_code: run.exit_code?,
+            counts: run.counts.as_deref().and_then(|counts| serde_json::from_str(counts).ok()),
+        })
+    }
+
+    fn of_process(run: &EndedRun<'_>, now: DateTime<Utc>) -> Self {
+        Self {
+            id: run.id.to_owned(),
+            ended_at: now,
+            duration: run.duration,
+            exit_code: run.exit_code.into(),
+            counts: run.counts.cloned(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `--metrics-file`: how the file is written, and what becomes of one that cannot be.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::local_failures::{LATER, in_shell, test_env};
+use crate::metrics::{FILE, RUN, metrics};
+use crate::support::small_disk::SmallDisk;
+use crate::support::{RunOutput, TestEnv};
+
+/// The names of the files of a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Runs with this metrics file, and returns the warnings: everything was sent, and the exit code is
+/// that of a success.
+#[track_caller]
+fn warnings(env: &TestEnv, file: &str) -> String {
+    let run = format!("crowdstrike --json --resend --metrics-file {file}");
+    let output = env.run_at(LATER, &run).assert_code(0);
+    assert_eq!(output.assert_sums().count("processed"), 3, "{}", output.stdout);
+    let notes = output.notes().join(" ");
+    let count = output.stderr.matches("warning: ").count();
+    assert_eq!(output.stderr.lines().filter(|line| notes.contains(&line[9..])).count(), count);
+    output.stderr
+}
+
+#[test]
+fn all_users_can_read_the_file_and_nothing_else_is_left() {
+    let env = test_env(3);
+    fs::create_dir(env.path("metrics")).unwrap();
+    let mut shell = in_shell(&env, "umask 077");
+    shell.env("COLLECTIVE_INSIGHTS_METRICS_FILE", "metrics/x.prom");
+    let output = RunOutput::capture(&mut shell).assert_code(0);
+    assert_eq!(output.stderr, "");
+    assert_eq!(names(&env.path("metrics")), ["x.prom"]);
+    let mode = fs::metadata(env.path("metrics/x.prom")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o644);
+}
+
+#[test]
+fn the_file_is_replaced_and_never_written_in_place() {
+    let env = test_env(3);
+    env.run(RUN).assert_code(0);
+    let before = metrics(&env).text;
+    let open = fs::File::open(env.path(FILE)).unwrap();
+    env.run_at(LATER, RUN).assert_code(0);
+    // The collector may have opened the old one, and reads it to its end.
+    assert_eq!(std::io::read_to_string(open).unwrap(), before);
+    assert_ne!(metrics(&env).text, before);
+    // An empty one may be made in advance.
+    env.write(FILE, "");
+    env.run_at(LATER, RUN).assert_code(0);
+    metrics(&env);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_a_warning() {
+    let env = test_env(3);
+    fs::create_dir(env.path("folder.prom")).unwrap();
+    symlink(env.path("target"), env.path("link.prom")).unwrap();
+    for (file, reason) in [
+        ("missing/x.prom", "No such file or directory"),
+        ("folder.prom", "it is a directory"),
+        ("link.prom", "it is a symbolic link"),
+        ("/dev/null", "it is not a regular file"),
+    ] {
+        let warnings = warnings(&env, file);
+        assert!(warnings.contains(&format!("the metrics file {file} cannot be written: ")));
+        assert!(warnings.contains(reason), "{file}: {warnings}");
+        assert!(warnings.contains("COLLECTIVE_INSIGHTS_METRICS_FILE"), "{warnings}");
+    }
+    assert!(!env.path("target").exists());
+}
+
+#[test]
+fn no_other_file_is_replaced() {
+    let env = test_env(3);
+    env.run("crowdstrike").assert_code(0);
+    env.write("notes.prom", "# HELP of another program\n");
+    for file in [
+        "collective-insights.db",
+        "collective-insights.db.lock",
+        "collective-insights.log",
+        "notes.prom",
+    ] {
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+        let before = inode(&env.path(file));
+        let warnings = warnings(&env, file);
+        assert!(warnings.contains("it is not a metrics file of this program"), "{warnings}");
+        assert_eq!(inode(&env.path(file)), before, "{file}");
+    }
+    env.run("status").assert_code(0);
+}
+
+#[test]
+fn a_name_that_the_collector_does_not_read_is_a_warning() {
+    let env = test_env(3);
+    let warnings = warnings(&env, "metrics.txt");
+    assert!(warnings.contains("does not end in .prom"), "{warnings}");
+    assert!(env.path("metrics.txt").exists());
+}
+
+#[test]
+fn a_full_disk_leaves_the_file_as_it_was() {
+    let env = test_env(3);
+    let path = env.path("disk");
+    let Some(disk) = SmallDisk::mount(&path, "64k") else {
+        eprintln!("skipped: this user cannot mount a file system");
+        return;
+    };
+    env.run("crowdstrike --metrics-file disk/x.prom").assert_code(0);
+    let before = fs::read(path.join("x.prom")).unwrap();
+    disk.fill(0);
+    let warnings = warnings(&env, "disk/x.prom");
+    assert!(warnings.contains("No space left on device"), "{warnings}");
+    assert_eq!(fs::read(path.join("x.prom")).unwrap(), before);
+    assert_eq!(names(&path), ["filler", "x.prom"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_a_warning() {
+    let env = test_env(3);
+    let path = env.path("disk");
+    let Some(_disk) = SmallDisk::mount(&path, "64k") else {
+        eprintln!("skipped: this user cannot mount a file system");
+        return;
+    };
+    let remount = ["-o", "remount,ro"];
+    assert!(
+        std::process::Command::new("mount").args(remount).arg(&path).status().unwrap().success()
+    );
+    let warnings = warnings(&env, "disk/x.prom");
+    assert!(warnings.contains("Read-only file system"), "{warnings}");
+}
+
+#[test]
+fn a_warning_of_all_tenants_is_printed_once() {
+    use crate::several_tenants::{acme, beta};
+    let env = crate::support::tenants_env::TenantsEnv::new(vec![acme(), beta()]);
+    let output = env.run("run --json --metrics-file missing/x.prom").assert_code(0);
+    assert_eq!(output.stderr.matches("the metrics file").count(), 1, "{}", output.stderr);
+    let lock = fs::File::open(env.home.path("collective-insights.db.lock")).unwrap();
+    lock.lock().unwrap();
+    let output = env.run("run --json --metrics-file missing/x.prom").assert_code(7);
+    assert_eq!(output.stderr.matches("the metrics file").count(), 1, "{}", output.stderr);
+}
