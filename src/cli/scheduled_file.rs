@@ -60,6 +60,8 @@ pub(crate) enum Meaning {
     Plain,
     /// The path of the ledger.
     Ledger,
+    /// The path of the metrics file.
+    Metrics,
     /// The path of a file that a run reads.
     File,
     /// A secret.
@@ -172,6 +174,19 @@ fn tenant_table(tenant: &TenantTable, keys: &SourceKeys) -> ScheduledTable {
     ScheduledTable { owner, ..ScheduledTable::new("[[tenant]]", &format!("tenant-{name}"), all) }
 }
 
+impl ScheduledFile {
+    /// Returns the path of the metrics file, if there is one.
+    pub(crate) fn metrics_file(&self) -> Option<&str> {
+        let entries = self.tables.iter().flat_map(|table| &table.entries);
+        entries.filter(|entry| entry.meaning == Meaning::Metrics).find_map(|entry| {
+            match &entry.value {
+                Value::One(path) => Some(path.as_str()),
+                _ => None,
+            }
+        })
+    }
+}
+
 impl ScheduledTable {
     fn new(heading: &str, file_prefix: &str, entries: Vec<ScheduledEntry>) -> Self {
         let (heading, owner) = (heading.to_owned(), heading.to_owned());
@@ -199,6 +214,7 @@ fn meaning(key: &str, options: &[Settable]) -> Meaning {
     match find(key) {
         Some(option) if option.is_secret => Meaning::Secret,
         Some(option) if option.key == "ledger" => Meaning::Ledger,
+        Some(option) if option.key == "metrics-file" => Meaning::Metrics,
         // The paths of a process are those that it writes to.
         Some(option) if option.is_path && !option.is_of_process => Meaning::File,
         Some(_) => Meaning::Plain,

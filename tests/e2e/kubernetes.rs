@@ -203,6 +203,14 @@ fn what_the_settings_file_names_is_mounted_where_it_says() {
 }
 
 #[test]
+fn the_metrics_file_is_left_out_because_a_pod_has_none() {
+    let key = "[defaults]\nmetrics-file = \"/srv/x.prom\"\n";
+    let text = generate(&HOSTILE.replace("[defaults]\n", key), "").assert_code(0).stdout;
+    assert!(text.contains("# ATTENTION: metrics-file is left out here: "), "{text}");
+    assert!(!text.contains("/srv/x.prom"), "{text}");
+}
+
+#[test]
 fn the_pod_is_restricted() {
     let text = generate(HOSTILE, "").assert_code(0).stdout;
     let Some(manifest) = Manifest::read(&text) else { return };

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use collective_insights::cli::TOPICS;
@@ -250,6 +251,38 @@ fn a_path_that_cron_or_systemd_would_misread_is_an_error() {
             output.assert_stderr(&["cannot be written into a schedule", "--config"]);
         }
     }
+}
+
+/// Returns the lines of the units about a metrics file.
+fn metrics_lines(folder: &Path, metrics_file: &str) -> RunOutput {
+    let config = std::fs::read_to_string(folder.join("config.toml")).unwrap();
+    let key = format!("[defaults]\nmetrics-file = \"{metrics_file}\"\n");
+    std::fs::write(folder.join("metrics.toml"), config.replace("[defaults]\n", &key)).unwrap();
+    generate_in(folder, "systemd --config metrics.toml")
+}
+
+#[test]
+fn the_service_may_write_to_the_folder_of_the_metrics_file() {
+    let folder = folder_with_example();
+    let debian = "/var/lib/prometheus/node-exporter";
+    let lines = |output: RunOutput| -> Vec<String> {
+        let text = output.assert_code(0).stdout;
+        let lines = text.lines().filter(|line| line.contains("ReadWritePaths"));
+        lines.map(str::to_owned).collect()
+    };
+    let comment = format!("# ReadWritePaths=-{debian}");
+    assert_eq!(
+        lines(metrics_lines(folder.path(), "/srv/metrics/x.prom")),
+        ["ReadWritePaths=-/srv/metrics"]
+    );
+    // The service's own folder is writable.
+    assert_eq!(lines(metrics_lines(folder.path(), "x.prom")), std::slice::from_ref(&comment));
+    assert_eq!(lines(generate("systemd")), vec![comment; sources().len()]);
+    for wrong in ["/srv/a b/x.prom", "/x.prom", "//x.prom"] {
+        let output = metrics_lines(folder.path(), wrong).assert_code(2);
+        output.assert_stderr(&["cannot be written into a schedule", "`metrics-file`"]);
+    }
+    generate_in(folder.path(), "cron --config metrics.toml").assert_code(0);
 }
 
 #[test]

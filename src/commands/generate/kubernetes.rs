@@ -111,7 +111,7 @@ fn add_paths(file: &ScheduledFile, files: &mut Files) -> Result<String, Failure>
             let added = match entry.meaning {
                 Meaning::File => files.add(text.trim(), usage(entry, table)),
                 Meaning::Ledger => files::ledger_folder(text).map(|folder| ledger_folder = folder),
-                Meaning::Plain | Meaning::Secret => Ok(()),
+                Meaning::Plain | Meaning::Metrics | Meaning::Secret => Ok(()),
             };
             if let Err(reason) = added {
                 let (path, line) = (file.path.display(), entry.line);
@@ -159,6 +159,10 @@ fn settings_text(file: &ScheduledFile, files: &mut Files, warnings: &mut String)
                     );
                     writeln!(text, "{key}-file = {}", quoted(&path))
                 }
+                _ if entry.meaning == Meaning::Metrics => writeln!(
+                    warnings,
+                    "#\n# ATTENTION: {key} is left out here: the collector on the node cannot see the files of a pod."
+                ),
                 Value::Flag(flag) => writeln!(text, "{key} = {flag}"),
                 // A run refuses passwords in URLs; they must not be printed either.
                 Value::One(one) => {

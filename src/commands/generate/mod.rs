@@ -45,14 +45,24 @@ pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, F
 /// Returns the run of all tenants, if the settings file has tenants.
 fn run(parsed: &Parsed) -> Result<Option<Run>, Failure> {
     let Some(file) = parsed.scheduled_file()? else { return Ok(None) };
-    let config = file.path.to_str().filter(|path| is_plain(path)).ok_or_else(|| {
-        Failure::new(
-            FailureKind::Configuration,
-            format!("the path {} cannot be written into a schedule", line(&file.path.display().to_string())),
+    let path = &file.path;
+    let config = path.to_str().filter(|path| is_plain(path)).ok_or_else(|| {
+        unusable_path(
+            &path.display().to_string(),
             "Move the settings file to a path of letters, digits and . _ + - /, and name it with --config (COLLECTIVE_INSIGHTS_CONFIG).",
         )
     })?;
-    Ok(Some(Run { config: config.to_owned(), deadline: file.deadline, wait: file.wait }))
+    Ok(Some(Run {
+        config: config.to_owned(),
+        deadline: file.deadline,
+        wait: file.wait,
+        metrics_file: file.metrics_file().map(str::to_owned),
+    }))
+}
+
+fn unusable_path(path: &str, help: &str) -> Failure {
+    let message = format!("the path {} cannot be written into a schedule", line(path));
+    Failure::new(FailureKind::Configuration, message, help)
 }
 
 /// Returns a settings file: the example of the help topic, so that there is only one.

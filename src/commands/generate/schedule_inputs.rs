@@ -24,6 +24,8 @@ pub(super) struct Run {
     pub deadline: u32,
     /// How long it waits for another run, in minutes.
     pub wait: u32,
+    /// The path of the metrics file, if the settings file names one.
+    pub metrics_file: Option<String>,
 }
 
 /// Returns the exit codes after which a restart on the same day would not help.

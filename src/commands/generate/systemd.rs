@@ -1,12 +1,13 @@
 //! A service and a timer for each source, or for all tenants.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use super::DEFAULT_PATH;
 use super::files::File;
 use super::schedule_inputs::{
     self, GRACE_MINUTES, MAX_STARTS, Run, ScheduledSource, non_retryable,
 };
+use super::{DEFAULT_PATH, is_plain, unusable_path};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind, Signal};
 
@@ -14,6 +15,9 @@ use crate::failure::{Failure, FailureKind, Signal};
 const RESTART_MINUTES: u32 = 15;
 /// Directories that `ProtectHome` and `PrivateTmp` hide from the service.
 const HIDDEN_DIRECTORIES: [&str; 5] = ["/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"];
+
+/// The folder from which Debian's package of `node_exporter` reads metrics files.
+const METRICS_FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
 /// What the units of a schedule differ in.
 struct Schedule {
@@ -28,6 +32,8 @@ struct Schedule {
     start: String,
     /// `LoadCredential=` of each secret.
     credentials: String,
+    /// `ReadWritePaths=` of the metrics file, below its comments.
+    metrics: String,
     /// The maximum run time and the maximum wait of a run, in minutes.
     deadline: u32,
     wait: u32,
@@ -37,7 +43,7 @@ struct Schedule {
 /// the settings file.
 pub(super) fn units(program: &str, run: Option<&Run>) -> Result<Vec<File>, Failure> {
     let schedules: Vec<Schedule> = match run {
-        Some(run) => vec![schedule_of_run(run)],
+        Some(run) => vec![schedule_of_run(run)?],
         None => schedule_inputs::all()?.iter().map(schedule_of_source).collect(),
     };
     let units = schedules.iter().flat_map(|schedule| {
@@ -76,12 +82,13 @@ ExecStart=@PROGRAM@ {} {options} --wait {wait}m
             info.name
         ),
         credentials: credentials(source),
+        metrics: metrics(None),
         deadline: *deadline,
         wait: *wait,
     }
 }
 
-fn schedule_of_run(run: &Run) -> Schedule {
+fn schedule_of_run(run: &Run) -> Result<Schedule, Failure> {
     let config = &run.config;
     let warning = if is_hidden(config) {
         format!(
@@ -90,16 +97,47 @@ fn schedule_of_run(run: &Run) -> Schedule {
     } else {
         String::new()
     };
-    Schedule {
+    Ok(Schedule {
         command: "run",
         title: "all tenants".to_owned(),
         description: "Detections of all tenants for Recorded Future".to_owned(),
         setup: include_str!("service_run.txt").replace("@CONFIG@", config),
         start: format!("{warning}ExecStart=@PROGRAM@ run --config {config}\n"),
         credentials: String::new(),
+        metrics: metrics(metrics_folder(run)?),
         deadline: run.deadline,
         wait: run.wait,
+    })
+}
+
+/// Returns the folder of the metrics file. A relative path is one in the service's own folder,
+/// which it may write to.
+fn metrics_folder(run: &Run) -> Result<Option<&str>, Failure> {
+    let Some(path) = run.metrics_file.as_deref().filter(|path| path.starts_with('/')) else {
+        return Ok(None);
+    };
+    let folder = Path::new(path).parent().and_then(Path::to_str);
+    match folder {
+        // The root would make every folder writable.
+        Some(folder) if is_plain(path) && folder != "/" => Ok(Some(folder)),
+        _ => Err(unusable_path(
+            path,
+            "Give `metrics-file` in the settings file a path of letters, digits and . _ + - /, in a folder of its own.",
+        )),
     }
+}
+
+/// Returns what lets the service write a metrics file to this folder; as a comment where there is
+/// none.
+fn metrics(folder: Option<&str>) -> String {
+    let (mark, folder) = match folder {
+        Some(folder) => ("", folder),
+        None => ("# ", METRICS_FOLDER),
+    };
+    // The dash: a folder that is missing must not keep the service from its start.
+    format!(
+        "# For --metrics-file, after `setfacl -m u:{NAME}:rwx {folder}`:\n{mark}ReadWritePaths=-{folder}\n"
+    )
 }
 
 fn service(schedule: &Schedule, program: &str) -> String {
@@ -110,6 +148,7 @@ fn service(schedule: &Schedule, program: &str) -> String {
         .replace("@SETUP@\n", &schedule.setup)
         .replace("@START@\n", &schedule.start)
         .replace("@CREDENTIALS@\n", &schedule.credentials)
+        .replace("@METRICS@\n", &schedule.metrics)
         .replace("@HOME_WARNING@\n", &home_warning(program))
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
@@ -192,7 +231,12 @@ mod tests {
 
     #[test]
     fn every_placeholder_is_replaced() {
-        let run = Run { config: "/home/me/config.toml".to_owned(), deadline: 60, wait: 0 };
+        let run = Run {
+            config: "/home/me/config.toml".to_owned(),
+            deadline: 60,
+            wait: 0,
+            metrics_file: None,
+        };
         let run = as_text(DEFAULT_PATH, Some(&run)).unwrap();
         assert!(run.contains("ATTENTION: the service cannot see the settings file"), "{run}");
         let text = as_text(DEFAULT_PATH, None).unwrap();
