@@ -4,7 +4,7 @@
 
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 
 use crate::atomic_file::{AtomicFile, Readers};
 use crate::clock::Clock;
+use crate::failure::{Failure, FailureKind};
 use crate::ledger::{LedgerError, LedgerReader, Run, TenantFilter, TenantStatus};
 use crate::local_file::{self, Accept};
 use crate::report::{Counts, Report, line};
@@ -89,45 +90,72 @@ struct LastRun {
 /// Replaces the metrics file. Returns what a person must know about it: a file that cannot be
 /// written is a warning, because what the run sent matters more.
 pub(crate) fn write<F: Fn(&str) -> bool>(path: &Path, inputs: &Inputs<'_, F>) -> Vec<String> {
-    const ADVICE: &str = "Name another file with --metrics-file (COLLECTIVE_INSIGHTS_METRICS_FILE)";
     let text = text::render(&collect(inputs));
-    let shown = line(&path.display().to_string());
-    let mut warnings = Vec::new();
-    if let Err(error) = replace(path, &text) {
-        let owner = match error.kind() {
-            ErrorKind::PermissionDenied => local_file::describe_owner(path),
-            _ => None,
-        };
-        let owner = owner.map_or_else(String::new, |owner| format!("; {}", line(&owner)));
-        warnings.push(format!(
-            "the metrics file {shown} cannot be written: {error}{owner}. The run is not affected. {ADVICE}, in a folder that exists and that this user can write to."
-        ));
-    }
-    if path.extension().is_none_or(|extension| extension != "prom") {
-        warnings.push(format!(
-            "the name of the metrics file {shown} does not end in .prom, so the textfile collector of node_exporter does not read it. {ADVICE}."
-        ));
-    }
-    warnings
+    let written = create(path).and_then(|mut file| {
+        file.write(&text)?;
+        file.finish()
+    });
+    let unwritten = written.err().map(|error| {
+        let failure = unwritable(path, error);
+        format!("{failure}; what was sent is not affected. {}", failure.help)
+    });
+    let unread = (!is_collected(path)).then(|| {
+        format!("the textfile collector does not read {}: its name does not end in .prom. Name another file with --metrics-file (COLLECTIVE_INSIGHTS_METRICS_FILE).", shown(path))
+    });
+    unwritten.into_iter().chain(unread).collect()
 }
 
-/// Replaces the file, unless it is another one: its name may be that of the ledger by mistake.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    local_file::verify(path, Accept::File)?;
-    let mut start = Vec::new();
-    let length = u64::try_from(text::START.len()).unwrap_or(u64::MAX);
-    match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        opened => {
-            opened?.take(length).read_to_end(&mut start)?;
-        }
+/// Checks that a run can write the file, and describes it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn check(path: &Path) -> Result<String, Failure> {
+    // Dropped, it is deleted.
+    create(path).map_err(|error| unwritable(path, error))?;
+    let unread = if is_collected(path) {
+        ""
+    } else {
+        ", but the textfile collector only reads names that end in .prom"
+    };
+    Ok(format!("{} is writable{unread}", shown(path)))
+}
+
+fn is_collected(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "prom")
+}
+
+fn shown(path: &Path) -> String {
+    line(&path.display().to_string())
+}
+
+fn unwritable(path: &Path, error: io::Error) -> Failure {
+    let owner = Some(path)
+        .filter(|_| error.kind() == ErrorKind::PermissionDenied)
+        .and_then(local_file::describe_owner);
+    let failure = Failure::new(
+        FailureKind::Configuration,
+        format!("the metrics file {} cannot be written", shown(path)),
+        "Name a file in a folder that exists and that this user can write to with --metrics-file (COLLECTIVE_INSIGHTS_METRICS_FILE).",
+    );
+    match owner {
+        Some(owner) => failure.with_cause(format!("{error}; {owner}")),
+        None => failure.with_cause(error),
     }
+}
+
+/// Begins the file, unless there is another one: its name may be that of the ledger by mistake.
+fn create(path: &Path) -> io::Result<AtomicFile> {
+    local_file::verify(path, Accept::File)?;
+    let length = u64::try_from(text::START.len()).unwrap_or(u64::MAX);
+    let mut start = Vec::new();
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        opened => opened?.take(length).read_to_end(&mut start)?,
+    };
     if !start.is_empty() && start != text::START.as_bytes() {
         return Err(io::Error::other("it is not a metrics file of this program"));
     }
-    let mut file = AtomicFile::create(path, Readers::Everyone)?;
-    file.write(text)?;
-    file.finish()
+    AtomicFile::create(path, Readers::Everyone)
 }
 
 /// Returns the tenants of the ledger and those of this process, by source and name.
@@ -137,11 +165,11 @@ fn collect<F: Fn(&str) -> bool>(inputs: &Inputs<'_, F>) -> BTreeMap<Key, TenantM
         tracing::warn!("the metrics file has the tenants of this run only: {error}");
         Default::default()
     });
-    let is_own = |key: &Key| inputs.runs.iter().any(|run| run.key() == *key);
+    let own: BTreeSet<Key> = inputs.runs.iter().map(EndedRun::key).collect();
     let mut all: BTreeMap<Key, TenantMetrics> = statuses
         .into_iter()
         .map(|status| ((status.source.clone(), status.tenant.clone()), status))
-        .filter(|(key, _)| is_own(key) || !(inputs.is_left_out)(&key.1))
+        .filter(|(key, _)| own.contains(key) || !(inputs.is_left_out)(&key.1))
         .map(|(key, status)| (key, status.into()))
         .collect();
     for run in recorded {

@@ -83,7 +83,7 @@ const METRICS: [Metric; 11] = [
     },
     Metric {
         name: "quota_used_indicators",
-        help: "Indicators delivered on the UTC day of writing with the API key of the tenant, by all tenants that have the key.",
+        help: "Indicators delivered with the API key of the tenant, by all tenants, on the UTC day of writing.",
         samples: |tenant| status(tenant, |status| Some(status.used_today.to_string())),
     },
 ];

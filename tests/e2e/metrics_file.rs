@@ -74,9 +74,12 @@ fn a_file_that_cannot_be_written_is_a_warning() {
         ("/dev/null", "it is not a regular file"),
     ] {
         let warnings = warnings(&env, file);
-        assert!(warnings.contains(&format!("the metrics file {file} cannot be written: ")));
+        assert!(warnings.contains(&format!("the metrics file {file} cannot be written (")));
         assert!(warnings.contains(reason), "{file}: {warnings}");
         assert!(warnings.contains("COLLECTIVE_INSIGHTS_METRICS_FILE"), "{warnings}");
+        let check = format!("check crowdstrike --offline --json --metrics-file {file}");
+        let check = env.run(&check).assert_code(2);
+        assert!(check.stdout.contains(reason), "{}", check.stdout);
     }
     assert!(!env.path("target").exists());
 }
@@ -107,6 +110,12 @@ fn a_name_that_the_collector_does_not_read_is_a_warning() {
     let warnings = warnings(&env, "metrics.txt");
     assert!(warnings.contains("does not end in .prom"), "{warnings}");
     assert!(env.path("metrics.txt").exists());
+    let check = "check crowdstrike --offline --metrics-file";
+    let passed = env.run(&format!("{check} metrics.txt")).assert_code(0).stdout;
+    assert!(passed.contains("metrics.txt is writable, but the textfile collector"), "{passed}");
+    let passed = env.run(&format!("{check} x.prom")).assert_code(0).stdout;
+    assert!(passed.contains("metrics: x.prom is writable\n"), "{passed}");
+    assert!(!env.path("x.prom").exists(), "a check writes nothing");
 }
 
 #[test]

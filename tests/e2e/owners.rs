@@ -102,5 +102,5 @@ fn the_owner_of_a_folder_that_takes_no_metrics_file_is_named() {
     let output = run_as_nobody(&env, run).assert_code(0);
     assert_eq!(output.count("processed"), 1);
     let owner = format!("the folder {} is owned by root", folder.display());
-    output.assert_stderr(&["theirs/x.prom cannot be written: Permission denied", &owner]);
+    output.assert_stderr(&["theirs/x.prom cannot be written (Permission denied", &owner]);
 }

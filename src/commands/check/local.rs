@@ -1,4 +1,4 @@
-//! The checks that send no request: settings, exclusions, ledger and log.
+//! The checks that send no request: settings, exclusions, ledger, log and metrics file.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader, TenantFilter};
 use crate::logging;
+use crate::metrics;
 use crate::run;
 use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
 
@@ -31,6 +32,9 @@ pub(super) fn check(target: &Target<'_>, shared: &mut Shared, clock: Clock) -> S
     }
     let log = args.process.log.path();
     shared.check(Check::Log, format!("{log:?}"), tenant, || log_file(args));
+    if let Some(path) = &args.process.metrics_file {
+        shared.check(Check::Metrics, path.display().to_string(), tenant, || metrics::check(path));
+    }
     section
 }
 
