@@ -7,14 +7,13 @@ use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
-
 use crate::cli::{self, Command, Parsed, ProcessArgs, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::commands::{self, FileTenants, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::AddressLimits;
 use crate::metrics::{EndedRun, Inputs};
+use crate::platform::process;
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::run::{self, Process};
@@ -24,8 +23,7 @@ use crate::{http, logging, metrics, shutdown};
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    disable_core_dumps();
-    shutdown::handle_file_size_limit();
+    process::set_up();
     http::register_proxy_passwords();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let is_json = arguments.iter().skip(1).any(|argument| argument == "--json");
@@ -49,13 +47,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let progress = Progress::default();
     std::panic::catch_unwind(AssertUnwindSafe(|| dispatch_with_layers(parsed, is_json, &progress)))
         .unwrap_or(ExitCode::from(FailureKind::Unexpected.exit_code()))
-}
-
-/// A core dump would contain secrets in plain text.
-fn disable_core_dumps() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    // Lowering a limit needs no privilege.
-    let _ = setrlimit(Resource::Core, none);
 }
 
 /// Runs the command with the values that variables and the settings file have for its options.

@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::platform::files;
+
 /// Who can read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
@@ -35,13 +37,13 @@ impl AtomicFile {
         // Random: in two containers that share a folder, both processes may have the same id.
         temporary.push(format!(".{:08x}.tmp", fastrand::u32(..)));
         let temporary = path.with_file_name(temporary);
-        let file = create_private(&temporary)?;
-        // From here on, it is deleted if something fails.
-        let new = Self { path: path.to_owned(), temporary, file: BufWriter::new(file) };
-        if readers == Readers::Everyone {
-            share(new.file.get_ref())?;
-        }
-        Ok(new)
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let file = match readers {
+            Readers::Owner => files::open_owner_only(&temporary, &mut options),
+            Readers::Everyone => files::open_shared(&temporary, &mut options),
+        }?;
+        Ok(Self { path: path.to_owned(), temporary, file: BufWriter::new(file) })
     }
 
     /// Writes a text, which may stay in the buffer.
@@ -71,35 +73,14 @@ impl Drop for AtomicFile {
     }
 }
 
-/// Creates a file that only its owner can read.
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Lets all users read a file.
-fn share(file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
 /// Makes a rename durable. A folder that may not be read cannot be synced.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match File::open(folder) {
+    match files::sync_folder(folder) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-        opened => opened?.sync_all(),
+        synced => synced,
     }
 }

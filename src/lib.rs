@@ -28,6 +28,7 @@
 //! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
 //! | `metrics` | the file for Prometheus | SQL |
 //! | `local_file`, `atomic_file` | open and replace the files that a run writes | what is in them |
+//! | `platform` | what differs between Unix and Windows | what it is used for |
 //! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
 
 #![cfg_attr(
@@ -57,6 +58,7 @@ mod local_file;
 mod logging;
 mod metrics;
 mod mitre;
+mod platform;
 mod recorded_future;
 mod redact;
 mod report;

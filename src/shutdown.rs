@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::failure::{Failure, FailureKind, Signal};
+use crate::platform::advice;
+use crate::platform::signals::Signals;
 use crate::report::progress;
 
 /// How long a request in flight may take after a signal; the process exits within 5 s of it.
@@ -92,30 +93,9 @@ fn unavailable(error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Unexpected,
         "the asynchronous runtime could not be started",
-        "Check the limits of this user (ulimit -a).",
+        advice::LIMITS,
     )
     .with_cause(error)
-}
-
-/// Lets a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead
-/// of ending the process with SIGXFSZ. The handler stays for the life of the process.
-pub(crate) fn handle_file_size_limit() {
-    // If this fails, the signal keeps its effect.
-    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
-        let _entered = runtime.enter();
-        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
-    }
-}
-
-/// Whether SIGHUP is ignored, as `nohup` does. Where the system does not tell, it is not.
-fn is_hangup_ignored() -> bool {
-    const HANGUP: u64 = 1;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & HANGUP != 0)
 }
 
 /// Reports the first signal. After it, and after the end of the work, Ctrl-C ends the process at
@@ -124,15 +104,11 @@ fn is_hangup_ignored() -> bool {
 fn watch_signals(sender: watch::Sender<Received>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    let mut signals = Signals::new()?;
     let watch = async move {
         let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-            Some(()) = async { hangup.as_mut()?.recv().await } => Signal::Hangup,
-            () = sender.closed() => return end_at_once_after(interrupt).await,
+            signal = signals.received() => signal,
+            () = sender.closed() => return end_at_once_after(signals).await,
         };
         if signal == Signal::Interrupt {
             progress::show_stopping();
@@ -140,9 +116,7 @@ fn watch_signals(sender: watch::Sender<Received>) -> std::io::Result<()> {
         tracing::info!("received {}: shutting down", signal.name());
         // The receivers are gone when the run has just ended.
         let _ = sender.send(Some((signal, Instant::now())));
-        // Without these receivers, a second SIGTERM or SIGHUP would have its usual effect.
-        let _others = (terminate, hangup);
-        end_at_once_after(interrupt).await;
+        end_at_once_after(signals).await;
     };
     drop(entered);
     std::thread::Builder::new()
@@ -151,9 +125,10 @@ fn watch_signals(sender: watch::Sender<Received>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends the process when Ctrl-C is pressed. The ledger is as after a crash: nothing in it is lost.
-async fn end_at_once_after(mut interrupt: tokio::signal::unix::Signal) {
-    if interrupt.recv().await.is_some() {
+/// Ends the process when Ctrl-C is pressed; other signals are received and change nothing. The
+/// ledger is as after a crash: nothing in it is lost.
+async fn end_at_once_after(mut signals: Signals) {
+    if signals.interrupted().await.is_some() {
         progress::clear_in_time();
         #[expect(clippy::exit, reason = "whatever the work waits for, it must not delay the end")]
         std::process::exit(FailureKind::Interrupted(Signal::Interrupt).exit_code().into());

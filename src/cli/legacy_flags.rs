@@ -1,9 +1,9 @@
 //! The flags of the Python scripts: `-ccid ID` and `-ccid=ID`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
 
 use super::source_command::SourceCommand;
+use crate::platform::arguments::strip_prefix;
 
 /// Replaces the multi-letter flags of the Python scripts with the new flags, if the subcommand is
 /// the matching source, or `check` with that source. (`-k`, `-l` and `--debug` did not change.)
@@ -32,12 +32,12 @@ pub(super) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
 
 /// Returns the argument with the new flag, if it has the old one: alone, or with `=` and a value.
 fn renamed(argument: &OsStr, old: &str, flag: &str) -> Option<OsString> {
-    let value = argument.as_bytes().strip_prefix(old.as_bytes())?;
-    if !value.is_empty() && !value.starts_with(b"=") {
+    let value = strip_prefix(argument, old)?;
+    if !value.is_empty() && strip_prefix(&value, "=").is_none() {
         return None;
     }
     let mut renamed = OsString::from(flag);
-    renamed.push(OsStr::from_bytes(value));
+    renamed.push(value);
     Some(renamed)
 }
 

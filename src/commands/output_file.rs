@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic_file::{AtomicFile, Readers};
 use crate::failure::{Failure, FailureKind};
+use crate::platform::advice;
 use crate::report::line;
 
 /// A file that is being written. Unless it is finished, nothing of it is left.
@@ -62,7 +63,10 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
     Failure::new(
         FailureKind::Unexpected,
         format!("{} cannot be written", line(&path.display().to_string())),
-        "Free some space (`df -h`) or name a file on another disk with --output <FILE>, then run the command again.",
+        format!(
+            "Free some space (`{}`) or name a file on another disk with --output <FILE>, then run the command again.",
+            advice::DISK_SPACE
+        ),
     )
     .with_cause(error)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::proxy::Proxies;
 use super::trust;
 use crate::failure::{Failure, FailureKind};
+use crate::platform::advice;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NetworkOptions {
@@ -49,6 +50,6 @@ pub(super) fn setup_failed() -> Failure {
     Failure::new(
         FailureKind::Configuration,
         "the HTTPS client could not be set up",
-        "Check that the system's certificates are installed (package ca-certificates).",
+        advice::CERTIFICATES,
     )
 }

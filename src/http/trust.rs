@@ -73,7 +73,12 @@ fn verifier(extra_roots: Vec<CertificateDer<'static>>) -> Result<Arc<DescribingV
         return Ok(Arc::clone(verifier));
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(extra_roots.iter().cloned(), provider)?;
+    // Without additional roots, Windows needs no list of its own for them.
+    let verifier = if extra_roots.is_empty() {
+        Verifier::new(provider)?
+    } else {
+        Verifier::new_with_extra_roots(extra_roots.iter().cloned(), provider)?
+    };
     let verifier = Arc::new(DescribingVerifier(verifier));
     *last = Some((extra_roots, Arc::clone(&verifier)));
     Ok(verifier)

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_WRITE};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-use rustix::io::Errno;
 
 use super::patience::is_busy;
 use super::{EntryId, files, lock_path};
 use crate::failure::{Failure, FailureKind, Signal};
-use crate::local_file;
+use crate::platform::advice::{self, MOVE};
+use crate::platform::files::is_unreadable;
+use crate::platform::ownership;
 
 /// What the ledger's functions return.
 pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
@@ -147,16 +147,16 @@ fn help(error: &LedgerError) -> String {
         LedgerError::Damaged { path, unchanged, .. } => repair(path, *unchanged),
         LedgerError::Newer { .. } => "Install the newer release again, or name another file with --ledger; this file was left as it is.".to_owned(),
         LedgerError::Unreadable { path, .. } => format!(
-            "Run this as the owner (`sudo -u <USER>`), or give the files to this user (`sudo chown <USER> {}*`); --ledger <FILE> names another one.",
-            path.display()
+            "{}; --ledger <FILE> names another one.",
+            advice::take_over(path)
         ),
         LedgerError::Unwritable { path, .. } => format!(
-            "Give this user write access to the file and its folder (`ls -ld {}`), or name another file with --ledger <FILE>; --no-ledger runs without a ledger.",
-            path.display()
+            "Give this user write access to the file and its folder (`{}`), or name another file with --ledger <FILE>; --no-ledger runs without a ledger.",
+            advice::show_access(path)
         ),
         LedgerError::Full { path } => format!(
-            "Free some space (`df -h {}`), then run again: nothing that was stored is lost.",
-            path.display()
+            "Free some space (`{}`), then run again: nothing that was stored is lost.",
+            advice::disk_space_of(path)
         ),
         LedgerError::Interrupted { .. } => "Run again: nothing that was stored is lost.".to_owned(),
         LedgerError::Busy { .. } => "Find the program that has the file open (`fuser -v <FILE>`) and end it, then run again: nothing that was stored is lost.".to_owned(),
@@ -195,7 +195,7 @@ fn repair(path: &Path, unchanged: bool) -> String {
     if !path.exists() {
         let journal = files::journal_path(path).display().to_string();
         return format!(
-            "Put the file back next to its journal. If it is lost, move the journal away (`mv {journal} {journal}.lost`): the next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
+            "Put the file back next to its journal. If it is lost, move the journal away (`{MOVE} {journal} {journal}.lost`): the next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
         );
     }
     let state = if unchanged {
@@ -205,7 +205,7 @@ fn repair(path: &Path, unchanged: bool) -> String {
     };
     let path = path.display();
     format!(
-        "{state} Check its disk. `collective-insights outbox repair --ledger {path}` saves what can be read in a new file, and keeps this one. If it cannot, move the file away (`mv {path} {path}.damaged`): the next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
+        "{state} Check its disk. `collective-insights outbox repair --ledger {path}` saves what can be read in a new file, and keeps this one. If it cannot, move the file away (`{MOVE} {path} {path}.damaged`): the next run starts with an empty ledger and fetches the last --hours, so it may send indicators again."
     )
 }
 
@@ -265,7 +265,8 @@ fn from_sql(error: &rusqlite::Error, path: PathBuf) -> LedgerError {
         _ if is(SQLITE_IOERR_WRITE) => LedgerError::Other {
             path,
             detail: format!(
-                "{detail}: the disk failed, or the file is larger than allowed (ulimit -f)"
+                "{detail}: the disk failed, or the file is larger than allowed ({})",
+                advice::FILE_SIZE_LIMIT
             ),
         },
         Some(ErrorCode::DiskFull) => LedgerError::Full { path },
@@ -297,13 +298,13 @@ pub(super) fn from_io(error: &io::Error, path: &Path) -> LedgerError {
 
 /// Returns the error of a file that this user may not read, or not write, with its owner.
 pub(super) fn inaccessible(path: PathBuf, reason: &str) -> LedgerError {
-    let owner = local_file::describe_owner(&path)
-        .or_else(|| local_file::describe_owner(&lock_path(&path)))
+    let owner = ownership::describe_owner(&path)
+        .or_else(|| ownership::describe_owner(&lock_path(&path)))
         .map_or_else(String::new, |owner| format!("; {owner}"));
     let reason = format!("{reason}{owner}");
-    // Asked of the system, because opening and closing the file would drop SQLite's locks on it.
-    match accessat(CWD, &path, Access::READ_OK, AtFlags::EACCESS) {
-        Err(Errno::ACCESS) => LedgerError::Unreadable { path, reason },
-        _ => LedgerError::Unwritable { path, reason },
+    if is_unreadable(&path) {
+        LedgerError::Unreadable { path, reason }
+    } else {
+        LedgerError::Unwritable { path, reason }
     }
 }

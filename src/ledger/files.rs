@@ -13,6 +13,7 @@ use super::error::{LedgerError, Result, from_io, inaccessible, with_path};
 use super::patience::{ATTEMPT, Patience, is_busy};
 use super::schema;
 use crate::local_file::{self, Accept};
+use crate::platform::files::{open_owner_only, sync_folder as sync};
 
 /// No mutex within the process: a connection may change its thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -23,14 +24,6 @@ const SMALL: u64 = 4 << 20;
 /// How much of the journal stays between transactions, in bytes. The pages that change when a batch
 /// is written need less.
 const KEPT_JOURNAL: u32 = 1 << 18;
-
-/// Options that create a file which only its owner can read and write.
-pub(super) fn owner_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
 
 /// Returns the path with `suffix` added to its name.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -112,7 +105,10 @@ pub(super) fn create(path: &Path) -> Result<()> {
     let temporary = with_suffix(path, ".tmp");
     let created = create_temporary(&temporary).and_then(|()| {
         let failed = |error: io::Error| from_io(&error, path);
-        File::open(&temporary).and_then(|file| file.sync_all()).map_err(failed)?;
+        // Windows syncs only files that are open for writing.
+        let file = OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        drop(file);
         fs::rename(&temporary, path).map_err(failed)?;
         sync_folder(path).map_err(failed)
     });
@@ -139,10 +135,7 @@ fn create_temporary(temporary: &Path) -> Result<()> {
             _ => {}
         }
     }
-    owner_only()
-        .write(true)
-        .create_new(true)
-        .open(temporary)
+    open_owner_only(temporary, OpenOptions::new().write(true).create_new(true))
         .map_err(|error| from_io(&error, temporary))?;
     let fill = || -> rusqlite::Result<()> {
         let db = Connection::open_with_flags(temporary, FLAGS)?;
@@ -157,10 +150,7 @@ fn create_temporary(temporary: &Path) -> Result<()> {
 
 /// Makes a rename durable.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
+    path.parent().map_or(Ok(()), sync)
 }
 
 /// Opens an empty private ledger, and returns it with the name to call it by in errors.

@@ -6,7 +6,7 @@
 //! frees the lock itself, also after a crash.
 
 use std::fmt::Write as _;
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ impl Lock {
             LedgerError::Other { detail, .. } => unwritable(&detail),
             other => other,
         };
-        let mut options = files::owner_only();
+        let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = local_file::open(&lock_path(path), &mut options, Accept::File)
             .map_err(|error| failed(&error))?;

@@ -13,6 +13,7 @@ use super::error::{LedgerError, Result, from_io, with_path};
 use super::files::{self, Examine};
 use super::lock::Lock;
 use super::{Ledger, Patience, schema};
+use crate::platform::files::open_owner_only;
 
 /// What was saved of a damaged ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,8 +138,8 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
 /// Copies a file and restores what is the same in the header of every ledger.
 fn copy_with_known_header(path: &Path, copy: &Path) -> io::Result<()> {
     let mut from = fs::File::open(path)?;
-    let mut options: OpenOptions = files::owner_only();
-    let mut to = options.write(true).create(true).truncate(true).open(copy)?;
+    let mut options = OpenOptions::new();
+    let mut to = open_owner_only(copy, options.write(true).create(true).truncate(true))?;
     let pages = u32::try_from(io::copy(&mut from, &mut to)? / 4096).unwrap_or(u32::MAX);
     let write = |to: &mut fs::File, offset, bytes: &[u8]| {
         to.seek(SeekFrom::Start(offset)).and_then(|_| to.write_all(bytes))

@@ -2,12 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::local_file::{self, Accept};
+use crate::platform::files::is_same_file;
 
 /// Whether this process may rotate: two that rotate at once would rename each other's files.
 static ROTATION_ENABLED: AtomicBool = AtomicBool::new(false);
@@ -24,7 +24,7 @@ pub(crate) fn enable_rotation() {
 /// character device.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
+    options.append(true).create(true);
     local_file::open(&local_file::resolve(path)?, &mut options, Accept::FileOrDevice)
 }
 
@@ -96,7 +96,7 @@ impl LogFile {
     fn is_same_file(&self, current: &File) -> io::Result<bool> {
         let current = current.metadata()?;
         match std::fs::symlink_metadata(&self.path) {
-            Ok(named) => Ok(named.dev() == current.dev() && named.ino() == current.ino()),
+            Ok(named) => Ok(is_same_file(&named, &current)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

@@ -28,7 +28,7 @@ pub(crate) use self::tenant_span::{enter, in_same_span};
 pub(crate) use self::warnings::{print_tenant_warnings, print_warnings};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
-use crate::local_file;
+use crate::platform::ownership;
 use crate::report::{self, progress};
 use crate::settings::TenantName;
 
@@ -85,7 +85,7 @@ pub(crate) fn start(
 pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Failure {
     let owner = Some(path)
         .filter(|_| error.kind() == ErrorKind::PermissionDenied)
-        .and_then(local_file::describe_owner);
+        .and_then(ownership::describe_owner);
     let give_back = match &owner {
         Some(_) => " A file that a run with sudo left behind is yours again after `sudo chown`.",
         None => "",

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
 use crate::failure::{Failure, FailureKind};
+use crate::platform::advice;
 
 /// Writes a text to stdout.
 ///
@@ -46,7 +47,10 @@ pub(crate) fn unwritable_output(error: io::Error) -> Failure {
     Failure::new(
         FailureKind::Unexpected,
         "the output cannot be written and is incomplete",
-        "Free some space (`df -h`) or redirect the output to another place, then run the command again.",
+        format!(
+            "Free some space (`{}`) or redirect the output to another place, then run the command again.",
+            advice::DISK_SPACE
+        ),
     )
     .with_cause(error)
 }

@@ -12,8 +12,6 @@ mod time;
 mod wait;
 mod window;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,6 +32,7 @@ use crate::ledger::{
 };
 use crate::local_file;
 use crate::logging;
+use crate::platform::{files, ownership};
 use crate::recorded_future::Client;
 use crate::redact;
 use crate::report::Report;
@@ -370,6 +369,7 @@ pub(crate) fn file_warnings(log: Option<&Path>, ledger: &LedgerChoice) -> Vec<St
         warnings.push(local_file::warning("ledger", path));
         warnings.push(local_file::warning("lock file", &lock_path(path)));
     }
+    warnings.push(ownership::created_warning());
     warnings.into_iter().flatten().collect()
 }
 
@@ -381,8 +381,8 @@ fn create_state_folder(ledger: &LedgerChoice, mode: Mode) -> Result<(), Failure>
     let Some(folder) = path.parent().filter(|_| mode == Mode::Live) else {
         return Ok(());
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        let owner = local_file::describe_owner(folder);
+    files::create_folder(folder).map_err(|error| {
+        let owner = ownership::describe_owner(folder);
         let owner = owner.map_or_else(String::new, |owner| format!("; {owner}"));
         Failure::new(
             FailureKind::Ledger,

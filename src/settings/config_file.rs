@@ -5,14 +5,14 @@ mod parse;
 mod tests;
 
 use std::env;
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::TenantName;
 use super::origin::Origin;
-use super::{TenantName, secret_file};
 use crate::failure::{Failure, FailureKind};
 use crate::local_file;
+use crate::platform::{advice, folders, ownership};
 
 /// The maximum size of the file: thousands of tenants have less than a megabyte.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -116,7 +116,7 @@ impl ConfigFile {
                 .map_err(|error| unreadable(&path, error))?;
             return Ok(Some((Self::parse(path, &text, sources)?, origin)));
         }
-        for path in platform_paths(env::var_os("XDG_CONFIG_HOME"), env::home_dir()) {
+        for path in folders::settings_files() {
             match local_file::read_text(&path, MAX_BYTES) {
                 Ok(text) => return Ok(Some((Self::parse(path, &text, sources)?, Origin::Default))),
                 Err(error) if is_absent(error.kind()) => {}
@@ -127,10 +127,11 @@ impl ConfigFile {
     }
 
     fn parse(path: PathBuf, text: &str, sources: &[String]) -> Result<Self, Failure> {
-        let metadata = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
+        let is_readable =
+            ownership::is_readable_by_others(&path).map_err(|error| unreadable(&path, error))?;
         let mut file = parse::parse(text, sources);
         file.path = path;
-        file.is_private = !secret_file::is_open(&metadata);
+        file.is_private = !is_readable;
         Ok(file)
     }
 
@@ -176,16 +177,6 @@ impl ConfigFile {
     }
 }
 
-/// Returns where the file may be: in the user's folder, and in the machine's.
-fn platform_paths(xdg_config_home: Option<OsString>, home: Option<PathBuf>) -> Vec<PathBuf> {
-    const FILE: &str = "collective-insights/config.toml";
-    // A relative path is not valid there, and is ignored (XDG Base Directory Specification).
-    let absolute = |path: &PathBuf| path.is_absolute();
-    let given = xdg_config_home.map(PathBuf::from).filter(absolute);
-    let home = home.filter(absolute).map(|home| home.join(".config"));
-    given.or(home).into_iter().chain(["/etc".into()]).map(|folder| folder.join(FILE)).collect()
-}
-
 fn is_absent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
@@ -194,7 +185,10 @@ fn unreadable(path: &Path, error: std::io::Error) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         format!("the settings file {} cannot be read", path.display()),
-        "Name a readable file in UTF-8 with --config (COLLECTIVE_INSIGHTS_CONFIG); /dev/null is one without settings. No request was made.",
+        format!(
+            "Name a readable file in UTF-8 with --config (COLLECTIVE_INSIGHTS_CONFIG); {} is one without settings. No request was made.",
+            advice::EMPTY_FILE
+        ),
     )
     .with_cause(error)
 }

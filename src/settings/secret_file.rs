@@ -1,18 +1,15 @@
 //! Secrets in files: those that `<VARIABLE>_FILE` and the settings file name, and systemd's
 //! credentials.
 
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::process::{getegid, geteuid};
 
 use super::layers::Environment;
 use super::lookup::{Names, non_blank};
 use super::origin::Origin;
 use crate::failure::{Failure, FailureKind};
 use crate::local_file;
+use crate::platform::ownership;
 
 /// The maximum size of a file with a secret.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -91,46 +88,10 @@ fn read_secret(path: &Path, name: &str, help: String) -> Result<Option<String>, 
 /// Logs a warning if other users can read the file. Credentials are not checked: systemd grants the
 /// service's user access with an access list, which looks like permissions of the group.
 fn warn_if_open(path: &Path, name: &str) {
-    if std::fs::metadata(path).is_ok_and(|metadata| is_open(&metadata)) {
+    if ownership::is_readable_by_others(path).is_ok_and(|is_readable| is_readable) {
         tracing::warn!(
             "the permissions of {path} let other users read it, and it contains {name}; run `chmod 600 {path}`",
             path = path.display()
         );
-    }
-}
-
-/// Whether other users can read the file. The group of a file of root may, if it is the group that
-/// this process has: that is how it reads the file, for example as a Kubernetes Secret.
-pub(super) fn is_open(metadata: &Metadata) -> bool {
-    let file = (metadata.uid(), metadata.gid(), metadata.mode());
-    is_open_to(file, geteuid().as_raw(), getegid().as_raw())
-}
-
-const fn is_open_to((owner, group, mode): (u32, u32, u32), user: u32, own_group: u32) -> bool {
-    const ROOT: u32 = 0;
-    let is_for_group = owner == ROOT && user != ROOT && group == own_group;
-    mode & if is_for_group { 0o004 } else { 0o044 } != 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_group_of_a_file_of_root_may_read_a_secret() {
-        const GROUP: u32 = 500;
-        for (owner, group, mode, user, expected) in [
-            (1000, GROUP, 0o600, 1000, false),
-            (1000, GROUP, 0o640, 1000, true),
-            (1000, GROUP, 0o604, 1000, true),
-            (0, GROUP, 0o440, 1000, false),
-            (0, 501, 0o440, 1000, true),
-            (0, GROUP, 0o444, 1000, true),
-            (0, GROUP, 0o640, 0, true),
-            (1001, GROUP, 0o640, 1000, true),
-        ] {
-            let is_open = is_open_to((owner, group, mode), user, GROUP);
-            assert_eq!(is_open, expected, "{owner}:{group} {mode:o} {user}");
-        }
     }
 }

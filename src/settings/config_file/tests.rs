@@ -16,23 +16,6 @@ fn assert_mistakes(text: &str, expected: &[(usize, &str)]) {
 }
 
 #[test]
-fn the_users_folder_is_before_the_machines() {
-    let paths = |xdg: Option<&str>, home: Option<&str>| {
-        platform_paths(xdg.map(Into::into), home.map(Into::into))
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect::<Vec<_>>()
-    };
-    let machine = "/etc/collective-insights/config.toml";
-    let user = "/home/a/.config/collective-insights/config.toml";
-    assert_eq!(paths(None, Some("/home/a")), [user, machine]);
-    assert_eq!(paths(Some("relative"), Some("/home/a")), [user, machine]);
-    let xdg = "/xdg/collective-insights/config.toml";
-    assert_eq!(paths(Some("/xdg"), Some("/home/a")), [xdg, machine]);
-    assert_eq!(paths(None, None), [machine]);
-}
-
-#[test]
 fn each_setting_has_its_value_and_line() {
     let file = parsed(
         "[defaults]\nflag = true\n\n[defaults.one]\nnumber = 1_000\n\n[[tenant]]\nname = \"a\"\nsource = \"two\"\nids = [\"x\", 2]\nrate = 1.5\n",

@@ -1,0 +1,103 @@
+//! Opens files, with access for their owner only.
+//!
+//! A file is created with the access list of its folder, and gets its own right after that, before
+//! anything is written to it: to create it with its own would require unsafe code.
+
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf, Prefix};
+
+use super::ownership;
+
+/// Opens a file. One that is created gets an access list of its own.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn open_owner_only(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let is_new = is_absent(path);
+    let file = options.open(path)?;
+    if is_new {
+        ownership::restrict(path, false);
+    }
+    Ok(file)
+}
+
+/// Creates a file with the access list of its folder.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.open(path)
+}
+
+/// Does the same as [`open_owner_only`]: the caller has verified that it is not a link, and only
+/// administrators can create links to files.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn open_no_follow(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    open_owner_only(path, options)
+}
+
+/// Creates a folder, and those above it. The folder gets an access list of its own, which the files
+/// in it inherit.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    let is_new = is_absent(path);
+    fs::create_dir_all(path)?;
+    if is_new {
+        ownership::restrict(path, true);
+    }
+    Ok(())
+}
+
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Does nothing: NTFS has a journal for the names of files, and a folder cannot be synced.
+#[expect(clippy::unnecessary_wraps, reason = "it can fail on other systems")]
+pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Returns the absolute path without links, in its usual form: `C:\a` and not `\\?\C:\a`, which few
+/// programs accept.
+///
+/// # Errors
+/// When the path does not exist, or the system does not tell.
+pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    // SQLite adds the name of the journal, and 260 is the limit.
+    const MAX_LENGTH: usize = 240;
+    let full = fs::canonicalize(path)?;
+    let mut components = full.components();
+    let Some(Component::Prefix(prefix)) = components.next() else {
+        return Ok(full);
+    };
+    let Prefix::VerbatimDisk(letter) = prefix.kind() else {
+        return Ok(full);
+    };
+    let mut usual = PathBuf::from(format!("{}:", char::from(letter)));
+    usual.push(components.as_path());
+    // Some names exist in the full form only, for example `a.` and `nul`.
+    let is_same = fs::canonicalize(&usual).is_ok_and(|path| path == full);
+    Ok(if is_same && usual.as_os_str().len() <= MAX_LENGTH { usual } else { full })
+}
+
+/// Devices have no file type of their own here, and `NUL` cannot be opened as a file.
+pub(crate) const fn is_device(_found: FileType) -> bool {
+    false
+}
+
+/// Whether both may describe one file, the log: they have the same length. Another log of the same
+/// length is large enough to be rotated too.
+pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    one.len() == other.len()
+}
+
+/// Whether this user may not read the file.
+pub(crate) fn is_unreadable(path: &Path) -> bool {
+    File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}

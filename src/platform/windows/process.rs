@@ -1,0 +1,11 @@
+//! What is set up when the program starts.
+
+use console::Term;
+
+/// Lets the terminals interpret colors, which those of Windows do only on request.
+pub(crate) fn set_up() {
+    for terminal in [Term::stdout(), Term::stderr()] {
+        // This switches them on where the terminal can show them.
+        let _ = terminal.features().colors_supported();
+    }
+}
