@@ -82,7 +82,8 @@ pub(crate) struct ConfigArgs {
     /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
     ///
     /// If it has tenants, they are scheduled together, with `run`. Without it, that is
-    /// collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc.
+    /// collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc; on Windows in
+    /// %LOCALAPPDATA%.
     /// [default: the first that exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,

@@ -325,14 +325,16 @@ pub(crate) struct LedgerArgs {
     ///
     /// Records what was sent and what is still queued. Created by the first run; locked by one run
     /// at a time. The state folder is $STATE_DIRECTORY, $XDG_STATE_HOME/collective-insights,
-    /// /var/lib/collective-insights for root, or ~/.local/state/collective-insights.
+    /// /var/lib/collective-insights for root, or ~/.local/state/collective-insights; on Windows
+    /// %LOCALAPPDATA%\collective-insights.
     /// [default: collective-insights.db in the state folder]
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
     /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
     ///
     /// TOML with the long options as keys; see `collective-insights help options`. Without it, that
-    /// is collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc.
+    /// is collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc; on Windows in
+    /// %LOCALAPPDATA%.
     /// [default: the first that exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,

@@ -22,3 +22,36 @@ mod windows;
 pub(crate) use self::unix::{advice, arguments, files, folders, ownership, process, signals};
 #[cfg(windows)]
 pub(crate) use self::windows::{advice, arguments, files, folders, ownership, process, signals};
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    /// Adds the Rust files of a folder, except those of this module and of tests.
+    fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("platform") && !path.ends_with("tests") {
+                add_files(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_module_has_code_for_one_system() {
+        let mut files = Vec::new();
+        add_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        assert!(files.len() > 100, "{files:?}");
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for word in
+                ["std::os::", "rustix::", "signal::unix", "(unix)", "(windows)", "target_os"]
+            {
+                assert!(!text.contains(word), "{} has {word}", file.display());
+            }
+        }
+    }
+}

@@ -251,3 +251,19 @@ fn the_help_and_the_topic_explain_each_exit_code_alike() {
     assert!(in_topic.len() > 8, "{topic}");
     assert_eq!(in_help, in_topic);
 }
+
+#[test]
+fn the_scheduled_task_of_windows_runs_a_command_that_is_understood() {
+    let [line] = code(topic("operations"), "bat")[..] else { panic!("not one block of it") };
+    assert!(line.starts_with("schtasks /Create "), "{line}");
+    assert!(line.contains(" /ST 00:15 ") && line.contains(" /RP * "), "{line}");
+    let (_, command) = line.trim_end().split_once(" /TR ").unwrap();
+    // The limit of schtasks.
+    assert!(command.len() < 261, "{command}");
+    // Quotes for the shell, and in them single ones for schtasks.
+    let command = command.strip_prefix("\"'").and_then(|text| text.strip_suffix('"')).unwrap();
+    let (program, arguments) = command.split_once("' ").unwrap();
+    assert!(program.ends_with("\\collective-insights.exe"), "{program}");
+    let words = ["collective-insights"].into_iter().chain(arguments.split_whitespace());
+    assert!(collective_insights::cli::parse(words.map(Into::into)).is_ok(), "{arguments}");
+}
