@@ -13,7 +13,7 @@ use crate::commands::{self, FileTenants, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::AddressLimits;
 use crate::metrics::{EndedRun, Inputs};
-use crate::platform::process;
+use crate::platform::{ownership, process};
 use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::run::{self, Process};
@@ -78,6 +78,9 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
         // The help of a command comes from clap.
         Command::Help(args) => Ok(args.topic().map_or("", |topic| topic.text).to_owned()),
     };
+    if let Some(warning) = ownership::created_warning() {
+        report::warn(&warning);
+    }
     match output.and_then(|text| report::out(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report::print_failure(&failure),

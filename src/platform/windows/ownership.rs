@@ -55,7 +55,9 @@ fn run(
     let output = output.map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{program}: {}, {}", message.trim(), output.status));
+        return Err(format!("{program}: {} {}", output.status, message.trim())
+            .trim_end()
+            .to_owned());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
