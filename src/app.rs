@@ -18,7 +18,7 @@ use crate::report::progress::{self, Progress};
 use crate::report::{self, Report};
 use crate::run::{self, Process};
 use crate::settings::{EffectiveOption, LedgerChoice, Mode, Origin, TenantName};
-use crate::{http, logging, metrics, shutdown};
+use crate::{http, logging, metrics, shutdown, version};
 
 /// Runs the program with these arguments, the first of which is the program's name.
 #[must_use]
@@ -154,7 +154,12 @@ fn init_logging(args: &ProcessArgs, run_id: &str, tenant: Option<&TenantName>, c
     if let Some(failure) = logging::start(&settings, run_id, tenant, clock) {
         report::warn(&format!("{failure}; the run continues without it. {}", failure.help));
     }
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    tracing::info!(
+        version = version::VERSION,
+        commit = version::COMMIT,
+        target = version::target(),
+        "started"
+    );
 }
 
 /// Logs each option that has a value, secrets masked. Defaults are logged at debug level.

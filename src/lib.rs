@@ -68,6 +68,7 @@ mod settings;
 mod shutdown;
 mod sources;
 mod submission;
+mod version;
 mod window;
 
 #[cfg(test)]

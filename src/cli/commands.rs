@@ -14,6 +14,7 @@ use super::maintenance::{CheckArgs, CheckpointAction, HistoryArgs, OutboxAction,
 use super::run_tenants::RunTenantsArgs;
 use super::source_command::SourceCommand;
 use super::topics::Topic;
+use crate::version;
 
 /// Send endpoint detections to Recorded Future Collective Insights
 ///
@@ -22,7 +23,7 @@ use super::topics::Topic;
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
-    version,
+    version = version::long(),
     arg_required_else_help = true,
     disable_help_subcommand = true,
     after_help = help_text::exit_codes(),

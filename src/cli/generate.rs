@@ -37,6 +37,8 @@ pub(crate) enum Artifact {
     Cron {
         #[command(flatten)]
         file: ConfigArgs,
+        #[command(flatten)]
+        program: ProgramArgs,
     },
     /// Print or write hardened systemd units for each source, or for all tenants
     ///
@@ -44,6 +46,8 @@ pub(crate) enum Artifact {
     Systemd {
         #[command(flatten)]
         file: ConfigArgs,
+        #[command(flatten)]
+        program: ProgramArgs,
         /// Write the units to this directory
         ///
         /// Creates the directory if needed. Units that were changed by hand are never replaced.
@@ -87,6 +91,17 @@ pub(crate) struct ConfigArgs {
     /// [default: the first that exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// The program that a schedule starts.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
+    /// Path of the program on the machine that runs it
+    ///
+    /// For a schedule that is written on another machine, such as one that builds packages.
+    /// [default: where this program is]
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<PathBuf>,
 }
 
 /// Parses the name of a CronJob (an RFC 1123 label, and the names of its jobs are longer).

@@ -200,7 +200,11 @@ fn help_and_version_go_to_stdout() {
     }
     for flag in ["-V", "--version"] {
         let output = bare(&[flag]).assert_code(0);
-        assert_eq!(output.stdout, format!("collective-insights {}\n", env!("CARGO_PKG_VERSION")));
+        let version = concat!("collective-insights ", env!("CARGO_PKG_VERSION"), " (commit ");
+        let rest = output.stdout.strip_prefix(version).unwrap();
+        let (commit, target) = rest.strip_suffix(")\n").unwrap().split_once(", ").unwrap();
+        assert_eq!(commit, option_env!("COLLECTIVE_INSIGHTS_COMMIT").unwrap_or("unknown"));
+        assert!(target.starts_with(std::env::consts::ARCH), "{target}");
     }
 }
 

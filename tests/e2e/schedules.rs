@@ -120,6 +120,23 @@ fn the_crontab_lists_the_required_variables() {
 }
 
 #[test]
+fn a_schedule_can_be_for_the_program_of_another_machine() {
+    let path = "/opt/insights/bin/collective-insights";
+    for (schedule, start) in [("cron", format!("exec {path} ")), ("systemd", format!("={path} "))] {
+        let text = generate(&format!("{schedule} --program {path}")).assert_code(0).stdout;
+        assert_eq!(text.matches(&start).count(), sources().len(), "{text}");
+        let own = assert_cmd::cargo::cargo_bin!("collective-insights");
+        assert!(!text.contains(own.to_str().unwrap()), "{text}");
+        for path in
+            ["bin/collective-insights", "/opt/%h/collective-insights", "/opt/$HOME/insights"]
+        {
+            let output = generate(&format!("{schedule} --program {path}")).assert_code(2);
+            assert!(output.stderr.contains("(--program, COLLECTIVE_INSIGHTS_PROGRAM)"));
+        }
+    }
+}
+
+#[test]
 fn systemd_accepts_the_units() {
     assert_accepted("", 2 * sources().len());
 }

@@ -219,7 +219,8 @@ fn the_log_starts_with_the_version_and_the_settings() {
     let log = env.log();
     let mut lines = log.lines();
     let version = concat!("started version=", env!("CARGO_PKG_VERSION"));
-    assert!(lines.next().unwrap().contains(version), "{log}");
+    let first = lines.next().unwrap();
+    assert!(first.contains(version) && first.contains(" commit=unknown target="), "{log}");
     let settings: Vec<&str> =
         lines.map_while(|line| Some(line.split_once(" setting option=")?.1)).collect();
     for setting in [

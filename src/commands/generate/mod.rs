@@ -12,7 +12,7 @@ mod systemd;
 mod topic_page;
 
 use self::schedule_inputs::Run;
-use crate::cli::{Artifact, Parsed, TOPICS};
+use crate::cli::{Artifact, Parsed, ProgramArgs, TOPICS};
 use crate::failure::{Failure, FailureKind};
 use crate::report::line;
 
@@ -26,13 +26,15 @@ pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, F
         Artifact::Completions { shell } => Ok(completions::script(*shell)),
         Artifact::Man { dir: None } => man::main_page(),
         Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()?),
-        Artifact::Cron { .. } => match run(parsed)? {
-            Some(run) => Ok(cron::crontab_of_run(&program(), &run.config)),
-            None => cron::crontab(&program()),
+        Artifact::Cron { program, .. } => match run(parsed)? {
+            Some(run) => Ok(cron::crontab_of_run(&scheduled_program(program)?, &run.config)),
+            None => cron::crontab(&scheduled_program(program)?),
         },
-        Artifact::Systemd { dir: None, .. } => systemd::as_text(&program(), run(parsed)?.as_ref()),
-        Artifact::Systemd { dir: Some(dir), .. } => {
-            files::add(dir, &systemd::units(&program(), run(parsed)?.as_ref())?)
+        Artifact::Systemd { dir: None, program, .. } => {
+            systemd::as_text(&scheduled_program(program)?, run(parsed)?.as_ref())
+        }
+        Artifact::Systemd { dir: Some(dir), program, .. } => {
+            files::add(dir, &systemd::units(&scheduled_program(program)?, run(parsed)?.as_ref())?)
         }
         Artifact::Kubernetes { name, tenant, .. } => {
             kubernetes::manifest(name, &parsed.scheduled_file_or(settings_file(), tenant)?)
@@ -71,6 +73,18 @@ fn settings_file() -> &'static str {
     let mut examples = texts.filter_map(|text| Some(text.split_once("```toml\n")?.1));
     let example = examples.next().and_then(|rest| rest.split_once("```"));
     example.map_or("", |(example, _)| example)
+}
+
+/// Returns the path of the program for a schedule: the chosen one, or that of this program.
+fn scheduled_program(args: &ProgramArgs) -> Result<String, Failure> {
+    let Some(path) = &args.program else { return Ok(program()) };
+    path.to_str().filter(|path| is_plain(path)).map(str::to_owned).ok_or_else(|| {
+        Failure::new(
+            FailureKind::Configuration,
+            format!("the path {} cannot be written into a schedule", line(&path.display().to_string())),
+            "Name the program with an absolute path of letters, digits and . _ + - / (--program, COLLECTIVE_INSIGHTS_PROGRAM).",
+        )
+    })
 }
 
 /// Returns the path of this program for a schedule, because cron and systemd do not use the shell's
