@@ -10,7 +10,7 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 const USAGE: &str = "\
 usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-ms N]
                [--customers N] [--accounts N] [--full-size | --large] [--own-indicators]
-               [--no-gzip] [--tls [--http1]]
+               [--no-gzip] [--tls [--http1 | --http2]]
 
   --port N          port on 127.0.0.1 (default: any free port)
   --falcon N        CrowdStrike Falcon alerts to generate (default: 1000)
@@ -27,7 +27,8 @@ usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-m
   --no-gzip         never compress, so that measurements do not include it
   --tls             use TLS, with HTTP/2 and HTTP/1.1; the file with the certificate of its new
                     authority is printed as SSL_CERT_FILE
-  --http1           with --tls: offer HTTP/1.1 only";
+  --http1           with --tls: offer HTTP/1.1 only
+  --http2           with --tls: offer HTTP/2 only, so that a client without it fails";
 
 struct Options {
     port: u16,
@@ -42,6 +43,7 @@ struct Options {
     gzip: bool,
     tls: bool,
     http1: bool,
+    http2: bool,
 }
 
 fn main() {
@@ -85,6 +87,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         gzip: true,
         tls: false,
         http1: false,
+        http2: false,
     };
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u64, String> {
@@ -106,14 +109,18 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--no-gzip" => options.gzip = false,
             "--tls" => options.tls = true,
             "--http1" => options.http1 = true,
+            "--http2" => options.http2 = true,
             _ => return Err(format!("unknown flag {flag:?}")),
         }
     }
     if options.customers == 0 {
         return Err("--customers must be at least 1".to_owned());
     }
-    if options.http1 && !options.tls {
-        return Err("--http1 requires --tls".to_owned());
+    if (options.http1 || options.http2) && !options.tls {
+        return Err("--http1 and --http2 require --tls".to_owned());
+    }
+    if options.http1 && options.http2 {
+        return Err("--http1 and --http2 exclude each other".to_owned());
     }
     Ok(options)
 }
@@ -127,10 +134,11 @@ fn world(options: &Options) -> World {
         customers: options.customers,
         ..Recipe::new(count, now)
     };
-    let world = match (options.tls, options.http1) {
-        (false, _) => World::default(),
-        (true, false) => World::default().tls(),
-        (true, true) => World::default().tls_http1(),
+    let world = match options {
+        Options { tls: false, .. } => World::default(),
+        Options { http1: true, .. } => World::default().tls_http1(),
+        Options { http2: true, .. } => World::default().tls_http2(),
+        _ => World::default().tls(),
     };
     world
         .latency(options.latency)

@@ -392,6 +392,11 @@ impl World {
         self.tls_with(&["http/1.1"])
     }
 
+    /// Uses TLS with HTTP/2 only: a client that does not offer it cannot connect.
+    pub fn tls_http2(self) -> Self {
+        self.tls_with(&["h2"])
+    }
+
     fn tls_with(mut self, protocols: &'static [&'static str]) -> Self {
         self.tls = Some(Tls { authority: CertificateAuthority::new("Sandbox CA"), protocols });
         self
