@@ -57,6 +57,7 @@ mod metrics_help;
 mod modes;
 mod nearly_full_disk;
 mod owners;
+mod packaging;
 mod paging;
 mod progress;
 mod proxies;

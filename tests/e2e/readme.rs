@@ -130,7 +130,8 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn the_cron_lines_are_those_that_are_generated() {
     let lines = code(README, "text").into_iter().find(|block| block.contains("* * *")).unwrap();
-    let installed = r#""$HOME/.cargo/bin/collective-insights""#;
+    // Where the packages install it.
+    let installed = "/usr/bin/collective-insights";
     let program = assert_cmd::cargo::cargo_bin!("collective-insights");
     let generated = generate("cron").assert_code(0).stdout;
     let generated: Vec<String> = generated
