@@ -246,8 +246,8 @@ else
             # belong to the system.
             mkdir -p "$tests"/root/usr/lib/sysusers.d "$tests"/root/usr/share/{licenses,zsh/site-functions} \
                 "$tests"/root/usr/share/{fish/vendor_completions.d,bash-completion/completions}
-            install_it() { rpm --root "$1" --upgrade --force --nodeps --quiet "$rpm"; }
-            remove_it() { rpm --root "$1" --erase "$name"; }
+            install_it() { rpm --root "$1" --dbpath /var/lib/rpm --upgrade --force --nodeps --quiet "$rpm"; }
+            remove_it() { rpm --root "$1" --dbpath /var/lib/rpm --erase "$name"; }
             purge_it() { :; }
             test_installed "$tests/root"
         fi
