@@ -135,7 +135,7 @@ fi
 # Prints the files of a root with modes, owners and checksums, except the package managers' own data
 # and backups of the user databases.
 list_files() {
-    local skipped=(\( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./var/lib/dpkg
+    local skipped=(\( -path ./proc -o -path ./sys -o -path ./dev -o -path ./run -o -path ./tmp -o -path ./var/lib/dpkg
         -o -path ./usr/lib/sysimage -o -path ./var/lib/rpm -o -path ./var/log -o -path ./var/cache
         -o -path './etc/*-' -o -path ./etc/.pwd.lock \) -prune)
     (cd "$1" && find . "${skipped[@]}" -o -printf '%y %m %U:%G %p %l\n' &&
