@@ -6,8 +6,10 @@ tests="$(mktemp -d)"
 clean_up() {
     kill "$sandbox" 2>/dev/null || true
     rm -rf --one-file-system "$tests"
+    [ -z "$authority" ] || rm -f "$authority"
 }
 sandbox=
+authority=
 trap clean_up EXIT
 
 # It offers HTTP/2 only, so a run that succeeds has used it.
