@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{LedgerError, LedgerReader, Run, TenantFilter, TenantStatus};
 use crate::local_file::{self, Accept};
+use crate::platform::ownership;
 use crate::report::{Counts, Report, line};
 
 /// How the run of a tenant in this process ended.
@@ -131,7 +132,7 @@ fn shown(path: &Path) -> String {
 fn unwritable(path: &Path, error: io::Error) -> Failure {
     let owner = Some(path)
         .filter(|_| error.kind() == ErrorKind::PermissionDenied)
-        .and_then(local_file::describe_owner);
+        .and_then(ownership::describe_owner);
     let failure = Failure::new(
         FailureKind::Configuration,
         format!("the metrics file {} cannot be written", shown(path)),
