@@ -100,5 +100,5 @@ start_sandbox() {
         sleep 0.1
     done
     mapfile -t variables < <(sed -n "s/^export \([A-Z_]*\)='\(.*\)'\$/\1=\2/p" "$output")
-    [ "${#variables[@]}" -gt 0 ] || fail "the sandbox did not start within 10 s"
+    grep -q '^export RF_API_KEY=' "$output" || fail "the sandbox did not start within 10 s"
 }

@@ -1,7 +1,8 @@
 //! Opens files, with access for their owner only.
 //!
 //! A file is created with the access list of its folder, and gets its own right after that, before
-//! anything is written to it: to create it with its own would require unsafe code.
+//! anything is written to it: to create it with its own would require unsafe code. Who opens it in
+//! between, and may read files in that folder, can read it.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -30,8 +31,8 @@ pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<
     options.open(path)
 }
 
-/// Does the same as [`open_owner_only`]: the caller has verified that it is not a link, and only
-/// administrators can create links to files.
+/// Does the same as [`open_owner_only`]: the caller has verified that it is not a link. Between the
+/// two, only those can replace it by one who can write to its folder.
 ///
 /// # Errors
 /// When the system does not allow it.
