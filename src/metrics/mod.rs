@@ -7,7 +7,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -132,7 +132,7 @@ fn shown(path: &Path) -> String {
 fn unwritable(path: &Path, error: io::Error) -> Failure {
     let owner = Some(path)
         .filter(|_| error.kind() == ErrorKind::PermissionDenied)
-        .and_then(ownership::describe_owner);
+        .and_then(|path| ownership::describe_owner(&obstacle(path)));
     let failure = Failure::new(
         FailureKind::Configuration,
         format!("the metrics file {} cannot be written", shown(path)),
@@ -142,6 +142,19 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
         Some(owner) => failure.with_cause(format!("{error}; {owner}")),
         None => failure.with_cause(error),
     }
+}
+
+/// Returns what this user has no rights on: the file if it cannot be read, or cannot be replaced in
+/// a folder that can be written to, such as `/tmp`; else the folder.
+fn obstacle(path: &Path) -> PathBuf {
+    let is_unreadable =
+        File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    // Dropped, it is deleted.
+    if is_unreadable || AtomicFile::create(path, Readers::Everyone).is_ok() {
+        return path.to_owned();
+    }
+    let resolved = local_file::resolve(path).unwrap_or_else(|_| path.to_owned());
+    resolved.parent().map_or_else(|| path.to_owned(), Path::to_owned)
 }
 
 /// Begins the file, unless there is another one: its name may be that of the ledger by mistake.

@@ -93,14 +93,36 @@ fn a_log_of_root_is_explained_and_the_run_continues() {
 }
 
 #[test]
-fn the_owner_of_a_folder_that_takes_no_metrics_file_is_named() {
+fn the_owner_of_what_keeps_a_metrics_file_from_being_written_is_named() {
     let Some(env) = env_of_root() else { return };
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
     let folder = env.path("theirs");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    mode(&folder, 0o755);
     let run = "crowdstrike --json --ledger own.db --log-file none --metrics-file theirs/x.prom";
+    let message = "theirs/x.prom cannot be written (";
+    let owned = format!("; the folder {} is owned by root", folder.display());
     let output = run_as_nobody(&env, run).assert_code(0);
     assert_eq!(output.count("processed"), 1);
-    let owner = format!("the folder {} is owned by root", folder.display());
-    output.assert_stderr(&["theirs/x.prom cannot be written (Permission denied", &owner]);
+    output.assert_stderr(&[message, &owned]);
+    // A file of root does not matter there: to replace it, this user must be able to write to the
+    // folder.
+    let file = folder.join("x.prom");
+    std::fs::write(&file, "").unwrap();
+    mode(&file, 0o644);
+    let output = run_as_nobody(&env, run).assert_code(0);
+    output.assert_stderr(&[message, &owned]);
+    assert!(!output.stderr.contains("sudo"), "{}", output.stderr);
+    // In a folder like /tmp, only its owner can replace it.
+    mode(&folder, 0o1777);
+    let of_file = format!("; {}", owned_by_root(&file));
+    run_as_nobody(&env, run).assert_code(0).assert_stderr(&[message, &of_file]);
+    // In one that this user can write to, only whether it can be read.
+    mode(&folder, 0o777);
+    mode(&file, 0o600);
+    run_as_nobody(&env, run).assert_code(0).assert_stderr(&[message, &of_file]);
+    mode(&file, 0o644);
+    assert_eq!(run_as_nobody(&env, run).assert_code(0).stderr, "");
 }

@@ -29,14 +29,14 @@ pub(crate) fn warning(description: &str, path: &Path) -> Option<String> {
     }
 }
 
-/// Returns who owns a file, if it is not this user, as a sentence. Of a file that does not exist or
-/// cannot be seen, the folder counts.
+/// Returns who owns a file or a folder, if it is not this user, as a sentence. Of a file that does
+/// not exist or cannot be seen, the folder counts.
 pub(crate) fn describe_owner(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let (found, metadata) =
         path.ancestors().find_map(|found| Some((found, fs::symlink_metadata(found).ok()?)))?;
     let owner = metadata.uid();
-    let is_file = found == path;
+    let is_file = found == path && !metadata.is_dir();
     (owner != geteuid().as_raw()).then(|| {
         let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
         owned_by(found, is_file, &user_name(owner, &passwd))
