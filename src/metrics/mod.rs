@@ -1,19 +1,21 @@
 //! The metrics file: the numbers of all tenants as Prometheus text, for the textfile collector of
-//! `node_exporter`. It is replaced at the end of each run, and depends only on the ledger and the
-//! runs of this process: several schedules of one ledger write the same file.
+//! `node_exporter`. It is replaced at the end of each run, with what the ledger has, the runs of
+//! this process, and the last runs of the file before that are not in the ledger: several schedules
+//! of one ledger write the same file.
 
+mod previous;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::atomic_file::{AtomicFile, Readers};
-use crate::clock::Clock;
+use crate::clock::{Clock, MAX_DIFFERENCE};
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{LedgerError, LedgerReader, Run, TenantFilter, TenantStatus};
 use crate::local_file::{self, Accept};
@@ -34,12 +36,18 @@ pub(crate) struct EndedRun<'a> {
     pub counts: Option<&'a Counts>,
 }
 
-/// The names of a source and of a tenant.
+/// The names of a source and of a tenant, as they are written.
 type Key = (String, String);
+
+/// Returns the key of a tenant. Names that are written in the same way are the same key: Prometheus
+/// rejects a file with two equal samples.
+fn key(source: &str, tenant: &str) -> Key {
+    (line(source), line(tenant))
+}
 
 impl EndedRun<'_> {
     fn key(&self) -> Key {
-        (self.source.to_owned(), self.tenant.to_owned())
+        key(self.source, self.tenant)
     }
 }
 
@@ -81,7 +89,8 @@ struct TenantMetrics {
 /// The last run that ended.
 #[derive(Debug)]
 struct LastRun {
-    id: String,
+    /// `None` where it is not known.
+    id: Option<String>,
     ended_at: DateTime<Utc>,
     duration: Duration,
     exit_code: i32,
@@ -91,9 +100,8 @@ struct LastRun {
 /// Replaces the metrics file. Returns what a person must know about it: a file that cannot be
 /// written is a warning, because what the run sent matters more.
 pub(crate) fn write<F: Fn(&str) -> bool>(path: &Path, inputs: &Inputs<'_, F>) -> Vec<String> {
-    let text = text::render(&collect(inputs));
-    let written = create(path).and_then(|mut file| {
-        file.write(&text)?;
+    let written = create(path).and_then(|(mut file, previous)| {
+        file.write(&text::render(&collect(inputs, &previous)))?;
         file.finish()
     });
     let unwritten = written.err().map(|error| {
@@ -157,44 +165,54 @@ fn obstacle(path: &Path) -> PathBuf {
     resolved.parent().map_or_else(|| path.to_owned(), Path::to_owned)
 }
 
-/// Begins the file, unless there is another one: its name may be that of the ledger by mistake.
-fn create(path: &Path) -> io::Result<AtomicFile> {
+/// Begins the file, and returns the content of the one that it replaces. Another file is not
+/// replaced: its name may be that of the ledger by mistake.
+fn create(path: &Path) -> io::Result<(AtomicFile, String)> {
     local_file::verify(path, Accept::File)?;
-    let length = u64::try_from(text::START.len()).unwrap_or(u64::MAX);
-    let mut start = Vec::new();
-    match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => 0,
-        opened => opened?.take(length).read_to_end(&mut start)?,
-    };
-    if !start.is_empty() && start != text::START.as_bytes() {
+    let previous = previous::read(path)?;
+    if !previous.is_empty() && !previous.starts_with(text::START) {
         return Err(io::Error::other("it is not a metrics file of this program"));
     }
-    AtomicFile::create(path, Readers::Everyone)
+    Ok((AtomicFile::create(path, Readers::Everyone)?, previous))
 }
 
-/// Returns the tenants of the ledger and those of this process, by source and name.
-fn collect<F: Fn(&str) -> bool>(inputs: &Inputs<'_, F>) -> BTreeMap<Key, TenantMetrics> {
+/// Returns the tenants of the ledger, of the file before, and of this process.
+fn collect<F: Fn(&str) -> bool>(
+    inputs: &Inputs<'_, F>,
+    previous: &str,
+) -> BTreeMap<Key, TenantMetrics> {
     let now = inputs.clock.now();
     let (statuses, recorded) = read_ledger(inputs.ledger, now).unwrap_or_else(|error| {
-        tracing::warn!("the metrics file has the tenants of this run only: {error}");
+        tracing::warn!("the metrics file has last runs and successes only: {error}");
         Default::default()
     });
     let own: BTreeSet<Key> = inputs.runs.iter().map(EndedRun::key).collect();
+    let is_used = |key: &Key| own.contains(key) || !(inputs.is_left_out)(&key.1);
     let mut all: BTreeMap<Key, TenantMetrics> = statuses
         .into_iter()
-        .map(|status| ((status.source.clone(), status.tenant.clone()), status))
-        .filter(|(key, _)| own.contains(key) || !(inputs.is_left_out)(&key.1))
+        .map(|status| (key(&status.source, &status.tenant), status))
+        .filter(|(key, _)| is_used(key))
         .map(|(key, status)| (key, status.into()))
         .collect();
     for run in recorded {
-        if let Some(known) = all.get_mut(&(run.source.clone(), run.tenant.clone())) {
+        if let Some(known) = all.get_mut(&key(&run.source, &run.tenant)) {
             known.last_run = LastRun::of_ledger(run);
+        }
+    }
+    let kept = previous::parse(previous, now + MAX_DIFFERENCE);
+    for (key, kept) in kept.into_iter().filter(|(key, _)| is_used(key)) {
+        let is_own = own.contains(&key);
+        let known = all.entry(key).or_default();
+        // The ledger may be a new one, or one that cannot be read.
+        known.last_success = known.last_success.max(kept.last_success);
+        if !is_own {
+            known.keep(kept.last_run);
         }
     }
     for run in &inputs.runs {
         let own = all.entry(run.key()).or_default();
         // One that the ledger has is read from there, as those of other tenants are.
-        if own.last_run.as_ref().is_none_or(|last| last.id != run.id) {
+        if own.last_run.as_ref().is_none_or(|last| last.id.as_deref() != Some(run.id)) {
             own.last_run = Some(LastRun::of_process(run, now));
             own.last_success = if run.exit_code == 0 { Some(now) } else { own.last_success };
         }
@@ -219,11 +237,21 @@ impl From<TenantStatus> for TenantMetrics {
     }
 }
 
+impl TenantMetrics {
+    /// Keeps this last run if it ended later than the known one.
+    fn keep(&mut self, last_run: Option<LastRun>) {
+        let ended_at = |run: &Option<LastRun>| run.as_ref().map(|run| run.ended_at);
+        if ended_at(&last_run) > ended_at(&self.last_run) {
+            self.last_run = last_run;
+        }
+    }
+}
+
 impl LastRun {
     fn of_ledger(run: Run) -> Option<Self> {
         Some(Self {
             duration: run.duration()?.to_std().unwrap_or_default(),
-            id: run.id,
+            id: Some(run.id),
             ended_at: run.finished_at?,
             exit_code: run.exit_code?,
             counts: run.counts.as_deref().and_then(|counts| serde_json::from_str(counts).ok()),
@@ -232,7 +260,7 @@ impl LastRun {
 
     fn of_process(run: &EndedRun<'_>, now: DateTime<Utc>) -> Self {
         Self {
-            id: run.id.to_owned(),
+            id: Some(run.id.to_owned()),
             ended_at: now,
             duration: run.duration,
             exit_code: run.exit_code.into(),

@@ -10,7 +10,7 @@ use crate::ledger::TenantStatus;
 use crate::report::{Counts, line};
 
 /// The beginning of each name.
-const PREFIX: &str = "collective_insights_";
+pub(super) const PREFIX: &str = "collective_insights_";
 
 /// The beginning of each metrics file.
 pub(super) const START: &str = "# HELP collective_insights_";
@@ -220,7 +220,7 @@ mod tests {
             assert_eq!(thousandths(number), expected);
         }
         let last_run = LastRun {
-            id: "1".to_owned(),
+            id: None,
             ended_at: DateTime::UNIX_EPOCH,
             duration: Duration::MAX,
             exit_code: 0,

@@ -54,6 +54,7 @@ mod markdown;
 mod metrics;
 mod metrics_file;
 mod metrics_help;
+mod metrics_previous;
 mod modes;
 mod nearly_full_disk;
 mod owners;

@@ -19,8 +19,8 @@ use crate::support::{NOW, RunOutput, TestEnv};
 pub const FILE: &str = "insights.prom";
 pub const RUN: &str = "crowdstrike --json --metrics-file insights.prom";
 const FORBIDDEN: &str = r#"{"errors":[{"code":403,"message":"a message of the service"}]}"#;
-const FALCON: &str = "crowdstrike crowdstrike";
-const CARBON_BLACK: &str = "carbonblack carbonblack";
+pub const FALCON: &str = "crowdstrike crowdstrike";
+pub const CARBON_BLACK: &str = "carbonblack carbonblack";
 
 #[track_caller]
 pub fn metrics(env: &TestEnv) -> Metrics {
@@ -182,30 +182,6 @@ fn a_run_that_finds_the_ledger_locked_shows_what_is_in_it() {
     assert_eq!(metrics.get("last_run_exit_code", FALCON), "0");
     assert_eq!(metrics.fates("last_run_alerts", "crowdstrike")["with_indicator"], 3);
     first.kill();
-}
-
-#[test]
-fn where_the_ledger_cannot_be_read_the_file_has_this_run_only() {
-    let env = test_env(3);
-    env.run(RUN).assert_code(0);
-    env.run(&RUN.replace("crowdstrike", "carbonblack")).assert_code(0);
-    assert_eq!(metrics(&env).tenants(), ["carbonblack", "crowdstrike"]);
-    env.write("collective-insights.db", "not a ledger");
-    env.run_at(LATER, RUN).assert_code(6);
-    let metrics = metrics(&env);
-    assert_eq!(metrics.tenants(), ["crowdstrike"]);
-    assert_eq!(metrics.get("last_run_exit_code", FALCON), "6");
-    assert_eq!(
-        metrics.names(),
-        [
-            "build_info",
-            "last_success_timestamp_seconds",
-            "last_run_timestamp_seconds",
-            "last_run_duration_seconds",
-            "last_run_exit_code"
-        ]
-    );
-    assert!(env.log().contains("the metrics file has the tenants of this run only"));
 }
 
 #[test]

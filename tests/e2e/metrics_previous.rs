@@ -1,0 +1,150 @@
+//! `--metrics-file`: what a run keeps of the file that it replaces.
+
+use std::collections::BTreeMap;
+
+use sandbox::World;
+
+use crate::local_failures::{LATER, test_env};
+use crate::metrics::{CARBON_BLACK, FALCON, FILE, RUN, metrics};
+use crate::several_tenants::{acme, beta};
+use crate::support::TestEnv;
+use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::metrics::Metrics;
+use crate::support::tenants_env::TenantsEnv;
+
+const EVEN_LATER: &str = "2026-11-22T02:15:00Z";
+const LAST_RUN: [&str; 3] =
+    ["last_run_timestamp_seconds", "last_run_duration_seconds", "last_run_exit_code"];
+
+/// Returns an environment with an alert of each source and a bad exclusion file: a run with it
+/// fails before the ledger has the run.
+fn env_with_bad_file() -> TestEnv {
+    let env = TestEnv::new(
+        World::default()
+            .falcon_alerts(&[falcon("1", "domain", "a.example.com")])
+            .carbon_black_alerts(&[carbonblack("b1", &sha256(1))]),
+    );
+    env.write("bad", "http://[\n");
+    env
+}
+
+/// Returns the command of a source.
+fn run_of(source: &str) -> String {
+    RUN.replace("crowdstrike", source)
+}
+
+fn last_run<'a>(metrics: &'a Metrics, labels: &str) -> [&'a str; 3] {
+    LAST_RUN.map(|name| metrics.get(name, labels))
+}
+
+#[test]
+fn a_failure_that_is_not_in_the_ledger_stays_until_a_newer_run() {
+    let sources = [("crowdstrike", FALCON), ("carbonblack", CARBON_BLACK)];
+    for [(failing, failed), (other, succeeded)] in [sources, [sources[1], sources[0]]] {
+        let env = env_with_bad_file();
+        env.run(&format!("{} --exclusion-file bad", run_of(failing))).assert_code(2);
+        let before = metrics(&env);
+        env.run_at(LATER, &run_of(other)).assert_code(0);
+        let after = metrics(&env);
+        assert_eq!(after.tenants(), ["carbonblack", "crowdstrike"]);
+        assert_eq!(last_run(&after, failed), last_run(&before, failed));
+        assert_eq!(after.get("last_run_exit_code", failed), "2");
+        assert_eq!(after.get("last_success_timestamp_seconds", failed), "0");
+        assert_eq!(after.get("last_run_exit_code", succeeded), "0");
+        // A newer run in the ledger, which wrote no file, replaces it.
+        env.run_at(LATER, &format!("{failing} --json")).assert_code(0);
+        env.run_at(EVEN_LATER, &run_of(other)).assert_code(0);
+        let newer = metrics(&env);
+        assert_eq!(newer.get("last_run_exit_code", failed), "0");
+        assert_ne!(newer.get("last_success_timestamp_seconds", failed), "0");
+        assert_ne!(newer.fates("last_run_alerts", failing), BTreeMap::new());
+    }
+}
+
+#[test]
+fn a_failure_after_a_success_hides_its_numbers_and_keeps_its_time() {
+    let env = env_with_bad_file();
+    env.run(RUN).assert_code(0);
+    let success = metrics(&env).get("last_success_timestamp_seconds", FALCON).to_owned();
+    env.run_at(LATER, &format!("{RUN} --exclusion-file bad")).assert_code(2);
+    env.run_at(EVEN_LATER, &run_of("carbonblack")).assert_code(0);
+    let after = metrics(&env);
+    assert_eq!(after.get("last_run_exit_code", FALCON), "2");
+    assert_eq!(after.get("last_success_timestamp_seconds", FALCON), success);
+    assert_eq!(after.fates("last_run_alerts", "crowdstrike"), BTreeMap::new());
+    assert_eq!(after.get("queued_indicators", FALCON), "0");
+}
+
+#[test]
+fn what_is_not_a_sample_of_the_past_is_ignored() {
+    let env = env_with_bad_file();
+    env.run_at(EVEN_LATER, &format!("{RUN} --exclusion-file bad")).assert_code(2);
+    let text = metrics(&env).text;
+    let other = run_of("carbonblack");
+    // Written when the clock was wrong.
+    env.run(&other).assert_code(0);
+    assert_eq!(metrics(&env).tenants(), ["carbonblack"]);
+    env.write(FILE, text.replace("\",source=", "\";source="));
+    env.run_at(EVEN_LATER, &other).assert_code(0);
+    assert_eq!(metrics(&env).tenants(), ["carbonblack"]);
+    env.write(FILE, text);
+    env.run_at(EVEN_LATER, &other).assert_code(0);
+    assert_eq!(metrics(&env).tenants(), ["carbonblack", "crowdstrike"]);
+}
+
+#[test]
+fn tenants_that_are_no_longer_used_are_not_kept() {
+    let env = TenantsEnv::new(vec![acme(), beta()]);
+    std::fs::remove_file(env.secret_file("beta", "secret")).unwrap();
+    env.run("run --metrics-file insights.prom").assert_code(2);
+    let run = "run --metrics-file insights.prom --tenant acme";
+    env.run(run).assert_code(0);
+    let kept = metrics(&env.home);
+    assert_eq!(kept.get("last_run_exit_code", "beta carbonblack"), "2");
+    let settings = std::fs::read_to_string(env.home.path("settings.toml")).unwrap();
+    env.home.write("settings.toml", settings.replace("name = \"beta\"", "name = \"gamma\""));
+    env.run(run).assert_code(0);
+    assert_eq!(metrics(&env.home).tenants(), ["acme"]);
+}
+
+#[test]
+fn where_the_ledger_cannot_be_read_the_last_runs_and_successes_are_kept() {
+    let env = test_env(3);
+    env.run(RUN).assert_code(0);
+    env.run(&run_of("carbonblack")).assert_code(0);
+    let before = metrics(&env);
+    let success = |metrics: &Metrics, labels: &str| {
+        metrics.get("last_success_timestamp_seconds", labels).to_owned()
+    };
+    env.write("collective-insights.db", "not a ledger");
+    env.run_at(LATER, RUN).assert_code(6);
+    let unread = metrics(&env);
+    assert_eq!(unread.tenants(), ["carbonblack", "crowdstrike"]);
+    assert_eq!(unread.get("last_run_exit_code", FALCON), "6");
+    assert_eq!(last_run(&unread, CARBON_BLACK), last_run(&before, CARBON_BLACK));
+    assert_eq!(
+        unread.names(),
+        [
+            "build_info",
+            "last_success_timestamp_seconds",
+            "last_run_timestamp_seconds",
+            "last_run_duration_seconds",
+            "last_run_exit_code"
+        ]
+    );
+    assert!(env.log().contains("the metrics file has last runs and successes only"));
+    // Nor does a failed run without a ledger hide them.
+    env.write("bad", "http://[\n");
+    env.run_at(EVEN_LATER, &format!("{RUN} --no-ledger --exclusion-file bad")).assert_code(2);
+    let without = metrics(&env);
+    assert_eq!(without.get("last_run_exit_code", FALCON), "2");
+    for labels in [FALCON, CARBON_BLACK] {
+        assert_eq!(success(&unread, labels), success(&before, labels), "{labels}");
+        assert_eq!(success(&without, labels), success(&before, labels), "{labels}");
+        assert_ne!(success(&before, labels), "0", "{labels}");
+    }
+    // Where none is known at all.
+    std::fs::remove_file(env.path(FILE)).unwrap();
+    env.run_at(EVEN_LATER, &format!("{RUN} --no-ledger --exclusion-file bad")).assert_code(2);
+    assert_eq!(success(&metrics(&env), FALCON), "0");
+}
