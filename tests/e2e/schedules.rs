@@ -14,6 +14,7 @@ use crate::generate::{generate, generate_in, run_tool, tool};
 use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv, bare_command};
+use crate::topics::topic;
 
 /// Returns the lines of the crontab without the comments.
 fn crontab() -> Vec<String> {
@@ -288,6 +289,8 @@ fn the_service_may_write_to_the_folder_of_the_metrics_file() {
         lines.map(str::to_owned).collect()
     };
     let comment = format!("# ReadWritePaths=-{debian}");
+    let described = format!("[Service]\nReadWritePaths=-{debian}\n");
+    assert!(topic("operations").contains(&described), "{described}");
     assert_eq!(
         lines(metrics_lines(folder.path(), "/srv/metrics/x.prom")),
         ["ReadWritePaths=-/srv/metrics"]
