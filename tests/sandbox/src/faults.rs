@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// One of the four endpoints. Faults are queued and requests are counted per endpoint.
+/// One of the five endpoints. Faults are queued and requests are counted per endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// `POST /oauth2/token`
@@ -14,6 +14,8 @@ pub enum Service {
     CarbonBlack,
     /// `POST /collective-insights/detections`
     RecordedFuture,
+    /// `POST /collective-insights/search`
+    Search,
 }
 
 impl Service {
@@ -23,6 +25,7 @@ impl Service {
             "/oauth2/token" => Some(Self::FalconToken),
             "/alerts/combined/alerts/v1" => Some(Self::FalconAlerts),
             "/collective-insights/detections" => Some(Self::RecordedFuture),
+            "/collective-insights/search" => Some(Self::Search),
             _ => org_of(path).map(|_| Self::CarbonBlack),
         }
     }
@@ -73,17 +76,17 @@ pub enum Fault {
     /// Falcon: invalidates all `after` tokens, then processes the request; a later page is then
     /// rejected.
     ExpirePageTokens,
-    /// Falcon and Carbon Black: leaves out what belongs to the paging: `meta.pagination`, or
-    /// `num_found` and `num_available`.
+    /// Falcon, Carbon Black and the search: leaves out what belongs to the paging:
+    /// `meta.pagination`, `num_found` and `num_available`, or `counts`.
     WithoutPagination,
-    /// Falcon and Carbon Black: returns the rows of the page before instead of its own, so that
+    /// Falcon, Carbon Black and the search: returns the rows of the page before instead of its own, so that
     /// the client gets those twice and these never. A Falcon page has the token of the next page.
     /// No effect on a first page.
     RepeatedPage,
-    /// Falcon and Carbon Black: the same, and the client gets no further: the token of a Falcon
-    /// page leads to this page again, and Carbon Black returns the first rows.
+    /// Falcon, Carbon Black and the search: the same, and the client gets no further: the token of
+    /// a Falcon page leads to this page again, and the others return the first rows.
     StuckPage,
-    /// Falcon and Carbon Black: returns a later page as if nothing was found: no rows, and a total
+    /// Falcon, Carbon Black and the search: returns a later page as if nothing was found: no rows, and a total
     /// of 0. No effect on a first page.
     EmptyPage,
     /// Falcon and Carbon Black: removes the alerts with these ids, then processes the request.

@@ -252,6 +252,7 @@ impl SharedState {
         // A cheap copy (alerts are shared), so that a test can change the world at the same time.
         let mut world = lock(&self.world).clone();
         let services = &self.services;
+        let now = world.date.unwrap_or_else(Utc::now);
         if let Some(time) = world.date {
             Snapshot::apply(&mut lock(&services.falcon_alerts), &mut world.falcon.alerts, time);
             let cached = &mut lock(&services.carbon_black_alerts);
@@ -273,8 +274,11 @@ impl SharedState {
             Some(Service::RecordedFuture) => {
                 let quota_used = &mut lock(&services.quota_used);
                 let world = &world.recorded_future;
-                recorded_future::submit(world, quota_used, &self.recorder, &request, fault)
+                recorded_future::submit(world, quota_used, &self.recorder, now, &request, fault)
             }
+            Some(Service::Search) => recorded_future::search(
+                &world.recorded_future, &self.recorder, now, &request, fault,
+            ),
             None if request.path.starts_with("/api/") => carbon_black::not_found(),
             None if request.path.starts_with("/collective-insights") => {
                 recorded_future::not_found()
@@ -292,7 +296,7 @@ impl SharedState {
         let date = match service {
             Some(Service::FalconToken | Service::FalconAlerts) => world.falcon.date.clone(),
             Some(Service::CarbonBlack) => world.carbon_black.date.clone(),
-            Some(Service::RecordedFuture) => world.recorded_future.date.clone(),
+            Some(Service::RecordedFuture | Service::Search) => world.recorded_future.date.clone(),
             None => DateHeader::default(),
         };
         let now = world.date.unwrap_or_else(Utc::now);

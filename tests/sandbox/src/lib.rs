@@ -14,7 +14,7 @@
 //! | [`record`] | requests and stored items: what a test asserts on |
 //! | [`falcon`], [`fql`] | sign-in, pages of alerts, and the filter language |
 //! | [`carbon_black`] | the alert search |
-//! | [`recorded_future`], `submission`, `indicator` | submissions and their validation |
+//! | [`recorded_future`], `submission`, `indicator` | submissions, their validation, and their search |
 //! | `server`, `handler`, `response_body` | the server thread, one request, its response body |
 //! | [`tls`] | certificates |
 //!
@@ -27,6 +27,7 @@
 #![warn(missing_docs)]
 
 pub mod alert_store;
+mod body_check;
 pub mod carbon_black;
 pub mod falcon;
 pub mod faults;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::faults::{Fault, Service};
@@ -56,10 +57,14 @@ pub struct StoredItem {
     pub item: Value,
     /// The organization ids of its batch.
     pub organization_ids: Option<Vec<String>>,
+    /// The token of the request.
+    pub token: String,
     /// Index into [`crate::Sandbox::requests`] of the request that submitted it.
     pub request: usize,
     /// When it was stored.
     pub at: Instant,
+    /// The same in the time of the services.
+    pub stored_at: DateTime<Utc>,
 }
 
 /// The ids of the alerts in successful responses that were sent in full, in order, with duplicates.

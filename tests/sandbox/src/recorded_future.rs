@@ -1,10 +1,15 @@
-//! Recorded Future: `POST /collective-insights/detections`
+//! Recorded Future: `POST /collective-insights/detections` and `/search`
+
+mod search;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+
+pub(crate) use self::search::search;
 
 use crate::faults::Fault;
 use crate::handler::{Request, Response};
@@ -39,6 +44,7 @@ pub(crate) fn submit(
     world: &RecordedFutureWorld,
     quota_used: &mut HashMap<String, u64>,
     recorder: &Recorder,
+    now: DateTime<Utc>,
     request: &Request<'_>,
     fault: &Fault,
 ) -> Response {
@@ -46,10 +52,13 @@ pub(crate) fn submit(
         check_head(world, request).and_then(|token| Ok((token, check_body(world, request)?)));
     let charged = checked.and_then(|(token, batch)| {
         charge_quota(world, quota_used, token, &batch)?;
-        Ok(batch)
+        Ok((token, batch))
     });
     match charged {
-        Ok(batch) => accept(world, recorder, request, batch, fault),
+        Ok((token, batch)) => {
+            let source = Source { token, now, request: request.index };
+            accept(world, recorder, &source, batch, fault)
+        }
         Err((status, message)) => error_response(status, &message),
     }
 }
@@ -129,10 +138,17 @@ fn charge_quota(
     }
 }
 
+/// Whose batch it is, and when it came.
+struct Source<'a> {
+    token: &'a str,
+    now: DateTime<Utc>,
+    request: usize,
+}
+
 fn accept(
     world: &RecordedFutureWorld,
     recorder: &Recorder,
-    request: &Request<'_>,
+    source: &Source<'_>,
     batch: Submission,
     fault: &Fault,
 ) -> Response {
@@ -143,13 +159,15 @@ fn accept(
         result["summary"] = json!({"processed": processed(&batch, fault)});
     }
     if !batch.debug && !wrong_echo {
-        let stored_at = Instant::now();
+        let at = Instant::now();
         let Submission { data, organization_ids, .. } = batch;
         let stored = data.into_iter().map(|item| StoredItem {
             item,
             organization_ids: organization_ids.clone(),
-            request: request.index,
-            at: stored_at,
+            token: source.token.to_owned(),
+            request: source.request,
+            at,
+            stored_at: source.now,
         });
         let mut records = recorder.lock();
         if !records.discards_contents {

@@ -3,12 +3,14 @@
 
 use serde_json::{Map, Value};
 
+use crate::body_check::{Checked, list, object, one_of, text};
 use crate::indicator;
 use crate::time::is_millis_zulu;
 
 /// The indicator types, in the order of the counts in the response.
 pub(crate) const IOC_TYPES: [&str; 5] = ["ip", "domain", "hash", "vulnerability", "url"];
-const DETECTION_TYPES: [&str; 4] = ["correlation", "playbook", "detection_rule", "sandbox"];
+pub(crate) const DETECTION_TYPES: [&str; 4] =
+    ["correlation", "playbook", "detection_rule", "sandbox"];
 
 /// A valid batch.
 #[derive(Debug)]
@@ -17,8 +19,6 @@ pub(crate) struct Submission {
     pub(crate) organization_ids: Option<Vec<String>>,
     pub(crate) data: Vec<Value>,
 }
-
-type Checked<T> = Result<T, String>;
 
 impl Submission {
     /// Checks a whole body.
@@ -117,41 +117,4 @@ fn organizations(value: &Value) -> Checked<Vec<String>> {
 
 fn texts(at: &str, object: &Map<String, Value>) -> Checked<()> {
     object.iter().try_for_each(|(key, value)| text(&format!("{at}.{key}"), value).map(drop))
-}
-
-fn text<'a>(at: &str, value: &'a Value) -> Checked<&'a str> {
-    let text = value.as_str().ok_or_else(|| format!("{at} must be a string"))?;
-    if text.trim().is_empty() { Err(format!("{at} must not be empty")) } else { Ok(text) }
-}
-
-fn one_of<'a>(at: &str, value: &'a Value, known: &[&str]) -> Checked<&'a str> {
-    let text = text(at, value)?;
-    if known.contains(&text) {
-        Ok(text)
-    } else {
-        Err(format!("{at} must be one of {}", known.join(", ")))
-    }
-}
-
-fn list<'a>(at: &str, value: &'a Value) -> Checked<&'a Vec<Value>> {
-    let list = value.as_array().ok_or_else(|| format!("{at} must be a list"))?;
-    if list.is_empty() { Err(format!("{at} must not be empty")) } else { Ok(list) }
-}
-
-/// Checks that a value is an object with all required keys and no unknown ones.
-fn object<'a>(
-    at: &str,
-    value: &'a Value,
-    required: &[&str],
-    optional: &[&str],
-) -> Checked<&'a Map<String, Value>> {
-    let object = value.as_object().ok_or_else(|| format!("{at} must be an object"))?;
-    if let Some(key) = required.iter().find(|key| !object.contains_key(**key)) {
-        return Err(format!("{at}.{key} is required"));
-    }
-    let known = |key: &str| required.contains(&key) || optional.contains(&key);
-    match object.keys().find(|key| !known(key)) {
-        Some(key) => Err(format!("{at}.{key} is not a known key")),
-        None => Ok(object),
-    }
 }

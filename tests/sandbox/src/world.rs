@@ -227,6 +227,41 @@ pub struct RecordedFutureWorld {
     pub store_limit: Option<u64>,
     /// A batch that contains one of these `ioc.value`s gets this status, and none of it is stored.
     pub rejected_values: Vec<(String, u16)>,
+    /// The search for what was submitted.
+    pub search: SearchWorld,
+}
+
+/// How Recorded Future's search behaves.
+#[derive(Debug, Clone)]
+pub struct SearchWorld {
+    /// Whether the tokens may search.
+    pub is_allowed: bool,
+    /// How long after its submission an item can be found.
+    pub lag: TimeDelta,
+    /// Whether submissions of one indicator are one row, with the detection of the first.
+    pub merges_repeats: bool,
+    /// The `ioc.value`s that are never found.
+    pub lost: Vec<String>,
+    /// Further rows, which others submitted.
+    pub others: Vec<Value>,
+    /// Whether `counts` is present.
+    pub has_counts: bool,
+    /// The maximum number of rows per page, whatever `limit` is.
+    pub max_page_size: usize,
+}
+
+impl Default for SearchWorld {
+    fn default() -> Self {
+        Self {
+            is_allowed: true,
+            lag: TimeDelta::zero(),
+            merges_repeats: false,
+            lost: Vec::new(),
+            others: Vec::new(),
+            has_counts: true,
+            max_page_size: usize::MAX,
+        }
+    }
 }
 
 impl Default for World {
@@ -330,6 +365,7 @@ impl Default for RecordedFutureWorld {
             max_bytes: usize::MAX,
             store_limit: None,
             rejected_values: Vec::new(),
+            search: SearchWorld::default(),
         }
     }
 }
