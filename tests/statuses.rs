@@ -17,7 +17,7 @@ use sandbox::{
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::http::{self, Http};
-use crate::recorded_future::{self, Client, Outcome};
+use crate::recorded_future::{self, Client, DetectionTimes, Outcome};
 use crate::selection::Thresholds;
 use crate::shutdown::Shutdown;
 use crate::sources::crowdstrike::Address;
@@ -150,10 +150,35 @@ RecordedFuture
   528  1 x temporary, temporary
   529-530  5 x temporary, temporary
   531-599  1 x temporary, temporary
+Search
+  100  5 x temporary
+  101  1 x unexpected
+  102-299  5 x temporary
+  300-399  1 x configuration
+  400  1 x unexpected
+  401  1 x credentials
+  402  1 x unexpected
+  403  1 x credentials
+  404  1 x configuration
+  405-407  1 x unexpected
+  408  5 x temporary
+  409-424  1 x unexpected
+  425  5 x temporary
+  426-428  1 x unexpected
+  429  5 x temporary
+  430-499  1 x unexpected
+  500  5 x temporary
+  501  1 x temporary
+  502-504  5 x temporary
+  505-519  1 x temporary
+  520-527  5 x temporary
+  528  1 x temporary
+  529-530  5 x temporary
+  531-599  1 x temporary
 ";
 
 /// The title of each part of [`OUTCOMES`], the service, and the body of its responses.
-const PARTS: [(&str, Service, &str); 5] = [
+const PARTS: [(&str, Service, &str); 6] = [
     ("FalconToken", Service::FalconToken, NO),
     (
         "FalconToken, with a code of rejected credentials in the body",
@@ -163,6 +188,7 @@ const PARTS: [(&str, Service, &str); 5] = [
     ("FalconAlerts", Service::FalconAlerts, NO),
     ("CarbonBlack", Service::CarbonBlack, NO),
     ("RecordedFuture", Service::RecordedFuture, NO),
+    ("Search", Service::Search, NO),
 ];
 const NO: &str = r#"{"message":"no"}"#;
 
@@ -203,14 +229,29 @@ async fn read(http: &Http, source: &dyn Source) -> String {
     }
 }
 
-async fn submit(http: &Http, base: &Url) -> String {
+fn client(http: &Http, base: &Url) -> Client {
     let config = recorded_future::Config {
         base: base.clone(),
         token: RF_TOKEN.into(),
         organization_ids: Vec::new(),
     };
+    Client::new(http, &config, false).unwrap()
+}
+
+async fn search(http: &Http, base: &Url) -> String {
+    let times = DetectionTimes {
+        from: "2026-11-21T00:15:00Z".parse().unwrap(),
+        to: "2026-11-22T00:15:00Z".parse().unwrap(),
+    };
+    match client(http, base).search(times, |_| ()).await {
+        Ok(()) => "found".into(),
+        Err(failure) => failure.kind.name().into(),
+    }
+}
+
+async fn submit(http: &Http, base: &Url) -> String {
     let item = serde_json::value::to_raw_value(&1).unwrap();
-    let client = Client::new(http, &config, false).unwrap();
+    let client = client(http, base);
     let named = |outcome: &str, failure: &Failure| format!("{outcome}, {}", failure.kind.name());
     match client.submit(&[&item]).await {
         Outcome::Delivered(_) => "delivered".into(),
@@ -226,6 +267,7 @@ async fn request(http: &Http, service: Service, base: &Url) -> String {
         Service::FalconToken | Service::FalconAlerts => read(http, falcon(base).as_ref()).await,
         Service::CarbonBlack => read(http, carbon_black(base).as_ref()).await,
         Service::RecordedFuture => submit(http, base).await,
+        Service::Search => search(http, base).await,
     }
 }
 

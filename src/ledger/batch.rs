@@ -147,10 +147,12 @@ impl TenantLedger {
         items: impl IntoIterator<Item = &'a QueuedItem>,
     ) -> Result<Batch> {
         let mut techniques = Techniques::default();
-        let mut entries = Vec::new();
+        let (mut entries, mut sent) = (Vec::new(), Vec::new());
         for item in items {
-            techniques.add(&item.item);
+            let item_sent = SentItem::read(&item.item);
+            techniques.add(&item_sent);
             entries.push(item.id);
+            sent.push(item_sent);
         }
         let begun_at = self.clock().now();
         self.transaction(|db| {
@@ -169,14 +171,23 @@ impl TenantLedger {
             ])?;
             let batch = db.last_insert_rowid();
             let mut settle = db.prepare_cached(
-                "INSERT INTO settled (id, type, value, detections, batch)
-                 SELECT id, type, value, 1 + ifnull(count, 0), ?3
+                "INSERT INTO settled (id, type, value, detections, batch, severity,
+                                      detected_at, field, mitre_codes)
+                 SELECT id, type, value, 1 + ifnull(count, 0), ?3, severity, ?4, ?5, ?6
                  FROM outbox LEFT JOIN repeat ON entry = id
                  WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
             )?;
-            for id in &entries {
-                if settle.execute(params![id.0, self.tenant.0, batch])? == 0 {
+            for (id, sent) in entries.iter().zip(&sent) {
+                let columns = params![
+                    id.0,
+                    self.tenant.0,
+                    batch,
+                    sent.timestamp.map(|time| time.timestamp_millis()),
+                    sent.ioc.field,
+                    sent.mitre_codes(),
+                ];
+                if settle.execute(columns)? == 0 {
                     return Err(Cause::NotQueued(*id));
                 }
             }
@@ -335,22 +346,39 @@ fn release(db: &Connection, batch: &Batch) -> Result<(), Cause> {
 #[derive(Debug, Default)]
 pub(super) struct Techniques(BTreeMap<String, u64>);
 
-/// What is read of an item.
+/// What stays in the ledger of an item that was sent.
 #[derive(Debug, Default, Deserialize)]
-struct Item {
+pub(super) struct SentItem {
+    timestamp: Option<DateTime<Utc>>,
     #[serde(default)]
-    mitre_codes: Vec<Value>,
+    ioc: SentIndicator,
+    #[serde(default)]
+    mitre_codes: BTreeSet<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SentIndicator {
+    field: Option<String>,
+}
+
+impl SentItem {
+    /// Reads it from an item; it is empty where the item is not one.
+    pub(super) fn read(item: &str) -> Self {
+        serde_json::from_str(item).unwrap_or_default()
+    }
+
+    /// Returns the codes with spaces between them.
+    fn mitre_codes(&self) -> String {
+        self.mitre_codes.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Techniques {
     /// Counts those that an item names, each once. Tactics (`TA0002`) are left out: nearly every
-    /// technique comes with one. An item that is not JSON, or whose codes are not a list, names
-    /// none.
-    pub(super) fn add(&mut self, item: &str) {
-        let item: Item = serde_json::from_str(item).unwrap_or_default();
-        let codes: BTreeSet<&str> = item.mitre_codes.iter().filter_map(Value::as_str).collect();
-        for code in codes.into_iter().filter(|code| is_technique(code)) {
-            *self.0.entry(code.to_owned()).or_default() += 1;
+    /// technique comes with one.
+    pub(super) fn add(&mut self, item: &SentItem) {
+        for code in item.mitre_codes.iter().filter(|code| is_technique(code)) {
+            *self.0.entry(code.clone()).or_default() += 1;
         }
     }
 

@@ -44,8 +44,8 @@ impl Ledger {
                 // A batch that a killed run left is not sent any more.
                 let chosen = format!("SELECT id FROM pending WHERE ({}) AND tenant = {tenant}", matches());
                 let settle = format!(
-                    "INSERT OR REPLACE INTO settled (id, type, value, detections, batch)
-                     SELECT id, type, value, 1 + ifnull(count, 0), {batch}
+                    "INSERT OR REPLACE INTO settled (id, type, value, detections, batch, severity)
+                     SELECT id, type, value, 1 + ifnull(count, 0), {batch}, severity
                      FROM outbox LEFT JOIN repeat ON entry = id WHERE id IN ({chosen})"
                 );
                 dropped += db.execute(&settle, filter.columns())?;

@@ -107,11 +107,15 @@ CREATE TABLE repeat (
 ) STRICT;
 
 CREATE TABLE settled (
-    id         INTEGER PRIMARY KEY, -- the entry's id in the outbox
-    type       TEXT NOT NULL,
-    value      TEXT NOT NULL,
-    detections INTEGER NOT NULL,
-    batch      INTEGER NOT NULL -- no REFERENCES: deleting a batch would read all of this table
+    id          INTEGER PRIMARY KEY, -- the entry's id in the outbox
+    type        TEXT NOT NULL,
+    value       TEXT NOT NULL,
+    detections  INTEGER NOT NULL,
+    batch       INTEGER NOT NULL, -- no REFERENCES: deleting a batch would read all of this table
+    severity    INTEGER,
+    detected_at INTEGER,          -- milliseconds since 1970, UTC; this and the next: NULL if dropped
+    field       TEXT,
+    mitre_codes TEXT              -- with spaces between them
 ) STRICT;
 
 -- The rows of the outbox that are not yet delivered.

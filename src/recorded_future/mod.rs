@@ -2,6 +2,7 @@
 
 mod bisection;
 mod outcome;
+mod search;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::bisection::Bisection;
 pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
+pub(crate) use self::search::{DetectionTimes, FoundRow};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{self, Http, Reply, Request, ServiceClock};
 
@@ -55,12 +57,13 @@ struct RequestOptions {
     summary: bool,
 }
 
-/// Submits batches, one after the other.
+/// Submits batches, one after the other, and searches for them.
 #[derive(Debug)]
 pub(crate) struct Client {
     http: Http,
     config: Config,
     url: Url,
+    search_url: Url,
     headers: HeaderMap,
     debug: bool,
 }
@@ -72,14 +75,17 @@ impl Client {
     /// # Errors
     /// When the base URL or the API key cannot be part of a request.
     pub(crate) fn new(http: &Http, config: &Config, debug: bool) -> Result<Self, Failure> {
-        let url = config.base.join(PATH).map_err(|error| {
-            Failure::new(
-                FailureKind::Configuration,
-                format!("{} is not a usable base URL", config.base),
-                "Check --rf-api-url (RF_API_URL).",
-            )
-            .with_cause(error)
-        })?;
+        let url = |path| {
+            config.base.join(path).map_err(|error| {
+                Failure::new(
+                    FailureKind::Configuration,
+                    format!("{} is not a usable base URL", config.base),
+                    "Check --rf-api-url (RF_API_URL).",
+                )
+                .with_cause(error)
+            })
+        };
+        let (url, search_url) = (url(PATH)?, url(search::PATH)?);
         let token = http::secret_header(config.token.expose_secret()).map_err(|error| {
             Failure::new(
                 FailureKind::Configuration,
@@ -94,7 +100,8 @@ impl Client {
             (ACCEPT, json),
             (TOKEN_HEADER, token),
         ]);
-        Ok(Self { http: http.clone(), config: config.clone(), url, headers, debug })
+        let (http, config) = (http.clone(), config.clone());
+        Ok(Self { http, config, url, search_url, headers, debug })
     }
 
     /// Returns Recorded Future's clock.

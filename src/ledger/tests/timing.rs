@@ -134,8 +134,9 @@ fn fill_history(ledger: &TenantLedger, queued: u32) {
             SELECT {tenant}, '{TOKEN}', 'delivered', 1000, n * 1000 - 999, n * 1000,
                    '{{\"T1059\":90,\"T1059.001\":70,\"T1204\":40}}', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z'
             FROM number WHERE n <= 1350;
-         INSERT INTO settled (id, type, value, detections, batch)
-            SELECT n, 'hash', lower(hex(randomblob(32))), 1, (n + 999) / 1000 FROM number;
+         INSERT INTO settled (id, type, value, detections, batch, severity, detected_at, field, mitre_codes)
+            SELECT n, 'hash', lower(hex(randomblob(32))), 1, (n + 999) / 1000, n % 5 * 20,
+                   1760000000000 + n * 5760, 'process_sha256', 'T1059.001 TA0002' FROM number;
          INSERT INTO sighting (tenant, created_at, detection, entry)
             SELECT {tenant}, 1760000000000 + n * 5760, 'ldt:' || lower(hex(randomblob(16))) || ':' || n, n FROM number;
          INSERT INTO run (id, tenant, mode, started_at, finished_at, exit_code, counts)

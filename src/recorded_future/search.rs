@@ -1,0 +1,268 @@
+//! The search for what was submitted.
+//!
+//! What is documented: the filters, and pages of at most 1,000 rows by offset. What is not: how
+//! many rows an offset can reach, the order, and what a page holds while others submit. So a large
+//! result is divided by time, and one whose pages do not add up is read again.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Client, Outcome, outcome};
+use crate::failure::{Failure, FailureKind};
+use crate::http::{MalformedBody, Reply, Request, Response};
+
+pub(super) const PATH: &str = "collective-insights/search";
+/// The largest page that the reference allows, in rows.
+const PAGE_ROWS: u64 = 1000;
+/// A result with more rows is divided by time: services of this kind often serve no offset beyond
+/// 10,000.
+const MAX_ROWS: u64 = 10_000;
+/// A result within this time is not divided any further.
+const MIN_SPAN: TimeDelta = TimeDelta::seconds(1);
+/// How often a result is read whose pages do not add up.
+const MAX_READS: usize = 3;
+
+/// Detection times (UTC), both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DetectionTimes {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+}
+
+/// A submission that Recorded Future has, or several of one indicator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundRow {
+    /// The type of the indicator, in lower case.
+    pub indicator_type: String,
+    pub value: String,
+}
+
+/// One page of a result.
+#[derive(Debug)]
+struct Page {
+    rows: Vec<Value>,
+    /// The number of rows of all pages, if the service counts them.
+    total: Option<u64>,
+}
+
+/// How reading a result ended.
+enum Read {
+    /// All of it was read.
+    Whole,
+    /// It is too large, and can be divided.
+    TooLarge,
+    /// Its pages do not add up, for this reason.
+    Inconsistent(String),
+}
+
+impl Client {
+    /// Calls `found` for what Recorded Future has with these detection times, in any order; for
+    /// some of it more than once.
+    ///
+    /// # Errors
+    /// When the key may not search, when there is no usable response, and when the pages do not add
+    /// up: then some of it may be missing.
+    pub(crate) async fn search(
+        &self,
+        times: DetectionTimes,
+        mut found: impl FnMut(FoundRow),
+    ) -> Result<(), Failure> {
+        let (mut left, mut reads) = (vec![times], 0);
+        while let Some(times) = left.pop() {
+            match self.read(times, &mut found).await? {
+                Read::Whole => reads = 0,
+                Read::TooLarge => left.extend(times.halves()),
+                Read::Inconsistent(reason) => {
+                    reads += 1;
+                    tracing::warn!("the result of a search is read again: {reason}");
+                    if reads == MAX_READS {
+                        return Err(inconsistent(&reason));
+                    }
+                    left.push(times);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        times: DetectionTimes,
+        found: &mut impl FnMut(FoundRow),
+    ) -> Result<Read, Failure> {
+        let (mut seen, mut offset, mut first_total) = (HashSet::new(), 0, None);
+        loop {
+            let Page { rows, total } = self.page(times, offset).await?;
+            if offset == 0 {
+                first_total = total;
+                if total.is_some_and(|total| total > MAX_ROWS) && times.can_be_divided() {
+                    return Ok(Read::TooLarge);
+                }
+            } else if total != first_total {
+                return Ok(Read::Inconsistent("its total changed between two pages".into()));
+            }
+            let before = seen.len();
+            seen.extend(rows.iter().map(key));
+            offset += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            let is_end = rows.is_empty() || total.is_some_and(|total| offset >= total);
+            if !rows.is_empty() && seen.len() == before {
+                return Ok(Read::Inconsistent("a page repeats rows of another one".into()));
+            }
+            rows.iter().filter_map(FoundRow::from_row).for_each(&mut *found);
+            if is_end {
+                let distinct = u64::try_from(seen.len()).unwrap_or(u64::MAX);
+                return Ok(match total {
+                    Some(total) if distinct < total => Read::Inconsistent(format!(
+                        "it has {distinct} different rows instead of {total}"
+                    )),
+                    _ => Read::Whole,
+                });
+            }
+        }
+    }
+
+    async fn page(&self, times: DetectionTimes, offset: u64) -> Result<Page, Failure> {
+        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let body = json!({
+            "filters": {"detection_time": {"from": time(times.from), "to": time(times.to)}},
+            "limit": PAGE_ROWS,
+            "offset": offset,
+        });
+        let (url, headers) = (self.search_url.clone(), self.headers.clone());
+        let request = Request::new(Method::POST, url, headers, body.to_string().into_bytes());
+        match self.http.send(&request, parse_page).await {
+            Ok(Reply::Success(page)) => Ok(page),
+            Ok(Reply::Rejected(response)) => Err(rejected(&response, request.host())),
+            Err(error) => Err(match outcome::from_http_error(error) {
+                Outcome::Temporary(failure) | Outcome::Fatal(failure) => failure,
+                other => unexpected(format!("the search ended with {other:?}")),
+            }),
+        }
+    }
+}
+
+impl DetectionTimes {
+    fn can_be_divided(self) -> bool {
+        self.to.signed_duration_since(self.from) > MIN_SPAN
+    }
+
+    /// Returns the two halves, which have no millisecond in common.
+    fn halves(self) -> [Self; 2] {
+        let middle = self.from + self.to.signed_duration_since(self.from) / 2;
+        let middle = DateTime::from_timestamp_millis(middle.timestamp_millis()).unwrap_or(middle);
+        [
+            Self { from: middle + TimeDelta::milliseconds(1), to: self.to },
+            Self { from: self.from, to: middle },
+        ]
+    }
+}
+
+impl FoundRow {
+    /// Reads a row; `None` where it names no indicator.
+    fn from_row(row: &Value) -> Option<Self> {
+        let text = |key: &str| row.get("indicator")?.get(key)?.as_str();
+        Some(Self {
+            indicator_type: text("type")?.to_ascii_lowercase(),
+            value: text("value")?.to_owned(),
+        })
+    }
+}
+
+/// Returns what tells a row from others: its id, and its content where it has none.
+fn key(row: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match row.get("id") {
+        Some(id) if !id.is_null() => id.hash(&mut hasher),
+        _ => row.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+fn parse_page(response: &Response) -> Result<Page, MalformedBody> {
+    let mut body: Value =
+        serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
+    let total = body.pointer("/counts/total").and_then(Value::as_u64);
+    match body.get_mut("data").map(Value::take) {
+        Some(Value::Array(rows)) => Ok(Page { rows, total }),
+        _ => Err(MalformedBody(format!("it has no list of rows: {}", response.summary()))),
+    }
+}
+
+fn rejected(response: &Response, host: &str) -> Failure {
+    match outcome::from_response(response, host) {
+        Outcome::Fatal(failure) if response.status.as_u16() == 403 => Failure::new(
+            FailureKind::Credentials,
+            failure.message,
+            "Ask your Recorded Future account manager or administrator to let this API key search Collective Insights. Runs do not need this: they go on sending.",
+        )
+        .with_cause("the API key may not search for what was submitted"),
+        Outcome::Temporary(failure) | Outcome::QuotaExhausted(failure) | Outcome::Fatal(failure) => {
+            failure
+        }
+        Outcome::Rejected(rejection) => unexpected(format!(
+            "Recorded Future ({host}) rejected the search: {}",
+            rejection.message
+        )),
+        Outcome::Delivered(_) => unexpected("a search was confirmed like a batch".into()),
+    }
+}
+
+fn unexpected(message: String) -> Failure {
+    Failure::new(
+        FailureKind::Unexpected,
+        message,
+        "Run again with --debug and report this together with the log; Recorded Future's support asks for the trace id.",
+    )
+}
+
+fn inconsistent(reason: &str) -> Failure {
+    Failure::new(
+        FailureKind::Temporary,
+        "the pages of Recorded Future's search do not add up, so nothing can be said about what is missing",
+        "Run again later. If it stays so, tell Recorded Future's support.",
+    )
+    .with_cause(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millisecond: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(millisecond).unwrap()
+    }
+
+    #[test]
+    fn halves_have_every_millisecond_once() {
+        for (from, to) in [(0, 2000), (0, 2001), (7, 1008), (-5001, 1)] {
+            let [later, earlier] = DetectionTimes { from: at(from), to: at(to) }.halves();
+            assert_eq!((earlier.from, later.to), (at(from), at(to)));
+            assert_eq!(later.from - earlier.to, TimeDelta::milliseconds(1));
+        }
+    }
+
+    #[test]
+    fn a_row_without_an_indicator_is_left_out() {
+        let row = |row: Value| FoundRow::from_row(&row);
+        let found = row(json!({"indicator": {"type": "Hash", "value": "AB"}})).unwrap();
+        assert_eq!((found.indicator_type.as_str(), found.value.as_str()), ("hash", "AB"));
+        for other in [json!(null), json!({}), json!({"indicator": {"type": 1, "value": "a"}})] {
+            assert_eq!(row(other), None);
+        }
+    }
+
+    #[test]
+    fn what_has_no_list_of_rows_is_not_a_page() {
+        let parse = |body: &str| parse_page(&Response::new(200, body));
+        assert_eq!(parse(r#"{"data": []}"#).unwrap().total, None);
+        let counted = parse(r#"{"data": [1], "counts": {"total": 7}}"#).unwrap();
+        assert_eq!((counted.rows.len(), counted.total), (1, Some(7)));
+        for body in ["", "[]", "{}", r#"{"data": null}"#, "<html>"] {
+            parse(body).unwrap_err();
+        }
+    }
+}
