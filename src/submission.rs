@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::detection::{Detection, SourceInfo};
@@ -59,6 +59,22 @@ struct Incident<'a> {
     r#type: Cow<'a, str>,
 }
 
+/// What a submission consists of, but for what all those of a source have in common.
+#[derive(Debug)]
+pub(crate) struct SubmissionParts<'a> {
+    /// When the detection was observed, UTC.
+    pub detected_at: DateTime<Utc>,
+    pub indicator_type: &'a str,
+    pub value: &'a str,
+    /// The field of the alert that names the indicator.
+    pub field: &'a str,
+    /// The alert's id.
+    pub detection: &'a str,
+    pub name: Option<&'a str>,
+    pub incident_name: Option<&'a str>,
+    pub mitre_codes: BTreeSet<Cow<'a, str>>,
+}
+
 impl<'a> Submission<'a> {
     /// Returns the submission of one indicator that a detection names in `field`.
     #[must_use]
@@ -68,28 +84,42 @@ impl<'a> Submission<'a> {
         field: &'a str,
         source: SourceInfo,
     ) -> Self {
-        let timestamp = detection.observed_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let parts = SubmissionParts {
+            detected_at: detection.observed_at,
+            indicator_type: indicator.kind().as_str(),
+            value: indicator.value(),
+            field,
+            detection: &detection.id,
+            name: detection.name.as_deref(),
+            incident_name: detection.incident_name.as_deref(),
+            mitre_codes: codes(&detection.mitre_codes),
+        };
+        Self::from_parts(parts, source)
+    }
+
+    /// Returns the submission that consists of these parts.
+    pub(crate) fn from_parts(parts: SubmissionParts<'a>, source: SourceInfo) -> Self {
         Self {
-            timestamp: timestamp.into(),
+            timestamp: parts.detected_at.to_rfc3339_opts(SecondsFormat::Millis, true).into(),
             ioc: Ioc {
-                r#type: indicator.kind().as_str().into(),
-                value: indicator.value().into(),
+                r#type: parts.indicator_type.into(),
+                value: parts.value.into(),
                 source_type: source.source_type.into(),
-                field: field.into(),
+                field: parts.field.into(),
             },
             detection: DetectionPart {
                 // A correlation of the vendor's; `detection_rule` would need Recorded Future's own
                 // rule id.
                 r#type: "correlation".into(),
-                id: detection.id.as_str().into(),
-                name: detection.name.as_deref().and_then(clean),
+                id: parts.detection.into(),
+                name: parts.name.and_then(clean),
             },
             incident: Incident {
-                id: detection.id.as_str().into(),
-                name: detection.incident_name.as_deref().and_then(clean),
+                id: parts.detection.into(),
+                name: parts.incident_name.and_then(clean),
                 r#type: source.incident_type.into(),
             },
-            mitre_codes: codes(&detection.mitre_codes),
+            mitre_codes: parts.mitre_codes,
         }
     }
 

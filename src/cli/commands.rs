@@ -10,7 +10,9 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use super::NAME;
 use super::generate::Artifact;
 use super::help_text;
-use super::maintenance::{CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, StatusArgs};
+use super::maintenance::{
+    CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, StatusArgs, VerifyArgs,
+};
 use super::run_tenants::RunTenantsArgs;
 use super::source_command::SourceCommand;
 use super::topics::Topic;
@@ -74,6 +76,12 @@ pub(crate) enum Command {
     /// --debug do not count.
     #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
+    /// Compare what was delivered with what Recorded Future has
+    ///
+    /// Searches Recorded Future for the indicators that runs delivered in the last days. Sends
+    /// nothing. Ends with exit code 3 if one is not found a day after its delivery.
+    #[command(after_long_help = help_text::VERIFY)]
+    Verify(VerifyArgs),
     /// List, retry, export or drop undelivered indicators
     #[command(subcommand, after_long_help = help_text::OUTBOX)]
     Outbox(OutboxAction),

@@ -31,6 +31,16 @@ Examples:
   List the top indicators of the last 90 days:
     collective-insights history --days 90 --json | jq -r '.indicators[].value'";
 
+pub(super) const VERIFY: &str = "\
+Examples:
+  Verify the deliveries of the last week:
+    collective-insights verify
+  Queue again what is missing, and send it:
+    collective-insights verify --requeue-missing
+    collective-insights run
+  List what is missing:
+    collective-insights verify --json | jq -r '.missing[].value'";
+
 pub(super) const OUTBOX: &str = "\
 Examples:
   Show which indicators Recorded Future rejected, and why:

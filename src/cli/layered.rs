@@ -154,26 +154,54 @@ impl Parsed {
         &self,
         named: &[TenantName],
     ) -> Result<impl Iterator<Item = TenantCommand>, Failure> {
-        let definition = definition();
-        let arguments = Innermost::find(definition, &self.matches).as_given(&self.origins);
-        let Some(found) = &self.file else {
-            return Err(no_tenants("there is no settings file", ""));
-        };
-        let tenants = chosen_tenants(&found.file, named)?;
+        let arguments = Innermost::find(definition(), &self.matches).as_given(&self.origins);
+        let tenants = self.chosen_tenants(named)?.into_iter();
         let check = matches!(self.command, super::Command::Check(_)).then_some("check");
-        let command = move |tenant: &TenantTable| {
-            let name = tenant.name.clone();
-            let words = [NAME].into_iter().chain(check).chain([tenant.source.as_str()]);
-            let words = words.map(OsString::from).chain([format!("--tenant={name}").into()]);
-            let parsed = read(words.chain(arguments.iter().cloned()).collect())
-                .map_err(|error| usage_error::as_failure(&error))
-                .and_then(|parsed| {
-                    let file = Some(found.clone());
-                    parsed.with_file(file, Precedence::Tenant, process_environment)
-                });
-            TenantCommand { name, source: tenant.source.clone(), parsed }
+        Ok(tenants.map(move |tenant| {
+            let words = check.into_iter().chain([tenant.source.as_str()]);
+            self.tenant_command(&tenant.name, &tenant.source, words, &arguments)
+        }))
+    }
+
+    /// Returns the named tenants of the settings file, else its enabled ones.
+    ///
+    /// # Errors
+    /// When there is no settings file, or it has no such tenant.
+    pub(crate) fn chosen_tenants(
+        &self,
+        named: &[TenantName],
+    ) -> Result<Vec<&TenantTable>, Failure> {
+        match &self.file {
+            Some(found) => chosen_tenants(&found.file, named),
+            None => Err(no_tenants("there is no settings file", "")),
+        }
+    }
+
+    /// Returns the command line of a tenant's source without options, whether the settings file has
+    /// the tenant or not.
+    pub(crate) fn bare_tenant(&self, name: &TenantName, source: &str) -> TenantCommand {
+        self.tenant_command(name, source, [source], &[])
+    }
+
+    fn tenant_command<'a>(
+        &self,
+        name: &TenantName,
+        source: &str,
+        words: impl IntoIterator<Item = &'a str>,
+        arguments: &[OsString],
+    ) -> TenantCommand {
+        let words = std::iter::once(NAME).chain(words).map(OsString::from);
+        let words = words.chain([format!("--tenant={name}").into()]);
+        let precedence = match self.file_tenants() {
+            [] => Precedence::Variables,
+            _ => Precedence::Tenant,
         };
-        Ok(tenants.into_iter().map(command))
+        let parsed = read(words.chain(arguments.iter().cloned()).collect())
+            .map_err(|error| usage_error::as_failure(&error))
+            .and_then(|parsed| {
+                parsed.with_file(self.file.clone(), precedence, process_environment)
+            });
+        TenantCommand { name: name.clone(), source: source.to_owned(), parsed }
     }
 
     /// Returns the same command with values from variables and a validated settings file.

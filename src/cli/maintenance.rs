@@ -94,6 +94,30 @@ pub(crate) struct HistoryArgs {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Number of days to verify
+    ///
+    /// From 1 to 90, including today, by the day of the delivery (UTC).
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=90))]
+    pub days: u32,
+    /// Only this tenant; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Vec<TenantName>,
+    /// Queue again what is missing
+    ///
+    /// The next run sends it, with the ids, times and codes of its alerts, but without their
+    /// names, which the ledger does not keep. What was delivered within the last 24 hours is left
+    /// alone: it may not be found yet.
+    #[arg(long)]
+    pub requeue_missing: bool,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What to do with undelivered indicators.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxAction {

@@ -85,6 +85,18 @@ impl SourceCommand {
         source.zip(settings)
     }
 
+    /// Looks up and validates all settings but for the vendor's.
+    ///
+    /// # Errors
+    /// When settings are missing or one is not valid.
+    pub(crate) fn resolve_common(&self, layers: &Rc<Layers>) -> Result<Settings, SettingsError> {
+        let (source, common) = self.args();
+        let mut lookup = Lookup::new(layers);
+        let settings = common.resolve(source.info().name, &mut lookup);
+        let (settings, _) = lookup.finish(settings)?;
+        Ok(settings)
+    }
+
     /// Looks up and validates all settings.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod outbox;
 mod output_file;
 mod status;
 mod tenants;
+mod verify;
 
 use std::path::Path;
 
@@ -23,6 +24,7 @@ pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::status::status;
 pub(crate) use self::tenants::FileTenants;
+pub(crate) use self::verify::verify;
 
 /// Opens the ledger for a command that reads it.
 ///

@@ -63,6 +63,7 @@
 mod batch;
 mod checkpoint;
 mod columns;
+mod delivered;
 mod error;
 mod exclusion_hit;
 mod files;
@@ -89,6 +90,7 @@ mod tests;
 
 pub(crate) use batch::QueuedItem;
 pub(crate) use checkpoint::Advance;
+pub(crate) use delivered::{DeliveredEntry, SentEntry};
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};
 pub(crate) use lock::{Lock, lock_path};

@@ -33,11 +33,15 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Whether the other configuration has the same address and key.
+    pub(crate) fn has_same_key(&self, other: &Self) -> bool {
+        self.base == other.base && self.token.expose_secret() == other.token.expose_secret()
+    }
+
     /// Whether requests with the other configuration have the same result.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let sorted = |ids: &[String]| BTreeSet::from_iter(ids.to_vec());
-        self.base == other.base
-            && self.token.expose_secret() == other.token.expose_secret()
+        self.has_same_key(other)
             && sorted(&self.organization_ids) == sorted(&other.organization_ids)
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct FoundRow {
     /// The type of the indicator, in lower case.
     pub indicator_type: String,
     pub value: String,
+    /// UTC.
+    pub detected_at: Option<DateTime<Utc>>,
 }
 
 /// One page of a result.
@@ -168,6 +170,7 @@ impl FoundRow {
         Some(Self {
             indicator_type: text("type")?.to_ascii_lowercase(),
             value: text("value")?.to_owned(),
+            detected_at: row.get("detection_time").and_then(|time| time.as_str()?.parse().ok()),
         })
     }
 }

@@ -7,6 +7,7 @@ mod layout;
 pub(crate) mod progress;
 mod stdout;
 mod style;
+mod table;
 mod tenants;
 mod text;
 
@@ -23,6 +24,7 @@ pub(crate) use self::layout::{Layout, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::{Styler, set_color};
+pub(crate) use self::table::NumberTable;
 pub(crate) use self::tenants::{TenantsReport, by_value, names, print_tenants};
 pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;
@@ -169,6 +171,13 @@ pub(crate) fn print_failure(failure: &Failure) -> ExitCode {
     log_failure(failure);
     err(&text::failure(failure, Layout::stderr()));
     failure.exit_code()
+}
+
+/// Prints a failure about some tenants.
+pub(crate) fn print_failure_about(tenants: &[&str], failure: &Failure) {
+    let layout = Layout::stderr();
+    let label = format!("{} ", layout.styler.error("error:"));
+    err(&text::failure_block(failure, &label, &format!("{}: ", names(tenants)), "", layout));
 }
 
 /// Prints an error of the command line, which clap describes and styles.

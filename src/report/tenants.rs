@@ -1,19 +1,17 @@
 //! The report of several tenants: a line for each, and a total.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use super::layout::{Layout, display_width, thousands};
+use super::layout::{Layout, thousands};
+use super::table::NumberTable;
 use super::{
     Counts, Output, Report, counted, err, is_interrupt, items, json, line, out, print_failure,
-    text, warn,
+    print_failure_about, warn,
 };
 use crate::settings::Mode;
 
 /// How many names stand before a text that is the same for several tenants.
 const MAX_NAMES: usize = 3;
-/// The narrowest terminal for the table.
-const MIN_TABLE_COLUMNS: usize = 50;
 
 /// The report of the runs of several tenants in one process.
 #[derive(Debug)]
@@ -68,7 +66,6 @@ pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode 
         let layout = Layout::stdout();
         out(&dry_run_items(report, layout)).and_then(|()| out(&summary(report, layout)))
     };
-    let layout = Layout::stderr();
     for warning in &report.warnings {
         warn(warning);
     }
@@ -77,13 +74,11 @@ pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode 
     }
     for (failure, tenants) in by_text(report, Report::failures) {
         if !is_interrupt(failure) {
-            let label = format!("{} ", layout.styler.error("error:"));
-            let about = format!("{}: ", names(&tenants));
-            err(&text::failure_block(failure, &label, &about, "", layout));
+            print_failure_about(&tenants, failure);
         }
     }
     if is_interrupted {
-        err(&layout.paragraph("", &interrupted(report)));
+        err(&Layout::stderr().paragraph("", &interrupted(report)));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
     // Last, and also with --quiet: a crontab with --debug shares nothing.
@@ -215,37 +210,25 @@ fn summary(report: &TenantsReport, layout: Layout) -> String {
 
 /// Returns the rows as a table; on a narrow terminal, each as a sentence.
 fn table(rows: &[Row], headings: [&str; COLUMNS], layout: Layout) -> String {
-    const EXIT_CODE: &str = "exit code";
-    let name_width = rows.iter().map(|row| display_width(&row.name)).max().unwrap_or_default();
-    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-        let cells = rows.iter().filter_map(|row| row.cells.get(column)).map(String::len);
-        cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or_default()
-    });
-    let numbers_width = widths.iter().map(|width| width + 2).sum::<usize>() + EXIT_CODE.len() + 2;
-    let total_width = 2 + name_width + numbers_width;
-    if layout.columns().is_some_and(|columns| columns < total_width.max(MIN_TABLE_COLUMNS)) {
-        let sentence = |row: &Row| layout.title(&row.name, &row.sentence(headings));
-        return rows.iter().map(sentence).collect();
-    }
-    let cells = |name: &str, cells: [&str; COLUMNS]| {
-        let padding = " ".repeat(name_width.saturating_sub(display_width(name)));
-        let mut text = format!("  {name}{padding}");
-        for (cell, width) in cells.into_iter().zip(widths) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "  {cell:>width$}");
-        }
-        text
+    let [fetched, new, sent, queued, quarantined] = headings;
+    let cells = |row: &Row| {
+        let [fetched, new, sent, queued, quarantined] = row.cells.clone();
+        let exit_code = row.exit_code.clone();
+        (row.name.clone(), [fetched, new, sent, queued, quarantined, exit_code])
     };
-    let heading = format!("{}  {EXIT_CODE}", cells("tenant", headings));
-    let mut text = layout.styler.bold(&heading) + "\n";
-    for row in rows {
-        let code = format!("{:>width$}", row.exit_code, width = EXIT_CODE.len());
-        let code = if row.exit_code == "0" { code } else { layout.styler.red(&code) };
-        let numbers =
-            std::array::from_fn(|column| row.cells.get(column).map_or("", String::as_str));
-        let _ = writeln!(text, "{}  {code}", cells(&row.name, numbers));
-    }
-    text
+    let table = NumberTable {
+        name: "tenant",
+        headings: [fetched, new, sent, queued, quarantined, "exit code"],
+        rows: &rows.iter().map(cells).collect::<Vec<_>>(),
+    };
+    let paint = |column, cell: &str, padded: String| match (column, cell) {
+        (COLUMNS, code) if code != "0" => layout.styler.red(&padded),
+        _ => padded,
+    };
+    table.text(layout, paint).unwrap_or_else(|| {
+        let sentence = |row: &Row| layout.title(&row.name, &row.sentence(headings));
+        rows.iter().map(sentence).collect()
+    })
 }
 
 /// Returns what a dry run would send, below the name of each tenant.

@@ -88,4 +88,5 @@ mod uniqueness;
 mod unreadable_alerts;
 mod untrusted_text;
 mod usage_errors;
+mod verify;
 mod waiting;

@@ -1,0 +1,169 @@
+//! The comparison of what the ledger has as delivered with what Recorded Future has.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::failure::Failure;
+use crate::ledger::{DeliveredEntry, EntryId, LedgerReader};
+use crate::recorded_future::{Client, DetectionTimes, FoundRow};
+
+/// How long after its delivery an indicator may not be found yet: how long it takes is not
+/// documented.
+const MAX_DELAY: TimeDelta = TimeDelta::hours(24);
+/// How much earlier and later than the detections the search looks: a service may round times.
+const MARGIN: TimeDelta = TimeDelta::seconds(1);
+/// How many missing indicators are kept to be shown.
+const MAX_SHOWN: usize = 1000;
+
+/// How many indicators of one day or type were delivered, and what Recorded Future has of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    /// Delivered, by the ledger. The sum of the next three.
+    pub delivered: u64,
+    pub found: u64,
+    /// Not found a day after the delivery.
+    pub missing: u64,
+    /// Not found, but delivered within the last day.
+    pub recent: u64,
+    /// Found, but the ledger does not have it.
+    pub unknown: u64,
+}
+
+impl Numbers {
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            delivered: self.delivered + other.delivered,
+            found: self.found + other.found,
+            missing: self.missing + other.missing,
+            recent: self.recent + other.recent,
+            unknown: self.unknown + other.unknown,
+        }
+    }
+}
+
+/// The result of comparing.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    /// By the UTC day of the delivery; what is unknown by that of its detection.
+    pub days: BTreeMap<NaiveDate, Numbers>,
+    /// By the type of the indicator, as Recorded Future names it.
+    pub types: BTreeMap<String, Numbers>,
+    /// Each missing indicator once per tenant: its last delivery.
+    pub missing: BTreeMap<(String, u64), EntryId>,
+    /// The first of them to show.
+    pub shown: Vec<DeliveredEntry>,
+}
+
+impl Comparison {
+    pub(super) fn total(&self) -> Numbers {
+        self.types.values().fold(Numbers::default(), |sum, one| sum.plus(*one))
+    }
+
+    /// Compares what these tenants delivered since a time with what their key finds.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, and when the search fails.
+    pub(super) async fn add(
+        &mut self,
+        ledger: &LedgerReader,
+        client: &Client,
+        tenants: &[String],
+        since: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Failure> {
+        let mut is_found = HashMap::new();
+        let mut times: Option<DetectionTimes> = None;
+        ledger.for_each_delivered(tenants, since, |entry| {
+            is_found.insert(key(&entry.indicator_type, &entry.value), false);
+            let at = entry.detected_at;
+            let known = times.get_or_insert(DetectionTimes { from: at, to: at });
+            known.from = known.from.min(at);
+            known.to = known.to.max(at);
+            Ok::<_, Failure>(())
+        })?;
+        let Some(times) = times.map(with_margin) else {
+            return Ok(());
+        };
+        let mut unknown: HashMap<u64, FoundRow> = HashMap::new();
+        client
+            .search(times, |row| {
+                let key = key(&row.indicator_type, &row.value);
+                match is_found.get_mut(&key) {
+                    Some(is_found) => *is_found = true,
+                    None => _ = unknown.entry(key).or_insert(row),
+                }
+            })
+            .await?;
+        ledger.for_each_delivered(tenants, since, |entry| {
+            let key = key(&entry.indicator_type, &entry.value);
+            // One that was delivered meanwhile was not searched for.
+            if let Some(is_found) = is_found.get(&key) {
+                self.count(entry, key, *is_found, now);
+            }
+            Ok::<_, Failure>(())
+        })?;
+        if !unknown.is_empty() {
+            ledger.for_each_indicator(|indicator_type, value| {
+                unknown.remove(&key(indicator_type, value));
+            })?;
+        }
+        for row in unknown.into_values() {
+            let one = Numbers { unknown: 1, ..Numbers::default() };
+            if let Some(time) = row.detected_at {
+                self.add_to_day(time.date_naive(), one);
+            }
+            self.add_to_type(row.indicator_type, one);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, entry: DeliveredEntry, key: u64, is_found: bool, now: DateTime<Utc>) {
+        let is_recent = now.signed_duration_since(entry.delivered_at) <= MAX_DELAY;
+        let is_missing = !is_found && !is_recent;
+        let numbers = Numbers {
+            delivered: 1,
+            found: u64::from(is_found),
+            missing: u64::from(is_missing),
+            recent: u64::from(!is_found && is_recent),
+            unknown: 0,
+        };
+        self.add_to_day(entry.delivered_at.date_naive(), numbers);
+        self.add_to_type(entry.indicator_type.clone(), numbers);
+        if is_missing {
+            self.missing.insert((entry.tenant.clone(), key), entry.id);
+            if self.shown.len() < MAX_SHOWN {
+                self.shown.push(entry);
+            }
+        }
+    }
+
+    fn add_to_day(&mut self, day: NaiveDate, numbers: Numbers) {
+        let sum = self.days.entry(day).or_default();
+        *sum = sum.plus(numbers);
+    }
+
+    fn add_to_type(&mut self, indicator_type: String, numbers: Numbers) {
+        let sum = self.types.entry(indicator_type).or_default();
+        *sum = sum.plus(numbers);
+    }
+}
+
+/// Returns what an indicator has in common with its row: the same type and value. Hashes and domain
+/// names are the same in any case.
+fn key(indicator_type: &str, value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    indicator_type.hash(&mut hasher);
+    match indicator_type {
+        "hash" | "domain" => value.to_ascii_lowercase().hash(&mut hasher),
+        _ => value.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+fn with_margin(times: DetectionTimes) -> DetectionTimes {
+    let from = times.from.checked_sub_signed(MARGIN).unwrap_or(times.from);
+    let to = times.to.checked_add_signed(MARGIN).unwrap_or(times.to);
+    DetectionTimes { from, to }
+}

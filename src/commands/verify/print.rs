@@ -1,0 +1,186 @@
+//! The result of the comparison as text and as JSON.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::Verified;
+use super::compare::Numbers;
+use crate::failure::{Failure, FailureKind};
+use crate::ledger::DeliveredEntry;
+use crate::report::{self, Layout, NumberTable, counted, line, names, thousands, timestamp};
+
+/// How many missing indicators are listed as text.
+const MAX_LISTED: usize = 20;
+
+/// Prints the result and returns the exit code: that of the most urgent failure.
+pub(super) fn print(verified: &Verified, json: bool) -> ExitCode {
+    let missing = missing(verified);
+    let text = if json { as_json(verified, missing.as_ref()) } else { as_text(verified) };
+    if let Err(failure) = report::out(&text) {
+        return report::print_failure(&failure);
+    }
+    for (tenants, failure) in &verified.failures {
+        let tenants: Vec<&str> = tenants.iter().map(String::as_str).collect();
+        report::print_failure_about(&tenants, failure);
+    }
+    if let Some(failure) = &missing {
+        let _ = report::print_failure(failure);
+    }
+    exit_code(verified, missing.as_ref()).into()
+}
+
+fn exit_code(verified: &Verified, missing: Option<&Failure>) -> u8 {
+    let failures = verified.failures.iter().map(|(_, failure)| failure).chain(missing);
+    failures.min_by_key(|one| one.kind.urgency()).map_or(0, |one| one.kind.exit_code())
+}
+
+/// Returns the failure of what is missing.
+fn missing(verified: &Verified) -> Option<Failure> {
+    let missing = verified.comparison.total().missing;
+    let help = match verified.requeued {
+        None => "Run it again tomorrow; if they are still missing, `collective-insights verify --requeue-missing` queues them for the next run.".to_owned(),
+        Some(requeued) => format!(
+            "{} queued again: the next run sends them. Tell Recorded Future's support if it happens again.",
+            counted(requeued, "indicator was", "indicators were")
+        ),
+    };
+    (missing > 0).then(|| {
+        let message = format!(
+            "{} delivered more than a day ago, but Recorded Future does not find {}",
+            counted(missing, "indicator was", "indicators were"),
+            if missing == 1 { "it" } else { "them" }
+        );
+        Failure::new(FailureKind::Partial, message, help)
+    })
+}
+
+fn as_text(verified: &Verified) -> String {
+    let layout = Layout::stdout();
+    let total = verified.comparison.total();
+    let since = verified.since.date_naive();
+    if verified.tenants.is_empty() {
+        return String::new();
+    }
+    if total == Numbers::default() {
+        return layout.paragraph("", &format!("nothing was delivered since {since} (UTC)"));
+    }
+    let tenants: Vec<&str> = verified.tenants.iter().map(String::as_str).collect();
+    let mut text = layout.title(
+        "Delivered and found",
+        &format!(", since {since} (UTC), {}", line(&names(&tenants))),
+    );
+    let days = verified.comparison.days.iter().map(|(day, numbers)| (day.to_string(), *numbers));
+    let types = verified.comparison.types.iter().map(|(name, numbers)| (line(name), *numbers));
+    let total = [("total".to_owned(), total)];
+    let rows: Vec<(String, Numbers)> = days.chain(types).chain(total).collect();
+    text.push_str(&table(&rows, layout));
+    let shown = &verified.comparison.shown;
+    if !shown.is_empty() {
+        text.push('\n');
+        text.push_str(&layout.title("Missing", &more(shown.len(), &verified.comparison)));
+        for entry in shown.iter().take(MAX_LISTED) {
+            text.push_str(&listed(entry, layout));
+        }
+    }
+    text
+}
+
+fn more(shown: usize, comparison: &super::Comparison) -> String {
+    let total = comparison.total().missing;
+    let listed = u64::try_from(shown.min(MAX_LISTED)).unwrap_or(u64::MAX);
+    match total.saturating_sub(listed) {
+        0 => String::new(),
+        more => format!(", the first {listed}; not shown: {} (see --json)", thousands(more)),
+    }
+}
+
+fn listed(entry: &DeliveredEntry, layout: Layout) -> String {
+    let about = format!(
+        "{}, delivered {}, {}",
+        line(&entry.tenant),
+        entry.delivered_at.date_naive(),
+        line(&entry.indicator_type)
+    );
+    layout.paragraph("  ", &about) + &layout.paragraph("    ", &line(&entry.value))
+}
+
+const HEADINGS: [&str; 5] = ["delivered", "found", "missing", "recent", "unknown"];
+
+const fn cells(numbers: Numbers) -> [u64; 5] {
+    let Numbers { delivered, found, missing, recent, unknown } = numbers;
+    [delivered, found, missing, recent, unknown]
+}
+
+/// Returns the rows as a table; on a narrow terminal, each as a sentence.
+fn table(rows: &[(String, Numbers)], layout: Layout) -> String {
+    let rows: Vec<(String, [String; 5])> =
+        rows.iter().map(|(name, numbers)| (name.clone(), cells(*numbers).map(thousands))).collect();
+    let table = NumberTable { name: "", headings: HEADINGS, rows: &rows };
+    let paint = |column, cell: &str, padded: String| match (HEADINGS.get(column), cell) {
+        (Some(&"missing"), number) if number != "0" => layout.styler.red(&padded),
+        _ => padded,
+    };
+    table.text(layout, paint).unwrap_or_else(|| {
+        let sentence = |cells: &[String; 5]| {
+            let cells = cells.iter().zip(HEADINGS);
+            let cells: Vec<String> =
+                cells.map(|(cell, heading)| format!("{cell} {heading}")).collect();
+            format!(" {}", cells.join(", "))
+        };
+        rows.iter().map(|(name, cells)| layout.title(name, &sentence(cells))).collect()
+    })
+}
+
+fn as_json(verified: &Verified, missing: Option<&Failure>) -> String {
+    let numbers = |key: &str, name: &str, numbers: Numbers| {
+        json!({
+            key: line(name),
+            "delivered": numbers.delivered,
+            "found": numbers.found,
+            "missing": numbers.missing,
+            "recent": numbers.recent,
+            "unknown": numbers.unknown,
+        })
+    };
+    let comparison = &verified.comparison;
+    let days = comparison.days.iter().map(|(day, one)| numbers("date", &day.to_string(), *one));
+    let types = comparison.types.iter().map(|(name, one)| numbers("type", name, *one));
+    let total = comparison.total();
+    let shown = comparison.shown.iter().map(|entry| {
+        json!({
+            "tenant": line(&entry.tenant),
+            "type": line(&entry.indicator_type),
+            "value": line(&entry.value),
+            "delivered": timestamp(entry.delivered_at),
+            "detected": timestamp(entry.detected_at),
+        })
+    });
+    let failed = verified.failures.iter().map(|(tenants, failure)| {
+        json!({
+            "tenants": tenants,
+            "kind": failure.kind.name(),
+            "message": failure.to_string(),
+            "hint": failure.help,
+        })
+    });
+    let document = json!({
+        "schema_version": 1,
+        "since": verified.since.date_naive().to_string(),
+        "tenants": verified.tenants,
+        "total": {
+            "delivered": total.delivered,
+            "found": total.found,
+            "missing": total.missing,
+            "recent": total.recent,
+            "unknown": total.unknown,
+        },
+        "days": days.collect::<Vec<Value>>(),
+        "types": types.collect::<Vec<Value>>(),
+        "missing": shown.collect::<Vec<Value>>(),
+        "requeued": verified.requeued,
+        "failures": failed.collect::<Vec<Value>>(),
+        "exit_code": exit_code(verified, missing),
+    });
+    crate::redact::sanitize_json(&document.to_string()) + "\n"
+}

@@ -1,0 +1,215 @@
+//! What was delivered, for the comparison with what Recorded Future has.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Row, params};
+use serde_json::Value;
+
+use super::columns::{TextColumn, Time, row_count};
+use super::{EntryId, Ledger, LedgerError, LedgerReader, Result};
+
+/// How many entries are read at once, so that a run can write between.
+const PAGE: usize = 5000;
+
+/// An entry that was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeliveredEntry {
+    /// Its id.
+    pub id: EntryId,
+    /// The tenant's name.
+    pub tenant: String,
+    /// The type of the indicator.
+    pub indicator_type: String,
+    /// The indicator.
+    pub value: String,
+    /// When Recorded Future confirmed it, UTC.
+    pub delivered_at: DateTime<Utc>,
+    /// The time of its detection as it was sent, UTC; that of the delivery where it is not known.
+    pub detected_at: DateTime<Utc>,
+}
+
+/// What the ledger has of an item that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SentEntry {
+    /// Its id.
+    pub id: EntryId,
+    /// The source's name.
+    pub source: String,
+    /// The type of the indicator.
+    pub indicator_type: String,
+    /// The indicator.
+    pub value: String,
+    /// The time of its detection, UTC.
+    pub detected_at: DateTime<Utc>,
+    /// The field of the alert that named it.
+    pub field: String,
+    /// Its MITRE codes, with spaces between them.
+    pub mitre_codes: String,
+    /// The id of the earliest alert that named it.
+    pub detection: String,
+}
+
+impl LedgerReader {
+    /// Calls `each` with the entries of these tenants that were delivered since a time, in the
+    /// order in which they were stored.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or the first error of `each`.
+    pub(crate) fn for_each_delivered<E: From<LedgerError>>(
+        &self,
+        tenants: &[String],
+        since: DateTime<Utc>,
+        mut each: impl FnMut(DeliveredEntry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // CROSS JOIN keeps the order of the tables: the long one is read by id.
+        let select = format!(
+            "SELECT settled.id, name, type, value, ended_at, detected_at
+             FROM settled CROSS JOIN batch ON batch.id = settled.batch
+                CROSS JOIN tenant ON tenant.id = batch.tenant
+             WHERE settled.id > ?1 AND settled.id >= ifnull(
+                    (SELECT min(first_entry) FROM batch WHERE state = 'delivered' AND ended_at >= ?2), 0)
+                AND state = 'delivered' AND ended_at >= ?2
+                AND name IN (SELECT value FROM json_each(?3))
+             ORDER BY settled.id LIMIT {PAGE}"
+        );
+        let names = Value::from(tenants).to_string();
+        let mut after = i64::MIN;
+        loop {
+            let page: Vec<DeliveredEntry> = self.read(|db| {
+                let mut select = db.prepare_cached(&select)?;
+                let rows = select.query_map(params![after, Time(since), names], read_delivered)?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })?;
+            let is_last = page.len() < PAGE;
+            for entry in page {
+                after = entry.id.0;
+                each(entry)?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Calls `each` with the type and the indicator of every entry that is in the ledger, whatever
+    /// became of it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn for_each_indicator(&self, mut each: impl FnMut(&str, &str)) -> Result<()> {
+        for table in ["settled", "outbox"] {
+            let select = format!(
+                "SELECT id, type, value FROM {table} WHERE id > ?1 ORDER BY id LIMIT {PAGE}"
+            );
+            let mut after = i64::MIN;
+            loop {
+                let page: Vec<(i64, String, String)> = self.read(|db| {
+                    let mut select = db.prepare_cached(&select)?;
+                    let rows = select.query_map([after], |row| {
+                        let text =
+                            |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(at)?.0);
+                        Ok((row.get(0)?, text(1)?, text(2)?))
+                    })?;
+                    Ok(rows.collect::<rusqlite::Result<_>>()?)
+                })?;
+                for (id, indicator_type, value) in &page {
+                    after = *id;
+                    each(indicator_type, value);
+                }
+                if page.len() < PAGE {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what is needed to send these entries again. Those are left out of which no alert is
+    /// known any more.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn sent_entries(&self, entries: &[EntryId]) -> Result<Vec<SentEntry>> {
+        let ids = Value::from(entries.iter().map(|id| id.0).collect::<Vec<_>>()).to_string();
+        self.read(|db| {
+            // The table has no index by entry, so it is read once for all.
+            let mut select = db.prepare(
+                "SELECT entry, detection, min(created_at) FROM sighting
+                 WHERE entry IN (SELECT value FROM json_each(?1)) GROUP BY entry",
+            )?;
+            let alerts = select.query_map([&ids], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let alerts: BTreeMap<i64, String> = alerts.collect::<rusqlite::Result<_>>()?;
+            let mut select = db.prepare(
+                "SELECT settled.id, source, type, value, detected_at, field, mitre_codes
+                 FROM settled JOIN batch ON batch.id = settled.batch JOIN tenant ON tenant.id = batch.tenant
+                 WHERE settled.id IN (SELECT value FROM json_each(?1))
+                    AND detected_at IS NOT NULL AND field IS NOT NULL",
+            )?;
+            let rows = select.query_map([&ids], |row| {
+                let Some(detection) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
+                let Some(detected_at) = milliseconds(row.get("detected_at")?) else { return Ok(None) };
+                Ok(Some(SentEntry {
+                    id: EntryId(row.get(0)?),
+                    source: row.get("source")?,
+                    indicator_type: row.get("type")?,
+                    value: row.get("value")?,
+                    detected_at,
+                    field: row.get("field")?,
+                    mitre_codes: row.get::<_, Option<String>>("mitre_codes")?.unwrap_or_default(),
+                    detection,
+                }))
+            })?;
+            let entries = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(entries.into_iter().flatten().collect())
+        })
+    }
+}
+
+impl Ledger {
+    /// Queues delivered entries again with these items, and returns their number. Those that are
+    /// not delivered any more are left out.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn requeue_delivered(
+        &self,
+        items: &[(EntryId, String)],
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        self.transaction(|db| {
+            let mut queued = 0;
+            for (id, item) in items {
+                let insert =
+                    "INSERT INTO outbox (id, tenant, run, type, value, severity, stored_at, item)
+                              SELECT settled.id, tenant, '', type, value, severity, ?2, ?3
+                              FROM settled JOIN batch ON batch.id = settled.batch
+                              WHERE settled.id = ?1 AND state = 'delivered' AND NOT EXISTS
+                                (SELECT 1 FROM outbox WHERE outbox.id = ?1)";
+                let is_queued =
+                    db.prepare_cached(insert)?.execute(params![id.0, Time(now), item])? == 1;
+                if is_queued {
+                    db.prepare_cached("DELETE FROM settled WHERE id = ?1")?.execute([id.0])?;
+                    queued += 1;
+                }
+            }
+            Ok(row_count(queued))
+        })
+    }
+}
+
+fn read_delivered(row: &Row<'_>) -> rusqlite::Result<DeliveredEntry> {
+    let delivered_at = row.get::<_, Time>("ended_at")?.0;
+    Ok(DeliveredEntry {
+        id: EntryId(row.get(0)?),
+        tenant: row.get("name")?,
+        indicator_type: row.get::<_, TextColumn>("type")?.0,
+        value: row.get::<_, TextColumn>("value")?.0,
+        delivered_at,
+        detected_at: milliseconds(row.get("detected_at")?).unwrap_or(delivered_at),
+    })
+}
+
+fn milliseconds(column: Option<i64>) -> Option<DateTime<Utc>> {
+    column.and_then(DateTime::from_timestamp_millis)
+}
