@@ -253,7 +253,7 @@ async fn submit(http: &Http, base: &Url) -> String {
     let item = serde_json::value::to_raw_value(&1).unwrap();
     let client = client(http, base);
     let named = |outcome: &str, failure: &Failure| format!("{outcome}, {}", failure.kind.name());
-    match client.submit(&[&item]).await {
+    match client.submit(&[&item]).await.outcome {
         Outcome::Delivered(_) => "delivered".into(),
         Outcome::Temporary(failure) => named("temporary", &failure),
         Outcome::Rejected(_) => "rejected".into(),

@@ -124,6 +124,18 @@ impl HttpError {
         )
     }
 
+    /// Returns whether the service cannot have received the request.
+    pub(super) const fn precedes_the_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns { .. }
+                | Self::Connect { .. }
+                | Self::Certificate(_)
+                | Self::ProxyCredentials { .. }
+                | Self::InvalidRequest { .. }
+        )
+    }
+
     fn kind(&self) -> FailureKind {
         match self {
             Self::Dns { .. }

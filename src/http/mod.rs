@@ -197,6 +197,11 @@ impl Http {
         &self.service_clock
     }
 
+    /// Whether the time of the run is over.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        tokio::time::Instant::now() >= self.deadline
+    }
+
     /// Returns a client that sends each request once: for a person who waits for the result.
     pub(crate) fn without_retries(&self) -> Self {
         Self { max_attempts: 1, ..self.clone() }
@@ -313,6 +318,7 @@ impl Http {
             () = tokio::time::sleep_until(self.deadline) => Err(deadline_passed()),
             signal = self.shutdown.grace_expired() => Err(HttpError::Interrupted(signal)),
         };
+        request.observe(&result);
         Self::log(request, attempt, started.elapsed(), &result);
         Ok((turn, result))
     }

@@ -1,10 +1,13 @@
 //! A request, as the callers of the client describe it.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use reqwest::{Method, Url};
 
+use super::error::HttpError;
 use super::response::Response;
 
 /// One request, which can be sent any number of times.
@@ -16,6 +19,8 @@ pub(crate) struct Request {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
     is_final: fn(&Response) -> bool,
+    /// Shared by the clones.
+    may_have_arrived: Arc<AtomicBool>,
 }
 
 /// Leaves out headers and body: the body of a sign-in contains a secret.
@@ -28,7 +33,8 @@ impl fmt::Debug for Request {
 impl Request {
     /// Creates a request; the status of a response decides whether it is sent again.
     pub(crate) fn new(method: Method, url: Url, headers: HeaderMap, body: Vec<u8>) -> Self {
-        Self { method, url, headers, body, is_final: |_| false }
+        let may_have_arrived = Arc::default();
+        Self { method, url, headers, body, is_final: |_| false, may_have_arrived }
     }
 
     /// Sets which responses are final although their status is temporary.
@@ -39,6 +45,22 @@ impl Request {
     /// Returns whether this response is final although its status is temporary.
     pub(super) fn is_final(&self, response: &Response) -> bool {
         (self.is_final)(response)
+    }
+
+    /// Returns whether the service may have processed the request although no response said so.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        self.may_have_arrived.load(Ordering::Relaxed)
+    }
+
+    /// Remembers it where this result of an attempt does not rule it out.
+    pub(super) fn observe(&self, result: &Result<Response, HttpError>) {
+        let is_ruled_out = match result {
+            Ok(response) => !response.status.is_server_error() && !response.status.is_success(),
+            Err(error) => error.precedes_the_request(),
+        };
+        if !is_ruled_out {
+            self.may_have_arrived.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Returns the service's host, for messages.

@@ -235,13 +235,16 @@ impl TenantLedger {
     pub(crate) fn release_failed_batch(&self, batch: &Batch) -> Result<()> {
         self.transaction(|db| {
             release(db, batch)?;
-            let update = "UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1";
-            let mut update = db.prepare_cached(update)?;
-            for id in &batch.entries {
-                update.execute([id.0])?;
-            }
-            Ok(())
+            Ok(count_attempt(db, batch)?)
         })
+    }
+
+    /// Leaves a batch in doubt: it may have arrived. Counts one more attempt for each entry.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn leave_in_doubt(&self, batch: &Batch) -> Result<()> {
+        self.transaction(|db| Ok(count_attempt(db, batch)?))
     }
 
     /// Puts the entries of a batch into quarantine, with the status and the message of the
@@ -283,20 +286,24 @@ impl TenantLedger {
         })
     }
 
-    /// Queues the entries of batches again that a killed run was sending.
-    pub(super) fn requeue_interrupted(&self) -> Result<u64> {
+    /// Queues the entries of batches again whose rows are damaged or missing. In a private ledger,
+    /// where nothing is looked up, also those of batches in doubt.
+    pub(super) fn requeue_lost(&self) -> Result<u64> {
+        let is_private = self.shared().has_prior();
         self.transaction(|db| {
-            // By the rows of the outbox, which has all of these entries: a batch whose row is
-            // damaged or missing must not keep them. CROSS JOIN keeps the order of the tables.
+            // By the rows of the outbox, which has all of these entries. CROSS JOIN keeps the order
+            // of the tables.
             let rows = db.execute(
                 "DELETE FROM settled WHERE id IN (
                     SELECT outbox.id FROM outbox CROSS JOIN settled ON settled.id = outbox.id
                         LEFT JOIN batch ON batch.id = settled.batch
-                    WHERE outbox.tenant = ?1 AND ifnull(batch.state, 'sending') = 'sending')",
-                [self.tenant.0],
+                    WHERE outbox.tenant = ?1 AND ifnull(batch.state, 'sending') = 'sending'
+                        AND (?2 OR batch.tenant IS NOT ?1))",
+                params![self.tenant.0, is_private],
             )?;
-            let delete = "DELETE FROM batch WHERE state = 'sending' AND tenant = ?1";
-            db.execute(delete, [self.tenant.0])?;
+            let delete = "DELETE FROM batch WHERE state = 'sending' AND tenant = ?1
+                            AND (?2 OR NOT EXISTS (SELECT 1 FROM settled WHERE batch = batch.id))";
+            db.execute(delete, params![self.tenant.0, is_private])?;
             Ok(super::columns::row_count(rows))
         })
     }
@@ -328,6 +335,15 @@ impl TenantLedger {
         }
         Ok(())
     }
+}
+
+fn count_attempt(db: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let mut update =
+        db.prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?;
+    for id in &batch.entries {
+        update.execute([id.0])?;
+    }
+    Ok(())
 }
 
 fn release(db: &Connection, batch: &Batch) -> Result<(), Cause> {

@@ -26,8 +26,8 @@
 //!    after it was delivered until the row in `outbox` is deleted. The view `pending` has the rows
 //!    of `outbox` that are not delivered.
 //! 2. Before a request is sent, one transaction writes its batch. The response changes one row,
-//!    that of the batch. A run that was killed leaves a batch in state `sending`; the next run
-//!    queues its entries again.
+//!    that of the batch. Where no response came, the batch stays in state `sending`: it is in doubt.
+//!    The next run looks for its entries, and queues again what Recorded Future does not have.
 //! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into.
 //!    A sighting whose entry was purged counts as never seen.
 //! 4. An entry's id is never given twice, also where `sqlite_sequence` lost its count: opening
@@ -64,6 +64,7 @@ mod batch;
 mod checkpoint;
 mod columns;
 mod delivered;
+mod doubt;
 mod error;
 mod exclusion_hit;
 mod files;
@@ -88,9 +89,10 @@ mod tenant_ledger;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::QueuedItem;
+pub(crate) use batch::{Batch, QueuedItem};
 pub(crate) use checkpoint::Advance;
 pub(crate) use delivered::{DeliveredEntry, SentEntry};
+pub(crate) use doubt::BatchInDoubt;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use history::{Technique, TopIndicator};
 pub(crate) use lock::{Lock, lock_path};

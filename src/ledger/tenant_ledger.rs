@@ -49,7 +49,7 @@ pub(crate) struct TenantLedger {
 }
 
 impl TenantLedger {
-    /// Begins to use the ledger for a run, and queues again what a killed run left in a batch.
+    /// Begins to use the ledger for a run, and queues again what a damaged batch has.
     ///
     /// # Errors
     /// When the ledger cannot be read or written, and when the tenant has another source or
@@ -72,7 +72,7 @@ impl TenantLedger {
             resend: options.resend,
             clock: RwLock::new(clock),
         };
-        opened.requeue_interrupted()?;
+        opened.requeue_lost()?;
         opened.delete_delivered()?;
         Ok(opened)
     }

@@ -61,6 +61,14 @@ struct RequestOptions {
     summary: bool,
 }
 
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub outcome: Outcome,
+    /// Whether it may have been stored although no response said so.
+    pub may_be_stored: bool,
+}
+
 /// Submits batches, one after the other, and searches for them.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -113,8 +121,13 @@ impl Client {
         self.http.service_clock()
     }
 
-    /// Sends one batch and returns its outcome.
-    pub(crate) async fn submit(&self, items: &[&RawValue]) -> Outcome {
+    /// Whether the time of the run is over.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.http.is_out_of_time()
+    }
+
+    /// Sends one batch.
+    pub(crate) async fn submit(&self, items: &[&RawValue]) -> Submitted {
         let body = RequestBody {
             options: RequestOptions { debug: self.debug, summary: true },
             organization_ids: &self.config.organization_ids,
@@ -123,22 +136,19 @@ impl Client {
         let body = match serde_json::to_vec(&body) {
             Ok(body) => body,
             Err(error) => {
-                return Outcome::Fatal(
-                    Failure::new(
-                        FailureKind::Unexpected,
-                        "a batch could not be serialized as JSON",
-                        REPORT_BUG,
-                    )
-                    .with_cause(error),
-                );
+                let message = "a batch could not be serialized as JSON";
+                let failure = Failure::new(FailureKind::Unexpected, message, REPORT_BUG);
+                let outcome = Outcome::Fatal(failure.with_cause(error));
+                return Submitted { outcome, may_be_stored: false };
             }
         };
         let request = Request::new(Method::POST, self.url.clone(), self.headers.clone(), body);
         let parse = |response: &http::Response| outcome::parse_receipt(response, self.debug);
-        match self.http.send(&request, parse).await {
+        let outcome = match self.http.send(&request, parse).await {
             Ok(Reply::Success(receipt)) => outcome::from_receipt(receipt, self.debug),
             Ok(Reply::Rejected(response)) => outcome::from_response(&response, request.host()),
             Err(error) => outcome::from_http_error(error),
-        }
+        };
+        Submitted { outcome, may_be_stored: request.may_have_arrived() }
     }
 }

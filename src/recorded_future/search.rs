@@ -4,7 +4,7 @@
 //! many rows an offset can reach, the order, and what a page holds while others submit. So a large
 //! result is divided by time, and one whose pages do not add up is read again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -23,6 +23,8 @@ const PAGE_ROWS: u64 = 1000;
 const MAX_ROWS: u64 = 10_000;
 /// A result within this time is not divided any further.
 const MIN_SPAN: TimeDelta = TimeDelta::seconds(1);
+/// How much earlier and later than the detections it is searched.
+const MARGIN: TimeDelta = TimeDelta::seconds(1);
 /// How often a result is read whose pages do not add up.
 const MAX_READS: usize = 3;
 
@@ -41,6 +43,10 @@ pub(crate) struct FoundRow {
     pub value: String,
     /// UTC.
     pub detected_at: Option<DateTime<Utc>>,
+    /// The id of the detection that it was submitted with.
+    pub incident: Option<String>,
+    /// The organizations that see it, without `uhash:`.
+    organizations: BTreeSet<String>,
 }
 
 /// One page of a result.
@@ -148,6 +154,21 @@ impl Client {
 }
 
 impl DetectionTimes {
+    /// Returns the span of these times, and a second before and after it: a service may round them.
+    /// `None` for none.
+    pub(crate) fn of(times: impl Iterator<Item = DateTime<Utc>>) -> Option<Self> {
+        let mut span: Option<Self> = None;
+        for at in times {
+            let known = span.get_or_insert(Self { from: at, to: at });
+            known.from = known.from.min(at);
+            known.to = known.to.max(at);
+        }
+        span.map(|Self { from, to }| Self {
+            from: from.checked_sub_signed(MARGIN).unwrap_or(from),
+            to: to.checked_add_signed(MARGIN).unwrap_or(to),
+        })
+    }
+
     fn can_be_divided(self) -> bool {
         self.to.signed_duration_since(self.from) > MIN_SPAN
     }
@@ -164,15 +185,33 @@ impl DetectionTimes {
 }
 
 impl FoundRow {
+    /// Whether all these organizations see it.
+    pub(crate) fn is_for(&self, organizations: &[String]) -> bool {
+        organizations.iter().all(|id| self.organizations.contains(bare(id)))
+    }
+
     /// Reads a row; `None` where it names no indicator.
     fn from_row(row: &Value) -> Option<Self> {
         let text = |key: &str| row.get("indicator")?.get(key)?.as_str();
         Some(Self {
             indicator_type: text("type")?.to_ascii_lowercase(),
             value: text("value")?.to_owned(),
+            incident: row.pointer("/incident/id").and_then(Value::as_str).map(str::to_owned),
+            organizations: row
+                .get("organizations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| Some(bare(id.as_str()?).to_owned()))
+                .collect(),
             detected_at: row.get("detection_time").and_then(|time| time.as_str()?.parse().ok()),
         })
     }
+}
+
+/// Returns the id of an organization without its prefix.
+fn bare(id: &str) -> &str {
+    id.strip_prefix("uhash:").unwrap_or(id)
 }
 
 /// Returns what tells a row from others: its id, and its content where it has none.

@@ -15,8 +15,8 @@ use super::crash_point::crash_point;
 use super::quota::{KeyQuota, Reservation};
 use crate::failure::{Failure, FailureKind};
 use crate::indicator::IndicatorType;
-use crate::ledger::{QueuedItem, TenantLedger};
-use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection};
+use crate::ledger::{Batch, QueuedItem, TenantLedger};
+use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection, Submitted};
 use crate::report::DryRunItem;
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
@@ -41,6 +41,8 @@ pub(super) struct DeliveryState {
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
     stopped: bool,
+    /// Whether the batches that earlier runs left in doubt were looked up.
+    doubt_resolved: bool,
     quota: Arc<KeyQuota>,
     /// How many more submissions the tenant may send of a quota that it shares, once that is
     /// known.
@@ -69,6 +71,7 @@ impl DeliveryState {
             rejections_in_a_row: 0,
             uncounted_reported: false,
             stopped: false,
+            doubt_resolved: false,
         }
     }
 
@@ -108,13 +111,15 @@ impl Run<'_> {
         if self.settings.mode == Mode::DryRun {
             return Ok(());
         }
-        let queued = self.ledger.queued()?;
-        let counts = &self.report.counts;
-        self.delivery.total = counts.submitted + counts.quarantined + queued;
-        if let Some(warning) = self.delivery_hold(queued) {
+        if let Some(warning) = self.delivery_hold(self.ledger.queued()?) {
             self.report.warn(warning);
             return Ok(());
         }
+        if !std::mem::replace(&mut self.delivery.doubt_resolved, true) {
+            self.resolve_doubt().await?;
+        }
+        let counts = &self.report.counts;
+        self.delivery.total = counts.submitted + counts.quarantined + self.ledger.queued()?;
         let mut cursor = None;
         while !self.delivery.stopped {
             let mut reserved = self.reserve_quota()?;
@@ -207,7 +212,7 @@ impl Run<'_> {
             let batch = self.ledger.begin_batch(&items)?;
             let size = payload.len();
             crash_point();
-            let outcome = self.client.submit(&payload).await;
+            let Submitted { outcome, may_be_stored } = self.client.submit(&payload).await;
             self.follow_service_clock();
             crash_point();
             match outcome {
@@ -229,17 +234,28 @@ impl Run<'_> {
                 }
                 Outcome::QuotaExhausted(failure) => {
                     self.pause_delivery(failure);
-                    self.ledger.release_failed_batch(&batch)?;
+                    self.keep(&batch, may_be_stored)?;
                 }
                 Outcome::Temporary(failure) | Outcome::Fatal(failure) => {
                     self.stop_delivery(failure);
-                    self.ledger.release_failed_batch(&batch)?;
+                    self.keep(&batch, may_be_stored)?;
                 }
             }
             crash_point();
             if self.delivery.stopped {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Leaves the entries of a batch without a receipt to the next run, which looks for them first
+    /// where they may have been stored.
+    fn keep(&self, batch: &Batch, may_be_stored: bool) -> Result<(), Failure> {
+        if may_be_stored {
+            self.ledger.leave_in_doubt(batch)?;
+        } else {
+            self.ledger.release_failed_batch(batch)?;
         }
         Ok(())
     }
@@ -376,7 +392,7 @@ impl Run<'_> {
         self.report.note(failure.to_string());
     }
 
-    fn stop_delivery(&mut self, failure: Failure) {
+    pub(super) fn stop_delivery(&mut self, failure: Failure) {
         self.delivery.stopped = true;
         self.report.fail(failure);
     }

@@ -2,6 +2,7 @@
 
 mod crash_point;
 mod deliver;
+mod doubt;
 mod fetch;
 mod gap;
 mod notes;

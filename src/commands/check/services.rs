@@ -343,7 +343,7 @@ fn compare(service: DateTime<Utc>, system: DateTime<Utc>) -> Result<String, Fail
 
 async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<String, Failure> {
     let item = test_submission(run.source.info(), clock)?;
-    match Client::new(http, &run.settings.recorded_future, true)?.submit(&[&item]).await {
+    match Client::new(http, &run.settings.recorded_future, true)?.submit(&[&item]).await.outcome {
         Outcome::Delivered(_) => Ok("the test submission was accepted (and not stored)".into()),
         Outcome::Rejected(rejection) => Err(Failure::new(
             FailureKind::Unexpected,

@@ -12,8 +12,6 @@ use crate::recorded_future::{Client, DetectionTimes, FoundRow};
 /// How long after its delivery an indicator may not be found yet: how long it takes is not
 /// documented.
 const MAX_DELAY: TimeDelta = TimeDelta::hours(24);
-/// How much earlier and later than the detections the search looks: a service may round times.
-const MARGIN: TimeDelta = TimeDelta::seconds(1);
 /// How many missing indicators are kept to be shown.
 const MAX_SHOWN: usize = 1000;
 
@@ -74,16 +72,16 @@ impl Comparison {
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
         let mut is_found = HashMap::new();
-        let mut times: Option<DetectionTimes> = None;
+        let mut times: Option<(DateTime<Utc>, DateTime<Utc>)> = None;
         ledger.for_each_delivered(tenants, since, |entry| {
             is_found.insert(key(&entry.indicator_type, &entry.value), false);
             let at = entry.detected_at;
-            let known = times.get_or_insert(DetectionTimes { from: at, to: at });
-            known.from = known.from.min(at);
-            known.to = known.to.max(at);
+            let (first, last) = times.unwrap_or((at, at));
+            times = Some((first.min(at), last.max(at)));
             Ok::<_, Failure>(())
         })?;
-        let Some(times) = times.map(with_margin) else {
+        let times = times.into_iter().flat_map(|(first, last)| [first, last]);
+        let Some(times) = DetectionTimes::of(times) else {
             return Ok(());
         };
         let mut unknown: HashMap<u64, FoundRow> = HashMap::new();
@@ -160,10 +158,4 @@ fn key(indicator_type: &str, value: &str) -> u64 {
         _ => value.hash(&mut hasher),
     }
     hasher.finish()
-}
-
-fn with_margin(times: DetectionTimes) -> DetectionTimes {
-    let from = times.from.checked_sub_signed(MARGIN).unwrap_or(times.from);
-    let to = times.to.checked_add_signed(MARGIN).unwrap_or(times.to);
-    DetectionTimes { from, to }
 }

@@ -97,7 +97,7 @@ fn an_empty_batch_changes_nothing() {
 }
 
 #[test]
-fn the_batch_of_a_killed_run_is_queued_again_by_the_next_run_of_its_tenant() {
+fn the_batch_of_a_killed_run_is_in_doubt_until_the_next_run_of_its_tenant_has_looked_it_up() {
     let folder = Folder::new();
     for (source, run) in [("crowdstrike", "one"), ("carbonblack", "two")] {
         let ledger = folder.open_as(source, run);
@@ -112,6 +112,8 @@ fn the_batch_of_a_killed_run_is_queued_again_by_the_next_run_of_its_tenant() {
         assert!(queue(&ledger).is_empty());
     }
     let mut ledger = folder.open_as("crowdstrike", "three");
+    assert_eq!((ledger.queued().unwrap(), queue(&ledger).len()), (1, 0));
+    resolve_doubt(&ledger, |_| false);
     assert_eq!(queue(&ledger).len(), 1);
     assert_eq!(
         (state(&ledger, "d", "a"), state(&ledger, "d", "b")),
@@ -123,7 +125,52 @@ fn the_batch_of_a_killed_run_is_queued_again_by_the_next_run_of_its_tenant() {
     assert_eq!(used(&mut ledger, 0), 3);
     drop(ledger);
     let ledger = folder.open_as("carbonblack", "four");
+    resolve_doubt(&ledger, |_| false);
     assert_eq!((queue(&ledger).len(), rows(&ledger, "batch WHERE state = 'sending'")), (1, 0));
+}
+
+#[test]
+fn what_is_found_of_a_batch_in_doubt_is_delivered_since_it_was_sent() {
+    let mut ledger = temporary();
+    for (name, code) in [("a", "T1001"), ("b", "T1002"), ("c", "T1003")] {
+        let alert = Detection { mitre_codes: codes(&[code]), ..alert(name) };
+        add(&ledger, &alert, &domain(name));
+    }
+    let items = queue(&ledger);
+    set_time(&mut ledger, 5);
+    let batch = ledger.begin_batch(&items).unwrap();
+    ledger.leave_in_doubt(&batch).unwrap();
+    assert_eq!((ledger.queued().unwrap(), queue(&ledger).len()), (3, 0));
+    assert_eq!(attempts(&ledger), [1, 1, 1]);
+    set_time(&mut ledger, 2 * DAY);
+    let in_doubt = ledger.batches_in_doubt().unwrap();
+    let [batch] = in_doubt.as_slice() else { panic!("{in_doubt:?}") };
+    let names: Vec<_> = batch
+        .entries
+        .iter()
+        .map(|entry| {
+            (entry.indicator_type.as_str(), entry.value.as_str(), entry.detection.as_str())
+        })
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("domain", "a.evil.net", "a"),
+            ("domain", "b.evil.net", "b"),
+            ("domain", "c.evil.net", "c")
+        ]
+    );
+    assert!(batch.entries.iter().all(|entry| entry.detected_at == at(0)));
+    let found = [items[0].id, items[2].id].into();
+    assert_eq!(ledger.resolve_batch(batch, &found).unwrap(), 2);
+    assert_eq!(queue(&ledger).iter().map(|item| item.id).collect::<Vec<_>>(), [items[1].id]);
+    assert_eq!(ledger.batches_in_doubt().unwrap(), []);
+    assert_eq!(used(&mut ledger, 2 * DAY), 0, "they were sent on another day");
+    assert_eq!(used(&mut ledger, 6), 2);
+    let reader = ledger.ledger();
+    let techniques = reader.reader().techniques(at(0).date_naive(), 9, &TenantFilter::default());
+    let codes: Vec<_> = techniques.unwrap().into_iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["T1001", "T1003"]);
 }
 
 #[test]
@@ -131,7 +178,7 @@ fn a_batch_that_was_queued_again_cannot_be_delivered() {
     let mut ledger = temporary();
     store(&ledger, "a", &["d"]);
     let batch = ledger.begin_batch(&queue(&ledger)).unwrap();
-    assert_eq!(ledger.requeue_interrupted().unwrap(), 1);
+    resolve_doubt(&ledger, |_| false);
     let late = ledger.deliver_batch(batch);
     assert!(matches!(late, Err(LedgerError::Other { .. })), "{late:?}");
     assert_eq!((ledger.queued().unwrap(), used(&mut ledger, 0)), (1, 0));
@@ -355,6 +402,7 @@ fn what_a_killed_run_was_sending_is_queued_again_although_the_row_of_its_batch_i
     for damage in [
         "UPDATE batch SET first_entry = 90, last_entry = 99",
         "UPDATE batch SET first_entry = NULL, last_entry = NULL, entries = 0",
+        "PRAGMA foreign_keys = OFF; UPDATE batch SET tenant = 99",
         "DELETE FROM batch",
     ] {
         let folder = Folder::new();
@@ -366,6 +414,7 @@ fn what_a_killed_run_was_sending_is_queued_again_although_the_row_of_its_batch_i
         drop(ledger);
         Connection::open(folder.ledger()).unwrap().execute_batch(damage).unwrap();
         let ledger = folder.open_as("crowdstrike", "next");
+        resolve_doubt(&ledger, |_| false);
         assert_eq!(queue(&ledger).len(), 3, "{damage}");
         deliver_all(&ledger);
     }

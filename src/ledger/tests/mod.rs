@@ -135,11 +135,29 @@ fn set_time(ledger: &mut TenantLedger, minutes: i64) {
     ledger.set_clock(Clock::fixed(at(minutes)));
 }
 
-/// Begins another run of the tenant without opening the file again.
+/// Ends the doubt about all batches, as a run does once it has searched.
+fn resolve_doubt(ledger: &TenantLedger, is_found: impl Fn(EntryId) -> bool) {
+    for batch in ledger.batches_in_doubt().unwrap() {
+        let ids = batch.entries.iter().map(|entry| entry.id);
+        ledger.resolve_batch(&batch, &ids.filter(|id| is_found(*id)).collect()).unwrap();
+    }
+}
+
+/// Begins another run of the tenant without opening the file again. It finds nothing of what was in
+/// doubt.
 fn next_run(ledger: &mut TenantLedger, run_id: &str) {
+    next_run_that_finds(ledger, run_id, |_| false);
+}
+
+fn next_run_that_finds(
+    ledger: &mut TenantLedger,
+    run_id: &str,
+    is_found: impl Fn(EntryId) -> bool,
+) {
     run_id.clone_into(&mut ledger.run_id);
     ledger.ledger().reader().db().execute_batch("DROP TABLE IF EXISTS temp.run_entry").unwrap();
-    ledger.requeue_interrupted().unwrap();
+    ledger.requeue_lost().unwrap();
+    resolve_doubt(ledger, is_found);
     ledger.delete_delivered().unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::maps::Model;
+use super::maps::{Model, is_found};
 use super::*;
 use crate::ledger::batch::Batch;
 
@@ -21,7 +21,7 @@ pub(super) struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     pub(super) fn new(folder: &'a Folder, model: &mut Model) -> Self {
-        model.next_run(0, false);
+        model.next_run(0, false, false);
         Self::open(folder, model, false, at(0))
     }
 
@@ -39,6 +39,8 @@ impl<'a> Driver<'a> {
         // The test is about what the ledger has, not about the disk: without syncs it tries far
         // more.
         ledger.ledger().reader().db().pragma_update(None, "synchronous", "OFF").unwrap();
+        resolve_doubt(&ledger, is_found);
+        ledger.delete_delivered().unwrap();
         let (items, sending) = (BTreeMap::new(), Vec::new());
         Self { folder, ledger, dry_run, now, items, sending }
     }
@@ -115,7 +117,7 @@ impl<'a> Driver<'a> {
     }
 
     fn next_run(&mut self, model: &mut Model, tenant: usize, resend: bool, reopen: bool) {
-        model.next_run(tenant, resend);
+        model.next_run(tenant, resend, self.dry_run);
         if reopen {
             self.close();
             *self = Self::open(self.folder, model, false, self.now);
@@ -125,7 +127,7 @@ impl<'a> Driver<'a> {
         self.ledger.tenant = model.tenants[tenant];
         self.ledger.token = tenant_of(tenant).token;
         self.ledger.resend = resend;
-        next_run(&mut self.ledger, &model.run);
+        next_run_that_finds(&mut self.ledger, &model.run, is_found);
     }
 
     fn store(
@@ -163,7 +165,7 @@ impl<'a> Driver<'a> {
         let mut items = self.ledger.next_items(first, None).unwrap();
         items.extend(ids.iter().filter_map(|id| self.items.get(id)).cloned());
         let begun = self.ledger.begin_batch(&items);
-        match model.begin_batch(&items) {
+        match model.begin_batch(&items, self.now) {
             Some(number) => self.sending.push((begun.unwrap(), number, self.now)),
             None => assert!(is_not_queued(&begun)),
         }
@@ -209,7 +211,7 @@ impl<'a> Driver<'a> {
         let before = (folder.bytes(), folder.file_names());
         let mut clone = model.clone();
         clone.begin_dry_run();
-        clone.next_run(tenant, resend);
+        clone.next_run(tenant, resend, true);
         let mut driver = Self::open(folder, &clone, true, self.now);
         driver.compare(&clone);
         for (step, day) in steps {
@@ -221,7 +223,7 @@ impl<'a> Driver<'a> {
         driver.ledger.purge_expired().unwrap();
         drop(driver);
         assert!((folder.bytes(), folder.file_names()) == before, "the dry run changed a file");
-        model.next_run(tenant, resend);
+        model.next_run(tenant, resend, false);
         *self = Self::open(folder, model, false, self.now);
     }
 

@@ -76,6 +76,8 @@ pub(super) struct BatchRow {
     pub(super) entries: u64,
     pub(super) span: Option<(i64, i64)>,
     pub(super) techniques: BTreeMap<String, u64>,
+    /// Of one that was sent.
+    pub(super) begun_at: Option<DateTime<Utc>>,
     pub(super) ended_at: Option<DateTime<Utc>>,
 }
 
@@ -168,19 +170,20 @@ impl Model {
         self.pending().filter(|(_, row)| matches(row)).map(|(id, _)| id).collect()
     }
 
-    pub(super) fn next_run(&mut self, tenant: usize, resend: bool) {
+    /// Begins the next run, which looks up what is in doubt, unless it is a dry run.
+    pub(super) fn next_run(&mut self, tenant: usize, resend: bool, is_dry: bool) {
         self.last_run += 1;
         self.run = format!("run {}", self.last_run);
         (self.tenant, self.resend) = (tenant, resend);
         self.run_entries.clear();
-        let interrupted: Vec<u32> = self
+        let in_doubt: Vec<u32> = self
             .batches
             .iter()
             .filter(|(_, batch)| batch.tenant == tenant && batch.state == BatchState::Sending)
             .map(|(number, _)| *number)
             .collect();
-        for number in interrupted {
-            self.release_batch(number);
+        for number in in_doubt {
+            self.resolve_batch(number, is_dry);
         }
         self.delete_delivered();
     }
@@ -264,24 +267,17 @@ impl Model {
     }
 
     /// Begins a batch and returns its number; `None` when one of the items is not queued.
-    pub(super) fn begin_batch(&mut self, items: &[QueuedItem]) -> Option<u32> {
+    pub(super) fn begin_batch(&mut self, items: &[QueuedItem], now: DateTime<Utc>) -> Option<u32> {
         let ids: BTreeSet<i64> = items.iter().map(|item| item.id.0).collect();
         if ids.len() < items.len() || !ids.iter().all(|id| self.is_queued(self.tenant, *id)) {
             return None;
         }
-        let mut techniques = BTreeMap::new();
-        for item in items {
-            let item: Value = serde_json::from_str(&item.item).unwrap();
-            for code in item["mitre_codes"].as_array().into_iter().flatten() {
-                let code = code.as_str().unwrap();
-                if !code.starts_with("TA") {
-                    *techniques.entry(code.to_owned()).or_default() += 1;
-                }
-            }
-        }
+        let items = items.iter().map(|item| serde_json::from_str(&item.item).unwrap());
+        let techniques = techniques(items);
         let span = ids.first().copied().zip(ids.last().copied());
         let number = self.new_batch(self.tenant, BatchState::Sending, ids.len(), span, None);
-        self.batches.get_mut(&number).unwrap().techniques = techniques;
+        let batch = self.batches.get_mut(&number).unwrap();
+        (batch.techniques, batch.begun_at) = (techniques, Some(now));
         self.settle(ids, number);
         Some(number)
     }
@@ -297,7 +293,9 @@ impl Model {
         self.last_batch += 1;
         let (token, entries) = (tenant_of(tenant).token, entries as u64);
         let techniques = BTreeMap::new();
-        let batch = BatchRow { tenant, token, state, entries, span, techniques, ended_at };
+        let begun_at = None;
+        let batch =
+            BatchRow { tenant, token, state, entries, span, techniques, begun_at, ended_at };
         self.batches.insert(self.last_batch, batch);
         self.last_batch
     }
@@ -326,6 +324,26 @@ impl Model {
             .collect();
         self.settled.retain(|id, _| !released.contains(id));
         self.outbox.iter_mut().filter(|(id, _)| released.contains(id)).map(|(_, row)| row).collect()
+    }
+
+    /// Queues the entries of a batch again that are not found.
+    fn resolve_batch(&mut self, number: u32, is_dry: bool) {
+        let is_lost = |id: &i64, settled: &Settled| {
+            settled.batch == number && (is_dry || !is_found(EntryId(*id)))
+        };
+        self.settled.retain(|id, settled| !is_lost(id, settled));
+        let found = self.settled.iter().filter(|(_, settled)| settled.batch == number);
+        let found: Vec<&Row> = found.map(|(id, _)| &self.outbox[id]).collect();
+        if found.is_empty() {
+            self.batches.remove(&number);
+            return;
+        }
+        let (entries, techniques) =
+            (found.len() as u64, techniques(found.iter().map(|row| row.item())));
+        let batch = self.batches.get_mut(&number).unwrap();
+        (batch.state, batch.entries, batch.techniques) =
+            (BatchState::Delivered, entries, techniques);
+        batch.ended_at = batch.begun_at;
     }
 
     pub(super) fn delete_delivered(&mut self) {
@@ -448,4 +466,23 @@ impl Model {
             std::array::from_fn(|n| before[n] - after[n]);
         Purged { sightings, runs, batches, exclusion_rules }
     }
+}
+
+/// Whether a search finds an entry that was in doubt.
+pub(super) const fn is_found(entry: EntryId) -> bool {
+    entry.0 % 2 == 1
+}
+
+/// Returns how many items name each technique.
+fn techniques(items: impl Iterator<Item = Value>) -> BTreeMap<String, u64> {
+    let mut techniques = BTreeMap::new();
+    for item in items {
+        for code in item["mitre_codes"].as_array().into_iter().flatten() {
+            let code = code.as_str().unwrap();
+            if !code.starts_with("TA") {
+                *techniques.entry(code.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    techniques
 }

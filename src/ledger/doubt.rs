@@ -1,0 +1,146 @@
+//! Batches in doubt: they were sent, and no response said whether they arrived.
+//!
+//! They stay in state `sending`, whether the run was killed or gave up, until a later run has
+//! looked for their entries.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+use serde::Deserialize;
+
+use super::batch::{SentItem, Techniques};
+use super::columns::{ItemColumn, TextColumn, Time, row_count, saturating_i64};
+use super::error::Cause;
+use super::{EntryId, Result, TenantLedger};
+
+/// A batch in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BatchInDoubt {
+    id: i64,
+    begun_at: DateTime<Utc>,
+    /// Its entries; those whose items are damaged are left out.
+    pub entries: Vec<EntryInDoubt>,
+}
+
+/// An entry of a batch in doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryInDoubt {
+    pub id: EntryId,
+    /// The type of the indicator.
+    pub indicator_type: String,
+    /// The indicator.
+    pub value: String,
+    /// The id of the detection that was sent with it.
+    pub detection: String,
+    /// The time of the detection, UTC.
+    pub detected_at: DateTime<Utc>,
+}
+
+/// What names an item besides its indicator.
+#[derive(Deserialize)]
+struct Item {
+    timestamp: DateTime<Utc>,
+    detection: ItemDetection,
+}
+
+#[derive(Deserialize)]
+struct ItemDetection {
+    id: String,
+}
+
+impl TenantLedger {
+    /// Returns the batches in doubt that earlier runs of the tenant left.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn batches_in_doubt(&self) -> Result<Vec<BatchInDoubt>> {
+        self.read(|db| {
+            let select =
+                "SELECT id, begun_at FROM batch WHERE state = 'sending' AND tenant = ?1 ORDER BY id";
+            let mut select = db.prepare(select)?;
+            let rows = select.query_map([self.tenant.0], |row| {
+                Ok((row.get(0)?, row.get::<_, Time>(1)?.0))
+            })?;
+            let batches: Vec<(i64, DateTime<Utc>)> = rows.collect::<rusqlite::Result<_>>()?;
+            let with_entries = |(id, begun_at)| {
+                Ok(BatchInDoubt { id, begun_at, entries: entries(db, id)? })
+            };
+            batches.into_iter().map(with_entries).collect()
+        })
+    }
+
+    /// Returns whether another tenant sends the alerts of the same source with the same token: then
+    /// what one of them sent can look like what the other sent.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn shares_token_and_source(&self) -> Result<bool> {
+        self.read(|db| {
+            let select = "SELECT EXISTS (SELECT 1 FROM tenant
+                            WHERE id <> ?1 AND token = ?2 AND source = ?3)";
+            let others = params![self.tenant.0, self.token, self.source.name];
+            Ok(db.query_row(select, others, |row| row.get(0))?)
+        })
+    }
+
+    /// Ends the doubt about a batch: the entries that were found are delivered, since it was sent;
+    /// the others are queued again. Returns the number of those that were found.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn resolve_batch(
+        &self,
+        batch: &BatchInDoubt,
+        found: &BTreeSet<EntryId>,
+    ) -> Result<u64> {
+        self.transaction(|db| {
+            let ids = serde_json::Value::from(found.iter().map(|id| id.0).collect::<Vec<_>>());
+            db.execute(
+                "DELETE FROM settled WHERE batch = ?1 AND id NOT IN (SELECT value FROM json_each(?2))",
+                params![batch.id, ids.to_string()],
+            )?;
+            let mut techniques = Techniques::default();
+            let select = "SELECT item FROM settled JOIN outbox USING (id) WHERE batch = ?1";
+            let mut select = db.prepare(select)?;
+            let mut items = select.query([batch.id])?;
+            let mut delivered = 0;
+            while let Some(row) = items.next()? {
+                techniques.add(&SentItem::read(&row.get::<_, ItemColumn>(0)?.0));
+                delivered += 1;
+            }
+            if delivered == 0 {
+                db.execute("DELETE FROM batch WHERE id = ?1", [batch.id])?;
+            } else {
+                let update = "UPDATE batch SET state = 'delivered', ended_at = begun_at, reserve = NULL,
+                                 entries = ?2, techniques = ?3 WHERE id = ?1";
+                let count = saturating_i64(delivered);
+                db.execute(update, params![batch.id, count, techniques.json()])?;
+            }
+            Ok(row_count(delivered))
+        })
+    }
+}
+
+/// Returns the entries of a batch, in the order in which they were stored.
+fn entries(db: &Connection, batch: i64) -> Result<Vec<EntryInDoubt>, Cause> {
+    let mut select = db.prepare(
+        "SELECT outbox.id, outbox.type, outbox.value, item
+         FROM settled JOIN outbox ON outbox.id = settled.id WHERE batch = ?1 ORDER BY outbox.id",
+    )?;
+    let rows = select.query_map([batch], |row| {
+        let item = row.get::<_, ItemColumn>("item")?.0;
+        let Ok(Item { timestamp, detection }) = serde_json::from_str(&item) else {
+            return Ok(None);
+        };
+        Ok(Some(EntryInDoubt {
+            id: EntryId(row.get(0)?),
+            indicator_type: row.get::<_, TextColumn>("type")?.0,
+            value: row.get::<_, TextColumn>("value")?.0,
+            detection: detection.id,
+            detected_at: timestamp,
+        }))
+    })?;
+    let entries: Vec<Option<EntryInDoubt>> = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(entries.into_iter().flatten().collect())
+}
