@@ -168,6 +168,17 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
 }
 
 #[test]
+fn the_keys_of_verify_are_documented() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    env.run("crowdstrike").assert_code(0);
+    env.sandbox.change(|world| world.recorded_future.search.lost = vec![sha256(1)]);
+    let verify = |code| env.run_at("2026-11-24T00:15:00Z", "verify --json").assert_code(code);
+    let missing = verify(3).json();
+    env.sandbox.change(|world| world.recorded_future.search.is_allowed = false);
+    check("verify --json", &[missing, verify(4).json()]);
+}
+
+#[test]
 fn the_keys_of_check_are_documented() {
     let env = env();
     let checked = RunOutput::capture(env.command("check --json").env("CB_SECRET", "wrong"));

@@ -1,5 +1,5 @@
 //! SIGKILL at each crash point of a run and at random instants: after the next day's run, nothing
-//! is lost.
+//! is lost. Nothing is stored twice either, where the search for what was in flight is allowed.
 //!
 //! The long form kills at 200 instants: `cargo test --test e2e kill -- --ignored`.
 
@@ -22,8 +22,9 @@ struct KillTest {
 }
 
 impl KillTest {
-    fn new(vendor: Vendor) -> Self {
-        let (oracle, world) = Oracle::generate(vendor, 2, 12, 4);
+    fn new(vendor: Vendor, can_search: bool) -> Self {
+        let (oracle, mut world) = Oracle::generate(vendor, 2, 12, 4);
+        world.recorded_future.search.is_allowed = can_search;
         Self {
             env: TestEnv::new(world.latency(Duration::from_millis(3))),
             oracle,
@@ -45,8 +46,9 @@ impl KillTest {
         self.in_flight.extend(last);
     }
 
-    /// Runs the next day without a kill, and asserts that nothing is lost.
-    fn assert_nothing_lost(&self, context: &str) {
+    /// Runs the next day without a kill, asserts that nothing is lost, and returns how many items
+    /// were stored twice.
+    fn assert_nothing_lost(&self, context: &str) -> usize {
         if self.env.sandbox.requests().is_empty() {
             // A first run that is killed before its first request has no checkpoint: repeat it.
             RunOutput::capture(&mut self.command(1)).assert_code(0);
@@ -61,15 +63,18 @@ impl KillTest {
         };
         let counts = self.oracle.check(&self.env.tenant(self.oracle.vendor.command()), may_be_lost);
         assert_eq!((counts.waiting, counts.quarantined), (0, 0), "{context}");
+        counts.duplicates
     }
 }
 
 #[test]
 fn a_run_that_is_killed_at_a_crash_point_loses_nothing() {
-    for vendor in Vendor::ALL {
-        let mut step = 1;
+    for (vendor, can_search) in
+        Vendor::ALL.into_iter().flat_map(|vendor| [(vendor, true), (vendor, false)])
+    {
+        let (mut step, mut duplicates) = (1, 0);
         loop {
-            let mut test = KillTest::new(vendor);
+            let mut test = KillTest::new(vendor, can_search);
             let mut command = test.command(1);
             let output = RunOutput::capture(
                 command.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", step.to_string()),
@@ -82,9 +87,11 @@ fn a_run_that_is_killed_at_a_crash_point_loses_nothing() {
             }
             assert_eq!(output.code, -1, "{context}: {output:?}");
             test.record_kill();
-            test.assert_nothing_lost(&context);
+            duplicates += test.assert_nothing_lost(&context);
             step += 1;
         }
+        // Four batches of four, each killed once after it was stored.
+        assert_eq!(duplicates, if can_search { 0 } else { 12 }, "{vendor:?}");
     }
 }
 
@@ -93,7 +100,7 @@ fn kill_at_random_instants(instants: u32) {
     let mut random = fastrand::Rng::with_seed(20_261_122);
     // The shorter of two runs: if the machine was busy, most instants would be after the end.
     let durations = (0..2).map(|_| {
-        let test = KillTest::new(Vendor::CrowdStrike);
+        let test = KillTest::new(Vendor::CrowdStrike, true);
         let started = Instant::now();
         RunOutput::capture(&mut test.command(1)).assert_code(0);
         started.elapsed()
@@ -102,7 +109,7 @@ fn kill_at_random_instants(instants: u32) {
     let (mut left, mut hit) = (instants, 0);
     while left > 0 {
         let vendor = Vendor::ALL[usize::from(left % 2 == 0)];
-        let mut test = KillTest::new(vendor);
+        let mut test = KillTest::new(vendor, true);
         let kills = random.u32(1..=2).min(left);
         for _ in 0..kills {
             let instant = duration.mul_f64(random.f64());
@@ -113,7 +120,8 @@ fn kill_at_random_instants(instants: u32) {
             test.record_kill();
         }
         left -= kills;
-        test.assert_nothing_lost(&format!("{vendor:?}, {left} kills left"));
+        let context = format!("{vendor:?}, {left} kills left");
+        assert_eq!(test.assert_nothing_lost(&context), 0, "{context}");
     }
     println!("{hit} of {instants} kills hit a running process");
     assert!(hit * 2 >= instants, "only {hit} of {instants} kills hit a running process");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use sandbox::world::SearchWorld;
 use sandbox::{DateHeader, Fault, NOT_RECEIPTS, Sandbox, Service};
 
 use crate::support::oracle::{Oracle, check_counts, response_lost, run_time};
@@ -27,13 +28,14 @@ pub struct DayFaults {
     pub sign_in: Vec<Fault>,
     pub vendor: Vec<Fault>,
     pub recorded_future: Vec<Fault>,
+    pub search: Vec<Fault>,
     clocks: Clocks,
 }
 
 impl DayFaults {
     /// Queues the faults. Where connections are refused, they are until the sandbox resumes.
     pub fn queue(&self, vendor: Vendor, sandbox: &Sandbox, oracle: &Oracle) {
-        let queues = [&self.sign_in, &self.vendor, &self.recorded_future];
+        let queues = [&self.sign_in, &self.vendor, &self.recorded_future, &self.search];
         for (service, queue) in services(vendor).into_iter().zip(queues) {
             if self.recoverable {
                 // What is left of an earlier day may not be.
@@ -52,8 +54,8 @@ impl DayFaults {
 }
 
 /// Returns the services of a run in the order of its requests.
-const fn services(vendor: Vendor) -> [Service; 3] {
-    [Service::FalconToken, vendor.service(), Service::RecordedFuture]
+const fn services(vendor: Vendor) -> [Service; 4] {
+    [Service::FalconToken, vendor.service(), Service::RecordedFuture, Service::Search]
 }
 
 /// Removes the faults that are left.
@@ -88,6 +90,7 @@ struct Scenario {
     /// Indices into the indicator values, and the status that they are rejected with.
     rejected_values: Vec<(prop::sample::Index, u16)>,
     days: Vec<DayFaults>,
+    search: SearchWorld,
 }
 
 fn header(code: u16, name: &str, value: &str) -> Fault {
@@ -226,6 +229,27 @@ fn clocks() -> impl Strategy<Value = Clocks> {
     })
 }
 
+fn search_faults() -> impl Strategy<Value = Vec<Fault>> {
+    prop::collection::vec(prop_oneof![3 => any_fault(), 2 => page_fault()], 0..6)
+}
+
+/// Generates what Recorded Future's search finds, and when.
+fn search_world() -> impl Strategy<Value = SearchWorld> {
+    let change = |change: fn(&mut SearchWorld)| {
+        let mut search = SearchWorld::default();
+        change(&mut search);
+        Just(search)
+    };
+    prop_oneof![
+        4 => Just(SearchWorld::default()),
+        1 => change(|search| search.is_allowed = false),
+        1 => change(|search| search.lag = TimeDelta::hours(30)),
+        1 => change(|search| search.merges_repeats = true),
+        1 => change(|search| search.max_page_size = 2),
+        1 => change(|search| (search.has_counts, search.max_page_size) = (false, 3)),
+    ]
+}
+
 pub fn day_faults() -> impl Strategy<Value = DayFaults> {
     let faults = |max| prop::collection::vec(any_fault(), 0..max);
     let parts = (
@@ -233,15 +257,19 @@ pub fn day_faults() -> impl Strategy<Value = DayFaults> {
         faults(3),
         prop::collection::vec(vendor_fault(), 0..8),
         submission_faults(),
+        search_faults(),
         clocks(),
     );
-    parts.prop_map(|(refuse_connections, sign_in, vendor, recorded_future, clocks)| DayFaults {
-        recoverable: false,
-        refuse_connections,
-        sign_in,
-        vendor,
-        recorded_future,
-        clocks,
+    parts.prop_map(|(refuse_connections, sign_in, vendor, recorded_future, search, clocks)| {
+        DayFaults {
+            recoverable: false,
+            refuse_connections,
+            sign_in,
+            vendor,
+            recorded_future,
+            search,
+            clocks,
+        }
     })
 }
 
@@ -265,13 +293,16 @@ pub fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
     let vendor =
         prop_oneof![2 => temporary(), 2 => page_fault(), 1 => Just(Fault::ExpirePageTokens)];
     let submissions = prop::collection::vec(submission, 0..5);
-    let parts = (faults(3), prop::collection::vec(vendor, 0..5), submissions, clocks());
-    parts.prop_map(|(sign_in, vendor, recorded_future, clocks)| DayFaults {
+    let vendor = prop::collection::vec(vendor, 0..5);
+    // Whatever is wrong with the search fails no run.
+    let parts = (faults(3), vendor, submissions, search_faults(), clocks());
+    parts.prop_map(|(sign_in, vendor, recorded_future, search, clocks)| DayFaults {
         recoverable: true,
         refuse_connections: false,
         sign_in,
         vendor,
         recorded_future,
+        search,
         clocks,
     })
 }
@@ -288,11 +319,11 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)],
         prop_oneof![3 => Just(usize::MAX), 1 => Just(2), 1 => Just(5)],
         prop::collection::vec((any::<prop::sample::Index>(), status), 0..3),
-        prop::collection::vec(day, 3),
+        (prop::collection::vec(day, 3), search_world()),
     );
     parts.prop_map(|parts| {
         let (vendor, (expired_token_in_body, transport), ignored, max_page_size, ..) = parts;
-        let (.., batch_size, max_items, rejected_values, days) = parts;
+        let (.., batch_size, max_items, rejected_values, (days, search)) = parts;
         Scenario {
             vendor,
             transport,
@@ -303,6 +334,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             max_items,
             rejected_values,
             days,
+            search,
         }
     })
 }
@@ -336,6 +368,7 @@ fn check(scenario: &Scenario) {
         world.carbon_black.max_page_size = scenario.max_page_size;
         world.falcon.expired_token_in_body = scenario.expired_token_in_body;
         world.recorded_future.max_items = scenario.max_items;
+        world.recorded_future.search = scenario.search.clone();
         let rejected = scenario.rejected_values.iter();
         world.recorded_future.rejected_values =
             rejected.map(|(index, status)| (index.get(&values).clone(), *status)).collect();

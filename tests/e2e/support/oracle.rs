@@ -212,12 +212,14 @@ impl Oracle {
         let stored = tenant.sandbox.stored();
         let requests = tenant.sandbox.requests();
         let mut arrived: BTreeMap<Mention, usize> = BTreeMap::new();
+        let mut duplicates = 0;
         for stored in &stored {
             let mention = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
             let expected = self.expected.get(&mention);
             let expected = expected.unwrap_or_else(|| panic!("unexpected: {}", stored.item));
             assert_eq!(&stored.item, expected, "an item was changed");
             if let Some(earlier) = arrived.insert(mention.clone(), stored.request) {
+                duplicates += 1;
                 let request = &requests[earlier];
                 assert!(
                     earlier != stored.request && may_be_lost(earlier, request),
@@ -226,7 +228,7 @@ impl Oracle {
             }
         }
         let ledger = ledger_states(tenant);
-        let mut counts = FinalCounts::default();
+        let mut counts = FinalCounts { duplicates, ..FinalCounts::default() };
         for mention in self.expected.keys() {
             let value = &mention.1;
             match ledger.get(mention).map(String::as_str) {
@@ -270,12 +272,14 @@ impl Oracle {
     }
 }
 
-/// How many of the expected mentions are in each state.
+/// How many of the expected mentions are in each state at the end.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct FinalCounts {
     pub delivered: usize,
     pub quarantined: usize,
     pub waiting: usize,
+    /// Items that were stored again.
+    pub duplicates: usize,
 }
 
 /// Reports whether the response was lost although the batch was stored.
