@@ -174,10 +174,10 @@ impl Sandbox {
     /// Stops. Panics if a handler panicked.
     pub fn finish(self) {}
 
-    /// Serves until the process ends. Nothing can read the record from here on, so its memory does
-    /// not grow with what is sent.
-    pub fn serve_forever(self) -> ! {
-        self.shared.recorder.lock().discards_contents = true;
+    /// Serves until the process ends. Only the search can read the record from here on: unless it
+    /// shall find what is stored, memory does not grow with what is sent.
+    pub fn serve_forever(self, finds_stored: bool) -> ! {
+        self.shared.recorder.lock().discards_contents = !finds_stored;
         loop {
             std::thread::park();
         }

@@ -10,7 +10,7 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 const USAGE: &str = "\
 usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-ms N]
                [--customers N] [--accounts N] [--full-size | --large] [--own-indicators]
-               [--no-gzip] [--tls [--http1 | --http2]]
+               [--search] [--no-gzip] [--tls [--http1 | --http2]]
 
   --port N          port on 127.0.0.1 (default: any free port)
   --falcon N        CrowdStrike Falcon alerts to generate (default: 1000)
@@ -24,6 +24,7 @@ usage: sandbox [--port N] [--falcon N] [--carbonblack N] [--days N] [--latency-m
   --full-size       alerts of about 3.7 KB, like real ones
   --large           alerts of 6 to 8 KB, of which 2 KB cannot be compressed
   --own-indicators  every CrowdStrike alert names a hash of its own
+  --search          keep what is submitted, so that Recorded Future's search finds it
   --no-gzip         never compress, so that measurements do not include it
   --tls             use TLS, with HTTP/2 and HTTP/1.1; the file with the certificate of its new
                     authority is printed as SSL_CERT_FILE
@@ -41,6 +42,7 @@ struct Options {
     size: Size,
     own_indicators: bool,
     gzip: bool,
+    search: bool,
     tls: bool,
     http1: bool,
     http2: bool,
@@ -64,7 +66,7 @@ fn main() {
             for number in 1..options.accounts {
                 println!("# For --client-id: {}", client_id(number));
             }
-            sandbox.serve_forever();
+            sandbox.serve_forever(options.search);
         }
         Err(error) => {
             eprintln!("cannot listen on port {}: {error}", options.port);
@@ -85,6 +87,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         size: Size::Small,
         own_indicators: false,
         gzip: true,
+        search: false,
         tls: false,
         http1: false,
         http2: false,
@@ -107,6 +110,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--large" => options.size = Size::Large,
             "--own-indicators" => options.own_indicators = true,
             "--no-gzip" => options.gzip = false,
+            "--search" => options.search = true,
             "--tls" => options.tls = true,
             "--http1" => options.http1 = true,
             "--http2" => options.http2 = true,
