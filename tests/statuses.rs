@@ -1,6 +1,7 @@
 //! What the program does with every HTTP status from 100 to 599 of each service, over real HTTP.
 //! [`OUTCOMES`] is the snapshot.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -17,7 +18,7 @@ use sandbox::{
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::http::{self, Http};
-use crate::recorded_future::{self, Client, DetectionTimes, Outcome};
+use crate::recorded_future::{self, Client, DetectionTimes, Outcome, Query};
 use crate::selection::Thresholds;
 use crate::shutdown::Shutdown;
 use crate::sources::crowdstrike::Address;
@@ -152,21 +153,21 @@ RecordedFuture
   531-599  1 x temporary, temporary
 Search
   100  5 x temporary
-  101  1 x unexpected
+  101  1 x unexpected, lasting
   102-299  5 x temporary
-  300-399  1 x configuration
-  400  1 x unexpected
+  300-399  1 x configuration, lasting
+  400  1 x unexpected, lasting
   401  1 x credentials
-  402  1 x unexpected
-  403  1 x credentials
-  404  1 x configuration
-  405-407  1 x unexpected
+  402  1 x unexpected, lasting
+  403  1 x credentials, lasting
+  404  1 x configuration, lasting
+  405-407  1 x unexpected, lasting
   408  5 x temporary
-  409-424  1 x unexpected
+  409-424  1 x unexpected, lasting
   425  5 x temporary
-  426-428  1 x unexpected
+  426-428  1 x unexpected, lasting
   429  5 x temporary
-  430-499  1 x unexpected
+  430-499  1 x unexpected, lasting
   500  5 x temporary
   501  1 x temporary
   502-504  5 x temporary
@@ -243,9 +244,13 @@ async fn search(http: &Http, base: &Url) -> String {
         from: "2026-11-21T00:15:00Z".parse().unwrap(),
         to: "2026-11-22T00:15:00Z".parse().unwrap(),
     };
-    match client(http, base).search(times, |_| ()).await {
-        Ok(()) => "found".into(),
-        Err(failure) => failure.kind.name().into(),
+    let query = Query { times, types: BTreeSet::new(), organizations: Vec::new() };
+    match client(http, base).search(&query, |_| ()).await {
+        Ok(_) => "found".into(),
+        Err(error) => {
+            let lasting = if error.is_lasting { ", lasting" } else { "" };
+            format!("{}{lasting}", error.failure.kind.name())
+        }
     }
 }
 

@@ -106,9 +106,9 @@ pub(crate) struct VerifyArgs {
     pub tenant: Vec<TenantName>,
     /// Queue again what is missing
     ///
-    /// The next run sends it, with the ids, times and codes of its alerts, but without their
-    /// names, which the ledger does not keep. What was delivered within the last 24 hours is left
-    /// alone: it may not be found yet.
+    /// The next run sends it, with the id, time and codes of its alerts, but without their names,
+    /// which the ledger does not keep. What was delivered within the last 24 hours is left alone:
+    /// it may not be found yet.
     #[arg(long)]
     pub requeue_missing: bool,
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 
 use super::error::HttpError;
 use super::response::Response;
@@ -55,7 +55,11 @@ impl Request {
     /// Remembers it where this result of an attempt does not rule it out.
     pub(super) fn observe(&self, result: &Result<Response, HttpError>) {
         let is_ruled_out = match result {
-            Ok(response) => !response.status.is_server_error() && !response.status.is_success(),
+            Ok(response) => {
+                // A gateway may give up (408) on what the service still processes.
+                let is_unknown = response.status == StatusCode::REQUEST_TIMEOUT;
+                !is_unknown && !response.status.is_server_error() && !response.status.is_success()
+            }
             Err(error) => error.precedes_the_request(),
         };
         if !is_ruled_out {

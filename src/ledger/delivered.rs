@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::Value;
 
 use super::columns::{TextColumn, Time, row_count};
@@ -51,14 +51,15 @@ pub(crate) struct SentEntry {
 }
 
 impl LedgerReader {
-    /// Calls `each` with the entries of these tenants that were delivered since a time, in the
-    /// order in which they were stored.
+    /// Calls `each` with the entries of these tenants that were delivered with this token (its
+    /// digest) since a time, in the order in which they were stored.
     ///
     /// # Errors
     /// When the ledger cannot be read, or the first error of `each`.
     pub(crate) fn for_each_delivered<E: From<LedgerError>>(
         &self,
         tenants: &[String],
+        token: &str,
         since: DateTime<Utc>,
         mut each: impl FnMut(DeliveredEntry) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -70,7 +71,7 @@ impl LedgerReader {
              WHERE settled.id > ?1 AND settled.id >= ifnull(
                     (SELECT min(first_entry) FROM batch WHERE state = 'delivered' AND ended_at >= ?2), 0)
                 AND state = 'delivered' AND ended_at >= ?2
-                AND name IN (SELECT value FROM json_each(?3))
+                AND name IN (SELECT value FROM json_each(?3)) AND batch.token = ?4
              ORDER BY settled.id LIMIT {PAGE}"
         );
         let names = Value::from(tenants).to_string();
@@ -78,7 +79,8 @@ impl LedgerReader {
         loop {
             let page: Vec<DeliveredEntry> = self.read(|db| {
                 let mut select = db.prepare_cached(&select)?;
-                let rows = select.query_map(params![after, Time(since), names], read_delivered)?;
+                let rows =
+                    select.query_map(params![after, Time(since), names, token], read_delivered)?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)
             })?;
             let is_last = page.len() < PAGE;
@@ -90,6 +92,18 @@ impl LedgerReader {
                 return Ok(());
             }
         }
+    }
+
+    /// Returns the digest of the token that the last run of a tenant had; `None` if the ledger has no
+    /// such tenant.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn token_of(&self, tenant: &str) -> Result<Option<String>> {
+        self.read(|db| {
+            let mut select = db.prepare_cached("SELECT token FROM tenant WHERE name = ?1")?;
+            Ok(select.query_row([tenant], |row| row.get(0)).optional()?)
+        })
     }
 
     /// Calls `each` with the type and the indicator of every entry that is in the ledger, whatever
@@ -147,16 +161,20 @@ impl LedgerReader {
                     AND detected_at IS NOT NULL AND field IS NOT NULL",
             )?;
             let rows = select.query_map([&ids], |row| {
+                let text = |column| {
+                    let text = row.get::<_, Option<TextColumn>>(column)?;
+                    Ok::<_, rusqlite::Error>(text.map(|text| text.0))
+                };
                 let Some(detection) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
                 let Some(detected_at) = milliseconds(row.get("detected_at")?) else { return Ok(None) };
                 Ok(Some(SentEntry {
                     id: EntryId(row.get(0)?),
-                    source: row.get("source")?,
-                    indicator_type: row.get("type")?,
-                    value: row.get("value")?,
+                    source: text("source")?.unwrap_or_default(),
+                    indicator_type: text("type")?.unwrap_or_default(),
+                    value: text("value")?.unwrap_or_default(),
                     detected_at,
-                    field: row.get("field")?,
-                    mitre_codes: row.get::<_, Option<String>>("mitre_codes")?.unwrap_or_default(),
+                    field: text("field")?.unwrap_or_default(),
+                    mitre_codes: text("mitre_codes")?.unwrap_or_default(),
                     detection,
                 }))
             })?;
@@ -189,6 +207,9 @@ impl Ledger {
                 let is_queued =
                     db.prepare_cached(insert)?.execute(params![id.0, Time(now), item])? == 1;
                 if is_queued {
+                    let repeats = "INSERT INTO repeat (entry, count)
+                                   SELECT id, detections - 1 FROM settled WHERE id = ?1 AND detections > 1";
+                    db.prepare_cached(repeats)?.execute([id.0])?;
                     db.prepare_cached("DELETE FROM settled WHERE id = ?1")?.execute([id.0])?;
                     queued += 1;
                 }

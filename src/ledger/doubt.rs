@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 
@@ -70,17 +70,24 @@ impl TenantLedger {
         })
     }
 
-    /// Returns whether another tenant sends the alerts of the same source with the same token: then
-    /// what one of them sent can look like what the other sent.
+    /// Returns how long ago a batch was sent.
+    pub(crate) fn age_of(&self, batch: &BatchInDoubt) -> TimeDelta {
+        self.clock().now().signed_duration_since(batch.begun_at)
+    }
+
+    /// Returns whether another tenant may send the same alerts with the same token to other
+    /// organizations: then what one of them sent looks like what the other one sent.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn shares_token_and_source(&self) -> Result<bool> {
+    pub(crate) fn has_ambiguous_rows(&self) -> Result<bool> {
         self.read(|db| {
-            let select = "SELECT EXISTS (SELECT 1 FROM tenant
-                            WHERE id <> ?1 AND token = ?2 AND source = ?3)";
-            let others = params![self.tenant.0, self.token, self.source.name];
-            Ok(db.query_row(select, others, |row| row.get(0))?)
+            let select = "SELECT EXISTS (
+                SELECT 1 FROM tenant AS own JOIN tenant AS other
+                    ON other.id <> own.id AND other.token = own.token AND other.source = own.source
+                WHERE own.id = ?1 AND other.organizations <> own.organizations
+                    AND ifnull(other.customer = own.customer, TRUE))";
+            Ok(db.query_row(select, [self.tenant.0], |row| row.get(0))?)
         })
     }
 

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::bisection::Bisection;
 pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
-pub(crate) use self::search::{DetectionTimes, FoundRow};
+pub(crate) use self::search::{DetectionTimes, FoundRow, Query};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::{self, Http, Reply, Request, ServiceClock};
 

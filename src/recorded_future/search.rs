@@ -5,7 +5,7 @@
 //! result is divided by time, and one whose pages do not add up is read again.
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
@@ -57,6 +57,30 @@ struct Page {
     total: Option<u64>,
 }
 
+/// What is searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub times: DetectionTimes,
+    /// The types of indicators; empty for all.
+    pub types: BTreeSet<String>,
+    /// The organizations that see it; empty for all.
+    pub organizations: Vec<String>,
+}
+
+/// Why a search failed.
+#[derive(Debug)]
+pub(crate) struct SearchError {
+    pub failure: Failure,
+    /// Whether another search will fail as well: it is refused, or its pages do not add up.
+    pub is_lasting: bool,
+}
+
+impl SearchError {
+    const fn lasting(failure: Failure) -> Self {
+        Self { failure, is_lasting: true }
+    }
+}
+
 /// How reading a result ended.
 enum Read {
     /// All of it was read.
@@ -67,65 +91,99 @@ enum Read {
     Inconsistent(String),
 }
 
+/// What was read of a result so far.
+#[derive(Default)]
+struct Progress {
+    ids: HashSet<u64>,
+    pages: HashSet<u64>,
+    /// Different rows: one without an id is different from all others.
+    rows: u64,
+    offset: u64,
+}
+
+impl Progress {
+    /// Adds a page. Returns whether there is anything new in it.
+    fn add(&mut self, rows: &[Value]) -> bool {
+        let before = self.rows;
+        for row in rows {
+            match row.get("id").filter(|id| !id.is_null()) {
+                Some(id) => self.rows += u64::from(self.ids.insert(hash(id))),
+                None => self.rows += 1,
+            }
+        }
+        self.offset += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let is_new_page = self.pages.insert(hash(&rows));
+        self.rows > before && is_new_page
+    }
+}
+
 impl Client {
-    /// Calls `found` for what Recorded Future has with these detection times, in any order; for
-    /// some of it more than once.
+    /// Calls `found` for what Recorded Future has, in any order; for some of it more than once.
+    /// Returns the number of rows that name no indicator.
     ///
     /// # Errors
     /// When the key may not search, when there is no usable response, and when the pages do not add
     /// up: then some of it may be missing.
     pub(crate) async fn search(
         &self,
-        times: DetectionTimes,
+        query: &Query,
         mut found: impl FnMut(FoundRow),
-    ) -> Result<(), Failure> {
-        let (mut left, mut reads) = (vec![times], 0);
+    ) -> Result<u64, SearchError> {
+        let (mut left, mut reads, mut unreadable) = (vec![query.times], 0, 0);
         while let Some(times) = left.pop() {
-            match self.read(times, &mut found).await? {
+            let part = Query { times, ..query.clone() };
+            match self.read(&part, &mut found, &mut unreadable).await? {
                 Read::Whole => reads = 0,
                 Read::TooLarge => left.extend(times.halves()),
                 Read::Inconsistent(reason) => {
                     reads += 1;
                     tracing::warn!("the result of a search is read again: {reason}");
                     if reads == MAX_READS {
-                        return Err(inconsistent(&reason));
+                        return Err(SearchError::lasting(inconsistent(&reason)));
                     }
                     left.push(times);
                 }
             }
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     async fn read(
         &self,
-        times: DetectionTimes,
+        query: &Query,
         found: &mut impl FnMut(FoundRow),
-    ) -> Result<Read, Failure> {
-        let (mut seen, mut offset, mut first_total) = (HashSet::new(), 0, None);
+        unreadable: &mut u64,
+    ) -> Result<Read, SearchError> {
+        let (mut progress, mut first_total) = (Progress::default(), None);
         loop {
-            let Page { rows, total } = self.page(times, offset).await?;
-            if offset == 0 {
+            let Page { rows, total } = self.page(query, progress.offset).await?;
+            if progress.offset == 0 {
                 first_total = total;
-                if total.is_some_and(|total| total > MAX_ROWS) && times.can_be_divided() {
-                    return Ok(Read::TooLarge);
-                }
-            } else if total != first_total {
-                return Ok(Read::Inconsistent("its total changed between two pages".into()));
             }
-            let before = seen.len();
-            seen.extend(rows.iter().map(key));
-            offset += u64::try_from(rows.len()).unwrap_or(u64::MAX);
-            let is_end = rows.is_empty() || total.is_some_and(|total| offset >= total);
-            if !rows.is_empty() && seen.len() == before {
+            // As many may mean as many or more.
+            let is_large = progress.offset.max(total.unwrap_or_default()) >= MAX_ROWS;
+            if is_large && query.times.can_be_divided() {
+                return Ok(Read::TooLarge);
+            }
+            if total < first_total {
+                return Ok(Read::Inconsistent("its total shrank between two pages".into()));
+            }
+            let has_news = progress.add(&rows);
+            if !rows.is_empty() && !has_news {
                 return Ok(Read::Inconsistent("a page repeats rows of another one".into()));
             }
-            rows.iter().filter_map(FoundRow::from_row).for_each(&mut *found);
-            if is_end {
-                let distinct = u64::try_from(seen.len()).unwrap_or(u64::MAX);
-                return Ok(match total {
-                    Some(total) if distinct < total => Read::Inconsistent(format!(
-                        "it has {distinct} different rows instead of {total}"
+            for row in &rows {
+                match FoundRow::from_row(row) {
+                    Some(row) => found(row),
+                    None => *unreadable += 1,
+                }
+            }
+            if rows.is_empty() || total.is_some_and(|total| progress.offset >= total) {
+                // Rows that others add meanwhile move the ones that count to later pages.
+                return Ok(match first_total {
+                    Some(total) if progress.rows < total => Read::Inconsistent(format!(
+                        "it has {} different rows instead of {total}",
+                        progress.rows
                     )),
                     _ => Read::Whole,
                 });
@@ -133,22 +191,31 @@ impl Client {
         }
     }
 
-    async fn page(&self, times: DetectionTimes, offset: u64) -> Result<Page, Failure> {
+    async fn page(&self, query: &Query, offset: u64) -> Result<Page, SearchError> {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let body = json!({
-            "filters": {"detection_time": {"from": time(times.from), "to": time(times.to)}},
-            "limit": PAGE_ROWS,
-            "offset": offset,
+        let Query { times, types, organizations } = query;
+        let mut filters = json!({
+            "detection_time": {"from": time(times.from), "to": time(times.to)},
         });
+        if !types.is_empty() {
+            filters["indicator_type"] = json!(types);
+        }
+        if !organizations.is_empty() {
+            filters["organizations"] = json!(organizations);
+        }
+        let body = json!({"filters": filters, "limit": PAGE_ROWS, "offset": offset});
         let (url, headers) = (self.search_url.clone(), self.headers.clone());
         let request = Request::new(Method::POST, url, headers, body.to_string().into_bytes());
         match self.http.send(&request, parse_page).await {
             Ok(Reply::Success(page)) => Ok(page),
             Ok(Reply::Rejected(response)) => Err(rejected(&response, request.host())),
-            Err(error) => Err(match outcome::from_http_error(error) {
-                Outcome::Temporary(failure) | Outcome::Fatal(failure) => failure,
-                other => unexpected(format!("the search ended with {other:?}")),
-            }),
+            Err(error) => {
+                let failure = match outcome::from_http_error(error) {
+                    Outcome::Temporary(failure) | Outcome::Fatal(failure) => failure,
+                    other => unexpected(format!("the search ended with {other:?}")),
+                };
+                Err(SearchError { failure, is_lasting: false })
+            }
         }
     }
 }
@@ -214,13 +281,9 @@ fn bare(id: &str) -> &str {
     id.strip_prefix("uhash:").unwrap_or(id)
 }
 
-/// Returns what tells a row from others: its id, and its content where it has none.
-fn key(row: &Value) -> u64 {
+fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match row.get("id") {
-        Some(id) if !id.is_null() => id.hash(&mut hasher),
-        _ => row.hash(&mut hasher),
-    }
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -234,23 +297,27 @@ fn parse_page(response: &Response) -> Result<Page, MalformedBody> {
     }
 }
 
-fn rejected(response: &Response, host: &str) -> Failure {
-    match outcome::from_response(response, host) {
-        Outcome::Fatal(failure) if response.status.as_u16() == 403 => Failure::new(
+fn rejected(response: &Response, host: &str) -> SearchError {
+    let status = response.status.as_u16();
+    let failure = match outcome::from_response(response, host) {
+        Outcome::Fatal(failure) if status == 403 => Failure::new(
             FailureKind::Credentials,
             failure.message,
             "Ask your Recorded Future account manager or administrator to let this API key search Collective Insights. Runs do not need this: they go on sending.",
         )
         .with_cause("the API key may not search for what was submitted"),
-        Outcome::Temporary(failure) | Outcome::QuotaExhausted(failure) | Outcome::Fatal(failure) => {
-            failure
+        Outcome::Temporary(failure) | Outcome::QuotaExhausted(failure) => {
+            return SearchError { failure, is_lasting: false };
         }
+        Outcome::Fatal(failure) => failure,
         Outcome::Rejected(rejection) => unexpected(format!(
             "Recorded Future ({host}) rejected the search: {}",
             rejection.message
         )),
         Outcome::Delivered(_) => unexpected("a search was confirmed like a batch".into()),
-    }
+    };
+    // With another key, which sending needs too, the search may be allowed.
+    SearchError { failure, is_lasting: status != 401 }
 }
 
 fn unexpected(message: String) -> Failure {
@@ -272,7 +339,15 @@ fn inconsistent(reason: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use sandbox::{RF_TOKEN, Sandbox, Service, World};
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::http::{Http, NetworkOptions};
+    use crate::recorded_future::Config;
+    use crate::shutdown::Shutdown;
 
     fn at(millisecond: i64) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(millisecond).unwrap()
@@ -295,6 +370,64 @@ mod tests {
         for other in [json!(null), json!({}), json!({"indicator": {"type": 1, "value": "a"}})] {
             assert_eq!(row(other), None);
         }
+    }
+
+    /// Returns the values that a search finds, with the number of requests.
+    async fn found(rows: Vec<Value>) -> (BTreeSet<String>, usize) {
+        let sandbox = Sandbox::start(World::default());
+        sandbox.change(|world| world.recorded_future.search.others = rows);
+        let (_signals, shutdown) = Shutdown::new();
+        let network = NetworkOptions {
+            ca_cert: None,
+            connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_mins(2),
+        };
+        let clock = Clock::without_waits();
+        let http = Http::new(&network, clock, Duration::from_mins(10), shutdown).unwrap();
+        let config = Config {
+            base: sandbox.url().parse().unwrap(),
+            token: RF_TOKEN.into(),
+            organization_ids: Vec::new(),
+        };
+        let client = Client::new(&http, &config, false).unwrap();
+        let times = DetectionTimes { from: at(0), to: at(20_000_000) };
+        let query = Query { times, types: BTreeSet::new(), organizations: Vec::new() };
+        let mut values = BTreeSet::new();
+        let searched = client.search(&query, |row| _ = values.insert(row.value)).await;
+        assert_eq!(searched.unwrap(), 0);
+        (values, sandbox.requests_to(Service::Search).len())
+    }
+
+    fn rows(count: usize, with_ids: bool, value: impl Fn(usize) -> String) -> Vec<Value> {
+        let time = |number: usize| {
+            let millisecond = i64::try_from(number).unwrap() * 1000;
+            at(millisecond).to_rfc3339_opts(SecondsFormat::Millis, true)
+        };
+        let row = |number| {
+            let indicator = json!({"type": "domain", "value": value(number)});
+            let mut row = json!({"detection_time": time(number), "indicator": indicator});
+            if with_ids {
+                row["id"] = number.to_string().into();
+            }
+            row
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[tokio::test]
+    async fn a_large_result_is_divided_by_time_and_nothing_is_missed() {
+        for count in [9_999, 10_000, 25_001] {
+            let (values, requests) = found(rows(count, true, |number| number.to_string())).await;
+            assert_eq!(values.len(), count);
+            // A few more than full pages.
+            assert!((count / 1000..count / 1000 + 25).contains(&requests), "{requests}");
+        }
+    }
+
+    #[tokio::test]
+    async fn repeats_without_ids_add_up() {
+        let (values, _) = found(rows(2500, false, |number| (number % 7).to_string())).await;
+        assert_eq!(values.len(), 7);
     }
 
     #[test]

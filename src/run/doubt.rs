@@ -1,17 +1,35 @@
 //! Looks up what earlier runs sent without getting a response, before anything is sent again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use chrono::TimeDelta;
 
 use super::Run;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{BatchInDoubt, EntryId};
-use crate::recorded_future::{DetectionTimes, FoundRow};
+use crate::recorded_future::{DetectionTimes, FoundRow, Query};
 use crate::settings::Mode;
+
+/// How much of the time of a run all lookups may take.
+const BUDGET: f64 = 0.25;
+/// How long a batch waits for a search that fails; after that it is sent again without one.
+const MAX_WAIT: TimeDelta = TimeDelta::days(2);
+
+/// The result of looking up a batch.
+enum LookUp {
+    /// What Recorded Future has of it; nothing where the search does not work.
+    Found(BTreeSet<EntryId>),
+    /// A later run may find out.
+    NotNow(Failure),
+    /// The run has to end.
+    Stop(Failure),
+}
 
 impl Run<'_> {
     /// Ends the doubt about the batches of earlier runs. What Recorded Future has counts as
-    /// delivered; the rest is queued again, as all of it is where the search fails: then it may be
-    /// sent twice, but is never lost.
+    /// delivered; the rest is queued again, as all of it is where the search does not work: then it
+    /// may be sent twice, but is never lost.
     ///
     /// # Errors
     /// Those of the ledger.
@@ -19,8 +37,22 @@ impl Run<'_> {
         if self.settings.mode != Mode::Live {
             return Ok(());
         }
+        let end = tokio::time::Instant::now() + self.settings.deadline.mul_f64(BUDGET);
         for batch in self.ledger.batches_in_doubt()? {
-            let Some(found) = self.find(&batch).await? else { return Ok(()) };
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let found = match self.look_up(&batch, left).await? {
+                LookUp::Found(found) => found,
+                LookUp::NotNow(failure) => {
+                    self.report.note(format!(
+                        "what an earlier run sent without getting a response stays queued until Recorded Future can be searched for it: {failure}"
+                    ));
+                    continue;
+                }
+                LookUp::Stop(failure) => {
+                    self.stop_delivery(failure);
+                    return Ok(());
+                }
+            };
             let delivered = self.ledger.resolve_batch(&batch, &found)?;
             self.report.counts.tally.already_delivered += delivered;
             tracing::info!(
@@ -32,19 +64,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns the entries of a batch that Recorded Future has. `None` where the run has to end:
-    /// then the doubt stays.
-    async fn find(&mut self, batch: &BatchInDoubt) -> Result<Option<BTreeSet<EntryId>>, Failure> {
+    /// Looks up the entries of a batch within this time.
+    async fn look_up(&self, batch: &BatchInDoubt, left: Duration) -> Result<LookUp, Failure> {
         let mut found = BTreeSet::new();
-        let times = batch.entries.iter().map(|entry| entry.detected_at);
-        let Some(times) = DetectionTimes::of(times) else {
-            return Ok(Some(found));
-        };
         let organizations = &self.settings.recorded_future.organization_ids;
+        let times = DetectionTimes::of(batch.entries.iter().map(|entry| entry.detected_at));
+        let Some(times) = times else {
+            return Ok(LookUp::Found(found));
+        };
         // Without organizations, a row does not tell for whom it was sent.
-        if organizations.is_empty() && self.ledger.shares_token_and_source()? {
-            return Ok(Some(found));
+        if organizations.is_empty() && self.ledger.has_ambiguous_rows()? {
+            return Ok(LookUp::Found(found));
         }
+        let types = batch.entries.iter().map(|entry| entry.indicator_type.clone()).collect();
+        let query = Query { times, types, organizations: organizations.clone() };
         let entries: HashMap<_, _> = batch
             .entries
             .iter()
@@ -53,29 +86,35 @@ impl Run<'_> {
                 (names, entry.id)
             })
             .collect();
-        let searched = self.client.search(times, |row| {
+        let searched = self.client.search(&query, |row| {
             let FoundRow { indicator_type, value, incident, .. } = &row;
-            let names =
-                (indicator_type.as_str(), value.as_str(), incident.as_deref().unwrap_or_default());
-            if let Some(id) = entries.get(&names)
+            let Some(incident) = incident else { return };
+            if let Some(id) = entries.get(&(indicator_type.as_str(), &**value, &**incident))
                 && row.is_for(organizations)
             {
                 found.insert(*id);
             }
         });
-        match searched.await {
-            Ok(()) => Ok(Some(found)),
-            Err(failure)
-                if matches!(failure.kind, FailureKind::Interrupted(_))
-                    || self.client.is_out_of_time() =>
-            {
-                self.stop_delivery(failure);
-                Ok(None)
-            }
-            Err(failure) => {
-                tracing::info!(reason = %failure, "cannot look up a batch whose response never came: it is sent again");
-                Ok(Some(BTreeSet::new()))
-            }
+        let Ok(searched) = tokio::time::timeout(left, searched).await else {
+            tracing::warn!(
+                "the search for a batch whose response never came takes too long: it is sent again"
+            );
+            return Ok(LookUp::Found(found));
+        };
+        let Err(error) = searched else {
+            return Ok(LookUp::Found(found));
+        };
+        let failure = error.failure;
+        let is_over =
+            matches!(failure.kind, FailureKind::Interrupted(_)) || self.client.is_out_of_time();
+        if is_over {
+            return Ok(LookUp::Stop(failure));
         }
+        let age = self.ledger.age_of(batch);
+        if !error.is_lasting && age < MAX_WAIT {
+            return Ok(LookUp::NotNow(failure));
+        }
+        tracing::info!(reason = %failure, "cannot look up a batch whose response never came: it is sent again");
+        Ok(LookUp::Found(found))
     }
 }

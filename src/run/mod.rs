@@ -21,7 +21,7 @@ use self::crash_point::crash_point;
 use self::deliver::DeliveryState;
 use self::quota::KeyQuota;
 use self::tenant::CustomerState;
-pub(crate) use self::tenant::{check_customers, tenant};
+pub(crate) use self::tenant::{check_customers, tenant, token_digest};
 pub(crate) use self::tenants::{TenantJob, TenantsOptions, run_tenants};
 use self::time::RunTime;
 use self::window::WindowPlan;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Run;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Tenant, TenantLedger};
+use crate::recorded_future;
 use crate::report::counted;
 use crate::settings::{Settings, TenantName};
 use crate::sources::{CustomerSource, Customers, Source};
@@ -154,10 +155,15 @@ pub(crate) fn tenant(settings: &Settings, source: &dyn Source) -> Tenant {
         source: source.info().name.to_owned(),
         account: digest("account", &source.account()),
         customer: named_customer(source),
-        token: digest("token", recorded_future.token.expose_secret()),
+        token: token_digest(recorded_future),
         organizations: recorded_future.organization_ids.clone(),
         adopt: settings.adopt,
     }
+}
+
+/// Returns the digest under which the ledger stores a Recorded Future key.
+pub(crate) fn token_digest(config: &recorded_future::Config) -> String {
+    digest("token", config.token.expose_secret())
 }
 
 /// Returns the digest under which the ledger stores an account, a customer or a token: SHA-256, in

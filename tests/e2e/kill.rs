@@ -90,7 +90,7 @@ fn a_run_that_is_killed_at_a_crash_point_loses_nothing() {
             duplicates += test.assert_nothing_lost(&context);
             step += 1;
         }
-        // Four batches of four, each killed once after it was stored.
+        // Each of the 12 indicators was stored by a batch whose run was killed after that.
         assert_eq!(duplicates, if can_search { 0 } else { 12 }, "{vendor:?}");
     }
 }

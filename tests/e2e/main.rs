@@ -30,6 +30,7 @@ mod crowdstrike_errors;
 mod crowdstrike_mapping;
 mod crowdstrike_tokens;
 mod customers;
+mod doubt;
 mod exclusion_hits;
 mod exclusions;
 mod file_tenants;

@@ -251,3 +251,54 @@ fn days_without_a_delivery_are_no_error() {
     let none = TestEnv::new(World::default());
     assert!(none.run("verify").assert_code(6).stderr.contains("there is no ledger"));
 }
+
+#[test]
+fn a_tenant_that_delivers_with_another_key_is_not_compared() {
+    let env = delivered();
+    env.sandbox.change(|world| {
+        let mut account = world.recorded_future.accounts[0].clone();
+        account.token = "another-key-never-seen-0123456789".to_owned();
+        world.recorded_future.accounts.push(account);
+    });
+    let mut command = env.command_at(LATER, "verify --json --requeue-missing");
+    let other = "another-key-never-seen-0123456789";
+    let output = RunOutput::capture(command.env("RF_API_KEY", other)).assert_code(2);
+    let document = output.json();
+    assert_eq!(document["requeued"], 0);
+    assert_eq!(document["failures"][0]["tenants"], json!(["carbonblack", "crowdstrike"]));
+    assert_eq!(env.request_count(Service::Search), 0);
+    // After a run with it, what was delivered before does not count.
+    let mut command = env.command_at(LATER, "crowdstrike");
+    RunOutput::capture(command.env("RF_API_KEY", other)).assert_code(0);
+    let mut command = env.command_at(LATER, "verify --json --tenant crowdstrike");
+    let output = RunOutput::capture(command.env("RF_API_KEY", other)).assert_code(0);
+    assert_eq!(numbers(&output.json()["total"]), [0; 5]);
+}
+
+#[test]
+fn where_nothing_at_all_is_found_nothing_is_queued_again() {
+    let alerts: Vec<Value> = (0..101)
+        .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
+        .collect();
+    let env = TestEnv::falcon(&alerts);
+    env.run("crowdstrike").assert_code(0);
+    lose(&env, &[]);
+    env.sandbox.change(|world| world.recorded_future.search.lag = TimeDelta::days(30));
+    let output = verify(&env, "--json --requeue-missing").assert_code(3);
+    assert_eq!(numbers(&output.json()["total"]), [101, 0, 101, 0, 0]);
+    assert_eq!(output.json()["requeued"], Value::Null);
+    assert!(output.stderr.contains("nothing was queued again"), "{output:?}");
+    assert_eq!(env.run("outbox list --json").json()["total"], 0);
+}
+
+#[test]
+fn rows_that_name_no_indicator_are_counted() {
+    let env = delivered();
+    env.sandbox.change(|world| {
+        let row = json!({"id": "x", "detection_time": "2026-11-21T08:00:00Z", "indicator": 7});
+        world.recorded_future.search.others = vec![row];
+    });
+    assert_eq!(verify(&env, "--json").assert_code(0).json()["unreadable"], 1);
+    let text = verify(&env, "").assert_code(0).stdout;
+    assert!(text.contains("1 row of the search named no indicator"), "{text}");
+}

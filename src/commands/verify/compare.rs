@@ -1,19 +1,23 @@
 //! The comparison of what the ledger has as delivered with what Recorded Future has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
+use super::groups::Group;
 use crate::failure::Failure;
+use crate::indicator::IndicatorType;
 use crate::ledger::{DeliveredEntry, EntryId, LedgerReader};
-use crate::recorded_future::{Client, DetectionTimes, FoundRow};
+use crate::recorded_future::{Client, DetectionTimes, FoundRow, Query};
 
 /// How long after its delivery an indicator may not be found yet: how long it takes is not
 /// documented.
 const MAX_DELAY: TimeDelta = TimeDelta::hours(24);
 /// How many missing indicators are kept to be shown.
 const MAX_SHOWN: usize = 1000;
+/// The type of what is of none that the ledger can have.
+const OTHER_TYPE: &str = "other";
 
 /// How many indicators of one day or type were delivered, and what Recorded Future has of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +56,10 @@ pub(super) struct Comparison {
     pub missing: BTreeMap<(String, u64), EntryId>,
     /// The first of them to show.
     pub shown: Vec<DeliveredEntry>,
+    /// Rows of the search that name no indicator.
+    pub unreadable: u64,
+    /// What was found and none of the tenants delivered: its type, and the day of its detection.
+    unknown: HashMap<u64, (&'static str, Option<NaiveDate>)>,
 }
 
 impl Comparison {
@@ -62,18 +70,19 @@ impl Comparison {
     /// Compares what these tenants delivered since a time with what their key finds.
     ///
     /// # Errors
-    /// When the ledger cannot be read, and when the search fails.
+    /// When the ledger cannot be read, and when the search fails: then nothing is added.
     pub(super) async fn add(
         &mut self,
         ledger: &LedgerReader,
         client: &Client,
-        tenants: &[String],
+        group: &Group,
         since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
+        let Group { tenants, token, .. } = group;
         let mut is_found = HashMap::new();
         let mut times: Option<(DateTime<Utc>, DateTime<Utc>)> = None;
-        ledger.for_each_delivered(tenants, since, |entry| {
+        ledger.for_each_delivered(tenants, token, since, |entry| {
             is_found.insert(key(&entry.indicator_type, &entry.value), false);
             let at = entry.detected_at;
             let (first, last) = times.unwrap_or((at, at));
@@ -84,17 +93,21 @@ impl Comparison {
         let Some(times) = DetectionTimes::of(times) else {
             return Ok(());
         };
-        let mut unknown: HashMap<u64, FoundRow> = HashMap::new();
-        client
-            .search(times, |row| {
-                let key = key(&row.indicator_type, &row.value);
-                match is_found.get_mut(&key) {
-                    Some(is_found) => *is_found = true,
-                    None => _ = unknown.entry(key).or_insert(row),
-                }
-            })
-            .await?;
-        ledger.for_each_delivered(tenants, since, |entry| {
+        let mut unknown = HashMap::new();
+        let query = Query { times, types: BTreeSet::new(), organizations: Vec::new() };
+        let searched = client.search(&query, |row| {
+            let key = key(&row.indicator_type, &row.value);
+            match is_found.get_mut(&key) {
+                Some(is_found) => *is_found = true,
+                None => _ = unknown.insert(key, (type_of(&row), row.detected_at)),
+            }
+        });
+        self.unreadable += searched.await.map_err(|error| error.failure)?;
+        let days = unknown
+            .into_iter()
+            .map(|(key, (name, time))| (key, (name, time.map(|time| time.date_naive()))));
+        self.unknown.extend(days);
+        ledger.for_each_delivered(tenants, token, since, |entry| {
             let key = key(&entry.indicator_type, &entry.value);
             // One that was delivered meanwhile was not searched for.
             if let Some(is_found) = is_found.get(&key) {
@@ -102,17 +115,27 @@ impl Comparison {
             }
             Ok::<_, Failure>(())
         })?;
+        Ok(())
+    }
+
+    /// Counts what was found and is not in the ledger, once all tenants were compared: what one of
+    /// them delivered can be found with the key of another.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn count_unknown(&mut self, ledger: &LedgerReader) -> Result<(), Failure> {
+        let mut unknown = std::mem::take(&mut self.unknown);
         if !unknown.is_empty() {
             ledger.for_each_indicator(|indicator_type, value| {
                 unknown.remove(&key(indicator_type, value));
             })?;
         }
-        for row in unknown.into_values() {
+        for (indicator_type, day) in unknown.into_values() {
             let one = Numbers { unknown: 1, ..Numbers::default() };
-            if let Some(time) = row.detected_at {
-                self.add_to_day(time.date_naive(), one);
+            if let Some(day) = day {
+                self.add_to_day(day, one);
             }
-            self.add_to_type(row.indicator_type, one);
+            self.add_to_type(indicator_type.to_owned(), one);
         }
         Ok(())
     }
@@ -146,6 +169,10 @@ impl Comparison {
         let sum = self.types.entry(indicator_type).or_default();
         *sum = sum.plus(numbers);
     }
+}
+
+fn type_of(row: &FoundRow) -> &'static str {
+    IndicatorType::from_name(&row.indicator_type).map_or(OTHER_TYPE, IndicatorType::as_str)
 }
 
 /// Returns what an indicator has in common with its row: the same type and value. Hashes and domain

@@ -1,37 +1,34 @@
 //! `verify`: compares what was delivered with what Recorded Future has.
 
 mod compare;
+mod groups;
 mod print;
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
 
 use self::compare::Comparison;
-use super::tenants::{FileTenants, known_tenants};
+use self::groups::{Groups, unknown_source};
 use super::{open_ledger, open_reader};
-use crate::cli::{Parsed, SourceCommand, TenantCommand, VerifyArgs};
+use crate::cli::{Parsed, SourceCommand, VerifyArgs};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
-use crate::http::{Http, NetworkOptions};
-use crate::ledger::{EntryId, LedgerReader, SentEntry, TenantFilter};
-use crate::recorded_future::{self, Client};
-use crate::report::{self, line};
-use crate::settings::TenantName;
+use crate::http::Http;
+use crate::ledger::{EntryId, LedgerReader, SentEntry};
+use crate::recorded_future::Client;
+use crate::report;
 use crate::submission::{Submission, SubmissionParts};
 use crate::{logging, shutdown};
 
 /// The maximum time for the searches of one key.
 const DEADLINE: Duration = Duration::from_mins(30);
 
-/// The tenants whose deliveries one search finds: those with the same key and address.
-struct Group {
-    recorded_future: recorded_future::Config,
-    network: NetworkOptions,
-    tenants: Vec<String>,
-}
+/// With more missing indicators and none that is found, nothing is queued again.
+const MAX_REQUEUED_BLINDLY: usize = 100;
 
 /// The result of the command.
 struct Verified {
@@ -42,6 +39,8 @@ struct Verified {
     comparison: Comparison,
     /// How many were queued again, if that was asked for.
     requeued: Option<u64>,
+    /// The tenants of the ledger that `run` leaves out.
+    left_out: Vec<String>,
     /// What could not be compared, and why.
     failures: Vec<(Vec<String>, Failure)>,
 }
@@ -66,11 +65,9 @@ pub(crate) fn verify(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> ExitCo
 fn compare(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> Result<Verified, Failure> {
     let path = args.ledger.path()?;
     let ledger = open_reader(&path)?;
-    let commands = commands(&ledger, parsed, &args.tenant)?;
+    let Groups { groups, mut failures, left_out } = Groups::new(&ledger, parsed, &args.tenant)?;
     let now = clock.now();
     let since = first_instant(now, args.days);
-    let mut failures = Vec::new();
-    let groups = groups(commands, &mut failures);
     let mut comparison = Comparison::default();
     let mut tenants = Vec::new();
     shutdown::block_on(async |shutdown| {
@@ -78,22 +75,34 @@ fn compare(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> Result<Verified,
             let http = Http::new(&group.network, clock, DEADLINE, shutdown.clone());
             let client = http.and_then(|http| Client::new(&http, &group.recorded_future, false));
             let compared = match client {
-                Ok(client) => comparison.add(&ledger, &client, &group.tenants, since, now).await,
+                Ok(client) => comparison.add(&ledger, &client, &group, since, now).await,
                 Err(failure) => Err(failure),
             };
             match compared {
                 Ok(()) => tenants.extend(group.tenants),
-                Err(failure) => failures.push((group.tenants, failure)),
+                Err(failure) => {
+                    let is_interrupt = is_interrupt(&failure);
+                    failures.push((group.tenants, failure));
+                    if is_interrupt {
+                        break;
+                    }
+                }
             }
         }
     })?;
-    let requeued = if args.requeue_missing {
-        let missing: Vec<EntryId> = comparison.missing.values().copied().collect();
-        Some(requeue(&ledger, &path, &missing, clock)?)
-    } else {
-        None
-    };
-    Ok(Verified { since, tenants, comparison, requeued, failures })
+    comparison.count_unknown(&ledger)?;
+    let mut requeued = None;
+    if args.requeue_missing && !failures.iter().any(|(_, failure)| is_interrupt(failure)) {
+        match requeue(&ledger, &path, &comparison, clock) {
+            Ok(count) => requeued = Some(count),
+            Err(failure) => failures.push((tenants.clone(), failure)),
+        }
+    }
+    Ok(Verified { since, tenants, comparison, requeued, left_out, failures })
+}
+
+const fn is_interrupt(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Interrupted(_))
 }
 
 /// Returns the first instant of the last `days` UTC days, of which today is one.
@@ -102,82 +111,28 @@ fn first_instant(now: DateTime<Utc>, days: u32) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// Returns the command line of each tenant: of those of the settings file, or else of the ledger.
-fn commands(
-    ledger: &LedgerReader,
-    parsed: &Parsed,
-    named: &[TenantName],
-) -> Result<Vec<TenantCommand>, Failure> {
-    if !parsed.file_tenants().is_empty() {
-        let tenants = parsed.chosen_tenants(named)?.into_iter();
-        return Ok(tenants
-            .map(|tenant| parsed.bare_tenant(&tenant.name, &tenant.source))
-            .collect());
-    }
-    let known = known_tenants(ledger, FileTenants::default(), &TenantFilter::default())?;
-    if let Some(unknown) =
-        named.iter().find(|name| known.iter().all(|one| one.name != name.as_str()))
-    {
-        let names: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
-        return Err(Failure::new(
-            FailureKind::Configuration,
-            format!("the ledger has no tenant {unknown}"),
-            format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
-        ));
-    }
-    let is_chosen = |name: &TenantName| named.is_empty() || named.contains(name);
-    let names = known.into_iter().filter_map(|one| Some((one.name.parse().ok()?, one.source)));
-    let chosen = names.filter(|(name, _)| is_chosen(name));
-    Ok(chosen.map(|(name, source)| parsed.bare_tenant(&name, &source)).collect())
-}
-
-/// Returns the tenants by what they send to. Those without valid settings are among the failures.
-fn groups(commands: Vec<TenantCommand>, failures: &mut Vec<(Vec<String>, Failure)>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for command in commands {
-        let tenant = command.name.to_string();
-        let settings = command.parsed.and_then(|parsed| {
-            let source = parsed.source().ok_or_else(|| unknown_source(&command.source))?;
-            Ok(source.resolve_common(&parsed.layers)?)
-        });
-        let settings = match settings {
-            Ok(settings) => settings,
-            Err(failure) => {
-                let same = failures.iter_mut().find(|(_, other)| *other == failure);
-                match same {
-                    Some((tenants, _)) => tenants.push(tenant),
-                    None => failures.push((vec![tenant], failure)),
-                }
-                continue;
-            }
-        };
-        let same = groups.iter_mut().find(|group| {
-            group.network == settings.network
-                && group.recorded_future.has_same_key(&settings.recorded_future)
-        });
-        match same {
-            Some(group) => group.tenants.push(tenant),
-            None => groups.push(Group {
-                recorded_future: settings.recorded_future,
-                network: settings.network,
-                tenants: vec![tenant],
-            }),
-        }
-    }
-    groups
-}
-
 /// Queues missing entries again, and returns their number.
+///
+/// # Errors
+/// When so much is missing that the search is more likely to be wrong, and those of the ledger.
 fn requeue(
     ledger: &LedgerReader,
-    path: &std::path::Path,
-    missing: &[EntryId],
+    path: &Path,
+    comparison: &Comparison,
     clock: Clock,
 ) -> Result<u64, Failure> {
+    let missing: Vec<EntryId> = comparison.missing.values().copied().collect();
     if missing.is_empty() {
         return Ok(0);
     }
-    let items = ledger.sent_entries(missing)?.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+    if missing.len() > MAX_REQUEUED_BLINDLY && comparison.total().found == 0 {
+        return Err(Failure::new(
+            FailureKind::Partial,
+            "nothing at all is found, so the search is probably wrong: nothing was queued again",
+            "Look in Recorded Future's portal whether the detections of this key are there, and ask the support why the search does not show them.",
+        ));
+    }
+    let items = ledger.sent_entries(&missing)?.iter().map(item).collect::<Result<Vec<_>, _>>()?;
     Ok(open_ledger(path, clock)?.requeue_delivered(&items, clock.now())?)
 }
 
@@ -202,9 +157,4 @@ fn item(entry: &SentEntry) -> Result<(EntryId, String), Failure> {
         Failure::new(FailureKind::Unexpected, message, REPORT_BUG).with_cause(error)
     })?;
     Ok((entry.id, item))
-}
-
-fn unknown_source(name: &str) -> Failure {
-    let message = format!("this program has no source {}", line(name));
-    Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
 }

@@ -40,10 +40,20 @@ fn missing(verified: &Verified) -> Option<Failure> {
     let missing = verified.comparison.total().missing;
     let help = match verified.requeued {
         None => "Run it again tomorrow; if they are still missing, `collective-insights verify --requeue-missing` queues them for the next run.".to_owned(),
-        Some(requeued) => format!(
-            "{} queued again: the next run sends them. Tell Recorded Future's support if it happens again.",
-            counted(requeued, "indicator was", "indicators were")
-        ),
+        Some(requeued) => {
+            let all = u64::try_from(verified.comparison.missing.len()).unwrap_or(u64::MAX);
+            let others = match all.saturating_sub(requeued) {
+                0 => String::new(),
+                others => format!(
+                    "{} not: the ledger no longer has all that is needed. ",
+                    counted(others, "was", "were")
+                ),
+            };
+            format!(
+                "{} queued again: the next run sends them. {others}Tell Recorded Future's support if it happens again.",
+                counted(requeued, "indicator was", "indicators were")
+            )
+        }
     };
     (missing > 0).then(|| {
         let message = format!(
@@ -63,7 +73,8 @@ fn as_text(verified: &Verified) -> String {
         return String::new();
     }
     if total == Numbers::default() {
-        return layout.paragraph("", &format!("nothing was delivered since {since} (UTC)"));
+        return notes(verified, layout)
+            + &layout.paragraph("", &format!("nothing was delivered since {since} (UTC)"));
     }
     let tenants: Vec<&str> = verified.tenants.iter().map(String::as_str).collect();
     let mut text = layout.title(
@@ -75,6 +86,7 @@ fn as_text(verified: &Verified) -> String {
     let total = [("total".to_owned(), total)];
     let rows: Vec<(String, Numbers)> = days.chain(types).chain(total).collect();
     text.push_str(&table(&rows, layout));
+    text.push_str(&notes(verified, layout));
     let shown = &verified.comparison.shown;
     if !shown.is_empty() {
         text.push('\n');
@@ -84,6 +96,20 @@ fn as_text(verified: &Verified) -> String {
         }
     }
     text
+}
+
+fn notes(verified: &Verified, layout: Layout) -> String {
+    let mut notes = Vec::new();
+    if verified.comparison.unreadable > 0 {
+        let rows = counted(verified.comparison.unreadable, "row", "rows");
+        notes.push(format!("{rows} of the search named no indicator and could not be compared"));
+    }
+    if !verified.left_out.is_empty() {
+        let tenants: Vec<&str> = verified.left_out.iter().map(String::as_str).collect();
+        let names = line(&names(&tenants));
+        notes.push(format!("not compared, because `run` leaves them out: {names}"));
+    }
+    notes.iter().map(|note| layout.paragraph("- ", note)).collect()
 }
 
 fn more(shown: usize, comparison: &super::Comparison) -> String {
@@ -177,6 +203,8 @@ fn as_json(verified: &Verified, missing: Option<&Failure>) -> String {
         },
         "days": days.collect::<Vec<Value>>(),
         "types": types.collect::<Vec<Value>>(),
+        "unreadable": comparison.unreadable,
+        "left_out": verified.left_out,
         "missing": shown.collect::<Vec<Value>>(),
         "requeued": verified.requeued,
         "failures": failed.collect::<Vec<Value>>(),

@@ -1,0 +1,141 @@
+//! Whose deliveries are compared, by the key that finds them.
+
+use crate::cli::{Parsed, TenantCommand};
+use crate::commands::tenants::{FileTenants, InFile, KnownTenant, known_tenants};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::http::NetworkOptions;
+use crate::ledger::{LedgerReader, TenantFilter};
+use crate::recorded_future;
+use crate::report::line;
+use crate::run;
+use crate::settings::TenantName;
+use crate::settings::config_file::TenantTable;
+
+/// The tenants whose deliveries one search finds: those with the same key and address.
+pub(super) struct Group {
+    pub recorded_future: recorded_future::Config,
+    /// The digest of the key.
+    pub token: String,
+    pub network: NetworkOptions,
+    pub tenants: Vec<String>,
+}
+
+/// What is compared, and what is not.
+#[derive(Default)]
+pub(super) struct Groups {
+    pub groups: Vec<Group>,
+    /// The tenants that cannot be compared, and why.
+    pub failures: Vec<(Vec<String>, Failure)>,
+    /// The tenants of the ledger that `run` leaves out.
+    pub left_out: Vec<String>,
+}
+
+impl Groups {
+    /// Returns the named tenants; else the enabled ones of the settings file, or all of the ledger.
+    ///
+    /// # Errors
+    /// When there is no tenant of that name, and when the ledger cannot be read.
+    pub(super) fn new(
+        ledger: &LedgerReader,
+        parsed: &Parsed,
+        named: &[TenantName],
+    ) -> Result<Self, Failure> {
+        let file = FileTenants(parsed.file_tenants());
+        let known = known_tenants(ledger, file, &TenantFilter::default())?;
+        let mut groups = Self::default();
+        for command in commands(&known, parsed, named)? {
+            groups.add(ledger, command)?;
+        }
+        if named.is_empty() {
+            let is_left_out = |tenant: &&KnownTenant| {
+                !tenant.never_ran && !matches!(tenant.in_file, None | Some(InFile::Enabled))
+            };
+            let left_out = known.iter().filter(is_left_out);
+            groups.left_out = left_out.map(|tenant| tenant.name.clone()).collect();
+        }
+        Ok(groups)
+    }
+
+    fn add(&mut self, ledger: &LedgerReader, command: TenantCommand) -> Result<(), Failure> {
+        let tenant = command.name.to_string();
+        let settings = command.parsed.and_then(|parsed| {
+            let source = parsed.source().ok_or_else(|| unknown_source(&command.source))?;
+            Ok(source.resolve_common(&parsed.layers)?)
+        });
+        let settings = match settings {
+            Ok(settings) => settings,
+            Err(failure) => {
+                self.fail(tenant, failure);
+                return Ok(());
+            }
+        };
+        let token = run::token_digest(&settings.recorded_future);
+        match ledger.token_of(&tenant)? {
+            // It has never run.
+            None => return Ok(()),
+            Some(last) if last != token => {
+                self.fail(tenant, other_key());
+                return Ok(());
+            }
+            Some(_) => {}
+        }
+        let (network, recorded_future) = (settings.network, settings.recorded_future);
+        let same = self.groups.iter_mut().find(|group| {
+            group.network == network && group.recorded_future.has_same_key(&recorded_future)
+        });
+        match same {
+            Some(group) => group.tenants.push(tenant),
+            None => {
+                let tenants = vec![tenant];
+                self.groups.push(Group { recorded_future, token, network, tenants });
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, tenant: String, failure: Failure) {
+        match self.failures.iter_mut().find(|(_, other)| *other == failure) {
+            Some((tenants, _)) => tenants.push(tenant),
+            None => self.failures.push((vec![tenant], failure)),
+        }
+    }
+}
+
+/// Returns the command line of each tenant: of those of the settings file, or else of the ledger.
+fn commands(
+    known: &[KnownTenant],
+    parsed: &Parsed,
+    named: &[TenantName],
+) -> Result<Vec<TenantCommand>, Failure> {
+    if !parsed.file_tenants().is_empty() {
+        let tenants = parsed.chosen_tenants(named)?.into_iter();
+        let command = |tenant: &TenantTable| parsed.bare_tenant(&tenant.name, &tenant.source);
+        return Ok(tenants.map(command).collect());
+    }
+    let is_unknown = |name: &&TenantName| known.iter().all(|one| one.name != name.as_str());
+    if let Some(unknown) = named.iter().find(is_unknown) {
+        let names: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
+        return Err(Failure::new(
+            FailureKind::Configuration,
+            format!("the ledger has no tenant {unknown}"),
+            format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
+        ));
+    }
+    let is_chosen = |name: &TenantName| named.is_empty() || named.contains(name);
+    let names = known.iter().filter_map(|one| Some((one.name.parse().ok()?, &one.source)));
+    let chosen = names.filter(|(name, _)| is_chosen(name));
+    Ok(chosen.map(|(name, source)| parsed.bare_tenant(&name, source)).collect())
+}
+
+fn other_key() -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        "its last run had another Recorded Future key, and this one finds nothing of what that one sent",
+        "Set the key that its runs have: RF_API_KEY, or rf-api-key-file in the settings file. After a change of the key, verify again once it has run.",
+    )
+}
+
+pub(super) fn unknown_source(name: &str) -> Failure {
+    let message = format!("this program has no source {}", line(name));
+    Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
+}
