@@ -390,7 +390,7 @@ mod tests {
             organization_ids: Vec::new(),
         };
         let client = Client::new(&http, &config, false).unwrap();
-        let times = DetectionTimes { from: at(0), to: at(20_000_000) };
+        let times = DetectionTimes { from: at(0), to: at(30_000_000) };
         let query = Query { times, types: BTreeSet::new(), organizations: Vec::new() };
         let mut values = BTreeSet::new();
         let searched = client.search(&query, |row| _ = values.insert(row.value)).await;
