@@ -94,8 +94,8 @@ impl LedgerReader {
         }
     }
 
-    /// Returns the digest of the token that the last run of a tenant had; `None` if the ledger has no
-    /// such tenant.
+    /// Returns the digest of the token that the last run of a tenant had; `None` if the ledger has
+    /// no such tenant.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -26,8 +26,9 @@
 //!    after it was delivered until the row in `outbox` is deleted. The view `pending` has the rows
 //!    of `outbox` that are not delivered.
 //! 2. Before a request is sent, one transaction writes its batch. The response changes one row,
-//!    that of the batch. Where no response came, the batch stays in state `sending`: it is in doubt.
-//!    The next run looks for its entries, and queues again what Recorded Future does not have.
+//!    that of the batch. Where no response came, the batch stays in state `sending`: it is in
+//!    doubt. The next run looks for its entries, and queues again what Recorded Future does not
+//!    have.
 //! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into.
 //!    A sighting whose entry was purged counts as never seen.
 //! 4. An entry's id is never given twice, also where `sqlite_sequence` lost its count: opening

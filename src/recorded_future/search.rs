@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Client, Outcome, outcome};
 use crate::failure::{Failure, FailureKind};
@@ -194,14 +194,13 @@ impl Client {
     async fn page(&self, query: &Query, offset: u64) -> Result<Page, SearchError> {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
         let Query { times, types, organizations } = query;
-        let mut filters = json!({
-            "detection_time": {"from": time(times.from), "to": time(times.to)},
-        });
+        let from_to = json!({"from": time(times.from), "to": time(times.to)});
+        let mut filters = Map::from_iter([("detection_time".to_owned(), from_to)]);
         if !types.is_empty() {
-            filters["indicator_type"] = json!(types);
+            filters.insert("indicator_type".to_owned(), json!(types));
         }
         if !organizations.is_empty() {
-            filters["organizations"] = json!(organizations);
+            filters.insert("organizations".to_owned(), json!(organizations));
         }
         let body = json!({"filters": filters, "limit": PAGE_ROWS, "offset": offset});
         let (url, headers) = (self.search_url.clone(), self.headers.clone());

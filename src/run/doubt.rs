@@ -72,7 +72,7 @@ impl Run<'_> {
         let Some(times) = times else {
             return Ok(LookUp::Found(found));
         };
-        // Without organizations, a row does not tell for whom it was sent.
+        // Without organizations, a row does not tell whose it is.
         if organizations.is_empty() && self.ledger.has_ambiguous_rows()? {
             return Ok(LookUp::Found(found));
         }

@@ -65,7 +65,7 @@ fn the_search_covers_the_times_of_the_detections_and_a_second_more() {
     verify(&env, "").assert_code(0);
     let body = env.sandbox.requests_to(Service::Search)[0].json().unwrap();
     let mut times: Vec<String> =
-        env.items().iter().map(|item| text(item, "/timestamp").to_owned()).collect();
+        env.items().iter().map(|item| text(item, "/timestamp")).collect();
     times.sort();
     let shifted = |time: &str, seconds| {
         let time: chrono::DateTime<chrono::Utc> = time.parse().unwrap();
@@ -244,7 +244,7 @@ fn tenants_are_chosen_and_their_settings_are_needed() {
 }
 
 #[test]
-fn days_without_a_delivery_are_no_error() {
+fn days_without_a_delivery_succeed() {
     let env = delivered();
     let output = env.run_at("2026-12-24T09:00:00Z", "verify").assert_code(0);
     assert_eq!(output.stdout, "nothing was delivered since 2026-12-18 (UTC)\n");

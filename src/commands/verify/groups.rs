@@ -23,7 +23,7 @@ pub(super) struct Group {
 /// What is compared, and what is not.
 #[derive(Default)]
 pub(super) struct Groups {
-    pub groups: Vec<Group>,
+    pub by_key: Vec<Group>,
     /// The tenants that cannot be compared, and why.
     pub failures: Vec<(Vec<String>, Failure)>,
     /// The tenants of the ledger that `run` leaves out.
@@ -80,15 +80,14 @@ impl Groups {
             Some(_) => {}
         }
         let (network, recorded_future) = (settings.network, settings.recorded_future);
-        let same = self.groups.iter_mut().find(|group| {
+        let same = self.by_key.iter_mut().find(|group| {
             group.network == network && group.recorded_future.has_same_key(&recorded_future)
         });
-        match same {
-            Some(group) => group.tenants.push(tenant),
-            None => {
-                let tenants = vec![tenant];
-                self.groups.push(Group { recorded_future, token, network, tenants });
-            }
+        if let Some(group) = same {
+            group.tenants.push(tenant);
+        } else {
+            let tenants = vec![tenant];
+            self.by_key.push(Group { recorded_future, token, network, tenants });
         }
         Ok(())
     }
@@ -114,16 +113,16 @@ fn commands(
     }
     let is_unknown = |name: &&TenantName| known.iter().all(|one| one.name != name.as_str());
     if let Some(unknown) = named.iter().find(is_unknown) {
-        let names: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
+        let all: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
         return Err(Failure::new(
             FailureKind::Configuration,
             format!("the ledger has no tenant {unknown}"),
-            format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
+            format!("Correct --tenant. The known ones are: {}.", line(&all.join(", "))),
         ));
     }
     let is_chosen = |name: &TenantName| named.is_empty() || named.contains(name);
-    let names = known.iter().filter_map(|one| Some((one.name.parse().ok()?, &one.source)));
-    let chosen = names.filter(|(name, _)| is_chosen(name));
+    let all = known.iter().filter_map(|one| Some((one.name.parse().ok()?, &one.source)));
+    let chosen = all.filter(|(name, _)| is_chosen(name));
     Ok(chosen.map(|(name, source)| parsed.bare_tenant(&name, source)).collect())
 }
 

@@ -65,13 +65,13 @@ pub(crate) fn verify(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> ExitCo
 fn compare(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> Result<Verified, Failure> {
     let path = args.ledger.path()?;
     let ledger = open_reader(&path)?;
-    let Groups { groups, mut failures, left_out } = Groups::new(&ledger, parsed, &args.tenant)?;
+    let Groups { by_key, mut failures, left_out } = Groups::new(&ledger, parsed, &args.tenant)?;
     let now = clock.now();
     let since = first_instant(now, args.days);
     let mut comparison = Comparison::default();
     let mut tenants = Vec::new();
     shutdown::block_on(async |shutdown| {
-        for group in groups {
+        for group in by_key {
             let http = Http::new(&group.network, clock, DEADLINE, shutdown.clone());
             let client = http.and_then(|http| Client::new(&http, &group.recorded_future, false));
             let compared = match client {

@@ -79,15 +79,15 @@ pub enum Fault {
     /// Falcon, Carbon Black and the search: leaves out what belongs to the paging:
     /// `meta.pagination`, `num_found` and `num_available`, or `counts`.
     WithoutPagination,
-    /// Falcon, Carbon Black and the search: returns the rows of the page before instead of its own, so that
-    /// the client gets those twice and these never. A Falcon page has the token of the next page.
-    /// No effect on a first page.
+    /// Falcon, Carbon Black and the search: returns the rows of the page before instead of its own,
+    /// so that the client gets those twice and these never. A Falcon page has the token of the next
+    /// page. No effect on a first page.
     RepeatedPage,
     /// Falcon, Carbon Black and the search: the same, and the client gets no further: the token of
     /// a Falcon page leads to this page again, and the others return the first rows.
     StuckPage,
-    /// Falcon, Carbon Black and the search: returns a later page as if nothing was found: no rows, and a total
-    /// of 0. No effect on a first page.
+    /// Falcon, Carbon Black and the search: returns a later page as if nothing was found: no rows,
+    /// and a total of 0. No effect on a first page.
     EmptyPage,
     /// Falcon and Carbon Black: removes the alerts with these ids, then processes the request.
     RemoveAlerts(Vec<String>),

@@ -14,7 +14,7 @@
 //! | [`record`] | requests and stored items: what a test asserts on |
 //! | [`falcon`], [`fql`] | sign-in, pages of alerts, and the filter language |
 //! | [`carbon_black`] | the alert search |
-//! | [`recorded_future`], `submission`, `indicator` | submissions, their validation, and their search |
+//! | [`recorded_future`], `submission`, `indicator` | submissions: validation, search |
 //! | `server`, `handler`, `response_body` | the server thread, one request, its response body |
 //! | [`tls`] | certificates |
 //!
