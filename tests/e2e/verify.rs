@@ -64,8 +64,7 @@ fn the_search_covers_the_times_of_the_detections_and_a_second_more() {
     let env = delivered();
     verify(&env, "").assert_code(0);
     let body = env.sandbox.requests_to(Service::Search)[0].json().unwrap();
-    let mut times: Vec<String> =
-        env.items().iter().map(|item| text(item, "/timestamp")).collect();
+    let mut times: Vec<String> = env.items().iter().map(|item| text(item, "/timestamp")).collect();
     times.sort();
     let shifted = |time: &str, seconds| {
         let time: chrono::DateTime<chrono::Utc> = time.parse().unwrap();
