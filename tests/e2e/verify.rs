@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::json::text;
+use crate::support::tenants_env::{SETTINGS, TenantServices, TenantsEnv};
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 /// Two days after the runs.
@@ -240,6 +242,54 @@ fn tenants_are_chosen_and_their_settings_are_needed() {
     let mut command = env.command_at(LATER, "verify");
     RunOutput::capture(command.env_remove("CS_CLIENT_SECRET").env_remove("CB_SECRET"))
         .assert_code(0);
+}
+
+#[test]
+fn the_tenants_of_a_settings_file_are_compared_with_the_key_of_each() {
+    let services = |name: &str, count: u64| {
+        let alerts: Vec<Value> = (0..count)
+            .map(|number| {
+                let domain = format!("{name}{number}.example.com");
+                falcon(&format!("{name}:{number}"), "domain", &domain)
+            })
+            .collect();
+        let world = World::default().falcon_alerts(&alerts);
+        TenantServices::new(name, Vendor::CrowdStrike, world)
+    };
+    let tenants = vec![services("one", 2), services("two", 3), services("off", 4)];
+    let env = TenantsEnv::with_shared_recorded_future(tenants);
+    env.run("run").assert_code(0);
+    let settings = std::fs::read_to_string(env.home.path(SETTINGS)).unwrap();
+    let disabled = settings.replace("name = \"off\"", "name = \"off\"\nenabled = false");
+    env.home.write(SETTINGS, disabled);
+    lose(&env.home, &["two1.example.com"]);
+    let verify = |arguments: &str| {
+        RunOutput::capture(&mut env.command_at(LATER, &format!("verify --json {arguments}")))
+    };
+    let document = verify("").assert_code(3).json();
+    assert_eq!(numbers(&document["total"]), [5, 4, 1, 0, 0]);
+    assert_eq!(document["tenants"], json!(["one", "two"]));
+    assert_eq!(document["left_out"], json!(["off"]));
+    assert_eq!(document["missing"][0]["tenant"], "two");
+    assert_eq!(env.home.request_count(Service::Search), 2);
+    let document = verify("--tenant one").assert_code(0).json();
+    assert_eq!(numbers(&document["total"]), [2, 2, 0, 0, 0]);
+    // What is wrong with one hides nothing about the others.
+    std::fs::write(env.secret_file("one", "rf"), "").unwrap();
+    let output = verify("").assert_code(2);
+    let document = output.json();
+    assert_eq!(numbers(&document["total"]), [3, 2, 1, 0, 0]);
+    assert_eq!(document["failures"][0]["tenants"], json!(["one"]));
+    assert!(output.stderr.contains("error: one: "), "{output:?}");
+}
+
+#[test]
+fn what_concerns_several_tenants_is_said_once() {
+    let env = delivered();
+    let mut command = env.command_at(LATER, "verify");
+    let output = RunOutput::capture(command.env("RF_API_KEY", "short")).assert_code(2);
+    assert_eq!(output.stderr.matches("does not have the usual form").count(), 1, "{output:?}");
+    assert!(output.stderr.starts_with("warning: carbonblack, crowdstrike: "), "{output:?}");
 }
 
 #[test]

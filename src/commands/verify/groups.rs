@@ -7,9 +7,9 @@ use crate::http::NetworkOptions;
 use crate::ledger::{LedgerReader, TenantFilter};
 use crate::recorded_future;
 use crate::report::line;
-use crate::run;
 use crate::settings::TenantName;
 use crate::settings::config_file::TenantTable;
+use crate::{logging, run};
 
 /// The tenants whose deliveries one search finds: those with the same key and address.
 pub(super) struct Group {
@@ -44,8 +44,10 @@ impl Groups {
         let known = known_tenants(ledger, file, &TenantFilter::default())?;
         let mut groups = Self::default();
         for command in commands(&known, parsed, named)? {
+            let _span = logging::enter(&command.name);
             groups.add(ledger, command)?;
         }
+        logging::print_tenant_warnings();
         if named.is_empty() {
             let is_left_out = |tenant: &&KnownTenant| {
                 !tenant.never_ran && !matches!(tenant.in_file, None | Some(InFile::Enabled))
