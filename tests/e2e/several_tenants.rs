@@ -41,9 +41,9 @@ fn each_tenant_has_a_line_in_the_summary_and_its_name_in_the_log() {
         summary,
         "2 tenants, 2 with exit code 0\n  \
          tenant  fetched  new  sent  queued  quarantined  exit code\n  \
-         acme         2    2     2       0            0          0\n  \
-         beta         3    3     3       0            0          0\n  \
-         total        5    5     5       0            0          0\n"
+         acme          2    2     2       0            0          0\n  \
+         beta          3    3     3       0            0          0\n  \
+         total         5    5     5       0            0          0\n"
     );
     assert!(notes.starts_with("created the ledger "), "{notes}");
     assert_eq!(values(&env.services("acme").sandbox), ["8.8.4.4", "a.example.com"]);
@@ -122,7 +122,7 @@ fn a_failure_of_several_tenants_is_printed_once() {
     let output = env.run("run").assert_code(5);
     assert_eq!(output.stderr.matches("error: ").count(), 1, "{}", output.stderr);
     output.assert_stderr(&["error: acme, beta, third: Recorded Future"]);
-    assert!(output.stdout.contains("\n  beta         3    3     0       3"), "{}", output.stdout);
+    assert!(output.stdout.contains("\n  beta          3    3     0       3"), "{}", output.stdout);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn settings_of_one_tenant_that_are_not_valid_stop_no_other() {
     let env = TenantsEnv::new(vec![acme(), beta().setting("exclusion-file = \"missing.txt\"")]);
     let output = env.run("run").assert_code(2);
     assert!(output.stdout.contains("2 tenants, 1 with exit code 0"), "{}", output.stdout);
-    assert!(output.stdout.contains("\n  beta         -    -     -       -"), "{}", output.stdout);
+    assert!(output.stdout.contains("\n  beta          -    -     -       -"), "{}", output.stdout);
     assert_eq!(values(&env.services("acme").sandbox).len(), 2);
 }
 
