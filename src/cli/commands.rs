@@ -11,7 +11,7 @@ use super::NAME;
 use super::generate::Artifact;
 use super::help_text;
 use super::maintenance::{
-    CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, StatusArgs, VerifyArgs,
+    CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, ReportArgs, StatusArgs, VerifyArgs,
 };
 use super::run_tenants::RunTenantsArgs;
 use super::source_command::SourceCommand;
@@ -76,6 +76,12 @@ pub(crate) enum Command {
     /// --debug do not count.
     #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
+    /// Write a page with charts of what was shared
+    ///
+    /// One HTML file from the ledger, for a browser or for paper: whether runs succeeded, what was
+    /// shared and what was not, ATT&CK techniques and top indicators.
+    #[command(after_long_help = help_text::REPORT)]
+    Report(ReportArgs),
     /// Compare what was delivered with what Recorded Future has
     ///
     /// Searches Recorded Future for the indicators that runs delivered in the last days. Sends

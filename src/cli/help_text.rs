@@ -31,6 +31,11 @@ Examples:
   List the top indicators of the last 90 days:
     collective-insights history --days 90 --json | jq -r '.indicators[].value'";
 
+pub(super) const REPORT: &str = "\
+Examples:
+  Write the report of the last 30 days:
+    collective-insights report --html report.html";
+
 pub(super) const VERIFY: &str = "\
 Examples:
   Verify the deliveries of the last week:

@@ -95,6 +95,28 @@ pub(crate) struct HistoryArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Write the page to this file
+    ///
+    /// One file without scripts, which loads nothing. A file of this name is replaced and keeps its
+    /// permissions; a new one can be read by its owner only.
+    #[arg(long, value_name = "FILE")]
+    pub html: PathBuf,
+    /// Number of days to show
+    ///
+    /// From 1 to 90, including today. Indicators are kept for 90 days.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=90))]
+    pub days: u32,
+    /// Also show alert ids and the messages of errors
+    #[arg(long)]
+    pub with_details: bool,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Number of days to verify
     ///

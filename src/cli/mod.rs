@@ -31,8 +31,8 @@ pub(crate) use self::generate::{Artifact, ProgramArgs};
 use self::layered::FoundFile;
 pub(crate) use self::layered::TenantCommand;
 pub(crate) use self::maintenance::{
-    CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, StatusArgs,
-    TenantArgs, VerifyArgs,
+    CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, ReportArgs,
+    StatusArgs, TenantArgs, VerifyArgs,
 };
 pub(crate) use self::run_args::{CommonArgs, ProcessArgs};
 pub(crate) use self::run_tenants::RunTenantsArgs;

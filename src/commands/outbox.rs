@@ -196,7 +196,7 @@ fn export(args: &EntryFilterArgs, file: Option<&Path>) -> Result<String, Failure
         stdout.finish()?;
         return Ok(String::new());
     };
-    let mut output = OutputFile::create(path, &args.ledger.path()?)?;
+    let mut output = OutputFile::create(path, "--output", &args.ledger.path()?)?;
     let count = write_items(args, |text| output.write(text))?;
     output.finish()?;
     Ok(format!(

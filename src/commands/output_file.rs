@@ -13,21 +13,27 @@ use crate::report::line;
 #[derive(Debug)]
 pub(super) struct OutputFile {
     path: PathBuf,
+    /// The option that names it.
+    option: &'static str,
     file: AtomicFile,
 }
 
 impl OutputFile {
-    /// Begins a file that only this user can read.
+    /// Begins a file that only this user can read. `option` names it.
     ///
     /// # Errors
     /// When it cannot be created, or when `path` names the ledger or anything but a regular file:
     /// renaming would replace a device such as `/dev/null`.
-    pub(super) fn create(path: &Path, ledger: &Path) -> Result<Self, Failure> {
+    pub(super) fn create(
+        path: &Path,
+        option: &'static str,
+        ledger: &Path,
+    ) -> Result<Self, Failure> {
         let unusable = |reason: &str| {
             Failure::new(
                 FailureKind::Configuration,
                 format!("{} cannot be written", line(&path.display().to_string())),
-                "Name another file with --output <FILE>, in a folder that this user can write to.",
+                format!("Name another file with {option} <FILE>, in a folder that this user can write to."),
             )
             .with_cause(reason)
         };
@@ -38,7 +44,7 @@ impl OutputFile {
         }
         let file = AtomicFile::create(path, Readers::Owner)
             .map_err(|error| unusable(&error.to_string()))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), option, file })
     }
 
     /// Writes a text, which may stay in the buffer.
@@ -46,7 +52,7 @@ impl OutputFile {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.file.write(text).map_err(|error| unwritable(&self.path, error))
+        self.file.write(text).map_err(|error| unwritable(&self.path, self.option, error))
     }
 
     /// Makes the content durable and gives the file its name.
@@ -54,17 +60,17 @@ impl OutputFile {
     /// # Errors
     /// When that fails; then a file that had the name before is unchanged.
     pub(super) fn finish(self) -> Result<(), Failure> {
-        let path = self.path;
-        self.file.finish().map_err(|error| unwritable(&path, error))
+        let Self { path, option, file } = self;
+        file.finish().map_err(|error| unwritable(&path, option, error))
     }
 }
 
-fn unwritable(path: &Path, error: io::Error) -> Failure {
+fn unwritable(path: &Path, option: &str, error: io::Error) -> Failure {
     Failure::new(
         FailureKind::Unexpected,
         format!("{} cannot be written", line(&path.display().to_string())),
         format!(
-            "Free some space (`{}`) or name a file on another disk with --output <FILE>, then run the command again.",
+            "Free some space (`{}`) or name a file on another disk with {option} <FILE>, then run the command again.",
             advice::DISK_SPACE
         ),
     )

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{TextColumn, Time};
+use super::columns::{RowCount, TextColumn, Time};
 use super::error::with_path;
 use super::store::Store;
-use super::{LedgerReader, Result};
+use super::tenant::OF_TENANTS;
+use super::{LedgerReader, Result, TenantFilter};
 
 impl Store<'_> {
     /// Counts mentions that exclusion rules matched. A rule is known by its normal form, so that
@@ -33,7 +34,50 @@ impl Store<'_> {
     }
 }
 
+/// An exclusion rule that matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RuleHits {
+    /// In normal form.
+    pub rule: String,
+    /// The number of mentions that it matched, ever.
+    pub hits: u64,
+    /// When it matched last, UTC.
+    pub last_hit_at: DateTime<Utc>,
+}
+
 impl LedgerReader {
+    /// Returns the rules that matched a mention since a time, those with the most hits first: at
+    /// most `limit` of them, and their number.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn rules_by_hits(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+        tenants: &TenantFilter,
+    ) -> Result<(Vec<RuleHits>, u64)> {
+        self.read(|db| {
+            let [name, source] = tenants.columns();
+            let hit = format!("FROM exclusion_hit WHERE {OF_TENANTS} AND last_hit_at >= ?3");
+            let count = format!("SELECT count(DISTINCT rule) {hit}");
+            let values = params![name, source, Time(since)];
+            let count = db.query_row(&count, values, |row| Ok(row.get::<_, RowCount>(0)?.0))?;
+            let mut select = db.prepare_cached(&format!(
+                "SELECT rule, sum(hits), max(last_hit_at) {hit}
+                 GROUP BY rule ORDER BY sum(hits) DESC, rule LIMIT ?4",
+            ))?;
+            let rows = select.query_map(params![name, source, Time(since), limit], |row| {
+                Ok(RuleHits {
+                    rule: row.get::<_, TextColumn>(0)?.0,
+                    hits: row.get::<_, RowCount>(1)?.0,
+                    last_hit_at: row.get::<_, Time>(2)?.0,
+                })
+            })?;
+            Ok((rows.collect::<rusqlite::Result<_>>()?, count))
+        })
+    }
+
     /// Returns the exclusion rules that matched a mention since a time, in a run of any tenant.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! What was delivered most often: indicators and MITRE techniques.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::columns::{RowCount, Time, TypeColumn};
 use super::tenant::OF_TENANTS;
-use super::{LedgerReader, Result, TenantFilter};
+use super::{LedgerReader, Period, Result, TenantFilter};
 use crate::indicator::IndicatorType;
 
 /// An indicator and how many detections named it.
@@ -63,14 +63,14 @@ impl LedgerReader {
         })
     }
 
-    /// Returns the techniques that most submissions named which were delivered on the UTC day
-    /// `since` or later, at most `limit`.
+    /// Returns the techniques that most submissions named which were delivered in a period, at most
+    /// `limit`.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn techniques(
         &self,
-        since: NaiveDate,
+        period: Period,
         limit: u32,
         tenants: &TenantFilter,
     ) -> Result<Vec<Technique>> {
@@ -78,14 +78,15 @@ impl LedgerReader {
             let select = format!(
                 "SELECT key, sum(value) FROM batch, json_each(techniques)
                  WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
-                 GROUP BY key ORDER BY sum(value) DESC, key LIMIT ?4",
+                    AND (?4 IS NULL OR ended_at < ?4)
+                 GROUP BY key ORDER BY sum(value) DESC, key LIMIT ?5",
             );
             let mut select = db.prepare_cached(&select)?;
             let [name, source] = tenants.columns();
-            let rows =
-                select.query_map(params![name, source, since.to_string(), limit], |row| {
-                    Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
-                })?;
+            let values = params![name, source, Time(period.start), period.end.map(Time), limit];
+            let rows = select.query_map(values, |row| {
+                Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
+            })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

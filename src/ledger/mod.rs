@@ -84,6 +84,7 @@ mod seal;
 mod shared;
 mod status;
 mod store;
+mod summary;
 mod tenant;
 mod tenant_ledger;
 
@@ -95,15 +96,17 @@ pub(crate) use checkpoint::Advance;
 pub(crate) use delivered::{DeliveredEntry, SentEntry};
 pub(crate) use doubt::BatchInDoubt;
 pub(crate) use error::{LedgerError, Result};
+pub(crate) use exclusion_hit::RuleHits;
 pub(crate) use history::{Technique, TopIndicator};
 pub(crate) use lock::{Lock, lock_path};
-pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry};
+pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry, Rejections};
 pub(crate) use patience::Patience;
 pub(crate) use purge::SIGHTINGS_KEPT;
 pub(crate) use reader::LedgerReader;
 pub(crate) use runs::Run;
 pub(crate) use shared::{LedgerOptions, SharedLedger};
 pub(crate) use status::TenantStatus;
+pub(crate) use summary::{Delivered, DeliveriesByDay, Origin, Period, Summary};
 pub(crate) use tenant::{Tenant, TenantFilter, TenantId};
 pub(crate) use tenant_ledger::{TenantLedger, TenantOptions};
 

@@ -110,6 +110,19 @@ pub(crate) struct OutboxEntry {
     pub rejected_at: Option<DateTime<Utc>>,
 }
 
+/// Entries that are in quarantine for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejections {
+    /// The HTTP status of the rejections; `None` where the entries were not sent.
+    pub status: Option<u16>,
+    /// Recorded Future's message, or why they were not sent.
+    pub message: String,
+    /// The number of entries.
+    pub entries: u64,
+    /// When the last of them was put into quarantine, UTC.
+    pub last: DateTime<Utc>,
+}
+
 /// How many entries are read at once.
 const PAGE: usize = 500;
 
@@ -129,6 +142,29 @@ impl LedgerReader {
             let mut select = db.prepare_cached(&select)?;
             let rows = select.query_map(filter.columns(), |row| {
                 Ok((row.get(0)?, row.get::<_, RowCount>(1)?.0))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns what is in quarantine by reason, most entries first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn rejections(&self, tenants: &TenantFilter) -> Result<Vec<Rejections>> {
+        self.read(|db| {
+            let mut select = db.prepare_cached(&format!(
+                "SELECT status, message, count(*), max(rejected_at) FROM pending
+                 WHERE {OF_TENANTS} AND state = 'quarantined'
+                 GROUP BY status, message ORDER BY count(*) DESC, status, message",
+            ))?;
+            let rows = select.query_map(tenants.columns(), |row| {
+                Ok(Rejections {
+                    status: row.get(0)?,
+                    message: row.get::<_, TextColumn>(1)?.0,
+                    entries: row.get::<_, RowCount>(2)?.0,
+                    last: row.get::<_, Time>(3)?.0,
+                })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

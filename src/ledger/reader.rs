@@ -33,6 +33,15 @@ impl LedgerReader {
         Ok(Some(reader))
     }
 
+    /// Lets all reads from here on see the same state, whatever a run writes meanwhile, which waits
+    /// with it until the reader is dropped.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.read(|db| Ok(db.execute_batch("BEGIN")?))
+    }
+
     pub(super) const fn new(db: Connection, path: PathBuf, patience: Patience) -> Self {
         Self { db, path, patience }
     }

@@ -37,6 +37,27 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Adds the counts of another tenant.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.tally.add(&other.tally);
+        self.carried_in += other.carried_in;
+        self.submitted += other.submitted;
+        self.processed += other.processed;
+        self.unprocessed += other.unprocessed;
+        self.would_submit += other.would_submit;
+        self.waiting += other.waiting;
+        self.not_stored += other.not_stored;
+        self.quarantined += other.quarantined;
+    }
+
+    /// Adds the counts of the tenant's next run, which began with the queue that this one left.
+    pub(crate) const fn add_next_run(&mut self, next: &Self) {
+        let carried_in = self.carried_in;
+        self.add(next);
+        self.carried_in = carried_in;
+        self.waiting = next.waiting;
+    }
+
     /// Returns whether the sums hold.
     pub(crate) const fn add_up(&self) -> bool {
         self.carried_in + self.tally.indicators_found == self.settled() + self.remaining()
@@ -54,5 +75,34 @@ impl Counts {
 
     const fn settled(&self) -> u64 {
         self.tally.not_selected() + self.processed + self.unprocessed + self.quarantined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    #[test]
+    fn every_recorded_count_is_added() {
+        let names = serde_json::to_value(Counts::default()).unwrap();
+        let numbered = |factor: u64| -> Counts {
+            let numbers = names.as_object().unwrap().keys().zip(1..);
+            let counts: Map<String, Value> =
+                numbers.map(|(name, number)| (name.clone(), (factor * number).into())).collect();
+            serde_json::from_value(counts.into()).unwrap()
+        };
+        let mut sum = numbered(1);
+        sum.add(&numbered(10));
+        assert_eq!(sum, numbered(11));
+        let mut runs = numbered(1);
+        runs.add_next_run(&numbered(10));
+        let expected = Counts {
+            carried_in: numbered(1).carried_in,
+            waiting: numbered(10).waiting,
+            ..numbered(11)
+        };
+        assert_eq!(runs, expected);
     }
 }

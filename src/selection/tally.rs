@@ -74,6 +74,23 @@ impl Tally {
         *kinds.entry(if is_known { kind } else { "others".into() }).or_default() += 1;
     }
 
+    /// Adds the counts of another selection, except those that are not recorded with a run.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.alerts_fetched += other.alerts_fetched;
+        self.alerts_below_threshold += other.alerts_below_threshold;
+        self.alerts_dismissed += other.alerts_dismissed;
+        self.alerts_unreadable += other.alerts_unreadable;
+        self.alerts_without_indicator += other.alerts_without_indicator;
+        self.indicators_found += other.indicators_found;
+        self.indicators_unsupported += other.indicators_unsupported;
+        self.indicators_invalid += other.indicators_invalid;
+        self.indicators_private += other.indicators_private;
+        self.indicators_trusted += other.indicators_trusted;
+        self.indicators_excluded += other.indicators_excluded;
+        self.indicators_repeated += other.indicators_repeated;
+        self.already_delivered += other.already_delivered;
+    }
+
     /// Adds the alerts that the vendor left out because of the thresholds: as many as `total`, the
     /// number of alerts in the window, is larger than that of those it returned.
     pub(crate) const fn add_left_out(&mut self, total: u64) {

@@ -1,19 +1,18 @@
 //! `history`: daily totals, top indicators and top MITRE techniques, or each run.
 
-mod days;
 mod runs;
 mod text;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
-use self::days::Day;
+use super::days::{self, Day, first_day, midnight};
 use super::open_reader;
 use super::tenants::{FileTenants, InFile, KnownTenant, known_tenants, tenant_filter};
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{LedgerReader, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
+use crate::ledger::{LedgerReader, Period, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
 use crate::report::{Layout, line, timestamp};
 
 /// The number of indicators and techniques that are shown.
@@ -77,11 +76,6 @@ fn runs(
     Ok(text + &text::tenant_notes(tenants, shown, layout))
 }
 
-/// Returns the first of the last `days` UTC days, of which today is one.
-fn first_day(now: DateTime<Utc>, days: u32) -> NaiveDate {
-    now.date_naive() - Days::new(u64::from(days.saturating_sub(1)))
-}
-
 impl History {
     /// Reads the last `days` UTC days, today included.
     fn read(
@@ -100,13 +94,13 @@ impl History {
             tenants: Vec::new(),
             rows: days::days(&ledger.runs(midnight(since), tenants)?, today),
             indicators: ledger.top_indicators(midnight(indicators_since), TOP, tenants)?,
-            techniques: ledger.techniques(since, TOP, tenants)?,
+            techniques: ledger.techniques(
+                Period { start: midnight(since), end: None },
+                TOP,
+                tenants,
+            )?,
         })
     }
-}
-
-fn midnight(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 fn as_json(history: &History) -> String {
@@ -119,11 +113,11 @@ fn as_json(history: &History) -> String {
                 "tenant": line(&day.tenant),
                 "source": line(&day.source),
                 "runs": day.runs,
-                "fetched": day.fetched,
-                "sent": day.sent,
-                "processed": day.processed,
-                "waiting": day.queued,
-                "quarantined": day.quarantined,
+                "fetched": day.counts.tally.alerts_fetched,
+                "sent": day.counts.submitted,
+                "processed": day.counts.processed,
+                "waiting": day.counts.waiting,
+                "quarantined": day.counts.quarantined,
                 "all_well": day.all_succeeded,
             })
         })

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 
 use super::History;
-use super::days::Day;
+use crate::commands::days::Day;
 use crate::commands::tenants::{InFile, KnownTenant};
 use crate::report::{Layout, line};
 
@@ -78,7 +78,7 @@ fn write_days(text: &mut String, history: &History, layout: Layout) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", layout.styler.bold(&heading));
     }
-    let max = largest(history.rows.iter().map(|day| day.sent));
+    let max = largest(history.rows.iter().map(|day| day.counts.submitted));
     for day in &history.rows {
         if is_table {
             let max = if has_space(layout, DAY_COLUMNS + more) { max } else { 0 };
@@ -101,13 +101,13 @@ fn row(day: &Day, width: usize, max: u64) -> String {
     }
     format!(
         "{date} {tenant:<width$} {:>7} {:>6} {:>9} {:>7} {:>11} {} {}",
-        day.fetched,
-        day.sent,
-        day.processed,
-        day.queued,
-        day.quarantined,
+        day.counts.tally.alerts_fetched,
+        day.counts.submitted,
+        day.counts.processed,
+        day.counts.waiting,
+        day.counts.quarantined,
         if day.all_succeeded { ' ' } else { '!' },
-        bar(day.sent, max)
+        bar(day.counts.submitted, max)
     )
 }
 
@@ -119,11 +119,11 @@ fn sentence(day: &Day) -> String {
     format!(
         " {} {} fetched, {} sent, {} processed, {} queued, {} quarantined{}",
         line(&day.tenant),
-        day.fetched,
-        day.sent,
-        day.processed,
-        day.queued,
-        day.quarantined,
+        day.counts.tally.alerts_fetched,
+        day.counts.submitted,
+        day.counts.processed,
+        day.counts.waiting,
+        day.counts.quarantined,
         if day.all_succeeded { "" } else { " !" },
     )
 }

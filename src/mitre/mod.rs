@@ -1,6 +1,10 @@
 //! MITRE ATT&CK codes, the only codes that Recorded Future accepts.
 
+mod names;
+
 use std::fmt;
+
+pub(crate) use self::names::{ATTACK_NOTICE, ATTACK_VERSION, TACTICS, TechniqueName};
 
 /// A technique (`T1059`, `T1059.001`) or a tactic (`TA0002`).
 ///

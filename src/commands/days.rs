@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use crate::ledger::Run;
 use crate::report::Counts;
@@ -16,51 +16,46 @@ pub(super) struct Day {
     pub source: String,
     /// The number of runs; 0 on a day without one.
     pub runs: u32,
-    pub fetched: u64,
-    pub sent: u64,
-    pub processed: u64,
-    /// The number of indicators that the last finished run left in the outbox.
-    pub queued: u64,
-    pub quarantined: u64,
+    /// The sums of their counts. `carried_in` is that of the first run, and `waiting` that of the
+    /// last: a queue is not counted twice.
+    pub counts: Counts,
     /// Whether there was a run, and all runs ended with exit code 0.
     pub all_succeeded: bool,
 }
 
 impl Day {
-    const fn no_run(date: NaiveDate, tenant: String, source: String) -> Self {
+    fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&Run]) -> Self {
+        let mut counts: Option<Counts> = None;
+        // A killed run left no numbers.
+        for next in runs.iter().filter_map(|run| counts_of(run)) {
+            match &mut counts {
+                Some(counts) => counts.add_next_run(&next),
+                None => counts = Some(next),
+            }
+        }
         Self {
             date,
-            tenant,
-            source,
-            runs: 0,
-            fetched: 0,
-            sent: 0,
-            processed: 0,
-            queued: 0,
-            quarantined: 0,
-            all_succeeded: false,
+            tenant: tenant.to_owned(),
+            source: source.to_owned(),
+            runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
+            counts: counts.unwrap_or_default(),
+            all_succeeded: !runs.is_empty() && runs.iter().all(|run| run.exit_code == Some(0)),
         }
-    }
-
-    fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&Run]) -> Self {
-        let mut day = Self::no_run(date, tenant.to_owned(), source.to_owned());
-        day.all_succeeded = !runs.is_empty() && runs.iter().all(|run| run.exit_code == Some(0));
-        for run in runs {
-            day.runs += 1;
-            // A killed run left no numbers.
-            let Some(counts) = counts(run) else { continue };
-            day.fetched += counts.tally.alerts_fetched;
-            day.sent += counts.submitted;
-            day.processed += counts.processed;
-            day.quarantined += counts.quarantined;
-            day.queued = counts.waiting;
-        }
-        day
     }
 }
 
-fn counts(run: &Run) -> Option<Counts> {
+fn counts_of(run: &Run) -> Option<Counts> {
     serde_json::from_str(run.counts.as_deref()?).ok()
+}
+
+/// Returns the first of the last `days` UTC days, of which today is one.
+pub(super) fn first_day(now: DateTime<Utc>, days: u32) -> NaiveDate {
+    now.date_naive() - Days::new(u64::from(days.saturating_sub(1)))
+}
+
+/// Returns the first instant of a day, UTC.
+pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 /// Returns the days of these runs (the oldest run first), and a row for each day without a run of
@@ -87,8 +82,6 @@ pub(super) fn days(runs: &[Run], today: NaiveDate) -> Vec<Day> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
-
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -127,7 +120,7 @@ mod tests {
         }
     }
 
-    const GOOD: &str = r#"{"alerts_fetched":9,"submitted":5,"processed":4,"unprocessed":1,"waiting":2,"quarantined":1,"later":7}"#;
+    const GOOD: &str = r#"{"alerts_fetched":9,"submitted":5,"processed":4,"unprocessed":1,"waiting":2,"carried_in":3,"quarantined":1,"later":7}"#;
 
     #[test]
     fn the_runs_of_a_day_are_one_row_with_the_queue_of_the_last() {
@@ -138,9 +131,11 @@ mod tests {
         let days = runs.days("2026-11-20");
         assert_eq!(days.len(), 1);
         let day = &days[0];
-        assert_eq!((day.runs, day.fetched, day.sent), (2, 18, 10));
-        assert_eq!((day.processed, day.quarantined), (8, 2));
-        assert_eq!(day.queued, 2, "of the last run");
+        let counts = &day.counts;
+        assert_eq!((day.runs, counts.tally.alerts_fetched, counts.submitted), (2, 18, 10));
+        assert_eq!((counts.processed, counts.quarantined), (8, 2));
+        assert_eq!(counts.waiting, 2, "of the last run");
+        assert_eq!(counts.carried_in, 3, "of the first run");
         assert!(day.all_succeeded);
     }
 
@@ -164,7 +159,7 @@ mod tests {
         let days = runs.days("2026-11-25");
         let rows: Vec<_> = days
             .iter()
-            .map(|day| (day.date.to_string(), day.runs, day.sent, day.all_succeeded))
+            .map(|day| (day.date.to_string(), day.runs, day.counts.submitted, day.all_succeeded))
             .collect();
         let rows: Vec<_> = rows
             .iter()

@@ -1,0 +1,110 @@
+//! ATT&CK techniques of the delivered indicators, by tactic.
+
+use maud::{Markup, html};
+
+use super::data::Data;
+use super::html::{change, number, numbers, text};
+use crate::ledger::Technique;
+use crate::mitre::{ATTACK_NOTICE, ATTACK_VERSION, TACTICS, TechniqueName};
+use crate::report::thousands;
+
+/// A technique with the names that are known of it.
+struct Cell<'a> {
+    technique: &'a Technique,
+    name: Option<TechniqueName>,
+    before: Option<u64>,
+}
+
+impl Cell<'_> {
+    /// Returns the code and the name.
+    fn label(&self) -> String {
+        let code = text(&self.technique.code);
+        self.name.map_or(code.clone(), |name| format!("{code} {}", name.name))
+    }
+}
+
+pub(super) fn section(data: &Data) -> Markup {
+    let cells: Vec<Cell<'_>> = data
+        .techniques
+        .iter()
+        .map(|technique| Cell {
+            technique,
+            name: TechniqueName::find(&technique.code),
+            before: data
+                .has_earlier()
+                .then(|| data.earlier_techniques.get(&technique.code).copied().unwrap_or_default()),
+        })
+        .collect();
+    let largest = cells.iter().map(|cell| cell.technique.submissions).max().unwrap_or_default();
+    let unknown: Vec<_> = cells.iter().filter(|cell| cell.name.is_none()).collect();
+    html! {
+        section #attack {
+            h2 { "ATT&CK techniques" }
+            figure.chart {
+                figcaption {
+                    h3 { "Techniques by tactic" }
+                    p.note {
+                        "Unit: submissions that name the technique; the darker, the more. A technique is shown under each tactic that it belongs to. Names of ATT&CK " (ATTACK_VERSION) "."
+                    }
+                }
+                @if cells.is_empty() { p { "No indicator of the period came with a technique." } }
+                dl.matrix {
+                    @for (code, tactic) in TACTICS {
+                        @let of_tactic: Vec<_> = cells.iter().filter(|cell| cell.name.is_some_and(|name| name.is_of(code))).collect();
+                        (row(tactic, &of_tactic, largest))
+                    }
+                    (row("Not in this version of ATT&CK", &unknown, largest))
+                }
+                (trend(&cells))
+            }
+            p.note { (ATTACK_NOTICE) }
+        }
+    }
+}
+
+fn row(tactic: &str, cells: &[&Cell<'_>], largest: u64) -> Markup {
+    html! {
+        @if !cells.is_empty() {
+            dt { (tactic) }
+            dd { ul { @for cell in cells { (heat(cell, largest)) } } }
+        }
+    }
+}
+
+/// A cell whose color says how many there are. The color is SVG, because a browser does not print
+/// backgrounds.
+fn heat(cell: &Cell<'_>, largest: u64) -> Markup {
+    let count = cell.technique.submissions;
+    // By the root: one frequent technique does not make all others look alike.
+    let strength = (count.saturating_mul(10_000) / largest.max(1)).isqrt();
+    html! {
+        li {
+            svg.heat aria-hidden="true" {
+                rect.rail width="100%" height="100%" {}
+                rect.c1 width="100%" height="100%" fill-opacity={ "0." (format!("{:02}", strength.min(75))) } {}
+            }
+            span.code { (text(&cell.technique.code)) }
+            @if let Some(name) = cell.name { span.name { (name.name) } }
+            span.count { (thousands(count)) }
+        }
+    }
+}
+
+fn trend(cells: &[Cell<'_>]) -> Markup {
+    let has_earlier = cells.iter().any(|cell| cell.before.is_some());
+    let head = html! {
+        th scope="col" { "technique" } th.number scope="col" { "submissions" }
+        @if has_earlier { th.number scope="col" { "period before" } th scope="col" { "change" } }
+    };
+    let rows = html! {
+        @for cell in cells {
+            tr {
+                th scope="row" { (cell.label()) } td.number { (number(cell.technique.submissions)) }
+                @if let Some(before) = cell.before {
+                    td.number { (number(before)) } td { (change(cell.technique.submissions, before)) }
+                }
+            }
+        }
+    };
+    numbers("Techniques, and the period before", head, rows)
+}

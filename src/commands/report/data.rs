@@ -1,0 +1,152 @@
+//! What the page shows, read from the ledger as of one moment.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::commands::days::{self, Day, first_day, midnight};
+use crate::commands::tenants::{FileTenants, KnownTenant, known_tenants};
+use crate::failure::Failure;
+use crate::indicator::IndicatorType;
+use crate::ledger::{
+    DeliveriesByDay, LedgerReader, Origin, Period, Rejections, RuleHits, Run, Summary, Technique,
+    TenantFilter, TenantStatus,
+};
+use crate::report::Counts;
+use crate::settings::Mode;
+
+/// The rows of each list.
+pub(super) const TOP: usize = 20;
+/// More techniques than ATT&CK has.
+const ALL_TECHNIQUES: u32 = 10_000;
+
+/// The number of days before the period that the mean of seven days needs.
+const DAYS_BEFORE: u32 = 6;
+
+/// What the page shows.
+pub(super) struct Data {
+    pub now: DateTime<Utc>,
+    /// The tenants that it is limited to.
+    pub filter: TenantFilter,
+    /// The number of UTC days, today included.
+    pub days: u32,
+    /// The first of them.
+    pub since: NaiveDate,
+    /// The first day of the period before, which is as long.
+    pub earlier_since: NaiveDate,
+    /// When the first run started that the ledger remembers, UTC.
+    pub first_run: Option<DateTime<Utc>>,
+    /// The rows of `history` for these days, and for the period before.
+    pub rows: Vec<Day>,
+    pub earlier_rows: Vec<Day>,
+    /// The runs that deliver, in both periods, the oldest first.
+    pub runs: Vec<Run>,
+    pub tenants: Vec<KnownTenant>,
+    pub statuses: Vec<TenantStatus>,
+    /// Also those of the six days before.
+    pub deliveries: DeliveriesByDay,
+    pub techniques: Vec<Technique>,
+    pub earlier_techniques: HashMap<String, u64>,
+    pub summary: Summary,
+    pub origins: HashMap<(IndicatorType, String), Origin>,
+    pub rules: Vec<RuleHits>,
+    /// The number of rules that matched, listed or not.
+    pub rule_count: u64,
+    pub rejections: Vec<Rejections>,
+}
+
+impl Data {
+    /// Reads the last `days` UTC days and as many before them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(super) fn read(
+        ledger: &LedgerReader,
+        filter: TenantFilter,
+        file: FileTenants<'_>,
+        days: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Failure> {
+        ledger.freeze()?;
+        let (since, earlier_since) = (first_day(now, days), first_day(now, days * 2));
+        let start = midnight(since);
+        let period = Period { start, end: None };
+        let earlier = Period { start: midnight(earlier_since), end: Some(start) };
+        let before = midnight(first_day(now, days + DAYS_BEFORE));
+        // The mean of the first day needs six days, also where the period before is shorter.
+        let mut runs = ledger.runs(earlier.start.min(before), &filter)?;
+        runs.retain(|run| run.mode == Mode::Live.name());
+        let all_rows = days::days(&runs, now.date_naive());
+        let (earlier_rows, rows) = all_rows.into_iter().partition(|row: &Day| row.date < since);
+        let summary = ledger.summary(period, TOP, &filter)?;
+        let listed = summary.top.iter().chain(&summary.top_in_several).chain(&summary.top_new);
+        let origins = ledger.origins(listed, &filter)?;
+        let (rules, rule_count) = ledger.rules_by_hits(start, TOP_RULES, &filter)?;
+        let earlier_techniques = ledger.techniques(earlier, ALL_TECHNIQUES, &filter)?;
+        Ok(Self {
+            now,
+            days,
+            since,
+            earlier_since,
+            first_run: ledger.first_run()?,
+            rows,
+            earlier_rows,
+            runs,
+            tenants: known_tenants(ledger, file, &filter)?,
+            statuses: ledger.status(now, &filter)?,
+            deliveries: ledger.deliveries_by_day(Period { start: before, end: None }, &filter)?,
+            techniques: ledger.techniques(period, ALL_TECHNIQUES, &filter)?,
+            earlier_techniques: earlier_techniques
+                .into_iter()
+                .map(|technique| (technique.code, technique.submissions))
+                .collect(),
+            summary,
+            origins,
+            rules,
+            rule_count,
+            rejections: ledger.rejections(&filter)?,
+            filter,
+        })
+    }
+
+    /// Returns the days of the period, the oldest first.
+    pub(super) fn dates(&self) -> Vec<NaiveDate> {
+        self.since.iter_days().take(usize::try_from(self.days).unwrap_or(usize::MAX)).collect()
+    }
+
+    /// Whether the ledger remembers all of the period before.
+    pub(super) fn has_earlier(&self) -> bool {
+        self.first_run.is_some_and(|first| first.date_naive() <= self.earlier_since)
+    }
+
+    /// Returns the counts of all tenants in the period.
+    pub(super) fn total(&self) -> Counts {
+        total(&self.rows)
+    }
+
+    /// Returns those of the period before.
+    pub(super) fn earlier_total(&self) -> Counts {
+        let is_earlier = |row: &&Day| row.date >= self.earlier_since;
+        total(self.earlier_rows.iter().filter(is_earlier))
+    }
+}
+
+/// The rules that are listed.
+const TOP_RULES: u32 = 20;
+
+/// Adds up the counts of all days and tenants.
+fn total<'a>(rows: impl IntoIterator<Item = &'a Day>) -> Counts {
+    let mut tenants: BTreeMap<&str, Counts> = BTreeMap::new();
+    for row in rows {
+        // A day without a run has no queue that it left.
+        if row.runs > 0 {
+            tenants
+                .entry(&row.tenant)
+                .and_modify(|counts| counts.add_next_run(&row.counts))
+                .or_insert_with(|| row.counts.clone());
+        }
+    }
+    let mut total = Counts::default();
+    tenants.values().for_each(|counts| total.add(counts));
+    total
+}

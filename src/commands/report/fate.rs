@@ -1,0 +1,191 @@
+//! Where everything that was read went: why 800 alerts become 200 indicators.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use maud::{Markup, html};
+
+use super::chart::{DayChart, Series, bar};
+use super::data::Data;
+use super::html::{number, percent, table};
+use crate::report::Counts;
+
+/// A way out for a mention.
+struct Fate {
+    name: &'static str,
+    class: &'static str,
+    meaning: &'static str,
+    count: fn(&Counts) -> u64,
+}
+
+/// All ways out, in the order of the chart. Together they have each mention once.
+const FATES: [Fate; 10] = [
+    Fate {
+        name: "sent",
+        class: "c1",
+        meaning: "accepted by Recorded Future",
+        count: |counts| counts.submitted,
+    },
+    Fate {
+        name: "repeated",
+        class: "c2",
+        meaning: "the same indicator, or the same alert, as one that is sent, queued, quarantined or dropped",
+        count: |counts| counts.tally.indicators_repeated + counts.tally.already_delivered,
+    },
+    Fate {
+        name: "trusted",
+        class: "c3",
+        meaning: "files that the vendor trusts, where these are left out",
+        count: |counts| counts.tally.indicators_trusted,
+    },
+    Fate {
+        name: "excluded",
+        class: "c4",
+        meaning: "matched by the exclusion file",
+        count: |counts| counts.tally.indicators_excluded,
+    },
+    Fate {
+        name: "unsupported",
+        class: "c5",
+        meaning: "of a type that Recorded Future does not take, such as file names",
+        count: |counts| counts.tally.indicators_unsupported,
+    },
+    Fate {
+        name: "malformed",
+        class: "c6",
+        meaning: "not what the alert says they are, or a hash of nothing",
+        count: |counts| counts.tally.indicators_invalid,
+    },
+    Fate {
+        name: "internal",
+        class: "c7",
+        meaning: "internal IP addresses and host names",
+        count: |counts| counts.tally.indicators_private,
+    },
+    Fate {
+        name: "queued",
+        class: "c8",
+        meaning: "waiting when the last run ended",
+        count: |counts| counts.waiting,
+    },
+    Fate {
+        name: "quarantined",
+        class: "c9",
+        meaning: "rejected by Recorded Future, or damaged in the ledger",
+        count: |counts| counts.quarantined,
+    },
+    Fate {
+        name: "not stored",
+        class: "c10",
+        meaning: "neither sent nor stored, because the ledger failed",
+        count: |counts| counts.not_stored,
+    },
+];
+
+pub(super) fn section(data: &Data) -> Markup {
+    let total = data.total();
+    html! {
+        section #fate {
+            h2 { "From alerts to indicators" }
+            (alerts(&total))
+            (mentions(&total))
+            (per_day(data))
+        }
+    }
+}
+
+fn alerts(total: &Counts) -> Markup {
+    let tally = &total.tally;
+    let left_out = tally.alerts_below_threshold
+        + tally.alerts_dismissed
+        + tally.alerts_unreadable
+        + tally.alerts_without_indicator;
+    let rows = [
+        ("below threshold", "c5", tally.alerts_below_threshold),
+        ("dismissed by an analyst", "c4", tally.alerts_dismissed),
+        ("unreadable", "c9", tally.alerts_unreadable),
+        ("without an indicator", "c2", tally.alerts_without_indicator),
+        ("with indicators", "c1", tally.alerts_fetched.saturating_sub(left_out)),
+    ];
+    figure(
+        "Alerts that were read",
+        "alerts",
+        tally.alerts_fetched,
+        &rows.map(|(name, class, count)| (name, class, "", count)),
+        &html! {},
+    )
+}
+
+fn mentions(total: &Counts) -> Markup {
+    let all = total.carried_in + total.tally.indicators_found;
+    let rows: Vec<_> = FATES
+        .iter()
+        .map(|fate| (fate.name, fate.class, fate.meaning, (fate.count)(total)))
+        .collect();
+    let accounted: u64 = rows.iter().map(|row| row.3).sum();
+    let note = html! {
+        "An alert can mention several indicators, and many alerts mention the same one."
+        @if total.carried_in > 0 {
+            " " (number(total.carried_in)) " of them were queued before the period."
+        }
+        @if accounted != all {
+            " The rows have " (number(accounted.abs_diff(all)))
+            @if accounted < all { " less" } @else { " more" }
+            " than were mentioned: between runs, some were dropped, queued again or found to be delivered, or a run was killed before it could count."
+        }
+    };
+    figure("Mentions of indicators in these alerts", "mentions", all, &rows, &note)
+}
+
+type Row = (&'static str, &'static str, &'static str, u64);
+
+fn figure(title: &str, unit: &str, all: u64, rows: &[Row], note: &Markup) -> Markup {
+    let head = html! {
+        th scope="col" { "what became of them" } th.wide scope="col" { span.hidden { "share" } }
+        th.number scope="col" { (unit) } th.number scope="col" { "percent" }
+    };
+    let body = html! {
+        tr.total { th scope="row" { "all" } td.wide { (bar("all", all, all)) } td.number { (number(all)) } td {} }
+        @for (name, class, meaning, count) in rows {
+            tr {
+                th scope="row" { (name) @if !meaning.is_empty() { small { (meaning) } } }
+                td.wide { (bar(class, *count, all)) }
+                td.number { (number(*count)) } td.number { (percent(*count, all)) }
+            }
+        }
+    };
+    html! {
+        figure.chart.bars {
+            figcaption { h3 { (title) } p.note { "Unit: " (unit) " in the period. " (note) } }
+            (table(title, head, body))
+        }
+    }
+}
+
+fn per_day(data: &Data) -> Markup {
+    let mut days: BTreeMap<NaiveDate, Counts> = BTreeMap::new();
+    for row in &data.rows {
+        days.entry(row.date).or_default().add(&row.counts);
+    }
+    let dates = data.dates();
+    let series = FATES.iter().map(|fate| Series {
+        name: fate.name.to_owned(),
+        class: fate.class,
+        values: dates
+            .iter()
+            .map(|date| days.get(date).map(fate.count).unwrap_or_default())
+            .collect(),
+    });
+    // What is always zero needs no color.
+    let series = series.filter(|series| series.values.iter().any(|value| *value > 0));
+    DayChart {
+        id: "fate-per-day",
+        title: "Mentions per day, by what became of them",
+        unit: "mentions",
+        note: "A queued one is counted on each day at whose end it was queued.",
+        days: &dates,
+        series: series.collect(),
+        before: None,
+    }
+    .render()
+}

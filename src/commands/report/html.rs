@@ -1,0 +1,130 @@
+//! Pieces of HTML that all sections use. What comes from others goes through [`text`]; `maud`
+//! escapes what HTML gives a meaning.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use maud::{Markup, html};
+
+use crate::report::{line, thousands};
+
+/// Returns a text of others without secrets, with control characters as visible escapes.
+pub(super) fn text(text: &str) -> String {
+    line(text)
+}
+
+/// A number for people and for programs.
+pub(super) fn number(number: u64) -> Markup {
+    html! { data value=(number) { (thousands(number)) } }
+}
+
+/// A number of tenths.
+pub(super) fn tenths(tenths: u64) -> String {
+    format!("{}.{}", thousands(tenths / 10), tenths % 10)
+}
+
+/// Returns the percentage with one decimal; `-` of nothing.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    match part.saturating_mul(1000).saturating_add(whole / 2).checked_div(whole) {
+        Some(permille) => format!("{} %", tenths(permille)),
+        None => "-".to_owned(),
+    }
+}
+
+pub(super) fn date(date: NaiveDate) -> Markup {
+    html! { time datetime=(date) { (date) } }
+}
+
+/// A time, UTC, to the minute.
+pub(super) fn instant(time: DateTime<Utc>) -> Markup {
+    html! {
+        time datetime=(time.format("%Y-%m-%dT%H:%M:%SZ")) { (time.format("%Y-%m-%d %H:%M")) }
+    }
+}
+
+pub(super) fn optional_instant(time: Option<DateTime<Utc>>) -> Markup {
+    html! { @match time { Some(time) => (instant(time)), None => "never" } }
+}
+
+/// Returns a length of time in the unit that suits it.
+pub(super) fn length(length: TimeDelta) -> String {
+    let hours = length.num_hours();
+    match hours {
+        ..1 => format!("{} min", length.num_minutes()),
+        1..48 => format!("{hours} h"),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
+    }
+}
+
+/// The change of a number since the period before.
+pub(super) fn change(now: u64, before: u64) -> Markup {
+    let (sign, word, difference) = match now.cmp(&before) {
+        std::cmp::Ordering::Less => ("\u{25bc}", "less", before - now),
+        std::cmp::Ordering::Equal => return html! { span.change { "no change" } },
+        std::cmp::Ordering::Greater => ("\u{25b2}", "more", now - before),
+    };
+    let share = if before == 0 { thousands(difference) } else { percent(difference, before) };
+    html! { span.change { span aria-hidden="true" { (sign) " " } (share) " " (word) } }
+}
+
+/// A table that scrolls by itself where the page is too narrow for it.
+pub(super) fn table(label: &str, head: Markup, rows: Markup) -> Markup {
+    html! {
+        div.scroll role="region" aria-label=(label) tabindex="0" {
+            table {
+                thead { tr { (head) } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+/// The numbers of a chart, which are folded.
+pub(super) fn numbers(label: &str, head: Markup, rows: Markup) -> Markup {
+    html! { details { summary { "Numbers: " (label) } (table(label, head, rows)) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_rounded() {
+        for (part, whole, expected) in [
+            (0, 0, "-"),
+            (0, 3, "0.0 %"),
+            (1, 3, "33.3 %"),
+            (2, 3, "66.7 %"),
+            (3, 3, "100.0 %"),
+            (u64::MAX, 1, "18,446,744,073,709,551.6 %"),
+        ] {
+            let percent = percent(part, whole);
+            assert!(percent.starts_with(expected.split('.').next().unwrap()), "{percent}");
+            assert!(part == u64::MAX || percent == expected, "{percent}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_has_a_unit() {
+        let text = |minutes| length(TimeDelta::minutes(minutes));
+        assert_eq!(text(59), "59 min");
+        assert_eq!(text(60), "1 h");
+        assert_eq!(text(48 * 60 - 1), "47 h");
+        assert_eq!(text(49 * 60), "2 d 1 h");
+    }
+
+    #[test]
+    fn a_change_is_said_in_words_too() {
+        let text = |now, before| change(now, before).into_string();
+        assert!(text(3, 2).contains("50.0 % more"), "{}", text(3, 2));
+        assert!(text(1, 2).contains("50.0 % less"));
+        assert!(text(5, 0).contains("5 more"));
+        assert!(text(2, 2).contains("no change"));
+    }
+
+    #[test]
+    fn texts_of_others_are_escaped() {
+        let hostile = text("<script>\u{1b}[2J\u{202e}&\"'");
+        let markup = html! { p title=(hostile) { (hostile) } }.into_string();
+        assert!(!markup.contains("<script>") && !markup.contains('\u{1b}'), "{markup}");
+        assert!(!markup.contains('\u{202e}'), "{markup}");
+    }
+}

@@ -1,0 +1,47 @@
+//! `report`: a page with charts of what was shared, for a browser or for paper.
+//!
+//! One file without scripts, which loads nothing. [`data`] reads the ledger; each section is a file
+//! that makes a part of the page from it.
+
+mod attack;
+mod chart;
+mod data;
+mod fate;
+mod health;
+mod html;
+mod indicators;
+mod left_out;
+mod overview;
+mod page;
+mod shared;
+
+use self::data::Data;
+use super::open_reader;
+use super::output_file::OutputFile;
+use super::tenants::{FileTenants, tenant_filter};
+use crate::cli::ReportArgs;
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::report::{Layout, line, thousands};
+
+/// Writes the page and returns what to print.
+pub(crate) fn report(
+    args: &ReportArgs,
+    file: FileTenants<'_>,
+    clock: Clock,
+) -> Result<String, Failure> {
+    let path = args.ledger.path()?;
+    let ledger = open_reader(&path)?;
+    let filter = tenant_filter(&ledger, &args.tenants, file)?;
+    // A file that cannot be written is reported before the ledger is read, which takes seconds.
+    let mut output = OutputFile::create(&args.html, "--html", &path)?;
+    let data = Data::read(&ledger, filter, file, args.days, clock.now())?;
+    let page = page::page(&data, args.with_details).into_string();
+    output.write(&page)?;
+    output.finish()?;
+    let size = u64::try_from(page.len().div_ceil(1000)).unwrap_or(u64::MAX);
+    let shown = line(&args.html.display().to_string());
+    let days = if args.days == 1 { "1 day".to_owned() } else { format!("{} days", args.days) };
+    let text = format!("wrote the report of {days} to {shown} ({} kB)", thousands(size));
+    Ok(Layout::stdout().paragraph("", &text))
+}

@@ -1,0 +1,55 @@
+//! The numbers at the top of the page.
+
+use maud::{Markup, html};
+
+use super::data::Data;
+use super::health;
+use super::html::{change, number};
+use crate::report::Counts;
+
+pub(super) fn section(data: &Data) -> Markup {
+    let (total, earlier) = (data.total(), data.earlier_total());
+    let earlier = |of: fn(&Counts) -> u64| data.has_earlier().then(|| of(&earlier));
+    let health = health::tenants(data);
+    let sum = |of: fn(&health::TenantHealth) -> u64| health.iter().map(of).sum::<u64>();
+    let failed = sum(|tenant| tenant.failed) + sum(|tenant| tenant.without_run);
+    let queued = data.statuses.iter().map(|status| status.queued).sum();
+    let quarantined = data.statuses.iter().map(|status| status.quarantined).sum();
+    html! {
+        section aria-label="Overview" {
+            ul.tiles {
+                (tile("indicators shared", total.submitted, earlier(|counts| counts.submitted), html! {}))
+                (tile("different indicators", data.summary.indicators, None, html! {
+                    (number(data.summary.new)) " new, "
+                    (number(data.summary.in_several_sources)) " seen by several sources"
+                }))
+                (tile(
+                    "alerts read",
+                    total.tally.alerts_fetched,
+                    earlier(|counts| counts.tally.alerts_fetched),
+                    html! {},
+                ))
+                (tile("days without success", failed, None, html! {
+                    (number(sum(|tenant| tenant.failed))) " failed, "
+                    (number(sum(|tenant| tenant.without_run))) " without a run; summed over the tenants"
+                }))
+                (tile("waiting now", queued, None, html! { "queued for the next run" }))
+                (tile("in quarantine now", quarantined, None, html! { "rejected by Recorded Future" }))
+            }
+            @if !data.has_earlier() {
+                p.note {
+                    "Nothing is compared with the period before: the ledger does not remember all of it."
+                }
+            }
+        }
+    }
+}
+
+fn tile(name: &str, value: u64, before: Option<u64>, note: Markup) -> Markup {
+    html! {
+        li {
+            span.name { (name) } span.value { (number(value)) }
+            span.note { (note) @if let Some(before) = before { (change(value, before)) } }
+        }
+    }
+}

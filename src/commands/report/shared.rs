@@ -1,0 +1,83 @@
+//! What was shared: indicators per day by source and by type.
+
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveDate};
+use maud::{Markup, html};
+
+use super::chart::{DayChart, Series};
+use super::data::Data;
+use crate::commands::days::Day;
+use crate::indicator::IndicatorType;
+
+/// The colors of the series.
+const CLASSES: [&str; 4] = ["c1", "c2", "c3", "c4"];
+
+pub(super) fn section(data: &Data) -> Markup {
+    html! {
+        section #shared {
+            h2 { "Indicators shared" }
+            (by_source(data))
+            (by_type(data))
+        }
+    }
+}
+
+/// The numbers of `history`: by the day on which the run started.
+fn by_source(data: &Data) -> Markup {
+    let mut sources: BTreeMap<&str, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
+    let mut all: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+    for Day { date, source, counts, .. } in data.earlier_rows.iter().chain(&data.rows) {
+        *sources.entry(source).or_default().entry(*date).or_default() += counts.submitted;
+        *all.entry(*date).or_default() += counts.submitted;
+    }
+    let days = data.dates();
+    let series =
+        sources.iter().zip(CLASSES.iter().cycle()).map(|((source, by_day), class)| Series {
+            name: super::html::text(source),
+            class,
+            values: days.iter().map(|day| by_day.get(day).copied().unwrap_or_default()).collect(),
+        });
+    DayChart {
+        id: "by-source",
+        title: "Indicators shared per day, by source",
+        unit: "indicators",
+        note: "By the day on which the run started.",
+        days: &days,
+        series: series.collect(),
+        before: before(data, |day| all.get(&day).copied().unwrap_or_default()),
+    }
+    .render()
+}
+
+/// By the day of the delivery.
+fn by_type(data: &Data) -> Markup {
+    let days = data.dates();
+    let value = |day, indicator_type| {
+        data.deliveries.get(&(day, indicator_type)).copied().unwrap_or_default()
+    };
+    let series =
+        IndicatorType::ALL.into_iter().zip(CLASSES).map(|(indicator_type, class)| Series {
+            name: indicator_type.as_str().to_owned(),
+            class,
+            values: days.iter().map(|day| value(*day, indicator_type)).collect(),
+        });
+    let all = |day| IndicatorType::ALL.into_iter().map(|one| value(day, one)).sum();
+    DayChart {
+        id: "by-type",
+        title: "Indicators shared per day, by type",
+        unit: "indicators",
+        note: "By the day on which Recorded Future confirmed them: also those of a run that was killed, and those that were found in Recorded Future later.",
+        days: &days,
+        series: series.collect(),
+        before: before(data, all),
+    }
+    .render()
+}
+
+/// Returns the numbers of the six days before the period, where the ledger remembers them.
+fn before(data: &Data, value: impl Fn(NaiveDate) -> u64) -> Option<[u64; 6]> {
+    let first = data.since - Days::new(6);
+    let is_known = data.first_run.is_some_and(|run| run.date_naive() <= first);
+    is_known.then(|| [0, 1, 2, 3, 4, 5].map(|day| value(first + Days::new(day))))
+}
