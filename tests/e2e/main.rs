@@ -63,6 +63,7 @@ mod packaging;
 mod paging;
 mod progress;
 mod proxies;
+mod quarter;
 mod quiet_feeds;
 mod quoted_secrets;
 mod random_faults;

@@ -11,6 +11,7 @@ pub mod nginx;
 pub mod oracle;
 mod output;
 pub mod process;
+pub mod quarter;
 pub mod real_proxy;
 pub mod safe_text;
 pub mod secret_scan;
