@@ -2,6 +2,7 @@
 //! alerts to serve.
 
 pub mod alerts;
+pub mod browser;
 mod env;
 pub mod failures;
 pub mod https_env;

@@ -1,0 +1,91 @@
+//! The page as a real browser shows it: it requests nothing, reports no problem, and fits a phone.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::support::browser::{Browser, write_page};
+
+/// The narrowest screen that pages are made for, in CSS pixels.
+const NARROW: u32 = 360;
+
+/// Returns the page, and what keeps its folder.
+fn page() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path =
+        write_page(&folder, &html("", "<svg width='90%'><rect width='9' height='9'/></svg>"));
+    (folder, path)
+}
+
+/// Returns a page with this in its head and in its body.
+fn html(head: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>A page</title>{head}</head><body>{body}</body></html>"
+    )
+}
+
+/// Starts the browser, or prints that the test is skipped.
+fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    if browser.is_none() {
+        println!("skipped: Chromium is not installed");
+    }
+    browser
+}
+
+#[test]
+fn the_page_requests_nothing_and_reports_no_problem() {
+    let Some(mut browser) = browser() else { return };
+    let (_folder, page) = page();
+    for scheme in ["light", "dark"] {
+        browser.set_color_scheme(scheme);
+        let visit = browser.open(&page);
+        assert_eq!(visit.requests, Vec::<String>::new());
+        assert_eq!(visit.proxied, Vec::<String>::new());
+        assert_eq!(visit.problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_page_fits_a_phone() {
+    let Some(mut browser) = browser() else { return };
+    let (_folder, page) = page();
+    browser.set_phone_width(NARROW);
+    browser.open(&page);
+    assert_eq!(browser.evaluate("document.documentElement.scrollWidth"), NARROW);
+}
+
+#[test]
+fn the_browser_shows_what_a_page_does() {
+    let Some(mut browser) = browser() else { return };
+    let folder = TempDir::new().unwrap();
+    let image = "<img alt=\"\" src=\"http://example.com/image.png\">";
+    // A request reaches the proxy.
+    let visit = browser.open(&write_page(&folder, &html("", image)));
+    assert_eq!(visit.requests, ["http://example.com/image.png"]);
+    assert_eq!(visit.proxied, ["GET http://example.com/image.png HTTP/1.1"]);
+    // A content security policy forbids it, and the browser reports that.
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">";
+    let visit = browser.open(&write_page(&folder, &html(policy, image)));
+    assert_eq!(visit.proxied, Vec::<String>::new());
+    assert!(visit.problems.iter().any(|problem| problem.contains("img-src")), "{visit:?}");
+    // An error of a script.
+    let visit = browser.open(&write_page(&folder, &html("", "<script>missing()</script>")));
+    assert!(visit.problems.iter().any(|problem| problem.contains("ReferenceError")), "{visit:?}");
+    // What is wider than the screen, and a page that is not made for phones.
+    browser.set_phone_width(NARROW);
+    let wide = html("", "<div style=\"width: 500px\">wide</div>");
+    for page in [wide.as_str(), "<!DOCTYPE html><title>A page</title><p>text"] {
+        browser.open(&write_page(&folder, page));
+        let width = browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(width > u64::from(NARROW), "{width}: {page}");
+    }
+    // The color scheme.
+    for scheme in ["light", "dark"] {
+        browser.set_color_scheme(scheme);
+        let query = format!("matchMedia('(prefers-color-scheme: {scheme})').matches");
+        assert_eq!(browser.evaluate(&query), true);
+    }
+}
