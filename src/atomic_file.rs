@@ -46,6 +46,18 @@ impl AtomicFile {
         Ok(Self { path: path.to_owned(), temporary, file: BufWriter::new(file) })
     }
 
+    /// Takes over the permissions of the file that has the name, if there is one.
+    ///
+    /// # Errors
+    /// When they cannot be changed.
+    pub(crate) fn keep_permissions(&self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(old) => fs::set_permissions(&self.temporary, old.permissions()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes a text, which may stay in the buffer.
     ///
     /// # Errors

@@ -47,6 +47,14 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), option, file })
     }
 
+    /// Lets those read the file who can read the one that it replaces, if there is one.
+    ///
+    /// # Errors
+    /// When the permissions cannot be changed.
+    pub(super) fn keep_permissions(&self) -> Result<(), Failure> {
+        self.file.keep_permissions().map_err(|error| unwritable(&self.path, self.option, error))
+    }
+
     /// Writes a text, which may stay in the buffer.
     ///
     /// # Errors

@@ -26,6 +26,13 @@ pub(crate) struct Period {
     pub end: Option<DateTime<Utc>>,
 }
 
+impl Period {
+    /// Returns the span from a time on, without end.
+    pub(crate) const fn since(start: DateTime<Utc>) -> Self {
+        Self { start, end: None }
+    }
+}
+
 /// The indicators that were delivered in a period, each counted once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Summary {

@@ -94,11 +94,7 @@ impl History {
             tenants: Vec::new(),
             rows: days::days(&ledger.runs(midnight(since), tenants)?, today),
             indicators: ledger.top_indicators(midnight(indicators_since), TOP, tenants)?,
-            techniques: ledger.techniques(
-                Period { start: midnight(since), end: None },
-                TOP,
-                tenants,
-            )?,
+            techniques: ledger.techniques(Period::since(midnight(since)), TOP, tenants)?,
         })
     }
 }

@@ -191,6 +191,8 @@ mod tests {
     use super::*;
     use crate::indicator::IndicatorType;
     use crate::ledger::{Technique, TopIndicator};
+    use crate::report::Counts;
+    use crate::selection::Tally;
 
     fn date(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -202,11 +204,14 @@ mod tests {
             tenant: "crowdstrike".to_owned(),
             source: "crowdstrike".to_owned(),
             runs,
-            fetched: 123_456,
-            sent,
-            processed: sent,
-            queued: 100_000,
-            quarantined: 12_345,
+            counts: Counts {
+                tally: Tally { alerts_fetched: 123_456, ..Tally::default() },
+                submitted: sent,
+                processed: sent,
+                waiting: 100_000,
+                quarantined: 12_345,
+                ..Counts::default()
+            },
             all_succeeded,
         }
     }

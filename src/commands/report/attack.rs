@@ -15,14 +15,6 @@ struct Cell<'a> {
     before: Option<u64>,
 }
 
-impl Cell<'_> {
-    /// Returns the code and the name.
-    fn label(&self) -> String {
-        let code = text(&self.technique.code);
-        self.name.map_or(code.clone(), |name| format!("{code} {}", name.name))
-    }
-}
-
 pub(super) fn section(data: &Data) -> Markup {
     let cells: Vec<Cell<'_>> = data
         .techniques
@@ -44,7 +36,7 @@ pub(super) fn section(data: &Data) -> Markup {
                 figcaption {
                     h3 { "Techniques by tactic" }
                     p.note {
-                        "Unit: submissions that name the technique; the darker, the more. A technique is shown under each tactic that it belongs to. Names of ATT&CK " (ATTACK_VERSION) "."
+                        "Unit: submissions that name the technique, with the change since the period before; the stronger the color, the more. A technique is shown under each tactic that it belongs to. Names of ATT&CK " (ATTACK_VERSION) "."
                     }
                 }
                 @if cells.is_empty() { p { "No indicator of the period came with a technique." } }
@@ -55,7 +47,7 @@ pub(super) fn section(data: &Data) -> Markup {
                     }
                     (row("Not in this version of ATT&CK", &unknown, largest))
                 }
-                (trend(&cells))
+                (trend(data, &cells))
             }
             p.note { (ATTACK_NOTICE) }
         }
@@ -76,35 +68,47 @@ fn row(tactic: &str, cells: &[&Cell<'_>], largest: u64) -> Markup {
 fn heat(cell: &Cell<'_>, largest: u64) -> Markup {
     let count = cell.technique.submissions;
     // By the root: one frequent technique does not make all others look alike.
-    let strength = (count.saturating_mul(10_000) / largest.max(1)).isqrt();
+    let strength = (count.saturating_mul(10_000) / largest.max(1)).isqrt().min(100);
     html! {
         li {
             svg.heat aria-hidden="true" {
                 rect.rail width="100%" height="100%" {}
-                rect.c1 width="100%" height="100%" fill-opacity={ "0." (format!("{:02}", strength.min(75))) } {}
+                rect.c1 width="100%" height="100%" fill-opacity={ "0." (format!("{:02}", strength * 3 / 4)) } {}
             }
             span.code { (text(&cell.technique.code)) }
             @if let Some(name) = cell.name { span.name { (name.name) } }
             span.count { (thousands(count)) }
+            @if let Some(before) = cell.before { (change(count, before)) }
         }
     }
 }
 
-fn trend(cells: &[Cell<'_>]) -> Markup {
-    let has_earlier = cells.iter().any(|cell| cell.before.is_some());
+/// The numbers, also of techniques that only the period before had.
+fn trend(data: &Data, cells: &[Cell<'_>]) -> Markup {
+    let has_earlier = data.has_earlier();
+    let is_gone = |code: &&String| cells.iter().all(|cell| cell.technique.code != **code);
+    let mut gone: Vec<&String> =
+        data.earlier_techniques.keys().filter(|code| has_earlier && is_gone(code)).collect();
+    gone.sort_unstable();
+    let now = cells.iter().map(|cell| (&cell.technique.code, cell.technique.submissions));
     let head = html! {
         th scope="col" { "technique" } th.number scope="col" { "submissions" }
         @if has_earlier { th.number scope="col" { "period before" } th scope="col" { "change" } }
     };
     let rows = html! {
-        @for cell in cells {
+        @for (code, submissions) in now.chain(gone.into_iter().map(|code| (code, 0))) {
             tr {
-                th scope="row" { (cell.label()) } td.number { (number(cell.technique.submissions)) }
-                @if let Some(before) = cell.before {
-                    td.number { (number(before)) } td { (change(cell.technique.submissions, before)) }
+                th scope="row" {
+                    (text(code))
+                    @if let Some(name) = TechniqueName::find(code) { " " (name.name) }
+                }
+                td.number { (number(submissions)) }
+                @if has_earlier {
+                    @let before = data.earlier_techniques.get(code).copied().unwrap_or_default();
+                    td.number { (number(before)) } td { (change(submissions, before)) }
                 }
             }
         }
     };
-    numbers("Techniques, and the period before", head, rows)
+    numbers("techniques, and the period before", &head, &rows)
 }

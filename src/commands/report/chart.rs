@@ -1,7 +1,7 @@
 //! The charts: inline SVG that stretches to the width of the page, with its labels in HTML beside
 //! it, so that they have the same size on a phone and on paper.
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use maud::{Markup, html};
 
 use super::html::{date, number, numbers, tenths};
@@ -19,6 +19,14 @@ pub(super) struct Series {
     /// The class that gives it its color.
     pub class: &'static str,
     pub values: Vec<u64>,
+    /// Whether the days add up: those of a queue, in which one can be for days, do not.
+    pub adds_up: bool,
+}
+
+impl Series {
+    fn sum(&self) -> Option<u64> {
+        self.adds_up.then(|| self.values.iter().sum())
+    }
 }
 
 /// A bar for each day, with the series on top of each other.
@@ -32,8 +40,16 @@ pub(super) struct DayChart<'a> {
     pub note: &'a str,
     pub days: &'a [NaiveDate],
     pub series: Vec<Series>,
-    /// The sums of the six days before the first day.
-    pub before: Option<[u64; 6]>,
+    /// For the mean of seven days; `None` draws none.
+    pub mean: Option<Mean>,
+}
+
+/// What the mean of seven days needs of the days before the first day.
+pub(super) struct Mean {
+    /// The sums of the six days before.
+    pub before: [u64; 6],
+    /// The first day that is known; the mean starts six days later.
+    pub known_since: NaiveDate,
 }
 
 impl DayChart<'_> {
@@ -48,7 +64,7 @@ impl DayChart<'_> {
                     h3 { (self.title) }
                     p.note { "Unit: " (self.unit) " per day (UTC). " (self.note) }
                 }
-                (legend(&self.series, self.before.is_some()))
+                (legend(&self.series, self.mean.is_some()))
                 div.plot {
                     div.y aria-hidden="true" {
                         span { (thousands(scale)) } span { (thousands(scale / 2)) } span { "0" }
@@ -77,25 +93,28 @@ impl DayChart<'_> {
         (0..self.days.len()).map(of_day).collect()
     }
 
-    /// Returns the mean of the seven days up to each day, in tenths.
-    fn means(&self, totals: &[u64]) -> Option<Vec<u64>> {
-        let all: Vec<u64> = self.before?.into_iter().chain(totals.iter().copied()).collect();
-        Some(all.windows(7).map(|week| (week.iter().sum::<u64>() * 10 + 3) / 7).collect())
+    /// Returns the mean of the seven days up to each day, in tenths; `None` for a day before which
+    /// not all are known.
+    fn means(&self, totals: &[u64]) -> Option<Vec<Option<u64>>> {
+        let Mean { before, known_since } = self.mean.as_ref()?;
+        let all: Vec<u64> = before.iter().chain(totals).copied().collect();
+        let mean = |(week, day): (&[u64], &NaiveDate)| {
+            (*day - Days::new(6) >= *known_since).then(|| (week.iter().sum::<u64>() * 10 + 3) / 7)
+        };
+        Some(all.windows(7).zip(self.days).map(mean).collect())
     }
 
     fn description(&self, totals: &[u64]) -> String {
-        let sum: u64 = totals.iter().sum();
         let highest = self.days.iter().zip(totals).max_by_key(|(_, total)| **total);
         let highest = highest
             .filter(|(_, total)| **total > 0)
             .map(|(day, total)| format!(" The highest day is {day} with {}.", thousands(*total)));
-        let series = self
-            .series
-            .iter()
-            .map(|series| format!("{} {}", series.name, thousands(series.values.iter().sum())));
+        let sums = self.series.iter().filter_map(|series| Some((series, series.sum()?)));
+        let series =
+            sums.clone().map(|(series, sum)| format!("{} {}", series.name, thousands(sum)));
         format!(
             "{} {} in {}: {}.{}",
-            thousands(sum),
+            thousands(sums.map(|(_, sum)| sum).sum()),
             self.unit,
             counted(u64::try_from(self.days.len()).unwrap_or(u64::MAX), "day", "days"),
             series.collect::<Vec<_>>().join(", "),
@@ -132,7 +151,7 @@ impl DayChart<'_> {
         }
     }
 
-    fn table(&self, totals: &[u64], means: Option<&[u64]>) -> Markup {
+    fn table(&self, totals: &[u64], means: Option<&[Option<u64>]>) -> Markup {
         let head = html! {
             th scope="col" { "day (UTC)" }
             @for series in &self.series { th.number scope="col" { (series.name) } }
@@ -148,12 +167,12 @@ impl DayChart<'_> {
                     }
                     td.number { (number(totals.get(index).copied().unwrap_or_default())) }
                     @if let Some(mean) = means.and_then(|means| means.get(index)) {
-                        td.number { (tenths(*mean)) }
+                        td.number { (mean.map_or_else(|| "-".to_owned(), tenths)) }
                     }
                 }
             }
         };
-        numbers(self.title, head, rows)
+        numbers(self.title, &head, &rows)
     }
 }
 
@@ -173,20 +192,21 @@ fn marks(days: &[NaiveDate]) -> Vec<NaiveDate> {
 }
 
 /// Returns the points of a line through the middle of each day, of numbers of tenths.
-fn points(tenths: &[u64], scale: u64) -> String {
-    let point = |(x, value): (u64, &u64)| {
-        format!("{x},{}", HEIGHT.saturating_sub(value * HEIGHT / (scale * 10)))
+fn points(tenths: &[Option<u64>], scale: u64) -> String {
+    let point = |(x, value): (u64, &Option<u64>)| {
+        Some(format!("{x},{}", HEIGHT.saturating_sub((*value)? * HEIGHT / (scale * 10))))
     };
-    (DAY / 2..).step_by(100).zip(tenths).map(point).collect::<Vec<_>>().join(" ")
+    (DAY / 2..).step_by(100).zip(tenths).filter_map(point).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the end of an axis: even, and at least this number.
 fn round_up(largest: u64) -> u64 {
     let mut unit = 1;
     loop {
-        for step in [2, 4, 6, 8] {
-            if largest <= step * unit {
-                return step * unit;
+        for step in [2, 3, 4, 5, 6, 8, 10, 12, 15] {
+            let end = step * unit;
+            if largest <= end && end % 2 == 0 {
+                return end;
             }
         }
         unit *= 10;
@@ -197,7 +217,10 @@ fn legend(series: &[Series], has_mean: bool) -> Markup {
     html! {
         ul.legend {
             @for series in series {
-                li { (swatch(series.class)) (series.name) " " (number(series.values.iter().sum())) }
+                li {
+                    (swatch(series.class)) (series.name)
+                    @if let Some(sum) = series.sum() { " " (number(sum)) }
+                }
             }
             @if has_mean {
                 li {
@@ -239,10 +262,15 @@ mod tests {
     }
 
     fn chart(days: &[NaiveDate], values: &[&[u64]]) -> String {
+        chart_known_since("2026-10-26", days, values)
+    }
+
+    fn chart_known_since(known_since: &str, days: &[NaiveDate], values: &[&[u64]]) -> String {
         let series = values.iter().enumerate().map(|(index, values)| Series {
             name: format!("<{index}>"),
             class: "c1",
             values: values.to_vec(),
+            adds_up: true,
         });
         DayChart {
             id: "x",
@@ -251,7 +279,7 @@ mod tests {
             note: "",
             days,
             series: series.collect(),
-            before: Some([7; 6]),
+            mean: Some(Mean { before: [7; 6], known_since: known_since.parse().unwrap() }),
         }
         .render()
         .into_string()
@@ -259,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_an_even_number_that_no_bar_exceeds() {
-        for (largest, end) in [(0, 2), (2, 2), (3, 4), (9, 20), (81, 200), (201, 400), (6001, 8000)]
+        for (largest, end) in [(0, 2), (2, 2), (3, 4), (9, 10), (81, 100), (201, 300), (6001, 8000)]
         {
             assert_eq!(round_up(largest), end, "{largest}");
         }
@@ -279,6 +307,14 @@ mod tests {
         ] {
             assert!(chart.contains(expected), "{expected}: {chart}");
         }
+    }
+
+    #[test]
+    fn the_mean_starts_when_seven_days_are_known() {
+        let chart = chart_known_since("2026-10-27", &days(2), &[&[1, 3]]);
+        assert!(chart.contains("points=\"150,"), "{chart}");
+        assert!(chart.contains("<td class=\"number\">-</td>"));
+        assert!(chart.contains("<td class=\"number\">5.6</td>"));
     }
 
     #[test]

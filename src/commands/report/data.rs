@@ -70,7 +70,7 @@ impl Data {
         ledger.freeze()?;
         let (since, earlier_since) = (first_day(now, days), first_day(now, days * 2));
         let start = midnight(since);
-        let period = Period { start, end: None };
+        let period = Period::since(start);
         let earlier = Period { start: midnight(earlier_since), end: Some(start) };
         let before = midnight(first_day(now, days + DAYS_BEFORE));
         // The mean of the first day needs six days, also where the period before is shorter.
@@ -94,7 +94,7 @@ impl Data {
             runs,
             tenants: known_tenants(ledger, file, &filter)?,
             statuses: ledger.status(now, &filter)?,
-            deliveries: ledger.deliveries_by_day(Period { start: before, end: None }, &filter)?,
+            deliveries: ledger.deliveries_by_day(Period::since(before), &filter)?,
             techniques: ledger.techniques(period, ALL_TECHNIQUES, &filter)?,
             earlier_techniques: earlier_techniques
                 .into_iter()
@@ -117,6 +117,11 @@ impl Data {
     /// Whether the ledger remembers all of the period before.
     pub(super) fn has_earlier(&self) -> bool {
         self.first_run.is_some_and(|first| first.date_naive() <= self.earlier_since)
+    }
+
+    /// Whether nothing is known of the time before, so that each indicator is new.
+    pub(super) fn is_all_new(&self) -> bool {
+        self.summary.new == self.summary.indicators
     }
 
     /// Returns the counts of all tenants in the period.
@@ -147,6 +152,8 @@ fn total<'a>(rows: impl IntoIterator<Item = &'a Day>) -> Counts {
         }
     }
     let mut total = Counts::default();
-    tenants.values().for_each(|counts| total.add(counts));
+    for counts in tenants.values() {
+        total.add(counts);
+    }
     total
 }

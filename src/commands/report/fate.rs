@@ -18,6 +18,8 @@ struct Fate {
     count: fn(&Counts) -> u64,
 }
 
+const QUEUED: &str = "queued";
+
 /// All ways out, in the order of the chart. Together they have each mention once.
 const FATES: [Fate; 10] = [
     Fate {
@@ -63,7 +65,7 @@ const FATES: [Fate; 10] = [
         count: |counts| counts.tally.indicators_private,
     },
     Fate {
-        name: "queued",
+        name: QUEUED,
         class: "c8",
         meaning: "waiting when the last run ended",
         count: |counts| counts.waiting,
@@ -157,7 +159,7 @@ fn figure(title: &str, unit: &str, all: u64, rows: &[Row], note: &Markup) -> Mar
     html! {
         figure.chart.bars {
             figcaption { h3 { (title) } p.note { "Unit: " (unit) " in the period. " (note) } }
-            (table(title, head, body))
+            (table(title, &head, &body))
         }
     }
 }
@@ -175,6 +177,7 @@ fn per_day(data: &Data) -> Markup {
             .iter()
             .map(|date| days.get(date).map(fate.count).unwrap_or_default())
             .collect(),
+        adds_up: fate.name != QUEUED,
     });
     // What is always zero needs no color.
     let series = series.filter(|series| series.values.iter().any(|value| *value > 0));
@@ -185,7 +188,7 @@ fn per_day(data: &Data) -> Markup {
         note: "A queued one is counted on each day at whose end it was queued.",
         days: &dates,
         series: series.collect(),
-        before: None,
+        mean: None,
     }
     .render()
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::data::Data;
-use super::html::{date, instant, length, number, optional_instant, table, text};
+use super::html::{instant, length, number, optional_instant, table, text};
 use crate::commands::days::{Day, midnight};
 use crate::commands::tenants::InFile;
 use crate::failure::FailureKind;
@@ -14,7 +14,7 @@ use crate::ledger::{Run, TenantStatus};
 
 /// The tenants that have a strip; the table has all of them.
 const MAX_STRIPS: usize = 30;
-/// The failed runs that are listed.
+/// The failed runs whose errors are listed.
 const MAX_FAILED: usize = 30;
 
 /// The height of a day in a strip, and its width.
@@ -222,7 +222,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
             }
         }
     };
-    table("Health of each tenant", head, rows)
+    table("Health of each tenant", &head, &rows)
 }
 
 /// What somebody has to look at.
@@ -241,7 +241,7 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
                     li {
                         strong { (text(&status.tenant)) }
                         ": alerts from " (instant(gap.start)) " to " (instant(gap.end))
-                        " were never read. `collective-insights status` says how to read them."
+                        " were never read. " code { "collective-insights status" } " says how to read them."
                     }
                 }
                 @if let Some(warning) = status.quiet_warning() {
@@ -256,7 +256,7 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
                 @if status.is_checkpoint_in_future {
                     li {
                         strong { (text(&status.tenant)) }
-                        ": its checkpoint is in the future. `collective-insights checkpoint reset` sets it back."
+                        ": its checkpoint is in the future. " code { "collective-insights checkpoint reset" } " sets it back."
                     }
                 }
             }
@@ -266,33 +266,65 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
 
 fn failed_runs(data: &Data, with_details: bool) -> Markup {
     let since = midnight(data.since);
-    let failed: Vec<&Run> = data
-        .runs
-        .iter()
-        .rev()
-        .filter(|run| run.started_at >= since && run.exit_code != Some(0))
-        .collect();
+    let is_failed = |run: &&Run| run.started_at >= since && run.exit_code != Some(0);
+    let failed: Vec<&Run> = data.runs.iter().rev().filter(is_failed).collect();
     if failed.is_empty() {
         return html! {};
     }
+    html! {
+        h3 { "Runs that failed" }
+        (results(&failed))
+        @if with_details {
+            (errors(&failed))
+        } @else {
+            p.note { code { "collective-insights history --runs" } " lists each with its error." }
+        }
+    }
+}
+
+/// The failed runs by their result. They are in the order of time, the last first.
+fn results(failed: &[&Run]) -> Markup {
+    let mut results: Vec<(String, u64, &Run)> = Vec::new();
+    for run in failed {
+        let result = result(run);
+        match results.iter_mut().find(|(known, ..)| *known == result) {
+            Some((_, runs, _)) => *runs += 1,
+            None => results.push((result, 1, run)),
+        }
+    }
     let head = html! {
-        th scope="col" { "started (UTC)" } th scope="col" { "tenant" } th scope="col" { "result" }
-        @if with_details { th scope="col" { "error" } }
+        th scope="col" { "result" } th.number scope="col" { "runs" }
+        th scope="col" { "last (UTC)" }
+    };
+    let rows = html! {
+        @for (result, runs, last) in &results {
+            tr {
+                th scope="row" { (result) } td.number { (number(*runs)) }
+                td { (instant(last.started_at)) " " (text(&last.tenant)) }
+            }
+        }
+    };
+    table("Runs that failed, by result", &head, &rows)
+}
+
+fn errors(failed: &[&Run]) -> Markup {
+    let head = html! {
+        th scope="col" { "started (UTC)" } th scope="col" { "tenant" } th scope="col" { "error" }
     };
     let rows = html! {
         @for run in failed.iter().take(MAX_FAILED) {
             tr {
-                td { (date(run.started_at.date_naive())) " " (run.started_at.format("%H:%M")) }
-                td { (text(&run.tenant)) } td { (result(run)) }
-                @if with_details { td.free { (run.error.as_deref().map(text).unwrap_or_default()) } }
+                td { (instant(run.started_at)) } td { (text(&run.tenant)) }
+                td.free { (run.error.as_deref().map(text).unwrap_or_default()) }
             }
         }
     };
     html! {
-        h3 { "Runs that failed" }
-        (table("Runs that failed", head, rows))
+        (table("Errors of the runs that failed", &head, &rows))
         @if failed.len() > MAX_FAILED {
-            p.note { "And " (failed.len() - MAX_FAILED) " earlier ones: `collective-insights history --runs` lists all." }
+            p.note {
+                "And " (failed.len() - MAX_FAILED) " earlier ones: " code { "collective-insights history --runs" } " lists all."
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn length(length: TimeDelta) -> String {
 pub(super) fn change(now: u64, before: u64) -> Markup {
     let (sign, word, difference) = match now.cmp(&before) {
         std::cmp::Ordering::Less => ("\u{25bc}", "less", before - now),
-        std::cmp::Ordering::Equal => return html! { span.change { "no change" } },
+        std::cmp::Ordering::Equal => return html! { span.change { "unchanged" } },
         std::cmp::Ordering::Greater => ("\u{25b2}", "more", now - before),
     };
     let share = if before == 0 { thousands(difference) } else { percent(difference, before) };
@@ -66,7 +66,7 @@ pub(super) fn change(now: u64, before: u64) -> Markup {
 }
 
 /// A table that scrolls by itself where the page is too narrow for it.
-pub(super) fn table(label: &str, head: Markup, rows: Markup) -> Markup {
+pub(super) fn table(label: &str, head: &Markup, rows: &Markup) -> Markup {
     html! {
         div.scroll role="region" aria-label=(label) tabindex="0" {
             table {
@@ -78,7 +78,7 @@ pub(super) fn table(label: &str, head: Markup, rows: Markup) -> Markup {
 }
 
 /// The numbers of a chart, which are folded.
-pub(super) fn numbers(label: &str, head: Markup, rows: Markup) -> Markup {
+pub(super) fn numbers(label: &str, head: &Markup, rows: &Markup) -> Markup {
     html! { details { summary { "Numbers: " (label) } (table(label, head, rows)) } }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         assert!(text(3, 2).contains("50.0 % more"), "{}", text(3, 2));
         assert!(text(1, 2).contains("50.0 % less"));
         assert!(text(5, 0).contains("5 more"));
-        assert!(text(2, 2).contains("no change"));
+        assert!(text(2, 2).contains("unchanged"));
     }
 
     #[test]

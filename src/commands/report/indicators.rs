@@ -9,7 +9,6 @@ use crate::report::timestamp;
 
 pub(super) fn section(data: &Data, with_details: bool) -> Markup {
     let summary = &data.summary;
-    let is_all_new = summary.new == summary.indicators;
     html! {
         section #indicators {
             h2 { "Indicators" }
@@ -24,7 +23,7 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
                 summary.in_several_sources,
                 with_details,
             ))
-            @if is_all_new && summary.indicators > 0 {
+            @if data.is_all_new() && summary.indicators > 0 {
                 h3 { "New in this period" }
                 p { "All of them: the ledger remembers no delivery before the period." }
             } @else {
@@ -53,7 +52,7 @@ fn list(
             @let key = (indicator.indicator_type, indicator.value.clone());
             @let origin = data.origins.get(&key).unwrap_or(&unknown);
             tr {
-                th.value scope="row" { (text(&indicator.value)) }
+                th.indicator scope="row" { (text(&indicator.value)) }
                 td { (indicator.indicator_type.as_str()) }
                 td.number { (number(indicator.detections)) }
                 td.number { @match indicator.severity { Some(severity) => (severity), None => "-" } }
@@ -69,7 +68,7 @@ fn list(
     html! {
         h3 { (title) }
         @if indicators.is_empty() { p { "None." } } @else {
-            (table(title, head, rows))
+            (table(title, &head, &rows))
             p.note { "Shown: " (indicators.len()) " of " (number(all)) "." }
         }
     }

@@ -32,7 +32,7 @@ fn rules(data: &Data) -> Markup {
     let rows = html! {
         @for rule in &data.rules {
             tr {
-                th.value scope="row" { (text(&rule.rule)) }
+                th.indicator scope="row" { (text(&rule.rule)) }
                 td.wide { (bar("c4", rule.hits, largest)) }
                 td.number { (number(rule.hits)) } td { (instant(rule.last_hit_at)) }
             }
@@ -45,11 +45,16 @@ fn rules(data: &Data) -> Markup {
                 p.note { "Unit: mentions that the rule matched since it is known to the ledger." }
             }
             @if data.rules.is_empty() { p { "None." } } @else {
-                (table("Exclusion rules", head, rows))
+                (table("Exclusion rules", &head, &rows))
                 p.note { "Shown: " (data.rules.len()) " of " (number(data.rule_count)) "." }
             }
         }
     }
+}
+
+/// Removes the trace id at the end, which is another one for each request.
+fn without_trace(message: &str) -> &str {
+    message.rsplit_once(" (trace ").map_or(message, |(reason, _)| reason)
 }
 
 /// What is in quarantine, by status or, with details, by message.
@@ -57,7 +62,7 @@ fn rejections(rejections: &[Rejections], with_details: bool) -> Markup {
     let mut reasons: BTreeMap<String, (u64, DateTime<Utc>)> = BTreeMap::new();
     for Rejections { status, message, entries, last } in rejections {
         let reason = match status {
-            _ if with_details => text(message),
+            _ if with_details => text(without_trace(message)),
             Some(status) => format!("rejected with HTTP status {status}"),
             None => "not sent: damaged in the ledger".to_owned(),
         };
@@ -84,11 +89,11 @@ fn rejections(rejections: &[Rejections], with_details: bool) -> Markup {
             figcaption {
                 h3 { "In quarantine, by reason" }
                 p.note {
-                    "Unit: indicators that are in quarantine now. `collective-insights outbox list --quarantined` shows each."
+                    "Unit: indicators that are in quarantine now. " code { "collective-insights outbox list --quarantined" } " shows each."
                 }
             }
             @if reasons.is_empty() { p { "None." } } @else {
-                (table("In quarantine, by reason", head, rows))
+                (table("In quarantine, by reason", &head, &rows))
                 @if reasons.len() > MAX_REASONS {
                     p.note { "And " (reasons.len() - MAX_REASONS) " other reasons." }
                 }

@@ -37,6 +37,7 @@ pub(crate) fn report(
     let mut output = OutputFile::create(&args.html, "--html", &path)?;
     let data = Data::read(&ledger, filter, file, args.days, clock.now())?;
     let page = page::page(&data, args.with_details).into_string();
+    output.keep_permissions()?;
     output.write(&page)?;
     output.finish()?;
     let size = u64::try_from(page.len().div_ceil(1000)).unwrap_or(u64::MAX);

@@ -18,23 +18,23 @@ pub(super) fn section(data: &Data) -> Markup {
     html! {
         section aria-label="Overview" {
             ul.tiles {
-                (tile("indicators shared", total.submitted, earlier(|counts| counts.submitted), html! {}))
-                (tile("different indicators", data.summary.indicators, None, html! {
-                    (number(data.summary.new)) " new, "
+                (tile("indicators shared", total.submitted, earlier(|counts| counts.submitted), &html! {}))
+                (tile("different indicators", data.summary.indicators, None, &html! {
+                    @if !data.is_all_new() { (number(data.summary.new)) " new, " }
                     (number(data.summary.in_several_sources)) " seen by several sources"
                 }))
                 (tile(
                     "alerts read",
                     total.tally.alerts_fetched,
                     earlier(|counts| counts.tally.alerts_fetched),
-                    html! {},
+                    &html! {},
                 ))
-                (tile("days without success", failed, None, html! {
+                (tile("days without success", failed, None, &html! {
                     (number(sum(|tenant| tenant.failed))) " failed, "
                     (number(sum(|tenant| tenant.without_run))) " without a run; summed over the tenants"
                 }))
-                (tile("waiting now", queued, None, html! { "queued for the next run" }))
-                (tile("in quarantine now", quarantined, None, html! { "rejected by Recorded Future" }))
+                (tile("waiting now", queued, None, &html! { "queued for the next run" }))
+                (tile("in quarantine now", quarantined, None, &html! { "rejected by Recorded Future" }))
             }
             @if !data.has_earlier() {
                 p.note {
@@ -45,11 +45,11 @@ pub(super) fn section(data: &Data) -> Markup {
     }
 }
 
-fn tile(name: &str, value: u64, before: Option<u64>, note: Markup) -> Markup {
+fn tile(name: &str, value: u64, before: Option<u64>, note: &Markup) -> Markup {
     html! {
         li {
             span.name { (name) } span.value { (number(value)) }
-            span.note { (note) @if let Some(before) = before { (change(value, before)) } }
+            span.note { (note) @if let Some(before) = before { (change(value, before)) ", compared with the period before" } }
         }
     }
 }

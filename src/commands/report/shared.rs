@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Days, NaiveDate};
 use maud::{Markup, html};
 
-use super::chart::{DayChart, Series};
+use super::chart::{DayChart, Mean, Series};
 use super::data::Data;
 use crate::commands::days::Day;
 use crate::indicator::IndicatorType;
@@ -37,6 +37,7 @@ fn by_source(data: &Data) -> Markup {
             name: super::html::text(source),
             class,
             values: days.iter().map(|day| by_day.get(day).copied().unwrap_or_default()).collect(),
+            adds_up: true,
         });
     DayChart {
         id: "by-source",
@@ -45,7 +46,7 @@ fn by_source(data: &Data) -> Markup {
         note: "By the day on which the run started.",
         days: &days,
         series: series.collect(),
-        before: before(data, |day| all.get(&day).copied().unwrap_or_default()),
+        mean: mean(data, |day| all.get(&day).copied().unwrap_or_default()),
     }
     .render()
 }
@@ -61,6 +62,7 @@ fn by_type(data: &Data) -> Markup {
             name: indicator_type.as_str().to_owned(),
             class,
             values: days.iter().map(|day| value(*day, indicator_type)).collect(),
+            adds_up: true,
         });
     let all = |day| IndicatorType::ALL.into_iter().map(|one| value(day, one)).sum();
     DayChart {
@@ -70,14 +72,14 @@ fn by_type(data: &Data) -> Markup {
         note: "By the day on which Recorded Future confirmed them: also those of a run that was killed, and those that were found in Recorded Future later.",
         days: &days,
         series: series.collect(),
-        before: before(data, all),
+        mean: mean(data, all),
     }
     .render()
 }
 
-/// Returns the numbers of the six days before the period, where the ledger remembers them.
-fn before(data: &Data, value: impl Fn(NaiveDate) -> u64) -> Option<[u64; 6]> {
-    let first = data.since - Days::new(6);
-    let is_known = data.first_run.is_some_and(|run| run.date_naive() <= first);
-    is_known.then(|| [0, 1, 2, 3, 4, 5].map(|day| value(first + Days::new(day))))
+/// Returns the numbers of the six days before the period.
+fn mean(data: &Data, value: impl Fn(NaiveDate) -> u64) -> Option<Mean> {
+    let known_since = data.first_run?.date_naive();
+    let before = [6, 5, 4, 3, 2, 1].map(|days| value(data.since - Days::new(days)));
+    Some(Mean { before, known_since })
 }

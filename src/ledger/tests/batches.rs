@@ -168,7 +168,7 @@ fn what_is_found_of_a_batch_in_doubt_is_delivered_since_it_was_sent() {
     assert_eq!(used(&mut ledger, 2 * DAY), 0, "they were sent on another day");
     assert_eq!(used(&mut ledger, 6), 2);
     let reader = ledger.ledger();
-    let techniques = reader.reader().techniques(at(0).date_naive(), 9, &TenantFilter::default());
+    let techniques = reader.reader().techniques(Period::since(at(0)), 9, &TenantFilter::default());
     let codes: Vec<_> = techniques.unwrap().into_iter().map(|one| one.code).collect();
     assert_eq!(codes, ["T1001", "T1003"]);
 }

@@ -27,7 +27,7 @@ fn top(reader: &LedgerReader, since: i64) -> Vec<(String, u64, DateTime<Utc>)> {
 
 fn techniques(reader: &LedgerReader, since: i64) -> Vec<(String, u64)> {
     let techniques =
-        reader.techniques(at(since).date_naive(), 10, &TenantFilter::default()).unwrap();
+        reader.techniques(Period::since(at(since)), 10, &TenantFilter::default()).unwrap();
     techniques.into_iter().map(|technique| (technique.code, technique.submissions)).collect()
 }
 
@@ -109,7 +109,7 @@ fn techniques_are_counted_by_the_submissions_that_named_them() {
         ledger
             .ledger()
             .reader()
-            .techniques(at(0).date_naive(), 1, &TenantFilter::default())
+            .techniques(Period::since(at(0)), 1, &TenantFilter::default())
             .unwrap()
             .len(),
         1

@@ -169,7 +169,11 @@ impl Driver<'_> {
                 .ledger
                 .ledger()
                 .reader()
-                .techniques(day, 99, &TenantFilter::default())
+                .techniques(
+                    Period::since(day.and_time(chrono::NaiveTime::MIN).and_utc()),
+                    99,
+                    &TenantFilter::default(),
+                )
                 .unwrap();
             let mut expected: Vec<_> = techniques.into_iter().collect();
             expected.sort_by_key(|(code, count)| (Reverse(*count), *code));
