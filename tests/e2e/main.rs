@@ -69,6 +69,7 @@ mod quoted_secrets;
 mod random_faults;
 mod random_faults_of_tenants;
 mod readme;
+mod report;
 mod report_browser;
 mod retries;
 mod samples;

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::support::browser::{Browser, write_page};
+use crate::support::quarter;
 
 /// The narrowest screen that pages are made for, in CSS pixels.
 const NARROW: u32 = 360;
 
-/// Returns the page, and what keeps its folder.
+/// Returns the page of a quarter with all details, and what keeps its folder.
 fn page() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
-    let path =
-        write_page(&folder, &html("", "<svg width='90%'><rect width='9' height='9'/></svg>"));
+    let path = folder.path().join("report.html");
+    let arguments = format!("report --html {} --days 90 --with-details", path.display());
+    quarter::shared().run_at(quarter::END, &arguments).assert_code(0);
     (folder, path)
 }
 

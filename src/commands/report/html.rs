@@ -88,18 +88,13 @@ mod tests {
 
     #[test]
     fn percentages_are_rounded() {
-        for (part, whole, expected) in [
-            (0, 0, "-"),
-            (0, 3, "0.0 %"),
-            (1, 3, "33.3 %"),
-            (2, 3, "66.7 %"),
-            (3, 3, "100.0 %"),
-            (u64::MAX, 1, "18,446,744,073,709,551.6 %"),
-        ] {
-            let percent = percent(part, whole);
-            assert!(percent.starts_with(expected.split('.').next().unwrap()), "{percent}");
-            assert!(part == u64::MAX || percent == expected, "{percent}");
+        for (part, whole, expected) in
+            [(0, 0, "-"), (0, 3, "0.0 %"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (3, 3, "100.0 %")]
+        {
+            assert_eq!(percent(part, whole), expected);
         }
+        // Too large a number does not panic.
+        percent(u64::MAX, 1);
     }
 
     #[test]

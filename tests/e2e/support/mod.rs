@@ -14,6 +14,7 @@ mod output;
 pub mod process;
 pub mod quarter;
 pub mod real_proxy;
+pub mod report_page;
 pub mod safe_text;
 pub mod secret_scan;
 pub mod small_disk;

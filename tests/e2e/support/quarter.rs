@@ -5,6 +5,8 @@
 
 mod alerts;
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use sandbox::{Fault, Service, World};
 
@@ -110,4 +112,10 @@ fn time(night: u32, after: TimeDelta) -> String {
     let first: DateTime<Utc> = FIRST_NIGHT.parse().unwrap();
     let time = first + TimeDelta::days(night.into()) + after;
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Returns the environment after the quarter, which is built once for all tests.
+pub fn shared() -> &'static TestEnv {
+    static QUARTER: OnceLock<TestEnv> = OnceLock::new();
+    QUARTER.get_or_init(build)
 }
