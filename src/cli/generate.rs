@@ -39,6 +39,8 @@ pub(crate) enum Artifact {
         file: ConfigArgs,
         #[command(flatten)]
         program: ProgramArgs,
+        #[command(flatten)]
+        report: WeeklyReportArgs,
     },
     /// Print or write hardened systemd units for each source, or for all tenants
     ///
@@ -48,6 +50,8 @@ pub(crate) enum Artifact {
         file: ConfigArgs,
         #[command(flatten)]
         program: ProgramArgs,
+        #[command(flatten)]
+        report: WeeklyReportArgs,
         /// Write the units to this directory
         ///
         /// Creates the directory if needed. Units that were changed by hand are never replaced.
@@ -102,6 +106,17 @@ pub(crate) struct ProgramArgs {
     /// [default: where this program is]
     #[arg(long, value_name = "PATH")]
     pub program: Option<PathBuf>,
+}
+
+/// A report that is written every week.
+#[derive(Debug, Args)]
+pub(crate) struct WeeklyReportArgs {
+    /// Also schedule a report, which replaces this file every Monday at 06:30
+    ///
+    /// An absolute path. The report covers 30 days; create the file with the permissions that it is
+    /// to have, because a new one can be read by its owner only.
+    #[arg(long, value_name = "FILE")]
+    pub weekly_report: Option<PathBuf>,
 }
 
 /// Parses the name of a CronJob (an RFC 1123 label, and the names of its jobs are longer).

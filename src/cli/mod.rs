@@ -27,7 +27,7 @@ use clap::{ArgMatches, ColorChoice, CommandFactory, FromArgMatches, ValueEnum as
 
 use self::commands::Cli;
 pub(crate) use self::commands::Command;
-pub(crate) use self::generate::{Artifact, ProgramArgs};
+pub(crate) use self::generate::{Artifact, ProgramArgs, WeeklyReportArgs};
 use self::layered::FoundFile;
 pub(crate) use self::layered::TenantCommand;
 pub(crate) use self::maintenance::{

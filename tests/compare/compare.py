@@ -521,12 +521,17 @@ def case_large_ledger(table, options, python):
             line, _ = run(folder)
             return [*line, "--dry-run"], environment
 
+        def report(folder, days):
+            return [TOOL, "report", "--html", folder / "report.html", "--days", days, "--ledger", ledger], {}
+
         series = run_alternately(
             options.runs,
             {
                 "status": lambda _: ([TOOL, "status", "--ledger", ledger], {}),
                 "history": lambda _: ([TOOL, "history", "--ledger", ledger], {}),
                 "long history": lambda _: ([TOOL, "history", "--days", LEDGER_DAYS, "--ledger", ledger], {}),
+                "report": lambda folder: report(folder, 30),
+                "long report": lambda folder: report(folder, LEDGER_DAYS),
                 "run": run,
                 "dry run": dry_run,
             },
@@ -538,10 +543,14 @@ def case_large_ledger(table, options, python):
         ("status", "`status`", "0.1 s"),
         ("history", "`history`", "1 s"),
         ("long history", f"`history --days {LEDGER_DAYS}`", ""),
+        ("report", "`report`", "5 s"),
+        ("long report", f"`report --days {LEDGER_DAYS}`", "5 s"),
         ("run", f"a run over {alerts:,} alerts", "2 s"),
         ("dry run", "the same with `--dry-run`", ""),
     ):
         table.add(f"{case}{step}, wall", "", "", series[name].text("wall", "s"), "", aim)
+    for name in ("report", "long report"):
+        table.add(f"{case}`{name}`, memory", "", "", series[name].text("memory", "MB"), "", "64 MiB")
     run_counts = counts(series["run"])
     table.notes.append(
         f"{case}the run fetched {run_counts['alerts_fetched']} alerts and submitted {run_counts['submitted']}"

@@ -94,3 +94,4 @@ mod untrusted_text;
 mod usage_errors;
 mod verify;
 mod waiting;
+mod weekly_report;

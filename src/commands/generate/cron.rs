@@ -7,10 +7,11 @@ use super::schedule_inputs::{self, ScheduledSource};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind};
 
-/// Returns a crontab with the preparation as comments above the entries.
-pub(super) fn crontab(program: &str) -> Result<String, Failure> {
+/// Returns a crontab with the preparation as comments above the entries. A `report` is a file.
+pub(super) fn crontab(program: &str, report: Option<&str>) -> Result<String, Failure> {
     let sources = schedule_inputs::all()?;
-    let entries: String = sources.iter().map(|source| entry(source, program)).collect();
+    let mut entries: String = sources.iter().map(|source| entry(source, program)).collect();
+    entries += &report_entry(report, &format!("set -a && . ./{NAME}.env && exec {program}"));
     let first = sources
         .first()
         .map_or_else(String::new, |source| format!("{} {}", source.info.name, source.options));
@@ -23,10 +24,13 @@ pub(super) fn crontab(program: &str) -> Result<String, Failure> {
         .replace("@ENTRIES@\n", &entries))
 }
 
-/// Returns a crontab with one entry, which runs all tenants of this settings file.
-pub(super) fn crontab_of_run(program: &str, config: &str) -> String {
-    let entry =
+/// Returns a crontab with one entry, which runs all tenants of this settings file. A `report` is a
+/// file.
+pub(super) fn crontab_of_run(program: &str, config: &str, report: Option<&str>) -> String {
+    let mut entry =
         format!("15 0 * * * cd \"$HOME/{NAME}\" && exec {program} run --config {config} --quiet\n");
+    let start = format!("exec env COLLECTIVE_INSIGHTS_CONFIG={config} {program}");
+    entry += &report_entry(report, &start);
     include_str!("crontab_run.txt")
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
@@ -39,6 +43,15 @@ fn entry(source: &ScheduledSource, program: &str) -> String {
         "15 0 * * * cd \"$HOME/{NAME}\" && set -a && . ./{NAME}.env && exec {program} {} {} --wait {}m --quiet\n",
         source.info.name, source.options, source.wait
     )
+}
+
+/// Returns the entry of the weekly report, if there is to be one. It prints nothing when it is
+/// written, like a run.
+fn report_entry(file: Option<&str>, start: &str) -> String {
+    let entry = |file| {
+        format!("30 6 * * 1 cd \"$HOME/{NAME}\" && {start} report --html {file} > /dev/null\n")
+    };
+    file.map(entry).unwrap_or_default()
 }
 
 /// Returns the required variables of all sources, as comments.

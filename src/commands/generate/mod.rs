@@ -11,8 +11,10 @@ mod schedule_inputs;
 mod systemd;
 mod topic_page;
 
+use std::path::Path;
+
 use self::schedule_inputs::Run;
-use crate::cli::{Artifact, Parsed, ProgramArgs, TOPICS};
+use crate::cli::{Artifact, Parsed, ProgramArgs, TOPICS, WeeklyReportArgs};
 use crate::failure::{Failure, FailureKind};
 use crate::report::line;
 
@@ -26,15 +28,20 @@ pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, F
         Artifact::Completions { shell } => Ok(completions::script(*shell)),
         Artifact::Man { dir: None } => man::main_page(),
         Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()?),
-        Artifact::Cron { program, .. } => match run(parsed)? {
-            Some(run) => Ok(cron::crontab_of_run(&scheduled_program(program)?, &run.config)),
-            None => cron::crontab(&scheduled_program(program)?),
-        },
-        Artifact::Systemd { dir: None, program, .. } => {
-            systemd::as_text(&scheduled_program(program)?, run(parsed)?.as_ref())
+        Artifact::Cron { program, report, .. } => {
+            let (program, report) = (scheduled_program(program)?, weekly_report(report)?);
+            match run(parsed)? {
+                Some(run) => Ok(cron::crontab_of_run(&program, &run.config, report)),
+                None => cron::crontab(&program, report),
+            }
         }
-        Artifact::Systemd { dir: Some(dir), program, .. } => {
-            files::add(dir, &systemd::units(&scheduled_program(program)?, run(parsed)?.as_ref())?)
+        Artifact::Systemd { dir, program, report, .. } => {
+            let (program, report) = (scheduled_program(program)?, weekly_report(report)?);
+            let units = systemd::units(&program, run(parsed)?.as_ref(), report)?;
+            match dir {
+                None => Ok(systemd::as_text(&units)),
+                Some(dir) => files::add(dir, &units),
+            }
         }
         Artifact::Kubernetes { name, tenant, .. } => {
             kubernetes::manifest(name, &parsed.scheduled_file_or(settings_file(), tenant)?)
@@ -83,6 +90,19 @@ fn scheduled_program(args: &ProgramArgs) -> Result<String, Failure> {
             FailureKind::Configuration,
             format!("the path {} cannot be written into a schedule", line(&path.display().to_string())),
             "Name the program with an absolute path of letters, digits and . _ + - / (--program, COLLECTIVE_INSIGHTS_PROGRAM).",
+        )
+    })
+}
+
+/// Returns the file of the weekly report, if there is to be one.
+fn weekly_report(args: &WeeklyReportArgs) -> Result<Option<&str>, Failure> {
+    let Some(path) = &args.weekly_report else { return Ok(None) };
+    let plain = path.to_str().filter(|path| is_plain(path));
+    let plain = plain.filter(|_| path.parent().is_some_and(|folder| folder != Path::new("/")));
+    plain.map(Some).ok_or_else(|| {
+        unusable_path(
+            &path.display().to_string(),
+            "Name the report with an absolute path of letters, digits and . _ + - /, in a folder of its own (--weekly-report, COLLECTIVE_INSIGHTS_WEEKLY_REPORT).",
         )
     })
 }

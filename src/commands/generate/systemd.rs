@@ -19,6 +19,11 @@ const HIDDEN_DIRECTORIES: [&str; 5] = ["/home/", "/root/", "/run/user/", "/tmp/"
 /// The folder from which Debian's package of `node_exporter` reads metrics files.
 const METRICS_FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
+/// The network that a run needs.
+const NETWORK: &str = "# AF_UNIX is for the system's resolver and the journal.
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+";
+
 /// What the units of a schedule differ in.
 struct Schedule {
     /// The command, which is also part of the units' names.
@@ -40,8 +45,12 @@ struct Schedule {
 }
 
 /// Returns the names and contents of the units: those of each source, or those of all tenants of
-/// the settings file.
-pub(super) fn units(program: &str, run: Option<&Run>) -> Result<Vec<File>, Failure> {
+/// the settings file, and those of the weekly report that is to be written to the file `report`.
+pub(super) fn units(
+    program: &str,
+    run: Option<&Run>,
+    report: Option<&str>,
+) -> Result<Vec<File>, Failure> {
     let schedules: Vec<Schedule> = match run {
         Some(run) => vec![schedule_of_run(run)?],
         None => schedule_inputs::all()?.iter().map(schedule_of_source).collect(),
@@ -53,16 +62,47 @@ pub(super) fn units(program: &str, run: Option<&Run>) -> Result<Vec<File>, Failu
             (format!("{unit}.timer"), timer(schedule)),
         ]
     });
-    Ok(units.collect())
+    let services: Vec<String> =
+        schedules.iter().map(|schedule| format!("{NAME}-{}.service", schedule.command)).collect();
+    let config = run.map(|run| run.config.as_str());
+    let report = report.into_iter().flat_map(|file| {
+        [
+            (format!("{NAME}-report.service"), report_service(file, program, config, &services)),
+            (
+                format!("{NAME}-report.timer"),
+                include_str!("report_timer.txt").replace("@NAME@", NAME),
+            ),
+        ]
+    });
+    Ok(units.chain(report).collect())
 }
 
 /// Returns all units one after the other, each under its name.
-pub(super) fn as_text(program: &str, run: Option<&Run>) -> Result<String, Failure> {
-    let texts: Vec<String> = units(program, run)?
-        .iter()
-        .map(|(name, content)| format!("# --- {name} ---\n{content}"))
-        .collect();
-    Ok(texts.join("\n"))
+pub(super) fn as_text(units: &[File]) -> String {
+    let texts: Vec<String> =
+        units.iter().map(|(name, content)| format!("# --- {name} ---\n{content}")).collect();
+    texts.join("\n")
+}
+
+/// Returns the service that writes the weekly report to a file.
+fn report_service(file: &str, program: &str, config: Option<&str>, after: &[String]) -> String {
+    let folder = Path::new(file).parent().and_then(Path::to_str).unwrap_or("/");
+    let environment = config
+        .map(|config| format!("Environment=COLLECTIVE_INSIGHTS_CONFIG={config}\n"))
+        .unwrap_or_default();
+    let writable = format!("ReadWritePaths={folder}\n");
+    let network = "PrivateNetwork=true\nRestrictAddressFamilies=AF_UNIX\n";
+    include_str!("report_service.txt")
+        .replace("@HARDENING@\n", include_str!("hardening.txt"))
+        .replace("@WRITABLE@\n", &writable)
+        .replace("@NETWORK@\n", network)
+        .replace("@ENVIRONMENT@\n", &environment)
+        .replace("@HOME_WARNING@\n", &home_warning(program))
+        .replace("@AFTER@", &after.join(" "))
+        .replace("@PROGRAM@", program)
+        .replace("@FOLDER@", folder)
+        .replace("@FILE@", file)
+        .replace("@NAME@", NAME)
 }
 
 fn schedule_of_source(source: &ScheduledSource) -> Schedule {
@@ -148,7 +188,9 @@ fn service(schedule: &Schedule, program: &str) -> String {
         .replace("@SETUP@\n", &schedule.setup)
         .replace("@START@\n", &schedule.start)
         .replace("@CREDENTIALS@\n", &schedule.credentials)
-        .replace("@METRICS@\n", &schedule.metrics)
+        .replace("@HARDENING@\n", include_str!("hardening.txt"))
+        .replace("@WRITABLE@\n", &schedule.metrics)
+        .replace("@NETWORK@\n", NETWORK)
         .replace("@HOME_WARNING@\n", &home_warning(program))
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
@@ -237,24 +279,27 @@ mod tests {
             wait: 0,
             metrics_file: None,
         };
-        let run = as_text(DEFAULT_PATH, Some(&run)).unwrap();
+        let text = |program, run: Option<&Run>| {
+            as_text(&units(program, run, Some("/srv/reports/insights.html")).unwrap())
+        };
+        let run = text(DEFAULT_PATH, Some(&run));
         assert!(run.contains("ATTENTION: the service cannot see the settings file"), "{run}");
-        let text = as_text(DEFAULT_PATH, None).unwrap();
+        let sources = text(DEFAULT_PATH, None);
         // A placeholder has an @ on each side, a group of system calls (`@privileged`) one in
         // front.
-        let both = format!("{text} {run}");
+        let both = format!("{sources} {run}");
         let left = both.split_whitespace().find(|word| {
             let mut parts = word.split('@').skip(1);
             parts.next().is_some() && parts.next().is_some()
         });
         assert_eq!(left, None);
-        assert!(!text.contains("ATTENTION"), "{text}");
-        assert!(as_text("/home/me/bin/it", None).unwrap().contains("ATTENTION"));
+        assert!(!sources.contains("ATTENTION"), "{sources}");
+        assert!(text("/home/me/bin/it", None).contains("ATTENTION"));
     }
 
     #[test]
     fn each_secret_is_a_credential_named_as_its_variable() {
-        let units = units(DEFAULT_PATH, None).unwrap();
+        let units = units(DEFAULT_PATH, None, None).unwrap();
         let credentials = |unit: &str| -> Vec<&str> {
             let (_, text) = units.iter().find(|(name, _)| name == unit).unwrap();
             text.lines()
