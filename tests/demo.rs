@@ -33,6 +33,7 @@ const FALCON_ALERTS: usize = 800;
 const CARBON_BLACK_ALERTS: usize = 300;
 const EXCLUSION_FILE: &str = "known-good.txt";
 const EXCLUSIONS: &str = ".example.net    # our own domain and its subdomains\n";
+const REPORT: &str = "report.html";
 const SECRETS: [&str; 5] = [CLIENT_ID, CLIENT_SECRET, CB_API_ID, CB_SECRET, RF_TOKEN];
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -102,13 +103,20 @@ fn demo() -> Result<()> {
     let first = stored.first().ok_or("nothing was stored")?;
     print(&format!("{:#}\n\n", first.item));
 
+    title("What a browser shows of it");
+    let sent = env.stored("crowdstrike:falcon") + env.stored("carbonblack:cloud");
+    env.run(&format!("report --html {REPORT}"))?;
+    check_report(&std::fs::read_to_string(env.path(REPORT))?, sent)?;
+
     env.check_secrets()?;
     title("All numbers above match what the sandbox served and stored");
     print(&format!(
         "Log:     {}\n\
-         Ledger:  {}\n",
+         Ledger:  {}\n\
+         Report:  {} (open it in a browser)\n",
         env.path("collective-insights.log").display(),
         env.path("collective-insights.db").display(),
+        env.path(REPORT).display(),
     ));
     env.sandbox.finish();
     Ok(())
@@ -211,9 +219,9 @@ impl DemoEnv {
         check("excluded indicators sent", excluded.count(), 0)
     }
 
-    /// Checks that the log and the ledger contain no secret.
+    /// Checks that the log, the ledger and the report contain no secret.
     fn check_secrets(&self) -> Result<()> {
-        for name in ["collective-insights.log", "collective-insights.db"] {
+        for name in ["collective-insights.log", "collective-insights.db", REPORT] {
             let found = secrets_in(&self.path(name))?;
             check(&format!("secrets in {name}"), found.len(), 0)?;
         }
@@ -251,6 +259,14 @@ impl CommandOutput {
     fn lines_with(&self, text: &str) -> usize {
         self.text.lines().filter(|line| line.contains(text)).count()
     }
+}
+
+/// Checks the number of shared indicators on the page.
+fn check_report(page: &str, sent: usize) -> Result<()> {
+    let (_, rest) = page.split_once("indicators shared</span>").ok_or("the page has no number")?;
+    let (_, rest) = rest.split_once("value=\"").ok_or("the page has no number")?;
+    let number = rest.split('"').next().unwrap_or_default();
+    check("indicators shared in the report", number.parse()?, sent)
 }
 
 fn secrets_in(path: &Path) -> Result<BTreeSet<&'static str>> {

@@ -32,9 +32,42 @@ Examples:
     collective-insights history --days 90 --json | jq -r '.indicators[].value'";
 
 pub(super) const REPORT: &str = "\
+What the page shows:
+  Overview: indicators shared and alerts read, with the change since the
+    period before, which is as long; what is waiting and in quarantine now.
+  Health: for each tenant, the days on which its runs succeeded, failed or
+    are missing; the longest time without success; spans that were never read;
+    what was sent today with its key; failed runs by their exit code.
+  Shared: indicators per day by source and by type, with the mean of seven
+    days. By source it has the numbers of `history`, by the day on which the run
+    started; by type the day of the delivery counts.
+  From alerts to indicators: what became of all alerts and of each mention
+    of an indicator in them. `help numbers` explains the rows.
+  ATT&CK: how many submissions named each technique, below its tactics.
+  Indicators: those that most alerts named, those that more than one source
+    saw, and those that are new; with first and last seen, severity and sources.
+  Left out and rejected: exclusion rules by hits, rejections by status.
+
+The page is one file without scripts. It loads nothing, links nowhere, follows
+the browser's light or dark theme, and can be printed. The numbers of a chart
+are below it as a table. Texts of vendors are shown as text only.
+
+It names indicators and tenants, but no hosts and users, which the ledger does
+not keep. With --with-details it also has the ids of alerts, the messages of
+Recorded Future and the errors of runs. A new file has mode 0600; one that is
+replaced keeps its mode, so that a schedule can keep it readable for others.
+
+The report is read from the ledger, offline: indicators are kept for 90 days,
+runs and techniques for 400. A run that is in progress waits up to a few seconds
+for it.
+
 Examples:
   Write the report of the last 30 days:
-    collective-insights report --html report.html";
+    collective-insights report --html report.html
+  Of one tenant, with all that its owner may see:
+    collective-insights report --html acme.html --tenant acme --with-details
+  Write one every week:
+    collective-insights generate cron --weekly-report /srv/reports/insights.html";
 
 pub(super) const VERIFY: &str = "\
 Examples:
