@@ -1,5 +1,5 @@
-//! The charts: inline SVG that stretches to the width of the page. Its labels are HTML, so that they
-//! have the same size on a phone and on paper.
+//! The charts: inline SVG that stretches to the width of the page. The labels are HTML, so that
+//! they have the same size on a phone and on paper.
 
 use chrono::{Days, NaiveDate};
 use maud::{Markup, html};
