@@ -215,3 +215,34 @@ fn a_dry_run_and_a_test_run_search_for_nothing() {
     let output = env.run_at(NOW, RUN).assert_code(0);
     assert_some(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
+
+#[test]
+#[ignore = "known defect: a rejection ends the doubt about an earlier attempt"]
+fn what_was_stored_before_its_batch_was_rejected_is_not_sent_again() {
+    let alerts: Vec<Value> = (1..=3)
+        .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
+        .collect();
+    let env = TestEnv::falcon(&alerts);
+    // All three are stored. The second attempt is rejected, and its halves are limited.
+    let mut faults = vec![Fault::ResetAfterProcessing, Fault::status(413, "")];
+    faults.extend(vec![Fault::status(429, ""); 5]);
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env.run(RUN).assert_code(5);
+    assert_eq!(stored(&env), [1, 1, 1]);
+    env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_eq!(stored(&env), [1, 1, 1]);
+}
+
+#[test]
+#[ignore = "known defect: a rejection ends the doubt about an earlier attempt"]
+fn what_was_stored_before_it_was_rejected_alone_is_not_sent_again() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    // In quarantine or in doubt.
+    let output = env.run(RUN);
+    assert!([0, 3].contains(&output.code), "{output:?}");
+    env.run("outbox retry").assert_code(0);
+    env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_eq!(stored(&env), [1, 0, 0]);
+}

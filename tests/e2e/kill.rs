@@ -61,7 +61,8 @@ impl KillTest {
         let may_be_lost = |index: usize, request: &RecordedRequest| {
             self.in_flight.contains(&index) || response_lost(index, request)
         };
-        let counts = self.oracle.check(&self.env.tenant(self.oracle.vendor.command()), may_be_lost);
+        let counts =
+            self.oracle.check(&self.env.tenant(self.oracle.vendor.command()), &[], may_be_lost);
         assert_eq!((counts.waiting, counts.quarantined), (0, 0), "{context}");
         counts.duplicates
     }

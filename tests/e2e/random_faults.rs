@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sandbox::world::SearchWorld;
 use sandbox::{DateHeader, Fault, NOT_RECEIPTS, Sandbox, Service};
 
-use crate::support::oracle::{Oracle, check_counts, response_lost, run_time};
+use crate::support::oracle::{Oracle, PastRun, check_counts, response_lost, run_time};
 use crate::support::transport::Transport;
 use crate::support::vendor::Vendor;
 use crate::support::{NOW, TestEnv};
@@ -176,7 +176,8 @@ fn recorded_future_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Generates the faults of submissions on one day: some, or everything is rejected after some.
+/// Generates the faults of submissions on one day: some, or after some everything is rejected, or
+/// all responses for a batch are lost.
 fn submission_faults() -> impl Strategy<Value = Vec<Fault>> {
     let some = || prop::collection::vec(recorded_future_fault(), 0..14);
     let rejection = Fault::status(400, r#"{"message":"bad"}"#);
@@ -184,6 +185,10 @@ fn submission_faults() -> impl Strategy<Value = Vec<Fault>> {
         9 => some(),
         1 => some().prop_map(move |mut faults| {
             faults.resize(faults.len() + 80, rejection.clone());
+            faults
+        }),
+        2 => some().prop_map(|mut faults| {
+            faults.resize(faults.len() + 5, Fault::ResetAfterProcessing);
             faults
         }),
     ]
@@ -229,8 +234,12 @@ fn clocks() -> impl Strategy<Value = Clocks> {
     })
 }
 
+/// Generates the faults of searches on one day: some, or each one fails.
 fn search_faults() -> impl Strategy<Value = Vec<Fault>> {
-    prop::collection::vec(prop_oneof![3 => any_fault(), 2 => page_fault()], 0..6)
+    prop_oneof![
+        5 => prop::collection::vec(prop_oneof![3 => any_fault(), 2 => page_fault()], 0..6),
+        1 => Just(vec![Fault::status(503, ""); 20]),
+    ]
 }
 
 /// Generates what Recorded Future's search finds, and when.
@@ -344,6 +353,16 @@ impl Clocks {
         let (vendor, recorded_future) = (DateHeader::default(), DateHeader::default());
         Self { ahead: 0, vendor, recorded_future }
     }
+
+    /// Whether none of them is wrong by a day or more, except where it says so by its year.
+    fn are_right(&self) -> bool {
+        let is_right = |date: &DateHeader| match date {
+            DateHeader::Skew(skew) => skew.abs() < TimeDelta::days(1),
+            DateHeader::Text(_) | DateHeader::Absent => true,
+        };
+        let ahead = TimeDelta::seconds(self.ahead.abs());
+        ahead < TimeDelta::days(1) && is_right(&self.vendor) && is_right(&self.recorded_future)
+    }
 }
 
 /// Returns the clocks of a day. Where the first run cannot know the time, and its clock is ahead,
@@ -376,12 +395,18 @@ fn check(scenario: &Scenario) {
     let arguments =
         format!("{} --json --batch-size {}", scenario.vendor.command(), scenario.batch_size);
     let mut waiting = 0;
+    let mut runs = Vec::new();
     let mut run = |now: &str, clocks: &Clocks| {
         let first = env.sandbox.requests().len();
         let served = scenario.vendor.served_alerts(&env.sandbox).len();
         env.sandbox.change(|world| {
             world.set_vendor_date(&clocks.vendor);
             world.recorded_future.date = clocks.recorded_future.clone();
+        });
+        runs.push(PastRun {
+            first_request: first,
+            now: now.parse().unwrap(),
+            clock_is_right: clocks.are_right(),
         });
         let output = env.run_with_clock(now, TimeDelta::seconds(clocks.ahead), &arguments);
         assert!((0..=5).contains(&output.code), "{output:?}");
@@ -403,7 +428,7 @@ fn check(scenario: &Scenario) {
     clear_faults(scenario.vendor, &env.sandbox);
     let output = run(&run_time(DAYS + 1), &Clocks::right());
     assert!([0, 3].contains(&output.code), "{output:?}");
-    let counts = oracle.check(&tenant, response_lost);
+    let counts = oracle.check(&tenant, &runs, response_lost);
     assert_eq!(counts.waiting, 0);
 
     // Once nothing is rejected any more, the quarantined submissions arrive too.
@@ -411,12 +436,14 @@ fn check(scenario: &Scenario) {
     env.run("outbox retry").assert_code(0);
     let quarantined = u64::from(counts.quarantined > 0);
     let first = env.sandbox.requests().len();
-    let output = env.run_at(&run_time(DAYS + 2), &arguments).assert_code(0);
+    let now = run_time(DAYS + 2);
+    runs.push(PastRun { first_request: first, now: now.parse().unwrap(), clock_is_right: true });
+    let output = env.run_at(&now, &arguments).assert_code(0);
     assert!(output.assert_sums().count("carried_in") >= quarantined);
     let stored = env.sandbox.stored();
     let stored = stored.iter().filter(|stored| stored.request >= first).count();
     assert_eq!(usize::try_from(output.count("submitted")).unwrap(), stored);
-    let counts = oracle.check(&tenant, response_lost);
+    let counts = oracle.check(&tenant, &runs, response_lost);
     assert_eq!((counts.waiting, counts.quarantined), (0, 0));
 }
 

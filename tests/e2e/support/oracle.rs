@@ -1,6 +1,8 @@
 //! The oracle: generates a world whose submissions are known in advance, and checks what the
 //! sandbox and the ledger contain at the end.
 
+mod duplicates;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use super::RunOutput;
 use super::alerts::{carbonblack, falcon, sha256, with};
 use super::json::text;
 use super::vendor::Vendor;
+pub use duplicates::PastRun;
+use duplicates::Record;
 
 /// The id of a detection, and the value of an indicator that it mentions.
 pub type Mention = (String, String);
@@ -203,18 +207,23 @@ impl Oracle {
 
     /// Checks the sandbox and the ledger after the last run without faults. `may_be_lost` reports
     /// whether the response to a submission may not have arrived although its batch was stored.
+    /// Where the `runs` are known, none may store again what its search shows.
     #[track_caller]
     pub fn check(
         &self,
         tenant: &Tenant<'_>,
+        runs: &[PastRun],
         may_be_lost: impl Fn(usize, &RecordedRequest) -> bool,
     ) -> FinalCounts {
         let stored = tenant.sandbox.stored();
         let requests = tenant.sandbox.requests();
+        let record = Record::new(tenant.sandbox, runs, &stored, &requests);
         let mut arrived: BTreeMap<Mention, usize> = BTreeMap::new();
+        let mut first_stored = BTreeMap::new();
         let mut duplicates = 0;
         for stored in &stored {
-            let mention = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
+            let mention = mention_of(&stored.item);
+            record.assert_searched(first_stored.entry(mention.clone()).or_insert(stored), stored);
             let expected = self.expected.get(&mention);
             let expected = expected.unwrap_or_else(|| panic!("unexpected: {}", stored.item));
             assert_eq!(&stored.item, expected, "an item was changed");
@@ -270,6 +279,11 @@ impl Oracle {
         assert!(!tenant.sandbox.overlapping_posts());
         counts
     }
+}
+
+/// Returns what an item is about.
+fn mention_of(item: &Value) -> Mention {
+    (text(item, "/detection/id"), text(item, "/ioc/value"))
 }
 
 /// How many of the expected mentions are in each state at the end.

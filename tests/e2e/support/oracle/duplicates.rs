@@ -1,0 +1,155 @@
+//! When an item may be stored again by a later run than the one that it was first stored by.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sandbox::world::SearchWorld;
+use sandbox::{Fault, RecordedRequest, Sandbox, Service, StoredItem};
+use serde_json::Value;
+
+use super::{Mention, mention_of};
+
+/// How long a batch in doubt waits for a search that fails.
+const MAX_WAIT: TimeDelta = TimeDelta::days(2);
+/// How many results of a search do not add up before it is given up.
+const MAX_READS: usize = 3;
+/// More than a run takes.
+const RUN_TIME: TimeDelta = TimeDelta::minutes(5);
+
+/// A run of the past.
+#[derive(Debug, Clone, Copy)]
+pub struct PastRun {
+    /// How many requests there were before it.
+    pub first_request: usize,
+    /// When it started, by the clock of the services.
+    pub now: DateTime<Utc>,
+    /// Whether its own clock is not wrong by days, also after it followed that of a service.
+    pub clock_is_right: bool,
+}
+
+/// The record of a sandbox, divided by runs.
+pub(super) struct Record<'a> {
+    pub(super) runs: &'a [PastRun],
+    pub(super) stored: &'a [StoredItem],
+    pub(super) requests: &'a [RecordedRequest],
+    pub(super) search: SearchWorld,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(
+        sandbox: &Sandbox,
+        runs: &'a [PastRun],
+        stored: &'a [StoredItem],
+        requests: &'a [RecordedRequest],
+    ) -> Self {
+        let search = sandbox.change(|world| world.recorded_future.search.clone());
+        Self { runs, stored, requests, search }
+    }
+
+    /// Returns the run that a request belongs to; `None` if the runs are not known.
+    fn run_of(&self, request: usize) -> Option<&PastRun> {
+        self.runs.iter().rfind(|run| run.first_request <= request)
+    }
+
+    /// Asserts that an item that was stored by the first request is only stored by a later run if
+    /// the search of that run could not find it.
+    #[track_caller]
+    pub(super) fn assert_searched(&self, first: &StoredItem, again: &StoredItem) {
+        let Some(run) = self.run_of(again.request) else { return };
+        if first.request >= run.first_request {
+            return;
+        }
+        let searches = self.requests[run.first_request..again.request]
+            .iter()
+            .filter(|request| request.service == Some(Service::Search));
+        let searches: Vec<&RecordedRequest> = searches.collect();
+        let attempts = self.attempts(&mention_of(&first.item), run.first_request);
+        let is_excused = self.is_hidden(first, run)
+            || self.is_given_up(&searches)
+            || self.is_over(&attempts, run, &searches)
+            || is_doubt_forgotten(&attempts);
+        assert!(
+            is_excused,
+            "{:?} was stored by request {} and again by request {} of a later run ({run:?}), which searched: {searches:?}",
+            mention_of(&first.item),
+            first.request,
+            again.request,
+        );
+    }
+
+    /// Whether no search of a run shows the item: none may search, it lags, or the row of its
+    /// indicator is that of another detection.
+    fn is_hidden(&self, item: &StoredItem, run: &PastRun) -> bool {
+        let first_of_value = || {
+            let mut of_value = self.stored.iter().filter(|other| {
+                ["type", "value"].iter().all(|key| other.item["ioc"][key] == item.item["ioc"][key])
+            });
+            of_value.next().map(|first| mention_of(&first.item))
+        };
+        !self.search.is_allowed
+            || item.stored_at + self.search.lag > run.now
+            || self.search.merges_repeats && first_of_value() != Some(mention_of(&item.item))
+    }
+
+    /// Whether a search was refused, or its pages may not have added up.
+    fn is_given_up(&self, searches: &[&RecordedRequest]) -> bool {
+        let is_refused = |status| !matches!(status, 200 | 401 | 408 | 425 | 429 | 500..);
+        let are_refused = searches.iter().filter_map(|request| request.status).any(is_refused);
+        let has_fault = |faults: &[Fault]| {
+            searches.iter().filter(|request| faults.contains(&request.fault)).count()
+        };
+        let hiding = has_fault(&[Fault::RepeatedPage, Fault::StuckPage, Fault::EmptyPage]);
+        let uncounted = has_fault(&[Fault::WithoutPagination]);
+        let has_counts = self.search.has_counts && uncounted == 0;
+        are_refused || hiding + uncounted >= MAX_READS || hiding > 0 && !has_counts
+    }
+
+    /// Whether a search failed, and the batch has waited long enough for one that does not.
+    fn is_over(
+        &self,
+        attempts: &[(usize, &RecordedRequest)],
+        run: &PastRun,
+        searches: &[&RecordedRequest],
+    ) -> bool {
+        let is_page = |request: &&RecordedRequest| {
+            let is_other =
+                matches!(request.fault, Fault::Html | Fault::HtmlAfterProcessing | Fault::Empty200);
+            request.status == Some(200) && request.complete && !is_other
+        };
+        let begun = attempts.last().and_then(|(number, _)| self.run_of(*number));
+        let is_over = |begun: &PastRun| {
+            let is_known = begun.clock_is_right && run.clock_is_right;
+            !is_known || run.now - begun.now + RUN_TIME >= MAX_WAIT
+        };
+        !searches.iter().all(is_page) && begun.is_none_or(is_over)
+    }
+
+    /// Returns the requests up to one that submitted an item, with their numbers.
+    fn attempts(&self, mention: &Mention, until: usize) -> Vec<(usize, &RecordedRequest)> {
+        let requests = self.requests.iter().enumerate().take(until);
+        requests.filter(|(_, request)| names(request, mention)).collect()
+    }
+}
+
+/// Whether a rejection ended the doubt: then no run searches. Of the last batch with the item, no
+/// attempt may have been stored.
+fn is_doubt_forgotten(attempts: &[(usize, &RecordedRequest)]) -> bool {
+    let Some((_, last)) = attempts.last() else { return false };
+    let is_ruled_out = |request: &RecordedRequest| {
+        request.fault == Fault::RefuseStream
+            || matches!(request.status, Some(status @ 400..500) if status != 408)
+    };
+    let mut before = attempts
+        .iter()
+        .rev()
+        .skip_while(|(_, request)| request.body == last.body && is_ruled_out(request));
+    let is_rejected = |request: &RecordedRequest| matches!(request.status, Some(400 | 413 | 422));
+    is_rejected(last)
+        || before.clone().next().is_some_and(|(_, request)| request.body != last.body)
+            && before.any(|(_, request)| is_rejected(request))
+}
+
+/// Whether a batch has an item.
+fn names(request: &RecordedRequest, mention: &Mention) -> bool {
+    let body = (request.service == Some(Service::RecordedFuture)).then(|| request.json()).flatten();
+    let items = body.as_ref().and_then(|body| body["data"].as_array());
+    items.is_some_and(|items: &Vec<Value>| items.iter().any(|item| mention_of(item) == *mention))
+}
