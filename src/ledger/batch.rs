@@ -184,7 +184,7 @@ impl TenantLedger {
                     self.tenant.0,
                     batch,
                     sent.timestamp.map(|time| time.timestamp_millis()),
-                    sent.ioc.field,
+                    sent.field(),
                     sent.mitre_codes(),
                 ];
                 if settle.execute(columns)? == 0 {
@@ -383,8 +383,13 @@ impl SentItem {
         serde_json::from_str(item).unwrap_or_default()
     }
 
+    /// Returns the field of the alert that named the indicator.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.ioc.field.as_deref()
+    }
+
     /// Returns the codes with spaces between them.
-    fn mitre_codes(&self) -> String {
+    pub(super) fn mitre_codes(&self) -> String {
         self.mitre_codes.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 }

@@ -231,6 +231,6 @@ fn read_delivered(row: &Row<'_>) -> rusqlite::Result<DeliveredEntry> {
     })
 }
 
-fn milliseconds(column: Option<i64>) -> Option<DateTime<Utc>> {
+pub(super) fn milliseconds(column: Option<i64>) -> Option<DateTime<Utc>> {
     column.and_then(DateTime::from_timestamp_millis)
 }

@@ -20,6 +20,7 @@
 //! - `run`: a run; unfinished ones have no `finished_at`.
 //! - `gap`: a span that no run read, until one reads it or a person gives it up.
 //! - `exclusion_hit`: how often a rule of the exclusion file matched, and when last.
+//! - `left_out`: samples of what runs left out, with the reason and the last alert.
 //!
 //! # Invariants
 //! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and
@@ -57,7 +58,8 @@
 //! Opening a ledger compares the tables with what this program creates, and examines all that
 //! decides what is sent: each table with its indexes, some of which exist for this alone. The
 //! history of what was delivered is examined where the file is small, by `check`, and by a run
-//! where the file is not as the last one left it: its length and checksum are in the lock file.
+//! where the file is not as the last one left it: its length and checksum are in the lock file. So
+//! are the samples of what was left out, on which nothing depends.
 //! Before an entry is sent, its item is compared with its row. `outbox repair` saves what can be
 //! read.
 
@@ -71,7 +73,9 @@ mod exclusion_hit;
 mod files;
 mod gap;
 mod history;
+mod left_out;
 mod lock;
+mod lookup;
 mod maintenance;
 mod outbox;
 mod patience;
@@ -98,7 +102,9 @@ pub(crate) use doubt::BatchInDoubt;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use exclusion_hit::RuleHits;
 pub(crate) use history::{Technique, TopIndicator};
+pub(crate) use left_out::{LeftOutSample, TopLeftOut};
 pub(crate) use lock::{Lock, lock_path};
+pub(crate) use lookup::{Alerts, Fate, KnownEntry, SpanRead};
 pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry, Rejections};
 pub(crate) use patience::Patience;
 pub(crate) use purge::SIGHTINGS_KEPT;

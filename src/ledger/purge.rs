@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::columns::{Time, row_count};
 use super::{Result, TenantLedger};
 
-/// How long delivered and dropped indicators are kept.
+/// How long delivered and dropped indicators are kept, and samples of what was left out.
 pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
 /// How long runs, batches and the hits of exclusion rules are kept: a year can be compared with the
 /// year before.
@@ -26,6 +26,8 @@ pub(crate) struct Purged {
     pub batches: u64,
     /// Exclusion rules that matched long ago.
     pub exclusion_rules: u64,
+    /// Samples of what was left out long ago.
+    pub left_out: u64,
 }
 
 impl TenantLedger {
@@ -43,10 +45,10 @@ impl TenantLedger {
         Ok(())
     }
 
-    /// Deletes what was delivered or dropped more than 90 days before `now`, and runs, batches and
-    /// hits of exclusion rules from more than 400 days before, of all tenants. Nothing that is in
-    /// the outbox is ever deleted. A `now` in the future would delete what later runs need in order
-    /// to send nothing twice.
+    /// Deletes what was delivered, dropped or left out more than 90 days before `now`, and runs,
+    /// batches and hits of exclusion rules from more than 400 days before, of all tenants. Nothing
+    /// that is in the outbox is ever deleted. A `now` in the future would delete what later runs
+    /// need in order to send nothing twice.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -63,6 +65,9 @@ impl TenantLedger {
                 )?),
                 exclusion_rules: row_count(
                     db.execute("DELETE FROM exclusion_hit WHERE last_hit_at < ?1", [Time(runs)])?,
+                ),
+                left_out: row_count(
+                    db.execute("DELETE FROM left_out WHERE last_at < ?1", [Time(settled)])?,
                 ),
             })
         })

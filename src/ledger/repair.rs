@@ -29,7 +29,7 @@ pub(crate) struct Repaired {
 }
 
 /// The tables in the order in which they refer to each other, and their keys.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("tenant", "rowid"),
     ("run", "tenant, id"),
     ("batch", "rowid"),
@@ -39,6 +39,7 @@ const TABLES: [(&str, &str); 9] = [
     ("sighting", "tenant, created_at, detection, entry"),
     ("gap", "tenant, start"),
     ("exclusion_hit", "tenant, rule"),
+    ("left_out", "tenant, reason, type, value"),
 ];
 
 /// Rows without what they belong to.
@@ -49,6 +50,7 @@ DELETE FROM outbox WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM sighting WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM gap WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM exclusion_hit WHERE tenant NOT IN (SELECT id FROM tenant);
+DELETE FROM left_out WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM repeat WHERE entry NOT IN (SELECT id FROM outbox);";
 
 impl Ledger {

@@ -148,6 +148,19 @@ CREATE TABLE exclusion_hit (
     last_hit_at TEXT NOT NULL,
     PRIMARY KEY (tenant, rule)
 ) STRICT, WITHOUT ROWID;
+
+-- Samples of what was left out, for a person: nothing depends on them.
+CREATE TABLE left_out (
+    tenant    INTEGER NOT NULL REFERENCES tenant (id),
+    reason    TEXT NOT NULL,
+    type      TEXT NOT NULL,    -- empty where the value is not an indicator
+    value     TEXT NOT NULL,    -- its beginning
+    detection TEXT NOT NULL,    -- the last alert that named it; the beginning of its id
+    mentions  INTEGER NOT NULL,
+    first_at  TEXT NOT NULL,    -- when a run left it out for the first time
+    last_at   TEXT NOT NULL,
+    PRIMARY KEY (tenant, reason, type, value)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Creates the tables in an empty database. The caller holds the transaction.

@@ -16,7 +16,7 @@ use crate::logging;
 use crate::redact;
 use crate::report::counted;
 use crate::report::progress::{Progress, Work};
-use crate::selection::{Rules, Selection, Tally, Thresholds};
+use crate::selection::{LeftOut, Rules, Selection, Tally, Thresholds};
 use crate::sources::{AlertReader, Page};
 
 /// Pages that may be fetched and wait to be stored: bounds the memory of a run.
@@ -27,6 +27,15 @@ const MAX_TRANSACTION: Duration = Duration::from_millis(200);
 
 /// How long a run waits for the number of alerts that the vendor left out.
 const MAX_COUNTING: Duration = Duration::from_secs(10);
+
+/// What was selected from the pages that were read.
+#[derive(Debug)]
+struct Selected {
+    tally: Tally,
+    left_out: LeftOut,
+    /// Why not all of it was stored.
+    stored: Result<(), Failure>,
+}
 
 /// How the reading of a window ended.
 #[derive(Debug)]
@@ -68,11 +77,11 @@ impl Run<'_> {
         let end = self.read_pages(reader.as_mut(), first, sender).await;
         let left_out = self.count_left_out(reader.as_mut(), &end).await;
         drop(reader);
-        let (tally, stored) = match storing.await {
+        let selected = match storing.await {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        if matches!(end, ReadEnd::Complete) && stored.is_ok() {
+        if matches!(end, ReadEnd::Complete) && selected.stored.is_ok() {
             self.report.progress.finish();
         }
         match end {
@@ -81,21 +90,17 @@ impl Run<'_> {
                 if has_read {
                     self.record_customer()?;
                 }
-                // Where storing failed, alerts that were read are not in the tally.
-                self.report_selection(tally, left_out.filter(|_| stored.is_ok()), stored)
+                self.report_selection(selected, left_out)
             }
         }
     }
 
-    /// Reports what was selected, and counts the exclusion rules that matched: at the end, so that
-    /// a run that is withdrawn leaves no trace.
-    fn report_selection(
-        &mut self,
-        mut tally: Tally,
-        total: Option<u64>,
-        stored: Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        if let Some(total) = total {
+    /// Reports what was selected, counts the exclusion rules that matched, and stores samples of
+    /// what was left out: at the end, so that a run that is withdrawn leaves no trace.
+    fn report_selection(&mut self, selected: Selected, total: Option<u64>) -> Result<(), Failure> {
+        let Selected { mut tally, left_out, stored } = selected;
+        // Where storing failed, alerts that were read are not in the tally.
+        if let Some(total) = total.filter(|_| stored.is_ok()) {
             tally.add_left_out(total);
         }
         if tally.alerts_unreadable > 0 {
@@ -112,7 +117,10 @@ impl Run<'_> {
         let hits = std::mem::take(&mut tally.exclusion_hits);
         self.report.counts.tally = tally;
         stored?;
-        Ok(self.ledger.store(|store| store.count_hits(&hits))?)
+        Ok(self.ledger.store(|store| {
+            store.count_hits(&hits)?;
+            store.add_left_out(&left_out)
+        })?)
     }
 
     /// Reads all pages and passes them on to be stored.
@@ -229,8 +237,9 @@ fn store_pages(
     mut selection: Selection,
     ledger: &TenantLedger,
     progress: &Progress,
-) -> (Tally, Result<(), Failure>) {
+) -> Selected {
     let mut count = 0;
+    let mut end = Ok(());
     while let Some(first) = pages.blocking_recv() {
         let mut total = first.total;
         let deadline = Instant::now() + MAX_TRANSACTION;
@@ -252,13 +261,15 @@ fn store_pages(
             Ok(())
         });
         if let Err(error) = stored {
-            return (selection.tally().clone(), Err(error.into()));
+            end = Err(error.into());
+            break;
         }
         let alerts = selection.tally().alerts_fetched;
         progress.set(Work::Reading { pages: count, alerts, total });
         crash_point();
     }
-    (selection.tally().clone(), Ok(()))
+    let (tally, left_out) = selection.into_parts();
+    Selected { tally, left_out, stored: end }
 }
 
 /// Returns the next page; `None` if none comes before the deadline, nor before the ledger is

@@ -336,9 +336,17 @@ impl<'a> Run<'a> {
 /// # Errors
 /// With the file and the line that cannot be read.
 pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
-    let Some(path) = &settings.exclusion_file else {
-        return Ok(Exclusions::default());
-    };
+    match &settings.exclusion_file {
+        Some(path) => read_exclusion_file(path),
+        None => Ok(Exclusions::default()),
+    }
+}
+
+/// Reads an exclusion file.
+///
+/// # Errors
+/// With the line that cannot be read.
+pub(crate) fn read_exclusion_file(path: &Path) -> Result<Exclusions, Failure> {
     let exclusions = Exclusions::read(path).map_err(|error| {
         let failure = Failure::new(
             FailureKind::Configuration,

@@ -4,6 +4,7 @@
 //! trusted files, exclusions, and what the ledger knows already.
 
 pub(crate) mod exclusions;
+mod left_out;
 mod skip;
 mod tally;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::indicator::{Indicator, IndicatorType};
 use crate::submission::Stored;
 
 use self::exclusions::Exclusions;
+pub(crate) use self::left_out::{LeftOut, MAX_SAMPLES, excerpt};
 use self::skip::SkipReason;
 pub(crate) use self::tally::Tally;
 
@@ -55,12 +57,13 @@ pub(crate) struct Selection {
     rules: Rules,
     exclusions: Arc<Exclusions>,
     tally: Tally,
+    left_out: LeftOut,
 }
 
 impl Selection {
     /// Returns an empty selection with its rules.
     pub(crate) fn new(rules: Rules, exclusions: Arc<Exclusions>) -> Self {
-        Self { rules, exclusions, tally: Tally::default() }
+        Self { rules, exclusions, tally: Tally::default(), left_out: LeftOut::default() }
     }
 
     /// Selects from one alert. `store` stores a mention of an indicator in a field of a detection.
@@ -86,7 +89,9 @@ impl Selection {
             }
             AlertOutcome::Detection(mut detection) => {
                 if let Some(reason) = self.skip_alert(detection.assessment) {
-                    detection.mentions.iter().for_each(|mention| reason.log(&detection, mention));
+                    for mention in &detection.mentions {
+                        self.leave_out(reason, &detection, mention);
+                    }
                     return Ok(());
                 }
                 // The first field that names an indicator, in this order, is the one that is sent.
@@ -117,6 +122,11 @@ impl Selection {
         &self.tally
     }
 
+    /// Returns the counts, and samples of what was left out.
+    pub(crate) fn into_parts(self) -> (Tally, LeftOut) {
+        (self.tally, self.left_out)
+    }
+
     /// Adds one mention. `stored` has the indicators of this alert that were stored: an alert often
     /// names one in several fields, and the ledger is asked only once.
     fn add_mention<'a, E>(
@@ -134,9 +144,14 @@ impl Selection {
         };
         if let Some(reason) = skipped {
             *self.tally.skipped(reason) += 1;
-            reason.log(detection, mention);
+            self.leave_out(reason, detection, mention);
         }
         Ok(())
+    }
+
+    fn leave_out(&mut self, reason: SkipReason, detection: &Detection, mention: &Mention) {
+        reason.log(detection, mention);
+        self.left_out.add(reason, detection, mention);
     }
 
     /// Stores an indicator and counts it if it is new, or returns why it is not sent.

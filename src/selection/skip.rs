@@ -32,7 +32,8 @@ pub(super) enum SkipReason {
 }
 
 impl SkipReason {
-    const fn as_str(self) -> &'static str {
+    /// Returns its name in the log and in the ledger.
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::BelowThreshold => "below threshold",
             Self::Dismissed => "dismissed",

@@ -7,7 +7,9 @@ mod dry_run;
 mod exclusion_hit;
 mod files;
 mod history;
+mod left_out;
 mod locking;
+mod lookup;
 mod model;
 mod not_a_ledger;
 mod repair;
@@ -27,6 +29,7 @@ use crate::clock::Clock;
 use crate::detection::{Assessment, Detection, SourceInfo};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::{MitreCode, MitreCodes};
+use crate::selection::LeftOut;
 use crate::submission::Stored;
 use crate::window::Window;
 
@@ -205,6 +208,15 @@ fn store(ledger: &TenantLedger, name: &str, detections: &[&str]) -> Vec<Stored> 
 fn hit(ledger: &TenantLedger, rules: &[(&str, u64)]) {
     let hits = rules.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect();
     ledger.store(|store| store.count_hits(&hits)).unwrap();
+}
+
+/// Adds values that were left out, their last alerts and numbers of mentions, as one transaction.
+fn leave_out(ledger: &TenantLedger, samples: &[(&str, &str, u64)]) {
+    let sample = |(value, alert, mentions): &(&str, &str, u64)| {
+        ("excluded", (*value).to_owned(), (*alert).to_owned(), *mentions)
+    };
+    let left_out = LeftOut::from_samples(samples.iter().map(sample));
+    ledger.store(|store| store.add_left_out(&left_out)).unwrap();
 }
 
 /// Returns what storing a mention would return, and changes nothing.

@@ -19,6 +19,7 @@ fn filled() -> Folder {
         quarantine(&ledger, &items[1], "no");
         ledger.finish_run(0, "{}", None).unwrap();
         hit(&ledger, &[("example.com", 2), (source, 1)]);
+        leave_out(&ledger, &[("left-out.example.com", "d", 3)]);
     }
     folder
 }
@@ -38,6 +39,9 @@ fn assert_repaired(folder: &Folder, what: &str) {
     let rules = folder.reader().rules_hit_since(at(0)).unwrap();
     let expected = ["carbonblack", "crowdstrike", "example.com"].map(str::to_owned);
     assert_eq!(rules, expected.into(), "{what}");
+    let all = TenantFilter::default();
+    let left_out = folder.reader().top_left_out(at(0), 9, &all).unwrap();
+    assert_eq!((left_out.len(), left_out[0].mentions), (1, 6), "{what}");
     for source in ["crowdstrike", "carbonblack"] {
         let ledger = folder.open_as(source, "next");
         assert_eq!(state(&ledger, "d2", "delivered"), "delivered", "{what}");

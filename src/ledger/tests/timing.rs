@@ -119,6 +119,15 @@ fn timing_of_100_000_new_mentions() {
     set_time(&mut ledger, 100 * DAY);
     assert_eq!(ledger.purge_expired().unwrap().sightings, 100_000);
     watch.lap("purge 100,000");
+    let sample = |number: usize| {
+        ("excluded", sha256(number).value().to_owned(), mentions[number].0.id.clone(), 1)
+    };
+    let left_out = LeftOut::from_samples((0..crate::selection::MAX_SAMPLES).map(sample));
+    for _ in 0..2 {
+        watch.restart();
+        ledger.store(|store| store.add_left_out(&left_out)).unwrap();
+        watch.lap("store 5,000 samples of what was left out");
+    }
 }
 
 /// Fills a ledger with the history of 90 days with 15,000 submissions each, and with a queue.
@@ -169,6 +178,9 @@ fn timing_of_opening_a_ledger_of_90_days() {
             watch.lap("open a reader");
             reader.status(at(0), &TenantFilter::default()).unwrap();
             watch.lap("read the status");
+            let (asked, all) = (sha256(7), TenantFilter::default());
+            reader.find(Some(&asked), "absent", &all).unwrap();
+            watch.lap("find an indicator and its alerts");
             for check in [
                 "tenant", "run", "batch", "outbox", "repeat", "exclusion_hit", "sqlite_sequence",
                 "settled", "sighting",

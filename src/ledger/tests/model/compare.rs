@@ -33,6 +33,7 @@ impl Driver<'_> {
         self.compare_tables(model);
         self.compare_batches(model);
         self.compare_hits(model);
+        self.compare_left_out(model);
     }
 
     /// Compares what would become of each mention if this run, or one of another tenant, stored it.
@@ -345,6 +346,23 @@ impl Driver<'_> {
         assert_eq!(reader.rules_hit_since(self.now).unwrap(), expected);
         let first = model.runs.values().map(|run| run.started_at).min();
         assert_eq!(reader.first_run().unwrap(), first);
+    }
+
+    fn compare_left_out(&self, model: &Model) {
+        let found = self.rows(
+            "SELECT tenant, value, mentions, first_at, last_at FROM left_out ORDER BY tenant, value",
+            |row| {
+                let (first, last): (columns::Time, columns::Time) = (row.get(3)?, row.get(4)?);
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, first.0, last.0))
+            },
+        );
+        let expected = model.left_out.iter().map(|((tenant, value), row)| {
+            let mentions = u32::try_from(row.mentions).unwrap();
+            (model.tenants[*tenant].0, value.clone(), mentions, row.first_at, row.last_at)
+        });
+        let mut expected: Vec<(i64, String, u32, _, _)> = expected.collect();
+        expected.sort();
+        assert_eq!(found, expected);
     }
 
     fn rows<T>(

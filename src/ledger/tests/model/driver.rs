@@ -148,6 +148,7 @@ impl<'a> Driver<'a> {
                 stored.push(store.add(&mention.alert(), &indicator, mention.field)?);
             }
             store.count_hits(hits)?;
+            store.add_left_out(&samples(hits))?;
             if fails { Err(undo()) } else { Ok(()) }
         });
         assert_eq!(done.is_err(), fails, "{done:?}");
@@ -156,6 +157,7 @@ impl<'a> Driver<'a> {
             mentions.iter().map(|mention| changed.add(*mention, self.now)).collect();
         assert_eq!(stored, expected);
         changed.count_hits(hits, self.now);
+        changed.add_left_out(hits, self.now);
         if !fails {
             *model = changed;
         }
@@ -233,4 +235,11 @@ impl<'a> Driver<'a> {
         self.ledger = temporary();
         self.sending.clear();
     }
+}
+
+/// Returns samples with the values and counts of a map.
+fn samples(counts: &BTreeMap<String, u64>) -> LeftOut {
+    let sample =
+        |(value, count): (&String, &u64)| ("excluded", value.clone(), "d".to_owned(), *count);
+    LeftOut::from_samples(counts.iter().map(sample))
 }

@@ -88,6 +88,14 @@ pub(super) struct RunRow {
     pub(super) finished: Option<(DateTime<Utc>, u8)>,
 }
 
+/// A row of the table `left_out`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LeftOutRow {
+    pub(super) mentions: u64,
+    pub(super) first_at: DateTime<Utc>,
+    pub(super) last_at: DateTime<Utc>,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub(super) tenants: [TenantId; TENANTS],
@@ -102,6 +110,8 @@ pub(super) struct Model {
     pub(super) runs: BTreeMap<(usize, String), RunRow>,
     /// The number and the time of the last hit, by tenant and rule.
     pub(super) hits: BTreeMap<(usize, String), (u64, DateTime<Utc>)>,
+    /// What was left out, by tenant and value.
+    pub(super) left_out: BTreeMap<(usize, String), LeftOutRow>,
     /// What a dry run sees in the real ledger only: settled entries and sightings.
     pub(super) in_prior: (BTreeSet<i64>, BTreeSet<(usize, usize, i64)>),
     pub(super) tenant: usize,
@@ -132,6 +142,7 @@ impl Model {
             first_windows: [None; TENANTS],
             runs: BTreeMap::new(),
             hits: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             in_prior: Default::default(),
             tenant: 0,
             run: String::new(),
@@ -192,12 +203,21 @@ impl Model {
         let settled = self.settled.keys().filter(|id| !self.outbox.contains_key(id)).copied();
         self.in_prior = (settled.collect(), self.sightings.clone());
         self.hits.clear();
+        self.left_out.clear();
     }
 
     pub(super) fn count_hits(&mut self, hits: &BTreeMap<String, u64>, now: DateTime<Utc>) {
         for (rule, count) in hits {
             let known = self.hits.entry((self.tenant, rule.clone())).or_insert((0, now));
             *known = (known.0 + count, now);
+        }
+    }
+
+    pub(super) fn add_left_out(&mut self, counts: &BTreeMap<String, u64>, now: DateTime<Utc>) {
+        for (value, count) in counts {
+            let row = self.left_out.entry((self.tenant, value.clone()));
+            let row = row.or_insert(LeftOutRow { mentions: 0, first_at: now, last_at: now });
+            *row = LeftOutRow { mentions: row.mentions + count, last_at: now, ..*row };
         }
     }
 
@@ -436,7 +456,8 @@ impl Model {
     pub(super) fn purge(&mut self, now: DateTime<Utc>) -> Purged {
         let count = |model: &Self| {
             let (sightings, runs) = (model.sightings.len(), model.runs.len());
-            [sightings, runs, model.batches.len(), model.hits.len()].map(|rows| rows as u64)
+            let (hits, left_out) = (model.hits.len(), model.left_out.len());
+            [sightings, runs, model.batches.len(), hits, left_out].map(|rows| rows as u64)
         };
         let before = count(self);
         let (old, older) = (now - TimeDelta::days(90), now - TimeDelta::days(400));
@@ -461,10 +482,11 @@ impl Model {
         self.runs.retain(|_, run| run.started_at >= older);
         self.batches.retain(|_, batch| batch.ended_at.is_none_or(|ended| ended >= older));
         self.hits.retain(|_, (_, last)| *last >= older);
+        self.left_out.retain(|_, row| row.last_at >= old);
         let after = count(self);
-        let [sightings, runs, batches, exclusion_rules] =
+        let [sightings, runs, batches, exclusion_rules, left_out] =
             std::array::from_fn(|n| before[n] - after[n]);
-        Purged { sightings, runs, batches, exclusion_rules }
+        Purged { sightings, runs, batches, exclusion_rules, left_out }
     }
 }
 

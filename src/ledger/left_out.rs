@@ -1,0 +1,164 @@
+//! Samples of what runs left out: a bounded number for each tenant, because nobody knows before
+//! which one a person will ask about.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Row, params};
+
+use super::columns::{RowCount, TextColumn, Time, saturating_i64};
+use super::error::with_path;
+use super::store::Store;
+use super::tenant::OF_TENANTS;
+use super::{LedgerReader, Result, TenantFilter};
+use crate::indicator::IndicatorType;
+use crate::selection::{LeftOut, MAX_SAMPLES};
+
+/// What runs left out for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftOutSample {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The reason, as the log has it.
+    pub reason: String,
+    /// `None` where the value is not an indicator that may be sent.
+    pub indicator_type: Option<IndicatorType>,
+    /// The beginning of the text that the alert has, in normal form if it is an indicator.
+    pub value: String,
+    /// The beginning of the id of the last alert that named it.
+    pub detection: String,
+    /// The number of mentions; an alert that two runs read counts twice.
+    pub mentions: u64,
+    /// When a run left it out for the first time, UTC.
+    pub first_at: DateTime<Utc>,
+    /// When a run left it out last, UTC.
+    pub last_at: DateTime<Utc>,
+}
+
+/// The sum of the samples of some tenants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopLeftOut {
+    /// The reason, as the log has it.
+    pub reason: String,
+    /// `None` where the value is not an indicator that may be sent.
+    pub indicator_type: Option<IndicatorType>,
+    /// The beginning of the text.
+    pub value: String,
+    /// The number of mentions.
+    pub mentions: u64,
+    /// When a run left it out last, UTC.
+    pub last_at: DateTime<Utc>,
+}
+
+impl Store<'_> {
+    /// Adds what a run left out to the samples of its tenant, of which the latest stay.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(crate) fn add_left_out(&self, left_out: &LeftOut) -> Result<()> {
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let tenant = self.ledger.tenant.0;
+        let add = || -> rusqlite::Result<()> {
+            let mut add = self.db.prepare_cached(
+                "INSERT INTO main.left_out
+                    (tenant, reason, type, value, detection, mentions, first_at, last_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+                 ON CONFLICT DO UPDATE SET detection = excluded.detection,
+                    mentions = mentions + excluded.mentions, last_at = excluded.last_at",
+            )?;
+            for (key, sample) in left_out.iter() {
+                let indicator_type = key.indicator_type.map_or("", IndicatorType::as_str);
+                let mentions = i64::try_from(sample.mentions).unwrap_or(i64::MAX);
+                add.execute(params![
+                    tenant, key.reason, indicator_type, key.value, sample.alert, mentions,
+                    self.now,
+                ])?;
+            }
+            let delete =
+                "DELETE FROM main.left_out WHERE tenant = ?1 AND (reason, type, value) IN (
+                            SELECT reason, type, value FROM main.left_out WHERE tenant = ?1
+                            ORDER BY last_at DESC, mentions DESC LIMIT -1 OFFSET ?2)";
+            self.db.execute(delete, params![tenant, saturating_i64(MAX_SAMPLES)])?;
+            Ok(())
+        };
+        add().map_err(|error| with_path(error.into(), self.ledger.shared().path()))
+    }
+}
+
+impl LedgerReader {
+    /// Returns the samples of one of these values, or whose last alert has this id, by tenant.
+    /// Case does not matter: what was rejected is stored as the alert has it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn left_out_of(
+        &self,
+        values: &[&str],
+        detection: &str,
+        tenants: &TenantFilter,
+    ) -> Result<Vec<LeftOutSample>> {
+        let values = serde_json::Value::from(values).to_string();
+        let select = format!(
+            "SELECT name, reason, type, value, detection, mentions, first_at, last_at
+             FROM left_out JOIN tenant ON tenant.id = left_out.tenant
+             WHERE {OF_TENANTS} AND (detection = ?4 OR EXISTS (
+                SELECT 1 FROM json_each(?3) AS wanted
+                WHERE wanted.value = left_out.value COLLATE NOCASE))
+             ORDER BY name, last_at DESC, reason, left_out.value LIMIT {MAX_SAMPLES}"
+        );
+        self.read(|db| {
+            let mut select = db.prepare_cached(&select)?;
+            let [name, source] = tenants.columns();
+            let rows = select.query_map(params![name, source, values, detection], read)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns what was left out since a time and has the most mentions, summed over the tenants,
+    /// at most `limit`. The mentions are those of all runs that the samples are from.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn top_left_out(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+        tenants: &TenantFilter,
+    ) -> Result<Vec<TopLeftOut>> {
+        let select = format!(
+            "SELECT reason, type, value, sum(mentions), max(last_at) AS last
+             FROM left_out WHERE {OF_TENANTS} AND last_at >= ?3
+             GROUP BY reason, type, value
+             ORDER BY sum(mentions) DESC, last DESC, reason, type, value LIMIT ?4"
+        );
+        self.read(|db| {
+            let mut select = db.prepare_cached(&select)?;
+            let [name, source] = tenants.columns();
+            let rows = select.query_map(params![name, source, Time(since), limit], |row| {
+                let text = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(at)?.0);
+                Ok(TopLeftOut {
+                    reason: text(0)?,
+                    indicator_type: IndicatorType::from_name(&text(1)?),
+                    value: text(2)?,
+                    mentions: row.get::<_, RowCount>(3)?.0,
+                    last_at: row.get::<_, Time>(4)?.0,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<LeftOutSample> {
+    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
+    Ok(LeftOutSample {
+        tenant: text(0)?,
+        reason: text(1)?,
+        indicator_type: IndicatorType::from_name(&text(2)?),
+        value: text(3)?,
+        detection: text(4)?,
+        mentions: row.get::<_, RowCount>(5)?.0,
+        first_at: row.get::<_, Time>(6)?.0,
+        last_at: row.get::<_, Time>(7)?.0,
+    })
+}

@@ -1,0 +1,286 @@
+//! What the ledger knows of one indicator, or of one alert.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Row, params};
+use serde_json::Value;
+
+use super::batch::SentItem;
+use super::columns::{ItemColumn, RowCount, TextColumn, time};
+use super::delivered::milliseconds;
+use super::{EntryId, LedgerReader, Result, TenantFilter};
+use crate::indicator::Indicator;
+
+/// How many alerts of an indicator are named, the newest; all are counted.
+const NAMED_ALERTS: usize = 100;
+/// How many indicators of an alert are named.
+const NAMED_ENTRIES: usize = 1000;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The entries of the indicator and those of the alert, the latest first.
+    pub entries: Vec<KnownEntry>,
+    /// The alerts that named the indicator, by tenant (its name).
+    pub alerts: BTreeMap<String, Alerts>,
+    /// When the alert with this id was created, by tenant.
+    pub alert_created: BTreeMap<String, DateTime<Utc>>,
+}
+
+/// Alerts that named an indicator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Alerts {
+    /// The number of all of them.
+    pub count: u64,
+    /// When the oldest was created, UTC.
+    pub first: DateTime<Utc>,
+    /// When the newest was created, UTC.
+    pub last: DateTime<Utc>,
+    /// The id, the time of the creation (UTC) and the entry of the newest, which is the last one.
+    pub newest: VecDeque<(String, DateTime<Utc>, EntryId)>,
+}
+
+impl Alerts {
+    fn add(&mut self, id: String, created_at: DateTime<Utc>, entry: EntryId) {
+        if self.count == 0 {
+            self.first = created_at;
+        }
+        self.count += 1;
+        self.last = created_at;
+        if self.newest.len() == NAMED_ALERTS {
+            self.newest.pop_front();
+        }
+        self.newest.push_back((id, created_at, entry));
+    }
+}
+
+/// What the runs of a tenant have read. Times are UTC; `None` where there is none yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SpanRead {
+    /// The start of the first window.
+    pub from: Option<DateTime<Utc>>,
+    /// The checkpoint.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// An entry and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownEntry {
+    /// Its id.
+    pub id: EntryId,
+    /// The tenant's name.
+    pub tenant: String,
+    /// The type of the indicator.
+    pub indicator_type: String,
+    /// The indicator.
+    pub value: String,
+    /// The number of detections that named it in the same run.
+    pub detections: u64,
+    /// From 0 to 100, where the vendor gave one.
+    pub severity: Option<u8>,
+    /// The field of the alert that named it, where it is known.
+    pub field: Option<String>,
+    /// Its MITRE codes, with spaces between them.
+    pub mitre_codes: String,
+    /// How often it was sent without success, while it is in the outbox.
+    pub attempts: Option<u32>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an entry. Times are UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It will be sent; when it was stored.
+    Queued { since: DateTime<Utc> },
+    /// It was sent in this batch, and no response was recorded.
+    InDoubt { since: DateTime<Utc>, batch: i64 },
+    /// Recorded Future rejected it, or its item is damaged, and then there is no status.
+    Quarantined { since: DateTime<Utc>, status: Option<u16>, message: String },
+    /// Recorded Future confirmed this batch.
+    Delivered { at: DateTime<Utc>, batch: i64 },
+    /// A person dropped it.
+    Dropped { at: DateTime<Utc> },
+}
+
+impl LedgerReader {
+    /// Returns what became of an indicator, and of those that an alert named. The history has no
+    /// index for either and is read whole.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn find(
+        &self,
+        indicator: Option<&Indicator>,
+        alert: &str,
+        filter: &TenantFilter,
+    ) -> Result<Found> {
+        self.read(|db| {
+            let tenants = names(db, filter)?;
+            let mut ids = match indicator {
+                Some(indicator) => entries_of(db, indicator)?,
+                None => BTreeSet::new(),
+            };
+            let (alerts, of_alert) = sightings(db, &ids, alert, &tenants)?;
+            ids.extend(of_alert.values().flat_map(|(_, entries)| entries));
+            let entries = entries(db, &ids, &tenants)?;
+            // Where all that it named was purged, the alert counts as never seen.
+            let is_known = |ids: &BTreeSet<i64>| entries.iter().any(|one| ids.contains(&one.id.0));
+            let alert_created = of_alert.into_iter().filter(|(_, (_, ids))| is_known(ids));
+            let alert_created = alert_created.map(|(tenant, (time, _))| (tenant, time)).collect();
+            Ok(Found { entries, alerts, alert_created })
+        })
+    }
+
+    /// Returns the start of the first window and the checkpoint of each tenant, by its name.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn spans_read(&self) -> Result<BTreeMap<String, SpanRead>> {
+        self.read(|db| {
+            let mut select = db.prepare_cached("SELECT name, read_from, read_until FROM tenant")?;
+            let rows = select.query_map([], |row| {
+                let span =
+                    SpanRead { from: time(row, "read_from")?, until: time(row, "read_until")? };
+                Ok((row.get(0)?, span))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+}
+
+/// Returns the names of the tenants that are meant, by id.
+fn names(db: &Connection, filter: &TenantFilter) -> rusqlite::Result<BTreeMap<i64, String>> {
+    let mut select = db.prepare_cached(
+        "SELECT id, name FROM tenant WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)",
+    )?;
+    let names = select.query_map(filter.columns(), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    names.collect()
+}
+
+/// Returns the ids of the entries of an indicator.
+fn entries_of(db: &Connection, indicator: &Indicator) -> rusqlite::Result<BTreeSet<i64>> {
+    let mut select = db.prepare_cached(
+        "SELECT id FROM settled WHERE type = ?1 AND value = ?2
+         UNION SELECT id FROM outbox WHERE type = ?1 AND value = ?2",
+    )?;
+    let key = params![indicator.kind().as_str(), indicator.value()];
+    select.query_map(key, |row| row.get(0))?.collect()
+}
+
+type OfAlert = BTreeMap<String, (DateTime<Utc>, BTreeSet<i64>)>;
+
+/// Returns the alerts of these entries, and the entries of this alert, by tenant.
+fn sightings(
+    db: &Connection,
+    ids: &BTreeSet<i64>,
+    alert: &str,
+    tenants: &BTreeMap<i64, String>,
+) -> rusqlite::Result<(BTreeMap<String, Alerts>, OfAlert)> {
+    // In the order of the key, so that nothing is sorted.
+    let mut select = db.prepare_cached(
+        "SELECT tenant, created_at, detection, entry FROM sighting
+         WHERE detection = ?1 OR entry IN (SELECT value FROM json_each(?2))
+         ORDER BY tenant, created_at",
+    )?;
+    let (mut alerts, mut of_alert) = (BTreeMap::<String, Alerts>::new(), OfAlert::new());
+    let mut rows = select.query(params![alert, as_json(ids)])?;
+    while let Some(row) = rows.next()? {
+        let Some(tenant) = tenants.get(&row.get(0)?) else { continue };
+        let Some(created_at) = milliseconds(row.get(1)?) else { continue };
+        let (detection, entry) = (row.get::<_, TextColumn>(2)?.0, row.get(3)?);
+        if detection == alert {
+            let (_, entries) =
+                of_alert.entry(tenant.clone()).or_insert((created_at, BTreeSet::new()));
+            if entries.len() < NAMED_ENTRIES {
+                entries.insert(entry);
+            }
+        }
+        if ids.contains(&entry) {
+            let alerts = alerts.entry(tenant.clone()).or_default();
+            alerts.add(detection, created_at, EntryId(entry));
+        }
+    }
+    Ok((alerts, of_alert))
+}
+
+/// Returns the entries with these ids, the latest first.
+fn entries(
+    db: &Connection,
+    ids: &BTreeSet<i64>,
+    tenants: &BTreeMap<i64, String>,
+) -> rusqlite::Result<Vec<KnownEntry>> {
+    let mut select = db.prepare_cached(
+        "SELECT ifnull(outbox.tenant, batch.tenant) AS tenant, wanted.value AS id,
+                ifnull(settled.type, outbox.type) AS type,
+                ifnull(settled.value, outbox.value) AS value,
+                ifnull(settled.severity, outbox.severity) AS severity,
+                ifnull(detections, 1 + ifnull(count, 0)) AS detections,
+                batch.id AS batch, batch.state AS batch_state, begun_at, ended_at,
+                attempts, stored_at, rejected_at, status, message, item,
+                field, mitre_codes
+         FROM json_each(?1) AS wanted
+            LEFT JOIN outbox ON outbox.id = wanted.value
+            LEFT JOIN repeat ON repeat.entry = outbox.id
+            LEFT JOIN settled ON settled.id = wanted.value
+            LEFT JOIN batch ON batch.id = settled.batch
+         ORDER BY wanted.value DESC",
+    )?;
+    let rows = select.query_map([as_json(ids)], |row| {
+        let tenant = row.get::<_, Option<i64>>("tenant")?.and_then(|id| tenants.get(&id));
+        let fate = read_fate(row)?;
+        Ok(match (tenant, fate) {
+            (Some(tenant), Some(fate)) => Some(read_entry(row, tenant, fate)?),
+            // Of another tenant, or its batch is damaged.
+            _ => None,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+fn as_json(ids: &BTreeSet<i64>) -> String {
+    Value::from(ids.iter().copied().collect::<Vec<_>>()).to_string()
+}
+
+fn text(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
+    Ok(row.get::<_, Option<TextColumn>>(column)?.map(|text| text.0))
+}
+
+/// Reads what became of an entry: its batch decides; without one, its row in the outbox.
+fn read_fate(row: &Row<'_>) -> rusqlite::Result<Option<Fate>> {
+    let batch = row.get::<_, Option<i64>>("batch")?.zip(text(row, "batch_state")?);
+    if let Some((batch, state)) = batch {
+        let ended_at = time(row, "ended_at")?;
+        return Ok(match state.as_str() {
+            "delivered" => ended_at.map(|at| Fate::Delivered { at, batch }),
+            "dropped" => ended_at.map(|at| Fate::Dropped { at }),
+            _ => time(row, "begun_at")?.map(|since| Fate::InDoubt { since, batch }),
+        });
+    }
+    let message = text(row, "message")?;
+    Ok(match time(row, "rejected_at")?.zip(message) {
+        Some((since, message)) => {
+            Some(Fate::Quarantined { since, status: row.get("status")?, message })
+        }
+        None => time(row, "stored_at")?.map(|since| Fate::Queued { since }),
+    })
+}
+
+fn read_entry(row: &Row<'_>, tenant: &str, fate: Fate) -> rusqlite::Result<KnownEntry> {
+    // What was never sent has them in its item only.
+    let item = row.get::<_, Option<ItemColumn>>("item")?;
+    let item = item.map(|item| SentItem::read(&item.0)).unwrap_or_default();
+    Ok(KnownEntry {
+        id: EntryId(row.get("id")?),
+        tenant: tenant.to_owned(),
+        indicator_type: text(row, "type")?.unwrap_or_default(),
+        value: text(row, "value")?.unwrap_or_default(),
+        detections: row.get::<_, RowCount>("detections")?.0,
+        severity: row.get("severity")?,
+        field: text(row, "field")?.or_else(|| item.field().map(str::to_owned)),
+        mitre_codes: text(row, "mitre_codes")?.unwrap_or_else(|| item.mitre_codes()),
+        attempts: row.get("attempts")?,
+        fate,
+    })
+}
