@@ -73,6 +73,7 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
             commands::history(args, FileTenants(parsed.file_tenants()), clock)
         }
         Command::Report(args) => commands::report(args, FileTenants(parsed.file_tenants()), clock),
+        Command::Explain(args) => commands::explain(args, parsed),
         Command::Verify(args) => return commands::verify(args, parsed, clock),
         Command::Outbox(action) => commands::outbox(action, clock),
         Command::Checkpoint(action) => commands::checkpoint(action, clock),

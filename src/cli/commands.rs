@@ -11,7 +11,8 @@ use super::NAME;
 use super::generate::Artifact;
 use super::help_text;
 use super::maintenance::{
-    CheckArgs, CheckpointAction, HistoryArgs, OutboxAction, ReportArgs, StatusArgs, VerifyArgs,
+    CheckArgs, CheckpointAction, ExplainArgs, HistoryArgs, OutboxAction, ReportArgs, StatusArgs,
+    VerifyArgs,
 };
 use super::run_tenants::RunTenantsArgs;
 use super::source_command::SourceCommand;
@@ -82,6 +83,14 @@ pub(crate) enum Command {
     /// shared and what was not, ATT&CK techniques and top indicators.
     #[command(after_long_help = help_text::REPORT)]
     Report(ReportArgs),
+    /// Show what became of one indicator, or of those of one alert
+    ///
+    /// Reads the ledger and the exclusion files, and makes no request: which alerts named it, and
+    /// whether it was delivered, queued, quarantined, dropped or left out, and why. Of what runs
+    /// left out the ledger has samples. "Never seen here" is an answer and not a failure: the exit
+    /// code is 0, and --json has it as `seen`.
+    #[command(after_long_help = help_text::EXPLAIN)]
+    Explain(ExplainArgs),
     /// Compare what was delivered with what Recorded Future has
     ///
     /// Searches Recorded Future for the indicators that runs delivered in the last days. Sends

@@ -69,6 +69,14 @@ Examples:
   Write one every week:
     collective-insights generate cron --weekly-report /srv/reports/insights.html";
 
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  Find out what became of a domain from a report:
+    collective-insights explain 'evil[.]example[.]com'
+  List the indicators of an alert that were delivered:
+    collective-insights explain ldt:0123:4567 --json \\
+        | jq -r '.tenants[].entries[] | select(.state == \"delivered\").value'";
+
 pub(super) const VERIFY: &str = "\
 Examples:
   Verify the deliveries of the last week:

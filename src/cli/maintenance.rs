@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::run_args::LedgerArgs;
@@ -114,6 +115,29 @@ pub(crate) struct ReportArgs {
     pub tenants: TenantArgs,
     #[command(flatten)]
     pub ledger: LedgerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A hash, domain, IP address or URL, or the id of an alert
+    ///
+    /// Defanged spellings are understood: hxxp://, example[.]com, example(dot)com, 8.8.8[.]8.
+    #[arg(value_name = "INDICATOR|ALERT-ID", value_parser = NonEmptyStringValueParser::new())]
+    pub question: String,
+    /// Exclusion file to look it up in
+    ///
+    /// [default: for each tenant, the one that its runs use: --exclusion-file in its table of the
+    /// settings file, in COLLECTIVE_INSIGHTS_EXCLUSION_FILE, or in the defaults of the settings
+    /// file]
+    #[arg(long, value_name = "FILE")]
+    pub exclusion_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tenants: TenantArgs,
+    #[command(flatten)]
+    pub ledger: LedgerArgs,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

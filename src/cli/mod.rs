@@ -31,8 +31,8 @@ pub(crate) use self::generate::{Artifact, ProgramArgs, WeeklyReportArgs};
 use self::layered::FoundFile;
 pub(crate) use self::layered::TenantCommand;
 pub(crate) use self::maintenance::{
-    CheckArgs, CheckpointAction, EntryFilterArgs, HistoryArgs, OutboxAction, ReportArgs,
-    StatusArgs, TenantArgs, VerifyArgs,
+    CheckArgs, CheckpointAction, EntryFilterArgs, ExplainArgs, HistoryArgs, OutboxAction,
+    ReportArgs, StatusArgs, TenantArgs, VerifyArgs,
 };
 pub(crate) use self::run_args::{CommonArgs, ProcessArgs};
 pub(crate) use self::run_tenants::RunTenantsArgs;
@@ -123,6 +123,11 @@ impl Parsed {
             Command::Check(args) => args.source.as_ref(),
             _ => None,
         }
+    }
+
+    /// Whether the value of an option (its flag) comes from a variable or the settings file.
+    pub(crate) fn is_set_elsewhere(&self, flag: &str) -> bool {
+        self.origins.contains_key(flag)
     }
 
     /// Returns every option of the innermost subcommand with its effective value, safe to show. An

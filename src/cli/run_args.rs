@@ -249,6 +249,11 @@ impl CommonArgs {
         self.tenant.clone().unwrap_or_else(|| TenantName::of_source(source))
     }
 
+    /// Returns the exclusion file.
+    pub(crate) fn exclusion_file(&self) -> Option<&Path> {
+        self.exclusion_file.as_deref()
+    }
+
     /// Returns the settings of a run of the source with this name; `None` if one is missing or not
     /// valid.
     pub(crate) fn resolve(&self, source: &str, lookup: &mut Lookup) -> Option<Settings> {

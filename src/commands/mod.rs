@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod checkpoint;
 mod confirm;
 mod days;
+mod explain;
 pub(crate) mod generate;
 mod history;
 mod outbox;
@@ -22,6 +23,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::ledger::{Ledger, LedgerReader};
 
 pub(crate) use self::checkpoint::checkpoint;
+pub(crate) use self::explain::explain;
 pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::report::report;

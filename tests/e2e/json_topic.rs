@@ -179,6 +179,25 @@ fn the_keys_of_verify_are_documented() {
 }
 
 #[test]
+fn the_keys_of_explain_are_documented() {
+    let alerts = [
+        falcon("id0", "domain", "a.example.com,10.1.2.3"),
+        falcon("id1", "domain", "b.example.com"),
+    ];
+    let world = World::default().falcon_alerts(&alerts).reject_value("b.example.com", 422);
+    let env = TestEnv::new(world);
+    env.run("crowdstrike").assert_code(3);
+    env.write("list.txt", "a.example.com");
+    let explain = |question: &str| {
+        let command = format!("explain {question} --exclusion-file list.txt --json");
+        env.run(&command).assert_code(0).json()
+    };
+    let documents = ["a.example.com", "b.example.com", "id0", "never"].map(explain);
+    assert_eq!(documents[1]["tenants"][0]["entries"][0]["state"], "quarantined");
+    check("explain --json", &documents);
+}
+
+#[test]
 fn the_keys_of_check_are_documented() {
     let env = env();
     let checked = RunOutput::capture(env.command("check --json").env("CB_SECRET", "wrong"));

@@ -33,6 +33,7 @@ mod customers;
 mod doubt;
 mod exclusion_hits;
 mod exclusions;
+mod explain;
 mod file_tenants;
 mod flipped_bits;
 mod fuzzed_pages;

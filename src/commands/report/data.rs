@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::indicator::IndicatorType;
 use crate::ledger::{
     DeliveriesByDay, LedgerReader, Origin, Period, Rejections, RuleHits, Run, Summary, Technique,
-    TenantFilter, TenantStatus,
+    TenantFilter, TenantStatus, TopLeftOut,
 };
 use crate::report::Counts;
 use crate::settings::Mode;
@@ -53,6 +53,8 @@ pub(super) struct Data {
     /// The number of rules that matched, listed or not.
     pub rule_count: u64,
     pub rejections: Vec<Rejections>,
+    /// What most alerts named of what was left out.
+    pub left_out: Vec<TopLeftOut>,
 }
 
 impl Data {
@@ -105,6 +107,7 @@ impl Data {
             rules,
             rule_count,
             rejections: ledger.rejections(&filter)?,
+            left_out: ledger.top_left_out(start, TOP_LEFT_OUT, &filter)?,
             filter,
         })
     }
@@ -136,8 +139,9 @@ impl Data {
     }
 }
 
-/// The rules that are listed.
+/// The rules that are listed, and what was left out.
 const TOP_RULES: u32 = 20;
+const TOP_LEFT_OUT: u32 = 20;
 
 /// Adds up the counts of all days and tenants.
 fn total<'a>(rows: impl IntoIterator<Item = &'a Day>) -> Counts {

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::chart::bar;
 use super::data::Data;
 use super::html::{instant, number, table, text};
+use crate::indicator::IndicatorType;
 use crate::ledger::Rejections;
 
 /// The reasons that are listed.
@@ -18,6 +19,7 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
         section #left-out {
             h2 { "Left out and rejected" }
             (rules(data))
+            @if with_details { (samples(data)) }
             (rejections(&data.rejections, with_details))
         }
     }
@@ -48,6 +50,34 @@ fn rules(data: &Data) -> Markup {
                 (table("Exclusion rules", &head, &rows))
                 p.note { "Shown: " (data.rules.len()) " of " (number(data.rule_count)) "." }
             }
+        }
+    }
+}
+
+/// Samples of what was left out. They have internal names, which not everybody may see.
+fn samples(data: &Data) -> Markup {
+    let head = html! {
+        th scope="col" { "value" } th scope="col" { "type" } th scope="col" { "reason" }
+        th.number scope="col" { "mentions" } th scope="col" { "last left out (UTC)" }
+    };
+    let rows = html! {
+        @for sample in &data.left_out {
+            tr {
+                th.indicator scope="row" { (text(&sample.value)) }
+                td { (sample.indicator_type.map_or("-", IndicatorType::as_str)) }
+                td { (text(&sample.reason)) }
+                td.number { (number(sample.mentions)) } td { (instant(sample.last_at)) }
+            }
+        }
+    };
+    html! {
+        h3 { "Samples of what was left out" }
+        p.note {
+            "Of the latest that each tenant left out: those with the most mentions since they are known to the ledger. "
+            code { "collective-insights explain" } " says more about one of them."
+        }
+        @if data.left_out.is_empty() { p { "None." } } @else {
+            (table("Samples of what was left out", &head, &rows))
         }
     }
 }

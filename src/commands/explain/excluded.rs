@@ -1,0 +1,105 @@
+//! The exclusion files that runs use now, and the rule that matches an indicator.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{ExplainArgs, Parsed};
+use crate::commands::tenants::KnownTenant;
+use crate::failure::Failure;
+use crate::indicator::Indicator;
+use crate::report;
+use crate::run;
+
+/// The line and the normal form of a rule.
+pub(super) type LineAndRule = (u32, String);
+
+/// The exclusion file of a tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct TenantFile {
+    /// `None` if its runs have none, or if it cannot be read.
+    pub path: Option<PathBuf>,
+    /// The rule that matches the indicator.
+    pub rule: Option<LineAndRule>,
+}
+
+/// Reads each file once.
+pub(super) struct ExclusionFiles<'a> {
+    parsed: &'a Parsed,
+    indicator: Option<&'a Indicator>,
+    /// The file of this command line, for all tenants.
+    given: Option<PathBuf>,
+    read: BTreeMap<PathBuf, Option<LineAndRule>>,
+    failures: Vec<Failure>,
+}
+
+impl<'a> ExclusionFiles<'a> {
+    /// Reads the file that the command line names.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn new(
+        args: &ExplainArgs,
+        parsed: &'a Parsed,
+        indicator: Option<&'a Indicator>,
+    ) -> Result<Self, Failure> {
+        // A variable is looked up as runs do: a table of the settings file comes before it.
+        let given = args.exclusion_file.clone();
+        let given = given.filter(|_| !parsed.is_set_elsewhere("--exclusion-file"));
+        let mut files =
+            Self { parsed, indicator, given, read: BTreeMap::new(), failures: Vec::new() };
+        if let Some(path) = files.given.clone() {
+            files.find(&path)?;
+        }
+        Ok(files)
+    }
+
+    /// Returns the file of a tenant, and the rule that matches. One that cannot be read is a
+    /// warning: the ledger's answer matters more.
+    pub(super) fn of(&mut self, tenant: &KnownTenant) -> TenantFile {
+        if self.indicator.is_none() {
+            return TenantFile::default();
+        }
+        let found = self.path_of(tenant).and_then(|path| match path {
+            Some(path) => Ok(TenantFile { rule: self.find(&path)?, path: Some(path) }),
+            None => Ok(TenantFile::default()),
+        });
+        found.unwrap_or_else(|failure| {
+            if !self.failures.contains(&failure) {
+                self.failures.push(failure);
+            }
+            TenantFile::default()
+        })
+    }
+
+    fn path_of(&self, tenant: &KnownTenant) -> Result<Option<PathBuf>, Failure> {
+        if let Some(given) = &self.given {
+            return Ok(Some(given.clone()));
+        }
+        // A name that is not valid comes from a damaged ledger only.
+        let Ok(name) = tenant.name.parse() else { return Ok(None) };
+        let run = self.parsed.bare_tenant(&name, &tenant.source).parsed?;
+        let file = run.source().and_then(|source| source.args().1.exclusion_file());
+        Ok(file.map(Path::to_owned))
+    }
+
+    fn find(&mut self, path: &Path) -> Result<Option<LineAndRule>, Failure> {
+        let Some(indicator) = self.indicator else { return Ok(None) };
+        if let Some(known) = self.read.get(path) {
+            return Ok(known.clone());
+        }
+        let exclusions = run::read_exclusion_file(path)?;
+        let rule = exclusions.find(indicator).map(|rule| (rule.line, rule.text.into_owned()));
+        self.read.insert(path.to_owned(), rule.clone());
+        Ok(rule)
+    }
+
+    /// Warns about what could not be read.
+    pub(super) fn warn(&self) {
+        for failure in &self.failures {
+            report::warn(&format!(
+                "{failure}; whether it excludes the indicator is not known. {}",
+                failure.help
+            ));
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The answer as text.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::excluded::LineAndRule;
+use super::{Answer, TenantAnswer};
+use crate::commands::instant;
+use crate::commands::tenants::InFile;
+use crate::indicator::{Indicator, RejectReason};
+use crate::ledger::{Alerts, Fate, KnownEntry, LeftOutSample, SIGHTINGS_KEPT};
+use crate::report::{Layout, counted, line, names, shorten, thousands};
+use crate::selection::{MAX_SAMPLES, excerpt};
+
+/// How many alerts of an indicator are shown, and how many entries; the newest.
+const SHOWN: usize = 10;
+/// How many entries of an alert are shown.
+const SHOWN_OF_ALERT: usize = 50;
+/// The indent of what does not fit in a line.
+const INDENT: usize = 4;
+
+pub(super) fn text(answer: &Answer<'_>, layout: Layout) -> String {
+    let mut text = title(answer, layout);
+    for tenant in answer.tenants.iter().filter(|tenant| tenant.is_known()) {
+        text.push('\n');
+        text.push_str(&tenant_text(tenant, answer, layout));
+    }
+    if !answer.is_known() {
+        text.push_str(&never_seen(answer, layout));
+    }
+    if answer.question.indicator.is_ok() {
+        text.push('\n');
+        text.push_str(&excluded(&answer.tenants, layout));
+    }
+    text
+}
+
+/// Returns what was understood, and why it is never sent if that is so.
+fn title(answer: &Answer<'_>, layout: Layout) -> String {
+    let asked = excerpt(&answer.question.text);
+    let is_alert = answer.tenants.iter().any(|tenant| tenant.alert_created.is_some());
+    let (name, about) = match &answer.question.indicator {
+        Ok(indicator) => (excerpt(indicator.value()), indicator.kind().as_str()),
+        Err(_) if is_alert => (asked, "alert"),
+        Err(_) => (asked, ""),
+    };
+    let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
+    let known = if answer.is_known() { "" } else { ": never seen here" };
+    let name =
+        layout.columns().map_or(name.clone(), |columns| shorten(&name, columns).into_owned());
+    let title = layout.title(&name, &format!("{about}{known}"));
+    let never_sent = match answer.question.indicator {
+        Err(RejectReason::Private) => {
+            "names and addresses of internal networks are never sent, and no name without a dot"
+        }
+        Err(RejectReason::Meaningless) => {
+            "the hash of an empty file or of a line break is never sent, and no placeholder"
+        }
+        // A damaged indicator would be looked up in vain.
+        Err(_) if !answer.is_known() => {
+            let understood = "as the id of an alert: it is not a hash, domain, address or URL";
+            return title + &row("understood", understood, layout);
+        }
+        _ => return title,
+    };
+    if is_alert { title } else { title + &row("never sent", never_sent, layout) }
+}
+
+fn row(name: &str, value: &str, layout: Layout) -> String {
+    layout.paragraph(&format!("  {name:<13}  "), value)
+}
+
+fn tenant_text(tenant: &TenantAnswer, answer: &Answer<'_>, layout: Layout) -> String {
+    let note = tenant.tenant.in_file.and_then(InFile::note);
+    let note = note.map(|note| format!(", {note}")).unwrap_or_default();
+    let about = format!(" ({}{note})", tenant.tenant.source);
+    let mut text = layout.title(&tenant.tenant.name, &about);
+    if let Some(created) = tenant.alert_created {
+        text.push_str(&row("alert created", &instant(Some(created)), layout));
+    }
+    if let Some(alerts) = &tenant.alerts {
+        text.push_str(&row("named by", &seen(alerts), layout));
+    }
+    let asked = answer.question.indicator.as_ref().ok().map(Indicator::value);
+    let shown = if tenant.alert_created.is_some() { SHOWN_OF_ALERT } else { SHOWN };
+    for entry in tenant.entries.iter().take(shown) {
+        text.push_str(&match asked {
+            Some(asked) if asked == entry.value => entry_text(entry, layout),
+            _ => entry_of_alert(entry, layout),
+        });
+    }
+    text.push_str(&more(tenant.entries.len(), shown, layout));
+    if let Some(alerts) = &tenant.alerts {
+        for (id, created, entry) in alerts.newest.iter().rev().take(SHOWN) {
+            let entry = match tenant.entries.as_slice() {
+                [_] => String::new(),
+                _ => format!("entry {entry}  "),
+            };
+            let cells = format!("  {:<13}  {}  {entry}", "alert", instant(Some(*created)));
+            text.push_str(&layout.row(&cells, INDENT, &excerpt(id)));
+        }
+        text.push_str(&more(usize::try_from(alerts.count).unwrap_or(usize::MAX), SHOWN, layout));
+    }
+    for sample in tenant.left_out.iter().take(SHOWN_OF_ALERT) {
+        text.push_str(&row("left out", &left_out(sample, asked), layout));
+    }
+    text + &more(tenant.left_out.len(), SHOWN_OF_ALERT, layout)
+}
+
+fn more(count: usize, shown: usize, layout: Layout) -> String {
+    match count.saturating_sub(shown) {
+        0 => String::new(),
+        more => {
+            let more = thousands(u64::try_from(more).unwrap_or(u64::MAX));
+            row("", &format!("and {more} more (see --json)"), layout)
+        }
+    }
+}
+
+fn seen(alerts: &Alerts) -> String {
+    let count = counted(alerts.count, "alert", "alerts");
+    let (first, last) = (instant(Some(alerts.first)), instant(Some(alerts.last)));
+    if alerts.first == alerts.last {
+        format!("{count}, created {first}")
+    } else {
+        format!("{count}, created {first} to {last}")
+    }
+}
+
+/// Returns what became of an entry of the indicator that was asked about.
+fn entry_text(entry: &KnownEntry, layout: Layout) -> String {
+    let (state, since) = state(&entry.fate);
+    let fate = match &entry.fate {
+        Fate::Queued { .. } => format!("since {since}; the next run sends it"),
+        Fate::InDoubt { batch, .. } => {
+            format!(
+                "sent {since} in batch {batch}, no response recorded; the next run looks for it"
+            )
+        }
+        Fate::Quarantined { .. } => format!("since {since}: {}", rejection(&entry.fate)),
+        Fate::Delivered { batch, .. } => format!("{since} in batch {batch}"),
+        Fate::Dropped { .. } => format!("{since} with `outbox drop`"),
+    };
+    row(state, &format!("{fate}{} (entry {})", details(entry), entry.id), layout)
+}
+
+/// Returns what became of an indicator of the alert that was asked about, in one line.
+fn entry_of_alert(entry: &KnownEntry, layout: Layout) -> String {
+    let (state, since) = state(&entry.fate);
+    let cells = format!("  {state:<13}  {since}  {:<6}  ", excerpt(&entry.indicator_type));
+    let mut text = layout.row(&line(&cells), INDENT, &excerpt(&entry.value));
+    if let Fate::Quarantined { .. } = entry.fate {
+        text.push_str(&row("", &rejection(&entry.fate), layout));
+    }
+    text
+}
+
+/// Returns the name of a state, and since when an entry has it.
+fn state(fate: &Fate) -> (&'static str, String) {
+    let (name, since) = match fate {
+        Fate::Queued { since } => ("queued", since),
+        Fate::InDoubt { since, .. } => ("in doubt", since),
+        Fate::Quarantined { since, .. } => ("quarantined", since),
+        Fate::Delivered { at, .. } => ("delivered", at),
+        Fate::Dropped { at } => ("dropped", at),
+    };
+    (name, instant(Some(*since)))
+}
+
+/// Returns the status and the message of a rejection.
+fn rejection(fate: &Fate) -> String {
+    match fate {
+        Fate::Quarantined { status: Some(status), message, .. } => {
+            format!("{status} {}", excerpt(message))
+        }
+        Fate::Quarantined { message, .. } => excerpt(message),
+        _ => String::new(),
+    }
+}
+
+fn details(entry: &KnownEntry) -> String {
+    let mut details = vec![format!("for {}", counted(entry.detections, "detection", "detections"))];
+    if let Some(attempts) = entry.attempts.filter(|attempts| *attempts > 0) {
+        details.push(counted(attempts.into(), "attempt", "attempts"));
+    }
+    if let Some(severity) = entry.severity {
+        details.push(format!("severity {severity}"));
+    }
+    details.extend(entry.field.clone());
+    if !entry.mitre_codes.is_empty() {
+        details.push(entry.mitre_codes.clone());
+    }
+    excerpt(&format!(", {}", details.join(", ")))
+}
+
+fn left_out(sample: &LeftOutSample, asked: Option<&str>) -> String {
+    let value = match asked {
+        Some(asked) if excerpt(asked) == sample.value => String::new(),
+        _ => format!("{}, ", sample.value),
+    };
+    let mentions = counted(sample.mentions, "mention", "mentions");
+    let last = instant(Some(sample.last_at));
+    format!("{value}{}: {mentions}, last {last}, alert {}", sample.reason, sample.detection)
+}
+
+/// Returns which rules of which files match, and which files have none.
+fn excluded(tenants: &[TenantAnswer], layout: Layout) -> String {
+    let mut by_file: BTreeMap<(Option<&Path>, Option<&LineAndRule>), Vec<&str>> = BTreeMap::new();
+    for tenant in tenants {
+        let file = &tenant.exclusions;
+        let key = (file.path.as_deref(), file.rule.as_ref());
+        by_file.entry(key).or_default().push(&tenant.tenant.name);
+    }
+    let all = tenants.len();
+    let mut text = String::new();
+    for ((path, rule), tenants) in &by_file {
+        let of =
+            if tenants.len() == all { String::new() } else { format!(", for {}", names(tenants)) };
+        let row = |name, value: &str| row(name, &format!("{value}{of}"), layout);
+        text.push_str(&match (path, rule) {
+            (Some(path), Some((number, rule))) => row(
+                "excluded",
+                &format!(
+                    "by line {number} of {} ({}): runs no longer store it",
+                    path.display(),
+                    excerpt(rule)
+                ),
+            ),
+            (Some(path), None) => row("not excluded", &format!("by {}", path.display())),
+            (None, _) => row("not excluded", "no exclusion file is set"),
+        });
+    }
+    text
+}
+
+/// Returns what it can mean that nothing is known.
+fn never_seen(answer: &Answer<'_>, layout: Layout) -> String {
+    let path = std::path::absolute(answer.ledger);
+    let path = path.as_deref().unwrap_or(answer.ledger).display();
+    let samples = thousands(u64::try_from(MAX_SAMPLES).unwrap_or(u64::MAX));
+    let days = SIGHTINGS_KEPT.num_days();
+    let other_tenant = if answer.is_filtered { ", or of another tenant" } else { "" };
+    let reasons = [
+        spans_read(&answer.tenants),
+        "The service did not return the alert, because it is below the thresholds of the run."
+            .to_owned(),
+        "The alert names it in a field that the run does not read: see --indicator.".to_owned(),
+        format!(
+            "It was left out, and is not among the samples: a tenant keeps the latest {samples}. With --log-level debug, a run logs all that it leaves out."
+        ),
+        format!("It was delivered, dropped or left out more than {days} days ago."),
+        format!("It is in another ledger than {path} (--ledger){other_tenant}."),
+    ];
+    let mut text = layout.paragraph("", "This can mean:");
+    for reason in reasons {
+        text.push_str(&layout.paragraph("- ", &reason));
+    }
+    text
+}
+
+/// Returns which alerts were read, and which tenants have read none.
+fn spans_read(tenants: &[TenantAnswer]) -> String {
+    let unread: Vec<&str> = tenants
+        .iter()
+        .filter(|tenant| tenant.read.from.is_none())
+        .map(|tenant| tenant.tenant.name.as_str())
+        .collect();
+    let read = tenants.iter().filter_map(|tenant| Some((tenant.read.from?, tenant.read.until)));
+    let Some(from) = read.clone().map(|(from, _)| from).min() else {
+        return "No run has read alerts yet.".to_owned();
+    };
+    let earliest = match read.clone().count() {
+        1 => String::new(),
+        count => format!(" (the earliest of {count} tenants)"),
+    };
+    let until = read.filter_map(|(_, until)| until).max();
+    let until = until.map(|until| format!(" until {}", instant(Some(until)))).unwrap_or_default();
+    let unread = match unread.as_slice() {
+        [] => String::new(),
+        unread => format!(" {} has read none yet.", names(unread)),
+    };
+    let from = instant(Some(from));
+    format!("No alert named it that was created since {from}{earliest}{until}.{unread}")
+}
