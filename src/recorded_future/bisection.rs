@@ -4,29 +4,40 @@
 /// The parts of a batch that have to be sent, in order.
 #[derive(Debug)]
 pub(crate) struct Bisection<T> {
-    parts: Vec<Vec<T>>,
+    parts: Vec<Part<T>>,
+}
+
+/// A part of the batch that is sent by itself.
+#[derive(Debug)]
+pub(crate) struct Part<T> {
+    /// At least one.
+    pub items: Vec<T>,
+    /// Whether an earlier attempt may have stored them although no response said so.
+    pub may_be_stored: bool,
 }
 
 impl<T> Bisection<T> {
     /// Starts with the whole batch.
     pub(crate) fn new(batch: Vec<T>) -> Self {
-        Self { parts: if batch.is_empty() { Vec::new() } else { vec![batch] } }
+        let whole = Part { items: batch, may_be_stored: false };
+        Self { parts: if whole.items.is_empty() { Vec::new() } else { vec![whole] } }
     }
 
-    /// Returns the next part to send; it is never empty.
-    pub(crate) fn next_batch(&mut self) -> Option<Vec<T>> {
+    /// Returns the next part to send.
+    pub(crate) fn next_part(&mut self) -> Option<Part<T>> {
         self.parts.pop()
     }
 
     /// Splits a rejected part into two halves to send; returns a single item, which is the rejected
     /// one.
-    pub(crate) fn split(&mut self, mut part: Vec<T>) -> Option<T> {
-        if part.len() <= 1 {
-            return part.pop();
+    pub(crate) fn split(&mut self, part: Part<T>) -> Option<T> {
+        let Part { mut items, may_be_stored } = part;
+        if items.len() <= 1 {
+            return items.pop();
         }
-        let second = part.split_off(part.len().div_ceil(2));
-        self.parts.push(second);
-        self.parts.push(part);
+        let second = items.split_off(items.len().div_ceil(2));
+        self.parts.push(Part { items: second, may_be_stored });
+        self.parts.push(Part { items, may_be_stored });
         None
     }
 }
@@ -41,12 +52,12 @@ mod tests {
     fn send(n: usize, bad: &[usize]) -> (usize, Vec<usize>, Vec<usize>) {
         let mut bisection = Bisection::new((0..n).collect());
         let (mut requests, mut delivered, mut rejected) = (0, Vec::new(), Vec::new());
-        while let Some(part) = bisection.next_batch() {
+        while let Some(part) = bisection.next_part() {
             requests += 1;
-            if part.iter().any(|item| bad.contains(item)) {
+            if part.items.iter().any(|item| bad.contains(item)) {
                 rejected.extend(bisection.split(part));
             } else {
-                delivered.extend(part);
+                delivered.extend(part.items);
             }
         }
         (requests, delivered, rejected)

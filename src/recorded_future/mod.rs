@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub(crate) use self::bisection::Bisection;
+pub(crate) use self::bisection::{Bisection, Part};
 pub(crate) use self::outcome::{Outcome, ProcessedCounts, Receipt, Rejection};
 pub(crate) use self::search::{DetectionTimes, FoundRow, Query};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};

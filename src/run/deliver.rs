@@ -2,23 +2,19 @@
 //! receipt.
 
 mod failures;
+mod send;
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use self::failures::{
-    everything_rejected, in_quarantine, rejected_in_a_row, unexpectedly_damaged, unsendable_items,
-};
+use self::failures::{in_quarantine, unexpectedly_damaged, unsendable_items};
 use super::Run;
-use super::crash_point::crash_point;
 use super::quota::{KeyQuota, Reservation};
 use crate::failure::{Failure, FailureKind};
-use crate::indicator::IndicatorType;
-use crate::ledger::{Batch, QueuedItem, TenantLedger};
-use crate::recorded_future::{Bisection, Outcome, ProcessedCounts, Receipt, Rejection, Submitted};
-use crate::report::DryRunItem;
+use crate::ledger::{QueuedItem, TenantLedger};
 use crate::report::progress::Work;
+use crate::report::{DryRunItem, counted};
 use crate::settings::{LedgerChoice, Mode, Settings};
 
 /// After this many rejected items in a row, the cause is not the items: sending stops.
@@ -37,6 +33,8 @@ pub(super) struct DeliveryState {
     unsendable: u64,
     /// Items rejected since the last batch that was accepted.
     rejections_in_a_row: u64,
+    /// Items that were rejected, but which an earlier attempt may have stored.
+    rejected_in_doubt: u64,
     /// Whether the run has reported a receipt without counts.
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
@@ -69,6 +67,7 @@ impl DeliveryState {
             total: 0,
             unsendable: 0,
             rejections_in_a_row: 0,
+            rejected_in_doubt: 0,
             uncounted_reported: false,
             stopped: false,
             doubt_resolved: false,
@@ -196,154 +195,9 @@ impl Run<'_> {
         Ok(sendable)
     }
 
-    /// Sends items, bisecting where some of them are rejected.
-    async fn send(
-        &mut self,
-        items: Vec<QueuedItem>,
-        reserved: &mut Reservation,
-    ) -> Result<(), Failure> {
-        let mut bisection = Bisection::new(items);
-        while let Some(items) = bisection.next_batch() {
-            let payload: Vec<&RawValue> = items
-                .iter()
-                .map(QueuedItem::json)
-                .collect::<Result<_, _>>()
-                .map_err(unexpectedly_damaged)?;
-            let batch = self.ledger.begin_batch(&items)?;
-            let size = payload.len();
-            crash_point();
-            let Submitted { outcome, may_be_stored } = self.client.submit(&payload).await;
-            self.follow_service_clock();
-            crash_point();
-            match outcome {
-                Outcome::Delivered(receipt) => {
-                    let count = u64::try_from(size).unwrap_or(u64::MAX);
-                    reserved.deliver(count, || self.ledger.deliver_batch(batch))?;
-                    self.count_delivered(&items, &receipt);
-                    self.grow_batches(size);
-                }
-                Outcome::Rejected(rejection) => {
-                    if let Some(rejected) = bisection.split(items) {
-                        let (status, message) = (rejection.status, &rejection.message);
-                        self.ledger.quarantine_batch(&batch, status, message)?;
-                        self.count_quarantined(&rejected, &rejection);
-                    } else {
-                        self.ledger.release_batch(&batch)?;
-                        self.shrink_batches(size, &rejection);
-                    }
-                }
-                Outcome::QuotaExhausted(failure) => {
-                    self.pause_delivery(failure);
-                    self.keep(&batch, may_be_stored)?;
-                }
-                Outcome::Temporary(failure) | Outcome::Fatal(failure) => {
-                    self.stop_delivery(failure);
-                    self.keep(&batch, may_be_stored)?;
-                }
-            }
-            crash_point();
-            if self.delivery.stopped {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves the entries of a batch without a receipt to the next run, which looks for them first
-    /// where they may have been stored.
-    fn keep(&self, batch: &Batch, may_be_stored: bool) -> Result<(), Failure> {
-        if may_be_stored {
-            self.ledger.leave_in_doubt(batch)?;
-        } else {
-            self.ledger.release_failed_batch(batch)?;
-        }
-        Ok(())
-    }
-
-    fn count_delivered(&mut self, items: &[QueuedItem], receipt: &Receipt) {
-        let processed = self.reconcile(items, receipt);
-        let sent = u64::try_from(items.len()).unwrap_or(u64::MAX);
-        let counts = &mut self.report.counts;
-        counts.submitted += sent;
-        counts.processed += processed;
-        counts.unprocessed += sent - processed;
-        tracing::debug!(sent, processed, "sent a batch");
-        self.delivery.batches += 1;
-        self.delivery.rejections_in_a_row = 0;
-        self.update_progress();
-    }
-
-    fn count_quarantined(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
-        self.report.counts.quarantined += 1;
-        self.delivery.rejections_in_a_row += 1;
-        self.update_progress();
-        tracing::warn!(
-            item = %rejected.item,
-            reason = rejection.message,
-            "Recorded Future rejected an indicator, which is now in quarantine"
-        );
-        if self.delivery.rejections_in_a_row >= MAX_REJECTIONS_IN_A_ROW {
-            self.stop_delivery(if self.report.counts.submitted == 0 {
-                everything_rejected(rejection)
-            } else {
-                rejected_in_a_row(rejection)
-            });
-        }
-    }
-
     /// Returns how many items Recorded Future rejected in this run.
     const fn rejected(&self) -> u64 {
         self.report.counts.quarantined - self.delivery.unsendable
-    }
-
-    /// Doubles the size of batches, up to the setting, where a batch of this size was accepted. One
-    /// item that is too large lowers the size to 1, because each batch that contains it is split.
-    fn grow_batches(&mut self, size: usize) {
-        let current = self.delivery.batch_size;
-        if size >= current {
-            self.delivery.batch_size = current.saturating_mul(2).min(self.settings.batch_size);
-        }
-    }
-
-    /// Sends smaller batches, where a batch of this size was too large.
-    fn shrink_batches(&mut self, size: usize, rejection: &Rejection) {
-        if rejection.too_large() {
-            self.delivery.batch_size = self.delivery.batch_size.min(size.div_ceil(2));
-            let new_size = self.delivery.batch_size;
-            tracing::info!(size, new_size, "a batch was too large: sending smaller ones");
-        }
-    }
-
-    /// Compares what was processed with what was sent, type by type, and returns the number
-    /// processed. A difference is a warning, not a failure: the service may know an indicator
-    /// already.
-    fn reconcile(&mut self, items: &[QueuedItem], receipt: &Receipt) -> u64 {
-        let Some(processed) = receipt.processed else {
-            if !std::mem::replace(&mut self.delivery.uncounted_reported, true) {
-                self.report.note("Recorded Future accepted indicators without reporting how many it processed; they count as processed".to_owned());
-            }
-            return u64::try_from(items.len()).unwrap_or(u64::MAX);
-        };
-        let mut sent = ProcessedCounts::default();
-        for item in items {
-            if let Some(indicator_type) = item.indicator_type {
-                sent.add(indicator_type);
-            }
-        }
-        let mut sum = 0;
-        for indicator_type in IndicatorType::ALL {
-            let (sent, processed) = (sent.of(indicator_type), processed.of(indicator_type));
-            if sent != processed {
-                tracing::warn!(
-                    indicator_type = indicator_type.as_str(),
-                    sent,
-                    processed,
-                    "Recorded Future did not process as many indicators as were sent"
-                );
-            }
-            sum += processed.min(sent);
-        }
-        sum
     }
 
     fn update_progress(&self) {
@@ -416,6 +270,7 @@ impl Run<'_> {
             self.report.fail(failure);
         }
         self.report_unsendable();
+        self.note_rejected_in_doubt();
         let queued = self.ledger.queued();
         self.warn_of_old_queue()?;
         match &queued {
@@ -439,6 +294,17 @@ impl Run<'_> {
     fn report_unsendable(&mut self) {
         if self.delivery.unsendable > 0 {
             self.report.fail(unsendable_items(self.delivery.unsendable));
+        }
+    }
+
+    fn note_rejected_in_doubt(&mut self) {
+        let count = self.delivery.rejected_in_doubt;
+        if count > 0 {
+            self.report.note(format!(
+                "{} rejected, but an attempt without a response may have stored {}: the next run looks in Recorded Future first",
+                counted(count, "indicator was", "indicators were"),
+                if count == 1 { "it" } else { "them" },
+            ));
         }
     }
 

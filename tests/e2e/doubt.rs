@@ -217,7 +217,6 @@ fn a_dry_run_and_a_test_run_search_for_nothing() {
 }
 
 #[test]
-#[ignore = "known defect: a rejection ends the doubt about an earlier attempt"]
 fn what_was_stored_before_its_batch_was_rejected_is_not_sent_again() {
     let alerts: Vec<Value> = (1..=3)
         .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
@@ -234,15 +233,45 @@ fn what_was_stored_before_its_batch_was_rejected_is_not_sent_again() {
 }
 
 #[test]
-#[ignore = "known defect: a rejection ends the doubt about an earlier attempt"]
 fn what_was_stored_before_it_was_rejected_alone_is_not_sent_again() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
-    // In quarantine or in doubt.
-    let output = env.run(RUN);
-    assert!([0, 3].contains(&output.code), "{output:?}");
-    env.run("outbox retry").assert_code(0);
-    env.run_at(NEXT_DAY, RUN).assert_code(0);
+    let output = env.run(RUN).assert_code(0);
+    assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);
+    let notes = output.notes();
+    assert!(notes.iter().any(|note| note.contains("looks in Recorded Future first")), "{notes:?}");
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
+}
+
+#[test]
+fn what_was_rejected_in_doubt_and_is_not_found_goes_to_quarantine() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    // It is not stored by the first attempt, of which no response came.
+    let faults = vec![Fault::HangThenReset(std::time::Duration::from_millis(10))];
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env.sandbox.change(|world| {
+        world.recorded_future.rejected_values = [(sha256(1), 400)].into_iter().collect()
+    });
+    let output = env.run(RUN).assert_code(0);
+    assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
+    assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
+}
+
+#[test]
+fn many_rejections_in_doubt_stop_sending_as_well() {
+    let alerts: Vec<Value> = (1..=64)
+        .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
+        .collect();
+    let env = TestEnv::falcon(&alerts);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::ResetAfterProcessing]);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(400, ""); 200]);
+    let output = env.run(RUN).assert_code(2);
+    assert_some(&output, &[("waiting", 64), ("quarantined", 0)]);
+    env.sandbox.clear_faults(Service::RecordedFuture);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_some(&output, &[("already_delivered", 64), ("submitted", 0)]);
 }

@@ -64,8 +64,7 @@ impl<'a> Record<'a> {
         let attempts = self.attempts(&mention_of(&first.item), run.first_request);
         let is_excused = self.is_hidden(first, run)
             || self.is_given_up(&searches)
-            || self.is_over(&attempts, run, &searches)
-            || is_doubt_forgotten(&attempts);
+            || self.is_over(&attempts, run, &searches);
         assert!(
             is_excused,
             "{:?} was stored by request {} and again by request {} of a later run ({run:?}), which searched: {searches:?}",
@@ -127,24 +126,6 @@ impl<'a> Record<'a> {
         let requests = self.requests.iter().enumerate().take(until);
         requests.filter(|(_, request)| names(request, mention)).collect()
     }
-}
-
-/// Whether a rejection ended the doubt: then no run searches. Of the last batch with the item, no
-/// attempt may have been stored.
-fn is_doubt_forgotten(attempts: &[(usize, &RecordedRequest)]) -> bool {
-    let Some((_, last)) = attempts.last() else { return false };
-    let is_ruled_out = |request: &RecordedRequest| {
-        request.fault == Fault::RefuseStream
-            || matches!(request.status, Some(status @ 400..500) if status != 408)
-    };
-    let mut before = attempts
-        .iter()
-        .rev()
-        .skip_while(|(_, request)| request.body == last.body && is_ruled_out(request));
-    let is_rejected = |request: &RecordedRequest| matches!(request.status, Some(400 | 413 | 422));
-    is_rejected(last)
-        || before.clone().next().is_some_and(|(_, request)| request.body != last.body)
-            && before.any(|(_, request)| is_rejected(request))
 }
 
 /// Whether a batch has an item.
