@@ -46,13 +46,14 @@ impl AtomicFile {
         Ok(Self { path: path.to_owned(), temporary, file: BufWriter::new(file) })
     }
 
-    /// Takes over the permissions of the file that has the name, if there is one.
+    /// Takes over the mode and the group of the file that has the name, if there is one. On Windows
+    /// it keeps the access list that it has.
     ///
     /// # Errors
     /// When they cannot be changed.
     pub(crate) fn keep_permissions(&self) -> io::Result<()> {
         match fs::metadata(&self.path) {
-            Ok(old) => fs::set_permissions(&self.temporary, old.permissions()),
+            Ok(old) => files::copy_access(self.file.get_ref(), &old),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }

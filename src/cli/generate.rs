@@ -113,8 +113,8 @@ pub(crate) struct ProgramArgs {
 pub(crate) struct WeeklyReportArgs {
     /// Also schedule a report, which replaces this file every Monday at 06:30
     ///
-    /// An absolute path. The report covers 30 days; create the file with the permissions that it is
-    /// to have, because a new one can be read by its owner only.
+    /// An absolute path. The report covers 30 days; create the file with the mode that it is to
+    /// have, because a new one can be read by its owner only.
     #[arg(long, value_name = "FILE")]
     pub weekly_report: Option<PathBuf>,
 }

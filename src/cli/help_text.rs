@@ -46,20 +46,22 @@ What the page shows:
   ATT&CK: how many submissions named each technique, below its tactics.
   Indicators: those that most alerts named, those that more than one source
     saw, and those that are new; with first and last seen, severity and sources.
+    With --tenant or --source, nothing is said about other sources.
   Left out and rejected: exclusion rules by hits, rejections by status.
 
 The page is one file without scripts. It loads nothing, links nowhere, follows
 the browser's light or dark theme, and can be printed. The numbers of a chart
 are below it as a table. Texts of vendors are shown as text only.
 
-It names indicators and tenants, but no hosts and users, which the ledger does
-not keep. With --with-details it also has the ids of alerts, the messages of
-Recorded Future and the errors of runs. A new file has mode 0600; one that is
-replaced keeps its mode, so that a schedule can keep it readable for others.
+It names indicators, tenants and the exclusion rules that matched. With
+--with-details it also has the ids of alerts, the messages of Recorded Future,
+the errors of runs, and samples of what was left out, such as internal names and
+addresses. A new file has mode 0600; one that is replaced keeps its mode and, as
+far as this user may give it, its group, so that others can read it every week.
 
 The report is read from the ledger, offline: indicators are kept for 90 days,
-runs and techniques for 400. A run that is in progress waits up to a few seconds
-for it.
+runs and techniques for 400. A run that is in progress waits for it, usually less
+than a second and with a full ledger a few.
 
 Examples:
   Write the report of the last 30 days:

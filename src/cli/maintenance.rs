@@ -100,7 +100,7 @@ pub(crate) struct ReportArgs {
     /// Write the page to this file
     ///
     /// One file without scripts, which loads nothing. A file of this name is replaced and keeps its
-    /// permissions; a new one can be read by its owner only.
+    /// mode and group; a new one can be read by its owner only.
     #[arg(long, value_name = "FILE")]
     pub html: PathBuf,
     /// Number of days to show
@@ -108,7 +108,9 @@ pub(crate) struct ReportArgs {
     /// From 1 to 90, including today. Indicators are kept for 90 days.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=90))]
     pub days: u32,
-    /// Also show alert ids and the messages of errors
+    /// Also show alert ids, messages of errors, and samples of what was left out
+    ///
+    /// The samples have internal addresses and host names.
     #[arg(long)]
     pub with_details: bool,
     #[command(flatten)]

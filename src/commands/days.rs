@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
+use serde_json::{Map, Value};
+
 use crate::ledger::Run;
 use crate::report::Counts;
 use crate::settings::Mode;
@@ -16,14 +18,19 @@ pub(super) struct Day {
     pub source: String,
     /// The number of runs; 0 on a day without one.
     pub runs: u32,
-    /// The sums of their counts. `carried_in` is that of the first run, and `waiting` that of the
-    /// last: a queue is not counted twice.
-    pub counts: Counts,
+    /// The sums of their counts; `None` where no run recorded any. `carried_in` is that of the first
+    /// run, and `waiting` that of the last: a queue is not counted twice.
+    pub counts: Option<Counts>,
     /// Whether there was a run, and all runs ended with exit code 0.
     pub all_succeeded: bool,
 }
 
 impl Day {
+    /// Returns one of the counts; 0 where there are none.
+    pub(super) fn count(&self, of: impl Fn(&Counts) -> u64) -> u64 {
+        self.counts.as_ref().map(of).unwrap_or_default()
+    }
+
     fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&Run]) -> Self {
         let mut counts: Option<Counts> = None;
         // A killed run left no numbers.
@@ -38,14 +45,19 @@ impl Day {
             tenant: tenant.to_owned(),
             source: source.to_owned(),
             runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
-            counts: counts.unwrap_or_default(),
+            counts,
             all_succeeded: !runs.is_empty() && runs.iter().all(|run| run.exit_code == Some(0)),
         }
     }
 }
 
+/// Returns the counts that a run recorded. A number that no run can have is damage, and then there
+/// are none: sums of them would overflow.
 fn counts_of(run: &Run) -> Option<Counts> {
-    serde_json::from_str(run.counts.as_deref()?).ok()
+    const MAX: u64 = 1_000_000_000;
+    let numbers: Map<String, Value> = serde_json::from_str(run.counts.as_deref()?).ok()?;
+    let is_plausible = |number: &Value| number.as_u64().is_some_and(|number| number <= MAX);
+    numbers.values().all(is_plausible).then(|| serde_json::from_value(numbers.into()).ok())?
 }
 
 /// Returns the first of the last `days` UTC days, of which today is one.
@@ -131,7 +143,7 @@ mod tests {
         let days = runs.days("2026-11-20");
         assert_eq!(days.len(), 1);
         let day = &days[0];
-        let counts = &day.counts;
+        let counts = day.counts.as_ref().unwrap();
         assert_eq!((day.runs, counts.tally.alerts_fetched, counts.submitted), (2, 18, 10));
         assert_eq!((counts.processed, counts.quarantined), (8, 2));
         assert_eq!(counts.waiting, 2, "of the last run");
@@ -159,7 +171,14 @@ mod tests {
         let days = runs.days("2026-11-25");
         let rows: Vec<_> = days
             .iter()
-            .map(|day| (day.date.to_string(), day.runs, day.counts.submitted, day.all_succeeded))
+            .map(|day| {
+                (
+                    day.date.to_string(),
+                    day.runs,
+                    day.count(|counts| counts.submitted),
+                    day.all_succeeded,
+                )
+            })
             .collect();
         let rows: Vec<_> = rows
             .iter()

@@ -1,5 +1,7 @@
 //! The history of runs.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Row, params};
 
@@ -125,6 +127,29 @@ impl LedgerReader {
                      ORDER BY ended.started_at > ?1, ended.started_at DESC, ended.id DESC LIMIT 1)",
             ))?;
             let rows = select.query_map([Time(now + MAX_DIFFERENCE)], read_run)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns when the first run of this mode of each of these tenants started that the ledger
+    /// remembers, UTC.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub(crate) fn first_runs(
+        &self,
+        mode: &str,
+        tenants: &TenantFilter,
+    ) -> Result<BTreeMap<String, DateTime<Utc>>> {
+        self.read(|db| {
+            let mut select = db.prepare_cached(&format!(
+                "SELECT name, min(started_at) FROM run JOIN tenant ON tenant.id = run.tenant
+                 WHERE {OF_TENANTS} AND mode = ?3 GROUP BY name",
+            ))?;
+            let [name, source] = tenants.columns();
+            let rows = select.query_map(params![name, source, mode], |row| {
+                Ok((row.get(0)?, row.get::<_, Time>(1)?.0))
+            })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }

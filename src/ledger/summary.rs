@@ -38,8 +38,10 @@ impl Period {
 pub(crate) struct Summary {
     /// The number of indicators.
     pub indicators: u64,
-    /// Of these, those that were never delivered before.
+    /// Of these, those that were never delivered before, as far as the ledger remembers.
     pub new: u64,
+    /// When the first delivery took place that the ledger remembers, UTC.
+    pub remembered_since: Option<DateTime<Utc>>,
     /// Of these, those that more than one source named.
     pub in_several_sources: u64,
     /// Those that most detections named.
@@ -64,7 +66,7 @@ pub(crate) struct Delivered {
 /// Where an indicator comes from, as far as the ledger remembers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// The names of the sources.
+    /// The names of the sources that named it in the period.
     pub sources: BTreeSet<String>,
     /// When the first and the last alert that named it were created, UTC.
     pub seen: Option<(DateTime<Utc>, DateTime<Utc>)>,
@@ -171,7 +173,7 @@ impl LedgerReader {
                         indicator_type: row.get::<_, TypeColumn>(0)?.0,
                         value: row.get::<_, TextColumn>(1)?.0,
                         detections,
-                        severity: row.get(3)?,
+                        severity: row.get::<_, Option<i64>>(3)?.and_then(|one| one.try_into().ok()),
                     })
                 };
                 summary.indicators += 1;
@@ -185,6 +187,7 @@ impl LedgerReader {
                     top_in_several.add(detections, delivered)?;
                 }
             }
+            summary.remembered_since = remembered_since(db, tenants)?;
             summary.top = top.best;
             summary.top_in_several = top_in_several.best;
             summary.top_new = top_new.best;
@@ -192,13 +195,14 @@ impl LedgerReader {
         })
     }
 
-    /// Returns where these indicators come from, by type and value.
+    /// Returns where these indicators of a period come from, by type and value.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn origins<'a>(
         &self,
         indicators: impl Iterator<Item = &'a Delivered>,
+        period: Period,
         tenants: &TenantFilter,
     ) -> Result<HashMap<(IndicatorType, String), Origin>> {
         let values = json_array(indicators.map(|indicator| indicator.value.as_str()));
@@ -207,16 +211,20 @@ impl LedgerReader {
             let mut entries = HashMap::new();
             // One scan of each of the two long tables, whatever the number of indicators.
             let mut select = db.prepare_cached(&format!(
-                "SELECT settled.id, type, value, source
+                "SELECT settled.id, type, value, source, ended_at >= ?4 AND (?5 IS NULL OR ended_at < ?5)
                  FROM settled CROSS JOIN batch ON batch.id = settled.batch
                               CROSS JOIN tenant ON tenant.id = batch.tenant
                  WHERE value IN (SELECT value FROM json_each(?3)) AND state = 'delivered' AND {OF_TENANTS}",
             ))?;
             let [name, source] = tenants.columns();
-            let mut rows = select.query(params![name, source, values])?;
+            let (start, end) = (Time(period.start), period.end.map(Time));
+            let mut rows = select.query(params![name, source, values, start, end])?;
             while let Some(row) = rows.next()? {
                 let key = (row.get::<_, TypeColumn>(1)?.0, row.get::<_, TextColumn>(2)?.0);
-                origins.entry(key.clone()).or_default().sources.insert(row.get(3)?);
+                let origin = origins.entry(key.clone()).or_default();
+                if row.get(4)? {
+                    origin.sources.insert(row.get(3)?);
+                }
                 entries.insert(row.get::<_, i64>(0)?, key);
             }
             let mut select = db.prepare_cached(&format!(
@@ -235,6 +243,19 @@ impl LedgerReader {
             Ok(origins)
         })
     }
+}
+
+/// Returns when the first delivery took place whose entries are still kept.
+fn remembered_since(
+    db: &Connection,
+    tenants: &TenantFilter,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let select = format!(
+        "SELECT min(ended_at) FROM batch
+         WHERE {OF_TENANTS} AND state = 'delivered' AND first_entry IS NOT NULL",
+    );
+    let first = db.query_row(&select, tenants.columns(), |row| row.get::<_, Option<Time>>(0))?;
+    Ok(first.map(|time| time.0))
 }
 
 fn json_array<T: Into<serde_json::Value>>(values: impl Iterator<Item = T>) -> String {

@@ -253,7 +253,7 @@ fn what_was_rejected_in_doubt_and_is_not_found_goes_to_quarantine() {
     let faults = vec![Fault::HangThenReset(std::time::Duration::from_millis(10))];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     env.sandbox.change(|world| {
-        world.recorded_future.rejected_values = [(sha256(1), 400)].into_iter().collect()
+        world.recorded_future.rejected_values = [(sha256(1), 400)].into_iter().collect();
     });
     let output = env.run(RUN).assert_code(0);
     assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);

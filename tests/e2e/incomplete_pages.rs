@@ -127,6 +127,23 @@ fn alerts_that_are_deleted_between_pages_block_nothing() {
 }
 
 #[test]
+fn an_alert_that_a_deleted_one_moved_is_read_also_if_the_first_page_has_no_total() {
+    for vendor in Vendor::ALL {
+        for flags in ["--concurrency 1", ""] {
+            let env = env_with_alerts(vendor);
+            // Alert 1000 moves to the first page, which has been read. Those that are received are
+            // as many as the later total.
+            let delete = Fault::RemoveAlerts(vec!["id:ind:500".to_owned()]);
+            env.sandbox.queue_faults(vendor.service(), vec![Fault::WithoutPagination, delete]);
+            let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
+            env.run(&run).assert_code(0).assert_sums();
+            let expected: Vec<String> = indicators().map(sha256).collect();
+            assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
+        }
+    }
+}
+
+#[test]
 fn an_alert_that_a_deleted_one_moved_is_read_after_a_failure_too() {
     for vendor in Vendor::ALL {
         // Far apart: what the next run reads again behind the checkpoint must not contain it.

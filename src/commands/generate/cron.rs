@@ -49,7 +49,9 @@ fn entry(source: &ScheduledSource, program: &str) -> String {
 /// written, like a run.
 fn report_entry(file: Option<&str>, start: &str) -> String {
     let entry = |file| {
-        format!("30 6 * * 1 cd \"$HOME/{NAME}\" && {start} report --html {file} > /dev/null\n")
+        format!("# Every Monday, a report of the last 30 days. Its folder must exist, and this user be able to write to it. It names
+# indicators: a new file can be read by its owner only, and each later one keeps the mode of the one before.
+30 6 * * 1 cd \"$HOME/{NAME}\" && {start} report --html {file} > /dev/null\n")
     };
     file.map(entry).unwrap_or_default()
 }

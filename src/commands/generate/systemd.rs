@@ -98,6 +98,7 @@ fn report_service(file: &str, program: &str, config: Option<&str>, after: &[Stri
         .replace("@NETWORK@\n", network)
         .replace("@ENVIRONMENT@\n", &environment)
         .replace("@HOME_WARNING@\n", &home_warning(program))
+        .replace("@CONFIG_WARNING@\n", &config.map(config_warning).unwrap_or_default())
         .replace("@AFTER@", &after.join(" "))
         .replace("@PROGRAM@", program)
         .replace("@FOLDER@", folder)
@@ -130,13 +131,7 @@ ExecStart=@PROGRAM@ {} {options} --wait {wait}m
 
 fn schedule_of_run(run: &Run) -> Result<Schedule, Failure> {
     let config = &run.config;
-    let warning = if is_hidden(config) {
-        format!(
-            "# ATTENTION: the service cannot see the settings file there. Move it, for example to\n# /etc/{NAME}/config.toml, and change the line.\n"
-        )
-    } else {
-        String::new()
-    };
+    let warning = config_warning(config);
     Ok(Schedule {
         command: "run",
         title: "all tenants".to_owned(),
@@ -250,6 +245,17 @@ fn settings(source: &ScheduledSource) -> String {
         );
     }
     text
+}
+
+/// Returns a comment if the service cannot see the settings file where it is.
+fn config_warning(config: &str) -> String {
+    if is_hidden(config) {
+        format!(
+            "# ATTENTION: the service cannot see the settings file there. Move it, for example to\n# /etc/{NAME}/config.toml, and change the line.\n"
+        )
+    } else {
+        String::new()
+    }
 }
 
 /// Returns a comment if the service cannot see the program where it is.

@@ -109,11 +109,11 @@ fn as_json(history: &History) -> String {
                 "tenant": line(&day.tenant),
                 "source": line(&day.source),
                 "runs": day.runs,
-                "fetched": day.counts.tally.alerts_fetched,
-                "sent": day.counts.submitted,
-                "processed": day.counts.processed,
-                "waiting": day.counts.waiting,
-                "quarantined": day.counts.quarantined,
+                "fetched": day.count(|counts| counts.tally.alerts_fetched),
+                "sent": day.count(|counts| counts.submitted),
+                "processed": day.count(|counts| counts.processed),
+                "waiting": day.count(|counts| counts.waiting),
+                "quarantined": day.count(|counts| counts.quarantined),
                 "all_well": day.all_succeeded,
             })
         })

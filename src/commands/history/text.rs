@@ -78,7 +78,7 @@ fn write_days(text: &mut String, history: &History, layout: Layout) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", layout.styler.bold(&heading));
     }
-    let max = largest(history.rows.iter().map(|day| day.counts.submitted));
+    let max = largest(history.rows.iter().map(|day| day.count(|counts| counts.submitted)));
     for day in &history.rows {
         if is_table {
             let max = if has_space(layout, DAY_COLUMNS + more) { max } else { 0 };
@@ -101,13 +101,13 @@ fn row(day: &Day, width: usize, max: u64) -> String {
     }
     format!(
         "{date} {tenant:<width$} {:>7} {:>6} {:>9} {:>7} {:>11} {} {}",
-        day.counts.tally.alerts_fetched,
-        day.counts.submitted,
-        day.counts.processed,
-        day.counts.waiting,
-        day.counts.quarantined,
+        day.count(|counts| counts.tally.alerts_fetched),
+        day.count(|counts| counts.submitted),
+        day.count(|counts| counts.processed),
+        day.count(|counts| counts.waiting),
+        day.count(|counts| counts.quarantined),
         if day.all_succeeded { ' ' } else { '!' },
-        bar(day.counts.submitted, max)
+        bar(day.count(|counts| counts.submitted), max)
     )
 }
 
@@ -119,11 +119,11 @@ fn sentence(day: &Day) -> String {
     format!(
         " {} {} fetched, {} sent, {} processed, {} queued, {} quarantined{}",
         line(&day.tenant),
-        day.counts.tally.alerts_fetched,
-        day.counts.submitted,
-        day.counts.processed,
-        day.counts.waiting,
-        day.counts.quarantined,
+        day.count(|counts| counts.tally.alerts_fetched),
+        day.count(|counts| counts.submitted),
+        day.count(|counts| counts.processed),
+        day.count(|counts| counts.waiting),
+        day.count(|counts| counts.quarantined),
         if day.all_succeeded { "" } else { " !" },
     )
 }
@@ -204,14 +204,14 @@ mod tests {
             tenant: "crowdstrike".to_owned(),
             source: "crowdstrike".to_owned(),
             runs,
-            counts: Counts {
+            counts: Some(Counts {
                 tally: Tally { alerts_fetched: 123_456, ..Tally::default() },
                 submitted: sent,
                 processed: sent,
                 waiting: 100_000,
                 quarantined: 12_345,
                 ..Counts::default()
-            },
+            }),
             all_succeeded,
         }
     }

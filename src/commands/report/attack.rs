@@ -1,5 +1,7 @@
 //! ATT&CK techniques of the delivered indicators, by tactic.
 
+use std::collections::HashSet;
+
 use maud::{Markup, html};
 
 use super::data::Data;
@@ -73,7 +75,7 @@ fn heat(cell: &Cell<'_>, largest: u64) -> Markup {
         li {
             svg.heat aria-hidden="true" {
                 rect.rail width="100%" height="100%" {}
-                rect.c1 width="100%" height="100%" fill-opacity={ "0." (format!("{:02}", strength * 3 / 4)) } {}
+                rect.c1 width="100%" height="100%" fill-opacity={ "0." (format!("{:02}", strength * 3 / 5)) } {}
             }
             span.code { (text(&cell.technique.code)) }
             @if let Some(name) = cell.name { span.name { (name.name) } }
@@ -86,21 +88,23 @@ fn heat(cell: &Cell<'_>, largest: u64) -> Markup {
 /// The numbers, also of techniques that only the period before had.
 fn trend(data: &Data, cells: &[Cell<'_>]) -> Markup {
     let has_earlier = data.has_earlier();
-    let is_gone = |code: &&String| cells.iter().all(|cell| cell.technique.code != **code);
-    let mut gone: Vec<&String> =
-        data.earlier_techniques.keys().filter(|code| has_earlier && is_gone(code)).collect();
+    let known: HashSet<&String> = cells.iter().map(|cell| &cell.technique.code).collect();
+    let is_gone = |code: &&String| has_earlier && !known.contains(code);
+    let mut gone: Vec<&String> = data.earlier_techniques.keys().filter(is_gone).collect();
     gone.sort_unstable();
-    let now = cells.iter().map(|cell| (&cell.technique.code, cell.technique.submissions));
+    let now =
+        cells.iter().map(|cell| (&cell.technique.code, cell.technique.submissions, cell.name));
+    let gone = gone.into_iter().map(|code| (code, 0, TechniqueName::find(code)));
     let head = html! {
         th scope="col" { "technique" } th.number scope="col" { "submissions" }
         @if has_earlier { th.number scope="col" { "period before" } th scope="col" { "change" } }
     };
     let rows = html! {
-        @for (code, submissions) in now.chain(gone.into_iter().map(|code| (code, 0))) {
+        @for (code, submissions, name) in now.chain(gone) {
             tr {
                 th scope="row" {
                     (text(code))
-                    @if let Some(name) = TechniqueName::find(code) { " " (name.name) }
+                    @if let Some(name) = name { " " (name.name) }
                 }
                 td.number { (number(submissions)) }
                 @if has_earlier {

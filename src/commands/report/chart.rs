@@ -76,10 +76,13 @@ impl DayChart<'_> {
                         @for line in [0, HEIGHT / 2, HEIGHT] {
                             line.grid x1="0" x2=(width(self.days)) y1=(line) y2=(line) {}
                         }
-                        @for (index, x) in (0..self.days.len()).zip((0..).step_by(100)) {
+                        @for (index, x) in (0..self.days.len()).zip(positions(0)) {
                             (self.bar(index, x, scale, totals.get(index).copied().unwrap_or_default()))
                         }
-                        @if let Some(means) = &means { polyline.mean points=(points(means, scale)) {} }
+                        @if let Some(means) = &means {
+                            polyline.halo points=(points(means, scale)) {}
+                            polyline.mean points=(points(means, scale)) {}
+                        }
                     }
                     div.x aria-hidden="true" { @for day in marks(self.days) { span { (day) } } }
                 }
@@ -107,17 +110,18 @@ impl DayChart<'_> {
     fn description(&self, totals: &[u64]) -> String {
         let highest = self.days.iter().zip(totals).max_by_key(|(_, total)| **total);
         let highest = highest
-            .filter(|(_, total)| **total > 0)
+            // With a queue, a day has more than the sum counts.
+            .filter(|(_, total)| **total > 0 && self.series.iter().all(|series| series.adds_up))
             .map(|(day, total)| format!(" The highest day is {day} with {}.", thousands(*total)));
         let sums = self.series.iter().filter_map(|series| Some((series, series.sum()?)));
         let series =
-            sums.clone().map(|(series, sum)| format!("{} {}", series.name, thousands(sum)));
+            sums.clone().map(|(series, sum)| format!(", {} {}", series.name, thousands(sum)));
         format!(
-            "{} {} in {}: {}.{}",
+            "{} {} in {}{}.{}",
             thousands(sums.map(|(_, sum)| sum).sum()),
             self.unit,
             counted(u64::try_from(self.days.len()).unwrap_or(u64::MAX), "day", "days"),
-            series.collect::<Vec<_>>().join(", "),
+            series.collect::<String>(),
             highest.unwrap_or_default(),
         )
     }
@@ -180,6 +184,11 @@ fn width(days: &[NaiveDate]) -> u64 {
     u64::try_from(days.len()).unwrap_or(u64::MAX).saturating_mul(DAY)
 }
 
+/// Returns the position of each day, from that of the first on.
+fn positions(first: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(first), |x| Some(x + DAY))
+}
+
 /// Returns the first, the middle and the last day.
 fn marks(days: &[NaiveDate]) -> Vec<NaiveDate> {
     let mut marks: Vec<_> = [days.first(), days.get(days.len() / 2), days.last()]
@@ -196,7 +205,7 @@ fn points(tenths: &[Option<u64>], scale: u64) -> String {
     let point = |(x, value): (u64, &Option<u64>)| {
         Some(format!("{x},{}", HEIGHT.saturating_sub((*value)? * HEIGHT / (scale * 10))))
     };
-    (DAY / 2..).step_by(100).zip(tenths).filter_map(point).collect::<Vec<_>>().join(" ")
+    positions(DAY / 2).zip(tenths).filter_map(point).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the end of an axis: even, and at least this number.
@@ -298,7 +307,7 @@ mod tests {
         let chart = chart(&days(2), &[&[1, 3], &[0, 1000]]);
         for expected in [
             "<title id=\"x-title\">A &amp; B</title>",
-            "1,004 indicators in 2 days: &lt;0&gt; 4, &lt;1&gt; 1,000.",
+            "1,004 indicators in 2 days, &lt;0&gt; 4, &lt;1&gt; 1,000.",
             "The highest day is 2026-11-02 with 1,003.",
             "<td class=\"number\"><data value=\"1003\">1,003</data></td>",
             // (6 * 7 + 1) / 7, and (5 * 7 + 1 + 1003) / 7.
@@ -319,8 +328,8 @@ mod tests {
 
     #[test]
     fn charts_of_no_day_and_of_one_are_drawn() {
-        assert!(chart(&[], &[]).contains("0 indicators in 0 days"));
-        assert!(chart(&days(1), &[&[0]]).contains("0 indicators in 1 day: "));
+        assert!(chart(&[], &[]).contains("0 indicators in 0 days."));
+        assert!(chart(&days(1), &[&[0]]).contains("0 indicators in 1 day, "));
     }
 
     #[test]

@@ -2,23 +2,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::commands::days::{self, Day, first_day, midnight};
 use crate::commands::tenants::{FileTenants, KnownTenant, known_tenants};
 use crate::failure::Failure;
 use crate::indicator::IndicatorType;
 use crate::ledger::{
-    DeliveriesByDay, LedgerReader, Origin, Period, Rejections, RuleHits, Run, Summary, Technique,
-    TenantFilter, TenantStatus, TopLeftOut,
+    DeliveriesByDay, LedgerReader, Origin, Period, Rejections, RuleHits, Run, SIGHTINGS_KEPT,
+    Summary, Technique, TenantFilter, TenantStatus, TopLeftOut,
 };
 use crate::report::Counts;
 use crate::settings::Mode;
 
 /// The rows of each list.
 pub(super) const TOP: usize = 20;
-/// More techniques than ATT&CK has.
-const ALL_TECHNIQUES: u32 = 10_000;
+/// More techniques than ATT&CK has; a vendor can name others.
+const MAX_TECHNIQUES: u32 = 1000;
+
+/// The mode of the runs that deliver.
+const LIVE: &str = Mode::Live.name();
 
 /// The number of days before the period that the mean of seven days needs.
 const DAYS_BEFORE: u32 = 6;
@@ -34,12 +37,12 @@ pub(super) struct Data {
     pub since: NaiveDate,
     /// The first day of the period before, which is as long.
     pub earlier_since: NaiveDate,
-    /// When the first run started that the ledger remembers, UTC.
-    pub first_run: Option<DateTime<Utc>>,
+    /// When the first run of each tenant started that the ledger remembers, UTC.
+    pub first_runs: BTreeMap<String, DateTime<Utc>>,
     /// The rows of `history` for these days, and for the period before.
     pub rows: Vec<Day>,
     pub earlier_rows: Vec<Day>,
-    /// The runs that deliver, in both periods, the oldest first.
+    /// The runs that deliver, in both periods, the oldest first, without their counts.
     pub runs: Vec<Run>,
     pub tenants: Vec<KnownTenant>,
     pub statuses: Vec<TenantStatus>,
@@ -77,27 +80,30 @@ impl Data {
         let before = midnight(first_day(now, days + DAYS_BEFORE));
         // The mean of the first day needs six days, also where the period before is shorter.
         let mut runs = ledger.runs(earlier.start.min(before), &filter)?;
-        runs.retain(|run| run.mode == Mode::Live.name());
+        runs.retain(|run| run.mode == LIVE);
         let all_rows = days::days(&runs, now.date_naive());
         let (earlier_rows, rows) = all_rows.into_iter().partition(|row: &Day| row.date < since);
+        for run in &mut runs {
+            run.counts = None;
+        }
         let summary = ledger.summary(period, TOP, &filter)?;
         let listed = summary.top.iter().chain(&summary.top_in_several).chain(&summary.top_new);
-        let origins = ledger.origins(listed, &filter)?;
+        let origins = ledger.origins(listed, period, &filter)?;
         let (rules, rule_count) = ledger.rules_by_hits(start, TOP_RULES, &filter)?;
-        let earlier_techniques = ledger.techniques(earlier, ALL_TECHNIQUES, &filter)?;
+        let earlier_techniques = ledger.techniques(earlier, MAX_TECHNIQUES, &filter)?;
         Ok(Self {
             now,
             days,
             since,
             earlier_since,
-            first_run: ledger.first_run()?,
+            first_runs: ledger.first_runs(LIVE, &filter)?,
             rows,
             earlier_rows,
             runs,
             tenants: known_tenants(ledger, file, &filter)?,
             statuses: ledger.status(now, &filter)?,
             deliveries: ledger.deliveries_by_day(Period::since(before), &filter)?,
-            techniques: ledger.techniques(period, ALL_TECHNIQUES, &filter)?,
+            techniques: ledger.techniques(period, MAX_TECHNIQUES, &filter)?,
             earlier_techniques: earlier_techniques
                 .into_iter()
                 .map(|technique| (technique.code, technique.submissions))
@@ -117,14 +123,37 @@ impl Data {
         self.since.iter_days().take(usize::try_from(self.days).unwrap_or(usize::MAX)).collect()
     }
 
-    /// Whether the ledger remembers all of the period before.
-    pub(super) fn has_earlier(&self) -> bool {
-        self.first_run.is_some_and(|first| first.date_naive() <= self.earlier_since)
+    /// Returns the day of the first run that the ledger remembers.
+    pub(super) fn first_day(&self) -> Option<NaiveDate> {
+        self.first_runs.values().min().map(DateTime::date_naive)
     }
 
-    /// Whether nothing is known of the time before, so that each indicator is new.
-    pub(super) fn is_all_new(&self) -> bool {
-        self.summary.new == self.summary.indicators
+    /// Returns the first day all of whose deliveries the ledger remembers one by one.
+    pub(super) fn first_delivery_day(&self) -> Option<NaiveDate> {
+        let kept = (self.now - SIGHTINGS_KEPT).date_naive() + Days::new(1);
+        self.first_day().map(|first| first.max(kept))
+    }
+
+    /// Whether the ledger remembers all of the period before.
+    pub(super) fn has_earlier(&self) -> bool {
+        self.first_day().is_some_and(|first| first <= self.earlier_since)
+    }
+
+    /// Returns how many days before the period the ledger remembers deliveries of.
+    pub(super) fn days_remembered(&self) -> u64 {
+        let first = self.summary.remembered_since.map(|time| time.date_naive());
+        let days = first.map_or(0, |first| (self.since - first).num_days());
+        u64::try_from(days).unwrap_or_default()
+    }
+
+    /// Whether it is limited to some tenants, so that the sources of the others are not known.
+    pub(super) const fn is_limited(&self) -> bool {
+        self.filter.name.is_some() || self.filter.source.is_some()
+    }
+
+    /// Whether there are runs of later days: a clock was wrong.
+    pub(super) fn has_later_rows(&self) -> bool {
+        self.rows.iter().any(|row| row.date > self.now.date_naive())
     }
 
     /// Returns the counts of all tenants in the period.
@@ -147,12 +176,12 @@ const TOP_LEFT_OUT: u32 = 20;
 fn total<'a>(rows: impl IntoIterator<Item = &'a Day>) -> Counts {
     let mut tenants: BTreeMap<&str, Counts> = BTreeMap::new();
     for row in rows {
-        // A day without a run has no queue that it left.
-        if row.runs > 0 {
+        // A day on which no run recorded its counts says nothing about the queue.
+        if let Some(next) = &row.counts {
             tenants
                 .entry(&row.tenant)
-                .and_modify(|counts| counts.add_next_run(&row.counts))
-                .or_insert_with(|| row.counts.clone());
+                .and_modify(|counts| counts.add_next_run(next))
+                .or_insert_with(|| next.clone());
         }
     }
     let mut total = Counts::default();

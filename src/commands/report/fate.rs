@@ -167,7 +167,9 @@ fn figure(title: &str, unit: &str, all: u64, rows: &[Row], note: &Markup) -> Mar
 fn per_day(data: &Data) -> Markup {
     let mut days: BTreeMap<NaiveDate, Counts> = BTreeMap::new();
     for row in &data.rows {
-        days.entry(row.date).or_default().add(&row.counts);
+        if let Some(counts) = &row.counts {
+            days.entry(row.date).or_default().add(counts);
+        }
     }
     let dates = data.dates();
     let series = FATES.iter().map(|fate| Series {

@@ -1,6 +1,7 @@
 //! Whether runs succeed: a strip of days for each tenant, and what is wrong now.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use maud::{Markup, html};
@@ -8,7 +9,7 @@ use maud::{Markup, html};
 use super::data::Data;
 use super::html::{instant, length, number, optional_instant, table, text};
 use crate::commands::days::{Day, midnight};
-use crate::commands::tenants::InFile;
+use crate::commands::tenants::{InFile, KnownTenant};
 use crate::failure::FailureKind;
 use crate::ledger::{Run, TenantStatus};
 
@@ -21,20 +22,23 @@ const MAX_FAILED: usize = 30;
 const HEIGHT: u32 = 20;
 const WIDTH: u32 = 10;
 
+/// How long ago a run may have started that has not ended and yet counts as running: more than a
+/// run takes with the default deadline and the wait of a schedule.
+const RUNNING: TimeDelta = TimeDelta::hours(3);
+
 /// What became of a tenant's runs on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DayState {
     Succeeded,
     Failed,
     WithoutRun,
-    /// It had not run before, or it is today, and its run may be yet to come.
+    /// It had not run before, `run` leaves it out, or its run of today may be yet to come or to end.
     NotExpected,
 }
 
 /// How the runs of one tenant went.
 pub(super) struct TenantHealth<'a> {
-    tenant: &'a str,
-    source: &'a str,
+    tenant: &'a KnownTenant,
     strip: Vec<DayState>,
     succeeded: u64,
     pub failed: u64,
@@ -44,27 +48,34 @@ pub(super) struct TenantHealth<'a> {
 }
 
 impl<'a> TenantHealth<'a> {
-    fn new(data: &'a Data, tenant: &'a str, source: &'a str) -> Self {
-        let rows: BTreeMap<NaiveDate, &Day> = data
-            .rows
-            .iter()
-            .filter(|row| row.tenant == tenant)
-            .map(|row| (row.date, row))
-            .collect();
-        let strip: Vec<_> = data.dates().iter().map(|day| state(rows.get(day).copied())).collect();
+    fn new(data: &'a Data, tenant: &'a KnownTenant, rows: &[&Day], runs: &[&Run]) -> Self {
+        let rows: BTreeMap<NaiveDate, &Day> = rows.iter().map(|row| (row.date, *row)).collect();
+        let first = data.first_runs.get(&tenant.name);
+        let today = data.now.date_naive();
+        let is_running = runs.last().is_some_and(|run| is_running(run, data.now));
+        let is_expected = |day: NaiveDate| {
+            day < today && !is_left_out(tenant) && first.is_some_and(|run| run.date_naive() < day)
+        };
+        let state = |day| match rows.get(&day) {
+            Some(row) if row.all_succeeded => DayState::Succeeded,
+            Some(row) if row.runs > 0 && !(is_running && day == today) => DayState::Failed,
+            _ if is_expected(day) => DayState::WithoutRun,
+            _ => DayState::NotExpected,
+        };
+        let strip: Vec<_> = data.dates().into_iter().map(state).collect();
         let count = |state| {
             let days = strip.iter().filter(|other| **other == state);
             u64::try_from(days.count()).unwrap_or(u64::MAX)
         };
+        let start = first.map_or(data.now, |first| (*first).max(midnight(data.since)));
         Self {
             tenant,
-            source,
             succeeded: count(DayState::Succeeded),
             failed: count(DayState::Failed),
             without_run: count(DayState::WithoutRun),
-            longest_gap: longest_gap(&data.runs, tenant, midnight(data.since), data.now),
+            longest_gap: longest_gap(runs, start, data.now),
             strip,
-            status: data.statuses.iter().find(|status| status.tenant == tenant),
+            status: data.statuses.iter().find(|status| status.tenant == tenant.name),
         }
     }
 
@@ -72,27 +83,30 @@ impl<'a> TenantHealth<'a> {
     fn is_well(&self) -> bool {
         self.failed == 0 && self.without_run == 0
     }
-}
 
-fn state(row: Option<&Day>) -> DayState {
-    match row {
-        None => DayState::NotExpected,
-        Some(row) if row.all_succeeded => DayState::Succeeded,
-        Some(row) if row.runs > 0 => DayState::Failed,
-        Some(_) => DayState::WithoutRun,
+    /// Returns the name, with what `run` does with it.
+    fn name(&self) -> String {
+        let note = self.tenant.in_file.and_then(InFile::note);
+        let name = text(&self.tenant.name);
+        note.map_or(name.clone(), |note| format!("{name} ({note})"))
     }
 }
 
-/// Returns the longest time between two successful runs, from the first run or the start of the
-/// period to now.
-fn longest_gap(runs: &[Run], tenant: &str, start: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
-    let of_tenant = || runs.iter().filter(|run| run.tenant == tenant);
-    let first = of_tenant().map(|run| run.started_at).min().unwrap_or(now);
-    let mut last = first.max(start);
-    let mut longest = TimeDelta::zero();
-    let successes = of_tenant().filter(|run| run.exit_code == Some(0));
-    for time in successes.filter_map(|run| run.finished_at).filter(|time| *time <= now).chain([now])
-    {
+/// Whether `run` leaves the tenant out, so that no run of it is missing.
+fn is_left_out(tenant: &KnownTenant) -> bool {
+    matches!(tenant.in_file, Some(InFile::Disabled | InFile::Absent))
+}
+
+fn is_running(run: &Run, now: DateTime<Utc>) -> bool {
+    run.finished_at.is_none() && now - run.started_at < RUNNING
+}
+
+/// Returns the longest time from a start to now without the end of a successful run.
+fn longest_gap(runs: &[&Run], start: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
+    let successes = runs.iter().filter(|run| run.exit_code == Some(0));
+    let times = successes.filter_map(|run| run.finished_at).filter(|time| *time <= now);
+    let (mut last, mut longest) = (start, TimeDelta::zero());
+    for time in times.chain([now]) {
         longest = longest.max(time - last);
         last = last.max(time);
     }
@@ -100,19 +114,26 @@ fn longest_gap(runs: &[Run], tenant: &str, start: DateTime<Utc>, now: DateTime<U
 }
 
 /// Returns how the runs of each tenant went, those with failures first.
-pub(super) fn tenants(data: &Data) -> Vec<TenantHealth<'_>> {
-    let mut tenants: Vec<_> = data
-        .tenants
-        .iter()
-        .filter(|tenant| !tenant.never_ran)
-        .map(|tenant| TenantHealth::new(data, &tenant.name, &tenant.source))
-        .collect();
-    tenants.sort_by_key(|tenant| std::cmp::Reverse(tenant.failed + tenant.without_run));
+pub(super) fn tenants<'a>(data: &'a Data) -> Vec<TenantHealth<'a>> {
+    let (mut rows, mut runs) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+    for row in &data.rows {
+        rows.entry(row.tenant.as_str()).or_default().push(row);
+    }
+    for run in &data.runs {
+        runs.entry(run.tenant.as_str()).or_default().push(run);
+    }
+    let health = |tenant: &'a KnownTenant| {
+        let (rows, runs) = (rows.get(tenant.name.as_str()), runs.get(tenant.name.as_str()));
+        let (rows, runs) = (rows.map(Vec::as_slice), runs.map(Vec::as_slice));
+        TenantHealth::new(data, tenant, rows.unwrap_or_default(), runs.unwrap_or_default())
+    };
+    let mut tenants: Vec<_> =
+        data.tenants.iter().filter(|tenant| !tenant.never_ran).map(health).collect();
+    tenants.sort_by_key(|tenant| Reverse(tenant.failed + tenant.without_run));
     tenants
 }
 
-pub(super) fn section(data: &Data, with_details: bool) -> Markup {
-    let tenants = tenants(data);
+pub(super) fn section(data: &Data, tenants: &[TenantHealth<'_>], with_details: bool) -> Markup {
     html! {
         section #health {
             h2 { "Health" }
@@ -134,8 +155,8 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
                 }
                 @if tenants.is_empty() { p { "No tenant has run." } }
             }
-            (status_table(&tenants))
-            (notes(data, &tenants))
+            (status_table(tenants))
+            (notes(data, tenants))
             (failed_runs(data, with_details))
         }
     }
@@ -166,25 +187,32 @@ fn cell(state: DayState, x: u32, width: u32, class: &str) -> Markup {
 fn strip(data: &Data, tenant: &TenantHealth<'_>) -> Markup {
     let label = format!(
         "{}: {} days succeeded, {} failed, {} without a run",
-        text(tenant.tenant),
+        tenant.name(),
         tenant.succeeded,
         tenant.failed,
         tenant.without_run
     );
     let width = data.days * WIDTH;
     html! {
-        span.name { (text(tenant.tenant)) }
+        span.name { (tenant.name()) }
         svg.strip role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" {
             title { (label) }
-            @for ((day, state), x) in data.dates().iter().zip(&tenant.strip).zip((0..).step_by(10)) {
+            @for ((day, state), x) in data.dates().iter().zip(&tenant.strip).zip(positions()) {
                 @let (class, word) = words(*state);
-                g {
-                    title { (day) ": " (word) }
-                    (cell(*state, x, WIDTH - 2, class))
+                @if *state != DayState::NotExpected {
+                    g {
+                        title { (day) ": " (word) }
+                        (cell(*state, x, WIDTH - 2, class))
+                    }
                 }
             }
         }
     }
+}
+
+/// Returns the position of each day.
+fn positions() -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(0), |x| Some(x + WIDTH))
 }
 
 const fn words(state: DayState) -> (&'static str, &'static str) {
@@ -209,7 +237,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
     let rows = html! {
         @for tenant in tenants {
             tr class=[(!tenant.is_well()).then_some("problem")] {
-                th scope="row" { (text(tenant.tenant)) } td { (text(tenant.source)) }
+                th scope="row" { (tenant.name()) } td { (text(&tenant.tenant.source)) }
                 td.number { (number(tenant.succeeded)) } td.number { (number(tenant.failed)) }
                 td.number { (number(tenant.without_run)) }
                 td.number { (length(tenant.longest_gap)) }
@@ -266,7 +294,9 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
 
 fn failed_runs(data: &Data, with_details: bool) -> Markup {
     let since = midnight(data.since);
-    let is_failed = |run: &&Run| run.started_at >= since && run.exit_code != Some(0);
+    let is_failed = |run: &&Run| {
+        run.started_at >= since && run.exit_code != Some(0) && !is_running(run, data.now)
+    };
     let failed: Vec<&Run> = data.runs.iter().rev().filter(is_failed).collect();
     if failed.is_empty() {
         return html! {};
@@ -331,7 +361,7 @@ fn errors(failed: &[&Run]) -> Markup {
 
 fn result(run: &Run) -> String {
     let Some(code) = run.exit_code else {
-        return "did not end: it was killed, or is still running".to_owned();
+        return "did not end: it was killed".to_owned();
     };
     let kind = FailureKind::ALL.into_iter().find(|kind| i32::from(kind.exit_code()) == code);
     let description = kind.map_or("unknown", FailureKind::description);

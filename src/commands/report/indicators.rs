@@ -16,18 +16,32 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
                 "An alert counts once for each indicator that it names. First and last seen are the creation times of alerts, as far as the ledger remembers (90 days). Severity is the highest that the source gave: 1 to 100 for CrowdStrike, 1 to 10 for Carbon Black."
             }
             (list(data, "Named by most alerts", &summary.top, summary.indicators, with_details))
-            (list(
-                data,
-                "Seen by more than one source",
-                &summary.top_in_several,
-                summary.in_several_sources,
-                with_details,
-            ))
-            @if data.is_all_new() && summary.indicators > 0 {
-                h3 { "New in this period" }
-                p { "All of them: the ledger remembers no delivery before the period." }
-            } @else {
-                (list(data, "New in this period", &summary.top_new, summary.new, with_details))
+            @if !data.is_limited() {
+                (list(
+                    data,
+                    "Seen by more than one source",
+                    &summary.top_in_several,
+                    summary.in_several_sources,
+                    with_details,
+                ))
+            }
+            (new(data, with_details))
+        }
+    }
+}
+
+/// Those that are new. How far back the ledger remembers decides what that means.
+fn new(data: &Data, with_details: bool) -> Markup {
+    let summary = &data.summary;
+    html! {
+        @if data.days_remembered() == 0 {
+            h3 { "New in this period" }
+            p { "Not known: the ledger remembers no delivery before the period." }
+        } @else {
+            (list(data, "New in this period", &summary.top_new, summary.new, with_details))
+            p.note {
+                "New means not delivered in the " (number(data.days_remembered()))
+                " days before the period, which the ledger remembers."
             }
         }
     }

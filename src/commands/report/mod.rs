@@ -33,10 +33,15 @@ pub(crate) fn report(
     let path = args.ledger.path()?;
     let ledger = open_reader(&path)?;
     let filter = tenant_filter(&ledger, &args.tenants, file)?;
-    // A file that cannot be written is reported before the ledger is read, which takes seconds.
-    let mut output = OutputFile::create(&args.html, "--html", &path)?;
+    let create = || OutputFile::create(&args.html, "--html", &path);
+    // A file that cannot be written is reported before the ledger is read, which takes seconds. It
+    // is not kept meanwhile: a signal would leave it behind.
+    drop(create()?);
     let data = Data::read(&ledger, filter, file, args.days, clock.now())?;
+    // A run waits with what it writes until then.
+    drop(ledger);
     let page = page::page(&data, args.with_details).into_string();
+    let mut output = create()?;
     output.keep_permissions()?;
     output.write(&page)?;
     output.finish()?;

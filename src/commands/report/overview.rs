@@ -3,15 +3,14 @@
 use maud::{Markup, html};
 
 use super::data::Data;
-use super::health;
+use super::health::TenantHealth;
 use super::html::{change, number};
 use crate::report::Counts;
 
-pub(super) fn section(data: &Data) -> Markup {
+pub(super) fn section(data: &Data, health: &[TenantHealth<'_>]) -> Markup {
     let (total, earlier) = (data.total(), data.earlier_total());
     let earlier = |of: fn(&Counts) -> u64| data.has_earlier().then(|| of(&earlier));
-    let health = health::tenants(data);
-    let sum = |of: fn(&health::TenantHealth) -> u64| health.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&TenantHealth<'_>) -> u64| health.iter().map(of).sum::<u64>();
     let failed = sum(|tenant| tenant.failed) + sum(|tenant| tenant.without_run);
     let queued = data.statuses.iter().map(|status| status.queued).sum();
     let quarantined = data.statuses.iter().map(|status| status.quarantined).sum();
@@ -20,8 +19,11 @@ pub(super) fn section(data: &Data) -> Markup {
             ul.tiles {
                 (tile("indicators shared", total.submitted, earlier(|counts| counts.submitted), &html! {}))
                 (tile("different indicators", data.summary.indicators, None, &html! {
-                    @if !data.is_all_new() { (number(data.summary.new)) " new, " }
-                    (number(data.summary.in_several_sources)) " seen by several sources"
+                    @if data.days_remembered() > 0 { (number(data.summary.new)) " new" }
+                    @if data.days_remembered() > 0 && !data.is_limited() { ", " }
+                    @if !data.is_limited() {
+                        (number(data.summary.in_several_sources)) " seen by several sources"
+                    }
                 }))
                 (tile(
                     "alerts read",
@@ -34,7 +36,12 @@ pub(super) fn section(data: &Data) -> Markup {
                     (number(sum(|tenant| tenant.without_run))) " without a run; summed over the tenants"
                 }))
                 (tile("waiting now", queued, None, &html! { "queued for the next run" }))
-                (tile("in quarantine now", quarantined, None, &html! { "rejected by Recorded Future" }))
+                (tile("in quarantine now", quarantined, None, &html! { "rejected, or damaged in the ledger" }))
+            }
+            @if data.has_later_rows() {
+                p.note {
+                    "Runs of later days, from a clock that was wrong, are in the totals but not in the charts."
+                }
             }
             @if !data.has_earlier() {
                 p.note {

@@ -16,6 +16,7 @@ const STYLE: &str = include_str!("style.css");
 /// Returns the page. Alert ids and free text are in it only `with_details`.
 pub(super) fn page(data: &Data, with_details: bool) -> Markup {
     let last = data.since + Days::new(u64::from(data.days.saturating_sub(1)));
+    let health = health::tenants(data);
     let title = "Collective Insights report";
     html! {
         (DOCTYPE)
@@ -45,8 +46,8 @@ pub(super) fn page(data: &Data, with_details: bool) -> Markup {
                     }
                 }
                 main #main {
-                    (overview::section(data))
-                    (health::section(data, with_details))
+                    (overview::section(data, &health))
+                    (health::section(data, &health, with_details))
                     (shared::section(data))
                     (fate::section(data))
                     (attack::section(data))
@@ -57,7 +58,7 @@ pub(super) fn page(data: &Data, with_details: bool) -> Markup {
                     p {
                         "Written " (instant(data.now)) " UTC by collective-insights " (version::VERSION)
                         " from the ledger of this machine. The page loads nothing and runs no script."
-                        @if with_details { " It contains alert ids and messages: treat it like the alerts themselves." }
+                        @if with_details { " It contains alert ids, messages and samples of internal names: treat it like the alerts themselves." }
                     }
                 }
             }

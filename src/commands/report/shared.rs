@@ -7,7 +7,6 @@ use maud::{Markup, html};
 
 use super::chart::{DayChart, Mean, Series};
 use super::data::Data;
-use crate::commands::days::Day;
 use crate::indicator::IndicatorType;
 
 /// The colors of the series.
@@ -27,9 +26,10 @@ pub(super) fn section(data: &Data) -> Markup {
 fn by_source(data: &Data) -> Markup {
     let mut sources: BTreeMap<&str, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
     let mut all: BTreeMap<NaiveDate, u64> = BTreeMap::new();
-    for Day { date, source, counts, .. } in data.earlier_rows.iter().chain(&data.rows) {
-        *sources.entry(source).or_default().entry(*date).or_default() += counts.submitted;
-        *all.entry(*date).or_default() += counts.submitted;
+    for day in data.earlier_rows.iter().chain(&data.rows) {
+        let sent = day.count(|counts| counts.submitted);
+        *sources.entry(&day.source).or_default().entry(day.date).or_default() += sent;
+        *all.entry(day.date).or_default() += sent;
     }
     let days = data.dates();
     let series =
@@ -46,7 +46,7 @@ fn by_source(data: &Data) -> Markup {
         note: "By the day on which the run started.",
         days: &days,
         series: series.collect(),
-        mean: mean(data, |day| all.get(&day).copied().unwrap_or_default()),
+        mean: mean(data, data.first_day(), |day| all.get(&day).copied().unwrap_or_default()),
     }
     .render()
 }
@@ -72,14 +72,18 @@ fn by_type(data: &Data) -> Markup {
         note: "By the day on which Recorded Future confirmed them: also those of a run that was killed, and those that were found in Recorded Future later.",
         days: &days,
         series: series.collect(),
-        mean: mean(data, all),
+        mean: mean(data, data.first_delivery_day(), all),
     }
     .render()
 }
 
 /// Returns the numbers of the six days before the period.
-fn mean(data: &Data, value: impl Fn(NaiveDate) -> u64) -> Option<Mean> {
-    let known_since = data.first_run?.date_naive();
+fn mean(
+    data: &Data,
+    known_since: Option<NaiveDate>,
+    value: impl Fn(NaiveDate) -> u64,
+) -> Option<Mean> {
+    let known_since = known_since?;
     let before = [6, 5, 4, 3, 2, 1].map(|days| value(data.since - Days::new(days)));
     Some(Mean { before, known_since })
 }

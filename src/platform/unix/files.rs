@@ -29,6 +29,18 @@ pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<
     Ok(file)
 }
 
+/// Gives a file the mode and the group of another. Where it cannot have that group, which this user
+/// may not be in, no group has access.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn copy_access(file: &File, other: &Metadata) -> io::Result<()> {
+    let has_group = file.metadata()?.gid() == other.gid()
+        || std::os::unix::fs::fchown(file, None, Some(other.gid())).is_ok();
+    let mask = if has_group { 0o777 } else { 0o707 };
+    file.set_permissions(Permissions::from_mode(other.mode() & mask))
+}
+
 /// Opens a file without following a link as its last component, and without waiting for the reader
 /// of a FIFO. One that is created has mode 0600.
 ///

@@ -31,6 +31,15 @@ pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<
     options.open(path)
 }
 
+/// Leaves the file the access list of its own that it has: to copy one would require unsafe code.
+///
+/// # Errors
+/// None.
+#[allow(clippy::unnecessary_wraps, reason = "the other system can fail")]
+pub(crate) fn copy_access(_file: &File, _other: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
 /// Does the same as [`open_owner_only`]: the caller has verified that it is not a link. Between the
 /// two, only those can replace it by one who can write to its folder.
 ///

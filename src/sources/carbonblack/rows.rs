@@ -47,7 +47,9 @@ pub(super) struct RowRange {
     /// Whether the last row that the service returns is after the window.
     is_past_window: bool,
     completeness: Completeness,
-    /// Whether a page reported a number of rows that is not smaller than those received.
+    /// Whether the first page reported a number of rows that is not smaller than those received. That
+    /// of a later page proves nothing: if an alert was deleted after the first page, another one
+    /// moved into its rows, and as many were received as the later page reports.
     reports_number: bool,
 }
 
@@ -120,7 +122,7 @@ impl RowRange {
     /// last.
     fn promise(&mut self, request: RowRequest, received: u32, found: Option<u64>) {
         if let Some(found) = usable_number(found, request.start.saturating_add(received)) {
-            self.reports_number = true;
+            self.reports_number |= request.start == 1;
             self.completeness.promise(found.min(self.limits.last.into()));
         }
     }

@@ -50,28 +50,43 @@ impl<'a> Record<'a> {
     }
 
     /// Asserts that an item that was stored by the first request is only stored by a later run if
-    /// the search of that run could not find it.
+    /// the search of that run could not find it, or that of a run between: then it was queued, and
+    /// the later run had no doubt about it any more.
     #[track_caller]
     pub(super) fn assert_searched(&self, first: &StoredItem, again: &StoredItem) {
         let Some(run) = self.run_of(again.request) else { return };
         if first.request >= run.first_request {
             return;
         }
-        let searches = self.requests[run.first_request..again.request]
-            .iter()
-            .filter(|request| request.service == Some(Service::Search));
-        let searches: Vec<&RecordedRequest> = searches.collect();
-        let attempts = self.attempts(&mention_of(&first.item), run.first_request);
-        let is_excused = self.is_hidden(first, run)
-            || self.is_given_up(&searches)
-            || self.is_over(&attempts, run, &searches);
+        let later = |one: &&PastRun| {
+            one.first_request > first.request && one.first_request <= again.request
+        };
+        let is_excused = self.runs.iter().filter(later).any(|run| {
+            let searches = self.searches(run, again.request);
+            self.is_hidden(first, run)
+                || self.is_given_up(&searches)
+                || self.is_over(
+                    &self.attempts(&mention_of(&first.item), run.first_request),
+                    run,
+                    &searches,
+                )
+        });
         assert!(
             is_excused,
-            "{:?} was stored by request {} and again by request {} of a later run ({run:?}), which searched: {searches:?}",
+            "{:?} was stored by request {} and again by request {} of a later run ({run:?}), which searched: {:?}",
             mention_of(&first.item),
             first.request,
             again.request,
+            self.searches(run, again.request),
         );
+    }
+
+    /// Returns the searches of a run, up to this request.
+    fn searches(&self, run: &PastRun, until: usize) -> Vec<&RecordedRequest> {
+        let next = self.runs.iter().find(|next| next.first_request > run.first_request);
+        let end = next.map_or(until, |next| next.first_request.min(until));
+        let requests = self.requests[run.first_request..end].iter();
+        requests.filter(|request| request.service == Some(Service::Search)).collect()
     }
 
     /// Whether no search of a run shows the item: none may search, it lags, or the row of its
