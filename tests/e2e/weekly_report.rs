@@ -15,7 +15,8 @@ use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
 /// Returns the only line of a crontab that writes a report.
 fn report_line(crontab: &str) -> String {
-    let lines: Vec<&str> = crontab.lines().filter(|line| line.contains(" report ")).collect();
+    let lines = crontab.lines().filter(|line| !line.starts_with('#') && line.contains(" report "));
+    let lines: Vec<&str> = lines.collect();
     let [line] = lines[..] else { panic!("{crontab}") };
     line.strip_prefix("30 6 * * 1 ").unwrap().to_owned()
 }
@@ -137,5 +138,11 @@ fn a_file_that_a_schedule_would_misread_is_an_error() {
             let output = RunOutput::capture(&mut command).assert_code(2);
             output.assert_stderr(&["cannot be written into a schedule", "--weekly-report"]);
         }
+    }
+    // A service sees its own /tmp, and no home folders.
+    for file in ["/tmp/report.html", "/home/me/report.html"] {
+        let output = generate(&format!("systemd --weekly-report {file}")).assert_code(2);
+        output.assert_stderr(&["cannot be written into a schedule", "cannot see home folders"]);
+        generate(&format!("cron --weekly-report {file}")).assert_code(0);
     }
 }

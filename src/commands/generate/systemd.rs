@@ -62,6 +62,12 @@ pub(super) fn units(
             (format!("{unit}.timer"), timer(schedule)),
         ]
     });
+    if let Some(file) = report.filter(|file| is_hidden(file)) {
+        return Err(unusable_path(
+            file,
+            "The service cannot see home folders and /tmp: name a file in another folder (--weekly-report, COLLECTIVE_INSIGHTS_WEEKLY_REPORT).",
+        ));
+    }
     let services: Vec<String> =
         schedules.iter().map(|schedule| format!("{NAME}-{}.service", schedule.command)).collect();
     let config = run.map(|run| run.config.as_str());
