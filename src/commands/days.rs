@@ -18,8 +18,8 @@ pub(super) struct Day {
     pub source: String,
     /// The number of runs; 0 on a day without one.
     pub runs: u32,
-    /// The sums of their counts; `None` where no run recorded any. `carried_in` is that of the first
-    /// run, and `waiting` that of the last: a queue is not counted twice.
+    /// The sums of their counts; `None` where no run recorded any. `carried_in` is that of the
+    /// first run, and `waiting` that of the last: a queue is not counted twice.
     pub counts: Option<Counts>,
     /// Whether there was a run, and all runs ended with exit code 0.
     pub all_succeeded: bool,

@@ -214,7 +214,7 @@ fn a_new_tenant_is_not_compared_with_the_time_before_it() {
     assert!(!is_compared(&page(&env, "--tenant carbonblack")));
     let by_source = page(&env, "--tenant carbonblack").rows(BY_SOURCE);
     assert_eq!(by_source.last().unwrap().last().unwrap(), "-", "no mean");
-    // A dry run is no beginning.
+    // A dry run does not count.
     let env = TestEnv::falcon(&[]);
     env.run_at("2026-09-01T00:15:00Z", "crowdstrike --dry-run").assert_code(0);
     env.run_at(NOW, "crowdstrike").assert_code(0);
@@ -238,7 +238,7 @@ fn a_mean_is_of_days_whose_deliveries_are_still_known() {
 }
 
 #[test]
-fn a_run_that_was_killed_hides_no_queue_and_one_that_runs_is_no_failure() {
+fn a_run_that_was_killed_hides_no_queue_and_one_that_runs_has_not_failed() {
     let env = TestEnv::falcon(&[
         falcon("cid:ind:1", "hash_sha256", &sha256(1)),
         falcon("cid:ind:2", "hash_sha256", &sha256(2)),

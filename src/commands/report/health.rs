@@ -32,7 +32,8 @@ enum DayState {
     Succeeded,
     Failed,
     WithoutRun,
-    /// It had not run before, `run` leaves it out, or its run of today may be yet to come or to end.
+    /// It had not run before, `run` leaves it out, or its run of today may be yet to come or to
+    /// end.
     NotExpected,
 }
 

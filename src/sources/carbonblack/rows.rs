@@ -47,9 +47,9 @@ pub(super) struct RowRange {
     /// Whether the last row that the service returns is after the window.
     is_past_window: bool,
     completeness: Completeness,
-    /// Whether the first page reported a number of rows that is not smaller than those received. That
-    /// of a later page proves nothing: if an alert was deleted after the first page, another one
-    /// moved into its rows, and as many were received as the later page reports.
+    /// Whether the first page reported a number of rows that is not smaller than those received.
+    /// That of a later page proves nothing: if an alert was deleted after the first page, another
+    /// one moved into its rows, and as many were received as the later page reports.
     reports_number: bool,
 }
 
