@@ -67,7 +67,7 @@ pub struct Rejected {
     /// Why it is rejected.
     pub reason: RejectReason,
     /// The start of the text as the vendor has it, without user name and password of a URL. For the
-    /// log only.
+    /// log and the samples of what was left out.
     pub text: Box<str>,
 }
 

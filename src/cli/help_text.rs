@@ -34,7 +34,7 @@ Examples:
 pub(super) const REPORT: &str = "\
 What the page shows:
   Overview: indicators shared and alerts read, with the change since the
-    period before, which is as long; what is waiting and in quarantine now.
+    period before, which is as long; what is queued and in quarantine now.
   Health: for each tenant, the days on which its runs succeeded, failed or
     are missing; the longest time without success; spans that were never read;
     what was sent today with its key; failed runs by their exit code.

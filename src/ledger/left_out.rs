@@ -87,7 +87,7 @@ impl Store<'_> {
 
 impl LedgerReader {
     /// Returns the samples of one of these values, or whose last alert has this id, by tenant.
-    /// Case does not matter: what was rejected is stored as the alert has it.
+    /// The case of rejected values does not matter: they keep the alert's spelling.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -103,7 +103,8 @@ impl LedgerReader {
              FROM left_out JOIN tenant ON tenant.id = left_out.tenant
              WHERE {OF_TENANTS} AND (detection = ?4 OR EXISTS (
                 SELECT 1 FROM json_each(?3) AS wanted
-                WHERE wanted.value = left_out.value COLLATE NOCASE))
+                WHERE wanted.value = left_out.value OR
+                    (type = '' AND wanted.value = left_out.value COLLATE NOCASE)))
              ORDER BY name, last_at DESC, reason, left_out.value LIMIT {MAX_SAMPLES}"
         );
         self.read(|db| {

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::batch::SentItem;
 use super::columns::{ItemColumn, RowCount, TextColumn, time};
 use super::delivered::milliseconds;
-use super::{EntryId, LedgerReader, Result, TenantFilter};
+use super::{EntryId, LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::indicator::Indicator;
+use crate::window::Window;
 
 /// How many alerts of an indicator are named, the newest; all are counted.
 const NAMED_ALERTS: usize = 100;
@@ -56,12 +57,14 @@ impl Alerts {
 }
 
 /// What the runs of a tenant have read. Times are UTC; `None` where there is none yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SpanRead {
     /// The start of the first window.
     pub from: Option<DateTime<Utc>>,
     /// The checkpoint.
     pub until: Option<DateTime<Utc>>,
+    /// The spans between that no run read, the earliest first.
+    pub gaps: Vec<Window>,
 }
 
 /// An entry and what became of it.
@@ -139,11 +142,15 @@ impl LedgerReader {
     /// When the ledger cannot be read.
     pub(crate) fn spans_read(&self) -> Result<BTreeMap<String, SpanRead>> {
         self.read(|db| {
-            let mut select = db.prepare_cached("SELECT name, read_from, read_until FROM tenant")?;
+            let mut select =
+                db.prepare_cached("SELECT id, name, read_from, read_until FROM tenant")?;
             let rows = select.query_map([], |row| {
-                let span =
-                    SpanRead { from: time(row, "read_from")?, until: time(row, "read_until")? };
-                Ok((row.get(0)?, span))
+                let span = SpanRead {
+                    from: time(row, "read_from")?,
+                    until: time(row, "read_until")?,
+                    gaps: gap::gaps(db, TenantId(row.get("id")?))?,
+                };
+                Ok((row.get("name")?, span))
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use self::failures::{in_quarantine, unexpectedly_damaged, unsendable_items};
+use self::failures::{in_quarantine, rejected_in_doubt, unexpectedly_damaged, unsendable_items};
 use super::Run;
 use super::quota::{KeyQuota, Reservation};
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{QueuedItem, TenantLedger};
+use crate::report::DryRunItem;
 use crate::report::progress::Work;
-use crate::report::{DryRunItem, counted};
 use crate::settings::{LedgerChoice, Mode, Settings};
 
 /// After this many rejected items in a row, the cause is not the items: sending stops.
@@ -35,6 +35,8 @@ pub(super) struct DeliveryState {
     rejections_in_a_row: u64,
     /// Items that were rejected, but which an earlier attempt may have stored.
     rejected_in_doubt: u64,
+    /// The message of the last of these rejections.
+    last_in_doubt: Option<String>,
     /// Whether the run has reported a receipt without counts.
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
@@ -68,6 +70,7 @@ impl DeliveryState {
             unsendable: 0,
             rejections_in_a_row: 0,
             rejected_in_doubt: 0,
+            last_in_doubt: None,
             uncounted_reported: false,
             stopped: false,
             doubt_resolved: false,
@@ -270,7 +273,9 @@ impl Run<'_> {
             self.report.fail(failure);
         }
         self.report_unsendable();
-        self.note_rejected_in_doubt();
+        if let Some(message) = &self.delivery.last_in_doubt {
+            self.report.fail(rejected_in_doubt(self.delivery.rejected_in_doubt, message));
+        }
         let queued = self.ledger.queued();
         self.warn_of_old_queue()?;
         match &queued {
@@ -294,17 +299,6 @@ impl Run<'_> {
     fn report_unsendable(&mut self) {
         if self.delivery.unsendable > 0 {
             self.report.fail(unsendable_items(self.delivery.unsendable));
-        }
-    }
-
-    fn note_rejected_in_doubt(&mut self) {
-        let count = self.delivery.rejected_in_doubt;
-        if count > 0 {
-            self.report.note(format!(
-                "{} rejected, but an attempt without a response may have stored {}: the next run looks in Recorded Future first",
-                counted(count, "indicator was", "indicators were"),
-                if count == 1 { "it" } else { "them" },
-            ));
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) struct IncompleteParts {
 }
 
 impl IncompleteParts {
-    /// Adds a part. `reports_total` is whether its last page reported a total.
+    /// Adds a part. `reports_total` is whether a page that proves it reported a total.
     pub(super) fn add(&mut self, part: Window, completeness: &Completeness, reports_total: bool) {
         let reason = reason(completeness, reports_total);
         tracing::warn!(start = %part.start, end = %part.end, reason, "a part of the window is incomplete");
@@ -58,7 +58,7 @@ fn reason(completeness: &Completeness, reports_total: bool) -> String {
             "the last of {MAX_QUERIES} queries returned {received} of the {promised} alerts that the service reported"
         ),
         _ if !reports_total => format!(
-            "the last of {MAX_QUERIES} queries ended with a page that did not report how many alerts there are"
+            "in the last of {MAX_QUERIES} queries, the first or the last page did not report how many alerts there are"
         ),
         _ => format!("the last of {MAX_QUERIES} queries did not end"),
     }

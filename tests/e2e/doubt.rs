@@ -237,10 +237,9 @@ fn what_was_stored_before_it_was_rejected_alone_is_not_sent_again() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
-    let output = env.run(RUN).assert_code(0);
+    let output = env.run(RUN).assert_code(3);
     assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);
-    let notes = output.notes();
-    assert!(notes.iter().any(|note| note.contains("looks in Recorded Future first")), "{notes:?}");
+    output.assert_stderr(&["rejected 1 indicator", "may have stored it"]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
     assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
@@ -255,8 +254,10 @@ fn what_was_rejected_in_doubt_and_is_not_found_goes_to_quarantine() {
     env.sandbox.change(|world| {
         world.recorded_future.rejected_values = [(sha256(1), 400)].into_iter().collect();
     });
-    let output = env.run(RUN).assert_code(0);
+    let output = env.run(RUN).assert_code(3);
     assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);
+    // Also if a response is lost again.
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::Reset]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
     assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
 }
@@ -274,4 +275,15 @@ fn many_rejections_in_doubt_stop_sending_as_well() {
     env.sandbox.clear_faults(Service::RecordedFuture);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
     assert_some(&output, &[("already_delivered", 64), ("submitted", 0)]);
+}
+
+#[test]
+fn a_test_run_and_one_without_a_ledger_are_told_of_a_rejection_at_once() {
+    for flags in ["--debug", "--no-ledger"] {
+        let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+        let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
+        env.sandbox.queue_faults(Service::RecordedFuture, faults);
+        let output = env.run(&format!("{RUN} {flags}")).assert_code(3);
+        assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
+    }
 }

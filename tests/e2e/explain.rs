@@ -90,7 +90,7 @@ fn a_delivered_indicator_has_its_batch_and_its_alerts() {
          alert          2026-11-21T08:01:00Z  cid:ind:3\n  \
          alert          2026-11-21T08:01:00Z  cid:ind:1\n\
          \n  \
-         not excluded   no exclusion file is set\n"
+         not known      whether it is excluded now: no exclusion file is set here (--exclusion-file)\n"
     );
 }
 
@@ -103,7 +103,7 @@ fn more_than_ten_alerts_are_counted() {
     env.run("crowdstrike").assert_code(0);
     let text = printed(&env, "evil.example.com");
     assert_eq!(text.matches("  cid:ind:").count(), 10, "{text}");
-    assert!(text.contains("and 5 more (see --json)"), "{text}");
+    assert!(text.contains("and 5 more\n"), "{text}");
     assert_eq!(only(&env, "evil.example.com")["newest_alerts"].as_array().unwrap().len(), 15);
 }
 
@@ -136,7 +136,7 @@ fn what_the_daily_limit_leaves_is_queued() {
     assert_eq!(entry["field"], "ioc_value");
     let text = printed(&env, "b.example.com");
     let expected =
-        "  queued         since 2026-11-22T00:15:00Z; the next run sends it, for 1 detection";
+        "  queued         stored 2026-11-22T00:15:00Z; a later run sends it, for 1 detection";
     assert!(text.contains(expected), "{text}");
 }
 
@@ -150,7 +150,7 @@ fn a_batch_without_a_response_is_in_doubt() {
     assert_eq!((state.as_str(), &entry["batch"]), ("in_doubt", &json!("1")));
     assert_eq!(entry["tries"], 1);
     let text = printed(&env, "a.example.com");
-    assert!(text.contains("  in doubt       sent 2026-11-22T00:15:"), "{text}");
+    assert!(text.contains("  in doubt       since 2026-11-22T00:15:"), "{text}");
 }
 
 /// A world in which something is left out for each reason.
@@ -221,10 +221,10 @@ fn internal_names_and_addresses_are_never_sent() {
         assert_eq!((&answer["seen"], &answer["indicator"]), (&json!(false), &Value::Null));
         assert_eq!(answer["not_sent"], "a name or address of a private network");
         let text = printed(&env, question);
-        assert!(text.contains("  never sent     names and addresses of internal"), "{text}");
+        assert!(text.contains("  never sent     internal names and addresses"), "{text}");
     }
     let text = printed(&env, "d41d8cd98f00b204e9800998ecf8427e");
-    assert!(text.contains("  never sent     the hash of an empty file"), "{text}");
+    assert!(text.contains("  never sent     placeholders, and hashes of an empty file"), "{text}");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn an_indicator_that_was_never_seen_has_an_answer_that_says_what_it_can_mean() {
     let text = printed(&env, "hxxp://never[.]example[.]com");
     for expected in [
         "http://never.example.com/ (url): never seen here\n",
-        "- No alert named it that was created since 2026-11-21T00:15:00Z until 2026-11-22T00:15:00Z.\n",
+        "- crowdstrike: the alert was created outside of what was read, 2026-11-21T00:15:00Z to 2026-11-22T00:15:00Z.\n",
         "--log-level debug",
         "more than 90 days ago",
         "collective-insights.db (--ledger)",
@@ -247,8 +247,40 @@ fn an_indicator_that_was_never_seen_has_an_answer_that_says_what_it_can_mean() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let text = printed(&env, "ldt:0123:4567");
-    let expected = "ldt:0123:4567: never seen here\n  understood     as the id of an alert: ";
+    let expected = "ldt:0123:4567: never seen here\n  understood     as an alert id ";
     assert!(text.starts_with(expected), "{text}");
+    assert!(text.contains("an alert that names no indicator"), "{text}");
+}
+
+#[test]
+fn what_was_not_read_is_said() {
+    let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
+    // A first run that fails reads no window completely.
+    env.sandbox.always(Service::FalconAlerts, Some(Fault::status(403, "")));
+    env.run("crowdstrike").assert_code(4);
+    env.sandbox.clear_faults(Service::FalconAlerts);
+    let text = printed(&env, "never.example.com");
+    assert!(text.contains("- crowdstrike: no window was read completely yet.\n"), "{text}");
+    // A run 60 days later leaves a gap.
+    let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
+    env.run("crowdstrike").assert_code(0);
+    env.run_at("2027-01-21T00:15:00Z", "crowdstrike").assert_code(3);
+    let text = printed(&env, "never.example.com");
+    assert!(text.contains("; not read: 2026-11-21T22:15:00Z to 2026-12-22T00:15:00Z."), "{text}");
+    assert_eq!(
+        answer(&env, "never.example.com")["tenants"][0]["gaps"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn a_password_in_the_question_is_not_shown() {
+    let env = TestEnv::falcon(&[]);
+    env.run("crowdstrike").assert_code(0);
+    let question = "https://me:s3cret@wiki.corp/x";
+    for output in [printed(&env, question), answer(&env, question).to_string()] {
+        assert!(output.contains("wiki.corp") && !output.contains("s3cret"), "{output}");
+    }
 }
 
 #[test]
@@ -341,7 +373,7 @@ fn tenants_are_answered_for_one_by_one_with_their_exclusion_files() {
     for expected in [
         "\nacme (crowdstrike)\n",
         "\nbeta (crowdstrike)\n",
-        "  not excluded   no exclusion file is set, for acme\n",
+        "no exclusion file is set here (--exclusion-file), for acme\n",
         "list.txt (a.example.com): runs no longer store it, for beta\n",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");

@@ -192,6 +192,8 @@ fn the_keys_of_explain_are_documented() {
         let command = format!("explain {question} --exclusion-file list.txt --json");
         env.run(&command).assert_code(0).json()
     };
+    // A run 60 days later leaves a gap.
+    env.run_at("2027-01-21T00:15:00Z", "crowdstrike").assert_code(3);
     let documents = ["a.example.com", "b.example.com", "id0", "never"].map(explain);
     assert_eq!(documents[1]["tenants"][0]["entries"][0]["state"], "quarantined");
     check("explain --json", &documents);

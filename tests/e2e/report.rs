@@ -65,7 +65,7 @@ fn the_numbers_of_a_quarter_are_those_of_history() {
         }
         assert_eq!(page.tile("indicators shared"), sum(&history, "sent"));
         assert_eq!(page.tile("alerts read"), sum(&history, "fetched"));
-        let (alerts, mentions) = (page.numbers(ALERTS, 2), fates(&page));
+        let (alerts, mentions) = (page.numbers(ALERTS, 2), outcomes(&page));
         assert_eq!(alerts["all"], sum(&history, "fetched"));
         assert_eq!(alerts.values().sum::<u64>(), 2 * alerts["all"], "the parts are the whole");
         assert_eq!(mentions["sent"], sum(&history, "sent"));
@@ -97,41 +97,45 @@ fn the_numbers_of_a_quarter_are_those_of_history() {
 }
 
 /// Returns what became of the mentions. The first column also has what each row means.
-fn fates(page: &ReportPage) -> BTreeMap<String, u64> {
-    let names = ["all", "sent", "repeated", "trusted", "excluded", "unsupported", "malformed"];
+fn outcomes(page: &ReportPage) -> BTreeMap<String, u64> {
+    let names = ["all", "sent", "repeated", "trusted", "excluded", "unsupported", "invalid"];
     let names = names.iter().chain(&["internal", "queued", "quarantined", "not stored"]);
     let rows = page.numbers(MENTIONS, 2);
-    let fates: BTreeMap<String, u64> = names
+    let outcomes: BTreeMap<String, u64> = names
         .map(|name| {
             let (_, number) = rows.iter().find(|(row, _)| row.starts_with(name)).unwrap();
             ((*name).to_owned(), *number)
         })
         .collect();
-    assert_eq!(fates.len(), rows.len());
-    fates
+    assert_eq!(outcomes.len(), rows.len());
+    outcomes
 }
 
 #[test]
 fn every_mention_of_a_quarter_is_somewhere() {
     let env = quarter::shared();
     let page = page_at(env, quarter::END, "--days 90");
-    let fates = fates(&page);
-    let parts: u64 = fates.iter().filter(|(name, _)| *name != "all").map(|(_, count)| count).sum();
-    assert_eq!(fates["all"], parts, "{fates:?}");
+    let outcomes = outcomes(&page);
+    let parts: u64 =
+        outcomes.iter().filter(|(name, _)| *name != "all").map(|(_, count)| count).sum();
+    assert_eq!(outcomes["all"], parts, "{outcomes:?}");
     let recorded = |name: &str| recorded(env, name);
-    for (fate, name) in [
+    for (outcome, name) in [
         ("trusted", "indicators_trusted"),
         ("excluded", "indicators_excluded"),
         ("unsupported", "indicators_unsupported"),
-        ("malformed", "indicators_invalid"),
+        ("invalid", "indicators_invalid"),
         ("internal", "indicators_private"),
         ("sent", "submitted"),
         ("quarantined", "quarantined"),
     ] {
-        assert_eq!(fates[fate], recorded(name), "{fate}");
+        assert_eq!(outcomes[outcome], recorded(name), "{outcome}");
     }
-    assert_eq!(fates["repeated"], recorded("indicators_repeated") + recorded("already_delivered"));
-    assert_eq!(fates["all"], recorded("indicators_found"));
+    assert_eq!(
+        outcomes["repeated"],
+        recorded("indicators_repeated") + recorded("already_delivered")
+    );
+    assert_eq!(outcomes["all"], recorded("indicators_found"));
     let alerts = page.numbers(ALERTS, 2);
     for (row, name) in [
         ("all", "alerts_fetched"),
@@ -142,11 +146,11 @@ fn every_mention_of_a_quarter_is_somewhere() {
     ] {
         assert_eq!(alerts[row], recorded(name), "{row}");
     }
-    assert_eq!(fates["queued"], page.tile("waiting now"));
+    assert_eq!(outcomes["queued"], page.tile("queued now"));
     let per_day = page.rows("Mentions per day, by what became of them");
     assert_eq!(per_day.len(), 90);
-    for name in ["trusted", "excluded", "unsupported", "malformed", "internal"] {
-        assert!(fates[name] > 0, "{name}");
+    for name in ["trusted", "excluded", "unsupported", "invalid", "internal"] {
+        assert!(outcomes[name] > 0, "{name}");
     }
     assert!(page.0.contains("were never read"), "the gap");
     assert!(page.0.contains("did not end: it was killed"));
@@ -208,7 +212,7 @@ fn a_new_tenant_is_not_compared_with_the_time_before_it() {
     );
     env.run_at("2026-09-01T00:15:00Z", "crowdstrike").assert_code(0);
     env.run_at(NOW, "carbonblack").assert_code(0);
-    let is_compared = |page: &ReportPage| !page.0.contains("Nothing is compared");
+    let is_compared = |page: &ReportPage| !page.0.contains("Not compared with");
     assert!(is_compared(&page(&env, "--tenant crowdstrike")));
     assert!(is_compared(&page(&env, "")));
     assert!(!is_compared(&page(&env, "--tenant carbonblack")));
@@ -251,8 +255,8 @@ fn a_run_that_was_killed_hides_no_queue_and_one_that_runs_has_not_failed() {
     RunOutput::capture(&mut killed).assert_code(-1);
     for (now, failed) in [("2026-11-23T02:00:00Z", 0), ("2026-11-23T06:30:00Z", 1)] {
         let page = page_at(&env, now, "");
-        assert_eq!(fates(&page)["queued"], 2);
-        assert_eq!(page.tile("waiting now"), 2);
+        assert_eq!(outcomes(&page)["queued"], 2);
+        assert_eq!(page.tile("queued now"), 2);
         assert_eq!(page.tile("days without success"), failed, "{now}");
         assert_eq!(page.0.contains("did not end: it was killed"), failed == 1);
     }
@@ -287,7 +291,7 @@ fn a_small_world_has_the_expected_numbers() {
     env.run("carbonblack").assert_code(0);
     let page = page(&env, "");
     assert_eq!(page.tile("indicators shared"), 4);
-    assert_eq!(page.tile("different indicators"), 3);
+    assert_eq!(page.tile("unique indicators"), 3);
     assert_eq!(page.tile("alerts read"), 5);
     assert_eq!(page.tile("days without success"), 0);
     let top = page.rows("Named by most alerts");
@@ -301,7 +305,7 @@ fn a_small_world_has_the_expected_numbers() {
     // One tenant.
     let falcon = self::page(&env, "--tenant crowdstrike");
     assert_eq!(falcon.tile("indicators shared"), 2);
-    assert_eq!(falcon.tile("different indicators"), 2);
+    assert_eq!(falcon.tile("unique indicators"), 2);
     assert!(falcon.0.contains(", tenant crowdstrike"));
     assert!(!falcon.0.contains("carbonblack"), "{}", falcon.0);
     assert!(!falcon.0.contains("more than one source"), "nothing is known of the others");

@@ -14,12 +14,14 @@ use crate::run;
 pub(super) type LineAndRule = (u32, String);
 
 /// The exclusion file of a tenant.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TenantFile {
-    /// `None` if its runs have none, or if it cannot be read.
+    /// `None` if none is known.
     pub path: Option<PathBuf>,
     /// The rule that matches the indicator.
     pub rule: Option<LineAndRule>,
+    /// Whether it could not be read, so that the rule is not known.
+    pub is_unreadable: bool,
 }
 
 /// Reads each file once.
@@ -59,16 +61,22 @@ impl<'a> ExclusionFiles<'a> {
         if self.indicator.is_none() {
             return TenantFile::default();
         }
-        let found = self.path_of(tenant).and_then(|path| match path {
-            Some(path) => Ok(TenantFile { rule: self.find(&path)?, path: Some(path) }),
-            None => Ok(TenantFile::default()),
-        });
-        found.unwrap_or_else(|failure| {
-            if !self.failures.contains(&failure) {
-                self.failures.push(failure);
-            }
-            TenantFile::default()
-        })
+        let path = match self.path_of(tenant) {
+            Ok(Some(path)) => path,
+            Ok(None) => return TenantFile::default(),
+            Err(failure) => return self.unreadable(failure, None),
+        };
+        match self.find(&path) {
+            Ok(rule) => TenantFile { rule, path: Some(path), is_unreadable: false },
+            Err(failure) => self.unreadable(failure, Some(path)),
+        }
+    }
+
+    fn unreadable(&mut self, failure: Failure, path: Option<PathBuf>) -> TenantFile {
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
+        TenantFile { path, rule: None, is_unreadable: true }
     }
 
     fn path_of(&self, tenant: &KnownTenant) -> Result<Option<PathBuf>, Failure> {

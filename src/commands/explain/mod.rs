@@ -102,7 +102,7 @@ fn as_json(answer: &Answer<'_>) -> String {
     let known = |indicator: &Indicator| json!({"type": indicator.kind().as_str(), "value": indicator.value()});
     let document = json!({
         "schema_version": 1,
-        "question": excerpt(&answer.question.text),
+        "question": answer.question.shown(),
         "seen": answer.is_known(),
         "indicator": indicator.ok().map(known),
         "not_sent": indicator.err().map(ToString::to_string),
@@ -118,6 +118,8 @@ fn tenant_as_json(answer: &TenantAnswer) -> Value {
         json!({"id": id, "created": timestamp(*created), "entry": entry.to_string()})
     });
     let rule = answer.exclusions.rule.as_ref();
+    let gaps = answer.read.gaps.iter();
+    let gaps = gaps.map(|gap| json!({"start": timestamp(gap.start), "end": timestamp(gap.end)}));
     let left_out = answer.left_out.iter().map(|sample| {
         json!({
             "reason": sample.reason,
@@ -135,6 +137,7 @@ fn tenant_as_json(answer: &TenantAnswer) -> Value {
         "settings_file": answer.tenant.in_file.map(InFile::name),
         "read_from": answer.read.from.map(timestamp),
         "read_until": answer.read.until.map(timestamp),
+        "gaps": gaps.collect::<Vec<_>>(),
         "alerts": alerts.count,
         "first_alert": is_named.then(|| timestamp(alerts.first)),
         "last_alert": is_named.then(|| timestamp(alerts.last)),

@@ -49,6 +49,11 @@ impl Question {
         Self { text: text.trim().to_owned(), refanged, indicator }
     }
 
+    /// Returns it for people: without the password of a URL.
+    pub(super) fn shown(&self) -> String {
+        excerpt(&redact::without_credentials(&self.text))
+    }
+
     /// Returns the texts that samples of what was left out may have.
     pub(super) fn sampled_texts(&self) -> Vec<String> {
         let normal = self.indicator.as_ref().ok().map(Indicator::value);
@@ -88,6 +93,15 @@ fn refang(text: &str) -> String {
         let (start, end) = rest.split_at(taken);
         refanged.push_str(meant.unwrap_or(start));
         rest = end;
+    }
+    // An IPv6 address as in a URL, and a hash with its type before it.
+    if let Some(address) = refanged.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.to_owned();
+    }
+    for prefix in ["sha256:", "sha1:", "md5:"] {
+        if starts_with(&refanged, prefix) {
+            return refanged.split_off(prefix.len()).trim_start().to_owned();
+        }
     }
     // hxxp, and also hXXps.
     if starts_with(&refanged, "hxxp") {
@@ -129,6 +143,8 @@ mod tests {
             ("<https://example.com/a.>", "url https://example.com/a."),
             ("“AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA”", "hash aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
             ("bücher[.]example", "domain xn--bcher-kva.example"),
+            ("[2606[:]4700::1111]", "ip 2606:4700::1111"),
+            ("MD5: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "hash aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
         ] {
             assert_eq!(understood(text).as_deref(), Ok(expected), "{text}");
         }

@@ -1,9 +1,8 @@
 //! The answer as text.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use super::excluded::LineAndRule;
+use super::excluded::TenantFile;
 use super::{Answer, TenantAnswer};
 use crate::commands::instant;
 use crate::commands::tenants::InFile;
@@ -37,7 +36,7 @@ pub(super) fn text(answer: &Answer<'_>, layout: Layout) -> String {
 
 /// Returns what was understood, and why it is never sent if that is so.
 fn title(answer: &Answer<'_>, layout: Layout) -> String {
-    let asked = excerpt(&answer.question.text);
+    let asked = answer.question.shown();
     let is_alert = answer.tenants.iter().any(|tenant| tenant.alert_created.is_some());
     let (name, about) = match &answer.question.indicator {
         Ok(indicator) => (excerpt(indicator.value()), indicator.kind().as_str()),
@@ -51,14 +50,14 @@ fn title(answer: &Answer<'_>, layout: Layout) -> String {
     let title = layout.title(&name, &format!("{about}{known}"));
     let never_sent = match answer.question.indicator {
         Err(RejectReason::Private) => {
-            "names and addresses of internal networks are never sent, and no name without a dot"
+            "internal names and addresses, and names without a dot, are never sent"
         }
         Err(RejectReason::Meaningless) => {
-            "the hash of an empty file or of a line break is never sent, and no placeholder"
+            "placeholders, and hashes of an empty file or a line break, are never sent"
         }
-        // A damaged indicator would be looked up in vain.
+        // Nothing is stored of an indicator that cannot be parsed.
         Err(_) if !answer.is_known() => {
-            let understood = "as the id of an alert: it is not a hash, domain, address or URL";
+            let understood = "as an alert id (it is not a hash, domain, IP address or URL)";
             return title + &row("understood", understood, layout);
         }
         _ => return title,
@@ -112,7 +111,7 @@ fn more(count: usize, shown: usize, layout: Layout) -> String {
         0 => String::new(),
         more => {
             let more = thousands(u64::try_from(more).unwrap_or(u64::MAX));
-            row("", &format!("and {more} more (see --json)"), layout)
+            row("", &format!("and {more} more"), layout)
         }
     }
 }
@@ -131,10 +130,10 @@ fn seen(alerts: &Alerts) -> String {
 fn entry_text(entry: &KnownEntry, layout: Layout) -> String {
     let (state, since) = state(&entry.fate);
     let fate = match &entry.fate {
-        Fate::Queued { .. } => format!("since {since}; the next run sends it"),
+        Fate::Queued { .. } => format!("stored {since}; a later run sends it"),
         Fate::InDoubt { batch, .. } => {
             format!(
-                "sent {since} in batch {batch}, no response recorded; the next run looks for it"
+                "since {since} in batch {batch}: it may have arrived, and the next run looks for it"
             )
         }
         Fate::Quarantined { .. } => format!("since {since}: {}", rejection(&entry.fate)),
@@ -167,12 +166,9 @@ fn state(fate: &Fate) -> (&'static str, String) {
     (name, instant(Some(*since)))
 }
 
-/// Returns the status and the message of a rejection.
+/// Returns the message of a rejection, which begins with the status.
 fn rejection(fate: &Fate) -> String {
     match fate {
-        Fate::Quarantined { status: Some(status), message, .. } => {
-            format!("{status} {}", excerpt(message))
-        }
         Fate::Quarantined { message, .. } => excerpt(message),
         _ => String::new(),
     }
@@ -203,31 +199,32 @@ fn left_out(sample: &LeftOutSample, asked: Option<&str>) -> String {
     format!("{value}{}: {mentions}, last {last}, alert {}", sample.reason, sample.detection)
 }
 
+const UNREADABLE: &str =
+    "whether it is excluded now: the exclusion file cannot be read, see the warning";
+const NO_FILE: &str =
+    "whether it is excluded now: no exclusion file is set here (--exclusion-file)";
+
 /// Returns which rules of which files match, and which files have none.
 fn excluded(tenants: &[TenantAnswer], layout: Layout) -> String {
-    let mut by_file: BTreeMap<(Option<&Path>, Option<&LineAndRule>), Vec<&str>> = BTreeMap::new();
+    let mut by_file: BTreeMap<&TenantFile, Vec<&str>> = BTreeMap::new();
     for tenant in tenants {
-        let file = &tenant.exclusions;
-        let key = (file.path.as_deref(), file.rule.as_ref());
-        by_file.entry(key).or_default().push(&tenant.tenant.name);
+        by_file.entry(&tenant.exclusions).or_default().push(&tenant.tenant.name);
     }
     let all = tenants.len();
     let mut text = String::new();
-    for ((path, rule), tenants) in &by_file {
+    for (file, tenants) in &by_file {
         let of =
             if tenants.len() == all { String::new() } else { format!(", for {}", names(tenants)) };
         let row = |name, value: &str| row(name, &format!("{value}{of}"), layout);
-        text.push_str(&match (path, rule) {
+        let path = file.path.as_deref().map(|path| path.display().to_string());
+        text.push_str(&match (path, &file.rule) {
+            (_, _) if file.is_unreadable => row("not known", UNREADABLE),
             (Some(path), Some((number, rule))) => row(
                 "excluded",
-                &format!(
-                    "by line {number} of {} ({}): runs no longer store it",
-                    path.display(),
-                    excerpt(rule)
-                ),
+                &format!("by line {number} of {path} ({}): runs no longer store it", excerpt(rule)),
             ),
-            (Some(path), None) => row("not excluded", &format!("by {}", path.display())),
-            (None, _) => row("not excluded", "no exclusion file is set"),
+            (Some(path), None) => row("not excluded", &format!("by {path}")),
+            (None, _) => row("not known", NO_FILE),
         });
     }
     text
@@ -240,45 +237,66 @@ fn never_seen(answer: &Answer<'_>, layout: Layout) -> String {
     let samples = thousands(u64::try_from(MAX_SAMPLES).unwrap_or(u64::MAX));
     let days = SIGHTINGS_KEPT.num_days();
     let other_tenant = if answer.is_filtered { ", or of another tenant" } else { "" };
-    let reasons = [
-        spans_read(&answer.tenants),
-        "The service did not return the alert, because it is below the thresholds of the run."
-            .to_owned(),
-        "The alert names it in a field that the run does not read: see --indicator.".to_owned(),
-        format!(
-            "It was left out, and is not among the samples: a tenant keeps the latest {samples}. With --log-level debug, a run logs all that it leaves out."
-        ),
-        format!("It was delivered, dropped or left out more than {days} days ago."),
-        format!("It is in another ledger than {path} (--ledger){other_tenant}."),
-    ];
+    let elsewhere = format!("It is in another ledger than {path} (--ledger){other_tenant}.");
+    let reasons = match answer.question.indicator {
+        // The title says why.
+        Err(RejectReason::Private | RejectReason::Meaningless | RejectReason::Unsupported) => {
+            return String::new();
+        }
+        Err(RejectReason::Invalid) => vec![
+            "It is an alert that names no indicator, and of such alerts nothing is recorded.".to_owned(),
+            "What it named was left out, and a later alert named the same: a sample has the id of the last one.".to_owned(),
+            "The id is written in another way: upper and lower case matter.".to_owned(),
+            "It is an indicator in another spelling: a host with a port or a path is a URL, and needs http:// or https:// before it.".to_owned(),
+            format!("It was delivered, dropped or left out more than {days} days ago."),
+            elsewhere,
+        ],
+        Ok(_) => vec![
+            "The service did not return the alert, because it is below the thresholds of the run.".to_owned(),
+            "The alert names it in a field that the run does not read: see --indicator.".to_owned(),
+            format!("It was left out, and is not among the samples: a tenant keeps the latest {samples}. With --log-level debug, a run logs all that it leaves out."),
+            format!("It was delivered, dropped or left out more than {days} days ago."),
+            elsewhere,
+        ],
+    };
     let mut text = layout.paragraph("", "This can mean:");
-    for reason in reasons {
+    for reason in spans_read(&answer.tenants).into_iter().chain(reasons) {
         text.push_str(&layout.paragraph("- ", &reason));
     }
     text
 }
 
-/// Returns which alerts were read, and which tenants have read none.
-fn spans_read(tenants: &[TenantAnswer]) -> String {
-    let unread: Vec<&str> = tenants
+/// The tenants whose spans are said; `status` has all of them.
+const SHOWN_SPANS: usize = 5;
+
+/// Returns which alerts were read, for each tenant.
+fn spans_read(tenants: &[TenantAnswer]) -> Vec<String> {
+    let mut spans: Vec<String> = tenants.iter().take(SHOWN_SPANS).map(span_read).collect();
+    if tenants.len() > SHOWN_SPANS {
+        spans.push(
+            "What was read of the other tenants is in `collective-insights status`.".to_owned(),
+        );
+    }
+    spans
+}
+
+fn span_read(tenant: &TenantAnswer) -> String {
+    let name = line(&tenant.tenant.name);
+    let (from, until) = match (tenant.read.from, tenant.read.until) {
+        (Some(from), Some(until)) => (from, until),
+        (Some(_), None) => return format!("{name}: no window was read completely yet."),
+        (None, _) => return format!("{name}: no run has read alerts yet."),
+    };
+    let gaps = tenant
+        .read
+        .gaps
         .iter()
-        .filter(|tenant| tenant.read.from.is_none())
-        .map(|tenant| tenant.tenant.name.as_str())
-        .collect();
-    let read = tenants.iter().filter_map(|tenant| Some((tenant.read.from?, tenant.read.until)));
-    let Some(from) = read.clone().map(|(from, _)| from).min() else {
-        return "No run has read alerts yet.".to_owned();
-    };
-    let earliest = match read.clone().count() {
-        1 => String::new(),
-        count => format!(" (the earliest of {count} tenants)"),
-    };
-    let until = read.filter_map(|(_, until)| until).max();
-    let until = until.map(|until| format!(" until {}", instant(Some(until)))).unwrap_or_default();
-    let unread = match unread.as_slice() {
-        [] => String::new(),
-        unread => format!(" {} has read none yet.", names(unread)),
-    };
-    let from = instant(Some(from));
-    format!("No alert named it that was created since {from}{earliest}{until}.{unread}")
+        .map(|gap| format!("{} to {}", instant(Some(gap.start)), instant(Some(gap.end))));
+    let gaps = gaps.collect::<Vec<_>>().join(", ");
+    let except = if gaps.is_empty() { gaps } else { format!("; not read: {gaps}") };
+    format!(
+        "{name}: the alert was created outside of what was read, {} to {}{except}.",
+        instant(Some(from)),
+        instant(Some(until)),
+    )
 }

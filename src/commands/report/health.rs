@@ -22,9 +22,9 @@ const MAX_FAILED: usize = 30;
 const HEIGHT: u32 = 20;
 const WIDTH: u32 = 10;
 
-/// How long ago a run may have started that has not ended and yet counts as running: more than a
-/// run takes with the default deadline and the wait of a schedule.
-const RUNNING: TimeDelta = TimeDelta::hours(3);
+/// A run that has not ended and started longer ago than this was killed: more than a run takes with
+/// the default deadline and the wait of a schedule.
+const MAX_RUN_TIME: TimeDelta = TimeDelta::hours(3);
 
 /// What became of a tenant's runs on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,7 @@ enum DayState {
     Succeeded,
     Failed,
     WithoutRun,
-    /// It had not run before, `run` leaves it out, or its run of today may be yet to come or to
-    /// end.
+    /// No run was due: before the first run, not run by `run`, or today, and not finished yet.
     NotExpected,
 }
 
@@ -99,7 +98,7 @@ fn is_left_out(tenant: &KnownTenant) -> bool {
 }
 
 fn is_running(run: &Run, now: DateTime<Utc>) -> bool {
-    run.finished_at.is_none() && now - run.started_at < RUNNING
+    run.finished_at.is_none() && now - run.started_at < MAX_RUN_TIME
 }
 
 /// Returns the longest time from a start to now without the end of a successful run.
@@ -232,7 +231,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
         th.number scope="col" { "without a run" }
         th.number scope="col" { "longest time without success" }
         th scope="col" { "last success (UTC)" } th scope="col" { "alerts read up to (UTC)" }
-        th.number scope="col" { "waiting" } th.number scope="col" { "in quarantine" }
+        th.number scope="col" { "queued" } th.number scope="col" { "in quarantine" }
         th.number scope="col" { "sent today with its key" }
     };
     let rows = html! {
@@ -279,7 +278,7 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
                 @if let Some(oldest) = status.oldest_queued {
                     li {
                         strong { (text(&status.tenant)) } ": " (number(status.queued))
-                        " indicators wait for the next run, the oldest since " (instant(oldest)) "."
+                        " indicators are queued, the oldest since " (instant(oldest)) "."
                     }
                 }
                 @if status.is_checkpoint_in_future {

@@ -6,11 +6,11 @@
 mod attack;
 mod chart;
 mod data;
-mod fate;
 mod health;
 mod html;
 mod indicators;
 mod left_out;
+mod outcomes;
 mod overview;
 mod page;
 mod shared;

@@ -11,14 +11,14 @@ pub(super) fn section(data: &Data, health: &[TenantHealth<'_>]) -> Markup {
     let (total, earlier) = (data.total(), data.earlier_total());
     let earlier = |of: fn(&Counts) -> u64| data.has_earlier().then(|| of(&earlier));
     let sum = |of: fn(&TenantHealth<'_>) -> u64| health.iter().map(of).sum::<u64>();
-    let failed = sum(|tenant| tenant.failed) + sum(|tenant| tenant.without_run);
+    let days_without_success = sum(|tenant| tenant.failed) + sum(|tenant| tenant.without_run);
     let queued = data.statuses.iter().map(|status| status.queued).sum();
     let quarantined = data.statuses.iter().map(|status| status.quarantined).sum();
     html! {
         section aria-label="Overview" {
             ul.tiles {
                 (tile("indicators shared", total.submitted, earlier(|counts| counts.submitted), &html! {}))
-                (tile("different indicators", data.summary.indicators, None, &html! {
+                (tile("unique indicators", data.summary.indicators, None, &html! {
                     @if data.days_remembered() > 0 { (number(data.summary.new)) " new" }
                     @if data.days_remembered() > 0 && !data.is_limited() { ", " }
                     @if !data.is_limited() {
@@ -31,21 +31,21 @@ pub(super) fn section(data: &Data, health: &[TenantHealth<'_>]) -> Markup {
                     earlier(|counts| counts.tally.alerts_fetched),
                     &html! {},
                 ))
-                (tile("days without success", failed, None, &html! {
+                (tile("days without success", days_without_success, None, &html! {
                     (number(sum(|tenant| tenant.failed))) " failed, "
                     (number(sum(|tenant| tenant.without_run))) " without a run; summed over the tenants"
                 }))
-                (tile("waiting now", queued, None, &html! { "queued for the next run" }))
+                (tile("queued now", queued, None, &html! { "the next run sends them" }))
                 (tile("in quarantine now", quarantined, None, &html! { "rejected, or damaged in the ledger" }))
             }
             @if data.has_later_rows() {
                 p.note {
-                    "Runs of later days, from a clock that was wrong, are in the totals but not in the charts."
+                    "Runs dated in the future, by a clock that was wrong, are in the totals but not in the charts."
                 }
             }
             @if !data.has_earlier() {
                 p.note {
-                    "Nothing is compared with the period before: the ledger does not remember all of it."
+                    "Not compared with the period before: the ledger does not go back that far."
                 }
             }
         }

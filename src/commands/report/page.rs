@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::data::Data;
 use super::html::{date, instant, text};
-use super::{attack, fate, health, indicators, left_out, overview, shared};
+use super::{attack, health, indicators, left_out, outcomes, overview, shared};
 use crate::version;
 
 const STYLE: &str = include_str!("style.css");
@@ -41,7 +41,7 @@ pub(super) fn page(data: &Data, with_details: bool) -> Markup {
                     }
                     nav aria-label="Sections" {
                         a href="#health" { "Health" } a href="#shared" { "Shared" }
-                        a href="#fate" { "From alerts to indicators" } a href="#attack" { "ATT&CK" }
+                        a href="#outcomes" { "From alerts to indicators" } a href="#attack" { "ATT&CK" }
                         a href="#indicators" { "Indicators" } a href="#left-out" { "Left out" }
                     }
                 }
@@ -49,7 +49,7 @@ pub(super) fn page(data: &Data, with_details: bool) -> Markup {
                     (overview::section(data, &health))
                     (health::section(data, &health, with_details))
                     (shared::section(data))
-                    (fate::section(data))
+                    (outcomes::section(data))
                     (attack::section(data))
                     (indicators::section(data, with_details))
                     (left_out::section(data, with_details))

@@ -24,6 +24,23 @@ pub(super) fn unsendable_items(count: u64) -> Failure {
     )
 }
 
+/// For rejected items that an earlier attempt may have stored.
+pub(super) fn rejected_in_doubt(count: u64, message: &str) -> Failure {
+    let (indicators, them) = match count {
+        1 => ("1 indicator".to_owned(), "it"),
+        _ => (format!("{count} indicators"), "them"),
+    };
+    Failure::new(
+        FailureKind::Partial,
+        format!(
+            "Recorded Future rejected {indicators}, the last one with {message}, but an attempt without a response may have stored {them}"
+        ),
+        format!(
+            "The next run looks for {them} in Recorded Future first, and puts what is rejected again into quarantine. If this happens every day, tell Recorded Future's support the message."
+        ),
+    )
+}
+
 pub(super) fn everything_rejected(rejection: &Rejection) -> Failure {
     Failure::new(
         FailureKind::Configuration,

@@ -13,7 +13,7 @@ use crate::recorded_future::{
 use crate::run::Run;
 use crate::run::crash_point::crash_point;
 use crate::run::quota::Reservation;
-use crate::settings::LedgerChoice;
+use crate::settings::{LedgerChoice, Mode};
 
 impl Run<'_> {
     /// Sends items, bisecting where some of them are rejected.
@@ -29,7 +29,7 @@ impl Run<'_> {
             self.send_part(part, &mut bisection, reserved).await?;
             crash_point();
         }
-        // What was not sent again stays queued, and the doubt about it as well.
+        // What was not sent again stays queued; what may have been stored stays in doubt.
         while let Some(part) = bisection.next_part() {
             if part.may_be_stored {
                 let batch = self.ledger.begin_batch(&part.items)?;
@@ -79,7 +79,7 @@ impl Run<'_> {
     }
 
     /// Splits a rejected part, or puts its only item into quarantine. An item that an earlier
-    /// attempt may have stored stays in doubt instead: the rejection does not take that back.
+    /// attempt may have stored stays in doubt instead, so that the next run looks for it.
     fn reject(
         &mut self,
         part: Part<QueuedItem>,
@@ -88,8 +88,14 @@ impl Run<'_> {
         bisection: &mut Bisection<QueuedItem>,
     ) -> Result<(), Failure> {
         let size = part.items.len();
-        // Without a ledger no later run looks for it.
-        let is_in_doubt = part.may_be_stored && self.settings.ledger != LedgerChoice::None;
+        // A test run stores nothing, and without a ledger no later run looks for it. One that was
+        // sent in vain before has been looked for: else it would never get to quarantine where
+        // each run loses a response.
+        let is_first = part.items.iter().all(|item| item.attempts == 0);
+        let is_in_doubt = part.may_be_stored
+            && is_first
+            && self.settings.mode == Mode::Live
+            && self.settings.ledger != LedgerChoice::None;
         match bisection.split(part) {
             None => {
                 self.ledger.release_batch(batch)?;
@@ -120,6 +126,7 @@ impl Run<'_> {
 
     fn count_doubtful(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
         self.delivery.rejected_in_doubt += 1;
+        self.delivery.last_in_doubt = Some(rejection.message.clone());
         tracing::warn!(
             item = %rejected.item,
             reason = rejection.message,

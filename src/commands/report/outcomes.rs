@@ -1,4 +1,5 @@
-//! Where everything that was read went: why 800 alerts become 200 indicators.
+//! What happened to each alert and to each mention of an indicator: why 800 alerts become 200
+//! indicators.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,8 @@ use super::data::Data;
 use super::html::{number, percent, table};
 use crate::report::Counts;
 
-/// A way out for a mention.
-struct Fate {
+/// What can happen to a mention.
+struct Outcome {
     name: &'static str,
     class: &'static str,
     meaning: &'static str,
@@ -20,63 +21,63 @@ struct Fate {
 
 const QUEUED: &str = "queued";
 
-/// All ways out, in the order of the chart. Together they have each mention once.
-const FATES: [Fate; 10] = [
-    Fate {
+/// All outcomes, in the order of the chart; each mention has exactly one.
+const OUTCOMES: [Outcome; 10] = [
+    Outcome {
         name: "sent",
         class: "c1",
         meaning: "accepted by Recorded Future",
         count: |counts| counts.submitted,
     },
-    Fate {
+    Outcome {
         name: "repeated",
         class: "c2",
         meaning: "the same indicator, or the same alert, as one that is sent, queued, quarantined or dropped",
         count: |counts| counts.tally.indicators_repeated + counts.tally.already_delivered,
     },
-    Fate {
+    Outcome {
         name: "trusted",
         class: "c3",
-        meaning: "files that the vendor trusts, where these are left out",
+        meaning: "files that the vendor trusts (--skip-trusted)",
         count: |counts| counts.tally.indicators_trusted,
     },
-    Fate {
+    Outcome {
         name: "excluded",
         class: "c4",
         meaning: "matched by the exclusion file",
         count: |counts| counts.tally.indicators_excluded,
     },
-    Fate {
+    Outcome {
         name: "unsupported",
         class: "c5",
         meaning: "of a type that Recorded Future does not take, such as file names",
         count: |counts| counts.tally.indicators_unsupported,
     },
-    Fate {
-        name: "malformed",
+    Outcome {
+        name: "invalid",
         class: "c6",
         meaning: "not what the alert says they are, or a hash of nothing",
         count: |counts| counts.tally.indicators_invalid,
     },
-    Fate {
+    Outcome {
         name: "internal",
         class: "c7",
         meaning: "internal IP addresses and host names",
         count: |counts| counts.tally.indicators_private,
     },
-    Fate {
+    Outcome {
         name: QUEUED,
         class: "c8",
         meaning: "waiting when the last run ended",
         count: |counts| counts.waiting,
     },
-    Fate {
+    Outcome {
         name: "quarantined",
         class: "c9",
         meaning: "rejected by Recorded Future, or damaged in the ledger",
         count: |counts| counts.quarantined,
     },
-    Fate {
+    Outcome {
         name: "not stored",
         class: "c10",
         meaning: "neither sent nor stored, because the ledger failed",
@@ -87,7 +88,7 @@ const FATES: [Fate; 10] = [
 pub(super) fn section(data: &Data) -> Markup {
     let total = data.total();
     html! {
-        section #fate {
+        section #outcomes {
             h2 { "From alerts to indicators" }
             (alerts(&total))
             (mentions(&total))
@@ -120,9 +121,9 @@ fn alerts(total: &Counts) -> Markup {
 
 fn mentions(total: &Counts) -> Markup {
     let all = total.carried_in + total.tally.indicators_found;
-    let rows: Vec<_> = FATES
+    let rows: Vec<_> = OUTCOMES
         .iter()
-        .map(|fate| (fate.name, fate.class, fate.meaning, (fate.count)(total)))
+        .map(|outcome| (outcome.name, outcome.class, outcome.meaning, (outcome.count)(total)))
         .collect();
     let accounted: u64 = rows.iter().map(|row| row.3).sum();
     let note = html! {
@@ -131,9 +132,9 @@ fn mentions(total: &Counts) -> Markup {
             " " (number(total.carried_in)) " of them were queued before the period."
         }
         @if accounted != all {
-            " The rows have " (number(accounted.abs_diff(all)))
-            @if accounted < all { " less" } @else { " more" }
-            " than were mentioned: between runs, some were dropped, queued again or found to be delivered, or a run was killed before it could count."
+            " The rows add up to " (number(accounted.abs_diff(all)))
+            @if accounted < all { " fewer" } @else { " more" }
+            " mentions than the total: between runs, some were dropped, queued again or found to be delivered, or a run was killed before it could count."
         }
     };
     figure("Mentions of indicators in these alerts", "mentions", all, &rows, &note)
@@ -172,22 +173,22 @@ fn per_day(data: &Data) -> Markup {
         }
     }
     let dates = data.dates();
-    let series = FATES.iter().map(|fate| Series {
-        name: fate.name.to_owned(),
-        class: fate.class,
+    let series = OUTCOMES.iter().map(|outcome| Series {
+        name: outcome.name.to_owned(),
+        class: outcome.class,
         values: dates
             .iter()
-            .map(|date| days.get(date).map(fate.count).unwrap_or_default())
+            .map(|date| days.get(date).map(outcome.count).unwrap_or_default())
             .collect(),
-        adds_up: fate.name != QUEUED,
+        adds_up: outcome.name != QUEUED,
     });
     // What is always zero needs no color.
     let series = series.filter(|series| series.values.iter().any(|value| *value > 0));
     DayChart {
-        id: "fate-per-day",
+        id: "outcomes-per-day",
         title: "Mentions per day, by what became of them",
         unit: "mentions",
-        note: "A queued one is counted on each day at whose end it was queued.",
+        note: "A queued one is counted on every day that it ended in the queue.",
         days: &dates,
         series: series.collect(),
         mean: None,
