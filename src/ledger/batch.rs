@@ -30,8 +30,8 @@ pub(crate) struct QueuedItem {
     pub indicator_type: Option<IndicatorType>,
     /// The exact JSON to send; not JSON where the ledger is damaged.
     pub item: String,
-    /// How often it was sent without success.
-    pub attempts: u32,
+    /// Whether it was sent before, without success.
+    pub was_sent: bool,
     value: String,
     rank: i64,
 }
@@ -89,7 +89,7 @@ impl TenantLedger {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
         self.read(|db| {
             let mut select = db.prepare_cached(
-                "SELECT id, type, item, rank, value, attempts FROM outbox
+                "SELECT id, type, item, rank, value, attempts <> 0 FROM outbox
                  WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
                  ORDER BY rank, id LIMIT ?4",
@@ -103,7 +103,7 @@ impl TenantLedger {
                     item: row.get::<_, ItemColumn>(2)?.0,
                     rank: row.get(3)?,
                     value: row.get::<_, TextColumn>(4)?.0,
-                    attempts: row.get(5)?,
+                    was_sent: row.get(5)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -62,6 +62,17 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
 }
 
 #[test]
+fn a_damaged_number_of_attempts_stops_no_delivery() {
+    let ledger = temporary();
+    add(&ledger, &severe("d", None), &domain("a"));
+    let damage = "UPDATE outbox SET attempts = -127";
+    ledger.ledger().reader().db().execute(damage, []).unwrap();
+    let items = queue(&ledger);
+    assert_eq!(items.len(), 1);
+    assert!(items[0].was_sent);
+}
+
+#[test]
 fn what_was_not_accepted_is_queued_again_in_the_same_order() {
     let mut ledger = temporary();
     for (name, severity) in [("a", None), ("b", Some(90)), ("c", Some(10))] {

@@ -88,10 +88,10 @@ impl Run<'_> {
         bisection: &mut Bisection<QueuedItem>,
     ) -> Result<(), Failure> {
         let size = part.items.len();
-        // A test run stores nothing, and without a ledger no later run looks for it. One that was
-        // sent in vain before has been looked for: else it would never get to quarantine where
+        // A test run stores nothing, and without a ledger no later run looks for it. One that an
+        // earlier run sent in vain stays in doubt no longer: it would never get to quarantine where
         // each run loses a response.
-        let is_first = part.items.iter().all(|item| item.attempts == 0);
+        let is_first = !part.items.iter().any(|item| item.was_sent);
         let is_in_doubt = part.may_be_stored
             && is_first
             && self.settings.mode == Mode::Live
