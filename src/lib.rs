@@ -12,6 +12,22 @@
 //! Vendor JSON becomes a `Detection` (vendor-neutral, validated), then a `Submission` (one item of
 //! Collective Insights), and is settled: delivered, quarantined, queued or dropped.
 //!
+//! # Terms
+//! - **alert**: a record of the vendor, as its API returns it. **Detection**: the same, in the form
+//!   that all sources share.
+//! - **indicator**: a hash, domain, IP address or URL. **Mention**: an indicator named by an alert,
+//!   before it is unique; an alert can mention several, and several alerts the same one.
+//! - **submission**: one item of a request to Recorded Future: an indicator and the alert that
+//!   represents it. **Batch**: the submissions of one request.
+//! - **source**: a vendor. **Tenant**: one account of a source, with its settings and its part of
+//!   the ledger.
+//! - **window**: the span of time that a run reads. **Checkpoint**: up to when all alerts were
+//!   read. **Gap**: a span before the checkpoint that no run read.
+//! - **ledger**: the file that runs share. **Outbox**: its entries that are not delivered: queued,
+//!   or in **quarantine** because Recorded Future rejected them.
+//! - **in doubt**: sent, but no response came. The next run searches Recorded Future for it.
+//!
+//! # Modules
 //! | module | purpose | must not know |
 //! |---|---|---|
 //! | `app` | one command, from arguments to exit code | |

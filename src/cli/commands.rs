@@ -10,7 +10,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use super::NAME;
 use super::generate::Artifact;
 use super::help_text;
-use super::maintenance::{
+use super::ledger_commands::{
     CheckArgs, CheckpointAction, ExplainArgs, HistoryArgs, OutboxAction, ReportArgs, StatusArgs,
     VerifyArgs,
 };

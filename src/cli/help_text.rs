@@ -37,7 +37,7 @@ What the page shows:
     period before, which is as long; what is queued and in quarantine now.
   Health: for each tenant, the days on which its runs succeeded, failed or
     are missing; the longest time without success; spans that were never read;
-    what was sent today with its key; failed runs by their exit code.
+    what was sent today with its API key; failed runs by their exit code.
   Shared: indicators per day by source and by type, with the mean of seven
     days. By source it has the numbers of `history`, by the day on which the run
     started; by type the day of the delivery counts.

@@ -6,8 +6,8 @@ mod file_keys;
 mod generate;
 mod help_text;
 mod layered;
+mod ledger_commands;
 mod legacy_flags;
-mod maintenance;
 mod run_args;
 mod run_tenants;
 mod scheduled_file;
@@ -30,7 +30,7 @@ pub(crate) use self::commands::Command;
 pub(crate) use self::generate::{Artifact, ProgramArgs, WeeklyReportArgs};
 use self::layered::FoundFile;
 pub(crate) use self::layered::TenantCommand;
-pub(crate) use self::maintenance::{
+pub(crate) use self::ledger_commands::{
     CheckArgs, CheckpointAction, EntryFilterArgs, ExplainArgs, HistoryArgs, OutboxAction,
     ReportArgs, StatusArgs, TenantArgs, VerifyArgs,
 };

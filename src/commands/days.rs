@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use serde_json::{Map, Value};
 
-use crate::ledger::Run;
+use crate::ledger::RunRecord;
 use crate::report::Counts;
 use crate::settings::Mode;
 
@@ -31,7 +31,7 @@ impl Day {
         self.counts.as_ref().map(of).unwrap_or_default()
     }
 
-    fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&Run]) -> Self {
+    fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&RunRecord]) -> Self {
         let mut counts: Option<Counts> = None;
         // A killed run left no numbers.
         for next in runs.iter().filter_map(|run| counts_of(run)) {
@@ -53,7 +53,7 @@ impl Day {
 
 /// Returns the counts that a run recorded. A number that no run can have is damage, and then there
 /// are none: sums of them would overflow.
-fn counts_of(run: &Run) -> Option<Counts> {
+fn counts_of(run: &RunRecord) -> Option<Counts> {
     const MAX: u64 = 1_000_000_000;
     let numbers: Map<String, Value> = serde_json::from_str(run.counts.as_deref()?).ok()?;
     let is_plausible = |number: &Value| number.as_u64().is_some_and(|number| number <= MAX);
@@ -72,10 +72,10 @@ pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
 
 /// Returns the days of these runs (the oldest run first), and a row for each day without a run of
 /// a tenant that had run before. `today` gets none: its run may be yet to come.
-pub(super) fn days(runs: &[Run], today: NaiveDate) -> Vec<Day> {
+pub(super) fn days(runs: &[RunRecord], today: NaiveDate) -> Vec<Day> {
     // Only live runs deliver anything.
     let live = runs.iter().filter(|run| run.mode == Mode::Live.name());
-    let mut tenants: BTreeMap<(&str, &str), BTreeMap<NaiveDate, Vec<&Run>>> = BTreeMap::new();
+    let mut tenants: BTreeMap<(&str, &str), BTreeMap<NaiveDate, Vec<&RunRecord>>> = BTreeMap::new();
     for run in live {
         let days = tenants.entry((&run.source, &run.tenant)).or_default();
         days.entry(run.started_at.date_naive()).or_default().push(run);
@@ -102,7 +102,7 @@ mod tests {
 
     /// Runs as the ledger returns them.
     #[derive(Default)]
-    struct Runs(Vec<Run>);
+    struct Runs(Vec<RunRecord>);
 
     impl Runs {
         fn add(
@@ -113,7 +113,7 @@ mod tests {
             ended: Option<(i32, &str)>,
         ) {
             let (source, tenant) = tenant;
-            self.0.push(Run {
+            self.0.push(RunRecord {
                 id: self.0.len().to_string(),
                 tenant: tenant.to_owned(),
                 source: source.to_owned(),

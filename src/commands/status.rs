@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::tenants::{FileTenants, InFile, known_tenants, tenant_filter};
+use super::tenants::{FileTenants, SettingsEntry, known_tenants, tenant_filter};
 use super::{instant, open_reader};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
@@ -14,7 +14,7 @@ use crate::report::{self, Layout, line, thousands, timestamp};
 struct Listed {
     status: TenantStatus,
     /// `None` where the settings file has no tenants.
-    in_file: Option<InFile>,
+    settings_entry: Option<SettingsEntry>,
 }
 
 /// Returns the last run, last success, checkpoint, queue and quarantine of each tenant.
@@ -44,11 +44,11 @@ pub(crate) fn status(
         let success = tenant.status.last_success;
         success.is_none_or(|time| oldest.is_some_and(|oldest| time < oldest))
     };
-    let is_expected = |tenant: &&Listed| match tenant.in_file {
-        None | Some(InFile::Enabled) => true,
-        Some(InFile::Disabled) => false,
+    let is_expected = |tenant: &&Listed| match tenant.settings_entry {
+        None | Some(SettingsEntry::Enabled) => true,
+        Some(SettingsEntry::Disabled) => false,
         // It was removed, unless a person names it.
-        Some(InFile::Absent) => filter.name.is_some(),
+        Some(SettingsEntry::Absent) => filter.name.is_some(),
     };
     let old: Vec<String> =
         tenants.iter().filter(is_expected).filter(is_old).map(last_success).collect();
@@ -63,7 +63,8 @@ fn list(
     clock: Clock,
 ) -> Result<Vec<Listed>, Failure> {
     let in_ledger = ledger.status(clock.now(), filter)?.into_iter();
-    let in_ledger = in_ledger.map(|status| Listed { in_file: file.state(&status.tenant), status });
+    let in_ledger =
+        in_ledger.map(|status| Listed { settings_entry: file.entry(&status.tenant), status });
     let known = known_tenants(ledger, file, filter)?.into_iter();
     let new = known.filter(|tenant| tenant.never_ran).map(|tenant| Listed {
         status: TenantStatus {
@@ -71,7 +72,7 @@ fn list(
             source: tenant.source,
             ..TenantStatus::default()
         },
-        in_file: tenant.in_file,
+        settings_entry: tenant.settings_entry,
     });
     Ok(in_ledger.chain(new).collect())
 }
@@ -108,24 +109,12 @@ fn as_text(tenant: &Listed) -> String {
     let layout = Layout::stdout();
     let row = |name: &str, value: String| layout.paragraph(&format!("  {name:<13}  "), &value);
     let source = &tenant.status;
-    let note = tenant.in_file.and_then(InFile::note);
+    let note = tenant.settings_entry.and_then(SettingsEntry::note);
     let note = note.map(|note| row("settings", note.to_owned())).unwrap_or_default();
     if source.account.is_empty() {
         let title = layout.title(&source.tenant, &format!(" ({})", source.source));
         return format!("{title}{note}{}", row("last run", "never".to_owned()));
     }
-    let organizations = if source.organizations.is_empty() {
-        String::new()
-    } else {
-        format!(", organizations {}", line(&source.organizations.join(" ")))
-    };
-    let ended = match (source.last_run, source.last_exit_code) {
-        (None, _) => String::new(),
-        (Some(_), Some(code)) => format!(", exit code {code}"),
-        (Some(_), None) => ", running, or killed".into(),
-    };
-    let error =
-        source.last_error.as_deref().map(|error| format!(": {}", line(error))).unwrap_or_default();
     let since = source
         .oldest_queued
         .map(|time| format!(" (oldest since {})", instant(Some(time))))
@@ -135,16 +124,9 @@ fn as_text(tenant: &Listed) -> String {
     } else {
         ""
     };
-    let customer = source.customer.as_ref().map(|digest| format!(", customer {digest}"));
-    let about = format!(
-        " ({}, account {}{}{organizations})",
-        source.source,
-        source.account,
-        customer.unwrap_or_default()
-    );
-    let mut text = layout.title(&source.tenant, &about);
+    let mut text = layout.title(&source.tenant, &identity(source));
     text.push_str(&note);
-    text.push_str(&row("last run", format!("{}{ended}{error}", instant(source.last_run))));
+    text.push_str(&row("last run", last_run(source)));
     text.push_str(&row("last success", instant(source.last_success)));
     text.push_str(&row("last alerts", instant(source.last_alerts)));
     text.push_str(&row("read until", format!("{}{future}", instant(source.read_until))));
@@ -166,10 +148,33 @@ fn as_text(tenant: &Listed) -> String {
     text
 }
 
+/// Returns the source, account, customer and organizations, as they follow the name of the tenant.
+fn identity(status: &TenantStatus) -> String {
+    let customer = status.customer.as_ref().map(|digest| format!(", customer {digest}"));
+    let organizations = if status.organizations.is_empty() {
+        String::new()
+    } else {
+        format!(", organizations {}", line(&status.organizations.join(" ")))
+    };
+    let (source, account) = (&status.source, &status.account);
+    format!(" ({source}, account {account}{}{organizations})", customer.unwrap_or_default())
+}
+
+/// Returns when the last run started, and how it ended.
+fn last_run(status: &TenantStatus) -> String {
+    let result = match (status.last_run, status.last_exit_code) {
+        (None, _) => String::new(),
+        (Some(_), Some(code)) => format!(", exit code {code}"),
+        (Some(_), None) => ", running, or killed".into(),
+    };
+    let error = status.last_error.as_deref().map(|error| format!(": {}", line(error)));
+    format!("{}{result}{}", instant(status.last_run), error.unwrap_or_default())
+}
+
 fn as_json(tenants: &[Listed]) -> String {
     let sources: Vec<_> = tenants
         .iter()
-        .map(|Listed { status: source, in_file }| {
+        .map(|Listed { status: source, settings_entry }| {
             let gaps: Vec<_> = source
                 .gaps
                 .iter()
@@ -178,7 +183,7 @@ fn as_json(tenants: &[Listed]) -> String {
             json!({
                 "tenant": line(&source.tenant),
                 "source": source.source,
-                "settings_file": in_file.map(InFile::name),
+                "settings_file": settings_entry.map(SettingsEntry::name),
                 "account": source.account,
                 "customer": source.customer,
                 "organizations": source.organizations,

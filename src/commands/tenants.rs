@@ -6,17 +6,17 @@ use crate::ledger::{LedgerReader, TenantFilter};
 use crate::report::line;
 use crate::settings::config_file::TenantTable;
 
-/// How the settings file has a tenant.
+/// Whether the settings file has a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InFile {
+pub(super) enum SettingsEntry {
     Enabled,
     /// With `enabled = false`.
     Disabled,
-    /// The file has other tenants only.
+    /// The file has only other tenants.
     Absent,
 }
 
-impl InFile {
+impl SettingsEntry {
     /// Returns the name in JSON documents.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl InFile {
         }
     }
 
-    /// Describes a tenant that `run` does not include.
+    /// Returns why `run` does not include the tenant; `None` if it does.
     pub(super) const fn note(self) -> Option<&'static str> {
         match self {
             Self::Enabled => None,
@@ -41,20 +41,20 @@ impl InFile {
 pub(crate) struct FileTenants<'a>(pub(crate) &'a [TenantTable]);
 
 impl FileTenants<'_> {
-    /// Returns how the file has the tenant of this name; `None` where it has no tenants.
-    pub(super) fn state(self, name: &str) -> Option<InFile> {
+    /// Returns whether the file has the tenant of this name; `None` if it has no tenants at all.
+    pub(super) fn entry(self, name: &str) -> Option<SettingsEntry> {
         let found = self.0.iter().find(|tenant| tenant.name.as_str() == name);
-        let state = match found {
-            Some(tenant) if tenant.is_enabled => InFile::Enabled,
-            Some(_) => InFile::Disabled,
-            None => InFile::Absent,
+        let entry = match found {
+            Some(tenant) if tenant.is_enabled => SettingsEntry::Enabled,
+            Some(_) => SettingsEntry::Disabled,
+            None => SettingsEntry::Absent,
         };
-        (!self.0.is_empty()).then_some(state)
+        (!self.0.is_empty()).then_some(entry)
     }
 
     /// Returns whether the file has tenants, and this is not an enabled one of them.
     pub(crate) fn is_left_out(self, name: &str) -> bool {
-        self.state(name).is_some_and(|state| state != InFile::Enabled)
+        self.entry(name).is_some_and(|entry| entry != SettingsEntry::Enabled)
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) struct KnownTenant {
     /// The source's name.
     pub source: String,
     /// `None` where the settings file has no tenants.
-    pub in_file: Option<InFile>,
+    pub settings_entry: Option<SettingsEntry>,
     /// Whether the ledger does not have it.
     pub never_ran: bool,
 }
@@ -86,8 +86,8 @@ pub(super) fn known_tenants(
         new.filter(|(name, _)| in_ledger.iter().all(|(old, _)| old != name)).collect();
     let known = |never_ran| {
         move |(name, source): (String, String)| {
-            let in_file = file.state(&name);
-            KnownTenant { name, source, in_file, never_ran }
+            let settings_entry = file.entry(&name);
+            KnownTenant { name, source, settings_entry, never_ran }
         }
     };
     let all = in_ledger.into_iter().map(known(false)).chain(new.into_iter().map(known(true)));

@@ -226,8 +226,8 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn release_batch(&self, batch: &Batch) -> Result<()> {
-        self.transaction(|db| release(db, batch))
+    pub(crate) fn requeue_batch(&self, batch: &Batch) -> Result<()> {
+        self.transaction(|db| requeue(db, batch))
     }
 
     /// Queues the entries of a batch again and counts one more attempt for each, because no receipt
@@ -235,9 +235,9 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn release_failed_batch(&self, batch: &Batch) -> Result<()> {
+    pub(crate) fn requeue_failed_batch(&self, batch: &Batch) -> Result<()> {
         self.transaction(|db| {
-            release(db, batch)?;
+            requeue(db, batch)?;
             Ok(count_attempt(db, batch)?)
         })
     }
@@ -258,7 +258,7 @@ impl TenantLedger {
     pub(crate) fn quarantine_batch(&self, batch: &Batch, status: u16, message: &str) -> Result<()> {
         let now = Time(self.clock().now());
         self.transaction(|db| {
-            release(db, batch)?;
+            requeue(db, batch)?;
             let mut update = db.prepare_cached(
                 "UPDATE outbox SET state = 'quarantined', attempts = attempts + 1,
                                    status = ?2, message = ?3, rejected_at = ?4
@@ -292,7 +292,7 @@ impl TenantLedger {
     /// Queues the entries of batches again whose rows are damaged or missing. In a private ledger,
     /// where nothing is looked up, also those of batches in doubt.
     pub(super) fn requeue_lost(&self) -> Result<u64> {
-        let is_private = self.shared().has_prior();
+        let is_private = self.shared().real_is_attached();
         self.transaction(|db| {
             // By the rows of the outbox, which has all of these entries. CROSS JOIN keeps the order
             // of the tables.
@@ -349,7 +349,7 @@ fn count_attempt(db: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn release(db: &Connection, batch: &Batch) -> Result<(), Cause> {
+fn requeue(db: &Connection, batch: &Batch) -> Result<(), Cause> {
     let mut delete = db.prepare_cached("DELETE FROM settled WHERE id = ?1 AND batch = ?2")?;
     for id in &batch.entries {
         if delete.execute([id.0, batch.id])? == 0 {

@@ -47,7 +47,7 @@ pub(crate) struct SentEntry {
     /// Its MITRE codes, with spaces between them.
     pub mitre_codes: String,
     /// The id of the earliest alert that named it.
-    pub detection: String,
+    pub alert: String,
 }
 
 impl LedgerReader {
@@ -149,7 +149,7 @@ impl LedgerReader {
         self.read(|db| {
             // The table has no index by entry, so it is read once for all.
             let mut select = db.prepare(
-                "SELECT entry, detection, min(created_at) FROM sighting
+                "SELECT entry, alert, min(created_at) FROM sighting
                  WHERE entry IN (SELECT value FROM json_each(?1)) GROUP BY entry",
             )?;
             let alerts = select.query_map([&ids], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -165,7 +165,7 @@ impl LedgerReader {
                     let text = row.get::<_, Option<TextColumn>>(column)?;
                     Ok::<_, rusqlite::Error>(text.map(|text| text.0))
                 };
-                let Some(detection) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
+                let Some(alert) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
                 let Some(detected_at) = milliseconds(row.get("detected_at")?) else { return Ok(None) };
                 Ok(Some(SentEntry {
                     id: EntryId(row.get(0)?),
@@ -175,7 +175,7 @@ impl LedgerReader {
                     detected_at,
                     field: text("field")?.unwrap_or_default(),
                     mitre_codes: text("mitre_codes")?.unwrap_or_default(),
-                    detection,
+                    alert,
                 }))
             })?;
             let entries = rows.collect::<rusqlite::Result<Vec<_>>>()?;

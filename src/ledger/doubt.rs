@@ -31,8 +31,8 @@ pub(crate) struct EntryInDoubt {
     pub indicator_type: String,
     /// The indicator.
     pub value: String,
-    /// The id of the detection that was sent with it.
-    pub detection: String,
+    /// The id of the alert that was sent with it.
+    pub alert: String,
     /// The time of the detection, UTC.
     pub detected_at: DateTime<Utc>,
 }
@@ -80,7 +80,7 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn has_ambiguous_rows(&self) -> Result<bool> {
+    pub(crate) fn may_match_other_tenants(&self) -> Result<bool> {
         self.read(|db| {
             let select = "SELECT EXISTS (
                 SELECT 1 FROM tenant AS own JOIN tenant AS other
@@ -144,7 +144,7 @@ fn entries(db: &Connection, batch: i64) -> Result<Vec<EntryInDoubt>, Cause> {
             id: EntryId(row.get(0)?),
             indicator_type: row.get::<_, TextColumn>("type")?.0,
             value: row.get::<_, TextColumn>("value")?.0,
-            detection: detection.id,
+            alert: detection.id,
             detected_at: timestamp,
         }))
     })?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_WRITE};
 
-use super::patience::is_busy;
+use super::busy_retry::is_busy;
 use super::{EntryId, files, lock_path};
 use crate::failure::{Failure, FailureKind, Signal};
 use crate::platform::advice::{self, MOVE};

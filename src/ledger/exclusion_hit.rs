@@ -91,7 +91,7 @@ impl LedgerReader {
         })
     }
 
-    /// Returns when the first run started that the ledger remembers, UTC.
+    /// Returns when the earliest recorded run started, UTC.
     ///
     /// # Errors
     /// When the ledger cannot be read.

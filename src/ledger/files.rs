@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::busy_retry::{ATTEMPT, BusyRetry, is_busy};
 use super::error::{LedgerError, Result, from_io, inaccessible, with_path};
-use super::patience::{ATTEMPT, Patience, is_busy};
 use super::schema;
 use crate::local_file::{self, Accept};
 use crate::platform::files::{open_owner_only, sync_folder as sync};
@@ -18,7 +18,7 @@ use crate::platform::files::{open_owner_only, sync_folder as sync};
 /// No mutex within the process: a connection may change its thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// Files up to this size in bytes are examined whole when they are opened: it takes milliseconds.
+/// Files up to this size in bytes are checked whole when they are opened: it takes milliseconds.
 const SMALL: u64 = 4 << 20;
 
 /// How much of the journal stays between transactions, in bytes. The pages that change when a batch
@@ -173,14 +173,14 @@ pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
     }
 }
 
-/// What is examined when a ledger is opened.
+/// How much of a ledger is checked when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Examine {
+pub(super) enum Check {
     /// Every table but the long history of what was delivered, which would take a second: it is
-    /// examined where the file is small.
-    Short,
+    /// checked where the file is small.
+    Quick,
     /// Everything.
-    All,
+    Full,
 }
 
 /// Connects to an existing file and verifies that it is a ledger, whole, and not newer than this
@@ -188,18 +188,18 @@ pub(super) enum Examine {
 /// killed run.
 pub(super) fn connect(
     path: &Path,
-    examine: Examine,
-    patience: &Patience,
+    check: Check,
+    busy_retry: &BusyRetry,
 ) -> Result<(Connection, u32)> {
     let hot = has_hot_journal(path);
-    let connected = connect_and_examine(path, examine, patience);
+    let connected = connect_and_check(path, check, busy_retry);
     connected.map_err(|error| if hot { error } else { error.unchanged() })
 }
 
-fn connect_and_examine(
+fn connect_and_check(
     path: &Path,
-    examine: Examine,
-    patience: &Patience,
+    check: Check,
+    busy_retry: &BusyRetry,
 ) -> Result<(Connection, u32)> {
     if let Some((application, version)) = read_header(path) {
         check_header(application, version, path)?;
@@ -214,16 +214,16 @@ fn connect_and_examine(
         Ok((db, application, version))
     };
     let (db, application, version) =
-        patience.retry(is_busy, open).map_err(|error| with_path(error.into(), path))?;
+        busy_retry.retry(is_busy, open).map_err(|error| with_path(error.into(), path))?;
     let version = check_header(application, version, path)?;
-    let check = || integrity_check(&db, path, examine, version == schema::VERSION);
-    patience.retry(LedgerError::is_busy, check)?;
+    let integrity = || integrity_check(&db, path, check, version == schema::VERSION);
+    busy_retry.retry(LedgerError::is_busy, integrity)?;
     Ok((db, version))
 }
 
 /// Verifies that the file has its full length, and that its tables are well formed and agree with
 /// their indexes.
-fn integrity_check(db: &Connection, path: &Path, examine: Examine, is_current: bool) -> Result<()> {
+fn integrity_check(db: &Connection, path: &Path, check: Check, is_current: bool) -> Result<()> {
     let failed = |error: rusqlite::Error| with_path(error.into(), path);
     let damaged = |detail: String| Err(LedgerError::refused(path, &detail));
     // One transaction, so that the file cannot grow or shrink between the two readings of its
@@ -245,8 +245,8 @@ fn integrity_check(db: &Connection, path: &Path, examine: Examine, is_current: b
     if is_current && let Some(name) = schema::find_difference(&transaction).map_err(failed)? {
         return damaged(format!("{name} is missing or not as this program created it"));
     }
-    let checks: &[&str] = match examine {
-        Examine::Short if length > SMALL => &[
+    let checks: &[&str] = match check {
+        Check::Quick if length > SMALL => &[
             "integrity_check('tenant')",
             "integrity_check('run')",
             "integrity_check('batch')",
@@ -256,11 +256,11 @@ fn integrity_check(db: &Connection, path: &Path, examine: Examine, is_current: b
             "integrity_check('exclusion_hit')",
             "integrity_check('sqlite_sequence')",
         ],
-        Examine::Short | Examine::All => &["integrity_check"],
+        Check::Quick | Check::Full => &["integrity_check"],
     };
-    for check in checks {
+    for name in checks {
         let health = transaction
-            .query_row(&format!("PRAGMA {check}"), [], |row| row.get::<_, String>(0))
+            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, String>(0))
             .map_err(failed)?;
         if health != "ok" {
             return damaged(health);

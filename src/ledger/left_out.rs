@@ -1,5 +1,5 @@
-//! Samples of what runs left out: a bounded number for each tenant, because nobody knows before
-//! which one a person will ask about.
+//! Samples of the indicators that runs did not send, for `explain` and `report`: the latest ones of
+//! each tenant, up to a limit.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
@@ -12,19 +12,19 @@ use super::{LedgerReader, Result, TenantFilter};
 use crate::indicator::IndicatorType;
 use crate::selection::{LeftOut, MAX_SAMPLES};
 
-/// What runs left out for one reason.
+/// A value that runs of a tenant did not send, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeftOutSample {
     /// The tenant's name.
     pub tenant: String,
-    /// The reason, as the log has it.
+    /// The reason, as logged.
     pub reason: String,
     /// `None` where the value is not an indicator that may be sent.
     pub indicator_type: Option<IndicatorType>,
-    /// The beginning of the text that the alert has, in normal form if it is an indicator.
+    /// The beginning of the value: in normal form if it is an indicator, else as in the alert.
     pub value: String,
     /// The beginning of the id of the last alert that named it.
-    pub detection: String,
+    pub alert: String,
     /// The number of mentions; an alert that two runs read counts twice.
     pub mentions: u64,
     /// When a run left it out for the first time, UTC.
@@ -33,10 +33,10 @@ pub(crate) struct LeftOutSample {
     pub last_at: DateTime<Utc>,
 }
 
-/// The sum of the samples of some tenants.
+/// A value that was not sent, summed over tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopLeftOut {
-    /// The reason, as the log has it.
+pub(crate) struct LeftOutTotal {
+    /// The reason, as logged.
     pub reason: String,
     /// `None` where the value is not an indicator that may be sent.
     pub indicator_type: Option<IndicatorType>,
@@ -49,7 +49,8 @@ pub(crate) struct TopLeftOut {
 }
 
 impl Store<'_> {
-    /// Adds what a run left out to the samples of its tenant, of which the latest stay.
+    /// Adds what a run left out to the samples of its tenant, and deletes the oldest of them beyond
+    /// [`MAX_SAMPLES`].
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -61,9 +62,9 @@ impl Store<'_> {
         let add = || -> rusqlite::Result<()> {
             let mut add = self.db.prepare_cached(
                 "INSERT INTO main.left_out
-                    (tenant, reason, type, value, detection, mentions, first_at, last_at)
+                    (tenant, reason, type, value, alert, mentions, first_at, last_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-                 ON CONFLICT DO UPDATE SET detection = excluded.detection,
+                 ON CONFLICT DO UPDATE SET alert = excluded.alert,
                     mentions = mentions + excluded.mentions, last_at = excluded.last_at",
             )?;
             for (key, sample) in left_out.iter() {
@@ -94,14 +95,14 @@ impl LedgerReader {
     pub(crate) fn left_out_of(
         &self,
         values: &[&str],
-        detection: &str,
+        alert: &str,
         tenants: &TenantFilter,
     ) -> Result<Vec<LeftOutSample>> {
         let values = serde_json::Value::from(values).to_string();
         let select = format!(
-            "SELECT name, reason, type, value, detection, mentions, first_at, last_at
+            "SELECT name, reason, type, value, alert, mentions, first_at, last_at
              FROM left_out JOIN tenant ON tenant.id = left_out.tenant
-             WHERE {OF_TENANTS} AND (detection = ?4 OR EXISTS (
+             WHERE {OF_TENANTS} AND (alert = ?4 OR EXISTS (
                 SELECT 1 FROM json_each(?3) AS wanted
                 WHERE wanted.value = left_out.value OR
                     (type = '' AND wanted.value = left_out.value COLLATE NOCASE)))
@@ -110,7 +111,7 @@ impl LedgerReader {
         self.read(|db| {
             let mut select = db.prepare_cached(&select)?;
             let [name, source] = tenants.columns();
-            let rows = select.query_map(params![name, source, values, detection], read)?;
+            let rows = select.query_map(params![name, source, values, alert], read)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -125,7 +126,7 @@ impl LedgerReader {
         since: DateTime<Utc>,
         limit: u32,
         tenants: &TenantFilter,
-    ) -> Result<Vec<TopLeftOut>> {
+    ) -> Result<Vec<LeftOutTotal>> {
         let select = format!(
             "SELECT reason, type, value, sum(mentions), max(last_at) AS last
              FROM left_out WHERE {OF_TENANTS} AND last_at >= ?3
@@ -137,7 +138,7 @@ impl LedgerReader {
             let [name, source] = tenants.columns();
             let rows = select.query_map(params![name, source, Time(since), limit], |row| {
                 let text = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(at)?.0);
-                Ok(TopLeftOut {
+                Ok(LeftOutTotal {
                     reason: text(0)?,
                     indicator_type: IndicatorType::from_name(&text(1)?),
                     value: text(2)?,
@@ -157,7 +158,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<LeftOutSample> {
         reason: text(1)?,
         indicator_type: IndicatorType::from_name(&text(2)?),
         value: text(3)?,
-        detection: text(4)?,
+        alert: text(4)?,
         mentions: row.get::<_, RowCount>(5)?.0,
         first_at: row.get::<_, Time>(6)?.0,
         last_at: row.get::<_, Time>(7)?.0,

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use super::columns::rfc3339;
 use super::error::{LedgerError, Result, from_io};
 use super::files;
-use super::seal::Seal;
+use super::fingerprint::Fingerprint;
 use crate::local_file::{self, Accept};
 
 /// Holds the lock until it is dropped.
@@ -24,8 +24,8 @@ pub(crate) struct Lock {
     file: File,
     /// This process and the time, as they are in the lock file.
     note: String,
-    /// What the last run left.
-    seal: Option<Seal>,
+    /// The file as the last run left it; `None` where that is not known.
+    fingerprint: Option<Fingerprint>,
 }
 
 impl Lock {
@@ -55,32 +55,33 @@ impl Lock {
         if !is_note(&previous) {
             return Err(unwritable("it has other content than a lock, so it is not changed"));
         }
-        let seal = Seal::parse(String::from_utf8_lossy(&previous).split_whitespace().skip(2));
+        let fingerprint =
+            Fingerprint::parse(String::from_utf8_lossy(&previous).split_whitespace().skip(2));
         let note = format!("{} {}", std::process::id(), rfc3339(now));
-        let mut lock = Self { file, note, seal };
+        let mut lock = Self { file, note, fingerprint };
         lock.write().map_err(|error| failed(&error))?;
         Ok(lock)
     }
 
     /// Whether the ledger at `path` is as the last run left it.
     pub(super) fn is_unchanged(&self, path: &Path) -> Result<bool> {
-        let Some(seal) = self.seal else {
+        let Some(fingerprint) = self.fingerprint else {
             return Ok(false);
         };
-        Ok(Seal::of(path).map_err(|error| from_io(&error, path))? == seal)
+        Ok(Fingerprint::of(path).map_err(|error| from_io(&error, path))? == fingerprint)
     }
 
-    /// Notes what this run leaves.
-    pub(super) fn seal(&mut self, path: &Path) -> std::io::Result<()> {
-        self.seal = Some(Seal::of(path)?);
+    /// Records the ledger at `path` as this run leaves it.
+    pub(super) fn record_fingerprint(&mut self, path: &Path) -> std::io::Result<()> {
+        self.fingerprint = Some(Fingerprint::of(path)?);
         self.write()
     }
 
     fn write(&mut self) -> std::io::Result<()> {
         let mut note = self.note.clone();
-        if let Some(seal) = self.seal {
+        if let Some(fingerprint) = self.fingerprint {
             // Writing to a String cannot fail.
-            let _ = write!(note, " {seal}");
+            let _ = write!(note, " {fingerprint}");
         }
         note.push('\n');
         self.file.set_len(0)?;

@@ -187,8 +187,8 @@ fn sightings(
 ) -> rusqlite::Result<(BTreeMap<String, Alerts>, OfAlert)> {
     // In the order of the key, so that nothing is sorted.
     let mut select = db.prepare_cached(
-        "SELECT tenant, created_at, detection, entry FROM sighting
-         WHERE detection = ?1 OR entry IN (SELECT value FROM json_each(?2))
+        "SELECT tenant, created_at, alert, entry FROM sighting
+         WHERE alert = ?1 OR entry IN (SELECT value FROM json_each(?2))
          ORDER BY tenant, created_at",
     )?;
     let (mut alerts, mut of_alert) = (BTreeMap::<String, Alerts>::new(), OfAlert::new());

@@ -1,69 +1,87 @@
-//! The ledger: the one file that a run leaves for the next, and the one place that knows SQL.
+//! The ledger: the file in which a run stores what it read and what it sent, for later runs. The
+//! only module that knows SQL.
 //!
 //! An ordinary `SQLite` file with mode 0600, which the `sqlite3` tool reads, also during a run.
 //! `application_id` marks it as a ledger; `user_version` is the version of its schema.
 //!
-//! [`TenantLedger`] is what a run sees: one tenant. [`LedgerReader`] reads the whole ledger for a
-//! person, without a lock. [`Ledger`] changes the whole ledger for a person.
+//! [`TenantLedger`] is what a run uses: one tenant. [`LedgerReader`] reads the ledger of all
+//! tenants without a lock, for commands such as `status`; [`Ledger`] changes it, for commands such
+//! as `outbox drop`.
+//!
+//! # From an alert to a delivered indicator
+//! 1. Alert A1 names `evil.example`. Nothing is known of it: a row in `outbox` is inserted, *entry*
+//!    17, in state `waiting`; and a row in `sighting`: A1 is part of entry 17.
+//! 2. Alert A2 names `evil.example` too, in the same run. It becomes a sighting of entry 17, and
+//!    `repeat` counts it. If another run reads A1 again, the sighting shows that it is known.
+//! 3. Before entry 17 is sent, a row in `batch` is inserted, in state `sending`, and one in
+//!    `settled` with id 17 and this batch.
+//! 4. Recorded Future confirms the request: the batch changes to `delivered`. At the end of the run
+//!    row 17 of `outbox` is deleted; the one in `settled` stays for 90 days.
+//! 5. If no response comes, the batch stays `sending`: it is *in doubt*. The next run searches
+//!    Recorded Future for its entries; those that are found are delivered, and the others are
+//!    queued again by deleting their rows in `settled`.
+//! 6. If Recorded Future rejects entry 17 itself, its row in `settled` is deleted, and the one in
+//!    `outbox` changes to `quarantined`.
 //!
 //! # Tables
 //! - `tenant`: a name, the source and customer whose alerts it has, and the account, Recorded
 //!   Future token and organizations of its last run; with its checkpoint `read_until`: up to when
 //!   all alerts were fetched, from `read_from` on.
-//! - `outbox`: a submission that is not delivered, called an *entry*: `waiting`, or `quarantined`
-//!   with Recorded Future's status and message, or without a status where its item is damaged.
-//! - `repeat`: how many more detections named the indicator of an entry in the outbox.
-//! - `batch`: entries that leave the outbox together: `sending`, `delivered`, or `dropped` by a
-//!   person.
+//! - `outbox`: entries that are not delivered: `waiting`, or `quarantined` with Recorded Future's
+//!   status and message, or without a status if the stored item is damaged.
+//! - `repeat`: how many more alerts named the indicator of an entry in the outbox.
+//! - `batch`: entries that leave the outbox together: `sending`, `delivered`, or `dropped` by
+//!   `outbox drop`.
 //! - `settled`: an entry that is in a batch, under the same id.
-//! - `sighting`: an alert that names the indicator of an entry.
+//! - `sighting`: an alert that named the indicator of an entry.
 //! - `run`: a run; unfinished ones have no `finished_at`.
-//! - `gap`: a span that no run read, until one reads it or a person gives it up.
+//! - `gap`: a span that no run read, until one reads it or the user gives it up.
 //! - `exclusion_hit`: how often a rule of the exclusion file matched, and when last.
-//! - `left_out`: samples of what runs left out, with the reason and the last alert.
+//! - `left_out`: samples of what runs did not send, with the reason and the last alert.
 //!
 //! # Invariants
 //! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and
 //!    after it was delivered until the row in `outbox` is deleted. The view `pending` has the rows
 //!    of `outbox` that are not delivered.
 //! 2. Before a request is sent, one transaction writes its batch. The response changes one row,
-//!    that of the batch. Where no response came, the batch stays in state `sending`: it is in
-//!    doubt. The next run looks for its entries, and queues again what Recorded Future does not
-//!    have.
+//!    that of the batch.
 //! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into.
 //!    A sighting whose entry was purged counts as never seen.
-//! 4. An entry's id is never given twice, also where `sqlite_sequence` lost its count: opening
-//!    restores it from the ids that are in use.
+//! 4. The id of an entry or batch is never reused, even if `sqlite_sequence` lost its count:
+//!    opening restores it from the ids that are in use.
 //! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day
 //!    with that token. Techniques are counted per batch, when it is written.
 //! 6. A run never moves a checkpoint back, over a gap, beyond now, or by a clock that no service
 //!    confirmed. Until there is one, `read_from` is where the next run starts.
-//! 7. No secret is stored: accounts, customers and tokens come as digests.
+//! 7. No secret is stored: accounts, customers and tokens are stored as digests.
 //! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text; only
-//!    `sighting.created_at` is a number.
+//!    `sighting.created_at` and `settled.detected_at` are numbers.
 //!
 //! # Durability
 //! Each operation is one transaction, on disk when the call returns. Rollback journal rather than
 //! WAL: one file, on any file system. While a run has the file open, the journal stays between
 //! transactions (`PERSIST`), so that its space is there when the response of a batch is recorded.
-//! `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder where a journal is deleted;
-//! with `FULL` alone a power cut could bring the journal back, and it would undo the last commit.
+//! `synchronous` is `EXTRA`, which is `FULL` plus a sync of the folder when a journal is
+//! deleted; with `FULL` alone a power cut could bring the journal back, and it would undo the last
+//! commit.
 //!
 //! A new ledger is created under another name and renamed when complete. An empty file is therefore
 //! not a new ledger but one that lost its content, and is refused like any other damaged one. A
 //! damaged file is never renamed or deleted. Damage that is noticed when the file is opened leaves
 //! every byte of it as it is; only the unfinished change of a killed run is undone first.
 //!
-//! # Damage
-//! Opening a ledger compares the tables with what this program creates, and examines all that
-//! decides what is sent: each table with its indexes, some of which exist for this alone. The
-//! history of what was delivered is examined where the file is small, by `check`, and by a run
-//! where the file is not as the last one left it: its length and checksum are in the lock file. So
-//! are the samples of what was left out, on which nothing depends.
-//! Before an entry is sent, its item is compared with its row. `outbox repair` saves what can be
-//! read.
+//! # Checks against damage
+//! - Each time the ledger is opened, its tables are compared with what this program creates, and
+//!   `SQLite` checks the tables that decide what is sent. Some indexes exist only for this: they
+//!   are a second copy of the columns that matter.
+//! - The rest is what was delivered, the sightings and the samples: large, and checked if the file
+//!   is small, by `check`, and by a run if the file has another length or checksum than the last
+//!   run recorded in the lock file.
+//! - Before an entry is sent, its item is compared with the columns of its row.
+//! - `outbox repair` copies what can be read into a new ledger.
 
 mod batch;
+mod busy_retry;
 mod checkpoint;
 mod columns;
 mod delivered;
@@ -71,6 +89,7 @@ mod doubt;
 mod error;
 mod exclusion_hit;
 mod files;
+mod fingerprint;
 mod gap;
 mod history;
 mod left_out;
@@ -78,13 +97,11 @@ mod lock;
 mod lookup;
 mod maintenance;
 mod outbox;
-mod patience;
 mod purge;
 mod reader;
 mod repair;
 mod runs;
 mod schema;
-mod seal;
 mod shared;
 mod status;
 mod store;
@@ -96,20 +113,20 @@ mod tenant_ledger;
 mod tests;
 
 pub(crate) use batch::{Batch, QueuedItem};
+pub(crate) use busy_retry::BusyRetry;
 pub(crate) use checkpoint::Advance;
 pub(crate) use delivered::{DeliveredEntry, SentEntry};
 pub(crate) use doubt::BatchInDoubt;
 pub(crate) use error::{LedgerError, Result};
 pub(crate) use exclusion_hit::RuleHits;
 pub(crate) use history::{Technique, TopIndicator};
-pub(crate) use left_out::{LeftOutSample, TopLeftOut};
+pub(crate) use left_out::{LeftOutSample, LeftOutTotal};
 pub(crate) use lock::{Lock, lock_path};
 pub(crate) use lookup::{Alerts, Fate, KnownEntry, SpanRead};
 pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry, Rejections};
-pub(crate) use patience::Patience;
 pub(crate) use purge::SIGHTINGS_KEPT;
 pub(crate) use reader::LedgerReader;
-pub(crate) use runs::Run;
+pub(crate) use runs::RunRecord;
 pub(crate) use shared::{LedgerOptions, SharedLedger};
 pub(crate) use status::TenantStatus;
 pub(crate) use summary::{Delivered, DeliveriesByDay, Origin, Period, Summary};
@@ -121,9 +138,9 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
+use self::busy_retry::is_busy;
 use self::error::{Cause, with_path};
-use self::files::Examine;
-use self::patience::is_busy;
+use self::files::Check;
 
 /// The ledger, open for a run or a command that changes it.
 ///
@@ -133,8 +150,8 @@ pub(crate) struct Ledger {
     // Declared before the lock, because fields are dropped in order: the lock outlives the
     // connection.
     reader: LedgerReader,
-    /// Whether the real ledger is attached as `prior`, to be read only.
-    has_prior: bool,
+    /// Whether the real ledger is attached as `real`, to be read only.
+    real_is_attached: bool,
     /// Whether opening it created the file.
     is_new: bool,
     lock: Option<Lock>,
@@ -148,11 +165,11 @@ impl Ledger {
     /// [`LedgerError::Locked`] at once when another run has it; every other variant but
     /// [`LedgerError::NotQueued`] for a file or folder that cannot be used.
     pub(crate) fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        Self::open_patiently(path, now, Patience::default(), None)
+        Self::open_with(path, now, BusyRetry::default(), None)
     }
 
-    /// Takes the lock of the ledger at `path` without opening it, for a run that waits for another
-    /// one's.
+    /// Takes the lock of the ledger at `path` without opening it, for a run that waits until
+    /// another one ends.
     ///
     /// # Errors
     /// [`LedgerError::Locked`] at once when another run has it, and when its file cannot be used.
@@ -160,12 +177,12 @@ impl Ledger {
         Lock::acquire(&files::resolve(path)?, now)
     }
 
-    /// Opens the ledger as [`Ledger::open`] does, for a run that waits as long as this for a file
-    /// that another program uses. The run may have its lock already.
-    fn open_patiently(
+    /// Opens the ledger as [`Ledger::open`] does, for a run: with its own limit for waiting until
+    /// other programs unlock the file, and with the run's lock if it took that before.
+    fn open_with(
         path: &Path,
         now: DateTime<Utc>,
-        patience: Patience,
+        busy_retry: BusyRetry,
         lock: Option<Lock>,
     ) -> Result<Self> {
         let path = files::resolve(path)?;
@@ -174,14 +191,13 @@ impl Ledger {
         if is_new {
             files::create(&path)?;
         }
-        // Damage shows in the time of the checksum; the examination of a file that changed takes
-        // longer.
-        let examine = if lock.is_unchanged(&path)? { Examine::Short } else { Examine::All };
-        let (db, version) = files::connect(&path, examine, &patience)?;
+        // A checksum takes less time than the check of all tables.
+        let check = if lock.is_unchanged(&path)? { Check::Quick } else { Check::Full };
+        let (db, version) = files::connect(&path, check, &busy_retry)?;
         files::must_be_writable(&db, &path)?;
         files::keep_journal(&db).map_err(|error| with_path(error.into(), &path))?;
-        let reader = LedgerReader::new(db, path, patience);
-        let ledger = Self { reader, has_prior: false, is_new, lock: Some(lock) };
+        let reader = LedgerReader::new(db, path, busy_retry);
+        let ledger = Self { reader, real_is_attached: false, is_new, lock: Some(lock) };
         // Also when the version is current: this proves now, not after an hour of fetching, that
         // the folder takes a journal and the disk has space. The first transaction: what fails in
         // it leaves the file as it is.
@@ -211,22 +227,22 @@ impl Ledger {
     /// When no folder for temporary files can be written.
     pub(crate) fn temporary() -> Result<Self> {
         let (db, path) = files::temporary()?;
-        let reader = LedgerReader::new(db, path, Patience::default());
-        Ok(Self { reader, has_prior: false, is_new: false, lock: None })
+        let reader = LedgerReader::new(db, path, BusyRetry::default());
+        Ok(Self { reader, real_is_attached: false, is_new: false, lock: None })
     }
 
-    /// Opens the ledger as [`Ledger::open_dry_run_examined`] does for a run.
+    /// Opens the ledger as [`Ledger::open_dry_run_with`] does for a run.
     #[cfg(test)]
     pub(crate) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        Self::open_dry_run_examined(path, now, Examine::Short, Patience::default(), None)
+        Self::open_dry_run_with(path, now, Check::Quick, BusyRetry::default(), None)
     }
 
-    /// Opens the ledger as a dry run does, after an examination of the whole file.
+    /// Opens the ledger as a dry run does, and checks the whole file.
     ///
     /// # Errors
-    /// As [`Ledger::open_dry_run_examined`].
-    pub(crate) fn verify(path: &Path, now: DateTime<Utc>) -> Result<()> {
-        Self::open_dry_run_examined(path, now, Examine::All, Patience::default(), None).map(|_| ())
+    /// As [`Ledger::open_dry_run_with`].
+    pub(crate) fn check_integrity(path: &Path, now: DateTime<Utc>) -> Result<()> {
+        Self::open_dry_run_with(path, now, Check::Full, BusyRetry::default(), None).map(|_| ())
     }
 
     /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at
@@ -235,11 +251,11 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`] and [`Ledger::temporary`].
-    fn open_dry_run_examined(
+    fn open_dry_run_with(
         path: &Path,
         now: DateTime<Utc>,
-        examine: Examine,
-        patience: Patience,
+        check: Check,
+        busy_retry: BusyRetry,
         lock: Option<Lock>,
     ) -> Result<Self> {
         let path = files::resolve(path)?;
@@ -247,8 +263,8 @@ impl Ledger {
             return Self::temporary();
         }
         let lock = lock.map_or_else(|| Lock::acquire(&path, now), Ok)?;
-        let examine = if lock.is_unchanged(&path)? { examine } else { Examine::All };
-        let (db, version) = files::connect(&path, examine, &patience)?;
+        let check = if lock.is_unchanged(&path)? { check } else { Check::Full };
+        let (db, version) = files::connect(&path, check, &busy_retry)?;
         files::must_be_writable(&db, &path)?;
         drop(db);
         if version < schema::VERSION {
@@ -258,17 +274,17 @@ impl Ledger {
             });
         }
         let (db, temporary_path) = files::temporary()?;
-        let reader = LedgerReader::new(db, temporary_path, patience);
-        let mut ledger = Self { reader, has_prior: false, is_new: false, lock: Some(lock) };
-        ledger.attach_prior(&path)?;
-        ledger.has_prior = true;
+        let reader = LedgerReader::new(db, temporary_path, busy_retry);
+        let mut ledger = Self { reader, real_is_attached: false, is_new: false, lock: Some(lock) };
+        ledger.attach_real(&path)?;
+        ledger.real_is_attached = true;
         Ok(ledger)
     }
 
     /// Attaches the real ledger and copies what a run changes: all but the long history.
-    fn attach_prior(&self, path: &Path) -> Result<()> {
+    fn attach_real(&self, path: &Path) -> Result<()> {
         let db = self.reader.db();
-        let attach = || db.execute("ATTACH ?1 AS prior", [files::uri(path, "mode=ro")]);
+        let attach = || db.execute("ATTACH ?1 AS real", [files::uri(path, "mode=ro")]);
         let copy = || -> rusqlite::Result<()> {
             // An attempt that found the ledger locked may have left its transaction.
             if !db.is_autocommit() {
@@ -276,27 +292,27 @@ impl Ledger {
             }
             db.execute_batch(
                 "BEGIN;
-                 INSERT INTO tenant SELECT * FROM prior.tenant;
-                 INSERT INTO run SELECT * FROM prior.run;
-                 INSERT INTO batch SELECT * FROM prior.batch;
+                 INSERT INTO tenant SELECT * FROM real.tenant;
+                 INSERT INTO run SELECT * FROM real.run;
+                 INSERT INTO batch SELECT * FROM real.batch;
                  INSERT INTO outbox (id, tenant, run, type, value, severity, stored_at, attempts,
                                      state, status, message, rejected_at, item)
                  SELECT id, tenant, run, type, value, severity, stored_at, attempts,
                         state, status, message, rejected_at, item
-                 FROM prior.outbox;
-                 INSERT INTO repeat SELECT * FROM prior.repeat;
-                 INSERT INTO gap SELECT * FROM prior.gap;
-                 INSERT INTO settled SELECT * FROM prior.settled WHERE id IN (SELECT id FROM prior.outbox);
+                 FROM real.outbox;
+                 INSERT INTO repeat SELECT * FROM real.repeat;
+                 INSERT INTO gap SELECT * FROM real.gap;
+                 INSERT INTO settled SELECT * FROM real.settled WHERE id IN (SELECT id FROM real.outbox);
                  DELETE FROM sqlite_sequence;
-                 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM prior.sqlite_sequence;",
+                 INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM real.sqlite_sequence;",
             )?;
-            schema::restore_sequences(db, "prior")?;
+            schema::restore_sequences(db, "real")?;
             db.execute_batch("COMMIT")
         };
-        let patience = self.reader.patience();
-        patience
+        let busy_retry = self.reader.busy_retry();
+        busy_retry
             .retry(is_busy, attach)
-            .and_then(|_| patience.retry(is_busy, copy))
+            .and_then(|_| busy_retry.retry(is_busy, copy))
             .map_err(|error| with_path(error.into(), path))
     }
 
@@ -308,13 +324,13 @@ impl Ledger {
 
     /// Does `work` as one transaction: wholly or not at all.
     ///
-    /// It is immediate, because one that has read something and then wants to write does not wait
-    /// for another program. `SQLite` waits for others when it begins and when it commits; what it
-    /// did is kept while it does.
+    /// `IMMEDIATE` takes the write lock at the beginning: a transaction that first reads and then
+    /// wants to write would fail at once if another program writes, instead of waiting. Both
+    /// `BEGIN` and `COMMIT` are retried while another program has the file locked.
     fn transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Cause>) -> Result<T> {
         let db = self.reader.db();
         let execute =
-            |statement| self.reader.patience().retry(is_busy, || db.execute_batch(statement));
+            |statement| self.reader.busy_retry().retry(is_busy, || db.execute_batch(statement));
         execute("BEGIN IMMEDIATE").map_err(|error| self.reader.failed(error.into()))?;
         let open = OpenTransaction(db);
         let done = work(db).and_then(|value| {
@@ -340,13 +356,13 @@ impl Drop for OpenTransaction<'_> {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        let Some(lock) = self.lock.as_mut().filter(|_| !self.has_prior) else {
+        let Some(lock) = self.lock.as_mut().filter(|_| !self.real_is_attached) else {
             return;
         };
-        // Where these fail, an empty journal stays, and the next run examines the whole file.
+        // Where these fail, an empty journal stays, and the next run checks the whole file.
         let _deleted = files::delete_journal(self.reader.db());
         if self.reader.db().is_autocommit() {
-            let _sealed = lock.seal(self.reader.path());
+            let _written = lock.record_fingerprint(self.reader.path());
         }
     }
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::busy_retry::BusyRetry;
 use super::error::{Cause, LedgerError, with_path};
-use super::files::Examine;
-use super::patience::Patience;
+use super::files::Check;
 use super::{Result, files};
 
 /// The ledger, open for reading. It takes no lock and changes nothing.
@@ -14,7 +14,7 @@ use super::{Result, files};
 pub(crate) struct LedgerReader {
     db: Connection,
     path: PathBuf,
-    patience: Patience,
+    busy_retry: BusyRetry,
 }
 
 impl LedgerReader {
@@ -26,9 +26,9 @@ impl LedgerReader {
         let Some(path) = files::resolve_existing(path)? else {
             return Ok(None);
         };
-        let patience = Patience::default();
-        let (db, _) = files::connect(&path, Examine::Short, &patience)?;
-        let reader = Self::new(db, path, patience);
+        let busy_retry = BusyRetry::default();
+        let (db, _) = files::connect(&path, Check::Quick, &busy_retry)?;
+        let reader = Self::new(db, path, busy_retry);
         reader.read(|db| Ok(db.pragma_update(None, "query_only", true)?))?;
         Ok(Some(reader))
     }
@@ -42,16 +42,16 @@ impl LedgerReader {
         self.read(|db| Ok(db.execute_batch("PRAGMA threads = 2; BEGIN")?))
     }
 
-    pub(super) const fn new(db: Connection, path: PathBuf, patience: Patience) -> Self {
-        Self { db, path, patience }
+    pub(super) const fn new(db: Connection, path: PathBuf, busy_retry: BusyRetry) -> Self {
+        Self { db, path, busy_retry }
     }
 
-    pub(super) fn set_patience(&mut self, patience: Patience) {
-        self.patience = patience;
+    pub(super) fn set_busy_retry(&mut self, busy_retry: BusyRetry) {
+        self.busy_retry = busy_retry;
     }
 
-    pub(super) const fn patience(&self) -> &Patience {
-        &self.patience
+    pub(super) const fn busy_retry(&self) -> &BusyRetry {
+        &self.busy_retry
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -64,12 +64,14 @@ impl LedgerReader {
 
     /// Runs a query, again while another program has the file locked.
     pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Cause>) -> Result<T> {
-        self.patience.retry(Cause::is_busy, || query(&self.db)).map_err(|cause| self.failed(cause))
+        self.busy_retry
+            .retry(Cause::is_busy, || query(&self.db))
+            .map_err(|cause| self.failed(cause))
     }
 
     /// Turns a cause into an error. What ended a wait for the file may have been a signal.
     pub(super) fn failed(&self, cause: Cause) -> LedgerError {
-        match (with_path(cause, &self.path), self.patience.signal()) {
+        match (with_path(cause, &self.path), self.busy_retry.signal()) {
             (LedgerError::Busy { path, .. }, Some(signal)) => {
                 LedgerError::Interrupted { path, signal }
             }

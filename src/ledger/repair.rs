@@ -1,4 +1,4 @@
-//! Saving what can be read of a damaged ledger in a new one.
+//! Copies what can be read of a damaged ledger into a new one.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,19 +10,19 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::error::{LedgerError, Result, from_io, with_path};
-use super::files::{self, Examine};
+use super::files::{self, Check};
 use super::lock::Lock;
-use super::{Ledger, Patience, schema};
+use super::{BusyRetry, Ledger, schema};
 use crate::platform::files::open_owner_only;
 
-/// What was saved of a damaged ledger.
+/// The result of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Repaired {
     /// The name that the damaged file has now.
     pub damaged: PathBuf,
     /// The number of entries in the outbox that were saved.
     pub pending: u64,
-    /// The number of indicators that were delivered or dropped, and are still known.
+    /// The number of delivered or dropped entries that were saved.
     pub settled: u64,
     /// Why a table may lack rows: the first error in each, with the name of the table.
     pub incomplete: Vec<String>,
@@ -36,13 +36,13 @@ const TABLES: [(&str, &str); 10] = [
     ("outbox", "rowid"),
     ("repeat", "rowid"),
     ("settled", "rowid"),
-    ("sighting", "tenant, created_at, detection, entry"),
+    ("sighting", "tenant, created_at, alert, entry"),
     ("gap", "tenant, start"),
     ("exclusion_hit", "tenant, rule"),
     ("left_out", "tenant, reason, type, value"),
 ];
 
-/// Rows without what they belong to.
+/// Deletes rows whose tenant or entry could not be read.
 const DELETE_ORPHANS: &str = "
 DELETE FROM run WHERE tenant NOT IN (SELECT id FROM tenant);
 DELETE FROM batch WHERE tenant NOT IN (SELECT id FROM tenant);
@@ -63,10 +63,9 @@ impl Ledger {
         let path = files::resolve(path)?;
         let _lock = Lock::acquire(&path, now)?;
         if !path.exists() {
-            // Without the file there is nothing to save, and nothing damaged.
             return files::is_absent(&path).map(|_| None);
         }
-        match files::connect(&path, Examine::All, &Patience::default()) {
+        match files::connect(&path, Check::Full, &BusyRetry::default()) {
             Ok(_) => return Ok(None),
             Err(LedgerError::Damaged { .. }) => {}
             Err(other) => return Err(other),
@@ -74,7 +73,7 @@ impl Ledger {
         let copy = files::with_suffix(&path, ".copy");
         let repaired = files::with_suffix(&path, ".repaired");
         let saved = save(&path, &copy, &repaired).and_then(|saved| {
-            files::connect(&repaired, Examine::All, &Patience::default())?;
+            files::connect(&repaired, Check::Full, &BusyRetry::default())?;
             let damaged = free_name(&path)?;
             let failed = |error: io::Error| from_io(&error, &path);
             fs::rename(&path, &damaged).map_err(failed)?;
@@ -91,7 +90,7 @@ impl Ledger {
     }
 }
 
-/// Returns a name for the damaged file that nothing has.
+/// Returns a name for the damaged file that no other file has.
 fn free_name(path: &Path) -> Result<PathBuf> {
     let names = (1..100).map(|number| match number {
         1 => files::with_suffix(path, ".damaged"),
@@ -103,7 +102,8 @@ fn free_name(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Writes everything that can be read of the file at `path` into a new ledger.
+/// Writes everything that can be read of the file at `path` into a new ledger at `repaired`. `copy`
+/// is where the file is copied to first, to change its header and schema.
 fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
     copy_with_known_header(path, copy).map_err(|error| from_io(&error, path))?;
     files::create(repaired)?;
@@ -137,7 +137,7 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
         .ok_or_else(|| LedgerError::refused(path, "none of its tables can be read"))
 }
 
-/// Copies a file and restores what is the same in the header of every ledger.
+/// Copies a file, and overwrites the fields of its header that are the same in each ledger.
 fn copy_with_known_header(path: &Path, copy: &Path) -> io::Result<()> {
     let mut from = fs::File::open(path)?;
     let mut options = OpenOptions::new();
@@ -168,7 +168,7 @@ fn restore_schema(copy: &Path) -> rusqlite::Result<()> {
         known +=
             usize::from(find.query_row((object.row, &object.name), |row| row.get::<_, bool>(0))?);
     }
-    // They are in the order of their creation, unless somebody rebuilt the file.
+    // The objects are in the order of their creation, unless somebody rebuilt the file.
     let key = if known + 1 >= objects.len() { "rowid = ?1" } else { "name = ?3 AND ?1" };
     let mut update = db.prepare(&format!(
         "UPDATE sqlite_schema SET type = ?2, name = ?3, tbl_name = ?4, sql = ?5 WHERE {key}"
@@ -180,8 +180,9 @@ fn restore_schema(copy: &Path) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Copies the rows of a table that can be read and that the new one accepts: from the first to the
-/// damage, and from the last back to it. Returns the first error.
+/// Copies the rows of a table that can be read and that the new table accepts. Reading stops at a
+/// damaged page, so it is read twice: from the first row forwards, and from the last row backwards.
+/// Returns the first error.
 fn copy_table(
     from: &Connection,
     to: &Connection,
@@ -192,12 +193,12 @@ fn copy_table(
         .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let (names, marks) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
+    let (names, placeholders) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
     let mut first_error = None;
     // A row that comes from both sides is inserted once.
     let backwards = key.replace(',', " DESC,") + " DESC";
     for (order, insert) in [(key, "INSERT"), (&*backwards, "INSERT OR IGNORE")] {
-        let insert = format!("{insert} INTO {table} ({names}) VALUES ({marks})");
+        let insert = format!("{insert} INTO {table} ({names}) VALUES ({placeholders})");
         let mut insert = to.prepare(&insert)?;
         let select = format!("SELECT {names} FROM {table} NOT INDEXED ORDER BY {order}");
         let mut read = || -> rusqlite::Result<Vec<rusqlite::Error>> {

@@ -1,4 +1,4 @@
-//! The history of runs.
+//! The records of runs.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use super::{LedgerReader, Result, TenantFilter, TenantLedger};
 use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
 
-/// A run as it was recorded.
+/// A run, as recorded in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct RunRecord {
     /// The run's id.
     pub id: String,
     /// The tenant's name.
@@ -29,7 +29,7 @@ pub(crate) struct Run {
     pub started_at: DateTime<Utc>,
     /// When it ended, UTC; `None` while it runs, or when it was killed.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Its exit code, once it ended.
+    /// Its exit code; `None` as above.
     pub exit_code: Option<i32>,
     /// Its numbers, as JSON.
     pub counts: Option<String>,
@@ -37,7 +37,7 @@ pub(crate) struct Run {
     pub error: Option<String>,
 }
 
-impl Run {
+impl RunRecord {
     /// Returns how long the run took; `None` while it runs, and where it was killed.
     pub(crate) fn duration(&self) -> Option<TimeDelta> {
         // A clock that was set back meanwhile must not lead to a negative time.
@@ -61,11 +61,11 @@ impl TenantLedger {
         })
     }
 
-    /// Corrects when the run started, which is now, and what it is to fetch: its clock was wrong.
+    /// Records the run as started now, with this window, after its clock was found to be wrong.
     ///
     /// # Errors
     /// When the ledger cannot be written, or the run has not started or has ended already.
-    pub(crate) fn correct_run(&self, window: Window) -> Result<()> {
+    pub(crate) fn restart_clock(&self, window: Window) -> Result<()> {
         let (from, until, now) = (Time(window.start), Time(window.end), Time(self.clock().now()));
         self.transaction(|db| {
             let mut update = db.prepare_cached(
@@ -73,14 +73,14 @@ impl TenantLedger {
                  WHERE tenant = ?1 AND id = ?2 AND finished_at IS NULL",
             )?;
             match update.execute(params![self.tenant.0, self.run_id, from, until, now])? {
-                0 => Err(self.not_running()),
+                0 => Err(self.is_not_open()),
                 _ => Ok(()),
             }
         })
     }
 
-    fn not_running(&self) -> Cause {
-        Cause::Other(format!("run {} has not started", self.run_id))
+    fn is_not_open(&self) -> Cause {
+        Cause::Other(format!("run {} has not started, or has ended", self.run_id))
     }
 
     /// Records how the run ended: its exit code, its numbers as JSON, and what went wrong.
@@ -101,24 +101,24 @@ impl TenantLedger {
             )?;
             let columns = params![self.tenant.0, self.run_id, now, exit_code, counts, error];
             match update.execute(columns)? {
-                0 => Err(self.not_running()),
+                0 => Err(self.is_not_open()),
                 _ => Ok(()),
             }
         })
     }
 }
 
-/// What [`read_run`] reads.
+/// The columns that [`read_run`] reads.
 const COLUMNS: &str = "run.id, name, source, mode, run.read_from, run.read_until, started_at,
     finished_at, exit_code, counts, error";
 
 impl LedgerReader {
-    /// Returns the last run of each tenant that has ended. Those in the future, by a wrong clock,
-    /// count only where all are.
+    /// Returns the last run of each tenant that has ended. A run that a wrong clock put into the
+    /// future is returned only if the tenant has no other.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn last_ended_runs(&self, now: DateTime<Utc>) -> Result<Vec<Run>> {
+    pub(crate) fn last_ended_runs(&self, now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
         self.read(|db| {
             let mut select = db.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM tenant JOIN run ON run.tenant = tenant.id AND run.id =
@@ -131,8 +131,7 @@ impl LedgerReader {
         })
     }
 
-    /// Returns when the first run of this mode of each of these tenants started that the ledger
-    /// remembers, UTC.
+    /// Returns when the earliest recorded run of this mode of each of these tenants started, UTC.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -158,7 +157,11 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn runs(&self, since: DateTime<Utc>, tenants: &TenantFilter) -> Result<Vec<Run>> {
+    pub(crate) fn runs(
+        &self,
+        since: DateTime<Utc>,
+        tenants: &TenantFilter,
+    ) -> Result<Vec<RunRecord>> {
         self.read(|db| {
             let select = format!(
                 "SELECT {COLUMNS} FROM run JOIN tenant ON tenant.id = run.tenant
@@ -172,8 +175,8 @@ impl LedgerReader {
     }
 }
 
-fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
-    Ok(Run {
+fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    Ok(RunRecord {
         id: row.get("id")?,
         tenant: row.get("name")?,
         source: row.get("source")?,

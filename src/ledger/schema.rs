@@ -127,9 +127,9 @@ CREATE VIEW pending AS SELECT * FROM outbox WHERE NOT EXISTS (
 CREATE TABLE sighting (
     tenant     INTEGER NOT NULL REFERENCES tenant (id),
     created_at INTEGER NOT NULL, -- milliseconds since 1970, UTC
-    detection  TEXT NOT NULL,
+    alert      TEXT NOT NULL, -- its id
     entry      INTEGER NOT NULL, -- in outbox or in settled
-    PRIMARY KEY (tenant, created_at, detection, entry)
+    PRIMARY KEY (tenant, created_at, alert, entry)
 ) STRICT, WITHOUT ROWID;
 
 -- Spans that no run read, because they were older than the limit for catching up.
@@ -155,7 +155,7 @@ CREATE TABLE left_out (
     reason    TEXT NOT NULL,
     type      TEXT NOT NULL,    -- empty where the value is not an indicator
     value     TEXT NOT NULL,    -- its beginning
-    detection TEXT NOT NULL,    -- the last alert that named it; the beginning of its id
+    alert     TEXT NOT NULL,    -- the last alert that named it; the beginning of its id
     mentions  INTEGER NOT NULL,
     first_at  TEXT NOT NULL,    -- when a run left it out for the first time
     last_at   TEXT NOT NULL,

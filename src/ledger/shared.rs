@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
-use super::files::Examine;
-use super::{Ledger, Lock, Patience, Result};
+use super::files::Check;
+use super::{BusyRetry, Ledger, Lock, Result};
 use crate::clock::Clock;
 
 /// How the ledger is opened for runs.
@@ -18,7 +18,7 @@ pub(crate) struct LedgerOptions<'a> {
     /// Whether the file is left as it is.
     pub dry_run: bool,
     /// How long to wait while another program has the file locked.
-    pub patience: Patience,
+    pub busy_retry: BusyRetry,
     /// The ledger's lock, where the process has waited for it.
     pub lock: Option<Lock>,
 }
@@ -37,8 +37,8 @@ pub(crate) struct SharedLedger {
     path: Arc<PathBuf>,
     /// Whether opening it created the file.
     is_new: bool,
-    /// Whether the real ledger is attached as `prior`, to be read only.
-    has_prior: bool,
+    /// Whether the real ledger is attached as `real`, to be read only.
+    real_is_attached: bool,
 }
 
 impl SharedLedger {
@@ -47,18 +47,18 @@ impl SharedLedger {
     /// # Errors
     /// When it cannot be opened, read or written.
     pub(crate) fn open(options: LedgerOptions<'_>, clock: Clock) -> Result<Self> {
-        let LedgerOptions { path, dry_run, patience, lock } = options;
+        let LedgerOptions { path, dry_run, busy_retry, lock } = options;
         let ledger = match path {
             None => Ledger::temporary(),
             Some(path) if dry_run => {
-                Ledger::open_dry_run_examined(path, clock.now(), Examine::Short, patience, lock)
+                Ledger::open_dry_run_with(path, clock.now(), Check::Quick, busy_retry, lock)
             }
-            Some(path) => Ledger::open_patiently(path, clock.now(), patience, lock),
+            Some(path) => Ledger::open_with(path, clock.now(), busy_retry, lock),
         }?;
         Ok(Self {
             path: Arc::new(ledger.reader().path().to_owned()),
             is_new: ledger.is_new,
-            has_prior: ledger.has_prior,
+            real_is_attached: ledger.real_is_attached,
             wanted: Arc::default(),
             purged_as_of: Arc::default(),
             ledger: Arc::new(Mutex::new(ledger)),
@@ -69,8 +69,8 @@ impl SharedLedger {
         &self.path
     }
 
-    pub(super) const fn has_prior(&self) -> bool {
-        self.has_prior
+    pub(super) const fn real_is_attached(&self) -> bool {
+        self.real_is_attached
     }
 
     /// Returns the absolute path of the file that opening it created; `None` if it was there
@@ -92,7 +92,7 @@ impl SharedLedger {
 
     /// Waits for the operations of other tenants, and returns the ledger for one operation, which
     /// waits for other programs as long as this. No thread may have it twice.
-    pub(super) fn lock(&self, patience: &Patience) -> MutexGuard<'_, Ledger> {
+    pub(super) fn lock(&self, busy_retry: &BusyRetry) -> MutexGuard<'_, Ledger> {
         let mut ledger = match self.ledger.try_lock() {
             Ok(ledger) => ledger,
             Err(TryLockError::Poisoned(error)) => error.into_inner(),
@@ -101,7 +101,7 @@ impl SharedLedger {
                 self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
             }
         };
-        ledger.reader.set_patience(patience.clone());
+        ledger.reader.set_busy_retry(busy_retry.clone());
         ledger
     }
 }

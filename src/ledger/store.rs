@@ -143,8 +143,8 @@ impl Store<'_> {
         indicator: &Indicator,
     ) -> Result<Option<SightingState>, Cause> {
         let found = self.lookup_in("main", detection, indicator)?;
-        if found.is_none() && self.ledger.shared().has_prior() {
-            return self.lookup_in("prior", detection, indicator);
+        if found.is_none() && self.ledger.shared().real_is_attached() {
+            return self.lookup_in("real", detection, indicator);
         }
         Ok(found)
     }
@@ -156,11 +156,11 @@ impl Store<'_> {
         indicator: &Indicator,
     ) -> Result<Option<SightingState>, Cause> {
         // A dry run settles entries of the real ledger in its own tables.
-        let (batch, prior) = match schema {
+        let (batch, earlier) = match schema {
             "main" => ("settled.batch", ""),
             _ => (
                 "ifnull(settled.batch, earlier.batch)",
-                "LEFT JOIN prior.settled AS earlier ON earlier.id = entry AND earlier.type = ?4 AND earlier.value = ?5",
+                "LEFT JOIN real.settled AS earlier ON earlier.id = entry AND earlier.type = ?4 AND earlier.value = ?5",
             ),
         };
         let mut select = self.db.prepare_cached(&format!(
@@ -168,9 +168,9 @@ impl Store<'_> {
              FROM {schema}.sighting
              LEFT JOIN main.outbox ON outbox.id = entry AND outbox.type = ?4 AND outbox.value = ?5
              LEFT JOIN main.settled ON settled.id = entry AND settled.type = ?4 AND settled.value = ?5
-             {prior}
+             {earlier}
              LEFT JOIN main.batch ON batch.id = {batch}
-             WHERE sighting.tenant = ?1 AND created_at = ?2 AND detection = ?3
+             WHERE sighting.tenant = ?1 AND created_at = ?2 AND alert = ?3
                 AND (outbox.id IS NOT NULL OR {batch} IS NOT NULL)",
         ))?;
         let key = params![
@@ -270,7 +270,7 @@ impl Store<'_> {
 
     fn link(&self, detection: &Detection, entry: EntryId) -> rusqlite::Result<()> {
         let mut insert = self.db.prepare_cached(
-            "INSERT INTO main.sighting (tenant, created_at, detection, entry) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO main.sighting (tenant, created_at, alert, entry) VALUES (?1, ?2, ?3, ?4)",
         )?;
         let created_at = detection.created_at.timestamp_millis();
         insert.execute(params![self.ledger.tenant.0, created_at, detection.id, entry.0])?;
@@ -285,7 +285,7 @@ impl Store<'_> {
             self.db.prepare_cached("INSERT INTO temp.unlinked VALUES (?1, ?2, ?3, ?4)")?;
         remember.execute(key)?;
         let mut delete = self.db.prepare_cached(
-            "DELETE FROM main.sighting WHERE tenant = ?1 AND created_at = ?2 AND detection = ?3 AND entry = ?4",
+            "DELETE FROM main.sighting WHERE tenant = ?1 AND created_at = ?2 AND alert = ?3 AND entry = ?4",
         )?;
         delete.execute(key)?;
         Ok(())

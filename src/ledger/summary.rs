@@ -38,10 +38,10 @@ impl Period {
 pub(crate) struct Summary {
     /// The number of indicators.
     pub indicators: u64,
-    /// Of these, those that were never delivered before, as far as the ledger remembers.
+    /// Of these, those that were not delivered before, as far back as the ledger goes (90 days).
     pub new: u64,
-    /// When the first delivery took place that the ledger remembers, UTC.
-    pub remembered_since: Option<DateTime<Utc>>,
+    /// When the earliest delivery in the ledger took place, UTC.
+    pub first_delivery: Option<DateTime<Utc>>,
     /// Of these, those that more than one source named.
     pub in_several_sources: u64,
     /// Those that most detections named.
@@ -63,7 +63,7 @@ pub(crate) struct Delivered {
     pub severity: Option<u8>,
 }
 
-/// Where an indicator comes from, as far as the ledger remembers.
+/// Where an indicator comes from, as far back as the ledger goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// The names of the sources that named it in the period.
@@ -187,7 +187,7 @@ impl LedgerReader {
                     top_in_several.add(detections, delivered)?;
                 }
             }
-            summary.remembered_since = remembered_since(db, tenants)?;
+            summary.first_delivery = first_delivery(db, tenants)?;
             summary.top = top.best;
             summary.top_in_several = top_in_several.best;
             summary.top_new = top_new.best;
@@ -228,7 +228,7 @@ impl LedgerReader {
                 entries.insert(row.get::<_, i64>(0)?, key);
             }
             let mut select = db.prepare_cached(&format!(
-                "SELECT entry, created_at, detection FROM sighting
+                "SELECT entry, created_at, alert FROM sighting
                  WHERE {OF_TENANTS} AND entry IN (SELECT value FROM json_each(?3))",
             ))?;
             let ids = json_array(entries.keys().copied());
@@ -246,7 +246,7 @@ impl LedgerReader {
 }
 
 /// Returns when the first delivery took place whose entries are still kept.
-fn remembered_since(
+fn first_delivery(
     db: &Connection,
     tenants: &TenantFilter,
 ) -> rusqlite::Result<Option<DateTime<Utc>>> {

@@ -12,7 +12,7 @@ use super::LedgerOptions;
 use super::columns::{RowCount, time};
 use super::error::Cause;
 use super::tenant::{Properties, Tenant, TenantId};
-use super::{Patience, Result, SharedLedger};
+use super::{BusyRetry, Result, SharedLedger};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
 
@@ -28,14 +28,14 @@ pub(crate) struct TenantOptions<'a> {
     /// Whether indicators that were delivered are stored again.
     pub resend: bool,
     /// How long to wait while another program has the file locked.
-    pub patience: Patience,
+    pub busy_retry: BusyRetry,
 }
 
 /// The ledger of one run.
 #[derive(Debug)]
 pub(crate) struct TenantLedger {
     shared: SharedLedger,
-    patience: Patience,
+    busy_retry: BusyRetry,
     pub(super) tenant: TenantId,
     /// The tenant's properties before this run.
     pub(super) before: Properties,
@@ -59,10 +59,10 @@ impl TenantLedger {
         options: TenantOptions<'_>,
         clock: Clock,
     ) -> Result<Self> {
-        let (tenant, before) = shared.lock(&options.patience).tenant(&options.tenant)?;
+        let (tenant, before) = shared.lock(&options.busy_retry).tenant(&options.tenant)?;
         let opened = Self {
             shared: shared.clone(),
-            patience: options.patience,
+            busy_retry: options.busy_retry,
             tenant,
             before,
             own: options.tenant.properties(),
@@ -85,15 +85,15 @@ impl TenantLedger {
         options: TenantOptions<'_>,
         clock: Clock,
     ) -> Result<Self> {
-        let patience = options.patience.clone();
-        let file = LedgerOptions { path, dry_run, patience, lock: None };
+        let busy_retry = options.busy_retry.clone();
+        let file = LedgerOptions { path, dry_run, busy_retry, lock: None };
         Self::open(&SharedLedger::open(file, clock)?, options, clock)
     }
 
     /// Returns the whole ledger. It stays locked until the result is dropped.
     #[cfg(test)]
     pub(crate) fn ledger(&self) -> std::sync::MutexGuard<'_, super::Ledger> {
-        self.shared.lock(&self.patience)
+        self.shared.lock(&self.busy_retry)
     }
 
     /// Does `work` as one transaction: wholly or not at all.
@@ -101,12 +101,12 @@ impl TenantLedger {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Cause>,
     ) -> Result<T> {
-        self.shared.lock(&self.patience).transaction(work)
+        self.shared.lock(&self.busy_retry).transaction(work)
     }
 
     /// Runs a query, again while another program has the file locked.
     pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Cause>) -> Result<T> {
-        self.shared.lock(&self.patience).reader().read(query)
+        self.shared.lock(&self.busy_retry).reader().read(query)
     }
 
     /// Returns once another tenant waits for the ledger: what keeps it then should end soon.

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use crate::atomic_file::{AtomicFile, Readers};
 use crate::clock::{Clock, MAX_DIFFERENCE};
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::{LedgerError, LedgerReader, Run, TenantFilter, TenantStatus};
+use crate::ledger::{LedgerError, LedgerReader, RunRecord, TenantFilter, TenantStatus};
 use crate::local_file::{self, Accept};
 use crate::platform::ownership;
 use crate::report::{Counts, Report, line};
@@ -224,7 +224,7 @@ fn collect<F: Fn(&str) -> bool>(
 fn read_ledger(
     path: Option<&Path>,
     now: DateTime<Utc>,
-) -> Result<(Vec<TenantStatus>, Vec<Run>), LedgerError> {
+) -> Result<(Vec<TenantStatus>, Vec<RunRecord>), LedgerError> {
     let Some(ledger) = path.map(LedgerReader::open).transpose()?.flatten() else {
         return Ok(Default::default());
     };
@@ -248,7 +248,7 @@ impl TenantMetrics {
 }
 
 impl LastRun {
-    fn of_ledger(run: Run) -> Option<Self> {
+    fn of_ledger(run: RunRecord) -> Option<Self> {
         Some(Self {
             duration: run.duration()?.to_std().unwrap_or_default(),
             id: Some(run.id),

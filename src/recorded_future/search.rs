@@ -374,7 +374,7 @@ mod tests {
     /// Returns the values that a search finds, with the number of requests.
     async fn found(rows: Vec<Value>) -> (BTreeSet<String>, usize) {
         let sandbox = Sandbox::start(World::default());
-        sandbox.change(|world| world.recorded_future.search.others = rows);
+        sandbox.change(|world| world.recorded_future.search.foreign_rows = rows);
         let (_signals, shutdown) = Shutdown::new();
         let network = NetworkOptions {
             ca_cert: None,

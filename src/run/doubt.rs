@@ -73,7 +73,7 @@ impl Run<'_> {
             return Ok(LookUp::Found(found));
         };
         // Without organizations, a row does not tell whose it is.
-        if organizations.is_empty() && self.ledger.has_ambiguous_rows()? {
+        if organizations.is_empty() && self.ledger.may_match_other_tenants()? {
             return Ok(LookUp::Found(found));
         }
         let types = batch.entries.iter().map(|entry| entry.indicator_type.clone()).collect();
@@ -82,7 +82,7 @@ impl Run<'_> {
             .entries
             .iter()
             .map(|entry| {
-                let names = (entry.indicator_type.as_str(), &*entry.value, &*entry.detection);
+                let names = (entry.indicator_type.as_str(), &*entry.value, &*entry.alert);
                 (names, entry.id)
             })
             .collect();

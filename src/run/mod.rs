@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind, REPORT_BUG, Signal};
 use crate::http::{AddressLimits, Http};
 use crate::ledger::{
-    LedgerOptions, Lock, Patience, SharedLedger, TenantLedger, TenantOptions, lock_path,
+    BusyRetry, LedgerOptions, Lock, SharedLedger, TenantLedger, TenantOptions, lock_path,
 };
 use crate::local_file;
 use crate::logging;
@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
                 (None, settings.deadline.min(end.saturating_duration_since(Instant::now())))
             }
         };
-        let patience = Patience::until(deadline, shutdown.clone());
+        let busy_retry = BusyRetry::until(deadline, shutdown.clone());
         let http = Http::new(&settings.network, clock, deadline, shutdown.clone())?;
         progress.watch(http.waits());
         let debug = settings.mode == Mode::Debug;
@@ -149,14 +149,14 @@ impl<'a> Run<'a> {
         let now = clock.now_to_the_millisecond();
         let shared = match shared {
             Some((ledger, _)) => ledger.clone(),
-            None => open_ledger(&settings.ledger, settings.mode, patience.clone(), lock, clock)?,
+            None => open_ledger(&settings.ledger, settings.mode, busy_retry.clone(), lock, clock)?,
         };
         let tenant = TenantOptions {
             tenant: tenant(settings, source),
             source: source.info(),
             run_id,
             resend: settings.resend,
-            patience,
+            busy_retry,
         };
         let ledger = TenantLedger::open(&shared, tenant, clock)?;
         logging::enable_rotation();
@@ -426,11 +426,11 @@ async fn lock(
 fn open_ledger(
     ledger: &LedgerChoice,
     mode: Mode,
-    patience: Patience,
+    busy_retry: BusyRetry,
     lock: Option<Lock>,
     clock: Clock,
 ) -> Result<SharedLedger, Failure> {
     let dry_run = mode != Mode::Live;
     let path = ledger.path().filter(|path| !dry_run || has_folder(path));
-    Ok(SharedLedger::open(LedgerOptions { path, dry_run, patience, lock }, clock)?)
+    Ok(SharedLedger::open(LedgerOptions { path, dry_run, busy_retry, lock }, clock)?)
 }

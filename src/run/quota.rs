@@ -200,11 +200,7 @@ impl Reservation {
     ///
     /// # Errors
     /// Those of `record`.
-    pub(super) fn deliver(
-        &mut self,
-        count: u64,
-        record: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn commit(&mut self, count: u64, record: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut state = self.quota.lock();
         record()?;
         let count = count.min(self.count);
@@ -227,7 +223,7 @@ mod tests {
 
     use super::*;
     use crate::detection::SourceInfo;
-    use crate::ledger::{LedgerOptions, Patience, SharedLedger, Tenant, TenantOptions};
+    use crate::ledger::{BusyRetry, LedgerOptions, SharedLedger, Tenant, TenantOptions};
 
     fn clock() -> Clock {
         Clock::fixed("2026-11-22T00:15:00Z".parse().unwrap())
@@ -240,8 +236,8 @@ mod tests {
 
     fn ledgers<const N: usize>() -> [TenantLedger; N] {
         let clock = clock();
-        let patience = Patience::default();
-        let file = LedgerOptions { path: None, dry_run: false, patience, lock: None };
+        let busy_retry = BusyRetry::default();
+        let file = LedgerOptions { path: None, dry_run: false, busy_retry, lock: None };
         let shared = SharedLedger::open(file, clock).unwrap();
         std::array::from_fn(|number| {
             let tenant = Tenant {
@@ -259,8 +255,9 @@ mod tests {
                 source_type: "crowdstrike:falcon",
                 incident_type: "crowdstrike-falcon-alert",
             };
-            let patience = Patience::default();
-            let options = TenantOptions { tenant, source, run_id: "run", resend: false, patience };
+            let busy_retry = BusyRetry::default();
+            let options =
+                TenantOptions { tenant, source, run_id: "run", resend: false, busy_retry };
             TenantLedger::open(&shared, options, clock).unwrap()
         })
     }

@@ -9,7 +9,7 @@ use self::queue::Queue;
 use super::{Process, create_state_folder, open_ledger, wait};
 use crate::detection::SourceInfo;
 use crate::failure::Failure;
-use crate::ledger::{Patience, SharedLedger};
+use crate::ledger::{BusyRetry, SharedLedger};
 use crate::logging;
 use crate::report::TenantsReport;
 use crate::report::progress::Progress;
@@ -71,8 +71,8 @@ fn share_ledger(
     let lock = shutdown::block_on_with(shutdown.clone(), async |shutdown| {
         wait::take_lock(&options.ledger, options.wait, options.mode, clock, &shutdown).await
     })??;
-    let patience = Patience::until(options.deadline, shutdown);
-    let ledger = open_ledger(&options.ledger, options.mode, patience, lock, clock)?;
+    let busy_retry = BusyRetry::until(options.deadline, shutdown);
+    let ledger = open_ledger(&options.ledger, options.mode, busy_retry, lock, clock)?;
     logging::enable_rotation();
     let shared = Some((ledger.clone(), Instant::now() + options.deadline));
     Ok((Process { shared, ..process }, ledger))

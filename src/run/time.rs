@@ -84,7 +84,7 @@ impl Run<'_> {
         self.plan = plan;
         self.report.window = Some(self.plan.window);
         self.record_first_window()?;
-        self.ledger.correct_run(self.plan.window)?;
+        self.ledger.restart_clock(self.plan.window)?;
         Ok(is_other)
     }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::detection::{BareAlert, SourceInfo};
 use crate::indicator::ClaimedType;
-use crate::ledger::{Patience, Tenant, TenantLedger, TenantOptions};
+use crate::ledger::{BusyRetry, Tenant, TenantLedger, TenantOptions};
 use crate::mitre::{MitreCode, MitreCodes};
 
 /// Few enough that they repeat.
@@ -136,7 +136,13 @@ fn options(run_id: &str) -> TenantOptions<'_> {
         token: "token".to_owned(),
         organizations: Vec::new(),
     };
-    TenantOptions { tenant, source: SOURCE, run_id, resend: false, patience: Patience::default() }
+    TenantOptions {
+        tenant,
+        source: SOURCE,
+        run_id,
+        resend: false,
+        busy_retry: BusyRetry::default(),
+    }
 }
 
 fn open(path: Option<&Path>, options: TenantOptions<'_>) -> TenantLedger {

@@ -111,7 +111,7 @@ impl Setting {
     }
 }
 
-/// Looks settings up and remembers where they came from and what is wrong with them.
+/// Looks up settings, and records where they came from and what is wrong with them.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     layers: Rc<Layers>,

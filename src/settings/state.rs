@@ -44,7 +44,7 @@ fn in_working_folder(folder: &Path) -> Failure {
         FailureKind::Configuration,
         format!("there is a ledger in the working folder ({LEDGER}), and none in {folder}"),
         format!(
-            "To keep what it remembers, move it: {move_it}. Or name it with --ledger {LEDGER}. Nothing was read or sent."
+            "To keep its history, move it: {move_it}. Or name it with --ledger {LEDGER}. Nothing was read or sent."
         ),
     )
     .with_cause("without --ledger, the ledger is in the state folder, so that it is the same one in every working folder")

@@ -79,7 +79,7 @@ fn what_is_found_is_delivered_and_only_the_rest_is_sent() {
 fn what_is_not_found_is_sent_again() {
     let lag: fn(&mut SearchWorld) = |search| search.lag = TimeDelta::days(3);
     let refused: fn(&mut SearchWorld) = |search| search.is_allowed = false;
-    let lost: fn(&mut SearchWorld) = |search| search.lost = vec![sha256(1), sha256(2)];
+    let lost: fn(&mut SearchWorld) = |search| search.never_found = vec![sha256(1), sha256(2)];
     for change in [lag, refused, lost] {
         let env = in_doubt();
         search_world(&env, change);
@@ -93,7 +93,7 @@ fn what_is_not_found_is_sent_again() {
 fn pages_that_do_not_add_up_end_the_doubt_without_losing_anything() {
     let env = in_doubt();
     search_world(&env, |search| search.max_page_size = 1);
-    env.sandbox.always(Service::Search, Some(Fault::StuckPage));
+    env.sandbox.always(Service::Search, Some(Fault::LoopingPage));
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
     output.assert_sums();
     let found = output.count("already_delivered");

@@ -86,7 +86,7 @@ fn a_delivered_indicator_has_its_batch_and_its_alerts() {
          \n\
          crowdstrike (crowdstrike)\n  \
          named by       2 alerts, created 2026-11-21T08:01:00Z\n  \
-         delivered      2026-11-22T00:15:00Z in batch 1, for 2 detections, severity 70, ioc_value, T1204 TA0002 (entry 1)\n  \
+         delivered      2026-11-22T00:15:00Z in batch 1, for 2 alerts, severity 70, ioc_value, T1204 TA0002 (entry 1)\n  \
          alert          2026-11-21T08:01:00Z  cid:ind:3\n  \
          alert          2026-11-21T08:01:00Z  cid:ind:1\n\
          \n  \
@@ -136,7 +136,7 @@ fn what_the_daily_limit_leaves_is_queued() {
     assert_eq!(entry["field"], "ioc_value");
     let text = printed(&env, "b.example.com");
     let expected =
-        "  queued         stored 2026-11-22T00:15:00Z; a later run sends it, for 1 detection";
+        "  queued         stored 2026-11-22T00:15:00Z; a later run sends it, for 1 alert";
     assert!(text.contains(expected), "{text}");
 }
 
@@ -293,8 +293,7 @@ fn the_current_exclusion_file_is_looked_in() {
     assert_eq!(tenant["excluded_by"], json!({"line": 3, "rule": ".example.com"}));
     assert_eq!(tenant["exclusion_file"], "list.txt");
     let text = printed(&env, question);
-    let expected =
-        "  excluded       by line 3 of list.txt (.example.com): runs no longer store it\n";
+    let expected = "  excluded       by line 3 of list.txt (.example.com): runs skip it\n";
     assert!(text.ends_with(expected), "{text}");
     let mut command = env.command_at(LATER, "explain 8.8.8.8");
     command.env("COLLECTIVE_INSIGHTS_EXCLUSION_FILE", "list.txt");
@@ -374,7 +373,7 @@ fn tenants_are_answered_for_one_by_one_with_their_exclusion_files() {
         "\nacme (crowdstrike)\n",
         "\nbeta (crowdstrike)\n",
         "no exclusion file is set here (--exclusion-file), for acme\n",
-        "list.txt (a.example.com): runs no longer store it, for beta\n",
+        "list.txt (a.example.com): runs skip it, for beta\n",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

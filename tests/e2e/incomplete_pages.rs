@@ -94,7 +94,7 @@ fn a_later_page_that_reports_nothing_is_not_the_end() {
 
 #[test]
 fn a_page_that_is_stuck_once_changes_nothing() {
-    assert_read_despite_anywhere(&Fault::StuckPage);
+    assert_read_despite_anywhere(&Fault::LoopingPage);
 }
 
 #[test]
@@ -209,8 +209,8 @@ fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
             let env = TestEnv::new(vendor.world(&spread(vendor)));
             let set = |ids: Vec<String>| {
                 env.sandbox.change(|world| {
-                    world.falcon.unreturned.clone_from(&ids);
-                    world.carbon_black.unreturned = ids;
+                    world.falcon.hidden_alerts.clone_from(&ids);
+                    world.carbon_black.hidden_alerts = ids;
                 });
             };
             set(vec![format!("id:ind:{MISSING}")]);
@@ -244,7 +244,7 @@ fn the_checkpoint_moves_up_to_the_first_incomplete_time_slice() {
     let vendor = Vendor::CrowdStrike;
     let world = vendor.world(&spread(vendor));
     let env = TestEnv::new(world.with(|world| {
-        world.falcon.unreturned = vec![format!("id:ind:{}", COUNT - 10)];
+        world.falcon.hidden_alerts = vec![format!("id:ind:{}", COUNT - 10)];
     }));
     let start = window_start(&env.run_at(NOW, "crowdstrike --json").assert_code(3));
     let output = env.run_at(LATER, "crowdstrike --json").assert_code(3);
@@ -255,7 +255,7 @@ fn the_checkpoint_moves_up_to_the_first_incomplete_time_slice() {
 fn a_service_that_repeats_itself_is_not_asked_without_end() {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(vendor.world(&spread(vendor)));
-        env.sandbox.always(vendor.service(), Some(Fault::StuckPage));
+        env.sandbox.always(vendor.service(), Some(Fault::LoopingPage));
         let run = format!("{} --json --concurrency 1", vendor.command());
         env.run_at(NOW, &run).assert_code(3).assert_sums();
         // Three queries: a first page, and at most three pages without anything new.

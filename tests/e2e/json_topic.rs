@@ -171,7 +171,7 @@ fn the_keys_of_the_ledgers_documents_are_documented() {
 fn the_keys_of_verify_are_documented() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     env.run("crowdstrike").assert_code(0);
-    env.sandbox.change(|world| world.recorded_future.search.lost = vec![sha256(1)]);
+    env.sandbox.change(|world| world.recorded_future.search.never_found = vec![sha256(1)]);
     let verify = |code| env.run_at("2026-11-24T00:15:00Z", "verify --json").assert_code(code);
     let missing = verify(3).json();
     env.sandbox.change(|world| world.recorded_future.search.is_allowed = false);

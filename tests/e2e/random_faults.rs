@@ -136,7 +136,7 @@ fn page_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::WithoutPagination),
         Just(Fault::RepeatedPage),
-        Just(Fault::StuckPage),
+        Just(Fault::LoopingPage),
         Just(Fault::EmptyPage),
         // Which alerts are removed is chosen when the scenario runs.
         Just(Fault::RemoveAlerts(Vec::new())),

@@ -67,13 +67,8 @@ fn the_checks_run_the_readmes_commands() {
     assert_eq!(commands.len(), 2);
 }
 
-#[test]
-fn the_commands_of_the_first_run_work_in_an_empty_home() {
-    let recipe = Recipe::new(100, Utc::now());
-    let env = TestEnv::new(World::default().seed_falcon(&recipe).seed_carbon_black(&recipe));
-    let url = env.sandbox.url();
-    // The commands run at the system's time.
-    env.sandbox.change(|world| world.date = None);
+/// Returns the commands of the first run, with the accounts of the sandbox for the placeholders.
+fn first_run_commands(url: &str) -> String {
     let text = section(README, "First run").join("\n");
     let mut commands = code(&text, "sh").concat();
     for (variable, value) in [
@@ -81,7 +76,7 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
         ("CS_CLIENT_ID", CLIENT_ID),
         ("CS_CLIENT_SECRET", CLIENT_SECRET),
         ("CB_ORG_ID", CB_ORG),
-        ("CB_HOSTNAME", &url),
+        ("CB_HOSTNAME", url),
         ("CB_SECRET", CB_SECRET),
         ("CB_API_ID", CB_API_ID),
     ] {
@@ -89,6 +84,17 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
         assert!(commands.contains(&placeholder), "{variable}");
         commands = commands.replace(&placeholder, &format!("{variable}='{value}'\n"));
     }
+    commands
+}
+
+#[test]
+fn the_commands_of_the_first_run_work_in_an_empty_home() {
+    let recipe = Recipe::new(100, Utc::now());
+    let env = TestEnv::new(World::default().seed_falcon(&recipe).seed_carbon_black(&recipe));
+    let url = env.sandbox.url();
+    // The commands run at the system's time.
+    env.sandbox.change(|world| world.date = None);
+    let commands = first_run_commands(&url);
     let home = env.path("home");
     std::fs::create_dir(&home).unwrap();
     let program = assert_cmd::cargo::cargo_bin!("collective-insights");

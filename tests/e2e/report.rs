@@ -332,8 +332,10 @@ fn an_indicator_of_earlier_days_is_not_new() {
     assert!(row[5].starts_with("2026-11-21 "), "{row:?}");
     assert!(row[6].starts_with("2026-11-23 "), "{row:?}");
     let all = page_at(&env, "2026-11-24T09:00:00Z", "");
-    assert!(all.0.contains("the ledger remembers no delivery before the period"));
-    assert!(page.0.contains("</data> days before the period, which the ledger remembers"));
+    assert!(all.0.contains("the ledger has no delivery before the period"));
+    assert!(
+        page.0.contains("</data> days before the period; older deliveries are not in the ledger")
+    );
 }
 
 /// Moves an alert to a later day.

@@ -28,7 +28,7 @@ fn delivered() -> TestEnv {
 
 fn lose(env: &TestEnv, values: &[&str]) {
     let values = values.iter().map(|value| (*value).to_owned()).collect();
-    env.sandbox.change(|world| world.recorded_future.search.lost = values);
+    env.sandbox.change(|world| world.recorded_future.search.never_found = values);
 }
 
 fn verify(env: &TestEnv, arguments: &str) -> RunOutput {
@@ -166,8 +166,8 @@ fn rows_of_others_are_unknown_and_repeats_may_be_merged() {
         let search = &mut world.recorded_future.search;
         search.merges_repeats = true;
         let upper = other("Hash", &sha256(1).to_uppercase());
-        search.others = vec![other("url", "http://d.example.com/"), nothing, upper];
-        search.lost = vec![sha256(1)];
+        search.foreign_rows = vec![other("url", "http://d.example.com/"), nothing, upper];
+        search.never_found = vec![sha256(1)];
     });
     let document = verify(&env, "--json").assert_code(0).json();
     // Three of the domains were delivered twice.
@@ -212,7 +212,7 @@ fn many_pages_are_read_and_temporary_errors_are_retried() {
 
 #[test]
 fn pages_that_do_not_add_up_are_read_again_and_then_nothing_is_said() {
-    for fault in [Fault::RepeatedPage, Fault::StuckPage, Fault::EmptyPage] {
+    for fault in [Fault::RepeatedPage, Fault::LoopingPage, Fault::EmptyPage] {
         let env = delivered();
         env.sandbox.change(|world| world.recorded_future.search.max_page_size = 2);
         env.sandbox.queue_faults(Service::Search, vec![Fault::None, fault.clone()]);
@@ -345,7 +345,7 @@ fn rows_that_name_no_indicator_are_counted() {
     let env = delivered();
     env.sandbox.change(|world| {
         let row = json!({"id": "x", "detection_time": "2026-11-21T08:00:00Z", "indicator": 7});
-        world.recorded_future.search.others = vec![row];
+        world.recorded_future.search.foreign_rows = vec![row];
     });
     assert_eq!(verify(&env, "--json").assert_code(0).json()["unreadable"], 1);
     let text = verify(&env, "").assert_code(0).stdout;

@@ -1,4 +1,4 @@
-//! The check of the exclusion file, and which of its rules matched nothing for a long time.
+//! Checks the exclusion file, and lists the rules that have not matched for a long time.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -13,14 +13,14 @@ use crate::run;
 use crate::selection::exclusions::{Exclusions, ListedRule};
 use crate::settings::Settings;
 
-/// The number of days without a match after which a rule is reported.
+/// A rule is listed if it has not matched for this number of days.
 const UNUSED_DAYS: i64 = 90;
-/// How many of these rules are shown.
+/// How many of these rules are listed.
 const SHOWN_RULES: usize = 20;
 /// The maximum length of a rule that is shown, in characters.
 const SHOWN_CHARS: usize = 80;
 
-/// Reads the file, and counts its rules and those without a hit.
+/// Reads the file, and counts its rules and those that have not matched.
 pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, Failure> {
     let exclusions = run::read_exclusions(settings)?;
     let Some(path) = &settings.exclusion_file else {
@@ -36,7 +36,7 @@ pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, F
     {
         match Hits::read(ledger, now) {
             Ok(Some(hits)) => message.push_str(&hits.describe_unused(&exclusions)),
-            // Without a run there cannot be a hit.
+            // No run has used the rules yet.
             Ok(None) => {}
             // The check of the ledger comes next, and fails where the file is damaged.
             Err(error) => {
@@ -47,15 +47,15 @@ pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, F
     Ok(message)
 }
 
-/// The rules that matched an indicator in the last days, in a run of any source.
+/// The rules that matched in the last [`UNUSED_DAYS`], in a run of any tenant.
 struct Hits {
     rules: HashSet<String>,
-    /// When the first run started, if the ledger is too young.
+    /// When the first run started, if that is less than [`UNUSED_DAYS`] ago.
     since: Option<DateTime<Utc>>,
 }
 
 impl Hits {
-    /// Reads them from the ledger; `None` where no run was made.
+    /// Reads them from the ledger; `None` if no run is recorded.
     fn read(ledger: &Path, now: DateTime<Utc>) -> ledger::Result<Option<Self>> {
         let Some(reader) = LedgerReader::open(ledger)? else { return Ok(None) };
         let Some(first_run) = reader.first_run()? else { return Ok(None) };
@@ -67,7 +67,7 @@ impl Hits {
         }))
     }
 
-    /// Returns how many rules had no hit, and the first of them.
+    /// Returns how many rules have not matched, and the first of them.
     fn describe_unused(&self, exclusions: &Exclusions) -> String {
         let mut unused: Vec<ListedRule<'_>> =
             exclusions.rules().filter(|rule| !self.rules.contains(&*rule.text)).collect();

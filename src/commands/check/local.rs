@@ -85,7 +85,7 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
         return Ok(format!("{} does not exist yet; the first run creates it", path.display()));
     }
     // Opens, locks and checks the whole file, and changes nothing.
-    Ledger::verify(path, clock.now())?;
+    Ledger::check_integrity(path, clock.now())?;
     check_directory_is_writable(path)?;
     Ok(format!("{} is valid and writable", path.display()))
 }

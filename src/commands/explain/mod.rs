@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use self::excluded::{ExclusionFiles, TenantFile};
 use self::question::Question;
 use super::open_reader;
-use super::tenants::{FileTenants, InFile, KnownTenant, known_tenants, tenant_filter};
+use super::tenants::{FileTenants, KnownTenant, SettingsEntry, known_tenants, tenant_filter};
 use crate::cli::{ExplainArgs, Parsed};
 use crate::failure::Failure;
 use crate::indicator::{Indicator, IndicatorType};
@@ -128,13 +128,13 @@ fn tenant_as_json(answer: &TenantAnswer) -> Value {
             "mentions": sample.mentions,
             "first": timestamp(sample.first_at),
             "last": timestamp(sample.last_at),
-            "last_alert": sample.detection,
+            "last_alert": sample.alert,
         })
     });
     json!({
         "tenant": answer.tenant.name,
         "source": answer.tenant.source,
-        "settings_file": answer.tenant.in_file.map(InFile::name),
+        "settings_file": answer.tenant.settings_entry.map(SettingsEntry::name),
         "read_from": answer.read.from.map(timestamp),
         "read_until": answer.read.until.map(timestamp),
         "gaps": gaps.collect::<Vec<_>>(),

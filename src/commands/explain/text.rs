@@ -1,11 +1,11 @@
-//! The answer as text.
+//! The text output of `explain`.
 
 use std::collections::BTreeMap;
 
 use super::excluded::TenantFile;
 use super::{Answer, TenantAnswer};
 use crate::commands::instant;
-use crate::commands::tenants::InFile;
+use crate::commands::tenants::SettingsEntry;
 use crate::indicator::{Indicator, RejectReason};
 use crate::ledger::{Alerts, Fate, KnownEntry, LeftOutSample, SIGHTINGS_KEPT};
 use crate::report::{Layout, counted, line, names, shorten, thousands};
@@ -15,7 +15,7 @@ use crate::selection::{MAX_SAMPLES, excerpt};
 const SHOWN: usize = 10;
 /// How many entries of an alert are shown.
 const SHOWN_OF_ALERT: usize = 50;
-/// The indent of what does not fit in a line.
+/// The indent of continuation lines, in columns.
 const INDENT: usize = 4;
 
 pub(super) fn text(answer: &Answer<'_>, layout: Layout) -> String {
@@ -34,20 +34,20 @@ pub(super) fn text(answer: &Answer<'_>, layout: Layout) -> String {
     text
 }
 
-/// Returns what was understood, and why it is never sent if that is so.
+/// Returns the heading: what the question was taken for and, if so, why it is never sent.
 fn title(answer: &Answer<'_>, layout: Layout) -> String {
     let asked = answer.question.shown();
     let is_alert = answer.tenants.iter().any(|tenant| tenant.alert_created.is_some());
-    let (name, about) = match &answer.question.indicator {
+    let (name, label) = match &answer.question.indicator {
         Ok(indicator) => (excerpt(indicator.value()), indicator.kind().as_str()),
         Err(_) if is_alert => (asked, "alert"),
         Err(_) => (asked, ""),
     };
-    let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
+    let label = if label.is_empty() { String::new() } else { format!(" ({label})") };
     let known = if answer.is_known() { "" } else { ": never seen here" };
     let name =
         layout.columns().map_or(name.clone(), |columns| shorten(&name, columns).into_owned());
-    let title = layout.title(&name, &format!("{about}{known}"));
+    let title = layout.title(&name, &format!("{label}{known}"));
     let never_sent = match answer.question.indicator {
         Err(RejectReason::Private) => {
             "internal names and addresses, and names without a dot, are never sent"
@@ -70,15 +70,15 @@ fn row(name: &str, value: &str, layout: Layout) -> String {
 }
 
 fn tenant_text(tenant: &TenantAnswer, answer: &Answer<'_>, layout: Layout) -> String {
-    let note = tenant.tenant.in_file.and_then(InFile::note);
+    let note = tenant.tenant.settings_entry.and_then(SettingsEntry::note);
     let note = note.map(|note| format!(", {note}")).unwrap_or_default();
-    let about = format!(" ({}{note})", tenant.tenant.source);
-    let mut text = layout.title(&tenant.tenant.name, &about);
+    let source = format!(" ({}{note})", tenant.tenant.source);
+    let mut text = layout.title(&tenant.tenant.name, &source);
     if let Some(created) = tenant.alert_created {
         text.push_str(&row("alert created", &instant(Some(created)), layout));
     }
     if let Some(alerts) = &tenant.alerts {
-        text.push_str(&row("named by", &seen(alerts), layout));
+        text.push_str(&row("named by", &alert_summary(alerts), layout));
     }
     let asked = answer.question.indicator.as_ref().ok().map(Indicator::value);
     let shown = if tenant.alert_created.is_some() { SHOWN_OF_ALERT } else { SHOWN };
@@ -116,7 +116,7 @@ fn more(count: usize, shown: usize, layout: Layout) -> String {
     }
 }
 
-fn seen(alerts: &Alerts) -> String {
+fn alert_summary(alerts: &Alerts) -> String {
     let count = counted(alerts.count, "alert", "alerts");
     let (first, last) = (instant(Some(alerts.first)), instant(Some(alerts.last)));
     if alerts.first == alerts.last {
@@ -175,7 +175,7 @@ fn rejection(fate: &Fate) -> String {
 }
 
 fn details(entry: &KnownEntry) -> String {
-    let mut details = vec![format!("for {}", counted(entry.detections, "detection", "detections"))];
+    let mut details = vec![format!("for {}", counted(entry.detections, "alert", "alerts"))];
     if let Some(attempts) = entry.attempts.filter(|attempts| *attempts > 0) {
         details.push(counted(attempts.into(), "attempt", "attempts"));
     }
@@ -196,7 +196,7 @@ fn left_out(sample: &LeftOutSample, asked: Option<&str>) -> String {
     };
     let mentions = counted(sample.mentions, "mention", "mentions");
     let last = instant(Some(sample.last_at));
-    format!("{value}{}: {mentions}, last {last}, alert {}", sample.reason, sample.detection)
+    format!("{value}{}: {mentions}, last {last}, alert {}", sample.reason, sample.alert)
 }
 
 const UNREADABLE: &str =
@@ -213,15 +213,15 @@ fn excluded(tenants: &[TenantAnswer], layout: Layout) -> String {
     let all = tenants.len();
     let mut text = String::new();
     for (file, tenants) in &by_file {
-        let of =
+        let suffix =
             if tenants.len() == all { String::new() } else { format!(", for {}", names(tenants)) };
-        let row = |name, value: &str| row(name, &format!("{value}{of}"), layout);
+        let row = |name, value: &str| row(name, &format!("{value}{suffix}"), layout);
         let path = file.path.as_deref().map(|path| path.display().to_string());
         text.push_str(&match (path, &file.rule) {
             (_, _) if file.is_unreadable => row("not known", UNREADABLE),
             (Some(path), Some((number, rule))) => row(
                 "excluded",
-                &format!("by line {number} of {path} ({}): runs no longer store it", excerpt(rule)),
+                &format!("by line {number} of {path} ({}): runs skip it", excerpt(rule)),
             ),
             (Some(path), None) => row("not excluded", &format!("by {path}")),
             (None, _) => row("not known", NO_FILE),
@@ -230,7 +230,7 @@ fn excluded(tenants: &[TenantAnswer], layout: Layout) -> String {
     text
 }
 
-/// Returns what it can mean that nothing is known.
+/// Lists the possible reasons why nothing is known.
 fn never_seen(answer: &Answer<'_>, layout: Layout) -> String {
     let path = std::path::absolute(answer.ledger);
     let path = path.as_deref().unwrap_or(answer.ledger).display();
@@ -266,10 +266,10 @@ fn never_seen(answer: &Answer<'_>, layout: Layout) -> String {
     text
 }
 
-/// The tenants whose spans are said; `status` has all of them.
+/// How many tenants are listed with the span that was read; `status` has all of them.
 const SHOWN_SPANS: usize = 5;
 
-/// Returns which alerts were read, for each tenant.
+/// Returns a sentence per tenant: which alerts were read.
 fn spans_read(tenants: &[TenantAnswer]) -> Vec<String> {
     let mut spans: Vec<String> = tenants.iter().take(SHOWN_SPANS).map(span_read).collect();
     if tenants.len() > SHOWN_SPANS {

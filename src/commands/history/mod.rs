@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::days::{self, Day, first_day, midnight};
 use super::open_reader;
-use super::tenants::{FileTenants, InFile, KnownTenant, known_tenants, tenant_filter};
+use super::tenants::{FileTenants, KnownTenant, SettingsEntry, known_tenants, tenant_filter};
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -153,7 +153,7 @@ fn tenants_as_json(tenants: &[KnownTenant]) -> Value {
         json!({
             "tenant": line(&tenant.name),
             "source": line(&tenant.source),
-            "settings_file": tenant.in_file.map(InFile::name),
+            "settings_file": tenant.settings_entry.map(SettingsEntry::name),
             "never_ran": tenant.never_ran,
         })
     };

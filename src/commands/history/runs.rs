@@ -3,14 +3,14 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::ledger::Run;
+use crate::ledger::RunRecord;
 use crate::report::{Layout, line, timestamp};
 
 /// The indent of what does not fit in the line of a run.
 const INDENT: usize = 4;
 
 /// Returns the runs as text, the latest last.
-pub(super) fn text(runs: &[Run], layout: Layout) -> String {
+pub(super) fn text(runs: &[RunRecord], layout: Layout) -> String {
     let width = runs.iter().map(|run| line(&run.tenant).len()).max().unwrap_or_default();
     let width = width.max("tenant".len());
     let heading = format!(
@@ -32,7 +32,7 @@ pub(super) fn text(runs: &[Run], layout: Layout) -> String {
     text
 }
 
-fn result(run: &Run) -> String {
+fn result(run: &RunRecord) -> String {
     let ended = match run.exit_code {
         Some(0) => "ok".to_owned(),
         Some(code) => format!("exit code {code}"),
@@ -54,8 +54,8 @@ fn in_words(duration: TimeDelta) -> String {
 }
 
 /// Returns the elements of the list in the JSON document.
-pub(super) fn as_json(runs: &[Run]) -> Vec<serde_json::Value> {
-    let each = |run: &Run| {
+pub(super) fn as_json(runs: &[RunRecord]) -> Vec<serde_json::Value> {
+    let each = |run: &RunRecord| {
         let window = run
             .window
             .map(|window| json!({"start": timestamp(window.start), "end": timestamp(window.end)}));
@@ -85,8 +85,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn run(finished_at: Option<&str>, exit_code: Option<i32>, error: Option<&str>) -> Run {
-        Run {
+    fn run(finished_at: Option<&str>, exit_code: Option<i32>, error: Option<&str>) -> RunRecord {
+        RunRecord {
             id: "0123456789ab".to_owned(),
             tenant: "acme".to_owned(),
             source: "crowdstrike".to_owned(),

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use super::History;
 use crate::commands::days::Day;
-use crate::commands::tenants::{InFile, KnownTenant};
+use crate::commands::tenants::{KnownTenant, SettingsEntry};
 use crate::report::{Layout, line};
 
 /// The longest bar: 80 columns less the other columns.
@@ -49,12 +49,16 @@ pub(super) fn tenant_notes(
         let names = tenants.iter().filter(|tenant| is_meant(tenant));
         names.map(|tenant| line(&tenant.name)).collect::<Vec<_>>().join(", ")
     };
-    let never = |tenant: &KnownTenant| tenant.never_ran && tenant.in_file == Some(InFile::Enabled);
-    let left_out = [InFile::Disabled, InFile::Absent].into_iter().filter_map(|state| {
-        let is_meant =
-            |tenant: &KnownTenant| tenant.in_file == Some(state) && is_shown(&tenant.name);
-        Some(("- ", state.note()?, names(&is_meant)))
-    });
+    let never = |tenant: &KnownTenant| {
+        tenant.never_ran && tenant.settings_entry == Some(SettingsEntry::Enabled)
+    };
+    let left_out =
+        [SettingsEntry::Disabled, SettingsEntry::Absent].into_iter().filter_map(|state| {
+            let is_meant = |tenant: &KnownTenant| {
+                tenant.settings_entry == Some(state) && is_shown(&tenant.name)
+            };
+            Some(("- ", state.note()?, names(&is_meant)))
+        });
     let notes = std::iter::once(("! ", "never ran", names(&never))).chain(left_out);
     let notes = notes.filter(|(_, _, names)| !names.is_empty());
     notes.map(|(mark, note, names)| layout.paragraph(mark, &format!("{note}: {names}"))).collect()

@@ -9,8 +9,8 @@ use crate::commands::tenants::{FileTenants, KnownTenant, known_tenants};
 use crate::failure::Failure;
 use crate::indicator::IndicatorType;
 use crate::ledger::{
-    DeliveriesByDay, LedgerReader, Origin, Period, Rejections, RuleHits, Run, SIGHTINGS_KEPT,
-    Summary, Technique, TenantFilter, TenantStatus, TopLeftOut,
+    DeliveriesByDay, LedgerReader, LeftOutTotal, Origin, Period, Rejections, RuleHits, RunRecord,
+    SIGHTINGS_KEPT, Summary, Technique, TenantFilter, TenantStatus,
 };
 use crate::report::Counts;
 use crate::settings::Mode;
@@ -29,7 +29,7 @@ const DAYS_BEFORE: u32 = 6;
 /// What the page shows.
 pub(super) struct Data {
     pub now: DateTime<Utc>,
-    /// The tenants that it is limited to.
+    /// Which tenants are included.
     pub filter: TenantFilter,
     /// The number of UTC days, today included.
     pub days: u32,
@@ -37,13 +37,13 @@ pub(super) struct Data {
     pub since: NaiveDate,
     /// The first day of the period before, which is as long.
     pub earlier_since: NaiveDate,
-    /// When the first run of each tenant started that the ledger remembers, UTC.
+    /// When the earliest recorded run of each tenant started, UTC.
     pub first_runs: BTreeMap<String, DateTime<Utc>>,
     /// The rows of `history` for these days, and for the period before.
     pub rows: Vec<Day>,
     pub earlier_rows: Vec<Day>,
     /// The runs that deliver, in both periods, the oldest first, without their counts.
-    pub runs: Vec<Run>,
+    pub runs: Vec<RunRecord>,
     pub tenants: Vec<KnownTenant>,
     pub statuses: Vec<TenantStatus>,
     /// Also those of the six days before.
@@ -56,8 +56,8 @@ pub(super) struct Data {
     /// The number of rules that matched, listed or not.
     pub rule_count: u64,
     pub rejections: Vec<Rejections>,
-    /// What most alerts named of what was left out.
-    pub left_out: Vec<TopLeftOut>,
+    /// The values that were not sent and that most alerts named.
+    pub left_out: Vec<LeftOutTotal>,
 }
 
 impl Data {
@@ -123,35 +123,35 @@ impl Data {
         self.since.iter_days().take(usize::try_from(self.days).unwrap_or(usize::MAX)).collect()
     }
 
-    /// Returns the day of the first run that the ledger remembers.
+    /// Returns the day of the earliest recorded run.
     pub(super) fn first_day(&self) -> Option<NaiveDate> {
         self.first_runs.values().min().map(DateTime::date_naive)
     }
 
-    /// Returns the first day all of whose deliveries the ledger remembers one by one.
+    /// Returns the first day for which the ledger still has each single delivery.
     pub(super) fn first_delivery_day(&self) -> Option<NaiveDate> {
         let kept = (self.now - SIGHTINGS_KEPT).date_naive() + Days::new(1);
         self.first_day().map(|first| first.max(kept))
     }
 
-    /// Whether the ledger remembers all of the period before.
+    /// Whether runs are recorded for all of the period before.
     pub(super) fn has_earlier(&self) -> bool {
         self.first_day().is_some_and(|first| first <= self.earlier_since)
     }
 
-    /// Returns how many days before the period the ledger remembers deliveries of.
-    pub(super) fn days_remembered(&self) -> u64 {
-        let first = self.summary.remembered_since.map(|time| time.date_naive());
+    /// Returns for how many days before the period the ledger has deliveries.
+    pub(super) fn days_with_history(&self) -> u64 {
+        let first = self.summary.first_delivery.map(|time| time.date_naive());
         let days = first.map_or(0, |first| (self.since - first).num_days());
         u64::try_from(days).unwrap_or_default()
     }
 
-    /// Whether it is limited to some tenants, so that the sources of the others are not known.
-    pub(super) const fn is_limited(&self) -> bool {
+    /// Whether only some tenants are included, so that the sources of the others are not known.
+    pub(super) const fn is_filtered(&self) -> bool {
         self.filter.name.is_some() || self.filter.source.is_some()
     }
 
-    /// Whether there are runs of later days: a clock was wrong.
+    /// Whether there are runs in the future, recorded with a wrong clock.
     pub(super) fn has_later_rows(&self) -> bool {
         self.rows.iter().any(|row| row.date > self.now.date_naive())
     }

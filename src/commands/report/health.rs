@@ -1,4 +1,4 @@
-//! Whether runs succeed: a strip of days for each tenant, and what is wrong now.
+//! The section on health: a bar with one cell per day for each tenant, and current problems.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -9,16 +9,16 @@ use maud::{Markup, html};
 use super::data::Data;
 use super::html::{instant, length, number, optional_instant, table, text};
 use crate::commands::days::{Day, midnight};
-use crate::commands::tenants::{InFile, KnownTenant};
+use crate::commands::tenants::{KnownTenant, SettingsEntry};
 use crate::failure::FailureKind;
-use crate::ledger::{Run, TenantStatus};
+use crate::ledger::{RunRecord, TenantStatus};
 
-/// The tenants that have a strip; the table has all of them.
-const MAX_STRIPS: usize = 30;
-/// The failed runs whose errors are listed.
+/// How many tenants have a bar; the table has all of them.
+const MAX_BARS: usize = 30;
+/// How many failed runs are listed with their errors.
 const MAX_FAILED: usize = 30;
 
-/// The height of a day in a strip, and its width.
+/// The size of the cell of a day, in units of the SVG.
 const HEIGHT: u32 = 20;
 const WIDTH: u32 = 10;
 
@@ -26,7 +26,7 @@ const WIDTH: u32 = 10;
 /// the default deadline and the wait of a schedule.
 const MAX_RUN_TIME: TimeDelta = TimeDelta::hours(3);
 
-/// What became of a tenant's runs on a day.
+/// The result of the runs of a tenant on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DayState {
     Succeeded,
@@ -36,19 +36,20 @@ enum DayState {
     NotExpected,
 }
 
-/// How the runs of one tenant went.
+/// The results of the runs of one tenant.
 pub(super) struct TenantHealth<'a> {
     tenant: &'a KnownTenant,
-    strip: Vec<DayState>,
+    /// One state per day of the period, the oldest first.
+    days: Vec<DayState>,
     succeeded: u64,
     pub failed: u64,
     pub without_run: u64,
-    longest_gap: TimeDelta,
+    longest_without_success: TimeDelta,
     status: Option<&'a TenantStatus>,
 }
 
 impl<'a> TenantHealth<'a> {
-    fn new(data: &'a Data, tenant: &'a KnownTenant, rows: &[&Day], runs: &[&Run]) -> Self {
+    fn new(data: &'a Data, tenant: &'a KnownTenant, rows: &[&Day], runs: &[&RunRecord]) -> Self {
         let rows: BTreeMap<NaiveDate, &Day> = rows.iter().map(|row| (row.date, *row)).collect();
         let first = data.first_runs.get(&tenant.name);
         let today = data.now.date_naive();
@@ -62,10 +63,10 @@ impl<'a> TenantHealth<'a> {
             _ if is_expected(day) => DayState::WithoutRun,
             _ => DayState::NotExpected,
         };
-        let strip: Vec<_> = data.dates().into_iter().map(state).collect();
+        let days: Vec<_> = data.dates().into_iter().map(state).collect();
         let count = |state| {
-            let days = strip.iter().filter(|other| **other == state);
-            u64::try_from(days.count()).unwrap_or(u64::MAX)
+            let matching = days.iter().filter(|other| **other == state);
+            u64::try_from(matching.count()).unwrap_or(u64::MAX)
         };
         let start = first.map_or(data.now, |first| (*first).max(midnight(data.since)));
         Self {
@@ -73,36 +74,40 @@ impl<'a> TenantHealth<'a> {
             succeeded: count(DayState::Succeeded),
             failed: count(DayState::Failed),
             without_run: count(DayState::WithoutRun),
-            longest_gap: longest_gap(runs, start, data.now),
-            strip,
+            longest_without_success: longest_without_success(runs, start, data.now),
+            days,
             status: data.statuses.iter().find(|status| status.tenant == tenant.name),
         }
     }
 
-    /// Whether the strip shows that all is well.
+    /// Whether each expected run took place and succeeded.
     fn is_well(&self) -> bool {
         self.failed == 0 && self.without_run == 0
     }
 
-    /// Returns the name, with what `run` does with it.
+    /// Returns the name, with a note if it is not enabled in the settings file.
     fn name(&self) -> String {
-        let note = self.tenant.in_file.and_then(InFile::note);
+        let note = self.tenant.settings_entry.and_then(SettingsEntry::note);
         let name = text(&self.tenant.name);
         note.map_or(name.clone(), |note| format!("{name} ({note})"))
     }
 }
 
-/// Whether `run` leaves the tenant out, so that no run of it is missing.
+/// Whether no run of the tenant is expected, because the settings file does not enable it.
 fn is_left_out(tenant: &KnownTenant) -> bool {
-    matches!(tenant.in_file, Some(InFile::Disabled | InFile::Absent))
+    matches!(tenant.settings_entry, Some(SettingsEntry::Disabled | SettingsEntry::Absent))
 }
 
-fn is_running(run: &Run, now: DateTime<Utc>) -> bool {
+fn is_running(run: &RunRecord, now: DateTime<Utc>) -> bool {
     run.finished_at.is_none() && now - run.started_at < MAX_RUN_TIME
 }
 
-/// Returns the longest time from a start to now without the end of a successful run.
-fn longest_gap(runs: &[&Run], start: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
+/// Returns the longest time between `start` and `now` in which no run ended successfully.
+fn longest_without_success(
+    runs: &[&RunRecord],
+    start: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> TimeDelta {
     let successes = runs.iter().filter(|run| run.exit_code == Some(0));
     let times = successes.filter_map(|run| run.finished_at).filter(|time| *time <= now);
     let (mut last, mut longest) = (start, TimeDelta::zero());
@@ -113,7 +118,7 @@ fn longest_gap(runs: &[&Run], start: DateTime<Utc>, now: DateTime<Utc>) -> TimeD
     longest
 }
 
-/// Returns how the runs of each tenant went, those with failures first.
+/// Returns the health of each tenant, those with most failures first.
 pub(super) fn tenants<'a>(data: &'a Data) -> Vec<TenantHealth<'a>> {
     let (mut rows, mut runs) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
     for row in &data.rows {
@@ -149,9 +154,9 @@ pub(super) fn section(data: &Data, tenants: &[TenantHealth<'_>], with_details: b
                     (legend("bad", DayState::Failed, "failed"))
                     (legend("none", DayState::WithoutRun, "without a run"))
                 }
-                div.strips { @for tenant in tenants.iter().take(MAX_STRIPS) { (strip(data, tenant)) } }
-                @if tenants.len() > MAX_STRIPS {
-                    p.note { "The other " (tenants.len() - MAX_STRIPS) " tenants are in the table." }
+                div.daybars { @for tenant in tenants.iter().take(MAX_BARS) { (bar(data, tenant)) } }
+                @if tenants.len() > MAX_BARS {
+                    p.note { "The other " (tenants.len() - MAX_BARS) " tenants are in the table." }
                 }
                 @if tenants.is_empty() { p { "No tenant has run." } }
             }
@@ -184,7 +189,7 @@ fn cell(state: DayState, x: u32, width: u32, class: &str) -> Markup {
     html! { rect class=(class) x=(x) y=(y) width=(width) height=(height) {} }
 }
 
-fn strip(data: &Data, tenant: &TenantHealth<'_>) -> Markup {
+fn bar(data: &Data, tenant: &TenantHealth<'_>) -> Markup {
     let label = format!(
         "{}: {} days succeeded, {} failed, {} without a run",
         tenant.name(),
@@ -195,13 +200,13 @@ fn strip(data: &Data, tenant: &TenantHealth<'_>) -> Markup {
     let width = data.days * WIDTH;
     html! {
         span.name { (tenant.name()) }
-        svg.strip role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" {
+        svg.daybar role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" {
             title { (label) }
-            @for ((day, state), x) in data.dates().iter().zip(&tenant.strip).zip(positions()) {
-                @let (class, word) = words(*state);
+            @for ((day, state), x) in data.dates().iter().zip(&tenant.days).zip(positions()) {
+                @let (class, label) = class_and_label(*state);
                 @if *state != DayState::NotExpected {
                     g {
-                        title { (day) ": " (word) }
+                        title { (day) ": " (label) }
                         (cell(*state, x, WIDTH - 2, class))
                     }
                 }
@@ -210,12 +215,12 @@ fn strip(data: &Data, tenant: &TenantHealth<'_>) -> Markup {
     }
 }
 
-/// Returns the position of each day.
+/// Returns the horizontal position of each day.
 fn positions() -> impl Iterator<Item = u32> {
     std::iter::successors(Some(0), |x| Some(x + WIDTH))
 }
 
-const fn words(state: DayState) -> (&'static str, &'static str) {
+const fn class_and_label(state: DayState) -> (&'static str, &'static str) {
     match state {
         DayState::Succeeded => ("ok", "succeeded"),
         DayState::Failed => ("bad", "failed"),
@@ -232,7 +237,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
         th.number scope="col" { "longest time without success" }
         th scope="col" { "last success (UTC)" } th scope="col" { "alerts read up to (UTC)" }
         th.number scope="col" { "queued" } th.number scope="col" { "in quarantine" }
-        th.number scope="col" { "sent today with its key" }
+        th.number scope="col" { "sent today with its API key" }
     };
     let rows = html! {
         @for tenant in tenants {
@@ -240,7 +245,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
                 th scope="row" { (tenant.name()) } td { (text(&tenant.tenant.source)) }
                 td.number { (number(tenant.succeeded)) } td.number { (number(tenant.failed)) }
                 td.number { (number(tenant.without_run)) }
-                td.number { (length(tenant.longest_gap)) }
+                td.number { (length(tenant.longest_without_success)) }
                 @if let Some(status) = tenant.status {
                     td { (optional_instant(status.last_success)) }
                     td { (optional_instant(status.read_until)) }
@@ -253,12 +258,12 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
     table("Health of each tenant", &head, &rows)
 }
 
-/// What somebody has to look at.
+/// Current problems that a person has to solve.
 fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
     let never_ran = data
         .tenants
         .iter()
-        .filter(|tenant| tenant.never_ran && tenant.in_file == Some(InFile::Enabled));
+        .filter(|tenant| tenant.never_ran && tenant.settings_entry == Some(SettingsEntry::Enabled));
     let never_ran: Vec<String> = never_ran.map(|tenant| text(&tenant.name)).collect();
     let statuses = || tenants.iter().filter_map(|tenant| tenant.status);
     html! {
@@ -269,7 +274,7 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
                     li {
                         strong { (text(&status.tenant)) }
                         ": alerts from " (instant(gap.start)) " to " (instant(gap.end))
-                        " were never read. " code { "collective-insights status" } " says how to read them."
+                        " were never read. " code { "collective-insights status" } " shows how to read them."
                     }
                 }
                 @if let Some(warning) = status.quiet_warning() {
@@ -294,10 +299,10 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
 
 fn failed_runs(data: &Data, with_details: bool) -> Markup {
     let since = midnight(data.since);
-    let is_failed = |run: &&Run| {
+    let is_failed = |run: &&RunRecord| {
         run.started_at >= since && run.exit_code != Some(0) && !is_running(run, data.now)
     };
-    let failed: Vec<&Run> = data.runs.iter().rev().filter(is_failed).collect();
+    let failed: Vec<&RunRecord> = data.runs.iter().rev().filter(is_failed).collect();
     if failed.is_empty() {
         return html! {};
     }
@@ -312,9 +317,9 @@ fn failed_runs(data: &Data, with_details: bool) -> Markup {
     }
 }
 
-/// The failed runs by their result. They are in the order of time, the last first.
-fn results(failed: &[&Run]) -> Markup {
-    let mut results: Vec<(String, u64, &Run)> = Vec::new();
+/// Counts failed runs by their result. `failed` has the latest first.
+fn results(failed: &[&RunRecord]) -> Markup {
+    let mut results: Vec<(String, u64, &RunRecord)> = Vec::new();
     for run in failed {
         let result = result(run);
         match results.iter_mut().find(|(known, ..)| *known == result) {
@@ -337,7 +342,7 @@ fn results(failed: &[&Run]) -> Markup {
     table("Runs that failed, by result", &head, &rows)
 }
 
-fn errors(failed: &[&Run]) -> Markup {
+fn errors(failed: &[&RunRecord]) -> Markup {
     let head = html! {
         th scope="col" { "started (UTC)" } th scope="col" { "tenant" } th scope="col" { "error" }
     };
@@ -359,7 +364,7 @@ fn errors(failed: &[&Run]) -> Markup {
     }
 }
 
-fn result(run: &Run) -> String {
+fn result(run: &RunRecord) -> String {
     let Some(code) = run.exit_code else {
         return "did not end: it was killed".to_owned();
     };

@@ -13,10 +13,10 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
         section #indicators {
             h2 { "Indicators" }
             p.note {
-                "An alert counts once for each indicator that it names. First and last seen are the creation times of alerts, as far as the ledger remembers (90 days). Severity is the highest that the source gave: 1 to 100 for CrowdStrike, 1 to 10 for Carbon Black."
+                "An alert counts once for each indicator that it names. First and last seen are the creation times of alerts, as far back as the ledger goes (90 days). Severity is the highest that the source gave: 1 to 100 for CrowdStrike, 1 to 10 for Carbon Black."
             }
             (list(data, "Named by most alerts", &summary.top, summary.indicators, with_details))
-            @if !data.is_limited() {
+            @if !data.is_filtered() {
                 (list(
                     data,
                     "Seen by more than one source",
@@ -25,23 +25,23 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
                     with_details,
                 ))
             }
-            (new(data, with_details))
+            (new_indicators(data, with_details))
         }
     }
 }
 
-/// Those that are new. How far back the ledger remembers decides what that means.
-fn new(data: &Data, with_details: bool) -> Markup {
+/// The indicators that were not delivered before the period, as far back as the ledger goes.
+fn new_indicators(data: &Data, with_details: bool) -> Markup {
     let summary = &data.summary;
     html! {
-        @if data.days_remembered() == 0 {
+        @if data.days_with_history() == 0 {
             h3 { "New in this period" }
-            p { "Not known: the ledger remembers no delivery before the period." }
+            p { "Not known: the ledger has no delivery before the period." }
         } @else {
             (list(data, "New in this period", &summary.top_new, summary.new, with_details))
             p.note {
-                "New means not delivered in the " (number(data.days_remembered()))
-                " days before the period, which the ledger remembers."
+                "New means not delivered in the " (number(data.days_with_history()))
+                " days before the period; older deliveries are not in the ledger."
             }
         }
     }

@@ -19,9 +19,9 @@ pub(super) fn section(data: &Data, health: &[TenantHealth<'_>]) -> Markup {
             ul.tiles {
                 (tile("indicators shared", total.submitted, earlier(|counts| counts.submitted), &html! {}))
                 (tile("unique indicators", data.summary.indicators, None, &html! {
-                    @if data.days_remembered() > 0 { (number(data.summary.new)) " new" }
-                    @if data.days_remembered() > 0 && !data.is_limited() { ", " }
-                    @if !data.is_limited() {
+                    @if data.days_with_history() > 0 { (number(data.summary.new)) " new" }
+                    @if data.days_with_history() > 0 && !data.is_filtered() { ", " }
+                    @if !data.is_filtered() {
                         (number(data.summary.in_several_sources)) " seen by several sources"
                     }
                 }))

@@ -1,7 +1,7 @@
 //! Whose deliveries are compared, by the key that finds them.
 
 use crate::cli::{Parsed, TenantCommand};
-use crate::commands::tenants::{FileTenants, InFile, KnownTenant, known_tenants};
+use crate::commands::tenants::{FileTenants, KnownTenant, SettingsEntry, known_tenants};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::NetworkOptions;
 use crate::ledger::{LedgerReader, TenantFilter};
@@ -50,7 +50,8 @@ impl Groups {
         logging::print_tenant_warnings();
         if named.is_empty() {
             let is_left_out = |tenant: &&KnownTenant| {
-                !tenant.never_ran && !matches!(tenant.in_file, None | Some(InFile::Enabled))
+                !tenant.never_ran
+                    && !matches!(tenant.settings_entry, None | Some(SettingsEntry::Enabled))
             };
             let left_out = known.iter().filter(is_left_out);
             groups.left_out = left_out.map(|tenant| tenant.name.clone()).collect();

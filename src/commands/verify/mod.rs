@@ -146,7 +146,7 @@ fn item(entry: &SentEntry) -> Result<(EntryId, String), Failure> {
         indicator_type: &entry.indicator_type,
         value: &entry.value,
         field: &entry.field,
-        detection: &entry.detection,
+        detection: &entry.alert,
         name: None,
         incident_name: None,
         mitre_codes: codes.map(Cow::from).collect(),

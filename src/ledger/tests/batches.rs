@@ -44,8 +44,8 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
     ledger.quarantine_batch(&batch, 422, "first message").unwrap();
     refused(&ledger, &[&items[2]]);
     assert!(is_not_queued(&ledger.quarantine_batch(&batch, 400, "other message")));
-    assert!(is_not_queued(&ledger.release_batch(&batch)));
-    assert!(is_not_queued(&ledger.release_failed_batch(&batch)));
+    assert!(is_not_queued(&ledger.requeue_batch(&batch)));
+    assert!(is_not_queued(&ledger.requeue_failed_batch(&batch)));
     assert_eq!(used(&mut ledger, 1), 0);
     let batch = ledger.begin_batch(&items[..2]).unwrap();
     refused(&ledger, &[&items[0]]);
@@ -81,10 +81,10 @@ fn what_was_not_accepted_is_queued_again_in_the_same_order() {
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items[..2]).unwrap();
     assert_eq!(queue(&ledger), items[2..]);
-    ledger.release_batch(&batch).unwrap();
+    ledger.requeue_batch(&batch).unwrap();
     assert_eq!((queue(&ledger), attempts(&ledger)), (items.clone(), vec![0, 0, 0]));
     let batch = ledger.begin_batch(&items[..2]).unwrap();
-    ledger.release_failed_batch(&batch).unwrap();
+    ledger.requeue_failed_batch(&batch).unwrap();
     let ids = |items: &[QueuedItem]| items.iter().map(|item| item.id).collect::<Vec<_>>();
     assert_eq!((ids(&queue(&ledger)), attempts(&ledger)), (ids(&items), vec![0, 1, 1]));
     assert_eq!((rows(&ledger, "batch"), rows(&ledger, "settled")), (0, 0));
@@ -97,7 +97,7 @@ fn an_empty_batch_changes_nothing() {
     store(&ledger, "a", &["d"]);
     for _ in 0..2 {
         let batch = ledger.begin_batch([]).unwrap();
-        ledger.release_failed_batch(&batch).unwrap();
+        ledger.requeue_failed_batch(&batch).unwrap();
         let batch = ledger.begin_batch([]).unwrap();
         ledger.quarantine_batch(&batch, 400, "no").unwrap();
         let batch = ledger.begin_batch([]).unwrap();
@@ -160,9 +160,7 @@ fn what_is_found_of_a_batch_in_doubt_is_delivered_since_it_was_sent() {
     let names: Vec<_> = batch
         .entries
         .iter()
-        .map(|entry| {
-            (entry.indicator_type.as_str(), entry.value.as_str(), entry.detection.as_str())
-        })
+        .map(|entry| (entry.indicator_type.as_str(), entry.value.as_str(), entry.alert.as_str()))
         .collect();
     assert_eq!(
         names,
@@ -239,7 +237,7 @@ fn the_quota_belongs_to_the_token_and_the_utc_day() {
         ledger.deliver_batch(batch).unwrap();
         let batch = ledger.begin_batch(&items[1..]).unwrap();
         assert_eq!(used(&mut ledger, 1), if source == "crowdstrike" { 1 } else { 2 });
-        ledger.release_failed_batch(&batch).unwrap();
+        ledger.requeue_failed_batch(&batch).unwrap();
     }
     let mut ledger = folder.open_as("crowdstrike", "three");
     ledger.ledger().drop_entries(&EntryFilter::default(), at(1)).unwrap();

@@ -92,11 +92,11 @@ fn only_checkpoints_in_the_future_are_set_back() {
 #[test]
 fn a_run_whose_clock_was_wrong_is_corrected_while_it_runs() {
     let mut ledger = temporary();
-    assert!(ledger.correct_run(window()).is_err());
+    assert!(ledger.restart_clock(window()).is_err());
     set_time(&mut ledger, 400 * DAY);
     ledger.begin_run("live", Window { start: at(0), end: at(400 * DAY) }).unwrap();
     set_time(&mut ledger, 5);
-    ledger.correct_run(window()).unwrap();
+    ledger.restart_clock(window()).unwrap();
     let run = ledger
         .ledger()
         .reader()
@@ -105,7 +105,7 @@ fn a_run_whose_clock_was_wrong_is_corrected_while_it_runs() {
         .remove(0);
     assert_eq!((run.started_at, run.window), (at(5), Some(window())));
     ledger.finish_run(0, "{}", None).unwrap();
-    assert!(ledger.correct_run(window()).is_err());
+    assert!(ledger.restart_clock(window()).is_err());
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) fn errors(folder: &Folder) -> [LedgerError; 5] {
         Ledger::open(&path, at(0)).map(|_| ()).unwrap_err(),
         Ledger::open_existing(&path, at(0)).map(|_| ()).unwrap_err(),
         Ledger::open_dry_run(&path, at(0)).map(|_| ()).unwrap_err(),
-        Ledger::verify(&path, at(0)).unwrap_err(),
+        Ledger::check_integrity(&path, at(0)).unwrap_err(),
         LedgerReader::open(&path).map(|_| ()).unwrap_err(),
     ];
     assert!(folder.bytes() == bytes, "the file changed");
@@ -163,7 +163,7 @@ fn a_page_of_noise_in_a_large_file() {
         for opened in [
             Ledger::open(&folder.ledger(), at(0)).map(|_| ()),
             Ledger::open_dry_run(&folder.ledger(), at(0)).map(|_| ()),
-            Ledger::verify(&folder.ledger(), at(0)),
+            Ledger::check_integrity(&folder.ledger(), at(0)),
         ] {
             let Err(LedgerError::Damaged { unchanged: true, .. }) = opened else {
                 panic!("{name}: {opened:?}")
@@ -200,7 +200,7 @@ fn a_page_of_zeros_or_noise() {
     assert!(count("outbox") > 3 && count("sighting") > 1, "{owners:?}");
     assert!(owners.iter().flatten().count() > owners.len() / 2, "{owners:?}");
     fs::write(folder.ledger(), &whole).unwrap();
-    Ledger::verify(&folder.ledger(), at(0)).unwrap();
+    Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
 }
 
 #[test]

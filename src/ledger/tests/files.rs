@@ -7,7 +7,7 @@ fn a_ledger_keeps_what_was_stored_and_only_its_owner_can_read_it() {
     let folder = Folder::new();
     assert!(LedgerReader::open(&folder.ledger()).unwrap().is_none());
     assert!(Ledger::open_existing(&folder.ledger(), at(0)).unwrap().is_none());
-    Ledger::verify(&folder.ledger(), at(0)).unwrap();
+    Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
     assert_eq!(folder.file_names().len(), 0, "nothing is created by looking");
     let ledger = folder.open();
     store(&ledger, "a", &["d"]);

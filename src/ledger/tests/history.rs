@@ -153,7 +153,7 @@ fn only_a_delivered_batch_counts_its_techniques_each_once_per_item() {
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items).unwrap();
     assert_eq!(techniques(ledger.ledger().reader(), 0), []);
-    ledger.release_failed_batch(&batch).unwrap();
+    ledger.requeue_failed_batch(&batch).unwrap();
     assert!(is_not_queued(&ledger.begin_batch([&items[0], &items[0]])));
     assert_eq!(techniques(ledger.ledger().reader(), 0), []);
     deliver_all(&ledger);

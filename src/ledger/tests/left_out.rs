@@ -10,7 +10,7 @@ fn samples(ledger: &TenantLedger, value: &str) -> Vec<(String, String, u64, Stri
     let minutes = |time: DateTime<Utc>| (time - at(0)).num_minutes();
     let sample = |sample: LeftOutSample| {
         let (first, last) = (minutes(sample.first_at), minutes(sample.last_at));
-        (sample.tenant, sample.value, sample.mentions, sample.detection, first, last)
+        (sample.tenant, sample.value, sample.mentions, sample.alert, first, last)
     };
     found.into_iter().map(sample).collect()
 }

@@ -11,7 +11,7 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
         Ledger::open(&path, at(1)).map(|_| ()),
         Ledger::open_existing(&path, at(1)).map(|_| ()),
         Ledger::open_dry_run(&path, at(1)).map(|_| ()),
-        Ledger::verify(&path, at(1)),
+        Ledger::check_integrity(&path, at(1)),
         TenantLedger::open_alone(Some(&path), false, options(), Clock::fixed(at(1))).map(|_| ()),
     ];
     for second in second {

@@ -69,7 +69,7 @@ fn options() -> TenantOptions<'static> {
         source: SOURCE,
         run_id: "run",
         resend: false,
-        patience: Patience::default(),
+        busy_retry: BusyRetry::default(),
     }
 }
 
@@ -240,7 +240,7 @@ fn state(ledger: &TenantLedger, detection: &str, name: &str) -> String {
     let select = "SELECT ifnull(batch.state, outbox.state) FROM sighting
                   LEFT JOIN outbox ON outbox.id = entry LEFT JOIN settled ON settled.id = entry
                   LEFT JOIN batch ON batch.id = batch
-                  WHERE sighting.tenant = ?1 AND detection = ?2 AND ifnull(outbox.value, settled.value) = ?3";
+                  WHERE sighting.tenant = ?1 AND alert = ?2 AND ifnull(outbox.value, settled.value) = ?3";
     let indicator = domain(name);
     let found = ledger
         .ledger()

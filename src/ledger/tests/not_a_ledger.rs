@@ -33,7 +33,7 @@ fn a_database_of_another_program() {
             for opened in [
                 Ledger::open(&path, at(0)).map(|_| ()),
                 Ledger::open_dry_run(&path, at(0)).map(|_| ()),
-                Ledger::verify(&path, at(0)),
+                Ledger::check_integrity(&path, at(0)),
                 LedgerReader::open(&path).map(|_| ()),
             ] {
                 assert!(matches!(opened, Err(LedgerError::Damaged { .. })), "{opened:?}");
@@ -78,7 +78,7 @@ fn a_folder_a_missing_folder_and_a_path_without_a_name() {
         for opened in [
             Ledger::open(&path, at(0)).map(|_| ()),
             Ledger::open_dry_run(&path, at(0)).map(|_| ()),
-            Ledger::verify(&path, at(0)),
+            Ledger::check_integrity(&path, at(0)),
         ] {
             let refused = matches!(opened, Err(LedgerError::Unwritable { .. }));
             assert!(refused, "{}: {opened:?}", path.display());

@@ -35,7 +35,7 @@ fn assert_repaired(folder: &Folder, what: &str) {
     assert!(fs::read(&repaired.damaged).unwrap() == damaged, "{what}: the damaged file changed");
     fs::remove_file(repaired.damaged).unwrap();
     assert_eq!(folder.file_names(), ["ledger.db", "ledger.db.lock"], "{what}");
-    Ledger::verify(&folder.ledger(), at(0)).unwrap();
+    Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
     let rules = folder.reader().rules_hit_since(at(0)).unwrap();
     let expected = ["carbonblack", "crowdstrike", "example.com"].map(str::to_owned);
     assert_eq!(rules, expected.into(), "{what}");

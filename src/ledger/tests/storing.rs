@@ -39,7 +39,7 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items).unwrap();
     assert_eq!(states(&ledger), ["sending", "sending", "new"]);
-    ledger.release_batch(&batch).unwrap();
+    ledger.requeue_batch(&batch).unwrap();
     assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
     quarantine(&ledger, &items[0], "bad");
     assert_eq!(states(&ledger), ["quarantined", "quarantined", "new"]);

@@ -185,7 +185,7 @@ fn open_shared(folder: &Folder) -> SharedLedger {
     let file = LedgerOptions {
         path: Some(&path),
         dry_run: false,
-        patience: Patience::default(),
+        busy_retry: BusyRetry::default(),
         lock: None,
     };
     SharedLedger::open(file, Clock::fixed(at(0))).unwrap()

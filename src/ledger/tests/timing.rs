@@ -146,7 +146,7 @@ fn fill_history(ledger: &TenantLedger, queued: u32) {
          INSERT INTO settled (id, type, value, detections, batch, severity, detected_at, field, mitre_codes)
             SELECT n, 'hash', lower(hex(randomblob(32))), 1, (n + 999) / 1000, n % 5 * 20,
                    1760000000000 + n * 5760, 'process_sha256', 'T1059.001 TA0002' FROM number;
-         INSERT INTO sighting (tenant, created_at, detection, entry)
+         INSERT INTO sighting (tenant, created_at, alert, entry)
             SELECT {tenant}, 1760000000000 + n * 5760, 'ldt:' || lower(hex(randomblob(16))) || ':' || n, n FROM number;
          INSERT INTO run (id, tenant, mode, started_at, finished_at, exit_code, counts)
             SELECT printf('%012x', n), {tenant}, 'live', '2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z', 0, '{{}}'
@@ -196,7 +196,7 @@ fn timing_of_opening_a_ledger_of_90_days() {
             drop(ledger);
             watch.lap("close");
         }
-        Ledger::verify(&folder.ledger(), at(0)).unwrap();
+        Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
         watch.lap("examine everything");
     }
 }

@@ -61,18 +61,18 @@ impl Run<'_> {
         match outcome {
             Outcome::Delivered(receipt) => {
                 let count = u64::try_from(size).unwrap_or(u64::MAX);
-                reserved.deliver(count, || self.ledger.deliver_batch(batch))?;
-                self.count_delivered(&part.items, &receipt);
+                reserved.commit(count, || self.ledger.deliver_batch(batch))?;
+                self.record_delivered(&part.items, &receipt);
                 self.grow_batches(size);
             }
             Outcome::Rejected(rejection) => self.reject(part, &batch, &rejection, bisection)?,
             Outcome::QuotaExhausted(failure) => {
                 self.pause_delivery(failure);
-                self.keep(&batch, part.may_be_stored)?;
+                self.return_to_queue(&batch, part.may_be_stored)?;
             }
             Outcome::Temporary(failure) | Outcome::Fatal(failure) => {
                 self.stop_delivery(failure);
-                self.keep(&batch, part.may_be_stored)?;
+                self.return_to_queue(&batch, part.may_be_stored)?;
             }
         }
         Ok(())
@@ -98,16 +98,16 @@ impl Run<'_> {
             && self.settings.ledger != LedgerChoice::None;
         match bisection.split(part) {
             None => {
-                self.ledger.release_batch(batch)?;
+                self.ledger.requeue_batch(batch)?;
                 self.shrink_batches(size, rejection);
             }
             Some(rejected) if is_in_doubt => {
                 self.ledger.leave_in_doubt(batch)?;
-                self.count_doubtful(&rejected, rejection);
+                self.record_doubt(&rejected, rejection);
             }
             Some(rejected) => {
                 self.ledger.quarantine_batch(batch, rejection.status, &rejection.message)?;
-                self.count_quarantined(&rejected, rejection);
+                self.record_quarantined(&rejected, rejection);
             }
         }
         Ok(())
@@ -115,16 +115,16 @@ impl Run<'_> {
 
     /// Leaves the entries of a batch without a receipt to the next run, which looks for them first
     /// where they may have been stored.
-    fn keep(&self, batch: &Batch, may_be_stored: bool) -> Result<(), Failure> {
+    fn return_to_queue(&self, batch: &Batch, may_be_stored: bool) -> Result<(), Failure> {
         if may_be_stored {
             self.ledger.leave_in_doubt(batch)?;
         } else {
-            self.ledger.release_failed_batch(batch)?;
+            self.ledger.requeue_failed_batch(batch)?;
         }
         Ok(())
     }
 
-    fn count_doubtful(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
+    fn record_doubt(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
         self.delivery.rejected_in_doubt += 1;
         self.delivery.last_in_doubt = Some(rejection.message.clone());
         tracing::warn!(
@@ -132,10 +132,10 @@ impl Run<'_> {
             reason = rejection.message,
             "Recorded Future rejected an indicator that an attempt without a response may have stored"
         );
-        self.count_rejection(rejection);
+        self.record_rejection(rejection);
     }
 
-    fn count_delivered(&mut self, items: &[QueuedItem], receipt: &Receipt) {
+    fn record_delivered(&mut self, items: &[QueuedItem], receipt: &Receipt) {
         let processed = self.reconcile(items, receipt);
         let sent = u64::try_from(items.len()).unwrap_or(u64::MAX);
         let counts = &mut self.report.counts;
@@ -148,7 +148,7 @@ impl Run<'_> {
         self.update_progress();
     }
 
-    fn count_quarantined(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
+    fn record_quarantined(&mut self, rejected: &QueuedItem, rejection: &Rejection) {
         self.report.counts.quarantined += 1;
         self.update_progress();
         tracing::warn!(
@@ -156,11 +156,11 @@ impl Run<'_> {
             reason = rejection.message,
             "Recorded Future rejected an indicator, which is now in quarantine"
         );
-        self.count_rejection(rejection);
+        self.record_rejection(rejection);
     }
 
     /// Stops sending where one item after the other is rejected.
-    fn count_rejection(&mut self, rejection: &Rejection) {
+    fn record_rejection(&mut self, rejection: &Rejection) {
         self.delivery.rejections_in_a_row += 1;
         if self.delivery.rejections_in_a_row >= MAX_REJECTIONS_IN_A_ROW {
             self.stop_delivery(if self.report.counts.submitted == 0 {

@@ -27,7 +27,7 @@ const PAGE_SIZE: u32 = 1000;
 const COUNT_SIZE: u32 = 2;
 /// Alerts that are requested to verify access: enough to see whether they are of several customers.
 const PROBE_SIZE: u32 = 100;
-/// Alerts per slice: what a run remembers does not grow with its window.
+/// Alerts per slice: the memory of a run does not grow with its window.
 const SLICE_SIZE: usize = 10_000;
 /// Half of the account's 6,000 requests per minute: other programs use the same ones. A run reaches
 /// it only with more than 3,000,000 alerts: 8 requests at a time of 100 ms are 4,800 per minute.

@@ -18,7 +18,7 @@ const MAX_PARTS: u64 = 256;
 pub(super) struct Sizes {
     /// Alerts per page.
     pub page: u64,
-    /// Alerts per slice, approximately. A slice remembers their ids.
+    /// Alerts per slice, approximately. A slice keeps their ids.
     pub slice: usize,
 }
 
@@ -173,7 +173,7 @@ impl TimeSlice {
         self.completeness.promised().unwrap_or(0).saturating_sub(self.completeness.received())
     }
 
-    /// Returns the number of ids that the slice remembers.
+    /// Returns the number of ids that the slice keeps.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.completeness.remembered()

@@ -401,7 +401,7 @@ fn ledger_states(tenant: &Tenant<'_>) -> BTreeMap<Mention, String> {
     let db = Connection::open_with_flags(&tenant.ledger, flags).unwrap();
     let mut select = db
         .prepare(
-            "SELECT detection, ifnull(settled.value, outbox.value),
+            "SELECT alert, ifnull(settled.value, outbox.value),
                     CASE WHEN batch.state IN ('delivered', 'dropped') THEN batch.state ELSE outbox.state END
              FROM sighting LEFT JOIN outbox ON outbox.id = entry
              LEFT JOIN settled ON settled.id = entry LEFT JOIN batch ON batch.id = settled.batch

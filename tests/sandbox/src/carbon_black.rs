@@ -137,13 +137,13 @@ fn page(
     let is_later = begin > 0;
     let (range, total) = match fault {
         Fault::RepeatedPage if is_later => (begin.saturating_sub(rows)..begin, found.len()),
-        Fault::StuckPage if is_later => (0..rows.min(found.len()), found.len()),
+        Fault::LoopingPage if is_later => (0..rows.min(found.len()), found.len()),
         Fault::EmptyPage if is_later => (begin..begin, 0),
         _ => (begin..end, found.len()),
     };
     let alerts = world.alerts.alerts();
     let page = found.get(range).unwrap_or_default();
-    let page = page.iter().map(|&at| &alerts[at]).filter(|alert| !is_unreturned(world, alert));
+    let page = page.iter().map(|&at| &alerts[at]).filter(|alert| !is_hidden(world, alert));
     let (texts, ids) = join(page);
     let available = match world.num_available {
         true => format!(r#","num_available":{}"#, total.min(LAST_ROW)),
@@ -156,9 +156,9 @@ fn page(
     Response { ids, ..Response::json(200, format!(r#"{{"results":[{texts}]{numbers}}}"#)) }
 }
 
-fn is_unreturned(world: &CarbonBlackWorld, alert: &Alert<CarbonBlackKeys>) -> bool {
+fn is_hidden(world: &CarbonBlackWorld, alert: &Alert<CarbonBlackKeys>) -> bool {
     let id = alert.keys.as_ref().and_then(CarbonBlackKeys::id);
-    id.is_some_and(|id| world.unreturned.iter().any(|unreturned| unreturned == id))
+    id.is_some_and(|id| world.hidden_alerts.iter().any(|hidden| hidden == id))
 }
 
 fn find(world: &CarbonBlackWorld, cache: &mut SearchCache, query: &Query) -> Arc<Vec<usize>> {

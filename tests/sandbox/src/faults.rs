@@ -83,9 +83,10 @@ pub enum Fault {
     /// so that the client gets those twice and these never. A Falcon page has the token of the next
     /// page. No effect on a first page.
     RepeatedPage,
-    /// Falcon, Carbon Black and the search: the same, and the client gets no further: the token of
-    /// a Falcon page leads to this page again, and the others return the first rows.
-    StuckPage,
+    /// Falcon, Carbon Black and the search: paging goes in circles. A Falcon page has the rows of
+    /// the page before and the token of itself; the other two return their first rows again. No
+    /// effect on a first page.
+    LoopingPage,
     /// Falcon, Carbon Black and the search: returns a later page as if nothing was found: no rows,
     /// and a total of 0. No effect on a first page.
     EmptyPage,

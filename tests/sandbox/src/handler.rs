@@ -231,7 +231,7 @@ impl SharedState {
             Fault::None
             | Fault::WithoutPagination
             | Fault::RepeatedPage
-            | Fault::StuckPage
+            | Fault::LoopingPage
             | Fault::EmptyPage
             | Fault::Truncate
             | Fault::SlowBody(_)

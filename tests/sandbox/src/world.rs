@@ -160,7 +160,7 @@ pub struct FalconWorld {
     /// The largest total that a page reports: stores of this kind often stop counting at 10,000.
     pub max_total: usize,
     /// The ids of alerts that are counted in the total but not returned.
-    pub unreturned: Vec<String>,
+    pub hidden_alerts: Vec<String>,
     pub(crate) access_token_epoch: u64,
     pub(crate) page_token_epoch: u64,
 }
@@ -195,7 +195,7 @@ pub struct CarbonBlackWorld {
     /// The maximum number of rows per response, whatever `rows` is.
     pub max_page_size: usize,
     /// The ids of alerts that are counted in `num_found` but not returned.
-    pub unreturned: Vec<String>,
+    pub hidden_alerts: Vec<String>,
 }
 
 /// A Recorded Future API token.
@@ -241,9 +241,9 @@ pub struct SearchWorld {
     /// Whether submissions of one indicator are one row, with the detection of the first.
     pub merges_repeats: bool,
     /// The `ioc.value`s that are never found.
-    pub lost: Vec<String>,
-    /// Further rows, which others submitted.
-    pub others: Vec<Value>,
+    pub never_found: Vec<String>,
+    /// Rows of items that other clients submitted.
+    pub foreign_rows: Vec<Value>,
     /// Whether `counts` is present.
     pub has_counts: bool,
     /// The maximum number of rows per page, whatever `limit` is.
@@ -256,8 +256,8 @@ impl Default for SearchWorld {
             is_allowed: true,
             lag: TimeDelta::zero(),
             merges_repeats: false,
-            lost: Vec::new(),
-            others: Vec::new(),
+            never_found: Vec::new(),
+            foreign_rows: Vec::new(),
             has_counts: true,
             max_page_size: usize::MAX,
         }
@@ -299,7 +299,7 @@ impl Default for FalconWorld {
             gt_includes_equal: false,
             max_page_size: usize::MAX,
             max_total: usize::MAX,
-            unreturned: Vec::new(),
+            hidden_alerts: Vec::new(),
             access_token_epoch: 0,
             page_token_epoch: 0,
         }
@@ -346,7 +346,7 @@ impl Default for CarbonBlackWorld {
             switched_off: None,
             num_available: true,
             max_page_size: usize::MAX,
-            unreturned: Vec::new(),
+            hidden_alerts: Vec::new(),
         }
     }
 }

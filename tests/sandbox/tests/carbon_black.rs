@@ -211,14 +211,14 @@ fn pages_can_be_repeated_stuck_empty_without_numbers_or_one_alert_short() {
     let rows = |first: usize| vec![format!("id-{first:05}"), format!("id-{:05}", first + 1)];
     for (fault, later_page) in [
         (Fault::RepeatedPage, (rows(2), Some(6))),
-        (Fault::StuckPage, (rows(0), Some(6))),
+        (Fault::LoopingPage, (rows(0), Some(6))),
         (Fault::EmptyPage, (Vec::new(), Some(0))),
     ] {
         assert_eq!(page(fault.clone(), 1), (rows(0), Some(6)), "{fault:?}");
         assert_eq!(page(fault, 5), later_page);
     }
     assert_eq!(page(Fault::WithoutPagination, 5), (rows(4), None));
-    sandbox.change(|world| world.carbon_black.unreturned = vec!["id-00001".into()]);
+    sandbox.change(|world| world.carbon_black.hidden_alerts = vec!["id-00001".into()]);
     assert_eq!(page(Fault::None, 1), (vec!["id-00000".into()], Some(6)));
     let removal = Fault::RemoveAlerts(vec!["id-00000".into(), "id-00001".into()]);
     assert_eq!(page(removal, 1), (rows(2), Some(4)));

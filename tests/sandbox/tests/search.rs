@@ -125,19 +125,19 @@ fn pages_can_repeat_or_end_too_early() {
     };
     assert_eq!(page(1, Fault::RepeatedPage), ["c.example.com"]);
     assert_eq!(page(2, Fault::RepeatedPage), ["b.example.com"]);
-    assert_eq!(page(2, Fault::StuckPage), ["c.example.com"]);
+    assert_eq!(page(2, Fault::LoopingPage), ["c.example.com"]);
     assert_eq!(page(1, Fault::EmptyPage), <[&str; 0]>::default());
     assert_eq!(page(0, Fault::EmptyPage), ["c.example.com"]);
 }
 
 #[test]
-fn an_item_can_be_found_late_once_or_never_and_others_have_rows_too() {
+fn an_item_can_be_found_late_once_or_never() {
     let sandbox = Sandbox::start(World::default());
     let now: DateTime<Utc> = "2026-11-22T00:15:00Z".parse().expect("a time");
     sandbox.change(|world| {
         world.date = Some(now);
         world.recorded_future.search.lag = TimeDelta::hours(2);
-        world.recorded_future.search.lost = vec![DOMAINS[1].to_owned()];
+        world.recorded_future.search.never_found = vec![DOMAINS[1].to_owned()];
     });
     let repeated = [item_at(1, DOMAINS[0]), item_at(2, DOMAINS[0]), item_at(3, DOMAINS[1])];
     submit(&sandbox, &batch(&repeated));
@@ -146,16 +146,22 @@ fn an_item_can_be_found_late_once_or_never_and_others_have_rows_too() {
     assert_eq!(found(&sandbox, &json!({})), [DOMAINS[0], DOMAINS[0]]);
     sandbox.change(|world| world.recorded_future.search.merges_repeats = true);
     assert_eq!(found(&sandbox, &json!({})), [DOMAINS[0]]);
-    let other = json!({"indicator": {"type": "ip", "value": "1.2.3.4"}});
-    sandbox.change(|world| world.recorded_future.search.others = vec![other]);
-    assert_eq!(found(&sandbox, &json!({})), [DOMAINS[0], "1.2.3.4"]);
+}
+
+#[test]
+fn rows_of_other_clients_are_found_with_any_token_and_own_items_only_with_their_own() {
+    let sandbox = Sandbox::start(World::default());
+    submit(&sandbox, &batch(&[item_at(1, DOMAINS[0])]));
+    let foreign = json!({"indicator": {"type": "ip", "value": "1.2.3.4"}});
     sandbox.change(|world| {
+        world.recorded_future.search.foreign_rows = vec![foreign];
         let mut another = world.recorded_future.accounts[0].clone();
         another.token = "another".to_owned();
         world.recorded_future.accounts.push(another);
     });
+    assert_eq!(found(&sandbox, &json!({})), [DOMAINS[0], "1.2.3.4"]);
     let path = "/collective-insights/search";
     let response = send(sandbox.port(), "POST", path, &rf_headers("another"), b"{}");
     let rows = response.expect("a response").json();
-    assert_eq!(rows["counts"]["total"], 1, "only what others submitted");
+    assert_eq!(rows["counts"]["total"], 1, "only the foreign row");
 }

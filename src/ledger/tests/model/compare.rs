@@ -236,7 +236,7 @@ impl Driver<'_> {
             .collect();
         assert_eq!(settled, expected);
         let mut sightings = self
-            .rows("SELECT tenant, created_at, detection, entry FROM sighting", |row| {
+            .rows("SELECT tenant, created_at, alert, entry FROM sighting", |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             });
         sightings.sort();

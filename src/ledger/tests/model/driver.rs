@@ -187,18 +187,18 @@ impl<'a> Driver<'a> {
                 model.deliver_batch(number, now);
             }
             Ending::Release => {
-                self.ledger.release_batch(&batch).unwrap();
-                model.release_batch(number);
+                self.ledger.requeue_batch(&batch).unwrap();
+                model.requeue_batch(number);
             }
             Ending::ReleaseFailed => {
-                self.ledger.release_failed_batch(&batch).unwrap();
-                for row in model.release_batch(number) {
+                self.ledger.requeue_failed_batch(&batch).unwrap();
+                for row in model.requeue_batch(number) {
                     row.attempts += 1;
                 }
             }
             Ending::Quarantine => {
                 self.ledger.quarantine_batch(&batch, 422, "no").unwrap();
-                for row in model.release_batch(number) {
+                for row in model.requeue_batch(number) {
                     row.attempts += 1;
                     row.rejection = Some((422, "no".to_owned(), now));
                 }

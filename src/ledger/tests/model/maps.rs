@@ -334,7 +334,7 @@ impl Model {
     }
 
     /// Removes a batch, and returns the rows of its entries.
-    pub(super) fn release_batch(&mut self, number: u32) -> Vec<&mut Row> {
+    pub(super) fn requeue_batch(&mut self, number: u32) -> Vec<&mut Row> {
         self.batches.remove(&number).unwrap();
         let released: BTreeSet<i64> = self
             .settled

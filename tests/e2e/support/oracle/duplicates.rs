@@ -110,7 +110,7 @@ impl<'a> Record<'a> {
         let has_fault = |faults: &[Fault]| {
             searches.iter().filter(|request| faults.contains(&request.fault)).count()
         };
-        let hiding = has_fault(&[Fault::RepeatedPage, Fault::StuckPage, Fault::EmptyPage]);
+        let hiding = has_fault(&[Fault::RepeatedPage, Fault::LoopingPage, Fault::EmptyPage]);
         let uncounted = has_fault(&[Fault::WithoutPagination]);
         let has_counts = self.search.has_counts && uncounted == 0;
         are_refused || hiding + uncounted >= MAX_READS || hiding > 0 && !has_counts

@@ -163,7 +163,7 @@ fn page(
     // The rows of this page, and the row after which the next one begins.
     let (rows, next) = match fault {
         Fault::RepeatedPage if is_later => (begin.saturating_sub(limit)..begin, end),
-        Fault::StuckPage if is_later => (begin.saturating_sub(limit)..begin, begin),
+        Fault::LoopingPage if is_later => (begin.saturating_sub(limit)..begin, begin),
         _ => (begin..end, end),
     };
     let page = &found[rows];
@@ -380,7 +380,7 @@ fn render(world: &FalconWorld, page: &[usize], paging: Option<Paging>) -> Respon
     let alerts = world.alerts.alerts();
     let is_returned = |alert: &&Alert<FalconKeys>| {
         let id = alert.keys.as_ref().and_then(FalconKeys::id);
-        id.is_none_or(|id| world.unreturned.iter().all(|unreturned| unreturned != id))
+        id.is_none_or(|id| world.hidden_alerts.iter().all(|hidden| hidden != id))
     };
     let (texts, ids) = join(page.iter().map(|&at| &alerts[at]).filter(is_returned));
     let trace = trace_id();

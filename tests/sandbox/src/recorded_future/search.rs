@@ -145,7 +145,7 @@ fn rows(
         let value = stored.item["ioc"]["value"].as_str().unwrap_or_default();
         stored.token == token
             && stored.stored_at + search.lag <= now
-            && !search.lost.iter().any(|lost| lost == value)
+            && !search.never_found.iter().any(|never| never == value)
     };
     let mut seen = HashSet::new();
     let mut rows: Vec<Value> = Vec::new();
@@ -156,7 +156,7 @@ fn rows(
             rows.push(row(number, stored));
         }
     }
-    rows.extend(search.others.iter().cloned());
+    rows.extend(search.foreign_rows.iter().cloned());
     rows.sort_by_key(|row| std::cmp::Reverse(time_of(row)));
     rows
 }
@@ -218,7 +218,7 @@ fn page(world: &RecordedFutureWorld, rows: &[Value], search: &Search, fault: &Fa
     let is_later = search.offset > 0;
     let offset = match fault {
         Fault::RepeatedPage if is_later => search.offset.saturating_sub(limit),
-        Fault::StuckPage if is_later => 0,
+        Fault::LoopingPage if is_later => 0,
         _ => search.offset,
     };
     let is_empty = *fault == Fault::EmptyPage && is_later;

@@ -22,11 +22,11 @@ const MINIMUM: Duration = Duration::from_secs(5);
 /// A batch that was accepted and cannot be recorded is sent again. So a run waits as long as it may
 /// take, and after a signal as long as the request in flight may take.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Patience {
+pub(crate) struct BusyRetry {
     run: Option<(Instant, Shutdown)>,
 }
 
-impl Patience {
+impl BusyRetry {
     /// Waits until `deadline` from now has passed, or a signal leaves no more time.
     pub(crate) fn until(deadline: Duration, shutdown: Shutdown) -> Self {
         Self { run: Some((Instant::now() + deadline, shutdown)) }
@@ -79,9 +79,9 @@ mod tests {
     use super::*;
 
     /// Returns how often a call is attempted that finds the file locked `busy` times.
-    fn attempts(patience: &Patience, busy: u32) -> (Result<(), ()>, u32) {
+    fn attempts(busy_retry: &BusyRetry, busy: u32) -> (Result<(), ()>, u32) {
         let mut attempts = 0;
-        let done = patience.retry(
+        let done = busy_retry.retry(
             |()| true,
             || {
                 attempts += 1;
@@ -94,22 +94,22 @@ mod tests {
     #[test]
     fn a_call_is_attempted_until_the_file_is_unlocked() {
         let (_sender, shutdown) = Shutdown::new();
-        let patience = Patience::until(Duration::from_hours(1), shutdown.clone());
-        assert_eq!(attempts(&patience, 1000), (Ok(()), 1001));
+        let busy_retry = BusyRetry::until(Duration::from_hours(1), shutdown.clone());
+        assert_eq!(attempts(&busy_retry, 1000), (Ok(()), 1001));
         // Not given up at once when the run's time is over.
-        let over = Patience::until(Duration::ZERO, shutdown);
+        let over = BusyRetry::until(Duration::ZERO, shutdown);
         assert_eq!(attempts(&over, 1000), (Ok(()), 1001));
     }
 
     #[test]
     fn a_signal_leaves_the_time_that_a_request_in_flight_has() {
         let (sender, shutdown) = Shutdown::new();
-        let patience = Patience::until(Duration::from_hours(1), shutdown);
+        let busy_retry = BusyRetry::until(Duration::from_hours(1), shutdown);
         let now = Instant::now();
         sender.send(Some((Signal::Terminate, now))).unwrap();
-        assert_eq!(attempts(&patience, 1000), (Ok(()), 1001));
+        assert_eq!(attempts(&busy_retry, 1000), (Ok(()), 1001));
         let earlier = now.checked_sub(Duration::from_secs(5)).unwrap();
         sender.send(Some((Signal::Terminate, earlier))).unwrap();
-        assert_eq!(attempts(&patience, 1000), (Err(()), 1));
+        assert_eq!(attempts(&busy_retry, 1000), (Err(()), 1));
     }
 }

@@ -10,12 +10,12 @@ use flate2::Crc;
 /// The length and the checksum of a file. Where they are the same, the file is as the last run left
 /// it, and need not be examined whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seal {
+pub(super) struct Fingerprint {
     length: u64,
     crc: u32,
 }
 
-impl Seal {
+impl Fingerprint {
     /// Reads the file at `path`. Do not call it while a transaction is open: closing a descriptor
     /// of the file would drop the locks that `SQLite` holds on it.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
@@ -38,7 +38,7 @@ impl Seal {
     }
 }
 
-impl fmt::Display for Seal {
+impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.length, self.crc)
     }

@@ -57,11 +57,11 @@ pub(crate) struct TenantArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Fail if the last success of a tenant is older
+    /// Exit with code 3 if the last success of a tenant is older
     ///
-    /// For monitoring: ends with exit code 3 if the last success of any tenant is older than this,
-    /// or if it has never succeeded. If the settings file has tenants, its enabled ones count, and
-    /// one that --tenant names. A number of seconds (s), minutes (m), hours (h) or days (d).
+    /// For monitoring. A tenant that never succeeded counts as older. If the settings file has
+    /// tenants, only its enabled ones and the one of --tenant are checked. A number of seconds (s),
+    /// minutes (m), hours (h) or days (d).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub max_age: Option<TimeDelta>,
     #[command(flatten)]
@@ -126,7 +126,7 @@ pub(crate) struct ExplainArgs {
     /// Defanged spellings are understood: hxxp://, example[.]com, example(dot)com, 8.8.8[.]8.
     #[arg(value_name = "INDICATOR|ALERT-ID", value_parser = NonEmptyStringValueParser::new())]
     pub question: String,
-    /// Exclusion file to look it up in
+    /// Exclusion file to look the indicator up in
     ///
     /// [default: for each tenant, the one that its runs use: --exclusion-file in its table of the
     /// settings file, in COLLECTIVE_INSIGHTS_EXCLUSION_FILE, or in the defaults of the settings
