@@ -22,20 +22,19 @@
 //! The first of these lines may be a header, such as `sha256`. Any other line is an error: if it
 //! were skipped, an indicator that the user excluded would be sent.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
+
+use ipnet::IpNet;
 
 use crate::indicator::url::{self, Host};
 use crate::indicator::{Indicator, IndicatorType};
 
 use line::Rule;
-use networks::Networks;
 
 mod line;
-mod networks;
 
 #[cfg(test)]
 mod tests;
@@ -45,15 +44,15 @@ const QUOTED_CHARS: usize = 80;
 /// How many invalid lines an error names.
 const MAX_NAMED_LINES: usize = 20;
 
-/// An exclusion list: each rule with the first line that has it.
+/// An exclusion list.
 #[derive(Clone, Default)]
 pub struct Exclusions {
-    hashes: HashMap<Box<str>, u32>,
-    names: HashMap<Box<str>, u32>,
-    suffixes: HashMap<Box<str>, u32>,
-    addresses: HashMap<IpAddr, u32>,
-    networks: Networks,
-    urls: HashMap<Box<str>, u32>,
+    /// The rules in normal form, each with the first line that has it. The forms of different kinds
+    /// differ: only a suffix begins with a dot, only a network has a slash and no scheme.
+    rules: HashMap<Box<str>, u32>,
+    /// The prefix lengths of the networks: an address needs one lookup for each.
+    ipv4_prefixes: BTreeSet<u8>,
+    ipv6_prefixes: BTreeSet<u8>,
     header: Option<QuotedLine>,
 }
 
@@ -74,13 +73,13 @@ impl QuotedLine {
 }
 
 /// A rule of an exclusion list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedRule<'a> {
     /// The first line that has it, counted from 1.
     pub line: u32,
     /// The rule in normal form, for example `.example.com` or `192.0.2.0/24`. It stays the same
     /// where the file is sorted or written in another way.
-    pub text: Cow<'a, str>,
+    pub text: &'a str,
 }
 
 impl Exclusions {
@@ -145,88 +144,67 @@ impl Exclusions {
     pub fn find(&self, indicator: &Indicator) -> Option<ListedRule<'_>> {
         let value = indicator.value();
         match indicator.kind() {
-            IndicatorType::Hash => find_text(&self.hashes, value),
+            IndicatorType::Hash => self.get(value),
             IndicatorType::Domain => self.find_name(value),
             IndicatorType::Ip => self.find_address(value.parse().ok()?),
-            IndicatorType::Url => self.find_url(value),
+            IndicatorType::Url => self.get(value).or_else(|| match url::normalize(value)?.host {
+                Host::Name(name) => self.find_name(&name),
+                Host::Address(address) => self.find_address(address),
+            }),
         }
     }
 
     /// Returns the different rules, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = ListedRule<'_>> {
-        let texts = [&self.hashes, &self.names, &self.urls].into_iter().flatten();
-        texts
-            .map(|(text, line)| ListedRule::borrowed(text, *line))
-            .chain(self.suffixes.iter().map(|(name, line)| ListedRule::suffix(name, *line)))
-            .chain(self.addresses.iter().map(|(address, line)| ListedRule::new(address, *line)))
-            .chain(self.networks.iter().map(|(network, line)| ListedRule::new(network, line)))
+        self.rules.iter().map(|(text, line)| ListedRule { line: *line, text })
     }
 
     /// Returns the number of different rules.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.hashes.len()
-            + self.names.len()
-            + self.suffixes.len()
-            + self.addresses.len()
-            + self.networks.len()
-            + self.urls.len()
+        self.rules.len()
     }
 
     /// Whether the list has no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.rules.is_empty()
     }
 
     fn insert(&mut self, rule: Rule, line: u32) {
-        match rule {
-            Rule::Hash(hash) => self.hashes.entry(hash.into()).or_insert(line),
-            Rule::Name(name) => self.names.entry(name.into()).or_insert(line),
-            Rule::DomainSuffix(name) => self.suffixes.entry(name.into()).or_insert(line),
-            Rule::Address(address) => self.addresses.entry(address).or_insert(line),
-            Rule::Network(network) => self.networks.insert(network, line),
-            Rule::Url(url) => self.urls.entry(url.into()).or_insert(line),
+        let text = match rule {
+            Rule::Text(text) => text,
+            Rule::Network(network) => {
+                let prefixes = match network {
+                    IpNet::V4(_) => &mut self.ipv4_prefixes,
+                    IpNet::V6(_) => &mut self.ipv6_prefixes,
+                };
+                prefixes.insert(network.prefix_len());
+                network.to_string()
+            }
         };
+        self.rules.entry(text.into()).or_insert(line);
+    }
+
+    fn get(&self, text: &str) -> Option<ListedRule<'_>> {
+        self.rules.get_key_value(text).map(|(text, line)| ListedRule { line: *line, text })
     }
 
     fn find_name(&self, name: &str) -> Option<ListedRule<'_>> {
-        let mut parents = std::iter::successors(Some(name), |name| Some(name.split_once('.')?.1));
-        let suffix =
-            |name: &str| self.suffixes.get(name).map(|line| ListedRule::suffix(name, *line));
-        find_text(&self.names, name).or_else(|| parents.find_map(suffix))
+        let suffix = format!(".{name}");
+        let mut parents = suffix.match_indices('.').filter_map(|(at, _)| suffix.get(at..));
+        self.get(name).or_else(|| parents.find_map(|suffix| self.get(suffix)))
     }
 
     fn find_address(&self, address: IpAddr) -> Option<ListedRule<'_>> {
-        if let Some(line) = self.addresses.get(&address) {
-            return Some(ListedRule::new(address, *line));
-        }
-        self.networks.find(address).map(|(network, line)| ListedRule::new(network, line))
-    }
-
-    fn find_url(&self, url: &str) -> Option<ListedRule<'_>> {
-        find_text(&self.urls, url).or_else(|| match url::normalize(url)?.host {
-            Host::Name(name) => self.find_name(&name),
-            Host::Address(address) => self.find_address(address),
+        let prefixes = if address.is_ipv4() { &self.ipv4_prefixes } else { &self.ipv6_prefixes };
+        self.get(&address.to_string()).or_else(|| {
+            // The smallest network first.
+            prefixes.iter().rev().find_map(|length| {
+                let network = IpNet::new(address, *length).ok()?.trunc();
+                self.get(&network.to_string())
+            })
         })
-    }
-}
-
-fn find_text<'a>(rules: &'a HashMap<Box<str>, u32>, text: &str) -> Option<ListedRule<'a>> {
-    rules.get_key_value(text).map(|(text, line)| ListedRule::borrowed(text, *line))
-}
-
-impl<'a> ListedRule<'a> {
-    const fn borrowed(text: &'a str, line: u32) -> Self {
-        Self { line, text: Cow::Borrowed(text) }
-    }
-
-    fn suffix(name: &str, line: u32) -> Self {
-        Self::new(format_args!(".{name}"), line)
-    }
-
-    fn new(rule: impl fmt::Display, line: u32) -> Self {
-        Self { line, text: rule.to_string().into() }
     }
 }
 

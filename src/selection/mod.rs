@@ -164,7 +164,7 @@ impl Selection {
         store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
     ) -> Result<Option<SkipReason>, E> {
         if let Some(rule) = self.exclusions.find(indicator) {
-            *self.tally.exclusion_hits.entry(rule.text.into_owned()).or_default() += 1;
+            *self.tally.exclusion_hits.entry(rule.text.to_owned()).or_default() += 1;
             return Ok(Some(SkipReason::Excluded { line: rule.line }));
         }
         let outcome = match stored.get(indicator) {

@@ -7,6 +7,7 @@ mod repair;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -17,20 +18,31 @@ pub(super) use self::page::{Lenient, decode_page, elements};
 /// response could expand to a list of a hundred million zeros.
 const MAX_ELEMENTS: usize = 100_000;
 
-/// Decodes a text: a string, or a number or boolean as text; the texts of a list joined by commas.
-/// Anything else, and white space only, is `None`.
-pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(borrowed(deserializer)?.map(Cow::into_owned))
+/// A text, borrowed from the page where possible: a string, or a number or boolean as text; the
+/// texts of a list joined by commas. Anything else, and white space only, is `None`.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(scalar(deserializer)?.map(|scalar| match scalar {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => number.to_string().into(),
+        })))
+    }
 }
 
-/// Decodes a text like [`text`], borrowed from the page where possible.
-pub(super) fn borrowed<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Cow<'de, str>>, D::Error> {
-    Ok(scalar(deserializer)?.map(|scalar| match scalar {
-        Scalar::Text(text) => text,
-        Scalar::Number(number) => number.to_string().into(),
-    }))
+impl<'a> Deref for Text<'a> {
+    type Target = Option<Cow<'a, str>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// Decodes a [`Text`] that is copied from the page.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Text::deserialize(deserializer)?.0.map(Cow::into_owned))
 }
 
 /// Decodes an instant in RFC 3339 with 0 to 9 fractional digits, converted to UTC. A leap second
@@ -39,7 +51,7 @@ pub(super) fn borrowed<'de, D: Deserializer<'de>>(
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let text = borrowed(deserializer)?;
+    let text = Text::deserialize(deserializer)?.0;
     let instant = text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
     // No alert is from other years, and from 9999 on an offset can lead to a year that RFC 3339
     // cannot express.
@@ -91,8 +103,8 @@ where
 
 /// Decodes a list of texts without the elements that are not texts; anything else is an empty list.
 pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let elements: Vec<Text> = list(deserializer)?;
-    Ok(elements.into_iter().filter_map(|text| text.0).collect())
+    let elements: Vec<Text<'_>> = list(deserializer)?;
+    Ok(elements.into_iter().filter_map(|text| text.0).map(Cow::into_owned).collect())
 }
 
 /// Decodes an object; anything else is the default value.
@@ -103,14 +115,6 @@ where
 {
     let object: Lenient<T> = Lenient::deserialize(deserializer)?;
     Ok(object.0.unwrap_or_default())
-}
-
-struct Text(Option<String>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer).map(Text)
-    }
 }
 
 /// Converts each of the forms that a JSON value can have.
@@ -173,7 +177,7 @@ impl<'de> Converter<'de> for ScalarConverter {
 
     fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut texts = Vec::new();
-        while let Some(element) = seq.next_element::<Text>()? {
+        while let Some(element) = seq.next_element::<Text<'_>>()? {
             texts.extend(element.0);
         }
         Ok(self.text(&texts.join(",")))

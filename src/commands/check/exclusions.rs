@@ -70,7 +70,7 @@ impl Hits {
     /// Returns how many rules have not matched, and the first of them.
     fn describe_unused(&self, exclusions: &Exclusions) -> String {
         let mut unused: Vec<ListedRule<'_>> =
-            exclusions.rules().filter(|rule| !self.rules.contains(&*rule.text)).collect();
+            exclusions.rules().filter(|rule| !self.rules.contains(rule.text)).collect();
         unused.sort_unstable_by_key(|rule| rule.line);
         let span = match self.since {
             Some(since) => format!("since {}", since.date_naive()),
@@ -81,7 +81,7 @@ impl Hits {
         }
         let introduction = if unused.len() > SHOWN_RULES { ", for example" } else { "" };
         let shown = unused.iter().take(SHOWN_RULES).map(|rule| {
-            format!("line {} ({})", rule.line, redact::excerpt(&rule.text, SHOWN_CHARS))
+            format!("line {} ({})", rule.line, redact::excerpt(rule.text, SHOWN_CHARS))
         });
         let shown = shown.collect::<Vec<_>>().join(", ");
         format!("; {} had no hit {span}{introduction}: {shown}", unused.len())

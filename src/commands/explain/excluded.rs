@@ -96,7 +96,7 @@ impl<'a> ExclusionFiles<'a> {
             return Ok(known.clone());
         }
         let exclusions = run::read_exclusion_file(path)?;
-        let rule = exclusions.find(indicator).map(|rule| (rule.line, rule.text.into_owned()));
+        let rule = exclusions.find(indicator).map(|rule| (rule.line, rule.text.to_owned()));
         self.read.insert(path.to_owned(), rule.clone());
         Ok(rule)
     }

@@ -7,16 +7,14 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::indicator::{MAX_BYTES, address, domain, hash, url};
 
-/// What one line matches, in the normalized form of [`crate::indicator`].
+/// What one line matches.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    Hash(String),
-    Name(String),
-    /// A name and all its subdomains.
-    DomainSuffix(String),
-    Address(IpAddr),
+    /// A hash, name, address or URL in the normal form of [`crate::indicator`], or a name and all
+    /// its subdomains, which begins with a dot.
+    Text(String),
+    /// A network without bits after the prefix.
     Network(IpNet),
-    Url(String),
 }
 
 /// A line that is neither a rule nor a comment nor blank.
@@ -61,18 +59,18 @@ pub(super) fn is_header(line: &str) -> bool {
 
 fn rule(text: &str) -> Option<Rule> {
     if is_url(text) {
-        return url::normalize(text).map(|location| Rule::Url(location.text));
+        return url::normalize(text).map(|location| Rule::Text(location.text));
     }
     if let Some(name) = text.strip_prefix('.') {
-        return domain::normalize(name).map(Rule::DomainSuffix);
+        return domain::normalize(name).map(|name| Rule::Text(format!(".{name}")));
     }
     if let Some((address, prefix)) = text.split_once('/') {
         return network(address, prefix).map(Rule::Network);
     }
     hash::normalize_any(text)
-        .map(Rule::Hash)
-        .or_else(|| address::normalize(text).map(Rule::Address))
-        .or_else(|| domain::normalize(text).map(Rule::Name))
+        .or_else(|| address::normalize(text).map(|address| address.to_string()))
+        .or_else(|| domain::normalize(text))
+        .map(Rule::Text)
 }
 
 /// Parses a network. Bits after the prefix are ignored: `10.1.2.3/8` is the network of `10.1.2.3`.
@@ -138,12 +136,8 @@ fn is_url(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn url(text: &str) -> Rule {
-        Rule::Url(text.to_owned())
-    }
-
-    fn name(text: &str) -> Rule {
-        Rule::Name(text.to_owned())
+    fn text(text: &str) -> Rule {
+        Rule::Text(text.to_owned())
     }
 
     #[test]
@@ -161,7 +155,7 @@ mod tests {
             "\"example.com\" ;x", "\"example.com\"\tx", "\"example.com\" \t x",
             "\"example.com\" # x", "\"example.com\"#x", "example.com#x,y",
         ] {
-            assert_eq!(read(line), Ok(Some(name("example.com"))), "{line:?}");
+            assert_eq!(read(line), Ok(Some(text("example.com"))), "{line:?}");
         }
     }
 
@@ -171,11 +165,14 @@ mod tests {
             "http://a.com/b", "http://a.com/b,c", "http://a.com/b;c", "http://a.com/b\tc",
             "http://a.com/b c", "http://a.com/b #c", "HTTP://a.com/b\u{a0}c",
         ] {
-            assert_eq!(read(line), Ok(Some(url("http://a.com/b"))), "{line:?}");
+            assert_eq!(read(line), Ok(Some(text("http://a.com/b"))), "{line:?}");
         }
-        assert_eq!(read("http://a.com/b#c"), Ok(Some(url("http://a.com/b#c"))));
-        assert_eq!(read("\"http://a.com/b,c;d e#f\",x"), Ok(Some(url("http://a.com/b,c;d%20e#f"))));
-        assert_eq!(read("\"http://a.com/\"\"b\"\"\""), Ok(Some(url("http://a.com/%22b%22"))));
+        assert_eq!(read("http://a.com/b#c"), Ok(Some(text("http://a.com/b#c"))));
+        assert_eq!(
+            read("\"http://a.com/b,c;d e#f\",x"),
+            Ok(Some(text("http://a.com/b,c;d%20e#f")))
+        );
+        assert_eq!(read("\"http://a.com/\"\"b\"\"\""), Ok(Some(text("http://a.com/%22b%22"))));
     }
 
     #[test]
@@ -255,6 +252,6 @@ mod tests {
     fn a_monstrous_line_is_refused_unread() {
         let line = format!("http://a.com/{}", "b/../".repeat(MAX_BYTES / 5));
         assert_eq!(read(&line), Err(InvalidLine));
-        assert_eq!(read(&line.replace("b/../", "")), Ok(Some(url("http://a.com/"))));
+        assert_eq!(read(&line.replace("b/../", "")), Ok(Some(text("http://a.com/"))));
     }
 }

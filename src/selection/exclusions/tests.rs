@@ -1,3 +1,4 @@
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -119,7 +120,7 @@ fn the_same_rule_counts_once() {
 
 fn found(list: &Exclusions, claim: ClaimedType, text: &str) -> Option<(u32, String)> {
     let rule = list.find(&Indicator::parse(claim, text).unwrap())?;
-    Some((rule.line, rule.text.into_owned()))
+    Some((rule.line, rule.text.to_owned()))
 }
 
 #[test]
@@ -145,10 +146,10 @@ fn the_most_specific_rule_is_found_with_the_first_line_that_has_it() {
     }
     assert_eq!(found(&list, ClaimedType::Address, "9.9.9.9"), None);
     let mut rules: Vec<_> = list.rules().map(|rule| (rule.line, rule.text)).collect();
-    rules.sort();
+    rules.sort_unstable();
     let lines: Vec<u32> = rules.iter().map(|rule| rule.0).collect();
     assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8, 9, 11]);
-    assert_eq!((rules.len(), &*rules[2].1), (list.len(), ".www.example.com"));
+    assert_eq!((rules.len(), rules[2].1), (list.len(), ".www.example.com"));
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn a_rule_in_normal_form_is_the_same_rule() {
         "EXAMPLE.com\n.Example.COM.\n8.8.8.8\n8.8.8.8/32\n9.9.9.9/8\n2606:4700:0::1/64\nhttp://a.COM\n",
     );
     for rule in first.rules() {
-        let again = list(&rule.text);
+        let again = list(rule.text);
         assert_eq!(again.rules().next().unwrap().text, rule.text);
     }
     assert_eq!(first.len(), 7);
@@ -262,6 +263,26 @@ fn claims() -> [ClaimedType; 6] {
     [Sha256, Sha1, Md5, Domain, Address, Url]
 }
 
+/// Addresses that share prefixes of any length, of both families.
+fn near_address() -> impl Strategy<Value = IpAddr> {
+    let near = |bits: u32| prop_oneof![Just(0), 0..4_u32, (0..bits).prop_map(|bit| 1 << bit)];
+    prop_oneof![
+        near(32).prop_map(|bits| IpAddr::from((0x0A00_0000 ^ bits).to_be_bytes())),
+        (near(32), 0..4_u32).prop_map(|(bits, word)| {
+            let bits = u128::from(bits) << (word * 32);
+            IpAddr::from(((0x2606 << 112) ^ bits).to_be_bytes())
+        }),
+        any::<IpAddr>(),
+    ]
+}
+
+fn near_network() -> impl Strategy<Value = IpNet> {
+    (near_address(), 0..=128_u8).prop_map(|(address, length)| {
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        IpNet::new(address, length.min(longest)).unwrap().trunc()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 512,
@@ -288,6 +309,28 @@ proptest! {
             if !value.contains([',', ';']) {
                 prop_assert!(list(&format!("{value} # remark")).find(&indicator).is_some(), "{value}");
             }
+        }
+    }
+
+    #[test]
+    fn an_address_is_found_as_by_comparing_it_with_each_network(
+        networks in vec(near_network(), 0..20),
+        addresses in vec(near_address(), 1..50),
+    ) {
+        let mut list = Exclusions::default();
+        let mut first_lines: HashMap<IpNet, u32> = HashMap::new();
+        for (network, line) in networks.into_iter().zip(1..) {
+            list.insert(Rule::Network(network), line);
+            first_lines.entry(network).or_insert(line);
+        }
+        prop_assert_eq!(list.len(), first_lines.len());
+        for address in addresses {
+            let containing = first_lines.iter().filter(|(network, _)| network.contains(&address));
+            let smallest = containing.max_by_key(|(network, _)| network.prefix_len());
+            let expected = smallest.map(|(network, line)| (network.to_string(), *line));
+            let found = list.find_address(address);
+            let found = found.map(|rule| (rule.text.to_owned(), rule.line));
+            prop_assert_eq!(found, expected, "{}", address);
         }
     }
 }

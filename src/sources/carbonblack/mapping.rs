@@ -8,6 +8,7 @@ use super::wire::Alert;
 use crate::detection::{AlertOutcome, Assessment, BareAlert, Detection, Mention};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::{MitreCode, MitreCodes};
+use crate::sources::lenient::Text;
 use crate::sources::parsed_alert::ParsedAlert;
 
 /// Maps one alert.
@@ -32,12 +33,12 @@ fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
     let mitre_codes = mitre_codes(&alert);
     // `backend_timestamp` can be days later, if a sensor was offline.
     let observed_at = alert.detection_timestamp.or(alert.backend_timestamp);
-    match (alert.id.map(Cow::into_owned), observed_at) {
+    match (alert.id.0.map(Cow::into_owned), observed_at) {
         (Some(id), Some(observed_at)) => AlertOutcome::Detection(Box::new(Detection {
             id,
             observed_at,
             created_at: alert.backend_timestamp.unwrap_or(observed_at),
-            name: alert.reason.map(Cow::into_owned),
+            name: alert.reason.0.map(Cow::into_owned),
             incident_name: None,
             assessment,
             mitre_codes,
@@ -100,11 +101,11 @@ impl<'a> FileHashes<'a> {
 /// Returns the file in a role: `process`, `blocked`, `parent` or `childproc`.
 fn file<'a>(
     fields: [&'static str; 2],
-    [sha256, md5, reputation]: [&'a Option<Cow<'_, str>>; 3],
+    [sha256, md5, reputation]: [&'a Text<'_>; 3],
 ) -> FileHashes<'a> {
     let reputation = Reputation::parse(reputation.as_deref());
     let [sha256_field, md5_field] = fields;
-    let named = |field, claimed, hash: &'a Option<Cow<'_, str>>| {
+    let named = |field, claimed, hash: &'a Text<'_>| {
         hash.as_deref().map(|hash| File { field, claimed, hash, reputation })
     };
     FileHashes {

@@ -2,12 +2,10 @@
 //!
 //! In recorded alerts, every field except `id` and `type` was sometimes missing, `null` or `""`.
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sources::lenient::{self, Lenient};
+use crate::sources::lenient::{self, Lenient, Text};
 
 /// The body of a search.
 #[derive(Debug, Serialize)]
@@ -64,67 +62,48 @@ pub(super) struct Page<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Alert<'a> {
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub r#type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    pub r#type: Text<'a>,
     #[serde(deserialize_with = "lenient::instant")]
     pub backend_timestamp: Option<DateTime<Utc>>,
     #[serde(deserialize_with = "lenient::instant")]
     pub detection_timestamp: Option<DateTime<Utc>>,
     #[serde(deserialize_with = "lenient::score")]
     pub severity: Option<u8>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub reason: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub blocked_sha256: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub blocked_md5: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub blocked_effective_reputation: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub ioc_hit: Option<Cow<'a, str>>,
+    pub reason: Text<'a>,
+    pub blocked_sha256: Text<'a>,
+    pub blocked_md5: Text<'a>,
+    pub blocked_effective_reputation: Text<'a>,
+    pub ioc_hit: Text<'a>,
     /// The field in which the value of `ioc_hit` was looked for.
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub ioc_field: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub process_sha256: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub process_md5: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub parent_sha256: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub parent_md5: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub childproc_sha256: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub childproc_md5: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub process_effective_reputation: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub parent_effective_reputation: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub childproc_effective_reputation: Option<Cow<'a, str>>,
+    pub ioc_field: Text<'a>,
+    pub process_sha256: Text<'a>,
+    pub process_md5: Text<'a>,
+    pub parent_sha256: Text<'a>,
+    pub parent_md5: Text<'a>,
+    pub childproc_sha256: Text<'a>,
+    pub childproc_md5: Text<'a>,
+    pub process_effective_reputation: Text<'a>,
+    pub parent_effective_reputation: Text<'a>,
+    pub childproc_effective_reputation: Text<'a>,
     #[serde(borrow, deserialize_with = "lenient::object")]
     pub determination: Determination<'a>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub attack_tactic: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub attack_technique: Option<Cow<'a, str>>,
+    pub attack_tactic: Text<'a>,
+    pub attack_technique: Text<'a>,
     #[serde(deserialize_with = "lenient::texts")]
     pub ttps: Vec<String>,
     /// Of a watchlist hit, for example `t1053`.
     #[serde(deserialize_with = "lenient::texts")]
     pub report_tags: Vec<String>,
     /// Of a watchlist hit, for example `https://attack.mitre.org/techniques/T1558/003/`.
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub report_link: Option<Cow<'a, str>>,
+    pub report_link: Text<'a>,
 }
 
 /// The verdict of the customer's analysts.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Determination<'a> {
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub value: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub value: Text<'a>,
 }

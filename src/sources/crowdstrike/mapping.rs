@@ -31,14 +31,14 @@ fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
     let mitre_codes = mitre_codes(&alert);
     // When the behavior happened; `created_timestamp` is when the alert entered the store.
     let observed_at = alert.timestamp.or(alert.created_timestamp);
-    let id = alert.composite_id.or(alert.id).map(Cow::into_owned);
-    let title = alert.display_name.or(alert.name);
+    let id = alert.composite_id.0.or(alert.id.0).map(Cow::into_owned);
+    let title = alert.display_name.0.or(alert.name.0);
     match (id, observed_at) {
         (Some(id), Some(observed_at)) => AlertOutcome::Detection(Box::new(Detection {
             id,
             observed_at,
             created_at: alert.created_timestamp.unwrap_or(observed_at),
-            name: alert.description.or_else(|| title.clone()).map(Cow::into_owned),
+            name: alert.description.0.or_else(|| title.clone()).map(Cow::into_owned),
             incident_name: title.map(Cow::into_owned),
             assessment,
             mitre_codes,

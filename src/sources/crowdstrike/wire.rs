@@ -3,12 +3,10 @@
 //! Every field is optional, whatever the published schema says: recorded alerts lack most of them,
 //! and `errors` is a list, `null` or absent.
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sources::lenient::{self, Lenient};
+use crate::sources::lenient::{self, Lenient, Text};
 
 /// The body of a query for alerts.
 #[derive(Debug, Serialize)]
@@ -68,10 +66,9 @@ pub(super) struct ApiError {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Alert<'a> {
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub composite_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub composite_id: Text<'a>,
+    pub id: Text<'a>,
     #[serde(deserialize_with = "lenient::instant")]
     pub created_timestamp: Option<DateTime<Utc>>,
     #[serde(deserialize_with = "lenient::instant")]
@@ -80,29 +77,20 @@ pub(super) struct Alert<'a> {
     pub severity: Option<u8>,
     #[serde(deserialize_with = "lenient::score")]
     pub confidence: Option<u8>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub description: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub display_name: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub name: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub ioc_type: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub ioc_value: Option<Cow<'a, str>>,
+    pub description: Text<'a>,
+    pub display_name: Text<'a>,
+    pub name: Text<'a>,
+    pub ioc_type: Text<'a>,
+    pub ioc_value: Text<'a>,
     #[serde(borrow, deserialize_with = "lenient::list")]
     pub ioc_context: Vec<Lenient<IocContext<'a>>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub tactic_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub technique_id: Option<Cow<'a, str>>,
+    pub tactic_id: Text<'a>,
+    pub technique_id: Text<'a>,
     #[serde(borrow, deserialize_with = "lenient::list")]
     pub mitre_attack: Vec<Lenient<Mitre<'a>>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub r#type: Option<Cow<'a, str>>,
+    pub r#type: Text<'a>,
     /// Of the triggering process's file; of an on-demand scan (`ods`), of the scanned file.
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub sha256: Option<Cow<'a, str>>,
+    pub sha256: Text<'a>,
     #[serde(deserialize_with = "lenient::object")]
     pub pattern_disposition_details: Disposition,
     #[serde(borrow, deserialize_with = "lenient::list")]
@@ -110,10 +98,8 @@ pub(super) struct Alert<'a> {
     /// The verdicts of the customer's analysts, among others.
     #[serde(deserialize_with = "lenient::texts")]
     pub tags: Vec<String>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub cid: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub origin_cid: Option<Cow<'a, str>>,
+    pub cid: Text<'a>,
+    pub origin_cid: Text<'a>,
 }
 
 impl Alert<'_> {
@@ -136,28 +122,25 @@ pub(super) struct Disposition {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct QuarantinedFile<'a> {
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub sha256: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub state: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub sha256: Text<'a>,
+    pub state: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct IocContext<'a> {
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub ioc_type: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub ioc_value: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub ioc_type: Text<'a>,
+    pub ioc_value: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Mitre<'a> {
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub tactic_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
-    pub technique_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub tactic_id: Text<'a>,
+    pub technique_id: Text<'a>,
 }
 
 /// The response to a sign-in.
