@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::platform::files;
 
-/// Who can read a file.
+/// The users who can read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
     /// Its owner only (mode 0600).

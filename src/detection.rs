@@ -22,13 +22,13 @@ pub(crate) struct SourceInfo {
     pub incident_type: &'static str,
 }
 
-/// How the vendor and the customer's analysts judge an alert.
+/// The judgment of an alert by the vendor and the customer's analysts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Assessment {
-    /// How severe the alert is, 1 to 100 (CrowdStrike) or 1 to 10 (Carbon Black); absent on some
+    /// The severity, 1 to 100 (CrowdStrike) or 1 to 10 (Carbon Black); absent on some
     /// products.
     pub severity: Option<u8>,
-    /// How certain the vendor is, 1 to 100; absent on some products and always for Carbon Black.
+    /// The vendor's confidence, 1 to 100; absent on some products and always for Carbon Black.
     pub confidence: Option<u8>,
     /// Whether an analyst dismissed the alert, for example as a false positive.
     pub dismissed: bool,
@@ -64,7 +64,7 @@ impl Mention {
 /// A text that is not an indicator that may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// Why it is rejected.
+    /// The reason.
     pub reason: RejectReason,
     /// The start of the text as the vendor has it, without user name and password of a URL. For the
     /// log and the samples of what was left out.
@@ -94,11 +94,11 @@ pub struct Detection {
     /// When the alert entered the vendor's store, UTC. It never changes, so it is the same each
     /// time the alert is fetched. Equal to `observed_at` if the alert does not have it.
     pub created_at: DateTime<Utc>,
-    /// What was detected, as the vendor describes it.
+    /// The vendor's description.
     pub name: Option<String>,
     /// The vendor's short title, if it has one.
     pub incident_name: Option<String>,
-    /// How the alert is judged.
+    /// The judgment of the alert.
     pub assessment: Assessment,
     /// MITRE ATT&CK techniques and tactics, without duplicates.
     pub mitre_codes: MitreCodes,
@@ -112,7 +112,7 @@ const MAX_KIND: usize = 40;
 /// An alert that names no indicator in the fields that are read: the usual case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BareAlert {
-    /// How the alert is judged.
+    /// The judgment of the alert.
     pub assessment: Assessment,
     /// The vendor's name for alerts of this kind.
     pub kind: Option<Box<str>>,
@@ -129,7 +129,7 @@ impl BareAlert {
     }
 }
 
-/// What an alert was mapped to.
+/// The result of mapping an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlertOutcome {
     /// The alert names indicators.
@@ -140,7 +140,7 @@ pub enum AlertOutcome {
     Unreadable {
         /// The id of the alert, if it has one.
         id: Option<String>,
-        /// What is wrong with the alert.
+        /// The reason why it cannot be used.
         reason: &'static str,
     },
 }

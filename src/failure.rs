@@ -154,11 +154,11 @@ impl FailureKind {
 pub struct Failure {
     /// The category.
     pub kind: FailureKind,
-    /// What happened, with the service's message and trace id if there are any.
+    /// The error, with the service's message and trace id if there are any.
     pub message: String,
-    /// What the message is about, if that is a list: one per line in text.
+    /// The items that the message is about, if any: one per line in text.
     pub list: Vec<String>,
-    /// What to do about it.
+    /// The next step for the user.
     pub help: String,
     cause: Option<Arc<anyhow::Error>>,
     /// Whether the cause is printed; it is logged at debug level in any case.

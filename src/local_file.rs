@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::platform::{files, ownership};
 
-/// What kind of file is accepted.
+/// The kinds of files that are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Accept {
     /// A regular file only.

@@ -9,7 +9,7 @@ use crate::platform::advice;
 use crate::platform::signals::Signals;
 use crate::report::progress;
 
-/// How long a request in flight may take after a signal; the process exits within 5 s of it.
+/// The time that a request in flight has after a signal; the process exits within 5 s of it.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// The first signal, and when it came.

@@ -59,7 +59,7 @@ struct Incident<'a> {
     r#type: Cow<'a, str>,
 }
 
-/// What a submission consists of, but for what all those of a source have in common.
+/// The parts of a submission that are not the same for all of a source.
 #[derive(Debug)]
 pub(crate) struct SubmissionParts<'a> {
     /// When the detection was observed, UTC.
@@ -159,7 +159,7 @@ impl<'a> Submission<'a> {
     }
 }
 
-/// Why a stored item is not sent: it changed since it was stored.
+/// A stored item is not sent because it changed since it was stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DamagedItem {
     /// It is not JSON, or lacks a field, or has another.
@@ -183,7 +183,7 @@ pub(crate) fn verify(item: &str, indicator_type: &str, value: &str) -> Result<()
     }
 }
 
-/// What became of a mention of an indicator when it was stored.
+/// The result of storing a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
     /// It is a new entry of the outbox.

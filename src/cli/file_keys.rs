@@ -75,9 +75,9 @@ impl SourceKeys<'_> {
 /// Which options a table can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// Those of all sources.
+    /// The keys of all sources.
     Defaults,
-    /// Those of one source or tenant.
+    /// The keys of one source or tenant.
     Source,
 }
 

@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use super::NAME;
 use crate::settings::TenantName;
 
-/// What can be generated.
+/// A file that can be generated.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Artifact {
     /// Print completions for a shell

@@ -250,7 +250,7 @@ pub(crate) struct TenantCommand {
     pub name: TenantName,
     /// The name of its source.
     pub source: String,
-    /// Why there is none, if a value is not valid.
+    /// The error, if a value is not valid.
     pub parsed: Result<Parsed, Failure>,
 }
 
@@ -303,7 +303,7 @@ fn no_tenants(message: &str, tip: &str) -> Failure {
 #[derive(Debug, Default)]
 struct Added {
     arguments: Vec<OsString>,
-    /// Where each comes from, by its flag.
+    /// The origin of each, by its flag.
     origins: BTreeMap<String, Origin>,
 }
 

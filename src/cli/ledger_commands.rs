@@ -166,7 +166,7 @@ pub(crate) struct VerifyArgs {
     pub json: bool,
 }
 
-/// What to do with undelivered indicators.
+/// An operation on undelivered indicators.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxAction {
     /// List queued and quarantined indicators
@@ -217,7 +217,7 @@ pub(crate) enum OutboxAction {
     },
 }
 
-/// What to do with checkpoints.
+/// An operation on checkpoints.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckpointAction {
     /// Set checkpoints that are in the future back by 30 days

@@ -105,13 +105,13 @@ pub struct Parsed {
     /// When to use colors.
     pub(crate) color: ColorChoice,
     matches: ArgMatches,
-    /// What was parsed, after the translation of the scripts' flags.
+    /// The parsed arguments, after the translation of the scripts' flags.
     arguments: Vec<OsString>,
-    /// Where the options that were added to the command line come from, by their flags.
+    /// The origin of each option that was added to the command line, by its flag.
     origins: BTreeMap<String, Origin>,
     /// The settings file.
     file: Option<FoundFile>,
-    /// Where settings are looked up.
+    /// The settings outside the command line.
     pub(crate) layers: Rc<Layers>,
 }
 

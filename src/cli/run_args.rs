@@ -123,7 +123,7 @@ impl ProcessArgs {
     /// Returns where the ledger is.
     ///
     /// # Errors
-    /// Those of [`default_ledger`].
+    /// As [`default_ledger`].
     pub(crate) fn ledger(&self) -> Result<LedgerChoice, Failure> {
         if self.no_ledger {
             return Ok(LedgerChoice::None);
@@ -349,7 +349,7 @@ impl LedgerArgs {
     /// Returns the path of the ledger.
     ///
     /// # Errors
-    /// Those of [`default_ledger`].
+    /// As [`default_ledger`].
     pub(crate) fn path(&self) -> Result<PathBuf, Failure> {
         self.ledger.clone().map_or_else(default_ledger, Ok)
     }

@@ -24,9 +24,9 @@ pub(crate) struct ScheduledFile {
     pub path: PathBuf,
     /// The maximum run time in minutes.
     pub deadline: u32,
-    /// How long the run waits for another one, in minutes.
+    /// The maximum wait until another run ends, in minutes.
     pub wait: u32,
-    /// What applies to the tenants, in the order of precedence from the lowest.
+    /// The settings of the tenants, from the lowest precedence to the highest.
     pub tables: Vec<ScheduledTable>,
     /// Required settings that the file does not have, as sentences.
     pub missing: Vec<String>,
@@ -37,7 +37,7 @@ pub(crate) struct ScheduledFile {
 pub(crate) struct ScheduledTable {
     /// For example `[defaults]`.
     pub heading: String,
-    /// Whose settings they are, for example `[defaults]` or `tenant acme`.
+    /// The name of the table or tenant, for example `[defaults]` or `tenant acme`.
     pub owner: String,
     /// A name for its files, which no other table has.
     pub file_prefix: String,
@@ -54,7 +54,7 @@ pub(crate) struct ScheduledEntry {
     pub meaning: Meaning,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
     Plain,
@@ -137,7 +137,7 @@ fn scheduled(found: &FoundFile, tenants: &[TenantName]) -> Result<ScheduledFile,
 /// The keys that the tables of a source can have.
 struct SourceKeys {
     options: Vec<Settable>,
-    /// Those without which a run ends.
+    /// The settings that a run requires.
     required: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ use crate::settings::config_file::{CONFIG_VARIABLE, Value};
 /// The options with which a person agrees to something. They must be given where the person is.
 const CONSENTS: [&str; 6] = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
 
-/// What an option takes.
+/// The type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arity {
     Flag,
@@ -75,7 +75,7 @@ impl Settable {
     /// Returns the arguments that set the option to this value.
     ///
     /// # Errors
-    /// Why the option does not have such a value.
+    /// The reason why the option does not accept the value.
     pub(super) fn arguments(&self, value: &Value) -> Result<Vec<OsString>, String> {
         let argument = |text: &String| format!("--{}={text}", self.key).into();
         match (self.arity, value) {
@@ -99,7 +99,7 @@ impl Settable {
     /// Returns the text of a variable as a value of the option.
     ///
     /// # Errors
-    /// Why it is not one.
+    /// The reason why it is not one.
     pub(super) fn parse_variable(&self, text: &str) -> Result<Value, String> {
         match self.arity {
             Arity::One => Ok(Value::One(text.to_owned())),

@@ -14,7 +14,7 @@ const MAX_BODIES_IN_MEMORY: usize = 2;
 /// The number of bodies of all clients in memory above which a further one waits for
 /// [`MAX_WAIT_FOR_OTHERS`]. It limits the memory of a process with many runs.
 const FEW_BODIES: usize = 3;
-/// How long a body waits for those of other clients: usually until one is read. Not longer, because
+/// The maximum wait for the bodies of other clients: usually until one is read. Not longer, because
 /// a server that is slow must not hold up the runs of other tenants.
 const MAX_WAIT_FOR_OTHERS: Duration = Duration::from_millis(250);
 /// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.

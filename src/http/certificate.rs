@@ -17,7 +17,7 @@ const QUOTED_CHARACTERS: usize = 120;
 /// How many of the names that a certificate is valid for are quoted.
 const QUOTED_NAMES: usize = 5;
 
-/// Why a certificate was rejected.
+/// The reason why a certificate was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Reason {
     /// No trusted authority issued it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long all requests pause when few are left: the services refill their limits every second.
+/// The pause of all requests when few are left: the services refill their limits every second.
 const NEARLY_EMPTY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many requests may start in any period of this length.
@@ -34,7 +34,7 @@ pub(super) struct ConcurrencyLimit {
 struct LimitState {
     limit: usize,
     in_flight: usize,
-    /// Since the limit last changed.
+    /// The number of successes since the limit last changed.
     successes: usize,
     resume_at: Instant,
     lowered_at: Instant,

@@ -1,4 +1,4 @@
-//! Why a request got no usable response. The error's sources decide which kind it is.
+//! The errors of requests without a usable response, classified by their source chain.
 
 use std::error::Error;
 use std::fmt;
@@ -15,10 +15,10 @@ use super::response::{MalformedBody, Response};
 use super::retry::MAX_RETRY_AFTER;
 use crate::failure::{Failure, FailureKind, Signal};
 
-/// Why there is no connection to a port that responds with something else than TLS.
+/// The cause of a failed connection to a port that does not use TLS.
 const NO_TLS: &str = "the server does not speak TLS on this port";
 
-/// Why a request got no usable response. `host` is the host of the request, and `proxy` the proxy
+/// A request got no usable response. `host` is the host of the request, and `proxy` the proxy
 /// for it, as `host:port`.
 #[derive(Debug, ThisError)]
 pub(crate) enum HttpError {
@@ -65,7 +65,7 @@ pub(crate) enum HttpError {
     Interrupted(Signal),
 }
 
-/// Why an attempt failed that may be repeated.
+/// The reason of a failed attempt that can be retried.
 #[derive(Debug, ThisError)]
 pub(crate) enum AttemptError {
     /// The service rejected the request.

@@ -47,7 +47,7 @@ use crate::shutdown::Shutdown;
 
 /// The highest number of requests in flight that can be set for a service.
 pub(crate) const MAX_CONCURRENCY: u8 = 32;
-/// How much of a body an HTTP/2 server may send before it is read, in bytes.
+/// The HTTP/2 window of a response: the bytes that a server may send before they are read.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
 /// Returns the same for all bodies of an HTTP/2 connection, which the services of a host share.
@@ -61,7 +61,7 @@ fn connection_window() -> u32 {
 
 /// The largest body that is read into memory, in bytes: many times the largest real page.
 const MAX_BODY_BYTES: usize = 256 * 1024 * 1024;
-/// How much of an error's body is read, in bytes: its message is at the start.
+/// The maximum number of bytes that are read of an error's body: its message is at the start.
 const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
 
 /// The outcome of a request that got a response.

@@ -13,7 +13,7 @@ const QUOTED_CHARACTERS: usize = 300;
 /// How many characters of a trace id are quoted: real ones have 16 to 36.
 const TRACE_CHARACTERS: usize = 100;
 
-/// What is wrong with the body of a 2xx response: truncated, not JSON, or of another shape.
+/// The body of a 2xx response is not usable: truncated, not JSON, or of another shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MalformedBody(pub String);

@@ -8,7 +8,7 @@ use reqwest::header::RETRY_AFTER;
 
 use super::response::Response;
 
-/// How often one request is sent at most.
+/// The maximum number of attempts of a request.
 pub(super) const MAX_ATTEMPTS: u32 = 5;
 /// The longest wait that a service may request; a longer one ends the run as a temporary error.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);

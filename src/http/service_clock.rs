@@ -10,7 +10,7 @@ use crate::clock::MAX_DIFFERENCE;
 /// The years in which a `Date` can be right. Others come from a service whose clock was never set.
 const PLAUSIBLE_YEARS: std::ops::Range<i32> = 2026..2100;
 
-/// How far the clock of a service is ahead of this machine's, by the `Date` of its responses.
+/// The offset of a service's clock from this machine's, measured by the `Date` of its responses.
 ///
 /// Shared by the clones of a client. A response without a `Date` changes nothing.
 #[derive(Debug, Clone, Default)]

@@ -152,7 +152,7 @@ pub enum ClaimedType {
     Url,
 }
 
-/// Why a text is rejected.
+/// The reason why a text is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RejectReason {
     /// The vendor's type has no [`ClaimedType`]; only the sources use this.

@@ -5,7 +5,7 @@
 /// The version of ATT&CK that the names are from.
 pub(crate) const ATTACK_VERSION: &str = "17.0";
 
-/// What the license of ATT&CK asks to be said wherever its names are shown.
+/// The notice that the license of ATT&CK requires wherever its names are shown.
 pub(crate) const ATTACK_NOTICE: &str = "\u{a9} The MITRE Corporation. ATT&CK is reproduced and distributed with the permission of The MITRE Corporation.";
 
 /// Lines of a technique's code, the codes of its tactics with commas between them, and its name,

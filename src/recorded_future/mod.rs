@@ -61,7 +61,7 @@ struct RequestOptions {
     summary: bool,
 }
 
-/// What became of a batch.
+/// The result of submitting a batch.
 #[derive(Debug)]
 pub(crate) struct Submitted {
     pub outcome: Outcome,

@@ -1,4 +1,4 @@
-//! What Recorded Future's response means for a batch.
+//! The meaning of Recorded Future's response to a batch.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -37,7 +37,7 @@ impl Rejection {
     }
 }
 
-/// What a successful response says.
+/// The content of a successful response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt {
     /// Whether the batch was only validated and not stored.

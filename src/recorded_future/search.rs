@@ -23,9 +23,9 @@ const PAGE_ROWS: u64 = 1000;
 const MAX_ROWS: u64 = 10_000;
 /// A result within this time is not divided any further.
 const MIN_SPAN: TimeDelta = TimeDelta::seconds(1);
-/// How much earlier and later than the detections it is searched.
+/// The margin before the first detection and after the last one.
 const MARGIN: TimeDelta = TimeDelta::seconds(1);
-/// How often a result is read whose pages do not add up.
+/// The maximum number of times that a result is read whose pages do not add up.
 const MAX_READS: usize = 3;
 
 /// Detection times (UTC), both included.
@@ -57,7 +57,7 @@ struct Page {
     total: Option<u64>,
 }
 
-/// What is searched for.
+/// The conditions of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Query {
     pub times: DetectionTimes,
@@ -67,7 +67,7 @@ pub(crate) struct Query {
     pub organizations: Vec<String>,
 }
 
-/// Why a search failed.
+/// The error of a search.
 #[derive(Debug)]
 pub(crate) struct SearchError {
     pub failure: Failure,
@@ -81,7 +81,7 @@ impl SearchError {
     }
 }
 
-/// How reading a result ended.
+/// The state after reading a page.
 enum Read {
     /// All of it was read.
     Whole,
@@ -91,7 +91,7 @@ enum Read {
     Inconsistent(String),
 }
 
-/// What was read of a result so far.
+/// The rows that were read of a result so far.
 #[derive(Default)]
 struct Progress {
     ids: HashSet<u64>,

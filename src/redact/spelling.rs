@@ -13,7 +13,7 @@ pub(super) const SHORTEST_SECRET: usize = 6;
 
 /// One way to write a secret.
 pub(super) struct Spelling {
-    /// In lower case unless it is base64.
+    /// The text, in lower case unless it is base64.
     text: SecretString,
     /// `None` for a text in any case.
     base64: Option<Base64>,

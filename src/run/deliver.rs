@@ -20,7 +20,7 @@ use crate::settings::{LedgerChoice, Mode, Settings};
 /// After this many rejected items in a row, the cause is not the items: sending stops.
 const MAX_REJECTIONS_IN_A_ROW: u64 = 20;
 
-/// How far the delivery of a run is.
+/// The state of a run's delivery.
 #[derive(Debug)]
 pub(super) struct DeliveryState {
     /// Submissions per request; smaller than the setting after a request was too large.
@@ -90,7 +90,7 @@ impl DeliveryState {
     /// Takes what the run gets of what was left.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) fn take_allowance(&mut self, ledger: &TenantLedger) -> Result<(), Failure> {
         self.waiting = Waiting::Done;
         self.share = Some(self.quota.allowance(ledger)?);
@@ -108,7 +108,7 @@ impl Run<'_> {
     /// this run; what was not accepted stays queued.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) async fn deliver(&mut self) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
             return Ok(());
@@ -257,7 +257,7 @@ impl Run<'_> {
     /// Counts what is still queued at the end of the run, and reports what is in quarantine.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) fn count_remaining(&mut self, ledger_succeeded: bool) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
             let collected = if ledger_succeeded { self.collect_items() } else { Ok(()) };

@@ -11,14 +11,14 @@ use crate::ledger::{BatchInDoubt, EntryId};
 use crate::recorded_future::{DetectionTimes, FoundRow, Query};
 use crate::settings::Mode;
 
-/// How much of the time of a run all lookups may take.
+/// The share of a run's deadline that all lookups may take.
 const BUDGET: f64 = 0.25;
-/// How long a batch waits for a search that fails; after that it is sent again without one.
+/// A batch is sent again without a search if searches fail for this long.
 const MAX_WAIT: TimeDelta = TimeDelta::days(2);
 
 /// The result of looking up a batch.
 enum LookUp {
-    /// What Recorded Future has of it; nothing where the search does not work.
+    /// The entries that Recorded Future has; none if the search does not work.
     Found(BTreeSet<EntryId>),
     /// A later run may find out.
     NotNow(Failure),
@@ -32,7 +32,7 @@ impl Run<'_> {
     /// may be sent twice, but is never lost.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) async fn resolve_doubt(&mut self) -> Result<(), Failure> {
         if self.settings.mode != Mode::Live {
             return Ok(());

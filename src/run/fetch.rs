@@ -21,27 +21,27 @@ use crate::sources::{AlertReader, Page};
 
 /// Pages that may be fetched and wait to be stored: bounds the memory of a run.
 const MAX_WAITING_PAGES: usize = 1;
-/// How long a transaction waits for further pages: each one writes the parts of the ledger that it
-/// changes to the disk, and those of consecutive pages are largely the same.
+/// The time that a transaction waits for further pages: each transaction writes the parts of the
+/// ledger that it changes to the disk, and those of consecutive pages are largely the same.
 const MAX_TRANSACTION: Duration = Duration::from_millis(200);
 
-/// How long a run waits for the number of alerts that the vendor left out.
+/// The maximum wait for the number of alerts that the vendor left out.
 const MAX_COUNTING: Duration = Duration::from_secs(10);
 
-/// What was selected from the pages that were read.
+/// The selection from the pages that were read.
 #[derive(Debug)]
 struct Selected {
     tally: Tally,
     left_out: LeftOut,
-    /// Why not all of it was stored.
+    /// The failure, if not all of it was stored.
     stored: Result<(), Failure>,
 }
 
-/// How the reading of a window ended.
+/// The result of reading a window.
 #[derive(Debug)]
 enum ReadEnd {
     Complete,
-    /// With a failure, which is reported.
+    /// Reading failed; the failure is reported.
     Incomplete,
     /// Because of alerts that must not be shared.
     Rejected(Failure),
@@ -52,7 +52,7 @@ impl Run<'_> {
     /// the report, and what was fetched before it is stored.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
         self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
         let (mut reader, first) = self.first_page().await;

@@ -11,7 +11,7 @@ impl Run<'_> {
     /// too. The run that leaves a gap fails because of it, later runs do not.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) fn record_fetched(
         &mut self,
         fetched: Window,

@@ -44,7 +44,7 @@ use crate::shutdown::Shutdown;
 use crate::sources::{CustomerSource, Source};
 use crate::window::Window;
 
-/// What the runs of a process have in common.
+/// The parts that all runs of a process share.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub run_id: String,
@@ -69,7 +69,7 @@ pub(crate) async fn run(
     }
 }
 
-/// How far a run came.
+/// The result of a run, or of its first part.
 enum Part<'a> {
     /// It has ended.
     Whole(Box<Report>),
@@ -112,7 +112,7 @@ struct Run<'a> {
     /// The file of the ledger, if this run created it.
     created_ledger: Option<PathBuf>,
     time: RunTime,
-    /// What earlier runs fetched.
+    /// The span that earlier runs fetched.
     fetched: Option<Window>,
     plan: WindowPlan,
     customer: CustomerState,
@@ -334,7 +334,7 @@ impl<'a> Run<'a> {
 /// Reads the exclusion file that the settings name.
 ///
 /// # Errors
-/// With the file and the line that cannot be read.
+/// When the file cannot be read; names the invalid line.
 pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
     match &settings.exclusion_file {
         Some(path) => read_exclusion_file(path),
@@ -345,7 +345,7 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
 /// Reads an exclusion file.
 ///
 /// # Errors
-/// With the line that cannot be read.
+/// When a line is not valid; names it.
 pub(crate) fn read_exclusion_file(path: &Path) -> Result<Exclusions, Failure> {
     let exclusions = Exclusions::read(path).map_err(|error| {
         let failure = Failure::new(

@@ -41,7 +41,7 @@ struct QuotaState {
     in_flight: u64,
     /// The tenants that wait for what is left.
     waiting: Vec<TenantId>,
-    /// What is left for the tenants that waited, until they ask for it.
+    /// The rest of the quota, divided among the tenants that waited, until they use it.
     allowances: BTreeMap<TenantId, u64>,
 }
 
@@ -199,7 +199,7 @@ impl Reservation {
     /// being sent.
     ///
     /// # Errors
-    /// Those of `record`.
+    /// The errors of `record`.
     pub(super) fn commit(&mut self, count: u64, record: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut state = self.quota.lock();
         record()?;

@@ -1,4 +1,4 @@
-//! Whose run it is, and whose alerts it may share.
+//! The tenant of a run, and the customers whose alerts it may share.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::sources::{CustomerSource, Customers, Source};
 /// The customer of a tenant that shares the alerts of all customers together.
 const ALL_CUSTOMERS: &str = "all";
 
-/// Whose alerts a run has read so far.
+/// The customers whose alerts a run has read so far.
 #[derive(Debug, Default)]
 pub(super) struct CustomerState {
     /// The customers that the alerts named.
@@ -80,7 +80,7 @@ impl Run<'_> {
     /// Records the properties of this run, which has read a page or the end of the window.
     ///
     /// # Errors
-    /// Those of the ledger.
+    /// Ledger errors.
     pub(super) fn record_customer(&mut self) -> Result<(), Failure> {
         if !self.customer.is_confirmed {
             let customer = self.customer.customer();

@@ -22,11 +22,11 @@ use crate::sources::Source;
 pub(crate) struct TenantJob {
     pub tenant: TenantName,
     pub source: SourceInfo,
-    /// What runs, or why it cannot.
+    /// The source and settings, or the reason why the tenant cannot run.
     pub run: Result<(Box<dyn Source>, Settings), Failure>,
 }
 
-/// How tenants run together.
+/// The options of a run of several tenants.
 #[derive(Debug)]
 pub(crate) struct TenantsOptions {
     /// How many run at a time.

@@ -9,14 +9,14 @@ use crate::clock::{Clock, MAX_DIFFERENCE, describe_difference};
 use crate::failure::{Failure, FailureKind};
 use crate::settings::Mode;
 
-/// What a run knows about the time.
+/// The clock of a run, and its corrections.
 #[derive(Debug)]
 pub(super) struct RunTime {
     /// When the run started.
     started: Instant,
     /// This machine's clock.
     local: Clock,
-    /// How far the clock by which the window was chosen is ahead of this machine's.
+    /// The offset from this machine's clock with which the window was chosen.
     window_offset: TimeDelta,
     /// Whether the run has reported that this machine's clock is wrong.
     is_reported: bool,

@@ -11,7 +11,7 @@ use crate::report::{self, progress};
 use crate::settings::{LedgerChoice, LockWait};
 use crate::shutdown::Shutdown;
 
-/// How often a run tries again to take the lock.
+/// The time between two attempts to take the lock.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Takes the ledger's lock, and waits for it as long as the settings allow. `None` where the run

@@ -18,7 +18,7 @@ pub(super) struct WindowPlan {
     pub window: Window,
     /// Every alert of the window before this instant was fetched; its start until then.
     pub complete_until: DateTime<Utc>,
-    /// What the summary says about the window.
+    /// Sentences about the window for the summary.
     pub note: Option<String>,
     /// The span between the checkpoint and the window, which is not read because it is older than
     /// the limit for catching up.

@@ -215,7 +215,7 @@ impl fmt::Debug for Exclusions {
     }
 }
 
-/// Why an exclusion list cannot be used.
+/// The error of an exclusion list that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExclusionError {
     /// The file is missing, is a directory, or may not be read.

@@ -14,13 +14,13 @@ pub(crate) const MAX_SAMPLES: usize = 5000;
 /// The maximum length of a value that is kept, in characters.
 pub(crate) const MAX_VALUE_CHARS: usize = 200;
 
-/// What a run left out. Of more than [`MAX_SAMPLES`] different ones, the first are kept.
+/// The mentions that a run did not send. Only the first [`MAX_SAMPLES`] different ones are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     samples: HashMap<SampleKey, Sample>,
 }
 
-/// What was left out, and why.
+/// A mention that was not sent, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SampleKey {
     /// The reason, as the log has it.
@@ -31,7 +31,7 @@ pub(crate) struct SampleKey {
     pub value: String,
 }
 
-/// How often it was left out.
+/// The number of times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// The beginning of the id of the last alert that named it.

@@ -41,7 +41,7 @@ impl Thresholds {
     }
 }
 
-/// What is left out of a run.
+/// The rules by which mentions are not sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub thresholds: Thresholds,
@@ -69,7 +69,7 @@ impl Selection {
     /// Selects from one alert. `store` stores a mention of an indicator in a field of a detection.
     ///
     /// # Errors
-    /// Those of `store`.
+    /// The errors of `store`.
     pub(crate) fn add<E>(
         &mut self,
         outcome: AlertOutcome,

@@ -1,4 +1,4 @@
-//! Why a mention is not sent, and the line of the log that says so.
+//! The reasons why a mention is not sent, and their log lines.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::redact;
 /// The maximum length of an alert's id in the log; those seen have about a hundred characters.
 const MAX_ID_CHARS: usize = 200;
 
-/// Why a mention is not sent.
+/// The reason why a mention is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SkipReason {
     /// The alert's severity or confidence is too low.

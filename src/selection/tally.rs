@@ -8,7 +8,7 @@ use super::skip::SkipReason;
 use crate::detection::BareAlert;
 use crate::indicator::RejectReason;
 
-/// What became of the alerts and of the indicators that they mention.
+/// Counts of alerts and mentions by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Tally {
@@ -46,16 +46,16 @@ pub(crate) struct Tally {
     /// Alerts that name no indicator, by the vendor's name for their kind; only some kinds.
     #[serde(skip)]
     pub kinds_without_indicator: BTreeMap<Box<str>, u64>,
-    /// Of the alerts that name no indicator, those in which another choice of fields finds one.
+    /// Alerts without an indicator in which another choice of fields would find one.
     #[serde(skip)]
     pub alerts_for_other_choice: u64,
     /// Unique new indicators: each becomes one submission. Reported as what became of them.
     #[serde(skip)]
     pub selected: u64,
-    /// Of these, hashes.
+    /// The number of these that are hashes.
     #[serde(skip)]
     pub hashes_selected: u64,
-    /// Of these, hashes of files that the vendor trusts.
+    /// The number of these hashes whose files the vendor trusts.
     #[serde(skip)]
     pub trusted_selected: u64,
 }

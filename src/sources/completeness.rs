@@ -16,11 +16,11 @@ use super::parsed_alert::ParsedAlert;
 use super::seen_ids::SeenIds;
 use crate::window::Window;
 
-/// How often a part is queried in one run at most.
+/// The maximum number of times that a run queries the same part of its window.
 pub(super) const MAX_QUERIES: u32 = 3;
 /// How many pages in a row without a new alert end a query.
 pub(super) const MAX_PAGES_WITHOUT_NEWS: u32 = 3;
-/// How far services round the instants of a query.
+/// The precision to which services round the instants of a query.
 const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 
 /// The alerts of a part, as far as they were received, and how many were promised.

@@ -1,8 +1,8 @@
-//! Whose alerts a run reads.
+//! The customers whose alerts a run reads.
 
 use std::collections::BTreeSet;
 
-/// How it is known whose alerts a source reads.
+/// The way in which the customer of a source's alerts is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CustomerSource {
     /// The settings name the customer by this id.

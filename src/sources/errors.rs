@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use crate::failure::{Failure, FailureKind};
 use crate::http::Response;
 
-/// What a vendor adds to the common errors.
+/// The vendor-specific help texts of the common errors.
 #[derive(Debug)]
 pub(super) struct Hints {
     pub vendor: &'static str,
-    /// What to do about a redirect.
+    /// The help after a redirect.
     pub redirect: String,
-    /// What to do about an exhausted rate limit.
+    /// The help after an exhausted rate limit.
     pub rate_limit: &'static str,
 }
 

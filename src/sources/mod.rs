@@ -52,7 +52,7 @@ pub(crate) struct Page {
     pub customers: Customers,
 }
 
-/// What a few alerts of a window show about access to all of them.
+/// The result of reading a few alerts of a window, to check access.
 #[derive(Debug)]
 pub(crate) struct Probe {
     /// The number of alerts in the window, where the vendor reports it.
@@ -141,13 +141,13 @@ pub(crate) trait AlertReader: fmt::Debug {
     /// Returns the next page; `None` at the end of the window.
     ///
     /// # Errors
-    /// Why the window cannot be read further. The pages returned before remain valid.
+    /// When the window cannot be read further. The pages returned before remain valid.
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>>;
 
     /// Returns the number of alerts in the window whatever their scores, where the vendor reports
     /// it.
     ///
     /// # Errors
-    /// Why it cannot be requested.
+    /// When it cannot be requested.
     fn total_without_thresholds(&mut self) -> BoxFuture<'_, Result<Option<u64>, Failure>>;
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::lenient::Lenient;
 use crate::detection::AlertOutcome;
 
-/// What is kept of one alert.
+/// The parts of an alert that a run needs.
 #[derive(Debug)]
 pub(super) struct ParsedAlert {
     /// The alert's id, by which repeats are recognized.
@@ -16,7 +16,7 @@ pub(super) struct ParsedAlert {
 }
 
 impl ParsedAlert {
-    /// What is kept of an element that is not a valid alert.
+    /// An element that is not a valid alert.
     pub(super) const MALFORMED: Self =
         Self { id: None, created_at: None, outcome: AlertOutcome::MALFORMED };
 

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 #[derive(Debug, Default)]
 pub(super) struct SeenIds {
     key: RandomState,
-    /// By hash: nanoseconds since 1970, or [`UNKNOWN`].
+    /// Creation times by the hash of the id: nanoseconds since 1970, or [`UNKNOWN`].
     instants: HashMap<u64, i64>,
     /// The same for the ids that the part before this one, or an earlier query of it, has seen.
     inherited: HashMap<u64, i64>,

@@ -11,7 +11,7 @@ use crate::window::Window;
 /// reaches the next one is merged with it.
 #[derive(Debug)]
 pub(super) struct Watermark {
-    /// By the start of each part: the instant before which it is complete.
+    /// For each part, by its start, the instant before which it is complete.
     parts: BTreeMap<DateTime<Utc>, DateTime<Utc>>,
     start: DateTime<Utc>,
 }

@@ -8,11 +8,11 @@ pub(crate) const MOVE: &str = "mv";
 pub(crate) const DISK_SPACE: &str = "df -h";
 /// Shows the limits of a user.
 pub(crate) const LIMITS: &str = "Check the limits of this user (ulimit -a).";
-/// What limits the size of a file.
+/// The limits of the size of a file.
 pub(crate) const FILE_SIZE_LIMIT: &str = "ulimit -f";
 /// The path of a settings file without settings.
 pub(crate) const EMPTY_FILE: &str = "/dev/null";
-/// What to do when there are no root certificates.
+/// The help when there are no root certificates.
 pub(crate) const CERTIFICATES: &str =
     "Check that the system's certificates are installed (package ca-certificates).";
 
@@ -26,7 +26,7 @@ pub(crate) fn show_access(path: &Path) -> String {
     format!("ls -ld {}", path.display())
 }
 
-/// What to do about a ledger that belongs to another user.
+/// The help for a ledger that belongs to another user.
 pub(crate) fn take_over(ledger: &Path) -> String {
     format!(
         "Run this as the owner (`sudo -u <USER>`), or give the files to this user (`sudo chown <USER> {}*`)",

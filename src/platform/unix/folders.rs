@@ -1,4 +1,4 @@
-//! Where the ledger and the settings file are, unless an option names them.
+//! The default places of the ledger and the settings file.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,10 +13,10 @@ const FOLDER: &str = "collective-insights";
 /// The variables that name a state folder.
 pub(crate) const STATE_VARIABLES: &str = "STATE_DIRECTORY or XDG_STATE_HOME";
 
-/// What decides where the state is.
+/// The inputs that decide where the state is.
 #[derive(Debug, Default)]
 struct Environment {
-    /// Of systemd: one or more folders.
+    /// `STATE_DIRECTORY` of systemd: one or more folders.
     state_directory: Option<OsString>,
     xdg_state_home: Option<OsString>,
     home: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Who else can change or read a file.
+//! The checks of whether other users can change or read a file.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What is set up when the program starts.
+//! The setup of the process when the program starts.
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};

@@ -10,7 +10,7 @@ use crate::failure::Signal;
 pub(crate) struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
-    /// None if SIGHUP is ignored.
+    /// `None` if SIGHUP is ignored.
     hangup: Option<unix::Signal>,
 }
 

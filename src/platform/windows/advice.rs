@@ -6,13 +6,13 @@ use std::path::Path;
 pub(crate) const MOVE: &str = "move";
 /// Shows the free space of a disk.
 pub(crate) const DISK_SPACE: &str = "fsutil volume diskfree C:";
-/// What to do when the system has no more memory or handles.
+/// The help when the system has no more memory or handles.
 pub(crate) const LIMITS: &str = "Check the free memory of this machine.";
-/// What limits the size of a file.
+/// The limits of the size of a file.
 pub(crate) const FILE_SIZE_LIMIT: &str = "4 GiB on FAT32";
 /// The path of a settings file without settings.
 pub(crate) const EMPTY_FILE: &str = "NUL";
-/// What to do when there are no root certificates.
+/// The help when there are no root certificates.
 pub(crate) const CERTIFICATES: &str = "Check the system's certificate store (certlm.msc).";
 
 /// Shows the free space of the disk with this file.
@@ -26,7 +26,7 @@ pub(crate) fn show_access(path: &Path) -> String {
     format!("icacls \"{}\"", path.display())
 }
 
-/// What to do about a ledger that belongs to another user.
+/// The help for a ledger that belongs to another user.
 pub(crate) fn take_over(ledger: &Path) -> String {
     format!(
         "Run this as the user who created it, or let an administrator give this user access to the files (`icacls \"{}*\" /grant <USER>:F`)",

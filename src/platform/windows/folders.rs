@@ -1,4 +1,4 @@
-//! Where the ledger and the settings file are, unless an option names them.
+//! The default places of the ledger and the settings file.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Who else can change or read a file.
+//! The checks of whether other users can change or read a file.
 //!
 //! Access lists are set for what the program creates, with the system's own programs, and are not
 //! examined: to read one would require unsafe code.

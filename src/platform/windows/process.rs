@@ -1,4 +1,4 @@
-//! What is set up when the program starts.
+//! The setup of the process when the program starts.
 
 use console::Term;
 

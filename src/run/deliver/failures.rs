@@ -1,11 +1,11 @@
-//! What can go wrong with what is delivered.
+//! The failures of a delivery.
 
 use super::MAX_REJECTIONS_IN_A_ROW;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::recorded_future::Rejection;
 use crate::settings::{LedgerChoice, Settings};
 
-/// For an item that was found to be sendable before.
+/// The failure for an item that was damaged after it was checked.
 pub(super) fn unexpectedly_damaged(error: impl std::error::Error) -> Failure {
     Failure::new(FailureKind::Unexpected, error.to_string(), REPORT_BUG)
 }
@@ -24,7 +24,7 @@ pub(super) fn unsendable_items(count: u64) -> Failure {
     )
 }
 
-/// For rejected items that an earlier attempt may have stored.
+/// The failure for rejected items that an earlier attempt may have stored.
 pub(super) fn rejected_in_doubt(count: u64, message: &str) -> Failure {
     let (indicators, them) = match count {
         1 => ("1 indicator".to_owned(), "it"),

@@ -18,7 +18,7 @@ use crate::run::{Part, Process, Run, begin};
 use crate::settings::{Mode, Settings};
 use crate::shutdown;
 
-/// How often it is looked for what can go on.
+/// The time between two checks for a run that can continue.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// A run that has not got any further for this long does not count among those at a time.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ pub(super) struct Queue<'a> {
     /// How many run at a time.
     max_running: usize,
     mode: Mode,
-    /// That of each job.
+    /// The progress of each job.
     quotas: Vec<Arc<KeyQuota>>,
     process: &'a Process,
     state: Mutex<QueueState<'a>>,
@@ -52,7 +52,7 @@ struct QueueState<'a> {
     reports: Vec<Option<Report>>,
 }
 
-/// What a thread does.
+/// The state of a thread.
 enum Task<'a> {
     Begin(Progress),
     Resume(Box<Run<'a>>),

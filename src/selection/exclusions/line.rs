@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::indicator::{MAX_BYTES, address, domain, hash, url};
 
-/// What one line matches.
+/// The rule of one line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     /// A hash, name, address or URL in the normal form of [`crate::indicator`], or a name and all

@@ -30,7 +30,7 @@ const INFO: SourceInfo = SourceInfo {
     incident_type: "carbonblack-cloud-alert",
 };
 
-/// What of an alert is an indicator.
+/// The fields of an alert that are read as indicators.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IndicatorChoice {
     /// The hash of the acting process of an alert that blocked a file or hit an IOC, as in the

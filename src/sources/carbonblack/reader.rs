@@ -26,7 +26,7 @@ const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 const CEILING: RequestCeiling = RequestCeiling { requests: 500, period: Duration::from_mins(5) };
 const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
 
-/// What is requested to learn the number of rows.
+/// The number of rows of a request that only asks for the total.
 const FIRST_ROW: RowRequest = RowRequest { start: 1, count: 1 };
 
 type RowReply = (RowRequest, Result<AlertPage, Failure>);
@@ -37,7 +37,7 @@ pub(super) struct Reader {
     window: Window,
     queue: RequestQueue<RowRequest, u32, RowReply>,
     range: RowRange,
-    /// Nothing from this instant (UTC) on is known to be complete.
+    /// The window can only be complete before this instant (UTC).
     limit: DateTime<Utc>,
     incomplete: IncompleteParts,
     total: Option<u64>,

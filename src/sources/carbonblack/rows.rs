@@ -11,7 +11,7 @@ use crate::sources::completeness::Completeness;
 use crate::sources::incomplete::IncompleteParts;
 use crate::window::Window;
 
-/// What the service allows.
+/// The limits of the service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowLimits {
     /// Rows per page.

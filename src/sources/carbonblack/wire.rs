@@ -1,4 +1,4 @@
-//! What is sent to the Alerts API v7 and what it returns, as far as it is used.
+//! The requests to the Alerts API v7, and the parts of its responses that are used.
 //!
 //! In recorded alerts, every field except `id` and `type` was sometimes missing, `null` or `""`.
 
@@ -41,7 +41,7 @@ pub(super) struct Exclusions {
     pub r#type: [&'static str; 2],
 }
 
-/// What an alert must have to be found.
+/// The conditions that an alert has to meet.
 #[derive(Debug, Serialize)]
 pub(super) struct Criteria {
     /// 1 to 10.
@@ -93,10 +93,10 @@ pub(super) struct Alert<'a> {
     pub attack_technique: Text<'a>,
     #[serde(deserialize_with = "lenient::texts")]
     pub ttps: Vec<String>,
-    /// Of a watchlist hit, for example `t1053`.
+    /// The tags of a watchlist hit, for example `t1053`.
     #[serde(deserialize_with = "lenient::texts")]
     pub report_tags: Vec<String>,
-    /// Of a watchlist hit, for example `https://attack.mitre.org/techniques/T1558/003/`.
+    /// The link of a watchlist hit, for example `https://attack.mitre.org/techniques/T1558/003/`.
     pub report_link: Text<'a>,
 }
 

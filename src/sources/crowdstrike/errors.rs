@@ -170,7 +170,7 @@ mod tests {
         Response::new(status, body.to_string())
     }
 
-    /// What is reported as the reason of a 403, for the sign-in and for the query.
+    /// The cause that is reported for a 403, for the sign-in and for the query.
     fn reported(message: &str) -> [&'static str; 2] {
         let response = response(403, 403, message);
         [sign_in_rejected(&response, "host"), query_rejected(&response, "host")].map(|failure| {

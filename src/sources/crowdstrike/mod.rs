@@ -54,7 +54,7 @@ impl Address {
     }
 }
 
-/// What of an alert is an indicator.
+/// The fields of an alert that are read as indicators.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IndicatorChoice {
     /// The IOCs that the alert names, as in the Python script.

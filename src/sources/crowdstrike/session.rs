@@ -20,7 +20,7 @@ use crate::sources::request;
 
 /// The lifetime of a token whose response does not have one; all recorded responses do.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(1799);
-/// How long before its expiry a token is renewed.
+/// A token is renewed this long before it expires.
 const RENEW_EARLY: Duration = Duration::from_mins(2);
 
 /// A client that is signed in to one Falcon cloud, shared by concurrent requests.
@@ -48,7 +48,7 @@ struct AccessToken {
     renew_at: Instant,
 }
 
-/// What a request needs from the session.
+/// The parts of a session that a request needs.
 struct Authorization {
     base: Url,
     header: HeaderValue,

@@ -19,7 +19,7 @@ pub(super) struct SlicedWindow {
     window: Window,
     sizes: Sizes,
     watermark: Watermark,
-    /// Nothing from this instant on is known to be complete.
+    /// The window can only be complete before this instant.
     limit: DateTime<Utc>,
     /// The starts of the slices that ended short and are queried again.
     queried_again: BTreeSet<DateTime<Utc>>,

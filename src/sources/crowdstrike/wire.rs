@@ -1,4 +1,4 @@
-//! What is sent to the Falcon API and what it returns, as far as it is used.
+//! The requests to the Falcon API, and the parts of its responses that are used.
 //!
 //! Every field is optional, whatever the published schema says: recorded alerts lack most of them,
 //! and `errors` is a list, `null` or absent.
@@ -89,7 +89,7 @@ pub(super) struct Alert<'a> {
     #[serde(borrow, deserialize_with = "lenient::list")]
     pub mitre_attack: Vec<Lenient<Mitre<'a>>>,
     pub r#type: Text<'a>,
-    /// Of the triggering process's file; of an on-demand scan (`ods`), of the scanned file.
+    /// The hash of the triggering process's file; of the scanned file for an on-demand scan (`ods`).
     pub sha256: Text<'a>,
     #[serde(deserialize_with = "lenient::object")]
     pub pattern_disposition_details: Disposition,
@@ -109,7 +109,7 @@ impl Alert<'_> {
     }
 }
 
-/// What Falcon did to the triggering process's file.
+/// Falcon's actions on the triggering process's file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Disposition {
@@ -149,7 +149,7 @@ pub(super) struct Mitre<'a> {
 pub(super) struct TokenResponse {
     #[serde(deserialize_with = "lenient::text")]
     pub access_token: Option<String>,
-    /// In seconds.
+    /// The lifetime in seconds.
     #[serde(deserialize_with = "lenient::count")]
     pub expires_in: Option<u64>,
 }
