@@ -89,7 +89,7 @@ pub(super) struct Alert<'a> {
     #[serde(borrow, deserialize_with = "lenient::list")]
     pub mitre_attack: Vec<Lenient<Mitre<'a>>>,
     pub r#type: Text<'a>,
-    /// The hash of the triggering process's file; of the scanned file for an on-demand scan (`ods`).
+    /// The hash of the triggering process's file; of the scanned file for on-demand scans (`ods`).
     pub sha256: Text<'a>,
     #[serde(deserialize_with = "lenient::object")]
     pub pattern_disposition_details: Disposition,
