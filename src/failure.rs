@@ -285,6 +285,27 @@ mod tests {
         Failure::new(FailureKind::Temporary, "it failed", "Try again.")
     }
 
+    /// A new kind needs an arm here; without a place in `ALL` its index does not compile.
+    const fn place(kind: FailureKind) -> FailureKind {
+        match kind {
+            FailureKind::Unexpected => FailureKind::ALL[0],
+            FailureKind::Configuration => FailureKind::ALL[1],
+            FailureKind::Partial => FailureKind::ALL[2],
+            FailureKind::Credentials => FailureKind::ALL[3],
+            FailureKind::Temporary => FailureKind::ALL[4],
+            FailureKind::Ledger => FailureKind::ALL[5],
+            FailureKind::Locked => FailureKind::ALL[6],
+            FailureKind::Interrupted(Signal::Hangup) => FailureKind::ALL[7],
+            FailureKind::Interrupted(Signal::Interrupt) => FailureKind::ALL[8],
+            FailureKind::Interrupted(Signal::Terminate) => FailureKind::ALL[9],
+        }
+    }
+
+    #[test]
+    fn all_has_every_kind() {
+        assert_eq!(FailureKind::ALL.map(place), FailureKind::ALL);
+    }
+
     #[test]
     fn exit_codes_are_unique_and_sorted() {
         let codes = FailureKind::ALL.map(FailureKind::exit_code);

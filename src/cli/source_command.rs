@@ -108,3 +108,18 @@ impl SourceCommand {
         Ok(ResolvedRun { source, settings, resolved })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// clap derives the name of a subcommand from its variant. Schedules and the ledger use that of
+    /// the source.
+    #[test]
+    fn the_subcommand_has_the_name_of_its_source() {
+        for name in SourceCommand::names() {
+            let source = SourceCommand::from_name(&name).unwrap();
+            assert_eq!(source.args().0.info().name, name);
+        }
+    }
+}

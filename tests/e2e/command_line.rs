@@ -6,6 +6,7 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::json::text;
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv, bare_command};
 
 pub fn test_env() -> TestEnv {
@@ -115,7 +116,7 @@ fn times_have_the_forms_that_people_type_and_are_said_back() {
         ("--hours 24h", "2026-11-21T00:15:00", "2026-11-22T00:15:00", None),
         ("--hours 2d", "2026-11-20T00:15:00", "2026-11-22T00:15:00", None),
     ] {
-        for source in ["crowdstrike", "carbonblack"] {
+        for source in Vendor::ALL.map(Vendor::command) {
             let env = test_env();
             let output = env.run(&format!("{source} --json -n {arguments}")).assert_code(0);
             let window = &output.json()["window"];

@@ -4,6 +4,7 @@ use sandbox::World;
 use serde_json::Value;
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 const MD5: &str = "0123456789abcdef0123456789abcdef";
@@ -185,7 +186,7 @@ fn a_line_that_is_not_utf_8_is_reported() {
 fn an_unreadable_file_ends_the_run_before_any_request() {
     let env = TestEnv::new(World::default());
     std::fs::create_dir(env.path("folder")).unwrap();
-    for vendor in ["crowdstrike", "carbonblack"] {
+    for vendor in Vendor::ALL.map(Vendor::command) {
         for name in ["missing.txt", "folder", "no/such/folder.txt"] {
             let output = env.run(&format!("{vendor} --exclusion-file {name}")).assert_code(2);
             output.assert_stderr(&[name, "cannot be read", "help: "]);

@@ -3,6 +3,7 @@
 use clap::Command as Definition;
 use tempfile::TempDir;
 
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, bare_command};
 
 /// Collects the subcommands of a command, each with its parents, for example `outbox list`.
@@ -52,7 +53,7 @@ fn short_help_fits_on_one_screen() {
 
 #[test]
 fn short_help_of_a_source_has_headings_and_one_line_per_option() {
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         let help = help(source, "-h");
         let headings: Vec<&str> =
             help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
 use crate::support::process::{RunningProcess, send_signal, wait_for_requests};
 use crate::support::terminal::{in_terminal, run_in_terminal, screen, without_colors};
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 /// Reads one page at a time.
@@ -94,7 +95,7 @@ fn concurrently_read_pages_are_added_up() {
     let world =
         World::default().falcon_alerts(&falcon_alerts).carbon_black_alerts(&carbonblack_alerts);
     let env = slow_env(world);
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         let log = format!("{source}.log");
         env.run(&format!("{source} -n --log-file {log}")).assert_code(0);
         let log = std::fs::read_to_string(env.path(&log)).unwrap();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::generate::generate;
 use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::vendor::Vendor;
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv};
 
 const README: &str = include_str!("../../README.md");
@@ -44,7 +45,7 @@ fn the_table_of_sent_fields_matches_what_is_sent() {
             .falcon_alerts(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))])
             .carbon_black_alerts(&[carbonblack("a1", &sha256(2))]),
     );
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         let options = "--organization-id uhash:a";
         env.run(&format!("{source} {options}")).assert_code(0);
     }

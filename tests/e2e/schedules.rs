@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::generate::{generate, generate_in, run_tool, tool};
 use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
+use crate::support::vendor::Vendor;
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv, bare_command};
 use crate::topics::topic;
 
@@ -56,7 +57,7 @@ fn cron_lines_run_unchanged() {
     std::fs::write(&settings, text).unwrap();
     std::fs::set_permissions(&settings, std::fs::Permissions::from_mode(0o600)).unwrap();
     let lines = crontab();
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         let line = lines.iter().find(|line| line.contains(&format!(" {source} "))).unwrap();
         let (_, command) = line.split_once("* * * ").unwrap();
         // cron sets only these two variables.
@@ -332,7 +333,7 @@ fn a_run_reads_the_credentials_that_its_unit_loads() {
     );
     let url = env.sandbox.url();
     generate_in(env.folder(), "systemd --dir units").assert_code(0);
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         let unit = env.path(&format!("units/collective-insights-{source}.service"));
         let credentials = env.path(source);
         std::fs::create_dir(&credentials).unwrap();

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::support::alerts::{falcon, with};
 use crate::support::failures::one_alert_per_vendor;
 use crate::support::secret_scan::{assert_no_secrets, base64_within, encodings};
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 const LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
@@ -26,7 +27,7 @@ fn bodies_that_repeat(secrets: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_mode_at_every_log_level() {
-    for vendor in ["crowdstrike", "carbonblack"] {
+    for vendor in Vendor::ALL.map(Vendor::command) {
         for level in LEVELS {
             for mode in ["", "--json", "--debug", "--dry-run", "--dry-run --json", "-q"] {
                 let env = TestEnv::new(one_alert_per_vendor());
@@ -39,7 +40,7 @@ fn every_mode_at_every_log_level() {
 
 #[test]
 fn check_in_every_mode() {
-    for vendor in ["crowdstrike", "carbonblack"] {
+    for vendor in Vendor::ALL.map(Vendor::command) {
         for mode in ["", "--json", "--offline", "--show-config", "--show-config --json"] {
             let env = TestEnv::new(one_alert_per_vendor());
             let output = env.run(&format!("check {mode} {vendor}"));
@@ -285,7 +286,7 @@ fn an_internal_error_whose_message_contains_all_secrets() {
 
 #[test]
 fn a_log_on_stderr() {
-    for vendor in ["crowdstrike", "carbonblack"] {
+    for vendor in Vendor::ALL.map(Vendor::command) {
         for level in LEVELS {
             for format in ["text", "json"] {
                 let env = TestEnv::new(one_alert_per_vendor());

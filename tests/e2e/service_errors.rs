@@ -15,7 +15,7 @@ use crate::support::{RunOutput, TestEnv};
 #[test]
 fn a_recorded_future_key_without_the_permission() {
     let change = |world: &mut World| world.recorded_future.accounts[0].collective_insights = false;
-    for vendor in ["crowdstrike", "carbonblack"] {
+    for vendor in Vendor::ALL.map(Vendor::command) {
         let texts = [
             "403",
             "lacks the Collective Insights permission",

@@ -8,6 +8,7 @@ use sandbox::{CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
 use serde_json::Value;
 
 use crate::support::alerts::{falcon, sha256};
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 fn test_env() -> TestEnv {
@@ -182,7 +183,7 @@ fn an_empty_secret_file_is_named_among_the_missing_settings() {
 #[test]
 fn show_config_lists_every_setting_without_secrets() {
     let env = test_env();
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         let output =
             env.run(&format!("check {source} --show-config --json --hours 7")).assert_code(0);
         let document = output.json();

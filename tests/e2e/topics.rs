@@ -76,7 +76,7 @@ fn documented(heading: &str) -> BTreeMap<String, About> {
 #[test]
 fn the_options_are_those_of_the_real_help() {
     for source in sources() {
-        let mut options = documented("Options of both sources");
+        let mut options = documented("Options of all sources");
         options.extend(documented(&format!("Options of {source}")));
         assert_eq!(options, help(&source), "{source}");
     }
@@ -110,6 +110,10 @@ fn the_exit_codes_are_those_of_the_failures() {
     let said: BTreeSet<(String, String)> =
         rows.into_iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
     assert_eq!(said, real);
+    let (_, names) = topic("json").split_once("The name of the exit code: ").unwrap();
+    let (names, _) = names.split_once("\n- ").unwrap();
+    let names: BTreeSet<String> = quoted(names).into_iter().collect();
+    assert_eq!(names, FailureKind::ALL.map(|kind| kind.name().to_owned()).into());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN};
 
 use crate::command_line::{bare, test_env, without};
 use crate::support::json::text;
+use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 #[test]
@@ -225,7 +226,7 @@ fn an_impossible_window_is_rejected_before_anything_is_changed() {
         ("--since 2026-11-21T00:00:00Z --until 2026-12-01T00:00:00Z", "--until is in the future"),
         ("--since 2026-12-01T00:00:00Z", "--since is in the future"),
     ] {
-        for source in ["crowdstrike", "carbonblack"] {
+        for source in Vendor::ALL.map(Vendor::command) {
             let output = env.run(&format!("{source} {span}")).assert_code(2);
             assert!(output.stderr.contains(message), "{}", output.stderr);
         }

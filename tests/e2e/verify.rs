@@ -130,7 +130,7 @@ fn what_is_missing_is_queued_again_when_asked_and_the_next_run_sends_it_once() {
     let again = verify(&env, "--json --requeue-missing").assert_code(0).json();
     assert_eq!((numbers(&again["total"]), &again["requeued"]), ([2, 2, 0, 0, 0], &json!(0)));
     lose(&env, &[]);
-    for source in ["crowdstrike", "carbonblack"] {
+    for source in Vendor::ALL.map(Vendor::command) {
         env.run_at(LATER, source).assert_code(0);
     }
     let items = env.items();
