@@ -229,7 +229,7 @@ impl DemoEnv {
     }
 }
 
-/// What a command printed to stdout and to stderr.
+/// The output of a command on stdout and on stderr.
 struct CommandOutput {
     text: String,
     errors: String,

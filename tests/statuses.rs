@@ -1,4 +1,4 @@
-//! What the program does with every HTTP status from 100 to 599 of each service, over real HTTP.
+//! The program's reaction to every HTTP status from 100 to 599 of each service, over real HTTP.
 //! [`OUTCOMES`] is the snapshot.
 
 use std::collections::BTreeSet;

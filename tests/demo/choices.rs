@@ -156,7 +156,7 @@ fn hash(alert: &Value, field: &str) -> Option<String> {
     is_valid.then_some(hash)
 }
 
-/// What one choice shares.
+/// The indicators that one choice shares.
 #[derive(Default)]
 struct Shared {
     total: usize,

@@ -1,4 +1,4 @@
-//! What of an alert is sent: the choices of the user.
+//! `--indicator`: the fields of an alert that are sent.
 
 use serde_json::{Value, json};
 

@@ -28,7 +28,7 @@ const RUNS: [(&str, &str); 6] = [
     ("2026-11-22T02:25:00Z", "carbonblack --json"),
 ];
 
-/// What is larger is not examined whole when it is opened.
+/// A larger ledger is not checked whole when it is opened.
 const SMALL: usize = 4 << 20;
 
 fn world() -> World {
@@ -60,7 +60,7 @@ fn filled_ledger(env: &TestEnv) -> Vec<u8> {
     std::fs::read(env.path(LEDGER)).unwrap()
 }
 
-/// How often each indicator was stored, by its organizations and its value.
+/// The number of times that each indicator was stored, by its organizations and its value.
 type Deliveries = BTreeMap<String, usize>;
 
 fn deliveries(env: &TestEnv) -> Deliveries {
@@ -72,7 +72,7 @@ fn deliveries(env: &TestEnv) -> Deliveries {
     counts
 }
 
-/// What became of a ledger with a flipped bit.
+/// The result of a run with a flipped bit in its ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// All runs did the same as without the flip.

@@ -69,7 +69,7 @@ fn the_table_of_the_help_has_each_metric() {
     }
 }
 
-/// How long the samples of a test last, in minutes.
+/// The length of a test's samples, in minutes.
 const MINUTES: i64 = 2881;
 
 /// Returns a test of the rules: which alerts a sample leads to that lasts for two days.

@@ -68,7 +68,7 @@ pub fn clear_faults(vendor: Vendor, sandbox: &Sandbox) {
 /// The clocks of one day.
 #[derive(Debug, Clone)]
 struct Clocks {
-    /// How far the clock of the program is ahead, in seconds.
+    /// The offset of the program's clock, in seconds.
     ahead: i64,
     vendor: DateHeader,
     recorded_future: DateHeader,

@@ -17,7 +17,7 @@ use crate::support::vendor::Vendor;
 const DAYS: u32 = 3;
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
-/// What one tenant meets.
+/// The faults of one tenant.
 #[derive(Debug, Clone)]
 struct TenantScenario {
     vendor: Vendor,
@@ -63,7 +63,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
 struct Case {
     env: TenantsEnv,
     oracles: BTreeMap<&'static str, Oracle>,
-    /// What each tenant has queued.
+    /// The queue of each tenant.
     waiting: BTreeMap<&'static str, u64>,
     runs: BTreeMap<&'static str, Vec<PastRun>>,
     arguments: String,

@@ -87,7 +87,7 @@ fn recorded_alerts_of_every_product_are_read_without_an_error() {
     }
 }
 
-/// What a choice sends of the recorded alerts: expected from reading them, not from a run.
+/// The indicators of the recorded alerts by choice: expected from reading them, not from a run.
 struct Choice {
     options: &'static str,
     submitted: u64,

@@ -1,4 +1,4 @@
-//! What is not sent: a line of the log for each mention, at debug level.
+//! Mentions that are not sent: a log line for each, at debug level.
 
 use sandbox::World;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Where the ledger is: the state folder, the same one from every working folder.
+//! The place of the ledger: the state folder, the same one from every working folder.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

@@ -19,7 +19,7 @@ pub fn topic(name: &str) -> &'static str {
     TOPICS.into_iter().find(|topic| topic.name == name).unwrap().text
 }
 
-/// What the help says about one option. Its generated variable is left out.
+/// The help of one option, without its generated variable.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct About {
     variable: Option<String>,

@@ -11,7 +11,7 @@ use crate::support::process::RunningProcess;
 use crate::support::terminal::in_terminal;
 use crate::support::{NOW, RunOutput, TestEnv};
 
-/// What the log says when a run begins to wait.
+/// The log message when a run begins to wait.
 const WAITS: &str = "waiting for up to";
 
 /// Starts a run that waits, and returns it when it does.

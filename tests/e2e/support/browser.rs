@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How long after it is loaded a page may still request something or report a problem.
+/// The time after loading in which a page is watched for requests and problems.
 const SETTLE_TIME: Duration = Duration::from_millis(500);
 
 const FLAGS: [&str; 11] = [
@@ -46,7 +46,7 @@ pub struct Browser {
     _profile: TempDir,
 }
 
-/// What a page did.
+/// The requests and messages of a page.
 #[derive(Debug)]
 pub struct Visit {
     /// The URLs that were requested, without that of the page.

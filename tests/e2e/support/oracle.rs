@@ -32,7 +32,7 @@ pub struct Tenant<'a> {
     pub name: &'a str,
 }
 
-/// What must become of the alerts of a world.
+/// The expected result for the alerts of a world.
 pub struct Oracle {
     pub vendor: Vendor,
     /// Every second alert differs from that of an oracle with another number; the others have the
@@ -40,7 +40,7 @@ pub struct Oracle {
     number: u64,
     /// Every mention that must arrive, with its item.
     expected: BTreeMap<Mention, Value>,
-    /// By the id of every alert: when it arrived.
+    /// The arrival time of every alert, by its id.
     arrivals: BTreeMap<String, DateTime<Utc>>,
     /// The ids of the alerts that a fault may remove, because none of them must arrive.
     removable: Vec<String>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{RunOutput, TestEnv};
 
-/// What each row of the summary counts, by its words.
+/// The JSON key of each row of the summary, by the row's text.
 const ROWS: [(&str, &str); 18] = [
     ("fetched", "alerts_fetched"),
     ("below the threshold", "alerts_below_threshold"),
@@ -29,7 +29,7 @@ const ROWS: [(&str, &str); 18] = [
 /// The numbers of a summary.
 pub struct Summary {
     counts: BTreeMap<&'static str, u64>,
-    /// What is left of each group, by its name.
+    /// The remaining number of each group, by its name.
     sums: BTreeMap<String, i64>,
     /// How many alerts the mentions were found in.
     with_indicator: Option<u64>,

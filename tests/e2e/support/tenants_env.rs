@@ -34,7 +34,7 @@ pub struct TenantServices {
     pub sandbox: Sandbox,
     /// Further lines of its table in the settings file.
     pub settings: String,
-    /// Whose Recorded Future key it has, if not its own.
+    /// The tenant whose Recorded Future key it uses, if not its own.
     pub key_of: Option<String>,
     /// The address of its vendor, if that is not its own sandbox.
     pub vendor_url: Option<String>,

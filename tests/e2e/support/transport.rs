@@ -1,4 +1,4 @@
-//! How the services are reached: HTTP/1.1 or HTTP/2, with or without compression.
+//! The transports of the services: HTTP/1.1 or HTTP/2, with or without compression.
 
 use std::cell::Cell;
 

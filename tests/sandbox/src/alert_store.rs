@@ -25,7 +25,7 @@ pub trait SearchKeys: Clone {
 pub struct Alert<K> {
     /// The JSON text, served unchanged.
     pub text: Arc<str>,
-    /// What searches and sorting see.
+    /// The keys for searching and sorting.
     pub keys: Option<K>,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn org_of(path: &str) -> Option<&str> {
     (!org.is_empty() && !org.contains('/')).then_some(org)
 }
 
-/// What goes wrong with one request. "Processes" means that the request takes effect: a batch is
+/// The fault of one request. "Processes" means that the request takes effect: a batch is
 /// stored, a page is read, a token is issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {

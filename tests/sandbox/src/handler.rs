@@ -35,7 +35,7 @@ pub(crate) struct SharedState {
     pub(crate) recorder: Recorder,
 }
 
-/// What the services keep between requests, each behind its own lock.
+/// The state of the services between requests, each behind its own lock.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceStates {
     falcon: Mutex<falcon::FalconState>,
@@ -102,9 +102,9 @@ impl Response {
 /// stream.
 #[derive(Debug)]
 pub(crate) enum Disconnect {
-    /// With INTERNAL_ERROR.
+    /// GOAWAY with INTERNAL_ERROR.
     Reset,
-    /// With the reason of this error, which hyper looks for among the sources.
+    /// A reset with the reason of this error, which hyper looks for among the sources.
     WithReason(h2::Error),
 }
 

@@ -138,7 +138,7 @@ fn charge_quota(
     }
 }
 
-/// Whose batch it is, and when it came.
+/// The sender and the arrival time of a batch.
 struct Source<'a> {
     token: &'a str,
     now: DateTime<Utc>,

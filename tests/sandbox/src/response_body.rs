@@ -17,7 +17,7 @@ use crate::record::InFlight;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The number of chunks of a slow body.
 const SLOW_CHUNKS: u32 = 20;
-/// How long a truncated body waits before it closes the connection, so that its first half is sent.
+/// The delay before a truncated body closes the connection, so that its first half is sent.
 const TRUNCATE_PAUSE: Duration = Duration::from_millis(30);
 
 /// A body, and the record of the request that it answers.

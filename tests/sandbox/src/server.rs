@@ -32,7 +32,7 @@ enum Command {
     Stop,
 }
 
-/// What a request can do to its connection.
+/// The effect of a request on its connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ConnectionFault {
     Close,

@@ -26,7 +26,7 @@ impl fmt::Debug for CertificateAuthority {
     }
 }
 
-/// What is wrong with a certificate.
+/// The defect of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// Nothing.

@@ -28,7 +28,7 @@ pub const CB_SECRET: &str = "CBS3CRETNEVERSEEN0123456";
 /// Everything that a sandbox serves. `Default` has one working account per service and no alerts.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// How long to wait before each response.
+    /// The delay of each response.
     pub latency: Duration,
     /// The time of the services: alerts that were created later do not exist yet. `None` for the
     /// system's time, and then all alerts exist.
@@ -73,7 +73,7 @@ pub struct Tls {
     pub protocols: &'static [&'static str],
 }
 
-/// What the server allows a client over HTTP/2.
+/// The limits of the server for a client over HTTP/2.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Http2Limits {
     /// The flow-control window for a request, and for a connection, in bytes.
@@ -231,12 +231,12 @@ pub struct RecordedFutureWorld {
     pub search: SearchWorld,
 }
 
-/// How Recorded Future's search behaves.
+/// The behavior of Recorded Future's search.
 #[derive(Debug, Clone)]
 pub struct SearchWorld {
     /// Whether the tokens may search.
     pub is_allowed: bool,
-    /// How long after its submission an item can be found.
+    /// The time from the submission of an item until it can be found.
     pub lag: TimeDelta,
     /// Whether submissions of one indicator are one row, with the detection of the first.
     pub merges_repeats: bool,

@@ -1,4 +1,4 @@
-//! What Recorded Future accepts, rejects and stores.
+//! The submissions that Recorded Future accepts, rejects and stores.
 
 mod common;
 

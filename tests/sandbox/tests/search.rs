@@ -1,4 +1,4 @@
-//! What Recorded Future's search accepts, and what it finds.
+//! Recorded Future's search: accepted queries and found rows.
 
 mod common;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Mention, mention_of};
 
-/// How long a batch in doubt waits for a search that fails.
+/// A batch in doubt is sent again if searches fail for this long.
 const MAX_WAIT: TimeDelta = TimeDelta::days(2);
 /// How many results of a search do not add up before it is given up.
 const MAX_READS: usize = 3;

@@ -82,7 +82,7 @@ const CAMPAIGNS: [Campaign; 7] = [
     Campaign { days: (0, 89), vendors: BOTH, size: (2, 3), technique: 13, severity: 30 },
 ];
 
-/// What an alert names, with the weight of each.
+/// The indicators that an alert may name, with the weight of each.
 const CONTENTS: [(u64, Content); 12] = [
     (240, Content::Nothing),
     (250, Content::New("hash")),

@@ -30,7 +30,7 @@ struct Query {
     after: Option<String>,
 }
 
-/// What a search finds depends on these, apart from the alerts.
+/// The parameters that decide what a search finds.
 #[derive(Debug, Clone, PartialEq)]
 struct SearchTerms {
     filter: Option<String>,

@@ -27,7 +27,7 @@ struct Search {
     offset: usize,
 }
 
-/// What a row must have; an absent filter is `None`.
+/// The filters of a search; an absent filter is `None`.
 #[derive(Debug, Default)]
 struct Filters {
     /// Both ends are included.

@@ -19,7 +19,7 @@ const TYPES: [(u64, &str); 7] = [
     (1, "FUTURE_TYPE"),
 ];
 
-/// Of the recorded alerts.
+/// Values of the recorded alerts.
 const SEVERITIES: [(u64, u64); 9] =
     [(4, 1), (1, 2), (2, 3), (4, 4), (5, 5), (1, 6), (1, 7), (2, 8), (3, 9)];
 

@@ -125,7 +125,7 @@ fn add_verdict(alert: &mut Map<String, Value>, random: &mut Prng) {
     alert.insert("tags".into(), tags);
 }
 
-/// What Falcon did to the file of an alert.
+/// Falcon's actions on the file of an alert.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Disposition {
     Detected,

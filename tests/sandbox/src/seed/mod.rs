@@ -18,7 +18,7 @@ use crate::world::World;
 use prng::Prng;
 pub use samples::samples;
 
-/// What to generate. The same recipe always gives the same alerts.
+/// The parameters of generated alerts. The same recipe always gives the same alerts.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The number of alerts.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::prng::{Prng, Sample};
 
-/// How Carbon Black judges a file.
+/// Carbon Black's judgment of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judgement {
     Trusted,
