@@ -24,7 +24,7 @@ pub(crate) use self::layout::{Layout, shorten, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::{Styler, set_color};
-pub(crate) use self::table::NumberTable;
+pub(crate) use self::table::{NumberRow, NumberTable};
 pub(crate) use self::tenants::{TenantsReport, by_value, names, print_tenants};
 pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{Layout, display_width};
+use super::layout::{Layout, display_width, thousands};
 
 /// The narrowest terminal for a table.
 const MIN_COLUMNS: usize = 50;
+/// The cell of a number that there is none of.
+const NO_NUMBER: &str = "-";
 
 /// Rows with a name and a number for each heading.
 #[derive(Debug)]
@@ -13,29 +15,70 @@ pub(crate) struct NumberTable<'a, const N: usize> {
     /// The heading of the names.
     pub name: &'a str,
     pub headings: [&'a str; N],
-    pub rows: &'a [(String, [String; N])],
+    /// The heading of the column whose numbers are red unless they are 0.
+    pub problem: &'a str,
+    pub rows: Vec<NumberRow<N>>,
+}
+
+/// A row of a table of numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct NumberRow<const N: usize> {
+    pub name: String,
+    /// `None` where there is no number.
+    pub numbers: [Option<u64>; N],
+    /// What follows the numbers.
+    pub note: String,
+}
+
+impl<const N: usize> NumberRow<N> {
+    /// Returns a row of a name and its numbers.
+    pub(crate) fn new(name: impl Into<String>, numbers: [u64; N]) -> Self {
+        Self { name: name.into(), numbers: numbers.map(Some), note: String::new() }
+    }
+
+    fn cells(&self) -> [String; N] {
+        self.numbers.map(|number| number.map_or_else(|| NO_NUMBER.to_owned(), thousands))
+    }
+
+    /// Returns the row for a terminal that has no space for the table.
+    fn sentence(&self, headings: [&str; N], layout: Layout) -> String {
+        let numbers = headings.into_iter().zip(self.numbers);
+        let numbers = numbers.filter_map(|(heading, number)| Some((heading, number?)));
+        let numbers: Vec<String> =
+            numbers.map(|(heading, number)| format!("{heading} {}", thousands(number))).collect();
+        let texts = [numbers.join(", "), self.note.clone()];
+        let texts = texts.iter().filter(|text| !text.is_empty());
+        let text: String = texts.map(|text| format!(" {text}")).collect();
+        layout.title(&self.name, &text)
+    }
 }
 
 impl<const N: usize> NumberTable<'_, N> {
-    /// Returns the table, with columns as wide as the widest cell. `None` where the terminal is too
-    /// narrow for it. `paint` gets the index of a column, the cell, and the cell with its padding.
-    pub(crate) fn text(
-        &self,
-        layout: Layout,
-        paint: impl Fn(usize, &str, String) -> String,
-    ) -> Option<String> {
-        let names = self.rows.iter().map(|(name, _)| name.as_str()).chain([self.name]);
-        let name_width = names.map(display_width).max().unwrap_or_default();
+    /// Returns the width of the names and that of each column of numbers.
+    fn widths(&self) -> (usize, [usize; N]) {
+        let names = self.rows.iter().map(|row| row.name.as_str()).chain([self.name]);
         let mut widths = self.headings.map(str::len);
-        for (_, cells) in self.rows {
-            for (width, cell) in widths.iter_mut().zip(cells) {
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row.cells()) {
                 *width = cell.len().max(*width);
             }
         }
-        let total = 2 + name_width + widths.iter().map(|width| width + 2).sum::<usize>();
-        if layout.columns().is_some_and(|columns| columns < total.max(MIN_COLUMNS)) {
-            return None;
+        (names.map(display_width).max().unwrap_or_default(), widths)
+    }
+
+    /// Returns the width of the table without notes, in columns.
+    pub(crate) fn width(&self) -> usize {
+        let (name, numbers) = self.widths();
+        2 + name + numbers.iter().map(|width| 2 + width).sum::<usize>()
+    }
+
+    /// Returns the table, with columns as wide as the widest cell. On a terminal that is too narrow
+    /// for it, each row is a sentence.
+    pub(crate) fn text(&self, layout: Layout) -> String {
+        if layout.columns().is_some_and(|columns| columns < self.width().max(MIN_COLUMNS)) {
+            return self.rows.iter().map(|row| row.sentence(self.headings, layout)).collect();
         }
+        let (name_width, widths) = self.widths();
         let padded = |name: &str| {
             format!("  {name}{}", " ".repeat(name_width.saturating_sub(display_width(name))))
         };
@@ -45,15 +88,20 @@ impl<const N: usize> NumberTable<'_, N> {
             let _ = write!(heading, "  {cell:>width$}");
         }
         let mut text = layout.styler.bold(&heading) + "\n";
-        for (name, cells) in self.rows {
-            text.push_str(&padded(name));
-            for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-                text.push_str("  ");
-                text.push_str(&paint(column, cell, format!("{cell:>width$}")));
+        for row in &self.rows {
+            text.push_str(&padded(&row.name));
+            let cells = row.cells().into_iter().zip(widths).zip(self.headings).zip(row.numbers);
+            for (((cell, width), heading), number) in cells {
+                let cell = format!("  {cell:>width$}");
+                let is_problem = heading == self.problem && number.is_some_and(|number| number > 0);
+                text.push_str(&if is_problem { layout.styler.red(&cell) } else { cell });
+            }
+            if !row.note.is_empty() {
+                text = text + " " + &row.note;
             }
             text.push('\n');
         }
-        Some(text)
+        text
     }
 }
 
@@ -61,26 +109,36 @@ impl<const N: usize> NumberTable<'_, N> {
 mod tests {
     use super::*;
 
-    fn text(columns: usize) -> Option<String> {
-        let row = |name: &str, cells: [&str; 2]| (name.to_owned(), cells.map(str::to_owned));
-        let rows = [row("acme", ["12,345", "0"]), row("a-long-name", ["-", "7"])];
-        let table = NumberTable { name: "tenant", headings: ["fetched", "new"], rows: &rows };
-        table.text(Layout::with_columns(columns), |column, cell, padded| match (column, cell) {
-            (1, "7") => padded.replace('7', "!"),
-            _ => padded,
-        })
+    fn text(columns: usize) -> String {
+        let missing = NumberRow {
+            name: "a-long-name".to_owned(),
+            numbers: [None, Some(7)],
+            note: "ended".to_owned(),
+        };
+        let nothing = NumberRow { numbers: [None, None], ..missing.clone() };
+        let table = NumberTable {
+            name: "tenant",
+            headings: ["fetched", "new"],
+            problem: "",
+            rows: vec![NumberRow::new("acme", [12_345, 0]), missing, nothing],
+        };
+        table.text(Layout::with_columns(columns))
     }
 
     #[test]
     fn columns_are_as_wide_as_the_widest_cell() {
         let expected = "  tenant       fetched  new\n  \
                         acme          12,345    0\n  \
-                        a-long-name        -    !\n";
-        assert_eq!(text(80).as_deref(), Some(expected));
+                        a-long-name        -    7 ended\n  \
+                        a-long-name        -    - ended\n";
+        assert_eq!(text(80), expected);
     }
 
     #[test]
-    fn a_narrow_terminal_has_no_table() {
-        assert_eq!(text(49), None);
+    fn a_narrow_terminal_has_a_sentence_for_each_row() {
+        let expected = "acme fetched 12,345, new 0\n\
+                        a-long-name new 7 ended\n\
+                        a-long-name ended\n";
+        assert_eq!(text(49), expected);
     }
 }

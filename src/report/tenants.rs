@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::layout::{Layout, thousands};
-use super::table::NumberTable;
+use super::table::{NumberRow, NumberTable};
 use super::{
     Counts, Output, Report, counted, err, is_interrupt, items, json, line, out, print_failure,
     print_failure_about, warn,
@@ -12,6 +12,8 @@ use crate::settings::Mode;
 
 /// How many names stand before a text that is the same for several tenants.
 const MAX_NAMES: usize = 3;
+/// The heading of the exit codes.
+const EXIT_CODE: &str = "exit code";
 
 /// The report of the runs of several tenants in one process.
 #[derive(Debug)]
@@ -90,91 +92,13 @@ pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode 
     unprinted.filter(|_| code == 0).unwrap_or(code.into())
 }
 
-/// The numbers of a tenant, or of all together.
-#[derive(Debug, Default, Clone, Copy)]
-struct Numbers {
-    fetched: u64,
-    new: u64,
-    sent: u64,
-    queued: u64,
-    quarantined: u64,
-}
-
-impl Numbers {
-    fn of(counts: &Counts) -> Self {
-        Self {
-            fetched: counts.tally.alerts_fetched,
-            new: counts.tally.indicators_found.saturating_sub(counts.tally.not_selected()),
-            sent: counts.submitted + counts.would_submit,
-            queued: counts.waiting,
-            quarantined: counts.quarantined,
-        }
+/// Returns the sum of the counts of all tenants.
+fn total(report: &TenantsReport) -> Counts {
+    let mut total = Counts::default();
+    for report in &report.reports {
+        total.add(&report.counts);
     }
-
-    fn total(report: &TenantsReport) -> Self {
-        report.reports.iter().map(|report| Self::of(&report.counts)).fold(
-            Self::default(),
-            |sum, one| Self {
-                fetched: sum.fetched + one.fetched,
-                new: sum.new + one.new,
-                sent: sum.sent + one.sent,
-                queued: sum.queued + one.queued,
-                quarantined: sum.quarantined + one.quarantined,
-            },
-        )
-    }
-
-    fn cells(self) -> [String; COLUMNS] {
-        [self.fetched, self.new, self.sent, self.queued, self.quarantined].map(thousands)
-    }
-}
-
-/// The cell of a number that there is none of.
-const NO_NUMBER: &str = "-";
-
-/// The columns of numbers, without that of the exit code.
-const COLUMNS: usize = 5;
-
-const fn headings(mode: Mode) -> [&'static str; COLUMNS] {
-    let sent = match mode {
-        Mode::DryRun => "to send",
-        Mode::Debug => "tested",
-        Mode::Live => "sent",
-    };
-    ["fetched", "new", sent, "queued", "quarantined"]
-}
-
-/// One line of the summary.
-struct Row {
-    name: String,
-    cells: [String; COLUMNS],
-    exit_code: String,
-}
-
-impl Row {
-    fn of(report: &Report) -> Self {
-        let cells = match report.window {
-            Some(_) => Numbers::of(&report.counts).cells(),
-            // It failed before it could read anything.
-            None => std::array::from_fn(|_| NO_NUMBER.to_owned()),
-        };
-        Self {
-            name: line(report.tenant.as_str()),
-            cells,
-            exit_code: report.exit_code().to_string(),
-        }
-    }
-
-    /// Returns the numbers for a terminal that has no space for the table.
-    fn sentence(&self, headings: [&str; COLUMNS]) -> String {
-        if self.cells.iter().all(|cell| cell == NO_NUMBER) {
-            return format!(" not started, exit code {}", self.exit_code);
-        }
-        let numbers = self.cells.iter().zip(headings);
-        let numbers: Vec<String> =
-            numbers.map(|(number, heading)| format!("{number} {heading}")).collect();
-        format!(" {}, exit code {}", numbers.join(", "), self.exit_code)
-    }
+    total
 }
 
 /// Returns the summary: a line for each tenant, the total, and the notes.
@@ -191,13 +115,7 @@ fn summary(report: &TenantsReport, layout: Layout) -> String {
         &counted(count, "tenant", "tenants"),
         &format!(", {} with exit code 0{about}", thousands(succeeded)),
     );
-    let mut rows: Vec<Row> = report.reports.iter().map(Row::of).collect();
-    rows.push(Row {
-        name: "total".to_owned(),
-        cells: Numbers::total(report).cells(),
-        exit_code: report.exit_code().to_string(),
-    });
-    text.push_str(&table(&rows, headings(report.mode), layout));
+    text.push_str(&table(report).text(layout));
     let label = format!("  {} ", layout.styler.bold("note:"));
     for note in &report.notes {
         text.push_str(&layout.paragraph(&label, note));
@@ -208,27 +126,41 @@ fn summary(report: &TenantsReport, layout: Layout) -> String {
     text
 }
 
-/// Returns the rows as a table; on a narrow terminal, each as a sentence.
-fn table(rows: &[Row], headings: [&str; COLUMNS], layout: Layout) -> String {
-    let [fetched, new, sent, queued, quarantined] = headings;
-    let cells = |row: &Row| {
-        let [fetched, new, sent, queued, quarantined] = row.cells.clone();
-        let exit_code = row.exit_code.clone();
-        (row.name.clone(), [fetched, new, sent, queued, quarantined, exit_code])
+/// Returns the table: the numbers of each tenant and of all together.
+fn table(report: &TenantsReport) -> NumberTable<'static, 6> {
+    let sent = match report.mode {
+        Mode::DryRun => "to send",
+        Mode::Debug => "tested",
+        Mode::Live => "sent",
     };
-    let table = NumberTable {
+    let row = |name, counts: Option<&Counts>, exit_code: u8| {
+        let [fetched, new, sent, queued, quarantined] = match counts {
+            Some(counts) => [
+                counts.tally.alerts_fetched,
+                counts.tally.indicators_found.saturating_sub(counts.tally.not_selected()),
+                counts.submitted + counts.would_submit,
+                counts.waiting,
+                counts.quarantined,
+            ]
+            .map(Some),
+            None => [None; 5],
+        };
+        let numbers = [fetched, new, sent, queued, quarantined, Some(exit_code.into())];
+        NumberRow { name, numbers, note: String::new() }
+    };
+    let of_tenant = |report: &Report| {
+        // Without a window, it failed before it could read anything.
+        let counts = report.window.map(|_| &report.counts);
+        row(line(report.tenant.as_str()), counts, report.exit_code())
+    };
+    let mut rows: Vec<_> = report.reports.iter().map(of_tenant).collect();
+    rows.push(row("total".to_owned(), Some(&total(report)), report.exit_code()));
+    NumberTable {
         name: "tenant",
-        headings: [fetched, new, sent, queued, quarantined, "exit code"],
-        rows: &rows.iter().map(cells).collect::<Vec<_>>(),
-    };
-    let paint = |column, cell: &str, padded: String| match (column, cell) {
-        (COLUMNS, code) if code != "0" => layout.styler.red(&padded),
-        _ => padded,
-    };
-    table.text(layout, paint).unwrap_or_else(|| {
-        let sentence = |row: &Row| layout.title(&row.name, &row.sentence(headings));
-        rows.iter().map(sentence).collect()
-    })
+        headings: ["fetched", "new", sent, "queued", "quarantined", EXIT_CODE],
+        problem: EXIT_CODE,
+        rows,
+    }
 }
 
 /// Returns what a dry run would send, below the name of each tenant.
@@ -282,7 +214,7 @@ pub(crate) fn names(tenants: &[&str]) -> String {
 
 /// Returns the line of runs that a person ended.
 fn interrupted(report: &TenantsReport) -> String {
-    let queued = Numbers::total(report).queued;
+    let queued = total(report).waiting;
     if !report.reports.iter().any(|report| report.is_queue_kept) {
         return "Interrupted. Run again to start over.".to_owned();
     }
@@ -300,15 +232,15 @@ fn interrupted(report: &TenantsReport) -> String {
 
 /// Logs the total as fields.
 fn log_total(report: &TenantsReport) {
-    let total = Numbers::total(report);
+    let total = total(report);
     let failed = report.reports.iter().filter(|report| report.exit_code() != 0).count();
     tracing::info!(
         tenants = report.reports.len(),
         tenants_failed = failed,
         exit_code = report.exit_code(),
-        alerts_fetched = total.fetched,
-        submitted = total.sent,
-        waiting = total.queued,
+        alerts_fetched = total.tally.alerts_fetched,
+        submitted = total.submitted + total.would_submit,
+        waiting = total.waiting,
         quarantined = total.quarantined,
         "all tenants have ended"
     );
@@ -317,43 +249,6 @@ fn log_total(report: &TenantsReport) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(name: &str, numbers: Option<[u64; COLUMNS]>, exit_code: u8) -> Row {
-        let cells = match numbers {
-            Some(numbers) => numbers.map(thousands),
-            None => std::array::from_fn(|_| NO_NUMBER.to_owned()),
-        };
-        Row { name: name.to_owned(), cells, exit_code: exit_code.to_string() }
-    }
-
-    fn rows() -> [Row; 3] {
-        [
-            row("acme", Some([12_345, 3, 3, 0, 0]), 0),
-            row("a-long-name", None, 2),
-            row("total", Some([12_345, 3, 3, 0, 0]), 2),
-        ]
-    }
-
-    #[test]
-    fn numbers_are_in_columns_as_wide_as_the_widest() {
-        let text = table(&rows(), headings(Mode::Live), Layout::with_columns(80));
-        assert_eq!(
-            text,
-            "  tenant       fetched  new  sent  queued  quarantined  exit code\n  \
-             acme          12,345    3     3       0            0          0\n  \
-             a-long-name        -    -     -       -            -          2\n  \
-             total         12,345    3     3       0            0          2\n"
-        );
-    }
-
-    #[test]
-    fn a_narrow_terminal_has_a_sentence_for_each_tenant() {
-        let text = table(&rows(), headings(Mode::DryRun), Layout::with_columns(60));
-        let expected = "acme 12,345 fetched, 3 new, 3 to send, 0 queued, 0\n  \
-                        quarantined, exit code 0\n\
-                        a-long-name not started, exit code 2\n";
-        assert!(text.starts_with(expected), "{text}");
-    }
 
     #[test]
     fn many_names_are_shortened() {

@@ -8,18 +8,17 @@ use chrono::NaiveDate;
 use super::History;
 use crate::commands::days::Day;
 use crate::commands::tenants::{KnownTenant, SettingsEntry};
-use crate::report::{Layout, line};
+use crate::report::{Counts, Layout, NumberRow, NumberTable, line};
 
-/// The longest bar: 80 columns less the other columns.
-const MAX_BAR_COLUMNS: u64 = 10;
+/// The longest bar.
+const MAX_BAR_COLUMNS: usize = 10;
 
-/// The columns of a day: with its bar, and without it.
-const DAY_COLUMNS: usize = 80;
-const MIN_DAY_COLUMNS: usize = 69;
-/// The columns of a tenant's name in these; a longer one adds to them.
-const MIN_TENANT_COLUMNS: usize = 11;
-/// The columns of a technique with its bar.
-const TECHNIQUE_COLUMNS: usize = 28;
+/// The width where the output is not for a terminal.
+const COLUMNS: usize = 80;
+/// The columns between the numbers of a day and its bar: the mark of a failed run and its spaces.
+const MARK_COLUMNS: usize = 3;
+/// The columns before the bar of a technique.
+const TECHNIQUE_COLUMNS: usize = 18;
 
 pub(super) fn text(history: &History, layout: Layout) -> String {
     let mut text = String::new();
@@ -64,72 +63,46 @@ pub(super) fn tenant_notes(
     notes.map(|(mark, note, names)| layout.paragraph(mark, &format!("{note}: {names}"))).collect()
 }
 
-/// Whether the terminal has this many columns, or the output is not for a terminal.
-fn has_space(layout: Layout, columns: usize) -> bool {
-    layout.columns().is_none_or(|available| available >= columns)
+/// Returns how long a bar can be after this many columns.
+fn bar_columns(layout: Layout, before: usize) -> usize {
+    layout.columns().unwrap_or(COLUMNS).saturating_sub(before).min(MAX_BAR_COLUMNS)
 }
 
 fn write_days(text: &mut String, history: &History, layout: Layout) {
-    let width = history.rows.iter().map(|day| line(&day.tenant).len()).max().unwrap_or_default();
-    let width = width.max(MIN_TENANT_COLUMNS);
-    let more = width - MIN_TENANT_COLUMNS;
-    let is_table = has_space(layout, MIN_DAY_COLUMNS + more);
-    if is_table {
-        let heading = format!(
-            "{:<10} {:<width$} {:>7} {:>6} {:>9} {:>7} {:>11}",
-            "date (UTC)", "tenant", "fetched", "sent", "processed", "queued", "quarantined"
-        );
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}", layout.styler.bold(&heading));
-    }
+    let mut table = NumberTable {
+        name: "date (UTC) tenant",
+        headings: ["fetched", "sent", "processed", "queued", "quarantined"],
+        problem: "",
+        rows: history.rows.iter().map(row).collect(),
+    };
+    let columns = bar_columns(layout, table.width() + MARK_COLUMNS);
     let max = largest(history.rows.iter().map(|day| day.count(|counts| counts.submitted)));
-    for day in &history.rows {
-        if is_table {
-            let max = if has_space(layout, DAY_COLUMNS + more) { max } else { 0 };
-            let _ = writeln!(text, "{}", row(day, width, max).trim_end());
-        } else {
-            text.push_str(&layout.title(&day.date.to_string(), &sentence(day)));
-        }
+    for (row, day) in table.rows.iter_mut().zip(&history.rows).filter(|(_, day)| day.runs > 0) {
+        let mark = if day.all_succeeded { ' ' } else { '!' };
+        let bar = bar(day.count(|counts| counts.submitted), max, columns);
+        row.note = format!("{mark} {bar}").trim_end().to_owned();
     }
+    text.push_str(&table.text(layout));
     if history.rows.iter().any(|day| day.runs > 0 && !day.all_succeeded) {
         let note = "not every run ended with exit code 0: see `collective-insights status`";
         text.push_str(&layout.paragraph("! ", note));
     }
 }
 
-/// Returns the row of a day; without a bar if `max` is 0.
-fn row(day: &Day, width: usize, max: u64) -> String {
-    let (date, tenant) = (day.date, line(&day.tenant));
+/// Returns the row of a day, without its bar.
+fn row(day: &Day) -> NumberRow<5> {
+    let name = format!("{} {}", day.date, line(&day.tenant));
     if day.runs == 0 {
-        return format!("{date} {tenant:<width$} no run");
+        return NumberRow { name, numbers: [None; 5], note: "no run".to_owned() };
     }
-    format!(
-        "{date} {tenant:<width$} {:>7} {:>6} {:>9} {:>7} {:>11} {} {}",
-        day.count(|counts| counts.tally.alerts_fetched),
-        day.count(|counts| counts.submitted),
-        day.count(|counts| counts.processed),
-        day.count(|counts| counts.waiting),
-        day.count(|counts| counts.quarantined),
-        if day.all_succeeded { ' ' } else { '!' },
-        bar(day.count(|counts| counts.submitted), max)
-    )
-}
-
-/// Returns the numbers of a day for a terminal that has no space for a row.
-fn sentence(day: &Day) -> String {
-    if day.runs == 0 {
-        return format!(" {} no run", line(&day.tenant));
-    }
-    format!(
-        " {} {} fetched, {} sent, {} processed, {} queued, {} quarantined{}",
-        line(&day.tenant),
-        day.count(|counts| counts.tally.alerts_fetched),
-        day.count(|counts| counts.submitted),
-        day.count(|counts| counts.processed),
-        day.count(|counts| counts.waiting),
-        day.count(|counts| counts.quarantined),
-        if day.all_succeeded { "" } else { " !" },
-    )
+    let numbers: [fn(&Counts) -> u64; 5] = [
+        |counts| counts.tally.alerts_fetched,
+        |counts| counts.submitted,
+        |counts| counts.processed,
+        |counts| counts.waiting,
+        |counts| counts.quarantined,
+    ];
+    NumberRow::new(name, numbers.map(|number| day.count(number)))
 }
 
 fn write_indicators(text: &mut String, history: &History, layout: Layout) {
@@ -163,13 +136,13 @@ fn write_techniques(text: &mut String, history: &History, layout: Layout) {
     text.push('\n');
     text.push_str(&layout.title(title, ", by number of indicators"));
     let max = largest(history.techniques.iter().map(|one| one.submissions));
-    let max = if has_space(layout, TECHNIQUE_COLUMNS) { max } else { 0 };
+    let columns = bar_columns(layout, TECHNIQUE_COLUMNS);
     for technique in &history.techniques {
         let row = format!(
             "{:>7} {:<9} {}",
             technique.submissions,
             line(&technique.code),
-            bar(technique.submissions, max)
+            bar(technique.submissions, max, columns)
         );
         let _ = writeln!(text, "{}", row.trim_end());
     }
@@ -179,12 +152,14 @@ fn largest(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-/// Returns a bar in proportion to a number; it is never empty for a number above 0.
-fn bar(number: u64, max: u64) -> String {
+/// Returns a bar in proportion to a number, with this length for the largest number. It is never
+/// empty for a number above 0.
+fn bar(number: u64, max: u64, columns: usize) -> String {
+    let columns = u64::try_from(columns).unwrap_or(u64::MAX);
     let length = number
-        .saturating_mul(MAX_BAR_COLUMNS)
+        .saturating_mul(columns)
         .checked_div(max)
-        .map_or(0, |length| length.clamp(u64::from(number > 0), MAX_BAR_COLUMNS));
+        .map_or(0, |length| length.max(u64::from(number > 0)).min(columns));
     "#".repeat(usize::try_from(length).unwrap_or_default())
 }
 
@@ -195,7 +170,6 @@ mod tests {
     use super::*;
     use crate::indicator::IndicatorType;
     use crate::ledger::{Technique, TopIndicator};
-    use crate::report::Counts;
     use crate::selection::Tally;
 
     fn date(text: &str) -> NaiveDate {
@@ -251,7 +225,8 @@ mod tests {
         let text = text(&history(days, vec![top(&"a".repeat(64))]), Layout::PLAIN);
         let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty(), "{wide:?}");
-        assert!(text.contains("2026-11-22 crowdstrike no run\n"), "{text}");
+        let row = text.lines().find(|line| line.contains("2026-11-22 crowdstrike"));
+        assert!(row.is_some_and(|row| row.ends_with("- no run")), "{text}");
     }
 
     #[test]
@@ -263,7 +238,7 @@ mod tests {
             for line in text.lines() {
                 assert!(line.chars().count() <= columns, "{columns}: {line:?}");
             }
-            assert!(text.contains("123456") && text.contains("15000"), "{text}");
+            assert!(text.contains("123,456") && text.contains("15,000"), "{text}");
         }
     }
 
@@ -277,10 +252,11 @@ mod tests {
 
     #[test]
     fn a_bar_shows_any_number_above_0() {
-        assert_eq!(bar(0, 0), "");
-        assert_eq!(bar(0, 100), "");
-        assert_eq!(bar(1, 100_000), "#");
-        assert_eq!(bar(50, 100), "#####");
-        assert_eq!(bar(100, 100), "##########");
+        assert_eq!(bar(0, 0, 10), "");
+        assert_eq!(bar(0, 100, 10), "");
+        assert_eq!(bar(1, 100_000, 10), "#");
+        assert_eq!(bar(50, 100, 10), "#####");
+        assert_eq!(bar(100, 100, 10), "##########");
+        assert_eq!(bar(100, 100, 0), "");
     }
 }

@@ -8,7 +8,7 @@ use super::Verified;
 use super::compare::Numbers;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::DeliveredEntry;
-use crate::report::{self, Layout, NumberTable, counted, line, names, thousands, timestamp};
+use crate::report::{self, Layout, NumberRow, NumberTable, counted, line, names, thousands, timestamp};
 
 /// How many missing indicators are listed as text.
 const MAX_LISTED: usize = 20;
@@ -81,11 +81,15 @@ fn as_text(verified: &Verified) -> String {
         "Delivered and found",
         &format!(", since {since} (UTC), {}", line(&names(&tenants))),
     );
-    let days = verified.comparison.days.iter().map(|(day, numbers)| (day.to_string(), *numbers));
-    let types = verified.comparison.types.iter().map(|(name, numbers)| (line(name), *numbers));
-    let total = [("total".to_owned(), total)];
-    let rows: Vec<(String, Numbers)> = days.chain(types).chain(total).collect();
-    text.push_str(&table(&rows, layout));
+    let days = verified.comparison.days.iter().map(|(day, numbers)| row(day.to_string(), *numbers));
+    let types = verified.comparison.types.iter().map(|(name, numbers)| row(line(name), *numbers));
+    let table = NumberTable {
+        name: "",
+        headings: ["delivered", "found", "missing", "recent", "unknown"],
+        problem: "missing",
+        rows: days.chain(types).chain([row("total".to_owned(), total)]).collect(),
+    };
+    text.push_str(&table.text(layout));
     text.push_str(&notes(verified, layout));
     let shown = &verified.comparison.shown;
     if !shown.is_empty() {
@@ -131,31 +135,9 @@ fn listed(entry: &DeliveredEntry, layout: Layout) -> String {
     layout.paragraph("  ", &about) + &layout.paragraph("    ", &line(&entry.value))
 }
 
-const HEADINGS: [&str; 5] = ["delivered", "found", "missing", "recent", "unknown"];
-
-const fn cells(numbers: Numbers) -> [u64; 5] {
+fn row(name: String, numbers: Numbers) -> NumberRow<5> {
     let Numbers { delivered, found, missing, recent, unknown } = numbers;
-    [delivered, found, missing, recent, unknown]
-}
-
-/// Returns the rows as a table; on a narrow terminal, each as a sentence.
-fn table(rows: &[(String, Numbers)], layout: Layout) -> String {
-    let rows: Vec<(String, [String; 5])> =
-        rows.iter().map(|(name, numbers)| (name.clone(), cells(*numbers).map(thousands))).collect();
-    let table = NumberTable { name: "", headings: HEADINGS, rows: &rows };
-    let paint = |column, cell: &str, padded: String| match (HEADINGS.get(column), cell) {
-        (Some(&"missing"), number) if number != "0" => layout.styler.red(&padded),
-        _ => padded,
-    };
-    table.text(layout, paint).unwrap_or_else(|| {
-        let sentence = |cells: &[String; 5]| {
-            let cells = cells.iter().zip(HEADINGS);
-            let cells: Vec<String> =
-                cells.map(|(cell, heading)| format!("{cell} {heading}")).collect();
-            format!(" {}", cells.join(", "))
-        };
-        rows.iter().map(|(name, cells)| layout.title(name, &sentence(cells))).collect()
-    })
+    NumberRow::new(name, [delivered, found, missing, recent, unknown])
 }
 
 fn as_json(verified: &Verified, missing: Option<&Failure>) -> String {
