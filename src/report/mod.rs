@@ -142,7 +142,7 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
         Ok(())
     } else if !output.quiet {
         let layout = Layout::stdout();
-        out(&items::table(report, layout)).and_then(|()| out(&text::summary(report, layout)))
+        out(&items::list(report, layout)).and_then(|()| out(&text::summary(report, layout)))
     } else {
         Ok(())
     };

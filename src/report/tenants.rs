@@ -168,7 +168,7 @@ fn dry_run_items(report: &TenantsReport, layout: Layout) -> String {
     let mut text = String::new();
     for report in report.reports.iter().filter(|report| !report.items.is_empty()) {
         text.push_str(&layout.title(&format!("tenant {}", report.tenant), ""));
-        text.push_str(&items::table(report, layout));
+        text.push_str(&items::list(report, layout));
         text.push('\n');
     }
     text

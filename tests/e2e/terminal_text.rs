@@ -163,7 +163,7 @@ fn piped_output_is_not_wrapped_or_shortened() {
     let env = one_alert();
     let hash = sha256(1);
     let output = env.run("crowdstrike -n").assert_code(0);
-    assert!(output.stdout.contains(&format!("hash  {hash}  ")), "{}", output.stdout);
+    assert!(output.stdout.contains(&format!(" {hash}\n")), "{}", output.stdout);
     let output = env.run("status --ledger none.db").assert_code(6);
     let lines: Vec<&str> = output.stderr.lines().collect();
     assert!(lines[1].starts_with("  help: ") && lines[1].ends_with("run this as that user."));
