@@ -106,7 +106,7 @@ fn list_json(args: &EntryFilterArgs, limit: u32) -> Result<String, Failure> {
     let mut separator = "";
     if let Some(selected) = &selected {
         ledger.for_each_entry(&selected.first, |entry| {
-            stdout.write(&format!("{separator}{}", as_json(&entry)))?;
+            stdout.write(&format!("{separator}{}", report::sanitized(as_json(&entry))))?;
             separator = ",";
             Ok::<_, Failure>(())
         })?;
@@ -173,7 +173,7 @@ fn state_text(state: EntryState) -> &'static str {
 fn as_json(entry: &OutboxEntry) -> serde_json::Value {
     json!({
         "id": entry.id.to_string(),
-        "tenant": line(&entry.tenant),
+        "tenant": entry.tenant,
         "source": entry.source,
         "organizations": entry.organizations,
         "run": entry.run,
@@ -184,7 +184,7 @@ fn as_json(entry: &OutboxEntry) -> serde_json::Value {
         "tries": entry.attempts,
         "state": entry.state.as_str(),
         "status": entry.status,
-        "words": entry.message.as_deref().map(line),
+        "words": entry.message,
         "refused_at": entry.rejected_at.map(timestamp),
     })
 }

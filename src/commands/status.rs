@@ -175,13 +175,8 @@ fn as_json(tenants: &[Listed]) -> String {
     let sources: Vec<_> = tenants
         .iter()
         .map(|Listed { status: source, settings_entry }| {
-            let gaps: Vec<_> = source
-                .gaps
-                .iter()
-                .map(|gap| json!({"start": timestamp(gap.start), "end": timestamp(gap.end)}))
-                .collect();
             json!({
-                "tenant": line(&source.tenant),
+                "tenant": source.tenant,
                 "source": source.source,
                 "settings_file": settings_entry.map(SettingsEntry::name),
                 "account": source.account,
@@ -195,7 +190,7 @@ fn as_json(tenants: &[Listed]) -> String {
                 "quiet": source.is_quiet,
                 "read_until": source.read_until.map(timestamp),
                 "read_until_in_future": source.is_checkpoint_in_future,
-                "gaps": gaps,
+                "gaps": source.gaps.iter().copied().map(report::window).collect::<Vec<_>>(),
                 "waiting": source.queued,
                 "oldest_waiting": source.oldest_queued.map(timestamp),
                 "quarantined": source.quarantined,
@@ -203,5 +198,5 @@ fn as_json(tenants: &[Listed]) -> String {
             })
         })
         .collect();
-    format!("{}\n", json!({"schema_version": 1, "sources": sources}))
+    report::document(json!({"schema_version": 1, "sources": sources}))
 }

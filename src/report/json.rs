@@ -1,11 +1,13 @@
-//! A run's report as a JSON document, schema version 1.
+//! JSON documents, schema version 1: the parts that several commands have, and a run's report.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Counts, DryRunItem, Report, TenantsReport, line, timestamp};
 use crate::failure::Failure;
 use crate::redact;
 use crate::settings::Mode;
+use crate::window::Window;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -14,7 +16,7 @@ struct Document<'a> {
     run_id: &'a str,
     tenant: &'a str,
     source: &'static str,
-    window: Option<Span>,
+    window: Option<Value>,
     mode: &'static str,
     counts: &'a Counts,
     exit_code: u8,
@@ -37,12 +39,6 @@ struct TenantsDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct Span {
-    start: String,
-    end: String,
-}
-
-#[derive(Serialize)]
 struct Error {
     kind: &'static str,
     message: String,
@@ -57,9 +53,7 @@ impl<'a> Document<'a> {
             run_id: &report.run_id,
             tenant: report.tenant.as_str(),
             source: report.labels.name,
-            window: report
-                .window
-                .map(|window| Span { start: timestamp(window.start), end: timestamp(window.end) }),
+            window: report.window.map(window),
             mode: report.mode.name(),
             counts: &report.counts,
             exit_code: report.exit_code(),
@@ -74,31 +68,53 @@ impl Error {
     fn new(failure: &Failure) -> Self {
         Self {
             kind: failure.kind.name(),
-            message: redact::sanitize(&failure.to_string()),
-            hint: redact::sanitize(&failure.help),
+            message: line(&failure.to_string()),
+            hint: line(&failure.help),
         }
     }
 }
 
-/// Returns the document of a command line that is not understood, on one line.
+/// Returns a document on one line: in its texts, secrets are masked and control characters are
+/// visible.
+pub(crate) fn document(document: Value) -> String {
+    format!("{}\n", sanitized(document))
+}
+
+/// Returns the same value with sanitized texts.
+pub(crate) fn sanitized(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(line(&text)),
+        Value::Array(values) => values.into_iter().map(sanitized).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key, sanitized(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
+/// Returns a span of time as documents have it.
+pub(crate) fn window(window: Window) -> Value {
+    json!({"start": timestamp(window.start), "end": timestamp(window.end)})
+}
+
+/// Returns the document of a command that cannot work, on one line.
 pub(crate) fn error_document(failure: &Failure) -> String {
-    let document = serde_json::json!({
+    document(json!({
         "schema_version": 1,
         "tool_version": env!("CARGO_PKG_VERSION"),
         "exit_code": failure.kind.exit_code(),
         "error": Error::new(failure),
-    });
-    redact::sanitize_json(&document.to_string()) + "\n"
+    }))
 }
 
 /// Returns the document of a run, on one line.
-pub(super) fn document(report: &Report) -> String {
-    text(&Document::new(report))
+pub(super) fn run_document(report: &Report) -> String {
+    run_text(&Document::new(report))
 }
 
 /// Returns the document of several tenants' runs, on one line.
 pub(super) fn tenants_document(report: &TenantsReport) -> String {
-    text(&TenantsDocument {
+    run_text(&TenantsDocument {
         schema_version: 1,
         tool_version: env!("CARGO_PKG_VERSION"),
         tenants: report.reports.iter().map(Document::new).collect(),
@@ -111,7 +127,8 @@ fn lines<const N: usize>(texts: [&[String]; N]) -> Vec<String> {
     texts.into_iter().flatten().map(|text| line(text)).collect()
 }
 
-fn text(document: &impl Serialize) -> String {
+/// Returns the text of a document whose items stay what would be sent, apart from secrets.
+fn run_text(document: &impl Serialize) -> String {
     // Strings, numbers and valid raw JSON cannot fail to serialize.
     serde_json::to_string(document).map_or_else(
         |error| format!("{{\"error\":\"{error}\"}}\n"),

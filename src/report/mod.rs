@@ -19,7 +19,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 pub(crate) use self::counts::Counts;
 pub(crate) use self::items::DryRunItem;
-pub(crate) use self::json::error_document;
+pub(crate) use self::json::{document, error_document, sanitized, window};
 pub(crate) use self::layout::{Layout, shorten, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
@@ -136,7 +136,7 @@ pub(crate) fn is_interrupt(failure: &Failure) -> bool {
 pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
     log_summary(report);
     let printed = if output.json {
-        out(&json::document(report))
+        out(&json::run_document(report))
     } else if report.window.is_none() || report.is_interrupted() {
         // The run ended before it started: there are no numbers. Or a person ended it.
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::section::{Check, Finding, Section};
 use crate::failure::Failure;
-use crate::report::{self, Layout, failure_block, line};
+use crate::report::{self, Layout, failure_block};
 use crate::settings::{EffectiveOption, TenantName};
 
 /// Prints the findings. Returns the exit code of the most urgent failure.
@@ -33,7 +33,7 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
             })
             .collect();
         let document = json!({"schema_version": 1, "checks": checks, "exit_code": code});
-        report::out(&format!("{document}\n"))?;
+        report::out(&report::document(document))?;
     } else if failures.iter().any(|failure| report::is_interrupt(failure)) {
         report::err("Interrupted.\n");
     } else {
@@ -155,15 +155,15 @@ fn as_json(title: &str, finding: &Finding) -> Value {
             "tenants": tenants,
             "check": check,
             "ok": true,
-            "message": line(message),
+            "message": message,
         }),
         Err(failure) => json!({
             "about": title,
             "tenants": tenants,
             "check": check,
             "ok": false,
-            "message": line(&failure.to_string()),
-            "hint": line(&failure.help),
+            "message": failure.to_string(),
+            "hint": failure.help,
             "kind": failure.kind.name(),
         }),
     }
@@ -186,7 +186,7 @@ pub(super) fn config(
             .map(|option| {
                 json!({
                     "setting": option.flag,
-                    "value": line(&option.value),
+                    "value": option.value,
                     "origin": option.origin.to_string(),
                 })
             })
@@ -197,7 +197,7 @@ pub(super) fn config(
             "tenant": tenant,
             "settings": settings,
         });
-        return report::out(&format!("{document}\n"));
+        return report::out(&report::document(document));
     }
     let width = options.iter().map(|option| option.flag.len()).max().unwrap_or_default();
     let layout = Layout::stdout();

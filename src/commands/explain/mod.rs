@@ -19,8 +19,7 @@ use crate::indicator::{Indicator, IndicatorType};
 use crate::ledger::{
     Alerts, Fate, KnownEntry, LedgerReader, LeftOutSample, SpanRead, TenantFilter,
 };
-use crate::redact;
-use crate::report::{Layout, timestamp};
+use crate::report::{self, Layout, timestamp};
 use crate::selection::excerpt;
 
 /// What is known, by tenant.
@@ -100,15 +99,14 @@ fn samples(
 fn as_json(answer: &Answer<'_>) -> String {
     let indicator = answer.question.indicator.as_ref();
     let known = |indicator: &Indicator| json!({"type": indicator.kind().as_str(), "value": indicator.value()});
-    let document = json!({
+    report::document(json!({
         "schema_version": 1,
         "question": answer.question.shown(),
         "seen": answer.is_known(),
         "indicator": indicator.ok().map(known),
         "not_sent": indicator.err().map(ToString::to_string),
         "tenants": answer.tenants.iter().map(tenant_as_json).collect::<Vec<_>>(),
-    });
-    redact::sanitize_json(&document.to_string()) + "\n"
+    }))
 }
 
 fn tenant_as_json(answer: &TenantAnswer) -> Value {
@@ -118,8 +116,6 @@ fn tenant_as_json(answer: &TenantAnswer) -> Value {
         json!({"id": id, "created": timestamp(*created), "entry": entry.to_string()})
     });
     let rule = answer.exclusions.rule.as_ref();
-    let gaps = answer.read.gaps.iter();
-    let gaps = gaps.map(|gap| json!({"start": timestamp(gap.start), "end": timestamp(gap.end)}));
     let left_out = answer.left_out.iter().map(|sample| {
         json!({
             "reason": sample.reason,
@@ -137,7 +133,7 @@ fn tenant_as_json(answer: &TenantAnswer) -> Value {
         "settings_file": answer.tenant.settings_entry.map(SettingsEntry::name),
         "read_from": answer.read.from.map(timestamp),
         "read_until": answer.read.until.map(timestamp),
-        "gaps": gaps.collect::<Vec<_>>(),
+        "gaps": answer.read.gaps.iter().copied().map(report::window).collect::<Vec<_>>(),
         "alerts": alerts.count,
         "first_alert": is_named.then(|| timestamp(alerts.first)),
         "last_alert": is_named.then(|| timestamp(alerts.last)),

@@ -13,7 +13,7 @@ use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{LedgerReader, Period, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
-use crate::report::{Layout, line, timestamp};
+use crate::report::{self, Layout, timestamp};
 
 /// The number of indicators and techniques that are shown.
 const TOP: u32 = 10;
@@ -58,14 +58,13 @@ fn runs(
     let since = first_day(now, args.days);
     let runs = ledger.runs(midnight(since), filter)?;
     if args.json {
-        let document = json!({
+        return Ok(report::document(json!({
             "schema_version": 1,
             "days": args.days,
             "since": since.to_string(),
             "runs": runs::as_json(&runs),
             "tenants": tenants_as_json(tenants),
-        });
-        return Ok(format!("{document}\n"));
+        })));
     }
     let layout = Layout::stdout();
     let text = match runs.as_slice() {
@@ -106,8 +105,8 @@ fn as_json(history: &History) -> String {
         .map(|day| {
             json!({
                 "date": day.date.to_string(),
-                "tenant": line(&day.tenant),
-                "source": line(&day.source),
+                "tenant": day.tenant,
+                "source": day.source,
                 "runs": day.runs,
                 "fetched": day.count(|counts| counts.tally.alerts_fetched),
                 "sent": day.count(|counts| counts.submitted),
@@ -124,7 +123,7 @@ fn as_json(history: &History) -> String {
         .map(|top| {
             json!({
                 "type": top.indicator_type.as_str(),
-                "value": line(&top.value),
+                "value": top.value,
                 "detections": top.detections,
                 "last_delivered": timestamp(top.last_delivered),
             })
@@ -133,9 +132,9 @@ fn as_json(history: &History) -> String {
     let techniques: Vec<_> = history
         .techniques
         .iter()
-        .map(|technique| json!({"code": line(&technique.code), "submissions": technique.submissions}))
+        .map(|technique| json!({"code": technique.code, "submissions": technique.submissions}))
         .collect();
-    let document = json!({
+    report::document(json!({
         "schema_version": 1,
         "days": history.days,
         "since": history.since.to_string(),
@@ -144,15 +143,14 @@ fn as_json(history: &History) -> String {
         "indicators": indicators,
         "techniques": techniques,
         "tenants": tenants_as_json(&history.tenants),
-    });
-    format!("{document}\n")
+    }))
 }
 
 fn tenants_as_json(tenants: &[KnownTenant]) -> Value {
     let tenant = |tenant: &KnownTenant| {
         json!({
-            "tenant": line(&tenant.name),
-            "source": line(&tenant.source),
+            "tenant": tenant.name,
+            "source": tenant.source,
             "settings_file": tenant.settings_entry.map(SettingsEntry::name),
             "never_ran": tenant.never_ran,
         })

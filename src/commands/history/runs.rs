@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::ledger::RunRecord;
-use crate::report::{Layout, line, timestamp};
+use crate::report::{self, Layout, line, timestamp};
 
 /// The indent of what does not fit in the line of a run.
 const INDENT: usize = 4;
@@ -56,20 +56,17 @@ fn in_words(duration: TimeDelta) -> String {
 /// Returns the elements of the list in the JSON document.
 pub(super) fn as_json(runs: &[RunRecord]) -> Vec<serde_json::Value> {
     let each = |run: &RunRecord| {
-        let window = run
-            .window
-            .map(|window| json!({"start": timestamp(window.start), "end": timestamp(window.end)}));
         json!({
-            "run_id": line(&run.id),
-            "tenant": line(&run.tenant),
-            "source": line(&run.source),
-            "mode": line(&run.mode),
-            "window": window,
+            "run_id": run.id,
+            "tenant": run.tenant,
+            "source": run.source,
+            "mode": run.mode,
+            "window": run.window.map(report::window),
             "started_at": timestamp(run.started_at),
             "finished_at": run.finished_at.map(timestamp),
             "seconds": run.duration().map(|duration| duration.num_seconds()),
             "exit_code": run.exit_code,
-            "error": run.error.as_deref().map(line),
+            "error": run.error,
         })
     };
     runs.iter().map(each).collect()

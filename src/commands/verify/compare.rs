@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::Serialize;
 
 use super::groups::Group;
 use crate::failure::Failure;
@@ -20,7 +21,7 @@ const MAX_SHOWN: usize = 1000;
 const OTHER_TYPE: &str = "other";
 
 /// How many indicators of one day or type were delivered, and what Recorded Future has of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Numbers {
     /// Delivered, by the ledger. The sum of the next three.
     pub delivered: u64,

@@ -141,25 +141,16 @@ fn row(name: String, numbers: Numbers) -> NumberRow<5> {
 }
 
 fn as_json(verified: &Verified, missing: Option<&Failure>) -> String {
-    let numbers = |key: &str, name: &str, numbers: Numbers| {
-        json!({
-            key: line(name),
-            "delivered": numbers.delivered,
-            "found": numbers.found,
-            "missing": numbers.missing,
-            "recent": numbers.recent,
-            "unknown": numbers.unknown,
-        })
-    };
     let comparison = &verified.comparison;
-    let days = comparison.days.iter().map(|(day, one)| numbers("date", &day.to_string(), *one));
-    let types = comparison.types.iter().map(|(name, one)| numbers("type", name, *one));
-    let total = comparison.total();
+    let days = comparison.days.iter();
+    let days = days.map(|(day, numbers)| with_name("date", day.to_string(), *numbers));
+    let types = comparison.types.iter();
+    let types = types.map(|(name, numbers)| with_name("type", name.clone(), *numbers));
     let shown = comparison.shown.iter().map(|entry| {
         json!({
-            "tenant": line(&entry.tenant),
-            "type": line(&entry.indicator_type),
-            "value": line(&entry.value),
+            "tenant": entry.tenant,
+            "type": entry.indicator_type,
+            "value": entry.value,
             "delivered": timestamp(entry.delivered_at),
             "detected": timestamp(entry.detected_at),
         })
@@ -172,17 +163,11 @@ fn as_json(verified: &Verified, missing: Option<&Failure>) -> String {
             "hint": failure.help,
         })
     });
-    let document = json!({
+    report::document(json!({
         "schema_version": 1,
         "since": verified.since.date_naive().to_string(),
         "tenants": verified.tenants,
-        "total": {
-            "delivered": total.delivered,
-            "found": total.found,
-            "missing": total.missing,
-            "recent": total.recent,
-            "unknown": total.unknown,
-        },
+        "total": comparison.total(),
         "days": days.collect::<Vec<Value>>(),
         "types": types.collect::<Vec<Value>>(),
         "unreadable": comparison.unreadable,
@@ -191,6 +176,14 @@ fn as_json(verified: &Verified, missing: Option<&Failure>) -> String {
         "requeued": verified.requeued,
         "failures": failed.collect::<Vec<Value>>(),
         "exit_code": exit_code(verified, missing),
-    });
-    crate::redact::sanitize_json(&document.to_string()) + "\n"
+    }))
+}
+
+/// Returns numbers with what they are about: a day or a type.
+fn with_name(key: &str, name: String, numbers: Numbers) -> Value {
+    let mut value = json!(numbers);
+    if let Value::Object(fields) = &mut value {
+        fields.insert(key.to_owned(), name.into());
+    }
+    value
 }
