@@ -45,34 +45,31 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         ));
     }));
     let progress = Progress::default();
-    std::panic::catch_unwind(AssertUnwindSafe(|| dispatch_with_layers(parsed, is_json, &progress)))
+    std::panic::catch_unwind(AssertUnwindSafe(|| run_command(parsed, &progress)))
         .unwrap_or(ExitCode::from(FailureKind::Unexpected.exit_code()))
 }
 
-/// Runs the command with the values that variables and the settings file have for its options.
-fn dispatch_with_layers(parsed: Parsed, is_json: bool, progress: &Progress) -> ExitCode {
-    match parsed.with_layers() {
-        Ok(parsed) => dispatch(&parsed, progress),
-        Err(failure) => {
-            if is_json && let Err(failure) = report::out(&report::error_document(&failure)) {
-                let _ = report::print_failure(&failure);
-            }
-            report::print_failure(&failure)
-        }
-    }
+/// Runs the command with the values that variables and the settings file have for its options, and
+/// prints the failure if it cannot do its work.
+fn run_command(parsed: Parsed, progress: &Progress) -> ExitCode {
+    let mut is_json = parsed.prints_json();
+    let result = parsed.with_layers().and_then(|parsed| {
+        is_json = parsed.prints_json();
+        dispatch(&parsed, progress)
+    });
+    result.unwrap_or_else(|failure| report::print_error(&failure, is_json))
 }
 
-fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
+fn dispatch(parsed: &Parsed, progress: &Progress) -> Result<ExitCode, Failure> {
     let clock = Clock::from_environment();
+    let file = FileTenants(parsed.file_tenants());
     let output = match &parsed.command {
-        Command::Source(source) => return run_source(source, parsed, clock, progress),
+        Command::Source(source) => return Ok(run_source(source, parsed, clock, progress)),
         Command::Run(args) => return tenants::run(args, parsed, clock, progress),
         Command::Check(args) => return check::check(args, parsed, clock),
-        Command::Status(args) => commands::status(args, FileTenants(parsed.file_tenants()), clock),
-        Command::History(args) => {
-            commands::history(args, FileTenants(parsed.file_tenants()), clock)
-        }
-        Command::Report(args) => commands::report(args, FileTenants(parsed.file_tenants()), clock),
+        Command::Status(args) => commands::status(args, file, clock),
+        Command::History(args) => commands::history(args, file, clock),
+        Command::Report(args) => commands::report(args, file, clock),
         Command::Explain(args) => commands::explain(args, parsed),
         Command::Verify(args) => return commands::verify(args, parsed, clock),
         Command::Outbox(action) => commands::outbox(action, clock),
@@ -84,19 +81,14 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> ExitCode {
     if let Some(warning) = ownership::created_warning() {
         report::warn(&warning);
     }
-    match output.and_then(|text| report::out(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report::print_failure(&failure),
-    }
+    report::out(&output?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints help to stdout, or an error of the command line to stderr, and to stdout as JSON.
 fn print_message(message: &clap::Error, is_json: bool) -> ExitCode {
     if is_json && message.use_stderr() {
-        let document = report::error_document(&cli::as_failure(message));
-        if let Err(failure) = report::out(&document) {
-            let _ = report::print_failure(&failure);
-        }
+        report::print_error_document(&cli::as_failure(message));
     }
     if message.use_stderr() {
         report::print_usage_error(&message.render());

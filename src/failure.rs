@@ -220,6 +220,12 @@ impl Failure {
     }
 }
 
+/// Returns the exit code of the most urgent failure; 0 if there is none.
+pub(crate) fn most_urgent_exit_code<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> u8 {
+    let kinds = failures.into_iter().map(|failure| failure.kind);
+    kinds.min_by_key(|kind| kind.urgency()).map_or(0, FailureKind::exit_code)
+}
+
 /// One line: the message with its list, and the cause in parentheses.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,25 +21,14 @@ pub(super) fn run(
     parsed: &Parsed,
     clock: Clock,
     progress: &Progress,
-) -> ExitCode {
+) -> Result<ExitCode, Failure> {
     let run_id = new_run_id();
     init_logging(&args.process, &run_id, None, clock);
     log_settings(&parsed.effective(&[]));
     let output = args.process.output.settings();
     let report = run_all(args, parsed, &run_id, clock, progress);
     progress::clear();
-    match report {
-        Ok(report) => report::print_tenants(&report, output),
-        Err(failure) => {
-            let code = report::print_failure(&failure);
-            if output.json
-                && let Err(failure) = report::out(&report::error_document(&failure))
-            {
-                let _ = report::print_failure(&failure);
-            }
-            code
-        }
-    }
+    Ok(report::print_tenants(&report?, output))
 }
 
 fn run_all(

@@ -125,6 +125,11 @@ impl Parsed {
         }
     }
 
+    /// Whether the command prints JSON.
+    pub(crate) fn prints_json(&self) -> bool {
+        self.arguments.iter().any(|argument| argument == "--json")
+    }
+
     /// Whether the value of an option (its flag) comes from a variable or the settings file.
     pub(crate) fn is_set_elsewhere(&self, flag: &str) -> bool {
         self.origins.contains_key(flag)

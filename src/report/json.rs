@@ -98,7 +98,7 @@ pub(crate) fn window(window: Window) -> Value {
 }
 
 /// Returns the document of a command that cannot work, on one line.
-pub(crate) fn error_document(failure: &Failure) -> String {
+pub(super) fn error_document(failure: &Failure) -> String {
     document(json!({
         "schema_version": 1,
         "tool_version": env!("CARGO_PKG_VERSION"),

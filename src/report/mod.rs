@@ -19,7 +19,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 pub(crate) use self::counts::Counts;
 pub(crate) use self::items::DryRunItem;
-pub(crate) use self::json::{document, error_document, sanitized, window};
+pub(crate) use self::json::{document, sanitized, window};
 pub(crate) use self::layout::{Layout, shorten, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
@@ -171,6 +171,25 @@ pub(crate) fn print_failure(failure: &Failure) -> ExitCode {
     log_failure(failure);
     err(&text::failure(failure, Layout::stderr()));
     failure.exit_code()
+}
+
+/// Prints a failure that ends a command, with `is_json` also as a document. Returns its exit code.
+#[must_use]
+pub(crate) fn print_error(failure: &Failure, is_json: bool) -> ExitCode {
+    if is_json {
+        print_error_document(failure);
+    }
+    print_failure(failure)
+}
+
+/// Prints the document of a failure. If stdout has a document already, or a part of one, it stays
+/// the only one.
+pub(crate) fn print_error_document(failure: &Failure) {
+    if !stdout::is_used()
+        && let Err(failure) = out(&json::error_document(failure))
+    {
+        let _ = print_failure(&failure);
+    }
 }
 
 /// Prints a failure about some tenants.

@@ -1,9 +1,18 @@
 //! Standard output: what cannot be written is an error, unless the reader closed the pipe.
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::{Failure, FailureKind};
 use crate::platform::advice;
+
+/// Whether something was written to stdout.
+static IS_USED: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether this process wrote something to stdout.
+pub(super) fn is_used() -> bool {
+    IS_USED.load(Ordering::Relaxed)
+}
 
 /// Writes a text to stdout.
 ///
@@ -30,6 +39,7 @@ impl Stdout {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
+        IS_USED.fetch_or(!text.is_empty(), Ordering::Relaxed);
         self.0.write_all(text.as_bytes()).map_err(unwritable_output)
     }
 

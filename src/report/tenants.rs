@@ -8,6 +8,7 @@ use super::{
     Counts, Output, Report, counted, err, is_interrupt, items, json, line, out, print_failure,
     print_failure_about, warn,
 };
+use crate::failure::most_urgent_exit_code;
 use crate::settings::Mode;
 
 /// How many names stand before a text that is the same for several tenants.
@@ -43,9 +44,7 @@ impl TenantsReport {
 
     /// Returns the exit code: that of the most urgent failure of all tenants, else 0.
     pub(crate) fn exit_code(&self) -> u8 {
-        let failures = self.reports.iter().filter_map(|report| report.failures().first());
-        let most_urgent = failures.min_by_key(|failure| failure.kind.urgency());
-        most_urgent.map_or(0, |failure| failure.kind.exit_code())
+        most_urgent_exit_code(self.reports.iter().flat_map(Report::failures))
     }
 
     /// Whether the window of some tenant is known, so that there are numbers.

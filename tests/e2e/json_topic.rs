@@ -144,11 +144,32 @@ fn the_keys_of_a_run_of_several_tenants_are_documented() {
 }
 
 #[test]
-fn the_keys_of_a_usage_error_are_documented() {
+fn the_keys_of_an_error_are_documented() {
     let folder = TempDir::new().unwrap();
-    let mut command = bare_command(folder.path());
-    let output = RunOutput::capture(command.args(["crowdstrike", "--jsno", "--json"]));
-    check("Usage error: any command with --json", &[output.assert_code(2).json()]);
+    let print = |arguments: &str, code| {
+        let mut command = bare_command(folder.path());
+        RunOutput::capture(command.args(arguments.split(' '))).assert_code(code).json()
+    };
+    let documents = [
+        print("crowdstrike --jsno --json", 2),
+        print("status --json --ledger none.db", 6),
+        print("history --json --ledger none.db", 6),
+        print("outbox list --json --ledger none.db", 6),
+        print("explain --json --ledger none.db a.example.com", 6),
+        print("verify --json --ledger none.db", 6),
+        print("run --json", 2),
+        print("check --json --config none.toml", 2),
+    ];
+    check("Error: any command with --json", &documents);
+}
+
+#[test]
+fn a_command_prints_one_document() {
+    let env = TestEnv::falcon(&[]);
+    env.run("crowdstrike").assert_code(0);
+    let command = "status --json --max-age 1h";
+    let document = env.run_at("2026-11-24T00:15:00Z", command).assert_code(3).json();
+    assert!(document["sources"].is_array(), "{document}");
 }
 
 #[test]

@@ -63,19 +63,21 @@ impl<'a> Target<'a> {
 
 /// Checks one source; without a name every tenant of the settings file, or else every configured
 /// source.
-#[must_use]
-pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
+pub(crate) fn check(
+    args: &CheckArgs,
+    parsed: &Parsed,
+    clock: Clock,
+) -> Result<ExitCode, Failure> {
     // Warnings, for example about a secret that others can read, are part of the result.
     logging::print_warnings();
     for warning in cli::unknown_variables() {
         tracing::warn!("{}", report::line(&warning));
     }
-    let result = match Target::new(parsed) {
+    match Target::new(parsed) {
         Some(named) => check_targets(args, &[named], &[], clock),
         None if !parsed.file_tenants().is_empty() => tenants::check(args, parsed, clock),
         None => check_configured(args, parsed, clock),
-    };
-    result.unwrap_or_else(|failure| report::print_failure(&failure))
+    }
 }
 
 /// Checks every source that has all its settings without any argument.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::section::{Check, Finding, Section};
-use crate::failure::Failure;
+use crate::failure::{Failure, most_urgent_exit_code};
 use crate::report::{self, Layout, failure_block};
 use crate::settings::{EffectiveOption, TenantName};
 
@@ -21,10 +21,7 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
         .flat_map(|section| &section.findings)
         .filter_map(|finding| finding.result.as_ref().err())
         .collect();
-    let code = failures
-        .iter()
-        .min_by_key(|failure| failure.kind.urgency())
-        .map_or(0, |failure| failure.kind.exit_code());
+    let code = most_urgent_exit_code(failures.iter().copied());
     if json {
         let checks: Vec<Value> = sections
             .iter()

@@ -6,9 +6,8 @@ use super::section::{Check, Section, Shared};
 use super::{Target, local, print, services};
 use crate::cli::{CheckArgs, Parsed, SourceCommand, TenantCommand};
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::failure::{Failure, FailureKind, REPORT_BUG, most_urgent_exit_code};
 use crate::logging;
-use crate::report;
 
 /// The title of what tenants share: files and network settings.
 const SHARED: &str = "All tenants";
@@ -18,12 +17,7 @@ const SHARED: &str = "All tenants";
 /// # Errors
 /// When none is enabled, and when the findings cannot be printed.
 pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<ExitCode, Failure> {
-    let commands = parsed.each_tenant(&[]).or_else(|failure| {
-        if args.json() {
-            report::out(&report::error_document(&failure))?;
-        }
-        Err(failure)
-    })?;
+    let commands = parsed.each_tenant(&[])?;
     if args.show_config {
         return show_config(commands, args.json());
     }
@@ -96,6 +90,5 @@ fn show_config(
         }
     }
     logging::print_tenant_warnings();
-    let most_urgent = failures.iter().min_by_key(|failure| failure.kind.urgency());
-    Ok(most_urgent.map_or(ExitCode::SUCCESS, Failure::exit_code))
+    Ok(most_urgent_exit_code(&failures).into())
 }

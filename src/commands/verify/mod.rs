@@ -20,7 +20,6 @@ use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::Http;
 use crate::ledger::{EntryId, LedgerReader, SentEntry};
 use crate::recorded_future::Client;
-use crate::report;
 use crate::submission::{Submission, SubmissionParts};
 use crate::{logging, shutdown};
 
@@ -45,21 +44,14 @@ struct Verified {
     failures: Vec<(Vec<String>, Failure)>,
 }
 
-/// Compares the deliveries of the last days.
-#[must_use]
-pub(crate) fn verify(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> ExitCode {
+/// Compares the deliveries of the last days and prints the result.
+pub(crate) fn verify(
+    args: &VerifyArgs,
+    parsed: &Parsed,
+    clock: Clock,
+) -> Result<ExitCode, Failure> {
     logging::print_warnings();
-    match compare(args, parsed, clock) {
-        Ok(verified) => print::print(&verified, args.json),
-        Err(failure) => {
-            if args.json
-                && let Err(failure) = report::out(&report::error_document(&failure))
-            {
-                let _ = report::print_failure(&failure);
-            }
-            report::print_failure(&failure)
-        }
-    }
+    print::print(&compare(args, parsed, clock)?, args.json)
 }
 
 fn compare(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> Result<Verified, Failure> {

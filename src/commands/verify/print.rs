@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Verified;
 use super::compare::Numbers;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, most_urgent_exit_code};
 use crate::ledger::DeliveredEntry;
 use crate::report::{self, Layout, NumberRow, NumberTable, counted, line, names, thousands, timestamp};
 
@@ -14,12 +14,13 @@ use crate::report::{self, Layout, NumberRow, NumberTable, counted, line, names, 
 const MAX_LISTED: usize = 20;
 
 /// Prints the result and returns the exit code: that of the most urgent failure.
-pub(super) fn print(verified: &Verified, json: bool) -> ExitCode {
+///
+/// # Errors
+/// When it cannot be printed.
+pub(super) fn print(verified: &Verified, json: bool) -> Result<ExitCode, Failure> {
     let missing = missing(verified);
     let text = if json { as_json(verified, missing.as_ref()) } else { as_text(verified) };
-    if let Err(failure) = report::out(&text) {
-        return report::print_failure(&failure);
-    }
+    report::out(&text)?;
     for (tenants, failure) in &verified.failures {
         let tenants: Vec<&str> = tenants.iter().map(String::as_str).collect();
         report::print_failure_about(&tenants, failure);
@@ -27,12 +28,11 @@ pub(super) fn print(verified: &Verified, json: bool) -> ExitCode {
     if let Some(failure) = &missing {
         let _ = report::print_failure(failure);
     }
-    exit_code(verified, missing.as_ref()).into()
+    Ok(exit_code(verified, missing.as_ref()).into())
 }
 
 fn exit_code(verified: &Verified, missing: Option<&Failure>) -> u8 {
-    let failures = verified.failures.iter().map(|(_, failure)| failure).chain(missing);
-    failures.min_by_key(|one| one.kind.urgency()).map_or(0, |one| one.kind.exit_code())
+    most_urgent_exit_code(verified.failures.iter().map(|(_, failure)| failure).chain(missing))
 }
 
 /// Returns the failure of what is missing.
