@@ -36,6 +36,11 @@ impl<const N: usize> NumberRow<N> {
         Self { name: name.into(), numbers: numbers.map(Some), note: String::new() }
     }
 
+    /// Whether it has any number; without one, the note takes the place of the numbers.
+    fn has_numbers(&self) -> bool {
+        self.numbers.iter().any(Option::is_some)
+    }
+
     fn cells(&self) -> [String; N] {
         self.numbers.map(|number| number.map_or_else(|| NO_NUMBER.to_owned(), thousands))
     }
@@ -75,7 +80,10 @@ impl<const N: usize> NumberTable<'_, N> {
     /// Returns the table, with columns as wide as the widest cell. On a terminal that is too narrow
     /// for it, each row is a sentence.
     pub(crate) fn text(&self, layout: Layout) -> String {
-        if layout.columns().is_some_and(|columns| columns < self.width().max(MIN_COLUMNS)) {
+        let with_numbers = self.rows.iter().filter(|row| row.has_numbers());
+        let note = with_numbers.map(|row| display_width(&row.note)).max().unwrap_or_default();
+        let needed = (self.width() + usize::from(note > 0) + note).max(MIN_COLUMNS);
+        if layout.columns().is_some_and(|columns| columns < needed) {
             return self.rows.iter().map(|row| row.sentence(self.headings, layout)).collect();
         }
         let (name_width, widths) = self.widths();
@@ -90,7 +98,9 @@ impl<const N: usize> NumberTable<'_, N> {
         let mut text = layout.styler.bold(&heading) + "\n";
         for row in &self.rows {
             text.push_str(&padded(&row.name));
-            let cells = row.cells().into_iter().zip(widths).zip(self.headings).zip(row.numbers);
+            let shown = if row.has_numbers() { N } else { 0 };
+            let cells =
+                row.cells().into_iter().zip(widths).zip(self.headings).zip(row.numbers).take(shown);
             for (((cell, width), heading), number) in cells {
                 let cell = format!("  {cell:>width$}");
                 let is_problem = heading == self.problem && number.is_some_and(|number| number > 0);
@@ -130,7 +140,7 @@ mod tests {
         let expected = "  tenant       fetched  new\n  \
                         acme          12,345    0\n  \
                         a-long-name        -    7 ended\n  \
-                        a-long-name        -    - ended\n";
+                        a-long-name ended\n";
         assert_eq!(text(80), expected);
     }
 
