@@ -116,9 +116,7 @@ fn run_source(
         .map_err(Failure::from)
         .and_then(|run| {
             log_settings(&parsed.effective(&run.resolved));
-            for warning in cli::unknown_variables() {
-                tracing::warn!("{}", report::line(&warning));
-            }
+            cli::warn_about_unknown_variables();
             progress.show(args.process.output.settings(), args.process.logs_to_stderr());
             let mut report = run_async(&run, &run_id, clock, progress)?;
             let ledger = &run.settings.ledger;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{init_logging, log_settings, new_run_id, write_metrics};
 use crate::cli::{self, Parsed, ProcessArgs, RunTenantsArgs, SourceCommand, TenantCommand};
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::failure::Failure;
 use crate::http::AddressLimits;
 use crate::metrics::EndedRun;
 use crate::report::progress::{self, Progress};
@@ -41,9 +41,7 @@ fn run_all(
     let process_args = &args.process;
     let jobs =
         parsed.each_tenant(&args.tenant)?.map(job).collect::<Result<Vec<TenantJob>, Failure>>()?;
-    for warning in cli::unknown_variables() {
-        tracing::warn!("{}", report::line(&warning));
-    }
+    cli::warn_about_unknown_variables();
     let options = options(args)?;
     progress.show(process_args.output.settings(), process_args.logs_to_stderr());
     let process = Process {
@@ -114,12 +112,9 @@ fn options(args: &RunTenantsArgs) -> Result<TenantsOptions, Failure> {
 fn job(command: TenantCommand) -> Result<TenantJob, Failure> {
     let TenantCommand { name, source, parsed } = command;
     let _span = logging::enter(&name);
-    let info = SourceCommand::from_name(&source)
-        .map(|source| source.args().0.info())
-        .ok_or_else(|| unknown_source(&source))?;
+    let info = SourceCommand::named(&source)?.args().0.info();
     let run = parsed.and_then(|parsed| {
-        let source = parsed.source().ok_or_else(|| unknown_source(&source))?;
-        let run = source.resolve(&parsed.layers)?;
+        let run = parsed.source_named(&source)?.resolve(&parsed.layers)?;
         let mut effective = parsed.effective(&run.resolved);
         // Arguments are the same for every tenant, and in the log already.
         effective.retain(|option| option.origin != Origin::Argument);
@@ -127,9 +122,4 @@ fn job(command: TenantCommand) -> Result<TenantJob, Failure> {
         Ok((run.source, run.settings))
     });
     Ok(TenantJob { tenant: name, source: info, run })
-}
-
-fn unknown_source(name: &str) -> Failure {
-    let message = format!("internal error: there is no command of the source {name}");
-    Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
 }

@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::SecretString;
 
+use super::layered::Innermost;
 use crate::settings::{EffectiveOption, Origin};
 
 /// Returns every option of the innermost subcommand. An option in `resolved` is taken from there,
@@ -19,13 +20,7 @@ pub(super) fn options(
 ) -> Vec<EffectiveOption> {
     // Those of every command are part of the definition of the program only.
     let of_every_command = definition.get_arguments().filter(|argument| argument.is_global_set());
-    let (mut command, mut matches) = (definition, matches);
-    while let Some((name, submatches)) = matches.subcommand() {
-        let Some(subcommand) = command.find_subcommand(name) else {
-            break;
-        };
-        (command, matches) = (subcommand, submatches);
-    }
+    let Innermost { command, matches, .. } = Innermost::find(definition, matches);
     command
         .get_arguments()
         .chain(of_every_command)

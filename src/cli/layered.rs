@@ -27,15 +27,15 @@ const OF_RUN_ALONE: [&str; 2] = ["tenant", "jobs"];
 const LEDGER: &str = "ledger";
 
 /// The innermost subcommand of a command line.
-struct Innermost<'a> {
-    command: &'a Command,
-    matches: &'a ArgMatches,
+pub(super) struct Innermost<'a> {
+    pub command: &'a Command,
+    pub matches: &'a ArgMatches,
     /// Its options, and the global ones of the commands around it.
     arguments: Vec<&'a Arg>,
 }
 
 impl<'a> Innermost<'a> {
-    fn find(definition: &'a Command, matches: &'a ArgMatches) -> Self {
+    pub(super) fn find(definition: &'a Command, matches: &'a ArgMatches) -> Self {
         let (mut command, mut matches) = (definition, matches);
         let mut arguments = Vec::new();
         while let Some((name, submatches)) = matches.subcommand()

@@ -40,6 +40,7 @@ pub(crate) use self::scheduled_file::{Meaning, ScheduledEntry, ScheduledFile, Sc
 pub(crate) use self::source_command::{ResolvedRun, SourceCommand};
 pub(crate) use self::usage_error::as_failure;
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::redact;
 use crate::settings::layers::Layers;
 use crate::settings::{EffectiveOption, Origin};
 
@@ -125,6 +126,14 @@ impl Parsed {
         }
     }
 
+    /// Returns the source that is run or checked.
+    ///
+    /// # Errors
+    /// When there is none, although a command line was made for the source of this name.
+    pub(crate) fn source_named(&self, name: &str) -> Result<&SourceCommand, Failure> {
+        self.source().ok_or_else(|| source_command::unknown(name))
+    }
+
     /// Whether the command prints JSON.
     pub(crate) fn prints_json(&self) -> bool {
         self.arguments.iter().any(|argument| argument == "--json")
@@ -193,11 +202,12 @@ pub(crate) fn color_of_messages(arguments: &[OsString]) -> ColorChoice {
     choices.filter_map(Result::ok).next_back().unwrap_or_default()
 }
 
-/// Returns a warning for each variable of this process that looks like that of an option, but is
-/// not.
-pub(crate) fn unknown_variables() -> Vec<String> {
+/// Logs a warning for each variable of this process that looks like that of an option, but is not.
+pub(crate) fn warn_about_unknown_variables() {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    settable::unknown_variables(definition(), names)
+    for warning in settable::unknown_variables(definition(), names) {
+        tracing::warn!("{}", redact::sanitize(&warning));
+    }
 }
 
 /// Parses a command line for each source that consists of its name only.

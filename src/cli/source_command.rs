@@ -7,6 +7,8 @@ use clap::{FromArgMatches, Subcommand};
 
 use super::NAME;
 use super::run_args::{CommonArgs, RunArgs};
+use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::redact::sanitize;
 use crate::settings::layers::Layers;
 use crate::settings::lookup::{Lookup, SettingsError};
 use crate::settings::{EffectiveOption, Settings};
@@ -76,6 +78,14 @@ impl SourceCommand {
         Self::from_arg_matches(&matches).ok()
     }
 
+    /// Returns the source with this name, without arguments.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+        Self::from_name(name).ok_or_else(|| unknown(name))
+    }
+
     /// Looks up all settings; `None` if one is missing or not valid.
     pub(crate) fn look_up(&self, lookup: &mut Lookup) -> Option<(Box<dyn Source>, Settings)> {
         let (source, common) = self.args();
@@ -107,6 +117,12 @@ impl SourceCommand {
         let ((source, settings), resolved) = lookup.finish(run)?;
         Ok(ResolvedRun { source, settings, resolved })
     }
+}
+
+/// Returns the failure for a source that is not one of this program.
+pub(super) fn unknown(name: &str) -> Failure {
+    let message = format!("this program has no source {}", sanitize(name));
+    Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
 }
 
 #[cfg(test)]

@@ -108,17 +108,22 @@ pub(super) fn tenant_filter(
     if let Some(name) = &name {
         let known = known_tenants(ledger, file, &TenantFilter::default())?;
         if known.iter().all(|tenant| tenant.name != *name) {
-            let message = match file.0 {
-                [] => format!("the ledger has no tenant {name}"),
-                _ => format!("neither the ledger nor the settings file has a tenant {name}"),
-            };
-            let names: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
-            return Err(Failure::new(
-                FailureKind::Configuration,
-                message,
-                format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
-            ));
+            return Err(unknown_tenant(name, &known, file));
         }
     }
     Ok(TenantFilter { name, source: args.source.clone() })
+}
+
+/// Returns the failure for a tenant that neither the ledger nor the settings file has.
+pub(super) fn unknown_tenant(name: &str, known: &[KnownTenant], file: FileTenants<'_>) -> Failure {
+    let message = match file.0 {
+        [] => format!("the ledger has no tenant {name}"),
+        _ => format!("neither the ledger nor the settings file has a tenant {name}"),
+    };
+    let names: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
+    Failure::new(
+        FailureKind::Configuration,
+        message,
+        format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
+    )
 }

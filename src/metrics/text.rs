@@ -91,14 +91,13 @@ const METRICS: [Metric; 11] = [
 /// Returns the alerts by what became of them: as many as were fetched in all.
 fn alerts(counts: &Counts) -> Vec<(&'static str, u64)> {
     let tally = &counts.tally;
-    let without = [
+    vec![
         ("below_threshold", tally.alerts_below_threshold),
         ("dismissed", tally.alerts_dismissed),
         ("unreadable", tally.alerts_unreadable),
         ("without_indicator", tally.alerts_without_indicator),
-    ];
-    let left = without.iter().fold(tally.alerts_fetched, |left, (_, n)| left.saturating_sub(*n));
-    without.into_iter().chain([("with_indicator", left)]).collect()
+        ("with_indicator", tally.alerts_with_indicator()),
+    ]
 }
 
 /// Returns the indicators by what became of them: as many as were carried in and found. What a dry

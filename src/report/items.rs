@@ -58,7 +58,8 @@ fn item_text(item: &DryRunItem, layout: Layout) -> String {
     let description = line(submission.description());
     if !description.is_empty() {
         // One line of a terminal: it can have thousands of characters.
-        let columns = layout.columns().map_or(usize::MAX, |columns| columns.saturating_sub(INDENT.len()));
+        let columns =
+            layout.columns().map_or(usize::MAX, |columns| columns.saturating_sub(INDENT.len()));
         text.push_str(&layout.paragraph(INDENT, &truncate(&description, columns)));
     }
     text

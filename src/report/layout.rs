@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::io::{stderr, stdout};
+use std::time::Duration;
 
 use console::Term;
 pub(crate) use textwrap::core::display_width;
@@ -167,6 +168,19 @@ pub(crate) fn thousands(number: u64) -> String {
     groups.join(",")
 }
 
+/// Returns a length of time in its two largest units, such as `400 ms`, `3 min 5 s` or `2 d 1 h`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match (hours, minutes, seconds) {
+        (0, 0, 0) => format!("{} ms", time.as_millis()),
+        (0, 0, _) => format!("{seconds} s"),
+        (0, ..) => format!("{minutes} min {} s", seconds % 60),
+        (..48, ..) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +248,17 @@ mod tests {
         assert_eq!(shorten("abcdefg", 1), "…");
         assert_eq!(truncate("abc defg", 8), "abc defg");
         assert_eq!(truncate("abc defg", 5), "abc…");
+    }
+
+    #[test]
+    fn a_length_of_time_has_two_units() {
+        let text = |millis| duration(Duration::from_millis(millis));
+        assert_eq!(text(400), "400 ms");
+        assert_eq!(text(59_999), "59 s");
+        assert_eq!(text(185_000), "3 min 5 s");
+        assert_eq!(text(3_600_000), "1 h 0 min");
+        assert_eq!(text(48 * 3_600_000 - 1), "47 h 59 min");
+        assert_eq!(text(49 * 3_600_000), "2 d 1 h");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub(crate) use self::counts::Counts;
 pub(crate) use self::items::DryRunItem;
 pub(crate) use self::json::{document, sanitized, window};
-pub(crate) use self::layout::{Layout, shorten, thousands};
+pub(crate) use self::layout::{Layout, duration, shorten, thousands};
 use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, out, unwritable_output};
 pub(crate) use self::style::{Styler, set_color};

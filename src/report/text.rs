@@ -128,12 +128,8 @@ fn mention_rows(report: &Report) -> Vec<Row> {
     if tally.indicators_found == 0 {
         return Vec::new();
     }
-    let left_out = tally.alerts_below_threshold
-        + tally.alerts_dismissed
-        + tally.alerts_unreadable
-        + tally.alerts_without_indicator;
-    let with_indicator = tally.alerts_fetched.saturating_sub(left_out);
-    let found = if left_out > 0 {
+    let with_indicator = tally.alerts_with_indicator();
+    let found = if with_indicator < tally.alerts_fetched {
         format!("found in the other {}", thousands(with_indicator))
     } else {
         "found in them".to_owned()

@@ -116,6 +116,15 @@ impl Tally {
         }
     }
 
+    /// Returns the number of alerts that name an indicator and were not left out.
+    pub(crate) const fn alerts_with_indicator(&self) -> u64 {
+        self.alerts_fetched
+            .saturating_sub(self.alerts_below_threshold)
+            .saturating_sub(self.alerts_dismissed)
+            .saturating_sub(self.alerts_unreadable)
+            .saturating_sub(self.alerts_without_indicator)
+    }
+
     /// Returns the number of mentions that did not become a submission.
     pub(crate) const fn not_selected(&self) -> u64 {
         self.indicators_unsupported

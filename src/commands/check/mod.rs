@@ -14,7 +14,6 @@ use crate::cli::{self, CheckArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::logging;
-use crate::report;
 use crate::settings::lookup::{Lookup, SettingsError};
 use crate::settings::{EffectiveOption, Origin, TenantName};
 
@@ -63,16 +62,10 @@ impl<'a> Target<'a> {
 
 /// Checks one source; without a name every tenant of the settings file, or else every configured
 /// source.
-pub(crate) fn check(
-    args: &CheckArgs,
-    parsed: &Parsed,
-    clock: Clock,
-) -> Result<ExitCode, Failure> {
+pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<ExitCode, Failure> {
     // Warnings, for example about a secret that others can read, are part of the result.
     logging::print_warnings();
-    for warning in cli::unknown_variables() {
-        tracing::warn!("{}", report::line(&warning));
-    }
+    cli::warn_about_unknown_variables();
     match Target::new(parsed) {
         Some(named) => check_targets(args, &[named], &[], clock),
         None if !parsed.file_tenants().is_empty() => tenants::check(args, parsed, clock),

@@ -136,13 +136,6 @@ fn failed(check: Check, tenants: &[&str], failure: &Failure, layout: Layout) -> 
     failure_block(failure, &label, &about, "    ", layout)
 }
 
-/// Prints to stderr why the options of a tenant cannot be shown.
-pub(super) fn tenant_failure(tenant: &TenantName, failure: &Failure) {
-    let layout = Layout::stderr();
-    let label = format!("{} ", layout.styler.error("error:"));
-    report::err(&failure_block(failure, &label, &format!("{tenant}: "), "", layout));
-}
-
 fn as_json(title: &str, finding: &Finding) -> Value {
     let check = finding.check.name();
     let tenants: Vec<&str> = finding.tenants.iter().map(TenantName::as_str).collect();

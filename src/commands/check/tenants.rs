@@ -6,8 +6,8 @@ use super::section::{Check, Section, Shared};
 use super::{Target, local, print, services};
 use crate::cli::{CheckArgs, Parsed, SourceCommand, TenantCommand};
 use crate::clock::Clock;
-use crate::failure::{Failure, FailureKind, REPORT_BUG, most_urgent_exit_code};
-use crate::logging;
+use crate::failure::{Failure, most_urgent_exit_code};
+use crate::{logging, report};
 
 /// The title of what tenants share: files and network settings.
 const SHARED: &str = "All tenants";
@@ -51,11 +51,8 @@ pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
 /// Returns what is checked for a tenant.
 fn target(command: &TenantCommand) -> Result<Target<'_>, Failure> {
     let parsed = command.parsed.as_ref().map_err(Clone::clone)?;
-    let target = Target::new(parsed).ok_or_else(|| {
-        let message = format!("internal error: there is no command of {}", command.source);
-        Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
-    })?;
-    Ok(Target { tenant: Some(command.name.clone()), ..target })
+    let source = parsed.source_named(&command.source)?;
+    Ok(Target { source, parsed, tenant: Some(command.name.clone()) })
 }
 
 /// Returns the section of a tenant with a value that is not valid.
@@ -84,7 +81,7 @@ fn show_config(
                 print::config(title(&command.source), Some(&command.name), &options, json)?;
             }
             Err(failure) => {
-                print::tenant_failure(&command.name, &failure);
+                report::print_failure_about(&[command.name.as_str()], &failure);
                 failures.push(failure);
             }
         }

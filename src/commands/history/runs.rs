@@ -1,10 +1,9 @@
 //! The list of runs: when, how long, and how each ended.
 
-use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::ledger::RunRecord;
-use crate::report::{self, Layout, line, timestamp};
+use crate::report::{self, Layout, duration, line, timestamp};
 
 /// The indent of what does not fit in the line of a run.
 const INDENT: usize = 4;
@@ -14,17 +13,18 @@ pub(super) fn text(runs: &[RunRecord], layout: Layout) -> String {
     let width = runs.iter().map(|run| line(&run.tenant).len()).max().unwrap_or_default();
     let width = width.max("tenant".len());
     let heading = format!(
-        "{:<20} {:<width$} {:<7} {:>8}  {:<12} result",
+        "{:<20} {:<width$} {:<7} {:>11}  {:<12} result",
         "started (UTC)", "tenant", "mode", "time", "run"
     );
     let mut text = layout.lines(&(layout.styler.bold(&heading) + "\n"));
     for run in runs {
         let cells = format!(
-            "{:<20} {:<width$} {:<7} {:>8}  {:<12} ",
+            "{:<20} {:<width$} {:<7} {:>11}  {:<12} ",
             run.started_at.format("%Y-%m-%d %H:%M:%S"),
             line(&run.tenant),
             line(&run.mode),
-            run.duration().map_or_else(|| "-".to_owned(), in_words),
+            run.duration()
+                .map_or_else(|| "-".to_owned(), |time| duration(time.to_std().unwrap_or_default())),
             line(&run.id),
         );
         text.push_str(&layout.hanging(&cells, INDENT, &result(run)));
@@ -41,15 +41,6 @@ fn result(run: &RunRecord) -> String {
     match &run.error {
         Some(error) => format!("{ended}: {error}"),
         None => ended,
-    }
-}
-
-fn in_words(duration: TimeDelta) -> String {
-    let seconds = duration.num_seconds();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
-        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
     }
 }
 
@@ -110,12 +101,12 @@ mod tests {
         assert_eq!(
             text(&runs, Layout::PLAIN).lines().collect::<Vec<_>>(),
             [
-                "started (UTC)        tenant mode        time  run          result".to_owned(),
-                format!("{start}       7 s  0123456789ab ok"),
-                format!("{start}    3m 05s  0123456789ab exit code 5: 503\\u{{a}}\\u{{1b}}[31m"),
-                format!("{start}    3h 01m  0123456789ab ok"),
-                format!("{start}       0 s  0123456789ab ok"),
-                format!("{start}         -  0123456789ab running, or killed"),
+                "started (UTC)        tenant mode           time  run          result".to_owned(),
+                format!("{start}          7 s  0123456789ab ok"),
+                format!("{start}    3 min 5 s  0123456789ab exit code 5: 503\\u{{a}}\\u{{1b}}[31m"),
+                format!("{start}    3 h 1 min  0123456789ab ok"),
+                format!("{start}         0 ms  0123456789ab ok"),
+                format!("{start}            -  0123456789ab running, or killed"),
             ]
         );
     }

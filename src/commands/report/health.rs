@@ -7,11 +7,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::data::Data;
-use super::html::{instant, length, number, optional_instant, table, text};
+use super::html::{instant, number, optional_instant, table, text};
 use crate::commands::days::{Day, midnight};
 use crate::commands::tenants::{KnownTenant, SettingsEntry};
 use crate::failure::FailureKind;
 use crate::ledger::{RunRecord, TenantStatus};
+use crate::report::duration;
 
 /// How many tenants have a bar; the table has all of them.
 const MAX_BARS: usize = 30;
@@ -245,7 +246,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
                 th scope="row" { (tenant.name()) } td { (text(&tenant.tenant.source)) }
                 td.number { (number(tenant.succeeded)) } td.number { (number(tenant.failed)) }
                 td.number { (number(tenant.without_run)) }
-                td.number { (length(tenant.longest_without_success)) }
+                td.number { (duration(tenant.longest_without_success.to_std().unwrap_or_default())) }
                 @if let Some(status) = tenant.status {
                     td { (optional_instant(status.last_success)) }
                     td { (optional_instant(status.read_until)) }

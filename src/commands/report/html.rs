@@ -1,7 +1,7 @@
 //! Pieces of HTML that all sections use. What comes from others goes through [`text`]; `maud`
 //! escapes what HTML gives a meaning.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use maud::{Markup, html};
 
 use crate::report::{line, thousands};
@@ -42,16 +42,6 @@ pub(super) fn instant(time: DateTime<Utc>) -> Markup {
 
 pub(super) fn optional_instant(time: Option<DateTime<Utc>>) -> Markup {
     html! { @match time { Some(time) => (instant(time)), None => "never" } }
-}
-
-/// Returns a length of time in the unit that suits it.
-pub(super) fn length(length: TimeDelta) -> String {
-    let hours = length.num_hours();
-    match hours {
-        ..1 => format!("{} min", length.num_minutes()),
-        1..48 => format!("{hours} h"),
-        _ => format!("{} d {} h", hours / 24, hours % 24),
-    }
 }
 
 /// The change of a number since the period before.
@@ -95,15 +85,6 @@ mod tests {
         }
         // Too large a number does not panic.
         percent(u64::MAX, 1);
-    }
-
-    #[test]
-    fn a_length_of_time_has_a_unit() {
-        let text = |minutes| length(TimeDelta::minutes(minutes));
-        assert_eq!(text(59), "59 min");
-        assert_eq!(text(60), "1 h");
-        assert_eq!(text(48 * 60 - 1), "47 h");
-        assert_eq!(text(49 * 60), "2 d 1 h");
     }
 
     #[test]

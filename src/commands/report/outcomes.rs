@@ -99,16 +99,12 @@ pub(super) fn section(data: &Data) -> Markup {
 
 fn alerts(total: &Counts) -> Markup {
     let tally = &total.tally;
-    let left_out = tally.alerts_below_threshold
-        + tally.alerts_dismissed
-        + tally.alerts_unreadable
-        + tally.alerts_without_indicator;
     let rows = [
         ("below threshold", "c5", tally.alerts_below_threshold),
         ("dismissed by an analyst", "c4", tally.alerts_dismissed),
         ("unreadable", "c9", tally.alerts_unreadable),
         ("without an indicator", "c2", tally.alerts_without_indicator),
-        ("with indicators", "c1", tally.alerts_fetched.saturating_sub(left_out)),
+        ("with indicators", "c1", tally.alerts_with_indicator()),
     ];
     figure(
         "Alerts that were read",

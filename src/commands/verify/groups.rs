@@ -1,12 +1,13 @@
 //! Whose deliveries are compared, by the key that finds them.
 
 use crate::cli::{Parsed, TenantCommand};
-use crate::commands::tenants::{FileTenants, KnownTenant, SettingsEntry, known_tenants};
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::commands::tenants::{
+    FileTenants, KnownTenant, SettingsEntry, known_tenants, unknown_tenant,
+};
+use crate::failure::{Failure, FailureKind};
 use crate::http::NetworkOptions;
 use crate::ledger::{LedgerReader, TenantFilter};
 use crate::recorded_future;
-use crate::report::line;
 use crate::settings::TenantName;
 use crate::settings::config_file::TenantTable;
 use crate::{logging, run};
@@ -62,8 +63,7 @@ impl Groups {
     fn add(&mut self, ledger: &LedgerReader, command: TenantCommand) -> Result<(), Failure> {
         let tenant = command.name.to_string();
         let settings = command.parsed.and_then(|parsed| {
-            let source = parsed.source().ok_or_else(|| unknown_source(&command.source))?;
-            Ok(source.resolve_common(&parsed.layers)?)
+            Ok(parsed.source_named(&command.source)?.resolve_common(&parsed.layers)?)
         });
         let settings = match settings {
             Ok(settings) => settings,
@@ -116,12 +116,7 @@ fn commands(
     }
     let is_unknown = |name: &&TenantName| known.iter().all(|one| one.name != name.as_str());
     if let Some(unknown) = named.iter().find(is_unknown) {
-        let all: Vec<&str> = known.iter().map(|tenant| tenant.name.as_str()).collect();
-        return Err(Failure::new(
-            FailureKind::Configuration,
-            format!("the ledger has no tenant {unknown}"),
-            format!("Correct --tenant. The known ones are: {}.", line(&all.join(", "))),
-        ));
+        return Err(unknown_tenant(unknown.as_str(), known, FileTenants::default()));
     }
     let is_chosen = |name: &TenantName| named.is_empty() || named.contains(name);
     let all = known.iter().filter_map(|one| Some((one.name.parse().ok()?, &one.source)));
@@ -135,9 +130,4 @@ fn other_key() -> Failure {
         "its last run had another Recorded Future key, and this one finds nothing of what that one sent",
         "Set the key that its runs have: RF_API_KEY, or rf-api-key-file in the settings file. After a change of the key, verify again once it has run.",
     )
-}
-
-pub(super) fn unknown_source(name: &str) -> Failure {
-    let message = format!("this program has no source {}", line(name));
-    Failure::new(FailureKind::Unexpected, message, REPORT_BUG)
 }

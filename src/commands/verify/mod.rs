@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 
 use self::compare::Comparison;
-use self::groups::{Groups, unknown_source};
+use self::groups::Groups;
+use super::days::{first_day, midnight};
 use super::{open_ledger, open_reader};
 use crate::cli::{Parsed, SourceCommand, VerifyArgs};
 use crate::clock::Clock;
@@ -59,7 +60,7 @@ fn compare(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> Result<Verified,
     let ledger = open_reader(&path)?;
     let Groups { by_key, mut failures, left_out } = Groups::new(&ledger, parsed, &args.tenant)?;
     let now = clock.now();
-    let since = first_instant(now, args.days);
+    let since = midnight(first_day(now, args.days));
     let mut comparison = Comparison::default();
     let mut tenants = Vec::new();
     shutdown::block_on(async |shutdown| {
@@ -97,12 +98,6 @@ const fn is_interrupt(failure: &Failure) -> bool {
     matches!(failure.kind, FailureKind::Interrupted(_))
 }
 
-/// Returns the first instant of the last `days` UTC days, of which today is one.
-fn first_instant(now: DateTime<Utc>, days: u32) -> DateTime<Utc> {
-    let day = now.date_naive() - Days::new(u64::from(days.saturating_sub(1)));
-    day.and_time(NaiveTime::MIN).and_utc()
-}
-
 /// Queues missing entries again, and returns their number.
 ///
 /// # Errors
@@ -130,8 +125,7 @@ fn requeue(
 
 /// Returns the JSON of an entry, as it was sent but for the names.
 fn item(entry: &SentEntry) -> Result<(EntryId, String), Failure> {
-    let source =
-        SourceCommand::from_name(&entry.source).ok_or_else(|| unknown_source(&entry.source))?;
+    let source = SourceCommand::named(&entry.source)?;
     let codes = entry.mitre_codes.split(' ').filter(|code| !code.is_empty());
     let parts = SubmissionParts {
         detected_at: entry.detected_at,

@@ -8,7 +8,9 @@ use super::Verified;
 use super::compare::Numbers;
 use crate::failure::{Failure, FailureKind, most_urgent_exit_code};
 use crate::ledger::DeliveredEntry;
-use crate::report::{self, Layout, NumberRow, NumberTable, counted, line, names, thousands, timestamp};
+use crate::report::{
+    self, Layout, NumberRow, NumberTable, counted, line, names, thousands, timestamp,
+};
 
 /// How many missing indicators are listed as text.
 const MAX_LISTED: usize = 20;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Phase, Work};
-use crate::report::{Styler, counted, thousands};
+use crate::report::{Styler, counted, duration, thousands};
 
 /// The width of the bar.
 const BAR_COLUMNS: u16 = 20;
@@ -134,17 +134,6 @@ pub(super) fn clock(time: Duration) -> String {
     match hours {
         0 => format!("{minutes}:{seconds:02}"),
         _ => format!("{hours}:{minutes:02}:{seconds:02}"),
-    }
-}
-
-/// Returns a time in words, such as `400 ms` or `3 min 5 s`.
-fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0) => format!("{} ms", time.as_millis()),
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }
 
