@@ -51,10 +51,8 @@ impl<const N: usize> NumberRow<N> {
         let numbers = numbers.filter_map(|(heading, number)| Some((heading, number?)));
         let numbers: Vec<String> =
             numbers.map(|(heading, number)| format!("{heading} {}", thousands(number))).collect();
-        let texts = [numbers.join(", "), self.note.clone()];
-        let texts = texts.iter().filter(|text| !text.is_empty());
-        let text: String = texts.map(|text| format!(" {text}")).collect();
-        layout.title(&self.name, &text)
+        let text = format!("{} {}", numbers.join(", "), self.note.trim_start());
+        layout.title(&self.name, &format!(" {}", text.trim()))
     }
 }
 

@@ -268,7 +268,7 @@ fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
         assert_eq!(rows[0].split_whitespace().collect::<Vec<_>>().join(" "), HEADINGS);
         for (row, item) in rows[1..].iter().step_by(2).zip(env.items()) {
             let cells: Vec<&str> = row.split_whitespace().collect();
-            assert_eq!((cells[0], cells[2]), (text(&item, "/ioc/type"), text(&item, "/ioc/value")));
+            assert_eq!([cells[0], cells[2]], [text(&item, "/ioc/type"), text(&item, "/ioc/value")]);
         }
         assert_eq!(rows[5], "", "the summary is last: {rows:?}");
     }
