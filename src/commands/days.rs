@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use serde_json::{Map, Value};
 
 use crate::ledger::RunRecord;
 use crate::report::Counts;
 use crate::settings::Mode;
+
+/// A run that has not ended and started longer ago than this was killed: more than a run takes with
+/// the default deadline and the wait of a schedule.
+const MAX_RUN_TIME: TimeDelta = TimeDelta::hours(3);
 
 /// The numbers of all runs of a tenant on one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub(super) struct Day {
     pub counts: Option<Counts>,
     /// Whether there was a run, and all runs ended with exit code 0.
     pub all_succeeded: bool,
+    /// Whether a run ended with another exit code or was killed; a running one has not failed.
+    pub has_failed: bool,
 }
 
 impl Day {
@@ -31,7 +37,12 @@ impl Day {
         self.counts.as_ref().map(of).unwrap_or_default()
     }
 
-    fn from_runs(date: NaiveDate, tenant: &str, source: &str, runs: &[&RunRecord]) -> Self {
+    fn new(
+        date: NaiveDate,
+        (source, tenant): (&str, &str),
+        runs: &[&RunRecord],
+        now: DateTime<Utc>,
+    ) -> Self {
         let mut counts: Option<Counts> = None;
         // A killed run left no numbers.
         for next in runs.iter().filter_map(|run| counts_of(run)) {
@@ -47,8 +58,15 @@ impl Day {
             runs: u32::try_from(runs.len()).unwrap_or(u32::MAX),
             counts,
             all_succeeded: !runs.is_empty() && runs.iter().all(|run| run.exit_code == Some(0)),
+            has_failed: runs.iter().any(|run| has_failed(run, now)),
         }
     }
+}
+
+/// Whether a run ended with an exit code other than 0, or was killed.
+pub(super) fn has_failed(run: &RunRecord, now: DateTime<Utc>) -> bool {
+    let is_running = run.finished_at.is_none() && now - run.started_at < MAX_RUN_TIME;
+    run.exit_code != Some(0) && !is_running
 }
 
 /// Returns the counts that a run recorded. A number that no run can have is damage, and then there
@@ -71,8 +89,9 @@ pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
 }
 
 /// Returns the days of these runs (the oldest run first), and a row for each day without a run of
-/// a tenant that had run before. `today` gets none: its run may be yet to come.
-pub(super) fn days(runs: &[RunRecord], today: NaiveDate) -> Vec<Day> {
+/// a tenant that had run before. Today gets none: its run may be yet to come.
+pub(super) fn days(runs: &[RunRecord], now: DateTime<Utc>) -> Vec<Day> {
+    let today = now.date_naive();
     // Only live runs deliver anything.
     let live = runs.iter().filter(|run| run.mode == Mode::Live.name());
     let mut tenants: BTreeMap<(&str, &str), BTreeMap<NaiveDate, Vec<&RunRecord>>> = BTreeMap::new();
@@ -81,12 +100,12 @@ pub(super) fn days(runs: &[RunRecord], today: NaiveDate) -> Vec<Day> {
         days.entry(run.started_at.date_naive()).or_default().push(run);
     }
     let mut rows = Vec::new();
-    for ((source, tenant), mut days) in tenants {
+    for (of, mut days) in tenants {
         let first = days.keys().next().copied().unwrap_or(today);
         for date in first.iter_days().take_while(|date| *date < today) {
             days.entry(date).or_default();
         }
-        rows.extend(days.iter().map(|(date, runs)| Day::from_runs(*date, tenant, source, runs)));
+        rows.extend(days.iter().map(|(date, runs)| Day::new(*date, of, runs, now)));
     }
     rows.sort_by_key(|day| day.date);
     rows
@@ -128,7 +147,7 @@ mod tests {
         }
 
         fn days(&self, today: &str) -> Vec<Day> {
-            days(&self.0, today.parse().unwrap())
+            days(&self.0, midnight(today.parse().unwrap()))
         }
     }
 
@@ -195,6 +214,18 @@ mod tests {
             ],
             "today's run may be yet to come"
         );
+    }
+
+    #[test]
+    fn a_running_run_has_not_failed_on_the_day_on_which_it_started() {
+        let mut runs = Runs::default();
+        runs.add(("crowdstrike", "acme"), "live", "2026-11-20T23:50:00Z", None);
+        for (now, has_failed) in [("2026-11-21T00:10:00Z", false), ("2026-11-21T02:51:00Z", true)] {
+            let day = &days(&runs.0, at(now))[0];
+            assert_eq!((day.has_failed, day.all_succeeded), (has_failed, false), "{now}");
+        }
+        runs.add(("crowdstrike", "acme"), "live", "2026-11-20T23:55:00Z", Some((5, GOOD)));
+        assert!(days(&runs.0, at("2026-11-21T00:10:00Z"))[0].has_failed);
     }
 
     #[test]

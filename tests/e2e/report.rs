@@ -263,6 +263,21 @@ fn a_run_that_was_killed_hides_no_queue_and_one_that_runs_has_not_failed() {
 }
 
 #[test]
+fn a_run_that_started_yesterday_and_still_runs_has_not_failed() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    let mut killed = env.command_at("2026-11-22T23:50:00Z", "crowdstrike");
+    killed.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", "3");
+    RunOutput::capture(&mut killed).assert_code(-1);
+    for (now, failed) in [("2026-11-23T00:10:00Z", 0), ("2026-11-23T03:00:00Z", 1)] {
+        let page = page_at(&env, now, "");
+        assert_eq!(page.tile("days without success"), failed, "{now}");
+        assert_eq!(page.0.contains("did not end: it was killed"), failed == 1);
+        let history = env.run_at(now, "history").assert_code(0).stdout;
+        assert_eq!(history.contains('!'), failed == 1, "{now}: {history}");
+    }
+}
+
+#[test]
 fn damaged_numbers_do_not_stop_the_report() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     env.run("crowdstrike").assert_code(0);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
+use rusqlite::Connection;
 use sandbox::world::PageError;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
@@ -70,7 +71,8 @@ fn a_dry_run_escapes_its_items_without_changing_them() {
     let printed = env.run("crowdstrike --dry-run").assert_code(3);
     assert_safe(&env, &printed);
     let (table, _) = printed.stdout.split_once("\n\n").unwrap();
-    assert_eq!(table.lines().count(), 1 + items.as_array().unwrap().len(), "{table}");
+    // Each with its description below it.
+    assert_eq!(table.lines().count(), 1 + 2 * items.as_array().unwrap().len(), "{table}");
     env.run("crowdstrike").assert_code(3);
     assert_eq!(items, json!(env.items()));
     assert_eq!(items[0]["detection"]["id"], format!("id{HOSTILE}"), "an id is not changed");
@@ -129,6 +131,27 @@ fn hostile_quarantined_items_are_safe() {
     }
     let exported: Value = env.run("outbox export").json();
     assert_eq!(exported[0]["detection"]["id"], format!("id{HOSTILE}"));
+}
+
+#[test]
+fn hostile_texts_of_the_ledger_are_visible_in_documents() {
+    let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
+    env.sandbox.always(Service::RecordedFuture, Some(Fault::status(422, "no")));
+    env.run("crowdstrike").assert_code(3);
+    let ledger = Connection::open(env.path("collective-insights.db")).unwrap();
+    let change = "UPDATE run SET error = 'a' || char(8238);
+        UPDATE tenant SET organizations = json_array('a' || char(8238));
+        UPDATE outbox SET value = 'a' || char(8238), run = 'a' || char(8238);";
+    ledger.execute_batch(change).unwrap();
+    for (command, texts) in [
+        ("status --json", ["/sources/0/last_error", "/sources/0/organizations/0"]),
+        ("outbox list --json", ["/entries/0/value", "/entries/0/run"]),
+    ] {
+        let document = env.run(command).assert_code(0).json();
+        for text in texts {
+            assert_eq!(document.pointer(text).unwrap(), "a\\u{202e}", "{command}: {text}");
+        }
+    }
 }
 
 #[test]

@@ -83,7 +83,6 @@ impl History {
         days: u32,
         now: DateTime<Utc>,
     ) -> Result<Self, Failure> {
-        let today = now.date_naive();
         let since = first_day(now, days);
         let indicators_since = since.max((now - SIGHTINGS_KEPT).date_naive());
         Ok(Self {
@@ -91,7 +90,7 @@ impl History {
             since,
             indicators_since,
             tenants: Vec::new(),
-            rows: days::days(&ledger.runs(midnight(since), tenants)?, today),
+            rows: days::days(&ledger.runs(midnight(since), tenants)?, now),
             indicators: ledger.top_indicators(midnight(indicators_since), TOP, tenants)?,
             techniques: ledger.techniques(Period::since(midnight(since)), TOP, tenants)?,
         })

@@ -78,12 +78,12 @@ fn write_days(text: &mut String, history: &History, layout: Layout) {
     let columns = bar_columns(layout, table.width() + MARK_COLUMNS);
     let max = largest(history.rows.iter().map(|day| day.count(|counts| counts.submitted)));
     for (row, day) in table.rows.iter_mut().zip(&history.rows).filter(|(_, day)| day.runs > 0) {
-        let mark = if day.all_succeeded { ' ' } else { '!' };
+        let mark = if day.has_failed { '!' } else { ' ' };
         let bar = bar(day.count(|counts| counts.submitted), max, columns);
-        row.note = format!("{mark} {bar}").trim_end().to_owned();
+        format!("{mark} {bar}").trim_end().clone_into(&mut row.note);
     }
     text.push_str(&table.text(layout));
-    if history.rows.iter().any(|day| day.runs > 0 && !day.all_succeeded) {
+    if history.rows.iter().any(|day| day.has_failed) {
         let note = "not every run ended with exit code 0: see `collective-insights status`";
         text.push_str(&layout.paragraph("! ", note));
     }
@@ -191,6 +191,7 @@ mod tests {
                 ..Counts::default()
             }),
             all_succeeded,
+            has_failed: runs > 0 && !all_succeeded,
         }
     }
 

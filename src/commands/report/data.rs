@@ -81,7 +81,7 @@ impl Data {
         // The mean of the first day needs six days, also where the period before is shorter.
         let mut runs = ledger.runs(earlier.start.min(before), &filter)?;
         runs.retain(|run| run.mode == LIVE);
-        let all_rows = days::days(&runs, now.date_naive());
+        let all_rows = days::days(&runs, now);
         let (earlier_rows, rows) = all_rows.into_iter().partition(|row: &Day| row.date < since);
         for run in &mut runs {
             run.counts = None;

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::data::Data;
 use super::html::{instant, number, optional_instant, table, text};
-use crate::commands::days::{Day, midnight};
+use crate::commands::days::{Day, has_failed, midnight};
 use crate::commands::tenants::{KnownTenant, SettingsEntry};
 use crate::failure::FailureKind;
 use crate::ledger::{RunRecord, TenantStatus};
@@ -23,17 +23,13 @@ const MAX_FAILED: usize = 30;
 const HEIGHT: u32 = 20;
 const WIDTH: u32 = 10;
 
-/// A run that has not ended and started longer ago than this was killed: more than a run takes with
-/// the default deadline and the wait of a schedule.
-const MAX_RUN_TIME: TimeDelta = TimeDelta::hours(3);
-
 /// The result of the runs of a tenant on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DayState {
     Succeeded,
     Failed,
     WithoutRun,
-    /// No run was due: before the first run, not run by `run`, or today, and not finished yet.
+    /// No run was due (before the first run, not run by `run`, or today), or it is still running.
     NotExpected,
 }
 
@@ -54,13 +50,14 @@ impl<'a> TenantHealth<'a> {
         let rows: BTreeMap<NaiveDate, &Day> = rows.iter().map(|row| (row.date, *row)).collect();
         let first = data.first_runs.get(&tenant.name);
         let today = data.now.date_naive();
-        let is_running = runs.last().is_some_and(|run| is_running(run, data.now));
         let is_expected = |day: NaiveDate| {
             day < today && !is_left_out(tenant) && first.is_some_and(|run| run.date_naive() < day)
         };
         let state = |day| match rows.get(&day) {
             Some(row) if row.all_succeeded => DayState::Succeeded,
-            Some(row) if row.runs > 0 && !(is_running && day == today) => DayState::Failed,
+            Some(row) if row.has_failed => DayState::Failed,
+            // A run of it is running.
+            Some(row) if row.runs > 0 => DayState::NotExpected,
             _ if is_expected(day) => DayState::WithoutRun,
             _ => DayState::NotExpected,
         };
@@ -97,10 +94,6 @@ impl<'a> TenantHealth<'a> {
 /// Whether no run of the tenant is expected, because the settings file does not enable it.
 fn is_left_out(tenant: &KnownTenant) -> bool {
     matches!(tenant.settings_entry, Some(SettingsEntry::Disabled | SettingsEntry::Absent))
-}
-
-fn is_running(run: &RunRecord, now: DateTime<Utc>) -> bool {
-    run.finished_at.is_none() && now - run.started_at < MAX_RUN_TIME
 }
 
 /// Returns the longest time between `start` and `now` in which no run ended successfully.
@@ -300,9 +293,7 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
 
 fn failed_runs(data: &Data, with_details: bool) -> Markup {
     let since = midnight(data.since);
-    let is_failed = |run: &&RunRecord| {
-        run.started_at >= since && run.exit_code != Some(0) && !is_running(run, data.now)
-    };
+    let is_failed = |run: &&RunRecord| run.started_at >= since && has_failed(run, data.now);
     let failed: Vec<&RunRecord> = data.runs.iter().rev().filter(is_failed).collect();
     if failed.is_empty() {
         return html! {};
