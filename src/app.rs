@@ -81,7 +81,7 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> Result<ExitCode, Failure> {
     if let Some(warning) = ownership::created_warning() {
         report::warn(&warning);
     }
-    report::out(&output?)?;
+    report::write_stdout(&output?)?;
     Ok(ExitCode::SUCCESS)
 }
 

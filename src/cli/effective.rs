@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use secrecy::SecretString;
 
-use super::layered::Innermost;
+use super::layered::InnermostCommand;
 use crate::settings::{EffectiveOption, Origin};
 
 /// Returns every option of the innermost subcommand. An option in `resolved` is taken from there,
@@ -20,7 +20,7 @@ pub(super) fn options(
 ) -> Vec<EffectiveOption> {
     // Those of every command are part of the definition of the program only.
     let of_every_command = definition.get_arguments().filter(|argument| argument.is_global_set());
-    let Innermost { command, matches, .. } = Innermost::find(definition, matches);
+    let InnermostCommand { command, matches, .. } = InnermostCommand::find(definition, matches);
     command
         .get_arguments()
         .chain(of_every_command)

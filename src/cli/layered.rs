@@ -27,14 +27,14 @@ const OF_RUN_ALONE: [&str; 2] = ["tenant", "jobs"];
 const LEDGER: &str = "ledger";
 
 /// The innermost subcommand of a command line.
-pub(super) struct Innermost<'a> {
+pub(super) struct InnermostCommand<'a> {
     pub command: &'a Command,
     pub matches: &'a ArgMatches,
     /// Its options, and the global ones of the commands around it.
     arguments: Vec<&'a Arg>,
 }
 
-impl<'a> Innermost<'a> {
+impl<'a> InnermostCommand<'a> {
     pub(super) fn find(definition: &'a Command, matches: &'a ArgMatches) -> Self {
         let (mut command, mut matches) = (definition, matches);
         let mut arguments = Vec::new();
@@ -115,7 +115,7 @@ impl Parsed {
     /// When the settings file cannot be used, and when a value is not valid.
     pub(crate) fn with_layers(self) -> Result<Self, Failure> {
         let definition = definition();
-        let file = match Innermost::find(definition, &self.matches).config() {
+        let file = match InnermostCommand::find(definition, &self.matches).config() {
             Some(_) => ConfigFile::find(config_argument(&self.matches), &SourceCommand::names())?,
             None => None,
         };
@@ -154,7 +154,7 @@ impl Parsed {
         &self,
         named: &[TenantName],
     ) -> Result<impl Iterator<Item = TenantCommand>, Failure> {
-        let arguments = Innermost::find(definition(), &self.matches).as_given(&self.origins);
+        let arguments = InnermostCommand::find(definition(), &self.matches).as_given(&self.origins);
         let tenants = self.chosen_tenants(named)?.into_iter();
         let check = matches!(self.command, super::Command::Check(_)).then_some("check");
         Ok(tenants.map(move |tenant| {
@@ -212,7 +212,7 @@ impl Parsed {
         environment: Environment,
     ) -> Result<Self, Failure> {
         let definition = definition();
-        let innermost = Innermost::find(definition, &self.matches);
+        let innermost = InnermostCommand::find(definition, &self.matches);
         let source = self.source().map(|source| source.args().0.info().name);
         let options = settable::options(innermost.arguments.iter().copied(), source);
         let variables =
@@ -317,7 +317,7 @@ impl Added {
     /// another of a higher layer has no effect.
     fn add_all(
         &mut self,
-        innermost: &Innermost<'_>,
+        innermost: &InnermostCommand<'_>,
         options: &[Settable],
         layers: &Layers,
         source: Option<&str>,

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::confirm::confirm;
-use super::{instant, open_ledger, open_reader};
+use super::{open_ledger, open_reader, time_or_never};
 use crate::cli::CheckpointAction;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ pub(crate) fn checkpoint(action: &CheckpointAction, clock: Clock) -> Result<Stri
     Ok(format!(
         "{} set back; the next run reads the alerts since {} again, or since the first run if that is later, and sends nothing twice\n",
         counted(count, "checkpoint", "checkpoints"),
-        instant(Some(back_to))
+        time_or_never(Some(back_to))
     ))
 }
 

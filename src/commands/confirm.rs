@@ -18,7 +18,7 @@ pub(super) fn confirm(question: &str, action: &str, help: &str) -> Result<bool, 
             help,
         ));
     }
-    report::out(&format!("{question} [y/N] "))?;
+    report::write_stdout(&format!("{question} [y/N] "))?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(|error| {
         Failure::new(

@@ -56,6 +56,6 @@ fn no_ledger(path: &Path) -> Failure {
     )
 }
 
-fn instant(time: Option<DateTime<Utc>>) -> String {
+fn time_or_never(time: Option<DateTime<Utc>>) -> String {
     time.map_or_else(|| "never".into(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

@@ -15,8 +15,8 @@ use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
-use crate::redact;
-use crate::report::{self, Layout, Stdout, counted, line, timestamp};
+use crate::redact::{self, sanitize};
+use crate::report::{self, Layout, Stdout, counted, timestamp};
 
 /// How many entries are listed as text, unless an option says otherwise.
 const TEXT_LIMIT: u32 = 50;
@@ -53,11 +53,11 @@ fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
         "saved {} in the outbox and {} that were delivered or dropped; the damaged file is now {}\n",
         counted(repaired.pending, "indicator", "indicators"),
         repaired.settled,
-        line(&repaired.damaged.display().to_string()),
+        sanitize(&repaired.damaged.display().to_string()),
     );
     for error in repaired.incomplete {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "rows may be missing in {}", line(&error));
+        let _ = writeln!(text, "rows may be missing in {}", sanitize(&error));
     }
     Ok(text)
 }
@@ -150,9 +150,9 @@ fn as_text(entry: &OutboxEntry, layout: Layout) -> String {
     let cells = cells(&[
         &entry.id.to_string(),
         state_text(entry.state),
-        &line(&entry.tenant),
+        &sanitize(&entry.tenant),
         &entry.stored_at.to_rfc3339_opts(SecondsFormat::Secs, true),
-        &line(&entry.indicator_type),
+        &sanitize(&entry.indicator_type),
     ]);
     let mut text = layout.row(&cells, INDENT.len(), &entry.value);
     if let Some(message) = &entry.message {
@@ -202,7 +202,7 @@ fn export(args: &EntryFilterArgs, file: Option<&Path>) -> Result<String, Failure
     Ok(format!(
         "{} written to {}\n",
         counted(count, "indicator", "indicators"),
-        line(&path.display().to_string())
+        sanitize(&path.display().to_string())
     ))
 }
 
@@ -286,7 +286,7 @@ fn several_tenants(tenants: &BTreeMap<String, u64>) -> Failure {
 
 fn by_tenant(tenants: &BTreeMap<String, u64>) -> String {
     let each: Vec<_> =
-        tenants.iter().map(|(name, count)| format!("{}: {count}", line(name))).collect();
+        tenants.iter().map(|(name, count)| format!("{}: {count}", sanitize(name))).collect();
     each.join(", ")
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::atomic_file::{AtomicFile, Readers};
 use crate::failure::{Failure, FailureKind};
 use crate::platform::advice;
-use crate::report::line;
+use crate::redact::sanitize;
 
 /// A file that is being written. Unless it is finished, nothing of it is left.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl OutputFile {
         let unusable = |reason: &str| {
             Failure::new(
                 FailureKind::Configuration,
-                format!("{} cannot be written", line(&path.display().to_string())),
+                format!("{} cannot be written", sanitize(&path.display().to_string())),
                 format!("Name another file with {option} <FILE>, in a folder that this user can write to."),
             )
             .with_cause(reason)
@@ -76,7 +76,7 @@ impl OutputFile {
 fn unwritable(path: &Path, option: &str, error: io::Error) -> Failure {
     Failure::new(
         FailureKind::Unexpected,
-        format!("{} cannot be written", line(&path.display().to_string())),
+        format!("{} cannot be written", sanitize(&path.display().to_string())),
         format!(
             "Free some space (`{}`) or name a file on another disk with {option} <FILE>, then run the command again.",
             advice::DISK_SPACE

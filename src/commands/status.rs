@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::tenants::{FileTenants, SettingsEntry, known_tenants, tenant_filter};
-use super::{instant, open_reader};
+use super::{open_reader, time_or_never};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{LedgerReader, TenantFilter, TenantStatus};
-use crate::report::{self, Layout, line, thousands, timestamp};
+use crate::redact::sanitize;
+use crate::report::{self, Layout, thousands, timestamp};
 
 /// The status of a tenant, and how the settings file has it.
 struct Listed {
@@ -34,7 +35,7 @@ pub(crate) fn status(
     let Some(max_age) = args.max_age else {
         return Ok(text);
     };
-    report::out(&text)?;
+    report::write_stdout(&text)?;
     if tenants.is_empty() {
         return Err(no_tenant());
     }
@@ -78,7 +79,7 @@ fn list(
 }
 
 fn last_success(tenant: &Listed) -> String {
-    format!("{} ({})", tenant.status.tenant, instant(tenant.status.last_success))
+    format!("{} ({})", tenant.status.tenant, time_or_never(tenant.status.last_success))
 }
 
 fn no_tenant() -> Failure {
@@ -117,7 +118,7 @@ fn as_text(tenant: &Listed) -> String {
     }
     let since = source
         .oldest_queued
-        .map(|time| format!(" (oldest since {})", instant(Some(time))))
+        .map(|time| format!(" (oldest since {})", time_or_never(Some(time))))
         .unwrap_or_default();
     let future = if source.is_checkpoint_in_future {
         " (in the future: missed alerts are not read; see `collective-insights checkpoint reset --help`)"
@@ -127,11 +128,11 @@ fn as_text(tenant: &Listed) -> String {
     let mut text = layout.title(&source.tenant, &identity(source));
     text.push_str(&note);
     text.push_str(&row("last run", last_run(source)));
-    text.push_str(&row("last success", instant(source.last_success)));
-    text.push_str(&row("last alerts", instant(source.last_alerts)));
-    text.push_str(&row("read until", format!("{}{future}", instant(source.read_until))));
+    text.push_str(&row("last success", time_or_never(source.last_success)));
+    text.push_str(&row("last alerts", time_or_never(source.last_alerts)));
+    text.push_str(&row("read until", format!("{}{future}", time_or_never(source.read_until))));
     for gap in &source.gaps {
-        let (start, end) = (instant(Some(gap.start)), instant(Some(gap.end)));
+        let (start, end) = (time_or_never(Some(gap.start)), time_or_never(Some(gap.end)));
         let options = gap.as_options();
         text.push_str(&row(
             "not read",
@@ -154,7 +155,7 @@ fn identity(status: &TenantStatus) -> String {
     let organizations = if status.organizations.is_empty() {
         String::new()
     } else {
-        format!(", organizations {}", line(&status.organizations.join(" ")))
+        format!(", organizations {}", sanitize(&status.organizations.join(" ")))
     };
     let (source, account) = (&status.source, &status.account);
     format!(" ({source}, account {account}{}{organizations})", customer.unwrap_or_default())
@@ -167,8 +168,8 @@ fn last_run(status: &TenantStatus) -> String {
         (Some(_), Some(code)) => format!(", exit code {code}"),
         (Some(_), None) => ", running, or killed".into(),
     };
-    let error = status.last_error.as_deref().map(|error| format!(": {}", line(error)));
-    format!("{}{result}{}", instant(status.last_run), error.unwrap_or_default())
+    let error = status.last_error.as_deref().map(|error| format!(": {}", sanitize(error)));
+    format!("{}{result}{}", time_or_never(status.last_run), error.unwrap_or_default())
 }
 
 fn as_json(tenants: &[Listed]) -> String {

@@ -3,7 +3,7 @@
 use crate::cli::TenantArgs;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{LedgerReader, TenantFilter};
-use crate::report::line;
+use crate::redact::sanitize;
 use crate::settings::config_file::TenantTable;
 
 /// Whether the settings file has a tenant.
@@ -124,6 +124,6 @@ pub(super) fn unknown_tenant(name: &str, known: &[KnownTenant], file: FileTenant
     Failure::new(
         FailureKind::Configuration,
         message,
-        format!("Correct --tenant. The known ones are: {}.", line(&names.join(", "))),
+        format!("Correct --tenant. The known ones are: {}.", sanitize(&names.join(", "))),
     )
 }

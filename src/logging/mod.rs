@@ -25,7 +25,7 @@ use self::file::LogFile;
 pub(crate) use self::file::{enable_rotation, open};
 use self::tenant_span::SpanTenant;
 pub(crate) use self::tenant_span::{enter, in_same_span};
-pub(crate) use self::warnings::{print_tenant_warnings, print_warnings};
+pub(crate) use self::warnings::{print_tenant_warnings, warn_on_stderr};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::platform::ownership;

@@ -12,18 +12,19 @@ use super::tenant_span::SpanTenant;
 use crate::report;
 
 /// The warnings about tenants, each with the tenant's name, until they are printed.
-static OF_TENANTS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+static TENANT_WARNINGS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-/// Prints the warnings of this process to stderr, and logs nothing. Those about a tenant are kept
+/// Sends the warnings of this process to stderr instead of a log. Those about a tenant are kept
 /// for [`print_tenant_warnings`].
-pub(crate) fn print_warnings() {
+pub(crate) fn warn_on_stderr() {
     // This fails if there is a log; warnings are in it then.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Warnings));
 }
 
 /// Prints the warnings about tenants, each once: many tenants can have the same one.
 pub(crate) fn print_tenant_warnings() {
-    let warnings = std::mem::take(&mut *OF_TENANTS.lock().unwrap_or_else(PoisonError::into_inner));
+    let warnings =
+        std::mem::take(&mut *TENANT_WARNINGS.lock().unwrap_or_else(PoisonError::into_inner));
     let warnings = warnings.iter().map(|(warning, tenant)| (warning, tenant.as_str()));
     for (warning, tenants) in report::by_value(warnings) {
         report::warn(&format!("{}: {warning}", report::names(&tenants)));
@@ -56,7 +57,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Warnings {
         match SpanTenant::find(event, &context) {
             None => report::warn(&warning),
             Some(tenant) => {
-                let mut warnings = OF_TENANTS.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut warnings = TENANT_WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
                 warnings.push((warning, tenant));
             }
         }

@@ -20,7 +20,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::ledger::{LedgerError, LedgerReader, RunRecord, TenantFilter, TenantStatus};
 use crate::local_file::{self, Accept};
 use crate::platform::ownership;
-use crate::report::{Counts, Report, line};
+use crate::redact::sanitize;
+use crate::report::{Counts, Report};
 
 /// How the run of a tenant in this process ended.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ type Key = (String, String);
 /// Returns the key of a tenant. Names that are written in the same way are the same key: Prometheus
 /// rejects a file with two equal samples.
 fn key(source: &str, tenant: &str) -> Key {
-    (line(source), line(tenant))
+    (sanitize(source), sanitize(tenant))
 }
 
 impl EndedRun<'_> {
@@ -134,7 +135,7 @@ fn is_collected(path: &Path) -> bool {
 }
 
 fn shown(path: &Path) -> String {
-    line(&path.display().to_string())
+    sanitize(&path.display().to_string())
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Failure {

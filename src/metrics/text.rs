@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Key, TenantMetrics};
 use crate::ledger::TenantStatus;
-use crate::report::{Counts, line};
+use crate::redact::sanitize;
+use crate::report::Counts;
 
 /// The beginning of each name.
 pub(super) const PREFIX: &str = "collective_insights_";
@@ -172,7 +173,7 @@ pub(super) fn render(tenants: &BTreeMap<Key, TenantMetrics>) -> String {
 
 /// Returns the value of a label between its quotes.
 fn label_value(text: &str) -> String {
-    line(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    sanitize(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::layout::{Layout, truncate};
-use super::{Report, line, thousands};
+use super::{Report, thousands};
+use crate::redact::sanitize;
 use crate::submission::Submission;
 
 /// How many items the list shows.
@@ -53,9 +54,9 @@ fn item_text(item: &DryRunItem, layout: Layout) -> String {
         return String::new();
     };
     let severity = item.severity.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let cells = cells(&line(submission.indicator_type()), &severity);
+    let cells = cells(&sanitize(submission.indicator_type()), &severity);
     let mut text = layout.row(&cells, INDENT.len(), submission.value());
-    let description = line(submission.description());
+    let description = sanitize(submission.description());
     if !description.is_empty() {
         // One line of a terminal: it can have thousands of characters.
         let columns =

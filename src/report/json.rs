@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Counts, DryRunItem, Report, TenantsReport, line, timestamp};
+use super::{Counts, DryRunItem, Report, TenantsReport, timestamp};
 use crate::failure::Failure;
-use crate::redact;
+use crate::redact::{self, sanitize};
 use crate::settings::Mode;
 use crate::window::Window;
 
@@ -68,8 +68,8 @@ impl Error {
     fn new(failure: &Failure) -> Self {
         Self {
             kind: failure.kind.name(),
-            message: line(&failure.to_string()),
-            hint: line(&failure.help),
+            message: sanitize(&failure.to_string()),
+            hint: sanitize(&failure.help),
         }
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn document(document: Value) -> String {
 /// Returns the same value with sanitized texts.
 pub(crate) fn sanitized(value: Value) -> Value {
     match value {
-        Value::String(text) => Value::String(line(&text)),
+        Value::String(text) => Value::String(sanitize(&text)),
         Value::Array(values) => values.into_iter().map(sanitized).collect(),
         Value::Object(fields) => {
             fields.into_iter().map(|(key, value)| (key, sanitized(value))).collect()
@@ -124,7 +124,7 @@ pub(super) fn tenants_document(report: &TenantsReport) -> String {
 }
 
 fn lines<const N: usize>(texts: [&[String]; N]) -> Vec<String> {
-    texts.into_iter().flatten().map(|text| line(text)).collect()
+    texts.into_iter().flatten().map(|text| sanitize(text)).collect()
 }
 
 /// Returns the text of a document whose items stay what would be sent, apart from secrets.

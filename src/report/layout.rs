@@ -11,7 +11,8 @@ use console::Term;
 pub(crate) use textwrap::core::display_width;
 use textwrap::{Options, WordSeparator, WordSplitter};
 
-use super::{Styler, line};
+use super::Styler;
+use crate::redact::sanitize;
 
 /// The widths, in columns, that text is laid out for. A narrower terminal breaks lines itself.
 const MIN_COLUMNS: usize = 24;
@@ -66,7 +67,7 @@ impl Layout {
 
     /// Returns a bold title and what belongs to it as lines.
     pub(crate) fn title(self, title: &str, text: &str) -> String {
-        self.hanging(&self.styler.bold(&line(title)), SMALL_INDENT, text)
+        self.hanging(&self.styler.bold(&sanitize(title)), SMALL_INDENT, text)
     }
 
     /// Returns lines that are styled already, each of them wrapped under its own indent.
@@ -83,7 +84,7 @@ impl Layout {
 
     /// Returns the same as [`Self::paragraph`], with this indent of further lines.
     pub(crate) fn hanging(self, label: &str, indent: usize, text: &str) -> String {
-        let text = line(text);
+        let text = sanitize(text);
         let Some(columns) = self.columns else {
             return format!("{label}{text}\n");
         };
@@ -102,7 +103,7 @@ impl Layout {
         let left = self.columns.map(|columns| columns.saturating_sub(display_width(cells)));
         match left {
             Some(left) if left >= MIN_WORD_COLUMNS => {
-                self.hanging(cells, indent, &shorten(&line(word), left))
+                self.hanging(cells, indent, &shorten(&sanitize(word), left))
             }
             _ => self.hanging(cells, indent, word),
         }

@@ -22,14 +22,13 @@ pub(crate) use self::items::DryRunItem;
 pub(crate) use self::json::{document, sanitized, window};
 pub(crate) use self::layout::{Layout, duration, shorten, thousands};
 use self::progress::Progress;
-pub(crate) use self::stdout::{Stdout, out, unwritable_output};
+pub(crate) use self::stdout::{Stdout, unwritable_output, write_stdout};
 pub(crate) use self::style::{Styler, set_color};
 pub(crate) use self::table::{NumberRow, NumberTable};
 pub(crate) use self::tenants::{TenantsReport, by_value, names, print_tenants};
 pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind, Signal};
-use crate::redact;
 use crate::settings::{Mode, TenantName};
 use crate::window::Window;
 
@@ -136,13 +135,14 @@ pub(crate) fn is_interrupt(failure: &Failure) -> bool {
 pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
     log_summary(report);
     let printed = if output.json {
-        out(&json::run_document(report))
+        write_stdout(&json::run_document(report))
     } else if report.window.is_none() || report.is_interrupted() {
         // The run ended before it started: there are no numbers. Or a person ended it.
         Ok(())
     } else if !output.quiet {
         let layout = Layout::stdout();
-        out(&items::list(report, layout)).and_then(|()| out(&text::summary(report, layout)))
+        write_stdout(&items::list(report, layout))
+            .and_then(|()| write_stdout(&text::summary(report, layout)))
     } else {
         Ok(())
     };
@@ -151,10 +151,10 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
         warn(warning);
     }
     for failure in report.failures.iter().filter(|failure| !is_interrupt(failure)) {
-        err(&text::failure(failure, layout));
+        write_stderr(&text::failure(failure, layout));
     }
     if report.is_interrupted() {
-        err(&layout.paragraph("", &text::interrupted(report)));
+        write_stderr(&layout.paragraph("", &text::interrupted(report)));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
     // Last, and also with --quiet: a crontab with --debug shares nothing.
@@ -169,7 +169,7 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
 #[must_use]
 pub(crate) fn print_failure(failure: &Failure) -> ExitCode {
     log_failure(failure);
-    err(&text::failure(failure, Layout::stderr()));
+    write_stderr(&text::failure(failure, Layout::stderr()));
     failure.exit_code()
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn print_error(failure: &Failure, is_json: bool) -> ExitCode {
 /// the only one.
 pub(crate) fn print_error_document(failure: &Failure) {
     if !stdout::is_used()
-        && let Err(failure) = out(&json::error_document(failure))
+        && let Err(failure) = write_stdout(&json::error_document(failure))
     {
         let _ = print_failure(&failure);
     }
@@ -196,7 +196,13 @@ pub(crate) fn print_error_document(failure: &Failure) {
 pub(crate) fn print_failure_about(tenants: &[&str], failure: &Failure) {
     let layout = Layout::stderr();
     let label = format!("{} ", layout.styler.error("error:"));
-    err(&text::failure_block(failure, &label, &format!("{}: ", names(tenants)), "", layout));
+    write_stderr(&text::failure_block(
+        failure,
+        &label,
+        &format!("{}: ", names(tenants)),
+        "",
+        layout,
+    ));
 }
 
 /// Prints an error of the command line, which clap describes and styles.
@@ -204,12 +210,12 @@ pub(crate) fn print_usage_error(message: &clap::builder::StyledStr) {
     let layout = Layout::stderr();
     let is_colored = layout.styler.is_colored();
     let text = if is_colored { message.ansi().to_string() } else { message.to_string() };
-    err(&layout.lines(&text));
+    write_stderr(&layout.lines(&text));
 }
 
 /// Prints a warning to stderr.
 pub(crate) fn warn(text: &str) {
-    err(&text::warning(text, Layout::stderr()));
+    write_stderr(&text::warning(text, Layout::stderr()));
 }
 
 /// Logs the summary: as text, and its numbers as fields.
@@ -267,7 +273,7 @@ fn log_counts(report: &Report, window: Window) {
 }
 
 /// Writes to stderr.
-pub(crate) fn err(text: &str) {
+pub(crate) fn write_stderr(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
@@ -279,9 +285,4 @@ pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
 /// Returns a count with its noun: `1 page` or `2,000 pages`.
 pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{} {}", thousands(count), if count == 1 { one } else { more })
-}
-
-/// Returns the text as one line without secrets and control characters.
-pub(crate) fn line(text: &str) -> String {
-    redact::sanitize(text)
 }

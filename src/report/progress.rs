@@ -21,6 +21,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use super::{Layout, Output, Styler};
 use crate::clock::Clock;
 use crate::http::PendingWaits;
+use crate::redact::sanitize;
 
 /// How often progress is logged.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -288,7 +289,7 @@ impl Shared {
         let forms = match self.wait() {
             _ if IS_STOPPING.load(Ordering::Relaxed) => STOPPING.map(str::to_owned).to_vec(),
             Some((host, seconds)) => {
-                let wait = format!("Waiting {seconds} s for {}", super::line(&host));
+                let wait = format!("Waiting {seconds} s for {}", sanitize(&host));
                 let work = phase.work.describe().map(|work| format!("{wait}; {work}"));
                 work.into_iter().chain([wait]).collect()
             }

@@ -18,7 +18,7 @@ pub(super) fn is_used() -> bool {
 ///
 /// # Errors
 /// When it cannot be written, for example because the disk is full.
-pub(crate) fn out(text: &str) -> Result<(), Failure> {
+pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = Stdout::lock();
     stdout.write(text)?;
     stdout.finish()

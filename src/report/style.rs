@@ -43,37 +43,37 @@ impl Styler {
         self.0
     }
 
-    /// Titles and labels.
+    /// Styles titles and labels.
     pub(crate) fn bold(self, text: &str) -> String {
         self.styled("1", text)
     }
 
-    /// The label of an error, as clap prints it.
+    /// Styles the label of an error, as clap prints it.
     pub(crate) fn error(self, text: &str) -> String {
         self.styled("1;31", text)
     }
 
-    /// The label of a warning.
+    /// Styles the label of a warning.
     pub(crate) fn warning(self, text: &str) -> String {
         self.styled("1;33", text)
     }
 
-    /// Success.
+    /// Styles success.
     pub(crate) fn green(self, text: &str) -> String {
         self.styled("32", text)
     }
 
-    /// What needs attention.
+    /// Styles what needs attention.
     pub(crate) fn yellow(self, text: &str) -> String {
         self.styled("33", text)
     }
 
-    /// Failure.
+    /// Styles a failure.
     pub(crate) fn red(self, text: &str) -> String {
         self.styled("31", text)
     }
 
-    /// Progress.
+    /// Styles progress.
     pub(crate) fn cyan(self, text: &str) -> String {
         self.styled("36", text)
     }

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use super::layout::{Layout, thousands};
 use super::table::{NumberRow, NumberTable};
 use super::{
-    Counts, Output, Report, counted, err, is_interrupt, items, json, line, out, print_failure,
-    print_failure_about, warn,
+    Counts, Output, Report, counted, is_interrupt, items, json, print_failure, print_failure_about,
+    warn, write_stderr, write_stdout,
 };
 use crate::failure::most_urgent_exit_code;
+use crate::redact::sanitize;
 use crate::settings::Mode;
 
 /// How many names stand before a text that is the same for several tenants.
@@ -60,12 +61,13 @@ pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode 
     log_total(report);
     let is_interrupted = report.reports.iter().any(Report::is_interrupted);
     let printed = if output.json {
-        out(&json::tenants_document(report))
+        write_stdout(&json::tenants_document(report))
     } else if output.quiet || !report.has_started() || is_interrupted {
         Ok(())
     } else {
         let layout = Layout::stdout();
-        out(&dry_run_items(report, layout)).and_then(|()| out(&summary(report, layout)))
+        write_stdout(&dry_run_items(report, layout))
+            .and_then(|()| write_stdout(&summary(report, layout)))
     };
     for warning in &report.warnings {
         warn(warning);
@@ -79,7 +81,7 @@ pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode 
         }
     }
     if is_interrupted {
-        err(&Layout::stderr().paragraph("", &interrupted(report)));
+        write_stderr(&Layout::stderr().paragraph("", &interrupted(report)));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
     // Last, and also with --quiet: a crontab with --debug shares nothing.
@@ -150,7 +152,7 @@ fn table(report: &TenantsReport) -> NumberTable<'static, 6> {
     let of_tenant = |report: &Report| {
         // Without a window, it failed before it could read anything.
         let counts = report.window.map(|_| &report.counts);
-        row(line(report.tenant.as_str()), counts, report.exit_code())
+        row(sanitize(report.tenant.as_str()), counts, report.exit_code())
     };
     let mut rows: Vec<_> = report.reports.iter().map(of_tenant).collect();
     rows.push(row("total".to_owned(), Some(&total(report)), report.exit_code()));

@@ -82,7 +82,7 @@ fn lines(rows: &[Row], layout: Layout) -> String {
     text
 }
 
-/// The rows of a group: its first one has the group's name.
+/// Returns the rows of a group: its first one has the group's name.
 fn group(name: &'static str, rows: impl IntoIterator<Item = Row>) -> Vec<Row> {
     let mut rows: Vec<Row> = rows.into_iter().collect();
     if let Some(first) = rows.first_mut() {
@@ -106,7 +106,7 @@ fn signed<'a>(
     })
 }
 
-/// What happened to the alerts. A run that failed before it read one has no rows.
+/// Returns what happened to the alerts. A run that failed before it read one has no rows.
 fn alert_rows(report: &Report) -> Vec<Row> {
     let tally = &report.counts.tally;
     if tally.alerts_fetched == 0 && !report.failures().is_empty() {
@@ -122,7 +122,7 @@ fn alert_rows(report: &Report) -> Vec<Row> {
     group("alerts", [fetched].into_iter().chain(signed('-', left_out)))
 }
 
-/// What happened to the mentions of indicators in the other alerts.
+/// Returns what happened to the mentions of indicators in the other alerts.
 fn mention_rows(report: &Report) -> Vec<Row> {
     let tally = &report.counts.tally;
     if tally.indicators_found == 0 {
@@ -147,7 +147,7 @@ fn mention_rows(report: &Report) -> Vec<Row> {
     group("mentions", [found].into_iter().chain(signed('-', left_out)))
 }
 
-/// What happened to the unique indicators.
+/// Returns what happened to the unique indicators.
 fn indicator_rows(report: &Report) -> Vec<Row> {
     let counts = &report.counts;
     let new = counts.tally.indicators_found.saturating_sub(counts.tally.not_selected());

@@ -7,6 +7,7 @@ use super::Mode;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::ledger::{Ledger, LedgerError, Lock};
+use crate::redact::sanitize;
 use crate::report::{self, progress};
 use crate::settings::{LedgerChoice, LockWait};
 use crate::shutdown::Shutdown;
@@ -68,6 +69,6 @@ fn announce(locked: &LedgerError, wait: LockWait) {
     let text = format!("{locked}; waiting for up to {} s", wait.limit.as_secs());
     tracing::info!("{text}");
     if wait.announce && std::io::stderr().is_terminal() {
-        progress::suspend(|| report::err(&format!("{}\n", report::line(&text))));
+        progress::suspend(|| report::write_stderr(&format!("{}\n", sanitize(&text))));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use super::section::{Check, Section, Shared};
+use super::section::{Check, Section, SharedChecks};
 use super::{Target, exclusions};
 use crate::cli::CommonArgs;
 use crate::cli::ResolvedRun;
@@ -17,7 +17,7 @@ use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
 
 /// Checks what is on this machine: what tenants share in `shared`, and all else in the section. It
 /// has a run if requests can be sent.
-pub(super) fn check(target: &Target<'_>, shared: &mut Shared, clock: Clock) -> Section {
+pub(super) fn check(target: &Target<'_>, shared: &mut SharedChecks, clock: Clock) -> Section {
     let tenant = target.tenant.as_ref();
     let _span = tenant.map(logging::enter);
     let (_, args) = target.source.args();
@@ -43,7 +43,7 @@ fn check_run(
     run: &ResolvedRun,
     args: &CommonArgs,
     section: &mut Section,
-    shared: &mut Shared,
+    shared: &mut SharedChecks,
     clock: Clock,
 ) -> bool {
     let settings = &run.settings;

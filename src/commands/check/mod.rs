@@ -9,7 +9,7 @@ mod tenants;
 
 use std::process::ExitCode;
 
-use self::section::{Check, Section, Shared};
+use self::section::{Check, Section, SharedChecks};
 use crate::cli::{self, CheckArgs, Parsed, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
@@ -64,7 +64,7 @@ impl<'a> Target<'a> {
 /// source.
 pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<ExitCode, Failure> {
     // Warnings, for example about a secret that others can read, are part of the result.
-    logging::print_warnings();
+    logging::warn_on_stderr();
     cli::warn_about_unknown_variables();
     match Target::new(parsed) {
         Some(named) => check_targets(args, &[named], &[], clock),
@@ -120,7 +120,7 @@ fn check_targets(
         return Ok(ExitCode::SUCCESS);
     }
     let check = |target: &Target<'_>| {
-        let mut shared = Shared::default();
+        let mut shared = SharedChecks::default();
         let mut section = local::check(target, &mut shared, clock);
         section.findings.extend(shared.into_findings());
         section

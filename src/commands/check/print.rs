@@ -30,9 +30,9 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
             })
             .collect();
         let document = json!({"schema_version": 1, "checks": checks, "exit_code": code});
-        report::out(&report::document(document))?;
+        report::write_stdout(&report::document(document))?;
     } else if failures.iter().any(|failure| report::is_interrupt(failure)) {
-        report::err("Interrupted.\n");
+        report::write_stderr("Interrupted.\n");
     } else {
         let layout = Layout::stdout();
         let (tenants, shared): (Vec<&Section>, Vec<&Section>) =
@@ -47,7 +47,7 @@ pub(super) fn findings(sections: &[Section], json: bool) -> Result<ExitCode, Fai
             1 => writeln!(text, "1 check failed."),
             count => writeln!(text, "{count} checks failed."),
         };
-        report::out(&text)?;
+        report::write_stdout(&text)?;
     }
     Ok(ExitCode::from(code))
 }
@@ -187,7 +187,7 @@ pub(super) fn config(
             "tenant": tenant,
             "settings": settings,
         });
-        return report::out(&report::document(document));
+        return report::write_stdout(&report::document(document));
     }
     let width = options.iter().map(|option| option.flag.len()).max().unwrap_or_default();
     let layout = Layout::stdout();
@@ -203,5 +203,5 @@ pub(super) fn config(
         };
         text.push_str(&layout.paragraph(&label, &value));
     }
-    report::out(&text)
+    report::write_stdout(&text)
 }

@@ -111,12 +111,12 @@ impl Section {
 
 /// The checks of what tenants can share: each is made once.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct SharedChecks {
     /// Each with what it is about, for example a path.
     made: Vec<(String, Finding)>,
 }
 
-impl Shared {
+impl SharedChecks {
     /// Makes a check for a tenant, unless it was made for another one. Returns whether it passed.
     pub(super) fn check(
         &mut self,

@@ -53,7 +53,7 @@ pub(super) fn check(
         return Ok(Vec::new());
     }
     if !json {
-        report::out(&announcement(submissions.len()))?;
+        report::write_stdout(&announcement(submissions.len()))?;
     }
     let count = u32::try_from(runs.len()).unwrap_or(u32::MAX);
     let deadline = DEADLINE.saturating_add(DEADLINE_PER_RUN.saturating_mul(count));
@@ -294,7 +294,7 @@ fn check_customers(run: &ResolvedRun, customers: &Customers) -> Result<(), Failu
     run::check_customers(run.source.as_ref(), &settings.tenant, customers, known.as_deref())
 }
 
-/// A wrong clock does not prevent further requests.
+/// Whether requests can be sent to the service: a wrong clock does not prevent them.
 fn is_reachable(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.check == Check::Clock || finding.result.is_ok())
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::section::{Check, Section, Shared};
+use super::section::{Check, Section, SharedChecks};
 use super::{Target, local, print, services};
 use crate::cli::{CheckArgs, Parsed, SourceCommand, TenantCommand};
 use crate::clock::Clock;
@@ -21,7 +21,7 @@ pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
     if args.show_config {
         return show_config(commands, args.json());
     }
-    let mut shared = Shared::default();
+    let mut shared = SharedChecks::default();
     let mut tenants: Vec<Section> = commands
         .map(|command| match target(&command) {
             Ok(target) => local::check(&target, &mut shared, clock),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::excluded::TenantFile;
 use super::{Answer, TenantAnswer};
-use crate::commands::instant;
 use crate::commands::tenants::SettingsEntry;
+use crate::commands::time_or_never;
 use crate::indicator::{Indicator, RejectReason};
 use crate::ledger::{Alerts, Fate, KnownEntry, LeftOutSample, SIGHTINGS_KEPT};
-use crate::report::{Layout, counted, line, names, shorten, thousands};
+use crate::redact::sanitize;
+use crate::report::{Layout, counted, names, shorten, thousands};
 use crate::selection::{MAX_SAMPLES, excerpt};
 
 /// How many alerts of an indicator are shown, and how many entries; the newest.
@@ -75,7 +76,7 @@ fn tenant_text(tenant: &TenantAnswer, answer: &Answer<'_>, layout: Layout) -> St
     let source = format!(" ({}{note})", tenant.tenant.source);
     let mut text = layout.title(&tenant.tenant.name, &source);
     if let Some(created) = tenant.alert_created {
-        text.push_str(&row("alert created", &instant(Some(created)), layout));
+        text.push_str(&row("alert created", &time_or_never(Some(created)), layout));
     }
     if let Some(alerts) = &tenant.alerts {
         text.push_str(&row("named by", &alert_summary(alerts), layout));
@@ -95,7 +96,7 @@ fn tenant_text(tenant: &TenantAnswer, answer: &Answer<'_>, layout: Layout) -> St
                 [_] => String::new(),
                 _ => format!("entry {entry}  "),
             };
-            let cells = format!("  {:<13}  {}  {entry}", "alert", instant(Some(*created)));
+            let cells = format!("  {:<13}  {}  {entry}", "alert", time_or_never(Some(*created)));
             text.push_str(&layout.row(&cells, INDENT, &excerpt(id)));
         }
         text.push_str(&more(usize::try_from(alerts.count).unwrap_or(usize::MAX), SHOWN, layout));
@@ -118,7 +119,7 @@ fn more(count: usize, shown: usize, layout: Layout) -> String {
 
 fn alert_summary(alerts: &Alerts) -> String {
     let count = counted(alerts.count, "alert", "alerts");
-    let (first, last) = (instant(Some(alerts.first)), instant(Some(alerts.last)));
+    let (first, last) = (time_or_never(Some(alerts.first)), time_or_never(Some(alerts.last)));
     if alerts.first == alerts.last {
         format!("{count}, created {first}")
     } else {
@@ -147,7 +148,7 @@ fn entry_text(entry: &KnownEntry, layout: Layout) -> String {
 fn entry_of_alert(entry: &KnownEntry, layout: Layout) -> String {
     let (state, since) = state(&entry.fate);
     let cells = format!("  {state:<13}  {since}  {:<6}  ", excerpt(&entry.indicator_type));
-    let mut text = layout.row(&line(&cells), INDENT, &excerpt(&entry.value));
+    let mut text = layout.row(&sanitize(&cells), INDENT, &excerpt(&entry.value));
     if let Fate::Quarantined { .. } = entry.fate {
         text.push_str(&row("", &rejection(&entry.fate), layout));
     }
@@ -163,7 +164,7 @@ fn state(fate: &Fate) -> (&'static str, String) {
         Fate::Delivered { at, .. } => ("delivered", at),
         Fate::Dropped { at } => ("dropped", at),
     };
-    (name, instant(Some(*since)))
+    (name, time_or_never(Some(*since)))
 }
 
 /// Returns the message of a rejection, which begins with the status.
@@ -195,7 +196,7 @@ fn left_out(sample: &LeftOutSample, asked: Option<&str>) -> String {
         _ => format!("{}, ", sample.value),
     };
     let mentions = counted(sample.mentions, "mention", "mentions");
-    let last = instant(Some(sample.last_at));
+    let last = time_or_never(Some(sample.last_at));
     format!("{value}{}: {mentions}, last {last}, alert {}", sample.reason, sample.alert)
 }
 
@@ -281,22 +282,20 @@ fn spans_read(tenants: &[TenantAnswer]) -> Vec<String> {
 }
 
 fn span_read(tenant: &TenantAnswer) -> String {
-    let name = line(&tenant.tenant.name);
+    let name = sanitize(&tenant.tenant.name);
     let (from, until) = match (tenant.read.from, tenant.read.until) {
         (Some(from), Some(until)) => (from, until),
         (Some(_), None) => return format!("{name}: no window was read completely yet."),
         (None, _) => return format!("{name}: no run has read alerts yet."),
     };
-    let gaps = tenant
-        .read
-        .gaps
-        .iter()
-        .map(|gap| format!("{} to {}", instant(Some(gap.start)), instant(Some(gap.end))));
+    let gaps = tenant.read.gaps.iter().map(|gap| {
+        format!("{} to {}", time_or_never(Some(gap.start)), time_or_never(Some(gap.end)))
+    });
     let gaps = gaps.collect::<Vec<_>>().join(", ");
     let except = if gaps.is_empty() { gaps } else { format!("; not read: {gaps}") };
     format!(
         "{name}: the alert was created outside of what was read, {} to {}{except}.",
-        instant(Some(from)),
-        instant(Some(until)),
+        time_or_never(Some(from)),
+        time_or_never(Some(until)),
     )
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::failure::{Failure, FailureKind};
-use crate::report::line;
+use crate::redact::sanitize;
 
 /// A file's path below the directory, and its content.
 pub(super) type File = (String, String);
@@ -47,7 +47,7 @@ pub(super) fn add(directory: &Path, files: &[File]) -> Result<String, Failure> {
 }
 
 fn display(path: &Path) -> String {
-    line(&path.display().to_string())
+    sanitize(&path.display().to_string())
 }
 
 fn unwritable(path: &Path, error: std::io::Error) -> Failure {

@@ -12,7 +12,7 @@ use super::schedule_inputs::{GRACE_MINUTES, MAX_STARTS, non_retryable};
 use crate::cli::{Meaning, NAME, ScheduledEntry, ScheduledFile, ScheduledTable};
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
-use crate::report::line;
+use crate::redact::sanitize;
 use crate::settings::config_file::Value;
 
 /// What a pod requests, and what it may use at most.
@@ -150,7 +150,7 @@ fn settings_text(file: &ScheduledFile, files: &mut Files, warnings: &mut String)
                 _ if entry.meaning == Meaning::Secret => {
                     let usage = usage(entry, table);
                     let path = files.add_secret(&format!("{}.{key}", table.file_prefix), &usage);
-                    let place = line(&file.path.display().to_string());
+                    let place = sanitize(&file.path.display().to_string());
                     let _ = writeln!(
                         warnings,
                         "#\n# ATTENTION: line {} of {} contains the {usage} itself. It is left out here: put it into the Secret too.",

@@ -16,7 +16,7 @@ use std::path::Path;
 use self::schedule_inputs::Run;
 use crate::cli::{Artifact, Parsed, ProgramArgs, TOPICS, WeeklyReportArgs};
 use crate::failure::{Failure, FailureKind};
-use crate::report::line;
+use crate::redact::sanitize;
 
 /// The path of the program in schedules if its real path cannot be used there.
 const DEFAULT_PATH: &str = "/usr/local/bin/collective-insights";
@@ -70,7 +70,7 @@ fn run(parsed: &Parsed) -> Result<Option<Run>, Failure> {
 }
 
 fn unusable_path(path: &str, help: &str) -> Failure {
-    let message = format!("the path {} cannot be written into a schedule", line(path));
+    let message = format!("the path {} cannot be written into a schedule", sanitize(path));
     Failure::new(FailureKind::Configuration, message, help)
 }
 
@@ -88,7 +88,7 @@ fn scheduled_program(args: &ProgramArgs) -> Result<String, Failure> {
     path.to_str().filter(|path| is_plain(path)).map(str::to_owned).ok_or_else(|| {
         Failure::new(
             FailureKind::Configuration,
-            format!("the path {} cannot be written into a schedule", line(&path.display().to_string())),
+            format!("the path {} cannot be written into a schedule", sanitize(&path.display().to_string())),
             "Name the program with an absolute path of letters, digits and . _ + - / (--program, COLLECTIVE_INSIGHTS_PROGRAM).",
         )
     })

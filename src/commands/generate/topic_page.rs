@@ -66,7 +66,7 @@ fn block(line: &str, lines: &mut Peekable<Lines<'_>>, roff: &mut Roff) {
     }
 }
 
-/// The first cell becomes a term, the others its explanation.
+/// Writes a row of a table: the first cell becomes a term, the others its explanation.
 fn table_row(line: &str, roff: &mut Roff) {
     let mut cells = line.trim_matches('|').split('|').map(str::trim);
     roff.control("TP", []);
@@ -101,7 +101,7 @@ fn continued(first: &str, lines: &mut Peekable<Lines<'_>>) -> String {
     text
 }
 
-/// Code becomes bold, as names of commands and options are in man pages.
+/// Returns the parts of a text: code is bold, as commands and options are in man pages.
 fn inlines(text: &str) -> Vec<Inline> {
     let parts = text.split('`').enumerate();
     parts.map(|(at, part)| if at % 2 == 1 { bold(part) } else { roman(part) }).collect()

@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use crate::ledger::RunRecord;
-use crate::report::{self, Layout, duration, line, timestamp};
+use crate::redact::sanitize;
+use crate::report::{self, Layout, duration, timestamp};
 
 /// The indent of what does not fit in the line of a run.
 const INDENT: usize = 4;
 
 /// Returns the runs as text, the latest last.
 pub(super) fn text(runs: &[RunRecord], layout: Layout) -> String {
-    let width = runs.iter().map(|run| line(&run.tenant).len()).max().unwrap_or_default();
+    let width = runs.iter().map(|run| sanitize(&run.tenant).len()).max().unwrap_or_default();
     let width = width.max("tenant".len());
     let heading = format!(
         "{:<20} {:<width$} {:<7} {:>11}  {:<12} result",
@@ -21,11 +22,11 @@ pub(super) fn text(runs: &[RunRecord], layout: Layout) -> String {
         let cells = format!(
             "{:<20} {:<width$} {:<7} {:>11}  {:<12} ",
             run.started_at.format("%Y-%m-%d %H:%M:%S"),
-            line(&run.tenant),
-            line(&run.mode),
+            sanitize(&run.tenant),
+            sanitize(&run.mode),
             run.duration()
                 .map_or_else(|| "-".to_owned(), |time| duration(time.to_std().unwrap_or_default())),
-            line(&run.id),
+            sanitize(&run.id),
         );
         text.push_str(&layout.hanging(&cells, INDENT, &result(run)));
     }

@@ -8,7 +8,8 @@ use chrono::NaiveDate;
 use super::History;
 use crate::commands::days::Day;
 use crate::commands::tenants::{KnownTenant, SettingsEntry};
-use crate::report::{Counts, Layout, NumberRow, NumberTable, line};
+use crate::redact::sanitize;
+use crate::report::{Counts, Layout, NumberRow, NumberTable};
 
 /// The longest bar.
 const MAX_BAR_COLUMNS: usize = 10;
@@ -46,7 +47,7 @@ pub(super) fn tenant_notes(
 ) -> String {
     let names = |is_meant: &dyn Fn(&KnownTenant) -> bool| {
         let names = tenants.iter().filter(|tenant| is_meant(tenant));
-        names.map(|tenant| line(&tenant.name)).collect::<Vec<_>>().join(", ")
+        names.map(|tenant| sanitize(&tenant.name)).collect::<Vec<_>>().join(", ")
     };
     let never = |tenant: &KnownTenant| {
         tenant.never_ran && tenant.settings_entry == Some(SettingsEntry::Enabled)
@@ -91,7 +92,7 @@ fn write_days(text: &mut String, history: &History, layout: Layout) {
 
 /// Returns the row of a day, without its bar.
 fn row(day: &Day) -> NumberRow<5> {
-    let name = format!("{} {}", day.date, line(&day.tenant));
+    let name = format!("{} {}", day.date, sanitize(&day.tenant));
     if day.runs == 0 {
         return NumberRow { name, numbers: [None; 5], note: "no run".to_owned() };
     }
@@ -141,7 +142,7 @@ fn write_techniques(text: &mut String, history: &History, layout: Layout) {
         let row = format!(
             "{:>7} {:<9} {}",
             technique.submissions,
-            line(&technique.code),
+            sanitize(&technique.code),
             bar(technique.submissions, max, columns)
         );
         let _ = writeln!(text, "{}", row.trim_end());

@@ -65,7 +65,7 @@ fn row(tactic: &str, cells: &[&Cell<'_>], largest: u64) -> Markup {
     }
 }
 
-/// A cell whose color says how many there are. The color is SVG, because a browser does not print
+/// Returns a cell whose color says how many there are. It is SVG: a browser does not print
 /// backgrounds.
 fn heat(cell: &Cell<'_>, largest: u64) -> Markup {
     let count = cell.technique.submissions;
@@ -85,7 +85,7 @@ fn heat(cell: &Cell<'_>, largest: u64) -> Markup {
     }
 }
 
-/// The numbers, also of techniques that only the period before had.
+/// Returns the numbers, also of techniques that only the period before had.
 fn trend(data: &Data, cells: &[Cell<'_>]) -> Markup {
     let has_earlier = data.has_earlier();
     let known: HashSet<&String> = cells.iter().map(|cell| &cell.technique.code).collect();

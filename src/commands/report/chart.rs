@@ -243,14 +243,14 @@ fn legend(series: &[Series], has_mean: bool) -> Markup {
     }
 }
 
-/// A square in the color of a class.
+/// Returns a square in the color of a class.
 pub(super) fn swatch(class: &str) -> Markup {
     html! {
         svg.swatch viewBox="0 0 10 10" aria-hidden="true" { rect class=(class) width="10" height="10" {} }
     }
 }
 
-/// A bar of this share of the width.
+/// Returns a bar of this share of the width.
 pub(super) fn bar(class: &str, part: u64, whole: u64) -> Markup {
     let permille = part.saturating_mul(1000).checked_div(whole).unwrap_or_default().min(1000);
     let permille = if part > 0 { permille.max(3) } else { 0 };

@@ -252,7 +252,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
     table("Health of each tenant", &head, &rows)
 }
 
-/// Current problems that a person has to solve.
+/// Returns the current problems that a person has to solve.
 fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
     let never_ran = data
         .tenants

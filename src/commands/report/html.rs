@@ -4,19 +4,20 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use maud::{Markup, html};
 
-use crate::report::{line, thousands};
+use crate::redact::sanitize;
+use crate::report::thousands;
 
 /// Returns a text of others without secrets, with control characters as visible escapes.
 pub(super) fn text(text: &str) -> String {
-    line(text)
+    sanitize(text)
 }
 
-/// A number for people and for programs.
+/// Returns a number for people and for programs.
 pub(super) fn number(number: u64) -> Markup {
     html! { data value=(number) { (thousands(number)) } }
 }
 
-/// A number of tenths.
+/// Returns a number of tenths as text.
 pub(super) fn tenths(tenths: u64) -> String {
     format!("{}.{}", thousands(tenths / 10), tenths % 10)
 }
@@ -33,7 +34,7 @@ pub(super) fn date(date: NaiveDate) -> Markup {
     html! { time datetime=(date) { (date) } }
 }
 
-/// A time, UTC, to the minute.
+/// Returns a time, UTC, to the minute.
 pub(super) fn instant(time: DateTime<Utc>) -> Markup {
     html! {
         time datetime=(time.format("%Y-%m-%dT%H:%M:%SZ")) { (time.format("%Y-%m-%d %H:%M")) }
@@ -44,7 +45,7 @@ pub(super) fn optional_instant(time: Option<DateTime<Utc>>) -> Markup {
     html! { @match time { Some(time) => (instant(time)), None => "never" } }
 }
 
-/// The change of a number since the period before.
+/// Returns the change of a number since the period before.
 pub(super) fn change(now: u64, before: u64) -> Markup {
     let (sign, word, difference) = match now.cmp(&before) {
         std::cmp::Ordering::Less => ("\u{25bc}", "less", before - now),
@@ -55,7 +56,7 @@ pub(super) fn change(now: u64, before: u64) -> Markup {
     html! { span.change { span aria-hidden="true" { (sign) " " } (share) " " (word) } }
 }
 
-/// A table that scrolls by itself where the page is too narrow for it.
+/// Returns a table that scrolls by itself where the page is too narrow for it.
 pub(super) fn table(label: &str, head: &Markup, rows: &Markup) -> Markup {
     html! {
         div.scroll role="region" aria-label=(label) tabindex="0" {
@@ -67,7 +68,7 @@ pub(super) fn table(label: &str, head: &Markup, rows: &Markup) -> Markup {
     }
 }
 
-/// The numbers of a chart, which are folded.
+/// Returns the numbers of a chart, folded.
 pub(super) fn numbers(label: &str, head: &Markup, rows: &Markup) -> Markup {
     html! { details { summary { "Numbers: " (label) } (table(label, head, rows)) } }
 }

@@ -30,7 +30,7 @@ pub(super) fn section(data: &Data, with_details: bool) -> Markup {
     }
 }
 
-/// The indicators that were not delivered before the period, as far back as the ledger goes.
+/// Returns the indicators that were not delivered before the period, as far as the ledger knows.
 fn new_indicators(data: &Data, with_details: bool) -> Markup {
     let summary = &data.summary;
     html! {

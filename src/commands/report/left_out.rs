@@ -87,7 +87,7 @@ fn without_trace(message: &str) -> &str {
     message.rsplit_once(" (trace ").map_or(message, |(reason, _)| reason)
 }
 
-/// What is in quarantine, by status or, with details, by message.
+/// Returns what is in quarantine, by status or, with details, by message.
 fn rejections(rejections: &[Rejections], with_details: bool) -> Markup {
     let mut reasons: BTreeMap<String, (u64, DateTime<Utc>)> = BTreeMap::new();
     for Rejections { status, message, entries, last } in rejections {

@@ -22,7 +22,8 @@ use super::tenants::{FileTenants, tenant_filter};
 use crate::cli::ReportArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::report::{Layout, line, thousands};
+use crate::redact::sanitize;
+use crate::report::{Layout, thousands};
 
 /// Writes the page and returns what to print.
 pub(crate) fn report(
@@ -46,7 +47,7 @@ pub(crate) fn report(
     output.write(&page)?;
     output.finish()?;
     let size = u64::try_from(page.len().div_ceil(1000)).unwrap_or(u64::MAX);
-    let shown = line(&args.html.display().to_string());
+    let shown = sanitize(&args.html.display().to_string());
     let days = if args.days == 1 { "1 day".to_owned() } else { format!("{} days", args.days) };
     let text = format!("wrote the report of {days} to {shown} ({} kB)", thousands(size));
     Ok(Layout::stdout().paragraph("", &text))

@@ -66,7 +66,7 @@ pub(super) fn page(data: &Data, with_details: bool) -> Markup {
     }
 }
 
-/// Which tenants the page is limited to.
+/// Returns which tenants the page is limited to.
 fn scope(data: &Data) -> Markup {
     html! {
         @if let Some(name) = &data.filter.name { ", tenant " (text(name)) }

@@ -22,7 +22,7 @@ pub(super) fn section(data: &Data) -> Markup {
     }
 }
 
-/// The numbers of `history`: by the day on which the run started.
+/// Returns the numbers of `history`: by the day on which the run started.
 fn by_source(data: &Data) -> Markup {
     let mut sources: BTreeMap<&str, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
     let mut all: BTreeMap<NaiveDate, u64> = BTreeMap::new();
@@ -51,7 +51,7 @@ fn by_source(data: &Data) -> Markup {
     .render()
 }
 
-/// By the day of the delivery.
+/// Returns the numbers by the day of the delivery.
 fn by_type(data: &Data) -> Markup {
     let days = data.dates();
     let value = |day, indicator_type| {

@@ -51,7 +51,7 @@ pub(crate) fn verify(
     parsed: &Parsed,
     clock: Clock,
 ) -> Result<ExitCode, Failure> {
-    logging::print_warnings();
+    logging::warn_on_stderr();
     print::print(&compare(args, parsed, clock)?, args.json)
 }
 

@@ -8,9 +8,8 @@ use super::Verified;
 use super::compare::Numbers;
 use crate::failure::{Failure, FailureKind, most_urgent_exit_code};
 use crate::ledger::DeliveredEntry;
-use crate::report::{
-    self, Layout, NumberRow, NumberTable, counted, line, names, thousands, timestamp,
-};
+use crate::redact::sanitize;
+use crate::report::{self, Layout, NumberRow, NumberTable, counted, names, thousands, timestamp};
 
 /// How many missing indicators are listed as text.
 const MAX_LISTED: usize = 20;
@@ -22,7 +21,7 @@ const MAX_LISTED: usize = 20;
 pub(super) fn print(verified: &Verified, json: bool) -> Result<ExitCode, Failure> {
     let missing = missing(verified);
     let text = if json { as_json(verified, missing.as_ref()) } else { as_text(verified) };
-    report::out(&text)?;
+    report::write_stdout(&text)?;
     for (tenants, failure) in &verified.failures {
         let tenants: Vec<&str> = tenants.iter().map(String::as_str).collect();
         report::print_failure_about(&tenants, failure);
@@ -81,10 +80,11 @@ fn as_text(verified: &Verified) -> String {
     let tenants: Vec<&str> = verified.tenants.iter().map(String::as_str).collect();
     let mut text = layout.title(
         "Delivered and found",
-        &format!(", since {since} (UTC), {}", line(&names(&tenants))),
+        &format!(", since {since} (UTC), {}", sanitize(&names(&tenants))),
     );
     let days = verified.comparison.days.iter().map(|(day, numbers)| row(day.to_string(), *numbers));
-    let types = verified.comparison.types.iter().map(|(name, numbers)| row(line(name), *numbers));
+    let types =
+        verified.comparison.types.iter().map(|(name, numbers)| row(sanitize(name), *numbers));
     let table = NumberTable {
         name: "",
         headings: ["delivered", "found", "missing", "recent", "unknown"],
@@ -112,7 +112,7 @@ fn notes(verified: &Verified, layout: Layout) -> String {
     }
     if !verified.left_out.is_empty() {
         let tenants: Vec<&str> = verified.left_out.iter().map(String::as_str).collect();
-        let names = line(&names(&tenants));
+        let names = sanitize(&names(&tenants));
         notes.push(format!("not compared, because `run` leaves them out: {names}"));
     }
     notes.iter().map(|note| layout.paragraph("- ", note)).collect()
@@ -130,11 +130,11 @@ fn more(shown: usize, comparison: &super::Comparison) -> String {
 fn listed(entry: &DeliveredEntry, layout: Layout) -> String {
     let about = format!(
         "{}, delivered {}, {}",
-        line(&entry.tenant),
+        sanitize(&entry.tenant),
         entry.delivered_at.date_naive(),
-        line(&entry.indicator_type)
+        sanitize(&entry.indicator_type)
     );
-    layout.paragraph("  ", &about) + &layout.paragraph("    ", &line(&entry.value))
+    layout.paragraph("  ", &about) + &layout.paragraph("    ", &sanitize(&entry.value))
 }
 
 fn row(name: String, numbers: Numbers) -> NumberRow<5> {
