@@ -104,7 +104,11 @@ fn commands_that_need_a_ledger_say_where_none_is() {
     ] {
         let output = env.run(&format!("{command} --ledger none/none.db"));
         let output = output.assert_code(6);
-        assert_eq!(output.stdout, "", "{command}");
+        if command.contains("--json") {
+            assert_eq!(output.json()["error"]["kind"], "ledger", "{command}");
+        } else {
+            assert_eq!(output.stdout, "", "{command}");
+        }
         let path = env.folder().join("none/none.db");
         output.assert_stderr(&["there is no ledger at ", path.to_str().unwrap()]);
         assert!(!env.path("none").exists());
