@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::columns::{ItemColumn, RowCount, TextColumn, Time, saturating_i64};
+use super::columns::{ItemColumn, RowCount, Time, saturating_i64, text};
 use super::error::Cause;
+use super::reader::query;
 use super::{EntryId, Result, TenantId, TenantLedger};
 use crate::indicator::IndicatorType;
 use crate::submission::{self, DamagedItem};
@@ -88,25 +89,22 @@ impl TenantLedger {
     ) -> Result<Vec<QueuedItem>> {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
         self.read(|db| {
-            let mut select = db.prepare_cached(
-                "SELECT id, type, item, rank, value, attempts <> 0 FROM outbox
+            let select = "SELECT id, type, item, rank, value, attempts <> 0 FROM outbox
                  WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
-                 ORDER BY rank, id LIMIT ?4",
-            )?;
-            let limit = saturating_i64(limit);
-            let columns = params![self.tenant.0, after.rank, after.id.0, limit];
-            let rows = select.query_map(columns, |row| {
+                 ORDER BY rank, id LIMIT ?4";
+            let params = params![self.tenant.0, after.rank, after.id.0, saturating_i64(limit)];
+            let items = query(db, select, params, |row| {
                 Ok(QueuedItem {
                     id: EntryId(row.get(0)?),
-                    indicator_type: IndicatorType::from_name(&row.get::<_, TextColumn>(1)?.0),
+                    indicator_type: IndicatorType::from_name(&text(row, 1)?),
                     item: row.get::<_, ItemColumn>(2)?.0,
                     rank: row.get(3)?,
-                    value: row.get::<_, TextColumn>(4)?.0,
+                    value: text(row, 4)?,
                     was_sent: row.get(5)?,
                 })
             })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            Ok(items)
         })
     }
 
@@ -124,18 +122,16 @@ impl TenantLedger {
         let ids = serde_json::Value::from(ids).to_string();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(|db| {
-            let mut select = db.prepare(
-                "SELECT tenant, count(*) FROM (
+            let select = "SELECT tenant, count(*) FROM (
                      SELECT tenant FROM outbox
                      WHERE tenant IN (SELECT value FROM json_each(?1)) AND state = 'waiting'
                         AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
                      ORDER BY rank, id LIMIT ?2)
-                 GROUP BY tenant",
-            )?;
-            let rows = select.query_map(params![ids, limit], |row| {
+                 GROUP BY tenant";
+            let counts = query(db, select, params![ids, limit], |row| {
                 Ok((TenantId(row.get(0)?), row.get::<_, RowCount>(1)?.0))
             })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            Ok(counts)
         })
     }
 

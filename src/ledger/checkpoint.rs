@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{Time, row_count, time};
+use super::columns::{Time, optional_time, row_count};
 use super::{Ledger, Result, TenantId, TenantLedger, gap};
 use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
@@ -122,5 +122,7 @@ type Span = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 /// Returns the start of the first window, and the checkpoint.
 fn read_span(db: &Connection, tenant: TenantId) -> rusqlite::Result<Span> {
     let mut select = db.prepare_cached("SELECT read_from, read_until FROM tenant WHERE id = ?1")?;
-    select.query_row([tenant.0], |row| Ok((time(row, "read_from")?, time(row, "read_until")?)))
+    select.query_row([tenant.0], |row| {
+        Ok((optional_time(row, "read_from")?, optional_time(row, "read_until")?))
+    })
 }

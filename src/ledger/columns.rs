@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Row, ToSql};
+use rusqlite::{Row, RowIndex, ToSql};
 
 use crate::indicator::IndicatorType;
 
@@ -27,10 +27,10 @@ impl FromSql for Time {
     }
 }
 
-/// Any text. What is not UTF-8 in it is replaced: a damaged row must not stop a run.
-pub(super) struct TextColumn(pub String);
+/// Any text.
+struct Text(String);
 
-impl FromSql for TextColumn {
+impl FromSql for Text {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Ok(Self(String::from_utf8_lossy(value.as_bytes()?).into_owned()))
     }
@@ -75,9 +75,31 @@ pub(super) fn row_count(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
-/// Reads the time in `column`, if any.
-pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<DateTime<Utc>>> {
+/// Reads the time in a column.
+pub(super) fn time(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<DateTime<Utc>> {
+    Ok(row.get::<_, Time>(column)?.0)
+}
+
+/// Reads the time in a column, if any.
+pub(super) fn optional_time(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
     Ok(row.get::<_, Option<Time>>(column)?.map(|time| time.0))
+}
+
+/// Reads the text in a column. What is not UTF-8 in it is replaced: a damaged row must not stop a
+/// run.
+pub(super) fn text(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<String> {
+    Ok(row.get::<_, Text>(column)?.0)
+}
+
+/// Reads the text in a column as [`text`] does, if any.
+pub(super) fn optional_text(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<String>> {
+    Ok(row.get::<_, Option<Text>>(column)?.map(|text| text.0))
 }
 
 /// A list of texts in a column, as JSON.

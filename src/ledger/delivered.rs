@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde_json::Value;
 
-use super::columns::{TextColumn, Time, row_count};
+use super::columns::{Time, optional_text, row_count, text, time};
 use super::{EntryId, Ledger, LedgerError, LedgerReader, Result};
 
 /// How many entries are read at once, so that a run can write between.
@@ -77,12 +77,8 @@ impl LedgerReader {
         let names = Value::from(tenants).to_string();
         let mut after = i64::MIN;
         loop {
-            let page: Vec<DeliveredEntry> = self.read(|db| {
-                let mut select = db.prepare_cached(&select)?;
-                let rows =
-                    select.query_map(params![after, Time(since), names, token], read_delivered)?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
-            })?;
+            let params = params![after, Time(since), names, token];
+            let page: Vec<DeliveredEntry> = self.query(&select, params, read_delivered)?;
             let is_last = page.len() < PAGE;
             for entry in page {
                 after = entry.id.0;
@@ -118,15 +114,10 @@ impl LedgerReader {
             );
             let mut after = i64::MIN;
             loop {
-                let page: Vec<(i64, String, String)> = self.read(|db| {
-                    let mut select = db.prepare_cached(&select)?;
-                    let rows = select.query_map([after], |row| {
-                        let text =
-                            |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(at)?.0);
-                        Ok((row.get(0)?, text(1)?, text(2)?))
+                let page: Vec<(i64, String, String)> =
+                    self.query(&select, params![after], |row| {
+                        Ok((row.get(0)?, text(row, 1)?, text(row, 2)?))
                     })?;
-                    Ok(rows.collect::<rusqlite::Result<_>>()?)
-                })?;
                 for (id, indicator_type, value) in &page {
                     after = *id;
                     each(indicator_type, value);
@@ -146,41 +137,30 @@ impl LedgerReader {
     /// When the ledger cannot be read.
     pub(crate) fn sent_entries(&self, entries: &[EntryId]) -> Result<Vec<SentEntry>> {
         let ids = Value::from(entries.iter().map(|id| id.0).collect::<Vec<_>>()).to_string();
-        self.read(|db| {
-            // The table has no index by entry, so it is read once for all.
-            let mut select = db.prepare(
-                "SELECT entry, alert, min(created_at) FROM sighting
-                 WHERE entry IN (SELECT value FROM json_each(?1)) GROUP BY entry",
-            )?;
-            let alerts = select.query_map([&ids], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let alerts: BTreeMap<i64, String> = alerts.collect::<rusqlite::Result<_>>()?;
-            let mut select = db.prepare(
-                "SELECT settled.id, source, type, value, detected_at, field, mitre_codes
-                 FROM settled JOIN batch ON batch.id = settled.batch JOIN tenant ON tenant.id = batch.tenant
-                 WHERE settled.id IN (SELECT value FROM json_each(?1))
-                    AND detected_at IS NOT NULL AND field IS NOT NULL",
-            )?;
-            let rows = select.query_map([&ids], |row| {
-                let text = |column| {
-                    let text = row.get::<_, Option<TextColumn>>(column)?;
-                    Ok::<_, rusqlite::Error>(text.map(|text| text.0))
-                };
-                let Some(alert) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
-                let Some(detected_at) = milliseconds(row.get("detected_at")?) else { return Ok(None) };
-                Ok(Some(SentEntry {
-                    id: EntryId(row.get(0)?),
-                    source: text("source")?.unwrap_or_default(),
-                    indicator_type: text("type")?.unwrap_or_default(),
-                    value: text("value")?.unwrap_or_default(),
-                    detected_at,
-                    field: text("field")?.unwrap_or_default(),
-                    mitre_codes: text("mitre_codes")?.unwrap_or_default(),
-                    alert,
-                }))
-            })?;
-            let entries = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok(entries.into_iter().flatten().collect())
-        })
+        // The table has no index by entry, so it is read once for all.
+        let select = "SELECT entry, alert, min(created_at) FROM sighting
+                      WHERE entry IN (SELECT value FROM json_each(?1)) GROUP BY entry";
+        let alerts: BTreeMap<i64, String> =
+            self.query(select, &[&ids], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let select = "SELECT settled.id, source, type, value, detected_at, field, mitre_codes
+             FROM settled JOIN batch ON batch.id = settled.batch JOIN tenant ON tenant.id = batch.tenant
+             WHERE settled.id IN (SELECT value FROM json_each(?1))
+                AND detected_at IS NOT NULL AND field IS NOT NULL";
+        let entries: Vec<_> = self.query(select, &[&ids], |row| {
+            let Some(alert) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
+            let Some(detected_at) = milliseconds(row.get("detected_at")?) else { return Ok(None) };
+            Ok(Some(SentEntry {
+                id: EntryId(row.get(0)?),
+                source: text(row, "source")?,
+                indicator_type: text(row, "type")?,
+                value: text(row, "value")?,
+                detected_at,
+                field: text(row, "field")?,
+                mitre_codes: optional_text(row, "mitre_codes")?.unwrap_or_default(),
+                alert,
+            }))
+        })?;
+        Ok(entries.into_iter().flatten().collect())
     }
 }
 
@@ -220,12 +200,12 @@ impl Ledger {
 }
 
 fn read_delivered(row: &Row<'_>) -> rusqlite::Result<DeliveredEntry> {
-    let delivered_at = row.get::<_, Time>("ended_at")?.0;
+    let delivered_at = time(row, "ended_at")?;
     Ok(DeliveredEntry {
         id: EntryId(row.get(0)?),
         tenant: row.get("name")?,
-        indicator_type: row.get::<_, TextColumn>("type")?.0,
-        value: row.get::<_, TextColumn>("value")?.0,
+        indicator_type: text(row, "type")?,
+        value: text(row, "value")?,
         delivered_at,
         detected_at: milliseconds(row.get("detected_at")?).unwrap_or(delivered_at),
     })

@@ -10,8 +10,8 @@ use rusqlite::{Connection, params};
 use serde::Deserialize;
 
 use super::batch::{SentItem, Techniques};
-use super::columns::{ItemColumn, TextColumn, Time, row_count, saturating_i64};
-use super::error::Cause;
+use super::columns::{ItemColumn, row_count, saturating_i64, text, time};
+use super::reader::query;
 use super::{EntryId, Result, TenantLedger};
 
 /// A batch in doubt.
@@ -58,15 +58,11 @@ impl TenantLedger {
         self.read(|db| {
             let select =
                 "SELECT id, begun_at FROM batch WHERE state = 'sending' AND tenant = ?1 ORDER BY id";
-            let mut select = db.prepare(select)?;
-            let rows = select.query_map([self.tenant.0], |row| {
-                Ok((row.get(0)?, row.get::<_, Time>(1)?.0))
+            let batches = query(db, select, &[&self.tenant.0], |row| {
+                let id = row.get(0)?;
+                Ok(BatchInDoubt { id, begun_at: time(row, 1)?, entries: entries(db, id)? })
             })?;
-            let batches: Vec<(i64, DateTime<Utc>)> = rows.collect::<rusqlite::Result<_>>()?;
-            let with_entries = |(id, begun_at)| {
-                Ok(BatchInDoubt { id, begun_at, entries: entries(db, id)? })
-            };
-            batches.into_iter().map(with_entries).collect()
+            Ok(batches)
         })
     }
 
@@ -130,24 +126,21 @@ impl TenantLedger {
 }
 
 /// Returns the entries of a batch, in the order in which they were stored.
-fn entries(db: &Connection, batch: i64) -> Result<Vec<EntryInDoubt>, Cause> {
-    let mut select = db.prepare(
-        "SELECT outbox.id, outbox.type, outbox.value, item
-         FROM settled JOIN outbox ON outbox.id = settled.id WHERE batch = ?1 ORDER BY outbox.id",
-    )?;
-    let rows = select.query_map([batch], |row| {
+fn entries(db: &Connection, batch: i64) -> rusqlite::Result<Vec<EntryInDoubt>> {
+    let select = "SELECT outbox.id, outbox.type, outbox.value, item
+         FROM settled JOIN outbox ON outbox.id = settled.id WHERE batch = ?1 ORDER BY outbox.id";
+    let entries: Vec<_> = query(db, select, &[&batch], |row| {
         let item = row.get::<_, ItemColumn>("item")?.0;
         let Ok(Item { timestamp, detection }) = serde_json::from_str(&item) else {
             return Ok(None);
         };
         Ok(Some(EntryInDoubt {
             id: EntryId(row.get(0)?),
-            indicator_type: row.get::<_, TextColumn>("type")?.0,
-            value: row.get::<_, TextColumn>("value")?.0,
+            indicator_type: text(row, "type")?,
+            value: text(row, "value")?,
             alert: detection.id,
             detected_at: timestamp,
         }))
     })?;
-    let entries: Vec<Option<EntryInDoubt>> = rows.collect::<rusqlite::Result<_>>()?;
     Ok(entries.into_iter().flatten().collect())
 }

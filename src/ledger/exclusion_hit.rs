@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{RowCount, TextColumn, Time};
+use super::columns::{RowCount, Time, optional_time, text, time};
 use super::error::with_path;
+use super::reader::query;
 use super::store::Store;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter};
@@ -58,23 +59,22 @@ impl LedgerReader {
         tenants: &TenantFilter,
     ) -> Result<(Vec<RuleHits>, u64)> {
         self.read(|db| {
-            let [name, source] = tenants.columns();
             let hit = format!("FROM exclusion_hit WHERE {OF_TENANTS} AND last_hit_at >= ?3");
             let count = format!("SELECT count(DISTINCT rule) {hit}");
-            let values = params![name, source, Time(since)];
-            let count = db.query_row(&count, values, |row| Ok(row.get::<_, RowCount>(0)?.0))?;
-            let mut select = db.prepare_cached(&format!(
+            let params = params![tenants.name, tenants.source, Time(since)];
+            let count = db.query_row(&count, params, |row| Ok(row.get::<_, RowCount>(0)?.0))?;
+            let select = format!(
                 "SELECT rule, sum(hits), max(last_hit_at) {hit}
-                 GROUP BY rule ORDER BY sum(hits) DESC, rule LIMIT ?4",
-            ))?;
-            let rows = select.query_map(params![name, source, Time(since), limit], |row| {
+                 GROUP BY rule ORDER BY sum(hits) DESC, rule LIMIT {limit}",
+            );
+            let rules = query(db, &select, params, |row| {
                 Ok(RuleHits {
-                    rule: row.get::<_, TextColumn>(0)?.0,
+                    rule: text(row, 0)?,
                     hits: row.get::<_, RowCount>(1)?.0,
-                    last_hit_at: row.get::<_, Time>(2)?.0,
+                    last_hit_at: time(row, 2)?,
                 })
             })?;
-            Ok((rows.collect::<rusqlite::Result<_>>()?, count))
+            Ok((rules, count))
         })
     }
 
@@ -83,12 +83,8 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn rules_hit_since(&self, since: DateTime<Utc>) -> Result<HashSet<String>> {
-        self.read(|db| {
-            let mut select =
-                db.prepare_cached("SELECT rule FROM exclusion_hit WHERE last_hit_at >= ?1")?;
-            let rows = select.query_map([Time(since)], |row| Ok(row.get::<_, TextColumn>(0)?.0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let select = "SELECT rule FROM exclusion_hit WHERE last_hit_at >= ?1";
+        self.query(select, params![Time(since)], |row| text(row, 0))
     }
 
     /// Returns when the earliest recorded run started, UTC.
@@ -97,10 +93,8 @@ impl LedgerReader {
     /// When the ledger cannot be read.
     pub(crate) fn first_run(&self) -> Result<Option<DateTime<Utc>>> {
         self.read(|db| {
-            let first = db.query_row("SELECT min(started_at) FROM run", [], |row| {
-                row.get::<_, Option<Time>>(0)
-            });
-            Ok(first?.map(|time| time.0))
+            let select = "SELECT min(started_at) FROM run";
+            Ok(db.query_row(select, [], |row| optional_time(row, 0))?)
         })
     }
 }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::Time;
+use super::columns::{Time, time};
 use super::error::Cause;
+use super::reader::query;
 use super::{Result, TenantId, TenantLedger};
 use crate::window::Window;
 
@@ -46,12 +47,8 @@ impl TenantLedger {
 
 /// Returns a tenant's gaps, the earliest first.
 pub(super) fn gaps(db: &Connection, tenant: TenantId) -> rusqlite::Result<Vec<Window>> {
-    let mut select =
-        db.prepare_cached("SELECT start, until FROM gap WHERE tenant = ?1 ORDER BY start")?;
-    let rows = select.query_map([tenant.0], |row| {
-        Ok(Window { start: row.get::<_, Time>(0)?.0, end: row.get::<_, Time>(1)?.0 })
-    })?;
-    rows.collect()
+    let select = "SELECT start, until FROM gap WHERE tenant = ?1 ORDER BY start";
+    query(db, select, &[&tenant.0], |row| Ok(Window { start: time(row, 0)?, end: time(row, 1)? }))
 }
 
 /// Adds a gap, unless it is empty.

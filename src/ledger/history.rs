@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{RowCount, Time, TypeColumn};
+use super::columns::{RowCount, Time, TypeColumn, time};
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Period, Result, TenantFilter};
 use crate::indicator::IndicatorType;
@@ -41,25 +41,20 @@ impl LedgerReader {
         limit: u32,
         tenants: &TenantFilter,
     ) -> Result<Vec<TopIndicator>> {
-        self.read(|db| {
-            // CROSS JOIN keeps the order of the tables: the long one is scanned once.
-            let select = format!(
-                "SELECT type, value, sum(detections), max(ended_at) AS last
-                 FROM settled CROSS JOIN batch ON batch.id = settled.batch
-                 WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
-                 GROUP BY type, value ORDER BY sum(detections) DESC, last DESC, type, value LIMIT ?4",
-            );
-            let mut select = db.prepare_cached(&select)?;
-            let [name, source] = tenants.columns();
-            let rows = select.query_map(params![name, source, Time(since), limit], |row| {
-                Ok(TopIndicator {
-                    indicator_type: row.get::<_, TypeColumn>(0)?.0,
-                    value: row.get(1)?,
-                    detections: row.get::<_, RowCount>(2)?.0,
-                    last_delivered: row.get::<_, Time>(3)?.0,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        // CROSS JOIN keeps the order of the tables: the long one is scanned once.
+        let select = format!(
+            "SELECT type, value, sum(detections), max(ended_at) AS last
+             FROM settled CROSS JOIN batch ON batch.id = settled.batch
+             WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
+             GROUP BY type, value ORDER BY sum(detections) DESC, last DESC, type, value LIMIT ?4",
+        );
+        self.query(&select, params![tenants.name, tenants.source, Time(since), limit], |row| {
+            Ok(TopIndicator {
+                indicator_type: row.get::<_, TypeColumn>(0)?.0,
+                value: row.get(1)?,
+                detections: row.get::<_, RowCount>(2)?.0,
+                last_delivered: time(row, 3)?,
+            })
         })
     }
 
@@ -74,20 +69,15 @@ impl LedgerReader {
         limit: u32,
         tenants: &TenantFilter,
     ) -> Result<Vec<Technique>> {
-        self.read(|db| {
-            let select = format!(
-                "SELECT key, sum(value) FROM batch, json_each(techniques)
-                 WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
-                    AND (?4 IS NULL OR ended_at < ?4)
-                 GROUP BY key ORDER BY sum(value) DESC, key LIMIT ?5",
-            );
-            let mut select = db.prepare_cached(&select)?;
-            let [name, source] = tenants.columns();
-            let values = params![name, source, Time(period.start), period.end.map(Time), limit];
-            let rows = select.query_map(values, |row| {
-                Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let select = format!(
+            "SELECT key, sum(value) FROM batch, json_each(techniques)
+             WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
+                AND (?4 IS NULL OR ended_at < ?4)
+             GROUP BY key ORDER BY sum(value) DESC, key LIMIT ?5",
+        );
+        let (start, end) = (Time(period.start), period.end.map(Time));
+        self.query(&select, params![tenants.name, tenants.source, start, end, limit], |row| {
+            Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
         })
     }
 }

@@ -2,9 +2,9 @@
 //! each tenant, up to a limit.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Row, params};
+use rusqlite::params;
 
-use super::columns::{RowCount, TextColumn, Time, saturating_i64};
+use super::columns::{RowCount, Time, saturating_i64, text, time};
 use super::error::with_path;
 use super::store::Store;
 use super::tenant::OF_TENANTS;
@@ -108,11 +108,17 @@ impl LedgerReader {
                     (type = '' AND wanted.value = left_out.value COLLATE NOCASE)))
              ORDER BY name, last_at DESC, reason, left_out.value LIMIT {MAX_SAMPLES}"
         );
-        self.read(|db| {
-            let mut select = db.prepare_cached(&select)?;
-            let [name, source] = tenants.columns();
-            let rows = select.query_map(params![name, source, values, alert], read)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        self.query(&select, params![tenants.name, tenants.source, values, alert], |row| {
+            Ok(LeftOutSample {
+                tenant: text(row, 0)?,
+                reason: text(row, 1)?,
+                indicator_type: IndicatorType::from_name(&text(row, 2)?),
+                value: text(row, 3)?,
+                alert: text(row, 4)?,
+                mentions: row.get::<_, RowCount>(5)?.0,
+                first_at: time(row, 6)?,
+                last_at: time(row, 7)?,
+            })
         })
     }
 
@@ -133,34 +139,14 @@ impl LedgerReader {
              GROUP BY reason, type, value
              ORDER BY sum(mentions) DESC, last DESC, reason, type, value LIMIT ?4"
         );
-        self.read(|db| {
-            let mut select = db.prepare_cached(&select)?;
-            let [name, source] = tenants.columns();
-            let rows = select.query_map(params![name, source, Time(since), limit], |row| {
-                let text = |at: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(at)?.0);
-                Ok(LeftOutTotal {
-                    reason: text(0)?,
-                    indicator_type: IndicatorType::from_name(&text(1)?),
-                    value: text(2)?,
-                    mentions: row.get::<_, RowCount>(3)?.0,
-                    last_at: row.get::<_, Time>(4)?.0,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        self.query(&select, params![tenants.name, tenants.source, Time(since), limit], |row| {
+            Ok(LeftOutTotal {
+                reason: text(row, 0)?,
+                indicator_type: IndicatorType::from_name(&text(row, 1)?),
+                value: text(row, 2)?,
+                mentions: row.get::<_, RowCount>(3)?.0,
+                last_at: time(row, 4)?,
+            })
         })
     }
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<LeftOutSample> {
-    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
-    Ok(LeftOutSample {
-        tenant: text(0)?,
-        reason: text(1)?,
-        indicator_type: IndicatorType::from_name(&text(2)?),
-        value: text(3)?,
-        alert: text(4)?,
-        mentions: row.get::<_, RowCount>(5)?.0,
-        first_at: row.get::<_, Time>(6)?.0,
-        last_at: row.get::<_, Time>(7)?.0,
-    })
 }

@@ -7,8 +7,9 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value;
 
 use super::batch::SentItem;
-use super::columns::{ItemColumn, RowCount, TextColumn, time};
+use super::columns::{ItemColumn, RowCount, optional_text, optional_time, text};
 use super::delivered::milliseconds;
+use super::reader::query;
 use super::{EntryId, LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::indicator::Indicator;
 use crate::window::Window;
@@ -142,38 +143,32 @@ impl LedgerReader {
     /// When the ledger cannot be read.
     pub(crate) fn spans_read(&self) -> Result<BTreeMap<String, SpanRead>> {
         self.read(|db| {
-            let mut select =
-                db.prepare_cached("SELECT id, name, read_from, read_until FROM tenant")?;
-            let rows = select.query_map([], |row| {
+            let select = "SELECT id, name, read_from, read_until FROM tenant";
+            let spans = query(db, select, &[], |row| {
                 let span = SpanRead {
-                    from: time(row, "read_from")?,
-                    until: time(row, "read_until")?,
+                    from: optional_time(row, "read_from")?,
+                    until: optional_time(row, "read_until")?,
                     gaps: gap::gaps(db, TenantId(row.get("id")?))?,
                 };
                 Ok((row.get("name")?, span))
             })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            Ok(spans)
         })
     }
 }
 
 /// Returns the names of the tenants that are meant, by id.
 fn names(db: &Connection, filter: &TenantFilter) -> rusqlite::Result<BTreeMap<i64, String>> {
-    let mut select = db.prepare_cached(
-        "SELECT id, name FROM tenant WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)",
-    )?;
-    let names = select.query_map(filter.columns(), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    names.collect()
+    let select = "SELECT id, name FROM tenant
+                  WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)";
+    query(db, select, params![filter.name, filter.source], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Returns the ids of the entries of an indicator.
 fn entries_of(db: &Connection, indicator: &Indicator) -> rusqlite::Result<BTreeSet<i64>> {
-    let mut select = db.prepare_cached(
-        "SELECT id FROM settled WHERE type = ?1 AND value = ?2
-         UNION SELECT id FROM outbox WHERE type = ?1 AND value = ?2",
-    )?;
-    let key = params![indicator.kind().as_str(), indicator.value()];
-    select.query_map(key, |row| row.get(0))?.collect()
+    let select = "SELECT id FROM settled WHERE type = ?1 AND value = ?2
+                  UNION SELECT id FROM outbox WHERE type = ?1 AND value = ?2";
+    query(db, select, params![indicator.kind().as_str(), indicator.value()], |row| row.get(0))
 }
 
 type OfAlert = BTreeMap<String, (DateTime<Utc>, BTreeSet<i64>)>;
@@ -196,7 +191,7 @@ fn sightings(
     while let Some(row) = rows.next()? {
         let Some(tenant) = tenants.get(&row.get(0)?) else { continue };
         let Some(created_at) = milliseconds(row.get(1)?) else { continue };
-        let (detection, entry) = (row.get::<_, TextColumn>(2)?.0, row.get(3)?);
+        let (detection, entry) = (text(row, 2)?, row.get(3)?);
         if detection == alert {
             let (_, entries) =
                 of_alert.entry(tenant.clone()).or_insert((created_at, BTreeSet::new()));
@@ -218,8 +213,7 @@ fn entries(
     ids: &BTreeSet<i64>,
     tenants: &BTreeMap<i64, String>,
 ) -> rusqlite::Result<Vec<KnownEntry>> {
-    let mut select = db.prepare_cached(
-        "SELECT ifnull(outbox.tenant, batch.tenant) AS tenant, wanted.value AS id,
+    let select = "SELECT ifnull(outbox.tenant, batch.tenant) AS tenant, wanted.value AS id,
                 ifnull(settled.type, outbox.type) AS type,
                 ifnull(settled.value, outbox.value) AS value,
                 ifnull(settled.severity, outbox.severity) AS severity,
@@ -232,9 +226,8 @@ fn entries(
             LEFT JOIN repeat ON repeat.entry = outbox.id
             LEFT JOIN settled ON settled.id = wanted.value
             LEFT JOIN batch ON batch.id = settled.batch
-         ORDER BY wanted.value DESC",
-    )?;
-    let rows = select.query_map([as_json(ids)], |row| {
+         ORDER BY wanted.value DESC";
+    let entries: Vec<_> = query(db, select, params![as_json(ids)], |row| {
         let tenant = row.get::<_, Option<i64>>("tenant")?.and_then(|id| tenants.get(&id));
         let fate = read_fate(row)?;
         Ok(match (tenant, fate) {
@@ -243,34 +236,30 @@ fn entries(
             _ => None,
         })
     })?;
-    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(entries.into_iter().flatten().collect())
 }
 
 fn as_json(ids: &BTreeSet<i64>) -> String {
     Value::from(ids.iter().copied().collect::<Vec<_>>()).to_string()
 }
 
-fn text(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
-    Ok(row.get::<_, Option<TextColumn>>(column)?.map(|text| text.0))
-}
-
 /// Reads what became of an entry: its batch decides; without one, its row in the outbox.
 fn read_fate(row: &Row<'_>) -> rusqlite::Result<Option<Fate>> {
-    let batch = row.get::<_, Option<i64>>("batch")?.zip(text(row, "batch_state")?);
+    let batch = row.get::<_, Option<i64>>("batch")?.zip(optional_text(row, "batch_state")?);
     if let Some((batch, state)) = batch {
-        let ended_at = time(row, "ended_at")?;
+        let ended_at = optional_time(row, "ended_at")?;
         return Ok(match state.as_str() {
             "delivered" => ended_at.map(|at| Fate::Delivered { at, batch }),
             "dropped" => ended_at.map(|at| Fate::Dropped { at }),
-            _ => time(row, "begun_at")?.map(|since| Fate::InDoubt { since, batch }),
+            _ => optional_time(row, "begun_at")?.map(|since| Fate::InDoubt { since, batch }),
         });
     }
-    let message = text(row, "message")?;
-    Ok(match time(row, "rejected_at")?.zip(message) {
+    let message = optional_text(row, "message")?;
+    Ok(match optional_time(row, "rejected_at")?.zip(message) {
         Some((since, message)) => {
             Some(Fate::Quarantined { since, status: row.get("status")?, message })
         }
-        None => time(row, "stored_at")?.map(|since| Fate::Queued { since }),
+        None => optional_time(row, "stored_at")?.map(|since| Fate::Queued { since }),
     })
 }
 
@@ -281,12 +270,12 @@ fn read_entry(row: &Row<'_>, tenant: &str, fate: Fate) -> rusqlite::Result<Known
     Ok(KnownEntry {
         id: EntryId(row.get("id")?),
         tenant: tenant.to_owned(),
-        indicator_type: text(row, "type")?.unwrap_or_default(),
-        value: text(row, "value")?.unwrap_or_default(),
+        indicator_type: optional_text(row, "type")?.unwrap_or_default(),
+        value: optional_text(row, "value")?.unwrap_or_default(),
         detections: row.get::<_, RowCount>("detections")?.0,
         severity: row.get("severity")?,
-        field: text(row, "field")?.or_else(|| item.field().map(str::to_owned)),
-        mitre_codes: text(row, "mitre_codes")?.unwrap_or_else(|| item.mitre_codes()),
+        field: optional_text(row, "field")?.or_else(|| item.field().map(str::to_owned)),
+        mitre_codes: optional_text(row, "mitre_codes")?.unwrap_or_else(|| item.mitre_codes()),
         attempts: row.get("attempts")?,
         fate,
     })

@@ -5,6 +5,7 @@ use rusqlite::params;
 
 use super::columns::{Time, row_count};
 use super::outbox::matches;
+use super::reader::query;
 use super::{EntryFilter, EntryState, Ledger, Result};
 
 impl Ledger {
@@ -19,7 +20,7 @@ impl Ledger {
                 "UPDATE outbox SET state = 'waiting', status = NULL, message = NULL, rejected_at = NULL WHERE {}",
                 matches()
             );
-            let changed = db.prepare_cached(&update)?.execute(filter.columns())?;
+            let changed = db.prepare_cached(&update)?.execute(&filter.params())?;
             Ok(row_count(changed))
         })
     }
@@ -31,10 +32,7 @@ impl Ledger {
     /// When the ledger cannot be written.
     pub(crate) fn drop_entries(&self, filter: &EntryFilter, now: DateTime<Utc>) -> Result<u64> {
         self.transaction(|db| {
-            let tenants: Vec<i64> = db
-                .prepare("SELECT id FROM tenant")?
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
+            let tenants: Vec<i64> = query(db, "SELECT id FROM tenant", &[], |row| row.get(0))?;
             let mut dropped = 0;
             for tenant in tenants {
                 let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
@@ -48,7 +46,7 @@ impl Ledger {
                      SELECT id, type, value, 1 + ifnull(count, 0), {batch}, severity
                      FROM outbox LEFT JOIN repeat ON entry = id WHERE id IN ({chosen})"
                 );
-                dropped += db.execute(&settle, filter.columns())?;
+                dropped += db.execute(&settle, &filter.params())?;
                 db.execute(
                     "DELETE FROM outbox WHERE id IN (SELECT id FROM settled WHERE batch = ?1)",
                     [batch],

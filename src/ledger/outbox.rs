@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
-use rusqlite::{Row, params_from_iter};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Row, ToSql, params};
 
-use super::columns::{ItemColumn, JsonList, RowCount, TextColumn, Time, time};
+use super::columns::{ItemColumn, JsonList, RowCount, optional_time, text, time};
 use super::tenant::OF_TENANTS;
 use super::{LedgerError, LedgerReader, Result, TenantFilter};
 use crate::submission;
@@ -15,6 +15,12 @@ use crate::submission;
 /// The id of an entry, never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub(super) i64);
+
+impl ToSql for EntryId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
 
 impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +48,12 @@ impl EntryState {
     }
 }
 
+impl ToSql for EntryState {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
 impl FromSql for EntryState {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name = value.as_str()?;
@@ -63,17 +75,15 @@ pub(crate) struct EntryFilter {
     pub last: Option<EntryId>,
 }
 
-/// Returns the condition of a query on `outbox` or `pending` that [`EntryFilter::columns`]
-/// completes.
+/// Returns the condition of a query on `outbox` or `pending` whose first four parameters are those
+/// of [`EntryFilter::params`].
 pub(super) fn matches() -> String {
     format!("{OF_TENANTS} AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR id <= ?4)")
 }
 
 impl EntryFilter {
-    pub(super) fn columns(&self) -> [Value; 4] {
-        let [name, source] = self.tenants.columns();
-        let state = self.state.map(|state| state.as_str().to_owned());
-        [name, source, state.into(), self.last.map(|entry| entry.0).into()]
+    pub(super) fn params(&self) -> [&dyn ToSql; 4] {
+        [&self.tenants.name, &self.tenants.source, &self.state, &self.last]
     }
 }
 
@@ -132,19 +142,13 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn count_by_tenant(&self, filter: &EntryFilter) -> Result<BTreeMap<String, u64>> {
-        self.read(|db| {
-            let select = format!(
-                "SELECT name, number FROM
-                    (SELECT tenant, count(*) AS number FROM pending WHERE {} GROUP BY tenant)
-                 JOIN tenant ON tenant.id = tenant",
-                matches()
-            );
-            let mut select = db.prepare_cached(&select)?;
-            let rows = select.query_map(filter.columns(), |row| {
-                Ok((row.get(0)?, row.get::<_, RowCount>(1)?.0))
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let select = format!(
+            "SELECT name, number FROM
+                (SELECT tenant, count(*) AS number FROM pending WHERE {} GROUP BY tenant)
+             JOIN tenant ON tenant.id = tenant",
+            matches()
+        );
+        self.query(&select, &filter.params(), |row| Ok((row.get(0)?, row.get::<_, RowCount>(1)?.0)))
     }
 
     /// Returns what is in quarantine by reason, most entries first.
@@ -152,21 +156,18 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn rejections(&self, tenants: &TenantFilter) -> Result<Vec<Rejections>> {
-        self.read(|db| {
-            let mut select = db.prepare_cached(&format!(
-                "SELECT status, message, count(*), max(rejected_at) FROM pending
-                 WHERE {OF_TENANTS} AND state = 'quarantined'
-                 GROUP BY status, message ORDER BY count(*) DESC, status, message",
-            ))?;
-            let rows = select.query_map(tenants.columns(), |row| {
-                Ok(Rejections {
-                    status: row.get(0)?,
-                    message: row.get::<_, TextColumn>(1)?.0,
-                    entries: row.get::<_, RowCount>(2)?.0,
-                    last: row.get::<_, Time>(3)?.0,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let select = format!(
+            "SELECT status, message, count(*), max(rejected_at) FROM pending
+             WHERE {OF_TENANTS} AND state = 'quarantined'
+             GROUP BY status, message ORDER BY count(*) DESC, status, message",
+        );
+        self.query(&select, params![tenants.name, tenants.source], |row| {
+            Ok(Rejections {
+                status: row.get(0)?,
+                message: text(row, 1)?,
+                entries: row.get::<_, RowCount>(2)?.0,
+                last: time(row, 3)?,
+            })
         })
     }
 
@@ -178,7 +179,7 @@ impl LedgerReader {
     pub(crate) fn extent(&self, filter: &EntryFilter) -> Result<Option<(u64, EntryId)>> {
         self.read(|db| {
             let select = format!("SELECT count(*), max(id) FROM pending WHERE {}", matches());
-            let extent = db.prepare_cached(&select)?.query_row(filter.columns(), |row| {
+            let extent = db.prepare_cached(&select)?.query_row(&filter.params(), |row| {
                 Ok((row.get::<_, RowCount>(0)?.0, row.get::<_, Option<i64>>(1)?))
             })?;
             Ok(extent.1.map(|last| (extent.0, EntryId(last))))
@@ -200,10 +201,10 @@ impl LedgerReader {
                 "SELECT max(id) FROM (SELECT id FROM pending WHERE {} ORDER BY id LIMIT ?5)",
                 matches()
             );
-            let parameters = filter.columns().into_iter().chain([count.into()]);
-            let last: Option<i64> = db
-                .prepare_cached(&select)?
-                .query_row(params_from_iter(parameters), |row| row.get(0))?;
+            let [name, source, state, last] = filter.params();
+            let params = params![name, source, state, last, count];
+            let last: Option<i64> =
+                db.prepare_cached(&select)?.query_row(params, |row| row.get(0))?;
             Ok(last.map(EntryId))
         })
     }
@@ -243,8 +244,7 @@ impl LedgerReader {
             matches()
         );
         let read = |row: &Row<'_>| {
-            let text = |column| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
-            Ok((row.get::<_, ItemColumn>("item")?.0, text("type")?, text("value")?))
+            Ok((row.get::<_, ItemColumn>("item")?.0, text(row, "type")?, text(row, "value")?))
         };
         let mut damaged = 0;
         self.for_each(filter, &select, read, |(item, indicator_type, value)| {
@@ -272,14 +272,10 @@ impl LedgerReader {
         let filter = EntryFilter { last: Some(last), ..filter.clone() };
         let mut after = i64::MIN;
         loop {
-            let page: Vec<(i64, T)> = self.read(|db| {
-                let parameters = filter.columns().into_iter().chain([after.into()]);
-                let mut select = db.prepare_cached(select)?;
-                let rows = select.query_map(params_from_iter(parameters), |row| {
-                    Ok((row.get("id")?, read(row)?))
-                })?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
-            })?;
+            let [name, source, state, last] = filter.params();
+            let params = params![name, source, state, last, after];
+            let page: Vec<(i64, T)> =
+                self.query(select, params, |row| Ok((row.get("id")?, read(row)?)))?;
             let is_last = page.len() < PAGE;
             for (id, row) in page {
                 after = id;
@@ -322,14 +318,14 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
         source: row.get("source")?,
         organizations: row.get::<_, JsonList>("organizations")?.0,
         run: row.get("run")?,
-        indicator_type: row.get::<_, TextColumn>("type")?.0,
-        value: row.get::<_, TextColumn>("value")?.0,
+        indicator_type: text(row, "type")?,
+        value: text(row, "value")?,
         severity: row.get("severity")?,
-        stored_at: row.get::<_, Time>("stored_at")?.0,
+        stored_at: time(row, "stored_at")?,
         attempts: row.get("attempts")?,
         state: row.get("state")?,
         status: row.get("status")?,
         message: row.get("message")?,
-        rejected_at: time(row, "rejected_at")?,
+        rejected_at: optional_time(row, "rejected_at")?,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row, ToSql};
 
 use super::busy_retry::BusyRetry;
 use super::error::{Cause, LedgerError, with_path};
@@ -69,6 +69,16 @@ impl LedgerReader {
             .map_err(|cause| self.failed(cause))
     }
 
+    /// Runs a query, and collects what `read` returns for each row.
+    pub(super) fn query<T, C: FromIterator<T>>(
+        &self,
+        sql: &str,
+        params: &[&dyn ToSql],
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C> {
+        self.read(|db| Ok(query(db, sql, params, &read)?))
+    }
+
     /// Turns a cause into an error. What ended a wait for the file may have been a signal.
     pub(super) fn failed(&self, cause: Cause) -> LedgerError {
         match (with_path(cause, &self.path), self.busy_retry.signal()) {
@@ -78,4 +88,15 @@ impl LedgerReader {
             (error, _) => error,
         }
     }
+}
+
+/// Runs a query, and collects what `read` returns for each row. The statement stays prepared for
+/// the next time.
+pub(super) fn query<T, C: FromIterator<T>>(
+    db: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<C> {
+    db.prepare_cached(sql)?.query_map(params, read)?.collect()
 }

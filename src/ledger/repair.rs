@@ -12,6 +12,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::error::{LedgerError, Result, from_io, with_path};
 use super::files::{self, Check};
 use super::lock::Lock;
+use super::reader::query;
 use super::{BusyRetry, Ledger, schema};
 use crate::platform::files::open_owner_only;
 
@@ -189,10 +190,8 @@ fn copy_table(
     table: &str,
     key: &str,
 ) -> rusqlite::Result<Option<rusqlite::Error>> {
-    let columns: Vec<String> = to
-        .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+    let select = format!("SELECT name FROM pragma_table_info('{table}')");
+    let columns: Vec<String> = query(to, &select, &[], |row| row.get(0))?;
     let (names, placeholders) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
     let mut first_error = None;
     // A row that comes from both sides is inserted once.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Row, params};
 
-use super::columns::{Time, time};
+use super::columns::{Time, optional_time, time};
 use super::error::Cause;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter, TenantLedger};
@@ -119,16 +119,13 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn last_ended_runs(&self, now: DateTime<Utc>) -> Result<Vec<RunRecord>> {
-        self.read(|db| {
-            let mut select = db.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM tenant JOIN run ON run.tenant = tenant.id AND run.id =
-                    (SELECT id FROM run AS ended WHERE ended.tenant = tenant.id
-                        AND ended.finished_at IS NOT NULL
-                     ORDER BY ended.started_at > ?1, ended.started_at DESC, ended.id DESC LIMIT 1)",
-            ))?;
-            let rows = select.query_map([Time(now + MAX_DIFFERENCE)], read_run)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let select = format!(
+            "SELECT {COLUMNS} FROM tenant JOIN run ON run.tenant = tenant.id AND run.id =
+                (SELECT id FROM run AS ended WHERE ended.tenant = tenant.id
+                    AND ended.finished_at IS NOT NULL
+                 ORDER BY ended.started_at > ?1, ended.started_at DESC, ended.id DESC LIMIT 1)",
+        );
+        self.query(&select, params![Time(now + MAX_DIFFERENCE)], read_run)
     }
 
     /// Returns when the earliest recorded run of this mode of each of these tenants started, UTC.
@@ -140,16 +137,12 @@ impl LedgerReader {
         mode: &str,
         tenants: &TenantFilter,
     ) -> Result<BTreeMap<String, DateTime<Utc>>> {
-        self.read(|db| {
-            let mut select = db.prepare_cached(&format!(
-                "SELECT name, min(started_at) FROM run JOIN tenant ON tenant.id = run.tenant
-                 WHERE {OF_TENANTS} AND mode = ?3 GROUP BY name",
-            ))?;
-            let [name, source] = tenants.columns();
-            let rows = select.query_map(params![name, source, mode], |row| {
-                Ok((row.get(0)?, row.get::<_, Time>(1)?.0))
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let select = format!(
+            "SELECT name, min(started_at) FROM run JOIN tenant ON tenant.id = run.tenant
+             WHERE {OF_TENANTS} AND mode = ?3 GROUP BY name",
+        );
+        self.query(&select, params![tenants.name, tenants.source, mode], |row| {
+            Ok((row.get(0)?, time(row, 1)?))
         })
     }
 
@@ -162,16 +155,11 @@ impl LedgerReader {
         since: DateTime<Utc>,
         tenants: &TenantFilter,
     ) -> Result<Vec<RunRecord>> {
-        self.read(|db| {
-            let select = format!(
-                "SELECT {COLUMNS} FROM run JOIN tenant ON tenant.id = run.tenant
-                 WHERE {OF_TENANTS} AND started_at >= ?3 ORDER BY started_at, run.tenant, run.id",
-            );
-            let mut select = db.prepare_cached(&select)?;
-            let [name, source] = tenants.columns();
-            let rows = select.query_map(params![name, source, Time(since)], read_run)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let select = format!(
+            "SELECT {COLUMNS} FROM run JOIN tenant ON tenant.id = run.tenant
+             WHERE {OF_TENANTS} AND started_at >= ?3 ORDER BY started_at, run.tenant, run.id",
+        );
+        self.query(&select, params![tenants.name, tenants.source, Time(since)], read_run)
     }
 }
 
@@ -181,11 +169,11 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         tenant: row.get("name")?,
         source: row.get("source")?,
         mode: row.get("mode")?,
-        window: time(row, "read_from")?
-            .zip(time(row, "read_until")?)
+        window: optional_time(row, "read_from")?
+            .zip(optional_time(row, "read_until")?)
             .map(|(start, end)| Window { start, end }),
-        started_at: row.get::<_, Time>("started_at")?.0,
-        finished_at: time(row, "finished_at")?,
+        started_at: time(row, "started_at")?,
+        finished_at: optional_time(row, "finished_at")?,
         exit_code: row.get("exit_code")?,
         counts: row.get("counts")?,
         error: row.get("error")?,

@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use super::reader::query;
+
 /// Marks a database as a ledger: `CIns` in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x4349_6E73;
 
@@ -203,9 +205,8 @@ pub(super) struct Object {
 pub(super) fn objects() -> rusqlite::Result<Vec<Object>> {
     let model = Connection::open_in_memory()?;
     create(&model)?;
-    let mut select = model
-        .prepare("SELECT rowid, type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid")?;
-    let rows = select.query_map([], |row| {
+    let select = "SELECT rowid, type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid";
+    query(&model, select, &[], |row| {
         Ok(Object {
             row: row.get(0)?,
             kind: row.get(1)?,
@@ -213,8 +214,7 @@ pub(super) fn objects() -> rusqlite::Result<Vec<Object>> {
             table: row.get(3)?,
             sql: row.get(4)?,
         })
-    })?;
-    rows.collect()
+    })
 }
 
 /// Returns the name of a table, index or view that is missing, or not as [`create`] creates it.

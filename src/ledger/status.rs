@@ -3,7 +3,8 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::columns::{JsonList, Time, time};
+use super::columns::{JsonList, Time, optional_time};
+use super::reader::query;
 use super::tenant_ledger::{count_pending, oldest_queued, quota_used};
 use super::{LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::clock::MAX_DIFFERENCE;
@@ -80,14 +81,12 @@ impl LedgerReader {
         tenants: &TenantFilter,
     ) -> Result<Vec<TenantStatus>> {
         self.read(|db| {
-            let mut select = db.prepare_cached(
-                "SELECT id, name, source, substr(account, 1, 8) AS account, substr(customer, 1, 8) AS customer,
-                        token, organizations, read_until
+            let select = "SELECT id, name, source, substr(account, 1, 8) AS account,
+                    substr(customer, 1, 8) AS customer, token, organizations, read_until
                  FROM tenant WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)
-                 ORDER BY source, id",
-            )?;
-            let rows = select.query_map(tenants.columns(), |row| tenant_status(db, row, now))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+                 ORDER BY source, id";
+            let params = params![tenants.name, tenants.source];
+            Ok(query(db, select, params, |row| tenant_status(db, row, now))?)
         })
     }
 }
@@ -100,7 +99,7 @@ fn tenant_status(
     let tenant = TenantId(row.get("id")?);
     let latest = now + MAX_DIFFERENCE;
     let last = last_run(db, tenant, latest)?;
-    let read_until = time(row, "read_until")?;
+    let read_until = optional_time(row, "read_until")?;
     let last_success = query_time(
         db,
         "SELECT max(finished_at) AS time FROM run
@@ -149,7 +148,7 @@ fn last_run(
     )?;
     select
         .query_row(params![tenant.0, Time(latest)], |row| {
-            Ok((time(row, "started_at")?, row.get("exit_code")?, row.get("error")?))
+            Ok((optional_time(row, "started_at")?, row.get("exit_code")?, row.get("error")?))
         })
         .optional()
 }
@@ -159,5 +158,5 @@ fn query_time(
     select: &str,
     values: impl Params,
 ) -> rusqlite::Result<Option<DateTime<Utc>>> {
-    db.prepare_cached(select)?.query_row(values, |row| time(row, "time"))
+    db.prepare_cached(select)?.query_row(values, |row| optional_time(row, "time"))
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{RowCount, TextColumn, Time, TypeColumn};
-use super::error::Cause;
+use super::columns::{RowCount, Time, TypeColumn, optional_time, text, time};
+use super::reader::query;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter};
 use crate::indicator::IndicatorType;
@@ -161,9 +161,8 @@ impl LedgerReader {
                  GROUP BY type, value HAVING max(ended_at) >= ?3 ORDER BY type, value",
             );
             let mut select = db.prepare_cached(&select)?;
-            let [name, source] = tenants.columns();
-            let mut rows =
-                select.query(params![name, source, Time(period.start), period.end.map(Time)])?;
+            let (start, end) = (Time(period.start), period.end.map(Time));
+            let mut rows = select.query(params![tenants.name, tenants.source, start, end])?;
             let mut summary = Summary::default();
             let [mut top, mut top_in_several, mut top_new] = [(); 3].map(|()| Top::new(limit));
             while let Some(row) = rows.next()? {
@@ -171,7 +170,7 @@ impl LedgerReader {
                 let delivered = || {
                     Ok(Delivered {
                         indicator_type: row.get::<_, TypeColumn>(0)?.0,
-                        value: row.get::<_, TextColumn>(1)?.0,
+                        value: text(row, 1)?,
                         detections,
                         severity: row.get::<_, Option<i64>>(3)?.and_then(|one| one.try_into().ok()),
                     })
@@ -216,11 +215,10 @@ impl LedgerReader {
                               CROSS JOIN tenant ON tenant.id = batch.tenant
                  WHERE value IN (SELECT value FROM json_each(?3)) AND state = 'delivered' AND {OF_TENANTS}",
             ))?;
-            let [name, source] = tenants.columns();
             let (start, end) = (Time(period.start), period.end.map(Time));
-            let mut rows = select.query(params![name, source, values, start, end])?;
+            let mut rows = select.query(params![tenants.name, tenants.source, values, start, end])?;
             while let Some(row) = rows.next()? {
-                let key = (row.get::<_, TypeColumn>(1)?.0, row.get::<_, TextColumn>(2)?.0);
+                let key = (row.get::<_, TypeColumn>(1)?.0, text(row, 2)?);
                 let origin = origins.entry(key.clone()).or_default();
                 if row.get(4)? {
                     origin.sources.insert(row.get(3)?);
@@ -232,12 +230,12 @@ impl LedgerReader {
                  WHERE {OF_TENANTS} AND entry IN (SELECT value FROM json_each(?3))",
             ))?;
             let ids = json_array(entries.keys().copied());
-            let mut rows = select.query(params![name, source, ids])?;
+            let mut rows = select.query(params![tenants.name, tenants.source, ids])?;
             while let Some(row) = rows.next()? {
                 let origin = entries.get(&row.get(0)?).and_then(|key| origins.get_mut(key));
                 let created_at = DateTime::from_timestamp_millis(row.get(1)?);
                 if let Some((origin, created_at)) = origin.zip(created_at) {
-                    origin.add_alert(created_at, row.get::<_, TextColumn>(2)?.0);
+                    origin.add_alert(created_at, text(row, 2)?);
                 }
             }
             Ok(origins)
@@ -254,8 +252,7 @@ fn first_delivery(
         "SELECT min(ended_at) FROM batch
          WHERE {OF_TENANTS} AND state = 'delivered' AND first_entry IS NOT NULL",
     );
-    let first = db.query_row(&select, tenants.columns(), |row| row.get::<_, Option<Time>>(0))?;
-    Ok(first.map(|time| time.0))
+    db.query_row(&select, params![tenants.name, tenants.source], |row| optional_time(row, 0))
 }
 
 fn json_array<T: Into<serde_json::Value>>(values: impl Iterator<Item = T>) -> String {
@@ -267,15 +264,13 @@ fn delivered_batches(
     db: &Connection,
     period: Period,
     tenants: &TenantFilter,
-) -> Result<HashMap<i64, NaiveDate>, Cause> {
-    let mut select = db.prepare_cached(&format!(
+) -> rusqlite::Result<HashMap<i64, NaiveDate>> {
+    let select = format!(
         "SELECT id, ended_at FROM batch
          WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3 AND (?4 IS NULL OR ended_at < ?4)",
-    ))?;
-    let [name, source] = tenants.columns();
-    let rows = select
-        .query_map(params![name, source, Time(period.start), period.end.map(Time)], |row| {
-            Ok((row.get(0)?, row.get::<_, Time>(1)?.0.date_naive()))
-        })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    );
+    let (start, end) = (Time(period.start), period.end.map(Time));
+    query(db, &select, params![tenants.name, tenants.source, start, end], |row| {
+        Ok((row.get(0)?, time(row, 1)?.date_naive()))
+    })
 }

@@ -1,10 +1,9 @@
 //! Whose detections are stored: a name, and what is known about it.
 
-use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
-use super::columns::TextColumn;
+use super::columns::{optional_text, text};
 use super::error::Cause;
 use super::{Ledger, LedgerReader, Result, TenantLedger};
 
@@ -65,16 +64,12 @@ pub(crate) struct TenantFilter {
     pub source: Option<String>,
 }
 
-/// The condition of a query on a table with the column `tenant` that [`TenantFilter::columns`]
-/// completes.
+/// The condition of a query on a table with the column `tenant`, whose first two parameters are the
+/// fields of a [`TenantFilter`].
 pub(super) const OF_TENANTS: &str = "(?1 IS NULL AND ?2 IS NULL OR tenant IN
     (SELECT id FROM tenant WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR source = ?2)))";
 
 impl TenantFilter {
-    pub(super) fn columns(&self) -> [SqlValue; 2] {
-        [self.name.clone().into(), self.source.clone().into()]
-    }
-
     /// Whether a tenant of this name and source is meant.
     pub(crate) fn has(&self, name: &str, source: &str) -> bool {
         self.name.as_deref().is_none_or(|only| only == name)
@@ -88,11 +83,8 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn tenants(&self) -> Result<Vec<(String, String)>> {
-        self.read(|db| {
-            let mut select = db.prepare_cached("SELECT name, source FROM tenant ORDER BY name")?;
-            let tenants = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(tenants.collect::<rusqlite::Result<_>>()?)
-        })
+        let select = "SELECT name, source FROM tenant ORDER BY name";
+        self.query(select, &[], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Returns the digest of the customer whose alerts a tenant has; `None` where it is not known.
@@ -190,14 +182,13 @@ fn find(db: &Connection, name: &str) -> rusqlite::Result<Option<Known>> {
         "SELECT id, source, account, customer, token, organizations FROM tenant WHERE name = ?1",
     )?;
     let read = |row: &Row<'_>| {
-        let text = |column| Ok::<_, rusqlite::Error>(row.get::<_, TextColumn>(column)?.0);
         let properties = Properties {
-            customer: row.get::<_, Option<TextColumn>>("customer")?.map(|text| text.0),
-            account: text("account")?,
-            token: text("token")?,
-            organizations: text("organizations")?,
+            customer: optional_text(row, "customer")?,
+            account: text(row, "account")?,
+            token: text(row, "token")?,
+            organizations: text(row, "organizations")?,
         };
-        Ok((TenantId(row.get("id")?), text("source")?, properties))
+        Ok((TenantId(row.get("id")?), text(row, "source")?, properties))
     };
     select.query_row([name], read).optional()
 }

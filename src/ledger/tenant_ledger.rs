@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 #[cfg(test)]
 use super::LedgerOptions;
-use super::columns::{RowCount, time};
+use super::columns::{RowCount, optional_time};
 use super::error::Cause;
 use super::tenant::{Properties, Tenant, TenantId};
 use super::{BusyRetry, Result, SharedLedger};
@@ -186,7 +186,7 @@ pub(super) fn oldest_queued(
     let mut select = db.prepare_cached(
         "SELECT min(stored_at) AS time FROM pending WHERE tenant = ?1 AND state = 'waiting'",
     )?;
-    select.query_row([tenant.0], |row| time(row, "time"))
+    select.query_row([tenant.0], |row| optional_time(row, "time"))
 }
 
 /// Returns the number of entries delivered with a token on a UTC day.
