@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::columns::{ItemColumn, RowCount, Time, saturating_i64, text};
+use super::columns::{ItemColumn, Time, text};
 use super::error::Cause;
 use super::reader::query;
 use super::{EntryId, Result, TenantId, TenantLedger};
@@ -93,7 +93,7 @@ impl TenantLedger {
                  WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
                  ORDER BY rank, id LIMIT ?4";
-            let params = params![self.tenant.0, after.rank, after.id.0, saturating_i64(limit)];
+            let params = params![self.tenant.0, after.rank, after.id.0, clamp(limit)];
             let items = query(db, select, params, |row| {
                 Ok(QueuedItem {
                     id: EntryId(row.get(0)?),
@@ -120,7 +120,6 @@ impl TenantLedger {
     ) -> Result<BTreeMap<TenantId, u64>> {
         let ids: Vec<i64> = tenants.iter().map(|tenant| tenant.0).collect();
         let ids = serde_json::Value::from(ids).to_string();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(|db| {
             let select = "SELECT tenant, count(*) FROM (
                      SELECT tenant FROM outbox
@@ -128,8 +127,8 @@ impl TenantLedger {
                         AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
                      ORDER BY rank, id LIMIT ?2)
                  GROUP BY tenant";
-            let counts = query(db, select, params![ids, limit], |row| {
-                Ok((TenantId(row.get(0)?), row.get::<_, RowCount>(1)?.0))
+            let counts = query(db, select, params![ids, clamp(limit)], |row| {
+                Ok((TenantId(row.get(0)?), row.get(1)?))
             })?;
             Ok(counts)
         })
@@ -161,7 +160,7 @@ impl TenantLedger {
             db.prepare_cached(insert)?.execute(params![
                 self.tenant.0,
                 self.token,
-                saturating_i64(entries.len()),
+                entries.len(),
                 entries.iter().min().map(|id| id.0),
                 entries.iter().max().map(|id| id.0),
                 techniques.json(),
@@ -336,6 +335,11 @@ impl TenantLedger {
     }
 }
 
+/// Converts a limit for a query. The largest number means that there is none.
+fn clamp(limit: impl TryInto<i64>) -> i64 {
+    limit.try_into().unwrap_or(i64::MAX)
+}
+
 fn count_attempt(db: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     let mut update =
         db.prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?;
@@ -425,7 +429,6 @@ pub(super) fn record_delivered(
     entries: u64,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<()> {
-    let entries = i64::try_from(entries).unwrap_or(i64::MAX);
     let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
                   VALUES (?1, ?2, 'delivered', ?3, '{}', ?4, ?4)";
     db.execute(insert, params![tenant.0, token, entries, Time(now)]).map(|_| ())

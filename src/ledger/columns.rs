@@ -36,12 +36,9 @@ impl FromSql for Text {
     }
 }
 
-/// An indicator type in a text column.
-pub(super) struct TypeColumn(pub IndicatorType);
-
-impl FromSql for TypeColumn {
+impl FromSql for IndicatorType {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        IndicatorType::from_name(value.as_str()?).map(Self).ok_or(FromSqlError::InvalidType)
+        Self::from_name(value.as_str()?).ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -53,21 +50,6 @@ impl FromSql for ItemColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Ok(Self(String::from_utf8(value.as_bytes()?.to_vec()).unwrap_or_default()))
     }
-}
-
-/// A number of rows. `SQLite` counts in signed numbers, but never below zero.
-pub(super) struct RowCount(pub u64);
-
-impl FromSql for RowCount {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let number = value.as_i64()?;
-        u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
-    }
-}
-
-/// Converts a count for a column; a count beyond the largest number is stored as the largest.
-pub(super) fn saturating_i64(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Converts a number of rows as `SQLite` reports it.

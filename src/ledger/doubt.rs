@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use serde::Deserialize;
 
 use super::batch::{SentItem, Techniques};
-use super::columns::{ItemColumn, row_count, saturating_i64, text, time};
+use super::columns::{ItemColumn, text, time};
 use super::reader::query;
 use super::{EntryId, Result, TenantLedger};
 
@@ -107,7 +107,7 @@ impl TenantLedger {
             let select = "SELECT item FROM settled JOIN outbox USING (id) WHERE batch = ?1";
             let mut select = db.prepare(select)?;
             let mut items = select.query([batch.id])?;
-            let mut delivered = 0;
+            let mut delivered = 0_u64;
             while let Some(row) = items.next()? {
                 techniques.add(&SentItem::read(&row.get::<_, ItemColumn>(0)?.0));
                 delivered += 1;
@@ -117,10 +117,9 @@ impl TenantLedger {
             } else {
                 let update = "UPDATE batch SET state = 'delivered', ended_at = begun_at, reserve = NULL,
                                  entries = ?2, techniques = ?3 WHERE id = ?1";
-                let count = saturating_i64(delivered);
-                db.execute(update, params![batch.id, count, techniques.json()])?;
+                db.execute(update, params![batch.id, delivered, techniques.json()])?;
             }
-            Ok(row_count(delivered))
+            Ok(delivered)
         })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{RowCount, Time, optional_time, text, time};
+use super::columns::{Time, optional_time, text, time};
 use super::error::with_path;
 use super::reader::query;
 use super::store::Store;
@@ -26,7 +26,6 @@ impl Store<'_> {
                  ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, last_hit_at = excluded.last_hit_at",
             )?;
             for (rule, hits) in hits {
-                let hits = i64::try_from(*hits).unwrap_or(i64::MAX);
                 count.execute(params![self.ledger.tenant.0, rule, hits, self.now])?;
             }
             Ok(())
@@ -62,17 +61,13 @@ impl LedgerReader {
             let hit = format!("FROM exclusion_hit WHERE {OF_TENANTS} AND last_hit_at >= ?3");
             let count = format!("SELECT count(DISTINCT rule) {hit}");
             let params = params![tenants.name, tenants.source, Time(since)];
-            let count = db.query_row(&count, params, |row| Ok(row.get::<_, RowCount>(0)?.0))?;
+            let count = db.query_row(&count, params, |row| row.get(0))?;
             let select = format!(
                 "SELECT rule, sum(hits), max(last_hit_at) {hit}
                  GROUP BY rule ORDER BY sum(hits) DESC, rule LIMIT {limit}",
             );
             let rules = query(db, &select, params, |row| {
-                Ok(RuleHits {
-                    rule: text(row, 0)?,
-                    hits: row.get::<_, RowCount>(1)?.0,
-                    last_hit_at: time(row, 2)?,
-                })
+                Ok(RuleHits { rule: text(row, 0)?, hits: row.get(1)?, last_hit_at: time(row, 2)? })
             })?;
             Ok((rules, count))
         })

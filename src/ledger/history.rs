@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{RowCount, Time, TypeColumn, time};
+use super::columns::{Time, time};
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Period, Result, TenantFilter};
 use crate::indicator::IndicatorType;
@@ -50,9 +50,9 @@ impl LedgerReader {
         );
         self.query(&select, params![tenants.name, tenants.source, Time(since), limit], |row| {
             Ok(TopIndicator {
-                indicator_type: row.get::<_, TypeColumn>(0)?.0,
+                indicator_type: row.get(0)?,
                 value: row.get(1)?,
-                detections: row.get::<_, RowCount>(2)?.0,
+                detections: row.get(2)?,
                 last_delivered: time(row, 3)?,
             })
         })
@@ -77,7 +77,7 @@ impl LedgerReader {
         );
         let (start, end) = (Time(period.start), period.end.map(Time));
         self.query(&select, params![tenants.name, tenants.source, start, end, limit], |row| {
-            Ok(Technique { code: row.get(0)?, submissions: row.get::<_, RowCount>(1)?.0 })
+            Ok(Technique { code: row.get(0)?, submissions: row.get(1)? })
         })
     }
 }

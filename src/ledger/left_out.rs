@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{RowCount, Time, saturating_i64, text, time};
+use super::columns::{Time, text, time};
 use super::error::with_path;
 use super::store::Store;
 use super::tenant::OF_TENANTS;
@@ -69,9 +69,8 @@ impl Store<'_> {
             )?;
             for (key, sample) in left_out.iter() {
                 let indicator_type = key.indicator_type.map_or("", IndicatorType::as_str);
-                let mentions = i64::try_from(sample.mentions).unwrap_or(i64::MAX);
                 add.execute(params![
-                    tenant, key.reason, indicator_type, key.value, sample.alert, mentions,
+                    tenant, key.reason, indicator_type, key.value, sample.alert, sample.mentions,
                     self.now,
                 ])?;
             }
@@ -79,7 +78,7 @@ impl Store<'_> {
                 "DELETE FROM main.left_out WHERE tenant = ?1 AND (reason, type, value) IN (
                             SELECT reason, type, value FROM main.left_out WHERE tenant = ?1
                             ORDER BY last_at DESC, mentions DESC LIMIT -1 OFFSET ?2)";
-            self.db.execute(delete, params![tenant, saturating_i64(MAX_SAMPLES)])?;
+            self.db.execute(delete, params![tenant, MAX_SAMPLES])?;
             Ok(())
         };
         add().map_err(|error| with_path(error.into(), self.ledger.shared().path()))
@@ -115,7 +114,7 @@ impl LedgerReader {
                 indicator_type: IndicatorType::from_name(&text(row, 2)?),
                 value: text(row, 3)?,
                 alert: text(row, 4)?,
-                mentions: row.get::<_, RowCount>(5)?.0,
+                mentions: row.get(5)?,
                 first_at: time(row, 6)?,
                 last_at: time(row, 7)?,
             })
@@ -144,7 +143,7 @@ impl LedgerReader {
                 reason: text(row, 0)?,
                 indicator_type: IndicatorType::from_name(&text(row, 1)?),
                 value: text(row, 2)?,
-                mentions: row.get::<_, RowCount>(3)?.0,
+                mentions: row.get(3)?,
                 last_at: time(row, 4)?,
             })
         })

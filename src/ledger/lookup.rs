@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value;
 
 use super::batch::SentItem;
-use super::columns::{ItemColumn, RowCount, optional_text, optional_time, text};
+use super::columns::{ItemColumn, optional_text, optional_time, text};
 use super::delivered::milliseconds;
 use super::reader::query;
 use super::{EntryId, LedgerReader, Result, TenantFilter, TenantId, gap};
@@ -272,7 +272,7 @@ fn read_entry(row: &Row<'_>, tenant: &str, fate: Fate) -> rusqlite::Result<Known
         tenant: tenant.to_owned(),
         indicator_type: optional_text(row, "type")?.unwrap_or_default(),
         value: optional_text(row, "value")?.unwrap_or_default(),
-        detections: row.get::<_, RowCount>("detections")?.0,
+        detections: row.get("detections")?,
         severity: row.get("severity")?,
         field: optional_text(row, "field")?.or_else(|| item.field().map(str::to_owned)),
         mitre_codes: optional_text(row, "mitre_codes")?.unwrap_or_else(|| item.mitre_codes()),

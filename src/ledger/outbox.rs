@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql, params};
 
-use super::columns::{ItemColumn, JsonList, RowCount, optional_time, text, time};
+use super::columns::{ItemColumn, JsonList, optional_time, text, time};
 use super::tenant::OF_TENANTS;
 use super::{LedgerError, LedgerReader, Result, TenantFilter};
 use crate::submission;
@@ -148,7 +148,7 @@ impl LedgerReader {
              JOIN tenant ON tenant.id = tenant",
             matches()
         );
-        self.query(&select, &filter.params(), |row| Ok((row.get(0)?, row.get::<_, RowCount>(1)?.0)))
+        self.query(&select, &filter.params(), |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Returns what is in quarantine by reason, most entries first.
@@ -165,7 +165,7 @@ impl LedgerReader {
             Ok(Rejections {
                 status: row.get(0)?,
                 message: text(row, 1)?,
-                entries: row.get::<_, RowCount>(2)?.0,
+                entries: row.get(2)?,
                 last: time(row, 3)?,
             })
         })
@@ -180,7 +180,7 @@ impl LedgerReader {
         self.read(|db| {
             let select = format!("SELECT count(*), max(id) FROM pending WHERE {}", matches());
             let extent = db.prepare_cached(&select)?.query_row(&filter.params(), |row| {
-                Ok((row.get::<_, RowCount>(0)?.0, row.get::<_, Option<i64>>(1)?))
+                Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?))
             })?;
             Ok(extent.1.map(|last| (extent.0, EntryId(last))))
         })

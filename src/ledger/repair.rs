@@ -125,11 +125,8 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
         to.execute_batch(DELETE_ORPHANS)?;
         schema::restore_sequences(&to, "main")?;
         to.execute_batch("COMMIT")?;
-        let count = |table| {
-            to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-                Ok(row.get::<_, super::columns::RowCount>(0)?.0)
-            })
-        };
+        let count =
+            |table| to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
         let (pending, settled) = (count("pending")?, count("settled")?);
         Ok(Some(Repaired { damaged: PathBuf::new(), pending, settled, incomplete }))
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{RowCount, Time, TypeColumn, optional_time, text, time};
+use super::columns::{Time, optional_time, text, time};
 use super::reader::query;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter};
@@ -130,7 +130,7 @@ impl LedgerReader {
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 if let Some(day) = days.get(&row.get(0)?) {
-                    let indicator_type = row.get::<_, TypeColumn>(1)?.0;
+                    let indicator_type = row.get(1)?;
                     *by_day.entry((*day, indicator_type)).or_default() += 1;
                 }
             }
@@ -166,10 +166,10 @@ impl LedgerReader {
             let mut summary = Summary::default();
             let [mut top, mut top_in_several, mut top_new] = [(); 3].map(|()| Top::new(limit));
             while let Some(row) = rows.next()? {
-                let detections = row.get::<_, RowCount>(2)?.0;
+                let detections = row.get(2)?;
                 let delivered = || {
                     Ok(Delivered {
-                        indicator_type: row.get::<_, TypeColumn>(0)?.0,
+                        indicator_type: row.get(0)?,
                         value: text(row, 1)?,
                         detections,
                         severity: row.get::<_, Option<i64>>(3)?.and_then(|one| one.try_into().ok()),
@@ -218,7 +218,7 @@ impl LedgerReader {
             let (start, end) = (Time(period.start), period.end.map(Time));
             let mut rows = select.query(params![tenants.name, tenants.source, values, start, end])?;
             while let Some(row) = rows.next()? {
-                let key = (row.get::<_, TypeColumn>(1)?.0, text(row, 2)?);
+                let key = (row.get(1)?, text(row, 2)?);
                 let origin = origins.entry(key.clone()).or_default();
                 if row.get(4)? {
                     origin.sources.insert(row.get(3)?);

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 #[cfg(test)]
 use super::LedgerOptions;
-use super::columns::{RowCount, optional_time};
+use super::columns::optional_time;
 use super::error::Cause;
 use super::tenant::{Properties, Tenant, TenantId};
 use super::{BusyRetry, Result, SharedLedger};
@@ -175,7 +175,7 @@ pub(super) fn count_pending(
 ) -> rusqlite::Result<u64> {
     let mut count =
         db.prepare_cached("SELECT count(*) FROM pending WHERE tenant = ?1 AND state = ?2")?;
-    count.query_row(params![tenant.0, state], |row| Ok(row.get::<_, RowCount>(0)?.0))
+    count.query_row(params![tenant.0, state], |row| row.get(0))
 }
 
 /// Returns when the oldest of a tenant's queued entries was stored.
@@ -200,5 +200,5 @@ pub(super) fn quota_used(db: &Connection, token: &str, day: NaiveDate) -> rusqli
             AND ended_at >= ?3 AND ended_at < ?4 AND state = 'delivered'",
     )?;
     let days = params![token, earliest.to_string(), day.to_string(), next.to_string()];
-    select.query_row(days, |row| Ok(row.get::<_, RowCount>(0)?.0))
+    select.query_row(days, |row| row.get(0))
 }
