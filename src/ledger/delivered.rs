@@ -61,33 +61,21 @@ impl LedgerReader {
         tenants: &[String],
         token: &str,
         since: DateTime<Utc>,
-        mut each: impl FnMut(DeliveredEntry) -> Result<(), E>,
+        each: impl FnMut(DeliveredEntry) -> Result<(), E>,
     ) -> Result<(), E> {
         // CROSS JOIN keeps the order of the tables: the long one is read by id.
         let select = format!(
             "SELECT settled.id, name, type, value, ended_at, detected_at
              FROM settled CROSS JOIN batch ON batch.id = settled.batch
                 CROSS JOIN tenant ON tenant.id = batch.tenant
-             WHERE settled.id > ?1 AND settled.id >= ifnull(
-                    (SELECT min(first_entry) FROM batch WHERE state = 'delivered' AND ended_at >= ?2), 0)
-                AND state = 'delivered' AND ended_at >= ?2
-                AND name IN (SELECT value FROM json_each(?3)) AND batch.token = ?4
+             WHERE settled.id > ?4 AND settled.id >= ifnull(
+                    (SELECT min(first_entry) FROM batch WHERE state = 'delivered' AND ended_at >= ?1), 0)
+                AND state = 'delivered' AND ended_at >= ?1
+                AND name IN (SELECT value FROM json_each(?2)) AND batch.token = ?3
              ORDER BY settled.id LIMIT {PAGE}"
         );
         let names = Value::from(tenants).to_string();
-        let mut after = i64::MIN;
-        loop {
-            let params = params![after, Time(since), names, token];
-            let page: Vec<DeliveredEntry> = self.query(&select, params, read_delivered)?;
-            let is_last = page.len() < PAGE;
-            for entry in page {
-                after = entry.id.0;
-                each(entry)?;
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
+        self.for_each_row(&select, params![Time(since), names, token], PAGE, read_delivered, each)
     }
 
     /// Returns the digest of the token that the last run of a tenant had; `None` if the ledger has
@@ -112,20 +100,11 @@ impl LedgerReader {
             let select = format!(
                 "SELECT id, type, value FROM {table} WHERE id > ?1 ORDER BY id LIMIT {PAGE}"
             );
-            let mut after = i64::MIN;
-            loop {
-                let page: Vec<(i64, String, String)> =
-                    self.query(&select, params![after], |row| {
-                        Ok((row.get(0)?, text(row, 1)?, text(row, 2)?))
-                    })?;
-                for (id, indicator_type, value) in &page {
-                    after = *id;
-                    each(indicator_type, value);
-                }
-                if page.len() < PAGE {
-                    break;
-                }
-            }
+            let read = |row: &Row<'_>| Ok((text(row, 1)?, text(row, 2)?));
+            self.for_each_row(&select, &[], PAGE, read, |(indicator_type, value)| {
+                each(&indicator_type, &value);
+                Ok::<_, LedgerError>(())
+            })?;
         }
         Ok(())
     }

@@ -257,34 +257,20 @@ impl LedgerReader {
         Ok(damaged)
     }
 
-    /// Reads in pages, and calls `each` between them: while it writes to a slow reader such as
-    /// `less`, the ledger is not locked. What a run stores meanwhile is left out.
+    /// Calls `each` with what `read` returns for each entry that matches. What a run stores
+    /// meanwhile is left out.
     fn for_each<T, E: From<LedgerError>>(
         &self,
         filter: &EntryFilter,
         select: &str,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-        mut each: impl FnMut(T) -> Result<(), E>,
+        each: impl FnMut(T) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some((_, last)) = self.extent(filter)? else {
             return Ok(());
         };
         let filter = EntryFilter { last: Some(last), ..filter.clone() };
-        let mut after = i64::MIN;
-        loop {
-            let [name, source, state, last] = filter.params();
-            let params = params![name, source, state, last, after];
-            let page: Vec<(i64, T)> =
-                self.query(select, params, |row| Ok((row.get("id")?, read(row)?)))?;
-            let is_last = page.len() < PAGE;
-            for (id, row) in page {
-                after = id;
-                each(row)?;
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
+        self.for_each_row(select, &filter.params(), PAGE, read, each)
     }
 }
 

@@ -79,6 +79,36 @@ impl LedgerReader {
         self.read(|db| Ok(query(db, sql, params, &read)?))
     }
 
+    /// Runs a query that reads a long table in pages, and calls `each` with what `read` returns for
+    /// each row. Between two pages the ledger is not locked, also while `each` writes to a slow
+    /// reader such as `less`.
+    ///
+    /// The first column is the id by which the rows are sorted. The last parameter is the id after
+    /// which a page begins; `page_size` is the limit of the query.
+    pub(super) fn for_each_row<T, E: From<LedgerError>>(
+        &self,
+        sql: &str,
+        params: &[&dyn ToSql],
+        page_size: usize,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+        mut each: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = i64::MIN;
+        loop {
+            let params = [params, &[&after]].concat();
+            let page: Vec<(i64, T)> =
+                self.query(sql, &params, |row| Ok((row.get(0)?, read(row)?)))?;
+            let is_last = page.len() < page_size;
+            for (id, row) in page {
+                after = id;
+                each(row)?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
     /// Turns a cause into an error. What ended a wait for the file may have been a signal.
     pub(super) fn failed(&self, cause: Cause) -> LedgerError {
         match (with_path(cause, &self.path), self.busy_retry.signal()) {
