@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::columns::{ItemColumn, Time, text};
-use super::error::Cause;
+use super::error::Problem;
 use super::reader::query;
 use super::{EntryId, Result, TenantId, TenantLedger};
 use crate::indicator::IndicatorType;
@@ -138,8 +138,7 @@ impl TenantLedger {
     /// its row, and into the journal that stays: neither file has to grow.
     ///
     /// # Errors
-    /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when one of the entries is not
-    /// queued for this tenant, and when the ledger cannot be written; then no batch is written.
+    /// [`Problem::NotQueued`] when one of the entries is not queued for this tenant, and when the ledger cannot be written; then no batch is written.
     pub(crate) fn begin_batch<'a>(
         &self,
         items: impl IntoIterator<Item = &'a QueuedItem>,
@@ -186,7 +185,7 @@ impl TenantLedger {
                     sent.mitre_codes(),
                 ];
                 if settle.execute(columns)? == 0 {
-                    return Err(Cause::NotQueued(*id));
+                    return Err(Problem::NotQueued(*id));
                 }
             }
             Ok(Batch { id: batch, begun_at, entries })
@@ -212,7 +211,7 @@ impl TenantLedger {
                           WHERE id = ?1 AND state = 'sending'";
             match db.prepare_cached(update)?.execute(params![batch.id, Time(now)])? {
                 1 => Ok(()),
-                _ => Err(Cause::Other(format!("batch {} is not being sent", batch.id))),
+                _ => Err(Problem::Other(format!("batch {} is not being sent", batch.id))),
             }
         })
     }
@@ -269,8 +268,7 @@ impl TenantLedger {
     /// Puts an entry into quarantine that was not sent because its item is damaged.
     ///
     /// # Errors
-    /// [`LedgerError::NotQueued`](super::LedgerError::NotQueued) when it is not queued for this
-    /// tenant, and when the ledger cannot be written.
+    /// [`Problem::NotQueued`] when it is not queued for this tenant, and when the ledger cannot be written.
     pub(crate) fn quarantine_unsendable(&self, id: EntryId, message: &str) -> Result<()> {
         let now = Time(self.clock().now());
         self.transaction(|db| {
@@ -278,7 +276,7 @@ impl TenantLedger {
                           WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
                             AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)";
             match db.prepare_cached(update)?.execute(params![id.0, self.tenant.0, message, now])? {
-                0 => Err(Cause::NotQueued(id)),
+                0 => Err(Problem::NotQueued(id)),
                 _ => Ok(()),
             }
         })
@@ -349,11 +347,11 @@ fn count_attempt(db: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn requeue(db: &Connection, batch: &Batch) -> Result<(), Cause> {
+fn requeue(db: &Connection, batch: &Batch) -> Result<(), Problem> {
     let mut delete = db.prepare_cached("DELETE FROM settled WHERE id = ?1 AND batch = ?2")?;
     for id in &batch.entries {
         if delete.execute([id.0, batch.id])? == 0 {
-            return Err(Cause::NotQueued(*id));
+            return Err(Problem::NotQueued(*id));
         }
     }
     db.prepare_cached("DELETE FROM batch WHERE id = ?1 AND state = 'sending'")?

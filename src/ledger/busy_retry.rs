@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::ErrorCode;
-
+use super::error::Problem;
 use crate::failure::Signal;
 use crate::shutdown::Shutdown;
 
@@ -33,16 +32,15 @@ impl BusyRetry {
     }
 
     /// Calls `attempt` until it finds the file unlocked, or the time is over.
-    pub(super) fn retry<T, E>(
+    pub(super) fn retry<T>(
         &self,
-        is_busy: impl Fn(&E) -> bool,
-        mut attempt: impl FnMut() -> Result<T, E>,
-    ) -> Result<T, E> {
+        mut attempt: impl FnMut() -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let started = Instant::now();
         let mut reported = false;
         loop {
             match attempt() {
-                Err(error) if is_busy(&error) && !self.is_over(started) => {
+                Err(Problem::Busy(_)) if !self.is_over(started) => {
                     if !std::mem::replace(&mut reported, true) {
                         tracing::warn!("another program has the ledger locked: waiting");
                     }
@@ -69,36 +67,29 @@ impl BusyRetry {
     }
 }
 
-/// Whether another program has the file locked.
-pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Returns how often a call is attempted that finds the file locked `busy` times.
-    fn attempts(busy_retry: &BusyRetry, busy: u32) -> (Result<(), ()>, u32) {
+    /// Returns whether a call succeeds that finds the file locked `busy` times, and how often it is
+    /// attempted.
+    fn attempts(busy_retry: &BusyRetry, busy: u32) -> (bool, u32) {
         let mut attempts = 0;
-        let done = busy_retry.retry(
-            |()| true,
-            || {
-                attempts += 1;
-                if attempts > busy { Ok(()) } else { Err(()) }
-            },
-        );
-        (done, attempts)
+        let done = busy_retry.retry(|| {
+            attempts += 1;
+            if attempts > busy { Ok(()) } else { Err(Problem::Busy(String::new())) }
+        });
+        (done.is_ok(), attempts)
     }
 
     #[test]
     fn a_call_is_attempted_until_the_file_is_unlocked() {
         let (_sender, shutdown) = Shutdown::new();
         let busy_retry = BusyRetry::until(Duration::from_hours(1), shutdown.clone());
-        assert_eq!(attempts(&busy_retry, 1000), (Ok(()), 1001));
+        assert_eq!(attempts(&busy_retry, 1000), (true, 1001));
         // Not given up at once when the run's time is over.
         let over = BusyRetry::until(Duration::ZERO, shutdown);
-        assert_eq!(attempts(&over, 1000), (Ok(()), 1001));
+        assert_eq!(attempts(&over, 1000), (true, 1001));
     }
 
     #[test]
@@ -107,9 +98,9 @@ mod tests {
         let busy_retry = BusyRetry::until(Duration::from_hours(1), shutdown);
         let now = Instant::now();
         sender.send(Some((Signal::Terminate, now))).unwrap();
-        assert_eq!(attempts(&busy_retry, 1000), (Ok(()), 1001));
+        assert_eq!(attempts(&busy_retry, 1000), (true, 1001));
         let earlier = now.checked_sub(Duration::from_secs(5)).unwrap();
         sender.send(Some((Signal::Terminate, earlier))).unwrap();
-        assert_eq!(attempts(&busy_retry, 1000), (Err(()), 1));
+        assert_eq!(attempts(&busy_retry, 1000), (false, 1));
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::columns::{Time, optional_time, text, time};
-use super::error::with_path;
+use super::error::Problem;
 use super::reader::query;
 use super::store::Store;
 use super::tenant::OF_TENANTS;
@@ -30,7 +30,7 @@ impl Store<'_> {
             }
             Ok(())
         };
-        count().map_err(|error| with_path(error.into(), self.ledger.shared().path()))
+        count().map_err(|error| Problem::from(error).at(self.ledger.shared().path()))
     }
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::busy_retry::{ATTEMPT, BusyRetry, is_busy};
-use super::error::{LedgerError, Result, from_io, inaccessible, with_path};
+use super::busy_retry::{ATTEMPT, BusyRetry};
+use super::error::{LedgerError, Problem, Result};
 use super::schema;
 use crate::local_file::{self, Accept};
 use crate::platform::files::{open_owner_only, sync_folder as sync};
@@ -35,16 +35,15 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Returns the path of the ledger in its resolved folder: two names of one file must lead to one
 /// lock. A ledger that exists is a regular file and not a link.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
-    let unwritable = |reason: String| LedgerError::Unwritable { path: path.to_owned(), reason };
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::Other => Problem::Unwritable(error.to_string()).at(path),
+        _ => Problem::from(error).at(path),
+    };
     let resolved = local_file::resolve(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => unwritable("its folder does not exist".to_owned()),
-        ErrorKind::Other => unwritable(error.to_string()),
-        _ => from_io(&error, path),
+        ErrorKind::NotFound => Problem::Unwritable("its folder does not exist".to_owned()).at(path),
+        _ => failed(error),
     })?;
-    local_file::verify(&resolved, Accept::File).map_err(|error| match error.kind() {
-        ErrorKind::Other => unwritable(error.to_string()),
-        _ => from_io(&error, path),
-    })?;
+    local_file::verify(&resolved, Accept::File).map_err(failed)?;
     Ok(resolved)
 }
 
@@ -53,7 +52,9 @@ pub(super) fn resolve_existing(path: &Path) -> Result<Option<PathBuf>> {
     let resolved = match resolve(path) {
         Ok(resolved) => resolved,
         // Without the folder there cannot be a ledger.
-        Err(LedgerError::Unwritable { .. }) if does_not_exist(path) => return Ok(None),
+        Err(LedgerError { problem: Problem::Unwritable(_), .. }) if does_not_exist(path) => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     Ok((!is_absent(&resolved)?).then_some(resolved))
@@ -67,21 +68,21 @@ fn does_not_exist(path: &Path) -> bool {
 /// Whether there is no ledger yet. An empty file is damaged, not new: ledgers are created under
 /// another name and renamed.
 pub(super) fn is_absent(path: &Path) -> Result<bool> {
-    let damaged = |detail: &str| LedgerError::refused(path, detail);
-    match fs::metadata(path) {
-        Ok(found) if found.len() == 0 => Err(damaged("the file is empty")),
-        Ok(_) => Ok(false),
+    let problem = match fs::metadata(path) {
+        Ok(found) if found.len() == 0 => Problem::refused("the file is empty"),
+        Ok(_) => return Ok(false),
         // SQLite would apply a journal left by another file to the new one.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if has_hot_journal(path) {
-                return Err(damaged(
-                    "the file is gone, but the journal of an unfinished change to it is still there",
-                ));
+            if !has_hot_journal(path) {
+                return Ok(true);
             }
-            Ok(true)
+            Problem::refused(
+                "the file is gone, but the journal of an unfinished change to it is still there",
+            )
         }
-        Err(error) => Err(from_io(&error, path)),
-    }
+        Err(error) => error.into(),
+    };
+    Err(problem.at(path))
 }
 
 /// Returns the path of the journal of the ledger at `path`.
@@ -103,49 +104,34 @@ fn has_hot_journal(path: &Path) -> bool {
 /// holds the lock.
 pub(super) fn create(path: &Path) -> Result<()> {
     let temporary = with_suffix(path, ".tmp");
-    let created = create_temporary(&temporary).and_then(|()| {
-        let failed = |error: io::Error| from_io(&error, path);
+    let create = || -> Result<(), Problem> {
+        create_temporary(&temporary)?;
         // Windows syncs only files that are open for writing.
-        let file = OpenOptions::new().write(true).open(&temporary).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        drop(file);
-        fs::rename(&temporary, path).map_err(failed)?;
-        sync_folder(path).map_err(failed)
-    });
-    created.map_err(|error| {
+        OpenOptions::new().write(true).open(&temporary)?.sync_all()?;
+        fs::rename(&temporary, path)?;
+        Ok(sync_folder(path)?)
+    };
+    create().map_err(|problem| {
         let _kept = fs::remove_file(&temporary);
-        // Report the caller's path, not the temporary file's.
-        match error {
-            LedgerError::Full { .. } => LedgerError::Full { path: path.to_owned() },
-            LedgerError::Unwritable { reason, .. } | LedgerError::Unreadable { reason, .. } => {
-                LedgerError::Unwritable { path: path.to_owned(), reason }
-            }
-            other => other,
-        }
+        problem.at(path)
     })
 }
 
-fn create_temporary(temporary: &Path) -> Result<()> {
+fn create_temporary(temporary: &Path) -> Result<(), Problem> {
     // Left by a run that was killed at this point; nothing was stored in it yet.
     for leftover in [temporary.to_owned(), journal_path(temporary)] {
         match fs::remove_file(leftover) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(from_io(&error, temporary));
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
     }
-    open_owner_only(temporary, OpenOptions::new().write(true).create_new(true))
-        .map_err(|error| from_io(&error, temporary))?;
-    let fill = || -> rusqlite::Result<()> {
-        let db = Connection::open_with_flags(temporary, FLAGS)?;
-        configure(&db)?;
-        db.execute_batch("BEGIN")?;
-        schema::create(&db)?;
-        db.execute_batch("COMMIT")?;
-        db.close().map_err(|(_, error)| error)
-    };
-    fill().map_err(|error| with_path(error.into(), temporary))
+    open_owner_only(temporary, OpenOptions::new().write(true).create_new(true))?;
+    let db = Connection::open_with_flags(temporary, FLAGS)?;
+    configure(&db)?;
+    db.execute_batch("BEGIN")?;
+    schema::create(&db)?;
+    db.execute_batch("COMMIT")?;
+    Ok(db.close().map_err(|(_, error)| error)?)
 }
 
 /// Makes a rename durable.
@@ -169,7 +155,7 @@ pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
     };
     match open() {
         Ok(db) => Ok((db, path)),
-        Err(error) => Err(with_path(error.into(), &path)),
+        Err(error) => Err(Problem::from(error).at(&path)),
     }
 }
 
@@ -192,19 +178,21 @@ pub(super) fn connect(
     busy_retry: &BusyRetry,
 ) -> Result<(Connection, u32)> {
     let hot = has_hot_journal(path);
-    let connected = connect_and_check(path, check, busy_retry);
-    connected.map_err(|error| if hot { error } else { error.unchanged() })
+    connect_and_check(path, check, busy_retry).map_err(|problem| {
+        let error = problem.at(path);
+        if hot { error } else { error.unchanged() }
+    })
 }
 
 fn connect_and_check(
     path: &Path,
     check: Check,
     busy_retry: &BusyRetry,
-) -> Result<(Connection, u32)> {
+) -> Result<(Connection, u32), Problem> {
     if let Some((application, version)) = read_header(path) {
-        check_header(application, version, path)?;
+        check_header(application, version)?;
     }
-    let open = || -> rusqlite::Result<(Connection, i32, i32)> {
+    let open = || -> Result<(Connection, i32, i32), Problem> {
         // Not read-only even for a reader: a killed run may have left a journal, which is rolled
         // back.
         let db = Connection::open_with_flags(path, FLAGS)?;
@@ -213,27 +201,29 @@ fn connect_and_check(
         let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         Ok((db, application, version))
     };
-    let (db, application, version) =
-        busy_retry.retry(is_busy, open).map_err(|error| with_path(error.into(), path))?;
-    let version = check_header(application, version, path)?;
-    let integrity = || integrity_check(&db, path, check, version == schema::VERSION);
-    busy_retry.retry(LedgerError::is_busy, integrity)?;
+    let (db, application, version) = busy_retry.retry(open)?;
+    let version = check_header(application, version)?;
+    busy_retry.retry(|| integrity_check(&db, path, check, version == schema::VERSION))?;
     Ok((db, version))
 }
 
 /// Verifies that the file has its full length, and that its tables are well formed and agree with
 /// their indexes.
-fn integrity_check(db: &Connection, path: &Path, check: Check, is_current: bool) -> Result<()> {
-    let failed = |error: rusqlite::Error| with_path(error.into(), path);
-    let damaged = |detail: String| Err(LedgerError::refused(path, &detail));
+fn integrity_check(
+    db: &Connection,
+    path: &Path,
+    check: Check,
+    is_current: bool,
+) -> Result<(), Problem> {
+    let damaged = |detail: String| Err(Problem::refused(detail));
     // One transaction, so that the file cannot grow or shrink between the two readings of its
     // length.
-    let transaction = db.unchecked_transaction().map_err(failed)?;
+    let transaction = db.unchecked_transaction()?;
     let pragma = |what| transaction.pragma_query_value(None, what, |row| row.get::<_, u32>(0));
-    let pages = pragma("page_count").map_err(failed)?;
-    let size = pragma("page_size").map_err(failed)?;
+    let pages = pragma("page_count")?;
+    let size = pragma("page_size")?;
     let whole = u64::from(pages) * u64::from(size);
-    let length = fs::metadata(path).map_err(|error| from_io(&error, path))?.len();
+    let length = fs::metadata(path)?.len();
     // SQLite reads the missing end of a last page as zeros, which may well pass for content.
     if length < whole {
         return damaged(format!("{} of its {whole} bytes are missing", whole - length));
@@ -242,7 +232,7 @@ fn integrity_check(db: &Connection, path: &Path, check: Check, is_current: bool)
     if length > whole {
         return damaged(format!("it has {length} bytes and not {whole}, as its header says"));
     }
-    if is_current && let Some(name) = schema::find_difference(&transaction).map_err(failed)? {
+    if is_current && let Some(name) = schema::find_difference(&transaction)? {
         return damaged(format!("{name} is missing or not as this program created it"));
     }
     let checks: &[&str] = match check {
@@ -259,9 +249,8 @@ fn integrity_check(db: &Connection, path: &Path, check: Check, is_current: bool)
         Check::Quick | Check::Full => &["integrity_check"],
     };
     for name in checks {
-        let health = transaction
-            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, String>(0))
-            .map_err(failed)?;
+        let health: String =
+            transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
         if health != "ok" {
             return damaged(health);
         }
@@ -282,16 +271,16 @@ fn read_header(path: &Path) -> Option<(i32, i32)> {
     Some((application, version))
 }
 
-fn check_header(application: i32, version: i32, path: &Path) -> Result<u32> {
+fn check_header(application: i32, version: i32) -> Result<u32, Problem> {
     if application != schema::APPLICATION_ID {
-        return Err(LedgerError::refused(path, "it is the database of another program"));
+        return Err(Problem::refused("it is the database of another program"));
     }
     match u32::try_from(version) {
         Ok(found) if found > schema::VERSION => {
-            Err(LedgerError::Newer { path: path.to_owned(), found, known: schema::VERSION })
+            Err(Problem::Newer { found, known: schema::VERSION })
         }
         Ok(found) if found > 0 => Ok(found),
-        _ => Err(LedgerError::refused(path, &format!("no ledger has version {version}"))),
+        _ => Err(Problem::refused(format!("no ledger has version {version}"))),
     }
 }
 
@@ -336,12 +325,9 @@ pub(super) fn delete_journal(db: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Fails where the owner made the file read-only: root could still write it, and must not.
-pub(super) fn must_be_writable(db: &Connection, path: &Path) -> Result<()> {
-    let protected =
-        fs::metadata(path).map_err(|error| from_io(&error, path))?.permissions().readonly();
-    let read_only = db.is_readonly("main").map_err(|error| with_path(error.into(), path))?;
-    if protected || read_only {
-        return Err(inaccessible(path.to_owned(), "the file is read-only"));
+pub(super) fn must_be_writable(db: &Connection, path: &Path) -> Result<(), Problem> {
+    if fs::metadata(path)?.permissions().readonly() || db.is_readonly("main")? {
+        return Err(Problem::Denied("the file is read-only".to_owned()));
     }
     Ok(())
 }

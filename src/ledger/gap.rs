@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::columns::{Time, time};
-use super::error::Cause;
+use super::error::Problem;
 use super::reader::query;
 use super::{Result, TenantId, TenantLedger};
 use crate::window::Window;
@@ -57,7 +57,7 @@ pub(super) fn add(
     tenant: TenantId,
     gap: Window,
     now: DateTime<Utc>,
-) -> Result<(), Cause> {
+) -> Result<(), Problem> {
     if gap.start < gap.end {
         let insert = "INSERT INTO gap (tenant, start, until, found_at) VALUES (?1, ?2, ?3, ?4)
                       ON CONFLICT DO UPDATE SET until = max(until, excluded.until)";
@@ -71,7 +71,7 @@ pub(super) fn add(
     Ok(())
 }
 
-fn delete(db: &Connection, tenant: TenantId, gap: Window) -> Result<(), Cause> {
+fn delete(db: &Connection, tenant: TenantId, gap: Window) -> Result<(), Problem> {
     let delete = "DELETE FROM gap WHERE tenant = ?1 AND start = ?2";
     db.prepare_cached(delete)?.execute(params![tenant.0, Time(gap.start)])?;
     Ok(())

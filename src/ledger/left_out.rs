@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::columns::{Time, text, time};
-use super::error::with_path;
+use super::error::Problem;
 use super::store::Store;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter};
@@ -81,7 +81,7 @@ impl Store<'_> {
             self.db.execute(delete, params![tenant, MAX_SAMPLES])?;
             Ok(())
         };
-        add().map_err(|error| with_path(error.into(), self.ledger.shared().path()))
+        add().map_err(|error| Problem::from(error).at(self.ledger.shared().path()))
     }
 }
 

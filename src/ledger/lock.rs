@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::columns::rfc3339;
-use super::error::{LedgerError, Result, from_io};
+use super::error::{LedgerError, Problem, Result};
 use super::files;
 use super::fingerprint::Fingerprint;
 use crate::local_file::{self, Accept};
@@ -32,26 +32,28 @@ impl Lock {
     /// Takes the lock of the ledger at `path` without waiting, and writes this process's id and the
     /// time into the lock file.
     pub(super) fn acquire(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        let unwritable = |reason: &str| LedgerError::Unwritable {
-            path: path.to_owned(),
-            reason: format!("its lock file {}: {reason}", lock_path(path).display()),
+        let unwritable = |reason: &str| {
+            let reason = format!("its lock file {}: {reason}", lock_path(path).display());
+            Problem::Unwritable(reason).at(path)
         };
-        let failed = |error: &std::io::Error| match from_io(error, path) {
-            LedgerError::Unwritable { reason, .. } => unwritable(&reason),
-            LedgerError::Other { detail, .. } => unwritable(&detail),
-            other => other,
+        let failed = |error: std::io::Error| {
+            let error = Problem::from(error).at(path);
+            match &error.problem {
+                Problem::Unwritable(reason) | Problem::Other(reason) => unwritable(reason),
+                _ => error,
+            }
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = local_file::open(&lock_path(path), &mut options, Accept::File)
-            .map_err(|error| failed(&error))?;
+        let mut file =
+            local_file::open(&lock_path(path), &mut options, Accept::File).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(path, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         // Another name of a file that has other content would empty that file.
-        let previous = read_note(&mut file).map_err(|error| failed(&error))?;
+        let previous = read_note(&mut file).map_err(failed)?;
         if !is_note(&previous) {
             return Err(unwritable("it has other content than a lock, so it is not changed"));
         }
@@ -59,7 +61,7 @@ impl Lock {
             Fingerprint::parse(String::from_utf8_lossy(&previous).split_whitespace().skip(2));
         let note = format!("{} {}", std::process::id(), rfc3339(now));
         let mut lock = Self { file, note, fingerprint };
-        lock.write().map_err(|error| failed(&error))?;
+        lock.write().map_err(failed)?;
         Ok(lock)
     }
 
@@ -68,7 +70,10 @@ impl Lock {
         let Some(fingerprint) = self.fingerprint else {
             return Ok(false);
         };
-        Ok(Fingerprint::of(path).map_err(|error| from_io(&error, path))? == fingerprint)
+        match Fingerprint::of(path) {
+            Ok(found) => Ok(found == fingerprint),
+            Err(error) => Err(Problem::from(error).at(path)),
+        }
     }
 
     /// Records the ledger at `path` as this run leaves it.
@@ -114,9 +119,6 @@ fn locked(path: &Path, file: &mut File) -> LedgerError {
     let note = read_note(file).unwrap_or_default();
     let note = String::from_utf8_lossy(&note);
     let mut words = note.split_whitespace();
-    LedgerError::Locked {
-        path: path.to_owned(),
-        process: words.next().and_then(|word| word.parse().ok()),
-        since: words.next().map(str::to_owned),
-    }
+    let process = words.next().and_then(|word| word.parse().ok());
+    Problem::Locked { process, since: words.next().map(str::to_owned) }.at(path)
 }

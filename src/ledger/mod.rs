@@ -117,7 +117,7 @@ pub(crate) use busy_retry::BusyRetry;
 pub(crate) use checkpoint::Advance;
 pub(crate) use delivered::{DeliveredEntry, SentEntry};
 pub(crate) use doubt::BatchInDoubt;
-pub(crate) use error::{LedgerError, Result};
+pub(crate) use error::{LedgerError, Problem, Result};
 pub(crate) use exclusion_hit::RuleHits;
 pub(crate) use history::{Technique, TopIndicator};
 pub(crate) use left_out::{LeftOutSample, LeftOutTotal};
@@ -138,8 +138,6 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use self::busy_retry::is_busy;
-use self::error::{Cause, with_path};
 use self::files::Check;
 
 /// The ledger, open for a run or a command that changes it.
@@ -162,8 +160,8 @@ impl Ledger {
     /// dropped.
     ///
     /// # Errors
-    /// [`LedgerError::Locked`] at once when another run has it; every other variant but
-    /// [`LedgerError::NotQueued`] for a file or folder that cannot be used.
+    /// [`Problem::Locked`] at once when another run has it; every other variant but
+    /// [`Problem::NotQueued`] for a file or folder that cannot be used.
     pub(crate) fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
         Self::open_with(path, now, BusyRetry::default(), None)
     }
@@ -172,7 +170,7 @@ impl Ledger {
     /// another one ends.
     ///
     /// # Errors
-    /// [`LedgerError::Locked`] at once when another run has it, and when its file cannot be used.
+    /// [`Problem::Locked`] at once when another run has it, and when its file cannot be used.
     pub(crate) fn lock(path: &Path, now: DateTime<Utc>) -> Result<Lock> {
         Lock::acquire(&files::resolve(path)?, now)
     }
@@ -194,8 +192,9 @@ impl Ledger {
         // A checksum takes less time than the check of all tables.
         let check = if lock.is_unchanged(&path)? { Check::Quick } else { Check::Full };
         let (db, version) = files::connect(&path, check, &busy_retry)?;
-        files::must_be_writable(&db, &path)?;
-        files::keep_journal(&db).map_err(|error| with_path(error.into(), &path))?;
+        files::must_be_writable(&db, &path)
+            .and_then(|()| Ok(files::keep_journal(&db)?))
+            .map_err(|problem| problem.at(&path))?;
         let reader = LedgerReader::new(db, path, busy_retry);
         let ledger = Self { reader, real_is_attached: false, is_new, lock: Some(lock) };
         // Also when the version is current: this proves now, not after an hour of fetching, that
@@ -265,13 +264,11 @@ impl Ledger {
         let lock = lock.map_or_else(|| Lock::acquire(&path, now), Ok)?;
         let check = if lock.is_unchanged(&path)? { check } else { Check::Full };
         let (db, version) = files::connect(&path, check, &busy_retry)?;
-        files::must_be_writable(&db, &path)?;
+        files::must_be_writable(&db, &path).map_err(|problem| problem.at(&path))?;
         drop(db);
         if version < schema::VERSION {
-            return Err(LedgerError::Other {
-                path,
-                detail: format!("it still has version {version}; the next real run updates it"),
-            });
+            let detail = format!("it still has version {version}; the next real run updates it");
+            return Err(Problem::Other(detail).at(&path));
         }
         let (db, temporary_path) = files::temporary()?;
         let reader = LedgerReader::new(db, temporary_path, busy_retry);
@@ -284,8 +281,8 @@ impl Ledger {
     /// Attaches the real ledger and copies what a run changes: all but the long history.
     fn attach_real(&self, path: &Path) -> Result<()> {
         let db = self.reader.db();
-        let attach = || db.execute("ATTACH ?1 AS real", [files::uri(path, "mode=ro")]);
-        let copy = || -> rusqlite::Result<()> {
+        let attach = || Ok(db.execute("ATTACH ?1 AS real", [files::uri(path, "mode=ro")])?);
+        let copy = || -> Result<(), Problem> {
             // An attempt that found the ledger locked may have left its transaction.
             if !db.is_autocommit() {
                 db.execute_batch("ROLLBACK")?;
@@ -307,13 +304,11 @@ impl Ledger {
                  INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM real.sqlite_sequence;",
             )?;
             schema::restore_sequences(db, "real")?;
-            db.execute_batch("COMMIT")
+            Ok(db.execute_batch("COMMIT")?)
         };
         let busy_retry = self.reader.busy_retry();
-        busy_retry
-            .retry(is_busy, attach)
-            .and_then(|_| busy_retry.retry(is_busy, copy))
-            .map_err(|error| with_path(error.into(), path))
+        let attached = busy_retry.retry(attach).and_then(|_| busy_retry.retry(copy));
+        attached.map_err(|problem| problem.at(path))
     }
 
     /// Returns the part that reads.
@@ -327,18 +322,18 @@ impl Ledger {
     /// `IMMEDIATE` takes the write lock at the beginning: a transaction that first reads and then
     /// wants to write would fail at once if another program writes, instead of waiting. Both
     /// `BEGIN` and `COMMIT` are retried while another program has the file locked.
-    fn transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Cause>) -> Result<T> {
+    fn transaction<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Problem>) -> Result<T> {
         let db = self.reader.db();
         let execute =
-            |statement| self.reader.busy_retry().retry(is_busy, || db.execute_batch(statement));
-        execute("BEGIN IMMEDIATE").map_err(|error| self.reader.failed(error.into()))?;
-        let open = OpenTransaction(db);
-        let done = work(db).and_then(|value| {
+            |statement| self.reader.busy_retry().retry(|| Ok(db.execute_batch(statement)?));
+        let transaction = || {
+            execute("BEGIN IMMEDIATE")?;
+            let _open = OpenTransaction(db);
+            let value = work(db)?;
             execute("COMMIT")?;
             Ok(value)
-        });
-        drop(open);
-        done.map_err(|cause| self.reader.failed(cause))
+        };
+        transaction().map_err(|problem| self.reader.failed(problem))
     }
 }
 

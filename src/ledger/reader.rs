@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row, ToSql};
 
 use super::busy_retry::BusyRetry;
-use super::error::{Cause, LedgerError, with_path};
+use super::error::{LedgerError, Problem};
 use super::files::Check;
 use super::{Result, files};
 
@@ -63,10 +63,8 @@ impl LedgerReader {
     }
 
     /// Runs a query, again while another program has the file locked.
-    pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Cause>) -> Result<T> {
-        self.busy_retry
-            .retry(Cause::is_busy, || query(&self.db))
-            .map_err(|cause| self.failed(cause))
+    pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Problem>) -> Result<T> {
+        self.busy_retry.retry(|| query(&self.db)).map_err(|problem| self.failed(problem))
     }
 
     /// Runs a query, and collects what `read` returns for each row.
@@ -109,14 +107,13 @@ impl LedgerReader {
         }
     }
 
-    /// Turns a cause into an error. What ended a wait for the file may have been a signal.
-    pub(super) fn failed(&self, cause: Cause) -> LedgerError {
-        match (with_path(cause, &self.path), self.busy_retry.signal()) {
-            (LedgerError::Busy { path, .. }, Some(signal)) => {
-                LedgerError::Interrupted { path, signal }
-            }
-            (error, _) => error,
-        }
+    /// Returns the error of this ledger. What ended a wait for the file may have been a signal.
+    pub(super) fn failed(&self, problem: Problem) -> LedgerError {
+        let problem = match (problem, self.busy_retry.signal()) {
+            (Problem::Busy(_), Some(signal)) => Problem::Interrupted(signal),
+            (other, _) => other,
+        };
+        problem.at(&self.path)
     }
 }
 

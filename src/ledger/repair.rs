@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::error::{LedgerError, Result, from_io, with_path};
+use super::error::{LedgerError, Problem, Result};
 use super::files::{self, Check};
 use super::lock::Lock;
 use super::reader::query;
@@ -68,7 +68,7 @@ impl Ledger {
         }
         match files::connect(&path, Check::Full, &BusyRetry::default()) {
             Ok(_) => return Ok(None),
-            Err(LedgerError::Damaged { .. }) => {}
+            Err(LedgerError { problem: Problem::Damaged { .. }, .. }) => {}
             Err(other) => return Err(other),
         }
         let copy = files::with_suffix(&path, ".copy");
@@ -76,7 +76,7 @@ impl Ledger {
         let saved = save(&path, &copy, &repaired).and_then(|saved| {
             files::connect(&repaired, Check::Full, &BusyRetry::default())?;
             let damaged = free_name(&path)?;
-            let failed = |error: io::Error| from_io(&error, &path);
+            let failed = |error: io::Error| Problem::from(error).at(&path);
             fs::rename(&path, &damaged).map_err(failed)?;
             fs::rename(&repaired, &path).map_err(failed)?;
             files::sync_folder(&path).map_err(failed)?;
@@ -97,16 +97,16 @@ fn free_name(path: &Path) -> Result<PathBuf> {
         1 => files::with_suffix(path, ".damaged"),
         _ => files::with_suffix(path, &format!(".damaged-{number}")),
     });
-    names.into_iter().find(|name| fs::symlink_metadata(name).is_err()).ok_or_else(|| {
-        let detail = "there are too many damaged files of it".to_owned();
-        LedgerError::Other { path: path.to_owned(), detail }
-    })
+    names
+        .into_iter()
+        .find(|name| fs::symlink_metadata(name).is_err())
+        .ok_or_else(|| Problem::Other("there are too many damaged files of it".to_owned()).at(path))
 }
 
 /// Writes everything that can be read of the file at `path` into a new ledger at `repaired`. `copy`
 /// is where the file is copied to first, to change its header and schema.
 fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
-    copy_with_known_header(path, copy).map_err(|error| from_io(&error, path))?;
+    copy_with_known_header(path, copy).map_err(|error| Problem::from(error).at(path))?;
     files::create(repaired)?;
     let copied = || -> rusqlite::Result<Option<Repaired>> {
         restore_schema(copy)?;
@@ -131,8 +131,8 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
         Ok(Some(Repaired { damaged: PathBuf::new(), pending, settled, incomplete }))
     };
     copied()
-        .map_err(|error| with_path(error.into(), path).unchanged())?
-        .ok_or_else(|| LedgerError::refused(path, "none of its tables can be read"))
+        .map_err(|error| Problem::from(error).at(path).unchanged())?
+        .ok_or_else(|| Problem::refused("none of its tables can be read").at(path))
 }
 
 /// Copies a file, and overwrites the fields of its header that are the same in each ledger.

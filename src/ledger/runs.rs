@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Row, params};
 
 use super::columns::{Time, optional_time, time};
-use super::error::Cause;
+use super::error::Problem;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter, TenantLedger};
 use crate::clock::MAX_DIFFERENCE;
@@ -79,8 +79,8 @@ impl TenantLedger {
         })
     }
 
-    fn is_not_open(&self) -> Cause {
-        Cause::Other(format!("run {} has not started, or has ended", self.run_id))
+    fn is_not_open(&self) -> Problem {
+        Problem::Other(format!("run {} has not started, or has ended", self.run_id))
     }
 
     /// Records how the run ended: its exit code, its numbers as JSON, and what went wrong.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{ItemColumn, rfc3339};
-use super::error::Cause;
+use super::error::Problem;
 use super::{EntryId, Result, TenantLedger};
 use crate::detection::Detection;
 use crate::indicator::Indicator;
@@ -46,9 +46,9 @@ impl TenantLedger {
             db.execute_batch(CREATE_RUN_TABLES)?;
             let now = rfc3339(self.clock().now());
             work(&mut Store { db, ledger: self, now }).map_err(|error| {
-                let cause = Cause::Other(error.to_string());
+                let problem = Problem::Other(error.to_string());
                 failed = Some(error);
-                cause
+                problem
             })
         });
         done.map_err(|error| failed.unwrap_or(error))
@@ -100,7 +100,7 @@ impl Store<'_> {
         field: &str,
     ) -> Result<Stored> {
         self.add_inner(detection, indicator, field)
-            .map_err(|cause| super::error::with_path(cause, self.ledger.shared().path()))
+            .map_err(|problem| problem.at(self.ledger.shared().path()))
     }
 
     fn add_inner(
@@ -108,7 +108,7 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
         field: &str,
-    ) -> Result<Stored, Cause> {
+    ) -> Result<Stored, Problem> {
         match self.lookup(detection, indicator)? {
             Some(SightingState::Delivered { entry }) if self.ledger.resend => {
                 self.unlink(detection, entry)?;
@@ -141,7 +141,7 @@ impl Store<'_> {
         &self,
         detection: &Detection,
         indicator: &Indicator,
-    ) -> Result<Option<SightingState>, Cause> {
+    ) -> Result<Option<SightingState>, Problem> {
         let found = self.lookup_in("main", detection, indicator)?;
         if found.is_none() && self.ledger.shared().real_is_attached() {
             return self.lookup_in("real", detection, indicator);
@@ -154,7 +154,7 @@ impl Store<'_> {
         schema: &str,
         detection: &Detection,
         indicator: &Indicator,
-    ) -> Result<Option<SightingState>, Cause> {
+    ) -> Result<Option<SightingState>, Problem> {
         // A dry run settles entries of the real ledger in its own tables.
         let (batch, earlier) = match schema {
             "main" => ("settled.batch", ""),
@@ -208,7 +208,7 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
         field: &str,
-    ) -> Result<EntryId, Cause> {
+    ) -> Result<EntryId, Problem> {
         let submission = Submission::new(detection, indicator, field, self.ledger.source);
         let item = json(&submission)?;
         let (indicator_type, value) = (indicator.kind().as_str(), indicator.value());
@@ -235,7 +235,7 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
         field: &str,
-    ) -> Result<(), Cause> {
+    ) -> Result<(), Problem> {
         let mut select =
             self.db.prepare_cached("SELECT item, severity FROM main.outbox WHERE id = ?1")?;
         let (item, severity) = select.query_row([entry.0], |row| {
@@ -292,7 +292,7 @@ impl Store<'_> {
     }
 }
 
-fn json(submission: &Submission<'_>) -> Result<String, Cause> {
+fn json(submission: &Submission<'_>) -> Result<String, Problem> {
     serde_json::to_string(submission)
-        .map_err(|error| Cause::Other(format!("an item cannot be written as JSON: {error}")))
+        .map_err(|error| Problem::Other(format!("an item cannot be written as JSON: {error}")))
 }

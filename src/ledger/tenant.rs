@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use super::columns::{optional_text, text};
-use super::error::Cause;
+use super::error::Problem;
 use super::{Ledger, LedgerReader, Result, TenantLedger};
 
 /// The id of a tenant in one ledger.
@@ -116,14 +116,14 @@ impl Ledger {
 }
 
 /// Compares a tenant with what the ledger knows under its name.
-fn compare(tenant: &Tenant, source: String, known: Option<&str>) -> Result<(), Cause> {
+fn compare(tenant: &Tenant, source: String, known: Option<&str>) -> Result<(), Problem> {
     let name = tenant.name.clone();
     if source != tenant.source {
-        return Err(Cause::OtherSource { tenant: name, source });
+        return Err(Problem::OtherSource { tenant: name, source });
     }
     let customer = tenant.customer.as_deref();
     let is_other = customer.zip(known).is_some_and(|(customer, known)| customer != known);
-    if is_other && !tenant.adopt { Err(Cause::OtherCustomer { tenant: name }) } else { Ok(()) }
+    if is_other && !tenant.adopt { Err(Problem::OtherCustomer(name)) } else { Ok(()) }
 }
 
 impl LedgerReader {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 #[cfg(test)]
 use super::LedgerOptions;
 use super::columns::optional_time;
-use super::error::Cause;
+use super::error::Problem;
 use super::tenant::{Properties, Tenant, TenantId};
 use super::{BusyRetry, Result, SharedLedger};
 use crate::clock::Clock;
@@ -99,13 +99,13 @@ impl TenantLedger {
     /// Does `work` as one transaction: wholly or not at all.
     pub(super) fn transaction<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Cause>,
+        work: impl FnOnce(&Connection) -> Result<T, Problem>,
     ) -> Result<T> {
         self.shared.lock(&self.busy_retry).transaction(work)
     }
 
     /// Runs a query, again while another program has the file locked.
-    pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Cause>) -> Result<T> {
+    pub(super) fn read<T>(&self, query: impl Fn(&Connection) -> Result<T, Problem>) -> Result<T> {
         self.shared.lock(&self.busy_retry).reader().read(query)
     }
 

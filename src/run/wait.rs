@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Mode;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{Ledger, LedgerError, Lock};
+use crate::ledger::{Ledger, LedgerError, Lock, Problem};
 use crate::redact::sanitize;
 use crate::report::{self, progress};
 use crate::settings::{LedgerChoice, LockWait};
@@ -38,7 +38,7 @@ pub(super) async fn take_lock(
     let mut is_waiting = false;
     loop {
         let locked = match Ledger::lock(path, clock.now()) {
-            Err(error @ LedgerError::Locked { .. }) => error,
+            Err(error @ LedgerError { problem: Problem::Locked { .. }, .. }) => error,
             done => {
                 let lock = done?;
                 if is_waiting {
@@ -57,7 +57,7 @@ pub(super) async fn take_lock(
         }
         tokio::select! {
             signal = shutdown.requested() => {
-                return Err(LedgerError::Interrupted { path: path.to_owned(), signal }.into());
+                return Err(Problem::Interrupted(signal).at(path).into());
             }
             () = tokio::time::sleep(INTERVAL.min(remaining)) => {}
         }

@@ -190,7 +190,7 @@ fn a_batch_that_was_queued_again_cannot_be_delivered() {
     let batch = ledger.begin_batch(&queue(&ledger)).unwrap();
     resolve_doubt(&ledger, |_| false);
     let late = ledger.deliver_batch(batch);
-    assert!(matches!(late, Err(LedgerError::Other { .. })), "{late:?}");
+    assert!(matches!(late, Err(LedgerError { problem: Problem::Other { .. }, .. })), "{late:?}");
     assert_eq!((ledger.queued().unwrap(), used(&mut ledger, 0)), (1, 0));
 }
 

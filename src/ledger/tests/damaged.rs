@@ -56,7 +56,7 @@ pub(super) fn errors(folder: &Folder) -> [LedgerError; 5] {
 
 pub(super) fn is_damaged(folder: &Folder, what: &str) {
     for error in errors(folder) {
-        assert!(matches!(error, LedgerError::Damaged { .. }), "{what}: {error}");
+        assert!(matches!(error.problem, Problem::Damaged { .. }), "{what}: {error}");
     }
 }
 
@@ -65,7 +65,7 @@ fn an_empty_file() {
     let folder = healthy();
     fs::write(folder.ledger(), "").unwrap();
     for error in errors(&folder) {
-        let LedgerError::Damaged { detail, .. } = error else { panic!("{error}") };
+        let Problem::Damaged { detail, .. } = error.problem else { panic!("{error}") };
         assert_eq!(detail, "the file is empty");
     }
 }
@@ -165,7 +165,8 @@ fn a_page_of_noise_in_a_large_file() {
             Ledger::open_dry_run(&folder.ledger(), at(0)).map(|_| ()),
             Ledger::check_integrity(&folder.ledger(), at(0)),
         ] {
-            let Err(LedgerError::Damaged { unchanged: true, .. }) = opened else {
+            let Err(LedgerError { problem: Problem::Damaged { unchanged: true, .. }, .. }) = opened
+            else {
                 panic!("{name}: {opened:?}")
             };
         }
@@ -226,7 +227,9 @@ fn damage_that_comes_while_a_run_has_the_file_open_is_reported_where_it_is_read(
             other.execute_batch("CREATE TABLE other (x); DROP TABLE other").unwrap();
             let damaged =
                 ledger.store(|store| store.add(&alert("d1"), &domain("delivered"), "field"));
-            let Err(LedgerError::Damaged { unchanged: false, .. }) = damaged else {
+            let Err(LedgerError { problem: Problem::Damaged { unchanged: false, .. }, .. }) =
+                damaged
+            else {
                 panic!("{name}: {damaged:?}")
             };
         }
@@ -248,7 +251,13 @@ fn a_file_that_changed_since_the_last_run_is_examined_whole() {
         fs::write(&lock, note).unwrap();
         fs::write(folder.ledger(), &broken).unwrap();
         let opened = Ledger::open(&folder.ledger(), at(0));
-        assert!(matches!(opened, Err(LedgerError::Damaged { unchanged: true, .. })), "{opened:?}");
+        assert!(
+            matches!(
+                opened,
+                Err(LedgerError { problem: Problem::Damaged { unchanged: true, .. }, .. })
+            ),
+            "{opened:?}"
+        );
         assert!(folder.bytes() == broken, "the file changed");
         fs::write(folder.ledger(), &whole).unwrap();
         folder.open_as("crowdstrike", "again");
@@ -281,7 +290,10 @@ fn a_value_that_the_ledger_never_writes() {
         reader.top_indicators(DateTime::UNIX_EPOCH, 9, &TenantFilter::default()).map(|_| ()),
     ]);
     for (number, result) in damaged.into_iter().enumerate() {
-        assert!(matches!(result, Err(LedgerError::Damaged { .. })), "{number}: {result:?}");
+        assert!(
+            matches!(result, Err(LedgerError { problem: Problem::Damaged { .. }, .. })),
+            "{number}: {result:?}"
+        );
     }
 }
 

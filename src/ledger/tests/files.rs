@@ -43,9 +43,15 @@ fn a_transaction_that_is_left_open_fails_what_comes_next() {
         let before = folder.bytes();
         ledger.ledger().reader().db().execute_batch("BEGIN").unwrap();
         let refused = ledger.begin_run("live", window());
-        assert!(matches!(refused, Err(LedgerError::Other { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(LedgerError { problem: Problem::Other { .. }, .. })),
+            "{refused:?}"
+        );
         let refused = ledger.store(|store| store.add(&alert("d"), &domain("a"), "field"));
-        assert!(matches!(refused, Err(LedgerError::Other { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(LedgerError { problem: Problem::Other { .. }, .. })),
+            "{refused:?}"
+        );
         drop(ledger);
         assert!(folder.bytes() == before, "the file changed");
     }
@@ -77,7 +83,7 @@ fn a_full_disk_undoes_only_the_operation_that_met_it() {
             ledger.ledger().reader().db().pragma_query_value(None, "page_count", |row| row.get(0));
         limit(pages.unwrap_or(0) + 5);
         let full = store_many(&ledger);
-        assert!(matches!(full, Err(LedgerError::Full { .. })), "{full:?}");
+        assert!(matches!(full, Err(LedgerError { problem: Problem::Full { .. }, .. })), "{full:?}");
         assert_eq!(ledger.queued().unwrap(), 1);
         assert_eq!(state(&ledger, "d2", "n0"), "new");
         deliver_all(&ledger);
@@ -96,9 +102,18 @@ fn a_journal_without_its_ledger_is_never_applied_to_a_new_one() {
     let folder = Folder::new();
     let path = folder.ledger();
     std::fs::write(path.with_file_name("ledger.db-journal"), "left behind").unwrap();
-    assert!(matches!(Ledger::open(&path, at(0)), Err(LedgerError::Damaged { .. })));
-    assert!(matches!(Ledger::open_dry_run(&path, at(0)), Err(LedgerError::Damaged { .. })));
-    assert!(matches!(LedgerReader::open(&path), Err(LedgerError::Damaged { .. })));
+    assert!(matches!(
+        Ledger::open(&path, at(0)),
+        Err(LedgerError { problem: Problem::Damaged { .. }, .. })
+    ));
+    assert!(matches!(
+        Ledger::open_dry_run(&path, at(0)),
+        Err(LedgerError { problem: Problem::Damaged { .. }, .. })
+    ));
+    assert!(matches!(
+        LedgerReader::open(&path),
+        Err(LedgerError { problem: Problem::Damaged { .. }, .. })
+    ));
     assert!(!path.exists());
 }
 

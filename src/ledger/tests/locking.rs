@@ -16,7 +16,7 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
     ];
     for second in second {
         match second {
-            Err(LedgerError::Locked { process, since, .. }) => {
+            Err(LedgerError { problem: Problem::Locked { process, since }, .. }) => {
                 assert_eq!(process, Some(std::process::id()));
                 assert_eq!(since.as_deref(), Some("2026-03-01T00:00:00.000Z"));
             }
@@ -28,17 +28,26 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
         let link = path.with_file_name("another-name.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let refused = Ledger::open(&link, at(1));
-        assert!(matches!(refused, Err(LedgerError::Unwritable { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
+            "{refused:?}"
+        );
         let folder_link = path.parent().unwrap().with_extension("link");
         std::os::unix::fs::symlink(path.parent().unwrap(), &folder_link).unwrap();
         let locked = Ledger::open(&folder_link.join("ledger.db"), at(1));
         std::fs::remove_file(folder_link).unwrap();
-        assert!(matches!(locked, Err(LedgerError::Locked { .. })), "it is the same ledger");
+        assert!(
+            matches!(locked, Err(LedgerError { problem: Problem::Locked { .. }, .. })),
+            "it is the same ledger"
+        );
     }
     assert!(LedgerReader::open(&path).unwrap().is_some(), "a reader needs no lock");
     drop(ledger);
     let dry_run = folder.open_dry_run();
-    assert!(matches!(Ledger::open(&path, at(3)), Err(LedgerError::Locked { .. })));
+    assert!(matches!(
+        Ledger::open(&path, at(3)),
+        Err(LedgerError { problem: Problem::Locked { .. }, .. })
+    ));
     drop(dry_run);
     folder.open();
 }

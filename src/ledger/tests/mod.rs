@@ -231,7 +231,7 @@ fn would_add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator
 
 /// An error that undoes a transaction.
 fn undo() -> LedgerError {
-    LedgerError::Other { path: PathBuf::new(), detail: "undo".to_owned() }
+    Problem::Other("undo".to_owned()).at(Path::new(""))
 }
 
 /// Returns the state of an alert with a domain: that of its batch, or else that of its entry; `new`
@@ -297,5 +297,5 @@ fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i6
 }
 
 fn is_not_queued<T>(result: &Result<T>) -> bool {
-    matches!(result, Err(LedgerError::NotQueued { .. }))
+    matches!(result, Err(LedgerError { problem: Problem::NotQueued { .. }, .. }))
 }

@@ -36,7 +36,10 @@ fn a_database_of_another_program() {
                 Ledger::check_integrity(&path, at(0)),
                 LedgerReader::open(&path).map(|_| ()),
             ] {
-                assert!(matches!(opened, Err(LedgerError::Damaged { .. })), "{opened:?}");
+                assert!(
+                    matches!(opened, Err(LedgerError { problem: Problem::Damaged { .. }, .. })),
+                    "{opened:?}"
+                );
             }
             assert!(folder.bytes() == before, "the file changed");
             let kept: Vec<_> =
@@ -56,7 +59,7 @@ fn a_newer_version_and_impossible_ones() {
     };
     set(2);
     for error in errors(&folder) {
-        assert!(matches!(error, LedgerError::Newer { found: 2, known: 1, .. }), "{error}");
+        assert!(matches!(error.problem, Problem::Newer { found: 2, known: 1 }), "{error}");
     }
     for impossible in [0, -1] {
         set(impossible);
@@ -80,7 +83,8 @@ fn a_folder_a_missing_folder_and_a_path_without_a_name() {
             Ledger::open_dry_run(&path, at(0)).map(|_| ()),
             Ledger::check_integrity(&path, at(0)),
         ] {
-            let refused = matches!(opened, Err(LedgerError::Unwritable { .. }));
+            let refused =
+                matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. }));
             assert!(refused, "{}: {opened:?}", path.display());
         }
     }
@@ -104,7 +108,10 @@ mod on_unix {
         let link = folder.ledger().with_file_name("link.db");
         symlink("/nowhere/ledger.db", &link).unwrap();
         for opened in [Ledger::open(&link, at(0)), Ledger::open_dry_run(&link, at(0))] {
-            assert!(matches!(opened, Err(LedgerError::Unwritable { .. })), "{opened:?}");
+            assert!(
+                matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
+                "{opened:?}"
+            );
         }
         assert!(LedgerReader::open(&link).is_err());
     }
@@ -116,7 +123,10 @@ mod on_unix {
         let bytes = folder.bytes();
         let path = folder.ledger();
         for opened in [Ledger::open(&path, at(0)), Ledger::open_dry_run(&path, at(0))] {
-            assert!(matches!(opened, Err(LedgerError::Unwritable { .. })), "{opened:?}");
+            assert!(
+                matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
+                "{opened:?}"
+            );
         }
         // It can still be read.
         assert_eq!(folder.reader().list(&EntryFilter::default()).unwrap().len(), 60);
@@ -143,7 +153,10 @@ mod on_unix {
         let listed = folder.reader().list(&EntryFilter::default()).map(|entries| entries.len());
         set_mode(parent, 0o700);
         for opened in opened {
-            assert!(matches!(opened, Err(LedgerError::Unwritable { .. })), "{opened:?}");
+            assert!(
+                matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
+                "{opened:?}"
+            );
         }
         assert_eq!(listed.unwrap(), 60);
         assert!(folder.bytes() == bytes);

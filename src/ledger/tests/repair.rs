@@ -28,7 +28,10 @@ fn filled() -> Folder {
 fn assert_repaired(folder: &Folder, what: &str) {
     let damaged = folder.bytes();
     let opened = Ledger::open(&folder.ledger(), at(0));
-    assert!(matches!(opened, Err(LedgerError::Damaged { .. })), "{what}: {opened:?}");
+    assert!(
+        matches!(opened, Err(LedgerError { problem: Problem::Damaged { .. }, .. })),
+        "{what}: {opened:?}"
+    );
     let repaired = Ledger::repair(&folder.ledger(), at(0)).unwrap().expect("it was damaged");
     assert_eq!(repaired.incomplete, [""; 0], "{what}");
     assert_eq!((repaired.pending, repaired.settled), (4, 2), "{what}");

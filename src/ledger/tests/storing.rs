@@ -186,7 +186,9 @@ fn a_store_that_fails_stores_nothing() {
         assert_eq!(store.add(&alert("d2"), &domain("a"), "field")?, Stored::Duplicate);
         Err(undo())
     });
-    let Err(LedgerError::Other { detail, .. }) = failed else { panic!("{failed:?}") };
+    let Err(LedgerError { problem: Problem::Other(detail), .. }) = failed else {
+        panic!("{failed:?}")
+    };
     assert_eq!(detail, "undo", "the caller's error comes back");
     assert_eq!((ledger.queued().unwrap(), state(&ledger, "d1", "a").as_str()), (0, "new"));
     assert_eq!(store(&ledger, "a", &["d1"]), [Stored::New], "no entry of this run is left");

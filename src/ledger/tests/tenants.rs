@@ -52,7 +52,7 @@ fn a_tenant_keeps_its_source() {
     open(&folder, tenant("crowdstrike")).unwrap();
     let other = Tenant { source: "carbonblack".to_owned(), ..tenant("crowdstrike") };
     let error = open(&folder, other).unwrap_err();
-    assert!(matches!(error, LedgerError::OtherSource { .. }), "{error}");
+    assert!(matches!(error.problem, Problem::OtherSource { .. }), "{error}");
     let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
     assert_eq!((status.len(), status[0].source.as_str()), (1, "crowdstrike"));
 }
@@ -73,9 +73,9 @@ fn a_customer_that_the_settings_name_is_compared_when_the_ledger_is_opened() {
     open(&folder, of("a", false)).unwrap().record_properties(Some("a")).unwrap();
     open(&folder, of("a", false)).unwrap();
     let error = open(&folder, of("b", false)).unwrap_err();
-    assert!(matches!(error, LedgerError::OtherCustomer { .. }), "{error}");
+    assert!(matches!(error.problem, Problem::OtherCustomer { .. }), "{error}");
     let error = folder.reader().check_tenant(&of("b", false)).unwrap_err();
-    assert!(matches!(error, LedgerError::OtherCustomer { .. }), "{error}");
+    assert!(matches!(error.problem, Problem::OtherCustomer { .. }), "{error}");
     folder.reader().check_tenant(&of("b", true)).unwrap();
     open(&folder, of("b", true)).unwrap();
     assert_eq!(customer(), Some("a".to_owned()), "it has not read anything");
