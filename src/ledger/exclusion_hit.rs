@@ -19,18 +19,15 @@ impl Store<'_> {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn count_hits(&self, hits: &BTreeMap<String, u64>) -> Result<()> {
-        let count = || -> rusqlite::Result<()> {
-            let mut count = self.db.prepare_cached(
-                "INSERT INTO main.exclusion_hit (tenant, rule, hits, last_hit_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, last_hit_at = excluded.last_hit_at",
-            )?;
-            for (rule, hits) in hits {
-                count.execute(params![self.ledger.tenant.0, rule, hits, self.now])?;
-            }
-            Ok(())
-        };
-        count().map_err(|error| Problem::from(error).at(self.ledger.shared().path()))
+    pub(crate) fn count_hits(&self, hits: &BTreeMap<String, u64>) -> Result<(), Problem> {
+        let mut count = self.db.prepare_cached(
+            "INSERT INTO main.exclusion_hit (tenant, rule, hits, last_hit_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, last_hit_at = excluded.last_hit_at",
+        )?;
+        for (rule, hits) in hits {
+            count.execute(params![self.ledger.tenant.0, rule, hits, self.now])?;
+        }
+        Ok(())
     }
 }
 

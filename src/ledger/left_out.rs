@@ -54,34 +54,34 @@ impl Store<'_> {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn add_left_out(&self, left_out: &LeftOut) -> Result<()> {
+    pub(crate) fn add_left_out(&self, left_out: &LeftOut) -> Result<(), Problem> {
         if left_out.is_empty() {
             return Ok(());
         }
         let tenant = self.ledger.tenant.0;
-        let add = || -> rusqlite::Result<()> {
-            let mut add = self.db.prepare_cached(
-                "INSERT INTO main.left_out
-                    (tenant, reason, type, value, alert, mentions, first_at, last_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
-                 ON CONFLICT DO UPDATE SET alert = excluded.alert,
-                    mentions = mentions + excluded.mentions, last_at = excluded.last_at",
-            )?;
-            for (key, sample) in left_out.iter() {
-                let indicator_type = key.indicator_type.map_or("", IndicatorType::as_str);
-                add.execute(params![
-                    tenant, key.reason, indicator_type, key.value, sample.alert, sample.mentions,
-                    self.now,
-                ])?;
-            }
-            let delete =
-                "DELETE FROM main.left_out WHERE tenant = ?1 AND (reason, type, value) IN (
-                            SELECT reason, type, value FROM main.left_out WHERE tenant = ?1
-                            ORDER BY last_at DESC, mentions DESC LIMIT -1 OFFSET ?2)";
-            self.db.execute(delete, params![tenant, MAX_SAMPLES])?;
-            Ok(())
-        };
-        add().map_err(|error| Problem::from(error).at(self.ledger.shared().path()))
+        let mut add = self.db.prepare_cached(
+            "INSERT INTO main.left_out
+                (tenant, reason, type, value, alert, mentions, first_at, last_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+             ON CONFLICT DO UPDATE SET alert = excluded.alert,
+                mentions = mentions + excluded.mentions, last_at = excluded.last_at",
+        )?;
+        for (key, sample) in left_out.iter() {
+            add.execute(params![
+                tenant,
+                key.reason,
+                key.indicator_type.map_or("", IndicatorType::as_str),
+                key.value,
+                sample.alert,
+                sample.mentions,
+                self.now,
+            ])?;
+        }
+        let delete = "DELETE FROM main.left_out WHERE tenant = ?1 AND (reason, type, value) IN (
+                        SELECT reason, type, value FROM main.left_out WHERE tenant = ?1
+                        ORDER BY last_at DESC, mentions DESC LIMIT -1 OFFSET ?2)";
+        self.db.execute(delete, params![tenant, MAX_SAMPLES])?;
+        Ok(())
     }
 }
 

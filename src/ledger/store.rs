@@ -40,18 +40,14 @@ impl TenantLedger {
     ///
     /// # Errors
     /// When the ledger cannot be read or written, and those of `work`.
-    pub(crate) fn store<T>(&self, work: impl FnOnce(&mut Store<'_>) -> Result<T>) -> Result<T> {
-        let mut failed = None;
-        let done = self.transaction(|db| {
+    pub(crate) fn store<T>(
+        &self,
+        work: impl FnOnce(&Store<'_>) -> Result<T, Problem>,
+    ) -> Result<T> {
+        self.transaction(|db| {
             db.execute_batch(CREATE_RUN_TABLES)?;
-            let now = rfc3339(self.clock().now());
-            work(&mut Store { db, ledger: self, now }).map_err(|error| {
-                let problem = Problem::Other(error.to_string());
-                failed = Some(error);
-                problem
-            })
-        });
-        done.map_err(|error| failed.unwrap_or(error))
+            work(&Store { db, ledger: self, now: rfc3339(self.clock().now()) })
+        })
     }
 
     /// Removes all that this run stored, also the tenant's properties, and records why it stops.
@@ -94,16 +90,6 @@ impl Store<'_> {
     /// # Errors
     /// When the ledger cannot be read or written.
     pub(crate) fn add(
-        &mut self,
-        detection: &Detection,
-        indicator: &Indicator,
-        field: &str,
-    ) -> Result<Stored> {
-        self.add_inner(detection, indicator, field)
-            .map_err(|problem| problem.at(self.ledger.shared().path()))
-    }
-
-    fn add_inner(
         &self,
         detection: &Detection,
         indicator: &Indicator,

@@ -230,8 +230,8 @@ fn would_add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator
 }
 
 /// An error that undoes a transaction.
-fn undo() -> LedgerError {
-    Problem::Other("undo".to_owned()).at(Path::new(""))
+fn undo() -> Problem {
+    Problem::Other("undo".to_owned())
 }
 
 /// Returns the state of an alert with a domain: that of its batch, or else that of its entry; `new`

@@ -235,7 +235,7 @@ fn a_panic_of_one_tenant_leaves_the_ledger_to_the_others() {
     let shared = open_shared(&folder);
     let (one, other) = (open_as(&shared, "one"), open_as(&shared, "other"));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        one.store(|store| -> Result<()> {
+        one.store(|store| -> Result<(), Problem> {
             store.add(&alert("d"), &domain("a"), "field")?;
             panic!("a defect");
         })
