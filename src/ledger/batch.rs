@@ -417,17 +417,3 @@ fn is_technique(code: &str) -> bool {
     code.strip_prefix('T')
         .is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
 }
-
-/// The quota and the techniques of a day, for tests and benchmarks that need no real batch.
-#[cfg(test)]
-pub(super) fn record_delivered(
-    db: &Connection,
-    tenant: super::TenantId,
-    token: &str,
-    entries: u64,
-    now: DateTime<Utc>,
-) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
-                  VALUES (?1, ?2, 'delivered', ?3, '{}', ?4, ?4)";
-    db.execute(insert, params![tenant.0, token, entries, Time(now)]).map(|_| ())
-}

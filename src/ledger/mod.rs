@@ -230,12 +230,6 @@ impl Ledger {
         Ok(Self { reader, real_is_attached: false, is_new: false, lock: None })
     }
 
-    /// Opens the ledger as [`Ledger::open_dry_run_with`] does for a run.
-    #[cfg(test)]
-    pub(crate) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
-        Self::open_dry_run_with(path, now, Check::Quick, BusyRetry::default(), None)
-    }
-
     /// Opens the ledger as a dry run does, and checks the whole file.
     ///
     /// # Errors

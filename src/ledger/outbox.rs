@@ -274,29 +274,6 @@ impl LedgerReader {
     }
 }
 
-#[cfg(test)]
-impl LedgerReader {
-    /// Collects [`LedgerReader::for_each_entry`].
-    pub(crate) fn list(&self, filter: &EntryFilter) -> Result<Vec<OutboxEntry>> {
-        let mut entries = Vec::new();
-        self.for_each_entry(filter, |entry| {
-            entries.push(entry);
-            Ok::<_, LedgerError>(())
-        })?;
-        Ok(entries)
-    }
-
-    /// Collects [`LedgerReader::for_each_item`].
-    pub(crate) fn export(&self, filter: &EntryFilter) -> Result<Vec<String>> {
-        let mut items = Vec::new();
-        self.for_each_item(filter, |item| {
-            items.push(item);
-            Ok::<_, LedgerError>(())
-        })?;
-        Ok(items)
-    }
-}
-
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     Ok(OutboxEntry {
         id: EntryId(row.get("id")?),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{Time, row_count};
+use super::columns::Time;
 use super::{Result, TenantLedger};
 
 /// How long delivered and dropped indicators are kept, and samples of what was left out.
@@ -14,21 +14,6 @@ const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// How much later than a purge another one of the same process deletes more.
 const PURGE_INTERVAL: TimeDelta = TimeDelta::hours(1);
-
-/// How many rows were deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Purged {
-    /// Sightings of entries that were delivered or dropped long ago.
-    pub sightings: u64,
-    /// Runs that started long ago.
-    pub runs: u64,
-    /// Batches that were delivered or dropped long ago.
-    pub batches: u64,
-    /// Exclusion rules that matched long ago.
-    pub exclusion_rules: u64,
-    /// Samples of what was left out long ago.
-    pub left_out: u64,
-}
 
 impl TenantLedger {
     /// Does the same as [`TenantLedger::purge_expired_at`], unless another tenant of this process
@@ -49,44 +34,36 @@ impl TenantLedger {
     /// batches and hits of exclusion rules from more than 400 days before, of all tenants. Nothing
     /// that is in the outbox is ever deleted. A `now` in the future would delete what later runs
     /// need in order to send nothing twice.
-    ///
-    /// # Errors
-    /// When the ledger cannot be written.
-    pub(crate) fn purge_expired_at(&self, now: DateTime<Utc>) -> Result<Purged> {
+    pub(super) fn purge_expired_at(&self, now: DateTime<Utc>) -> Result<()> {
         let before = |kept| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let (settled, runs) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
         self.transaction(|db| {
-            Ok(Purged {
-                sightings: purge_settled(db, settled)?,
-                runs: row_count(db.execute("DELETE FROM run WHERE started_at < ?1", [Time(runs)])?),
-                batches: row_count(db.execute(
-                    "DELETE FROM batch WHERE ended_at < ?1 AND first_entry IS NULL",
-                    [Time(runs)],
-                )?),
-                exclusion_rules: row_count(
-                    db.execute("DELETE FROM exclusion_hit WHERE last_hit_at < ?1", [Time(runs)])?,
-                ),
-                left_out: row_count(
-                    db.execute("DELETE FROM left_out WHERE last_at < ?1", [Time(settled)])?,
-                ),
-            })
+            purge_settled(db, settled)?;
+            for (delete, before) in [
+                ("DELETE FROM run WHERE started_at < ?1", runs),
+                ("DELETE FROM batch WHERE ended_at < ?1 AND first_entry IS NULL", runs),
+                ("DELETE FROM exclusion_hit WHERE last_hit_at < ?1", runs),
+                ("DELETE FROM left_out WHERE last_at < ?1", settled),
+            ] {
+                db.execute(delete, [Time(before)])?;
+            }
+            Ok(())
         })
     }
 }
 
-/// Deletes the entries of batches that ended before a time, and their sightings. Returns the number
-/// of sightings.
-fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64> {
+/// Deletes the entries of batches that ended before a time, and their sightings.
+fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<()> {
     const EXPIRED: &str = "FROM batch WHERE ended_at < ?1 AND first_entry IS NOT NULL";
     // On most days there is nothing, and then the far longer tables need not be read.
     let any = format!("SELECT EXISTS (SELECT 1 {EXPIRED})");
     if !db.query_row(&any, [Time(before)], |row| row.get(0))? {
-        return Ok(0);
+        return Ok(());
     }
     // An alert was created before it was delivered, so only the oldest sightings are read. One with
     // a later time, from a clock that was wrong, stays; without its entry it counts as never
     // seen.
-    let purged = db.execute(
+    db.execute(
         "DELETE FROM sighting WHERE tenant IN (SELECT id FROM tenant) AND created_at < ?2 AND EXISTS (
             SELECT 1 FROM settled JOIN batch ON batch.id = settled.batch
             WHERE settled.id = sighting.entry AND ended_at < ?1)",
@@ -105,5 +82,5 @@ fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<u64
         "UPDATE batch SET first_entry = NULL, last_entry = NULL WHERE ended_at < ?1",
         [Time(before)],
     )?;
-    Ok(row_count(purged))
+    Ok(())
 }

@@ -1,6 +1,5 @@
 //! How entries leave the outbox, what counts for the quota, and what is purged.
 
-use super::purge::Purged;
 use super::*;
 
 fn used(ledger: &mut TenantLedger, minutes: i64) -> u64 {

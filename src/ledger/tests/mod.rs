@@ -23,7 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{OptionalExtension, params};
 use tempfile::TempDir;
 
-use super::purge::Purged;
+use super::files::Check;
 use super::*;
 use crate::clock::Clock;
 use crate::detection::{Assessment, Detection, SourceInfo};
@@ -127,10 +127,69 @@ impl Folder {
     }
 }
 
+/// How many rows a purge deletes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Purged {
+    sightings: u64,
+    runs: u64,
+    batches: u64,
+    exclusion_rules: u64,
+    left_out: u64,
+}
+
 impl TenantLedger {
     /// Purges at the time of its clock.
     fn purge_expired(&self) -> Result<Purged> {
-        self.purge_expired_at(self.clock().now())
+        let rows = || {
+            let select = "SELECT (SELECT count(*) FROM sighting), (SELECT count(*) FROM run),
+                (SELECT count(*) FROM batch), (SELECT count(*) FROM exclusion_hit),
+                (SELECT count(*) FROM left_out)";
+            self.read(|db| {
+                let mut numbers = [0_u64; 5];
+                db.query_row(select, [], |row| {
+                    for (column, number) in numbers.iter_mut().enumerate() {
+                        *number = row.get(column)?;
+                    }
+                    Ok(())
+                })?;
+                Ok(numbers)
+            })
+        };
+        let before = rows()?;
+        self.purge_expired_at(self.clock().now())?;
+        let after = rows()?;
+        let [sightings, runs, batches, exclusion_rules, left_out] =
+            std::array::from_fn(|table| before[table] - after[table]);
+        Ok(Purged { sightings, runs, batches, exclusion_rules, left_out })
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger as [`Ledger::open_dry_run_with`] does for a run.
+    pub(super) fn open_dry_run(path: &Path, now: DateTime<Utc>) -> Result<Self> {
+        Self::open_dry_run_with(path, now, Check::Quick, BusyRetry::default(), None)
+    }
+}
+
+impl LedgerReader {
+    /// Collects [`LedgerReader::for_each_entry`].
+    pub(super) fn list(&self, filter: &EntryFilter) -> Result<Vec<OutboxEntry>> {
+        let mut entries = Vec::new();
+        self.for_each_entry(filter, |entry| {
+            entries.push(entry);
+            Ok::<_, LedgerError>(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Collects [`LedgerReader::for_each_item`].
+    pub(super) fn export(&self, filter: &EntryFilter) -> Result<Vec<String>> {
+        let mut items = Vec::new();
+        self.for_each_item(filter, |item| {
+            items.push(item);
+            Ok::<_, LedgerError>(())
+        })?;
+        Ok(items)
     }
 }
 
@@ -286,14 +345,20 @@ fn quarantined(ledger: &TenantLedger) -> u64 {
 
 /// Counts deliveries for the quota, as those of another tenant with this token.
 fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
-    batch::record_delivered(
-        ledger.ledger().reader().db(),
-        ledger.tenant,
-        token,
-        entries,
-        at(minutes),
-    )
-    .unwrap();
+    record_delivered(ledger.ledger().reader().db(), ledger.tenant, token, entries, at(minutes));
+}
+
+/// Inserts a batch that was delivered, without entries.
+fn record_delivered(
+    db: &Connection,
+    tenant: TenantId,
+    token: &str,
+    entries: u64,
+    now: DateTime<Utc>,
+) {
+    let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
+                  VALUES (?1, ?2, 'delivered', ?3, '{}', ?4, ?4)";
+    db.execute(insert, params![tenant.0, token, entries, columns::Time(now)]).unwrap();
 }
 
 fn is_not_queued<T>(result: &Result<T>) -> bool {

@@ -101,7 +101,7 @@ impl<'a> Driver<'a> {
             }
             Step::CountDelivered(count) => {
                 let (whole, tenant) = (self.ledger.ledger(), self.ledger.tenant);
-                batch::record_delivered(whole.reader().db(), tenant, TOKEN, *count, now).unwrap();
+                record_delivered(whole.reader().db(), tenant, TOKEN, *count, now);
                 model.count_delivered(TOKEN, *count, now);
             }
             Step::Purge => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use super::super::purge::Purged;
+use super::super::Purged;
 use super::*;
 
 /// A row of the table `outbox`.
