@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::columns::{ItemColumn, Time, text};
+use super::columns::{ItemColumn, Time, json_array, text};
 use super::error::Problem;
 use super::reader::query;
 use super::{EntryId, Result, TenantId, TenantLedger};
@@ -118,8 +118,7 @@ impl TenantLedger {
         tenants: &[TenantId],
         limit: u64,
     ) -> Result<BTreeMap<TenantId, u64>> {
-        let ids: Vec<i64> = tenants.iter().map(|tenant| tenant.0).collect();
-        let ids = serde_json::Value::from(ids).to_string();
+        let ids = json_array(tenants.iter().map(|tenant| tenant.0));
         self.read(|db| {
             let select = "SELECT tenant, count(*) FROM (
                      SELECT tenant FROM outbox

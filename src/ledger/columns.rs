@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, RowIndex, ToSql};
+use serde_json::Value;
 
 use crate::indicator::IndicatorType;
 
@@ -82,6 +83,19 @@ pub(super) fn optional_text(
     column: impl RowIndex,
 ) -> rusqlite::Result<Option<String>> {
     Ok(row.get::<_, Option<Text>>(column)?.map(|text| text.0))
+}
+
+/// Reads the time in a column of milliseconds since 1970, UTC; `None` also where it is out of range.
+pub(super) fn milliseconds(
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    Ok(row.get::<_, Option<i64>>(column)?.and_then(DateTime::from_timestamp_millis))
+}
+
+/// Returns values as a parameter for `json_each`.
+pub(super) fn json_array<T: Into<Value>>(values: impl Iterator<Item = T>) -> String {
+    values.map(Into::into).collect::<Value>().to_string()
 }
 
 /// A list of texts in a column, as JSON.

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, Row, params};
-use serde_json::Value;
 
-use super::columns::{Time, optional_text, row_count, text, time};
+use super::columns::{Time, json_array, milliseconds, optional_text, row_count, text, time};
 use super::{EntryId, Ledger, LedgerError, LedgerReader, Result};
 
 /// How many entries are read at once, so that a run can write between.
@@ -74,7 +73,7 @@ impl LedgerReader {
                 AND name IN (SELECT value FROM json_each(?2)) AND batch.token = ?3
              ORDER BY settled.id LIMIT {PAGE}"
         );
-        let names = Value::from(tenants).to_string();
+        let names = json_array(tenants.iter().map(String::as_str));
         self.for_each_row(&select, params![Time(since), names, token], PAGE, read_delivered, each)
     }
 
@@ -115,7 +114,7 @@ impl LedgerReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub(crate) fn sent_entries(&self, entries: &[EntryId]) -> Result<Vec<SentEntry>> {
-        let ids = Value::from(entries.iter().map(|id| id.0).collect::<Vec<_>>()).to_string();
+        let ids = json_array(entries.iter().map(|id| id.0));
         // The table has no index by entry, so it is read once for all.
         let select = "SELECT entry, alert, min(created_at) FROM sighting
                       WHERE entry IN (SELECT value FROM json_each(?1)) GROUP BY entry";
@@ -127,7 +126,7 @@ impl LedgerReader {
                 AND detected_at IS NOT NULL AND field IS NOT NULL";
         let entries: Vec<_> = self.query(select, &[&ids], |row| {
             let Some(alert) = alerts.get(&row.get(0)?).cloned() else { return Ok(None) };
-            let Some(detected_at) = milliseconds(row.get("detected_at")?) else { return Ok(None) };
+            let Some(detected_at) = milliseconds(row, "detected_at")? else { return Ok(None) };
             Ok(Some(SentEntry {
                 id: EntryId(row.get(0)?),
                 source: text(row, "source")?,
@@ -186,10 +185,6 @@ fn read_delivered(row: &Row<'_>) -> rusqlite::Result<DeliveredEntry> {
         indicator_type: text(row, "type")?,
         value: text(row, "value")?,
         delivered_at,
-        detected_at: milliseconds(row.get("detected_at")?).unwrap_or(delivered_at),
+        detected_at: milliseconds(row, "detected_at")?.unwrap_or(delivered_at),
     })
-}
-
-pub(super) fn milliseconds(column: Option<i64>) -> Option<DateTime<Utc>> {
-    column.and_then(DateTime::from_timestamp_millis)
 }

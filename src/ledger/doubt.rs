@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use serde::Deserialize;
 
 use super::batch::{SentItem, Techniques};
-use super::columns::{ItemColumn, text, time};
+use super::columns::{ItemColumn, json_array, text, time};
 use super::reader::query;
 use super::{EntryId, Result, TenantLedger};
 
@@ -98,10 +98,9 @@ impl TenantLedger {
         found: &BTreeSet<EntryId>,
     ) -> Result<u64> {
         self.transaction(|db| {
-            let ids = serde_json::Value::from(found.iter().map(|id| id.0).collect::<Vec<_>>());
             db.execute(
                 "DELETE FROM settled WHERE batch = ?1 AND id NOT IN (SELECT value FROM json_each(?2))",
-                params![batch.id, ids.to_string()],
+                params![batch.id, json_array(found.iter().map(|id| id.0))],
             )?;
             let mut techniques = Techniques::default();
             let select = "SELECT item FROM settled JOIN outbox USING (id) WHERE batch = ?1";

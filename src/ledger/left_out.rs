@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::columns::{Time, text, time};
+use super::columns::{Time, json_array, text, time};
 use super::error::Problem;
 use super::store::Store;
 use super::tenant::OF_TENANTS;
@@ -97,7 +97,7 @@ impl LedgerReader {
         alert: &str,
         tenants: &TenantFilter,
     ) -> Result<Vec<LeftOutSample>> {
-        let values = serde_json::Value::from(values).to_string();
+        let values = json_array(values.iter().copied());
         let select = format!(
             "SELECT name, reason, type, value, alert, mentions, first_at, last_at
              FROM left_out JOIN tenant ON tenant.id = left_out.tenant

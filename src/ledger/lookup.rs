@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
-use serde_json::Value;
 
 use super::batch::SentItem;
-use super::columns::{ItemColumn, optional_text, optional_time, text};
-use super::delivered::milliseconds;
+use super::columns::{ItemColumn, json_array, milliseconds, optional_text, optional_time, text};
 use super::reader::query;
 use super::{EntryId, LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::indicator::Indicator;
@@ -187,10 +185,10 @@ fn sightings(
          ORDER BY tenant, created_at",
     )?;
     let (mut alerts, mut of_alert) = (BTreeMap::<String, Alerts>::new(), OfAlert::new());
-    let mut rows = select.query(params![alert, as_json(ids)])?;
+    let mut rows = select.query(params![alert, json_array(ids.iter().copied())])?;
     while let Some(row) = rows.next()? {
         let Some(tenant) = tenants.get(&row.get(0)?) else { continue };
-        let Some(created_at) = milliseconds(row.get(1)?) else { continue };
+        let Some(created_at) = milliseconds(row, 1)? else { continue };
         let (detection, entry) = (text(row, 2)?, row.get(3)?);
         if detection == alert {
             let (_, entries) =
@@ -227,7 +225,7 @@ fn entries(
             LEFT JOIN settled ON settled.id = wanted.value
             LEFT JOIN batch ON batch.id = settled.batch
          ORDER BY wanted.value DESC";
-    let entries: Vec<_> = query(db, select, params![as_json(ids)], |row| {
+    let entries: Vec<_> = query(db, select, params![json_array(ids.iter().copied())], |row| {
         let tenant = row.get::<_, Option<i64>>("tenant")?.and_then(|id| tenants.get(&id));
         let fate = read_fate(row)?;
         Ok(match (tenant, fate) {
@@ -237,10 +235,6 @@ fn entries(
         })
     })?;
     Ok(entries.into_iter().flatten().collect())
-}
-
-fn as_json(ids: &BTreeSet<i64>) -> String {
-    Value::from(ids.iter().copied().collect::<Vec<_>>()).to_string()
 }
 
 /// Reads what became of an entry: its batch decides; without one, its row in the outbox.

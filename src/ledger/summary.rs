@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
-use super::columns::{Time, optional_time, text, time};
+use super::columns::{Time, json_array, milliseconds, optional_time, text, time};
 use super::reader::query;
 use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter};
@@ -233,7 +233,7 @@ impl LedgerReader {
             let mut rows = select.query(params![tenants.name, tenants.source, ids])?;
             while let Some(row) = rows.next()? {
                 let origin = entries.get(&row.get(0)?).and_then(|key| origins.get_mut(key));
-                let created_at = DateTime::from_timestamp_millis(row.get(1)?);
+                let created_at = milliseconds(row, 1)?;
                 if let Some((origin, created_at)) = origin.zip(created_at) {
                     origin.add_alert(created_at, text(row, 2)?);
                 }
@@ -253,10 +253,6 @@ fn first_delivery(
          WHERE {OF_TENANTS} AND state = 'delivered' AND first_entry IS NOT NULL",
     );
     db.query_row(&select, params![tenants.name, tenants.source], |row| optional_time(row, 0))
-}
-
-fn json_array<T: Into<serde_json::Value>>(values: impl Iterator<Item = T>) -> String {
-    serde_json::Value::Array(values.map(Into::into).collect()).to_string()
 }
 
 /// Returns the batches of a period that were delivered, with their UTC day.
