@@ -137,7 +137,8 @@ impl TenantLedger {
     /// its row, and into the journal that stays: neither file has to grow.
     ///
     /// # Errors
-    /// [`Problem::NotQueued`] when one of the entries is not queued for this tenant, and when the ledger cannot be written; then no batch is written.
+    /// [`Problem::NotQueued`] when one of the entries is not queued for this tenant, and when the
+    /// ledger cannot be written; then no batch is written.
     pub(crate) fn begin_batch<'a>(
         &self,
         items: impl IntoIterator<Item = &'a QueuedItem>,
@@ -267,7 +268,8 @@ impl TenantLedger {
     /// Puts an entry into quarantine that was not sent because its item is damaged.
     ///
     /// # Errors
-    /// [`Problem::NotQueued`] when it is not queued for this tenant, and when the ledger cannot be written.
+    /// [`Problem::NotQueued`] when it is not queued for this tenant, and when the ledger cannot be
+    /// written.
     pub(crate) fn quarantine_unsendable(&self, id: EntryId, message: &str) -> Result<()> {
         let now = Time(self.clock().now());
         self.transaction(|db| {

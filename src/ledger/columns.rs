@@ -28,7 +28,7 @@ impl FromSql for Time {
     }
 }
 
-/// Any text.
+/// A text that may be damaged.
 struct Text(String);
 
 impl FromSql for Text {
@@ -85,7 +85,8 @@ pub(super) fn optional_text(
     Ok(row.get::<_, Option<Text>>(column)?.map(|text| text.0))
 }
 
-/// Reads the time in a column of milliseconds since 1970, UTC; `None` also where it is out of range.
+/// Reads the time in a column of milliseconds since 1970, UTC; `None` also where it is out of
+/// range.
 pub(super) fn milliseconds(
     row: &Row<'_>,
     column: impl RowIndex,
@@ -100,14 +101,6 @@ pub(super) fn json_array<T: Into<Value>>(values: impl Iterator<Item = T>) -> Str
 
 /// A list of texts in a column, as JSON.
 pub(super) struct JsonList(pub Vec<String>);
-
-impl ToSql for JsonList {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let text = serde_json::to_string(&self.0)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        Ok(text.into())
-    }
-}
 
 impl FromSql for JsonList {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {

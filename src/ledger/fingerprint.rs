@@ -1,4 +1,5 @@
-//! What a run leaves: by it the next one knows whether the file changed since.
+//! The length and the checksum of the ledger, by which a run knows whether it changed since the
+//! last one.
 
 use std::fmt;
 use std::fs::File;

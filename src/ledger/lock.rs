@@ -1,4 +1,4 @@
-//! One run at a time.
+//! The lock of a ledger: one run at a time.
 //!
 //! The lock is on a file of its own next to the ledger, never on the ledger itself: closing any
 //! descriptor of that file would drop the locks that `SQLite` holds on it. The lock file stays when

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::params;
 
 use super::columns::{Time, row_count};
-use super::outbox::matches;
+use super::outbox::entry_condition;
 use super::reader::query;
 use super::{EntryFilter, EntryState, Ledger, Result};
 
@@ -18,9 +18,9 @@ impl Ledger {
         self.transaction(|db| {
             let update = format!(
                 "UPDATE outbox SET state = 'waiting', status = NULL, message = NULL, rejected_at = NULL WHERE {}",
-                matches()
+                entry_condition()
             );
-            let changed = db.prepare_cached(&update)?.execute(&filter.params())?;
+            let changed = db.prepare_cached(&update)?.execute(filter.params())?;
             Ok(row_count(changed))
         })
     }
@@ -40,13 +40,13 @@ impl Ledger {
                 db.execute(insert, params![tenant, Time(now)])?;
                 let batch = db.last_insert_rowid();
                 // A batch that a killed run left is not sent any more.
-                let chosen = format!("SELECT id FROM pending WHERE ({}) AND tenant = {tenant}", matches());
+                let chosen = format!("SELECT id FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
                 let settle = format!(
                     "INSERT OR REPLACE INTO settled (id, type, value, detections, batch, severity)
                      SELECT id, type, value, 1 + ifnull(count, 0), {batch}, severity
                      FROM outbox LEFT JOIN repeat ON entry = id WHERE id IN ({chosen})"
                 );
-                dropped += db.execute(&settle, &filter.params())?;
+                dropped += db.execute(&settle, filter.params())?;
                 db.execute(
                     "DELETE FROM outbox WHERE id IN (SELECT id FROM settled WHERE batch = ?1)",
                     [batch],

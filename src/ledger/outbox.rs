@@ -77,7 +77,7 @@ pub(crate) struct EntryFilter {
 
 /// Returns the condition of a query on `outbox` or `pending` whose first four parameters are those
 /// of [`EntryFilter::params`].
-pub(super) fn matches() -> String {
+pub(super) fn entry_condition() -> String {
     format!("{OF_TENANTS} AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR id <= ?4)")
 }
 
@@ -146,7 +146,7 @@ impl LedgerReader {
             "SELECT name, number FROM
                 (SELECT tenant, count(*) AS number FROM pending WHERE {} GROUP BY tenant)
              JOIN tenant ON tenant.id = tenant",
-            matches()
+            entry_condition()
         );
         self.query(&select, &filter.params(), |row| Ok((row.get(0)?, row.get(1)?)))
     }
@@ -178,8 +178,9 @@ impl LedgerReader {
     /// When the ledger cannot be read.
     pub(crate) fn extent(&self, filter: &EntryFilter) -> Result<Option<(u64, EntryId)>> {
         self.read(|db| {
-            let select = format!("SELECT count(*), max(id) FROM pending WHERE {}", matches());
-            let extent = db.prepare_cached(&select)?.query_row(&filter.params(), |row| {
+            let select =
+                format!("SELECT count(*), max(id) FROM pending WHERE {}", entry_condition());
+            let extent = db.prepare_cached(&select)?.query_row(filter.params(), |row| {
                 Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?))
             })?;
             Ok(extent.1.map(|last| (extent.0, EntryId(last))))
@@ -199,7 +200,7 @@ impl LedgerReader {
         self.read(|db| {
             let select = format!(
                 "SELECT max(id) FROM (SELECT id FROM pending WHERE {} ORDER BY id LIMIT ?5)",
-                matches()
+                entry_condition()
             );
             let [name, source, state, last] = filter.params();
             let params = params![name, source, state, last, count];
@@ -223,7 +224,7 @@ impl LedgerReader {
                     state, status, message, rejected_at
              FROM (SELECT * FROM pending WHERE {} AND id > ?5 ORDER BY id LIMIT {PAGE}) AS pending
              JOIN tenant ON tenant.id = pending.tenant ORDER BY pending.id",
-            matches()
+            entry_condition()
         );
         self.for_each(filter, &select, read_entry, each)
     }
@@ -241,7 +242,7 @@ impl LedgerReader {
     ) -> Result<u64, E> {
         let select = format!(
             "SELECT id, item, type, value FROM pending WHERE {} AND id > ?5 ORDER BY id LIMIT {PAGE}",
-            matches()
+            entry_condition()
         );
         let read = |row: &Row<'_>| {
             Ok((row.get::<_, ItemColumn>("item")?.0, text(row, "type")?, text(row, "value")?))

@@ -12,12 +12,12 @@ pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
 /// year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
-/// How much later than a purge another one of the same process deletes more.
+/// The time after which a process purges again.
 const PURGE_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
 impl TenantLedger {
-    /// Does the same as [`TenantLedger::purge_expired_at`], unless another tenant of this process
-    /// has done it: it is for all tenants, and reads all runs and batches.
+    /// Purges as [`TenantLedger::purge_expired_at`] does, unless another tenant of this process has
+    /// done it: it is for all tenants, and reads all runs and batches.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -175,6 +175,7 @@ impl TenantLedger {
     }
 }
 
+/// The id of a tenant, its source and its properties.
 type Known = (TenantId, String, Properties);
 
 fn find(db: &Connection, name: &str) -> rusqlite::Result<Option<Known>> {

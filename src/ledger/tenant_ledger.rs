@@ -158,7 +158,7 @@ impl TenantLedger {
         self.quota_used_on(self.clock().now().date_naive())
     }
 
-    /// Does the same for another UTC day.
+    /// Returns the number of indicators delivered with this token on a UTC day, by all tenants.
     ///
     /// # Errors
     /// When the ledger cannot be read.
