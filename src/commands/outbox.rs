@@ -234,7 +234,7 @@ fn write_items(
 fn retry(args: &EntryFilterArgs, clock: Clock) -> Result<String, Failure> {
     let ledger = open_ledger(&args.ledger.path()?, clock)?;
     let filter = entry_filter(ledger.reader(), args)?;
-    Ok(match ledger.retry_quarantined(&filter)? {
+    Ok(match ledger.retry_quarantined(&filter, clock.now())? {
         0 => "no indicator is in quarantine\n".to_owned(),
         count => format!(
             "{} queued again for the next run\n",

@@ -143,53 +143,10 @@ impl TenantLedger {
         &self,
         items: impl IntoIterator<Item = &'a QueuedItem>,
     ) -> Result<Batch> {
-        let mut techniques = Techniques::default();
-        let (mut entries, mut sent) = (Vec::new(), Vec::new());
-        for item in items {
-            let item_sent = SentItem::read(&item.item);
-            techniques.add(&item_sent);
-            entries.push(item.id);
-            sent.push(item_sent);
-        }
+        let items: Vec<(EntryId, SentItem)> =
+            items.into_iter().map(|item| (item.id, SentItem::read(&item.item))).collect();
         let begun_at = self.clock().now();
-        self.transaction(|db| {
-            let insert = "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques,
-                                             begun_at, reserve)
-                          VALUES (?1, ?2, 'sending', ?3, ?4, ?5, ?6, ?7, zeroblob(?8))";
-            db.prepare_cached(insert)?.execute(params![
-                self.tenant.0,
-                self.token,
-                entries.len(),
-                entries.iter().min().map(|id| id.0),
-                entries.iter().max().map(|id| id.0),
-                techniques.json(),
-                Time(begun_at),
-                RESERVE,
-            ])?;
-            let batch = db.last_insert_rowid();
-            let mut settle = db.prepare_cached(
-                "INSERT INTO settled (id, type, value, detections, batch, severity,
-                                      detected_at, field, mitre_codes)
-                 SELECT id, type, value, 1 + ifnull(count, 0), ?3, severity, ?4, ?5, ?6
-                 FROM outbox LEFT JOIN repeat ON entry = id
-                 WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
-                    AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
-            )?;
-            for (id, sent) in entries.iter().zip(&sent) {
-                let columns = params![
-                    id.0,
-                    self.tenant.0,
-                    batch,
-                    sent.timestamp.map(|time| time.timestamp_millis()),
-                    sent.field(),
-                    sent.mitre_codes(),
-                ];
-                if settle.execute(columns)? == 0 {
-                    return Err(Problem::NotQueued(*id));
-                }
-            }
-            Ok(Batch { id: batch, begun_at, entries })
-        })
+        self.transaction(|db| write(db, (self.tenant, &self.token), &items, begun_at))
     }
 
     /// Records that Recorded Future confirmed a batch: its entries are delivered, and count for the
@@ -337,6 +294,49 @@ impl TenantLedger {
 /// Converts a limit for a query. The largest number means that there is none.
 fn clamp(limit: impl TryInto<i64>) -> i64 {
     limit.try_into().unwrap_or(i64::MAX)
+}
+
+/// Writes a batch of entries in state `sending`, for a tenant and its token.
+pub(super) fn write(
+    db: &Connection,
+    (tenant, token): (TenantId, &str),
+    items: &[(EntryId, SentItem)],
+    begun_at: DateTime<Utc>,
+) -> Result<Batch, Problem> {
+    let mut techniques = Techniques::default();
+    items.iter().for_each(|(_, item)| techniques.add(item));
+    let entries: Vec<EntryId> = items.iter().map(|(id, _)| *id).collect();
+    let insert =
+        "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques,
+                                     begun_at, reserve)
+                  VALUES (?1, ?2, 'sending', ?3, ?4, ?5, ?6, ?7, zeroblob(?8))";
+    db.prepare_cached(insert)?.execute(params![
+        tenant.0,
+        token,
+        entries.len(),
+        entries.iter().min(),
+        entries.iter().max(),
+        techniques.json(),
+        Time(begun_at),
+        RESERVE,
+    ])?;
+    let batch = db.last_insert_rowid();
+    let mut settle = db.prepare_cached(
+        "INSERT INTO settled (id, type, value, detections, batch, severity,
+                              detected_at, field, mitre_codes)
+         SELECT id, type, value, 1 + ifnull(count, 0), ?3, severity, ?4, ?5, ?6
+         FROM outbox LEFT JOIN repeat ON entry = id
+         WHERE id = ?1 AND tenant = ?2 AND state = 'waiting'
+            AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
+    )?;
+    for (id, item) in items {
+        let detected_at = item.timestamp.map(|time| time.timestamp_millis());
+        let columns = params![id, tenant.0, batch, detected_at, item.field(), item.mitre_codes()];
+        if settle.execute(columns)? == 0 {
+            return Err(Problem::NotQueued(*id));
+        }
+    }
+    Ok(Batch { id: batch, begun_at, entries })
 }
 
 fn count_attempt(db: &Connection, batch: &Batch) -> rusqlite::Result<()> {

@@ -1,26 +1,39 @@
 //! What a person does with the outbox.
 
-use chrono::{DateTime, Utc};
-use rusqlite::params;
+use std::collections::BTreeMap;
 
-use super::columns::{Time, row_count};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, params};
+
+use super::batch::{self, SentItem};
+use super::columns::{ItemColumn, Time, row_count};
 use super::outbox::entry_condition;
 use super::reader::query;
-use super::{EntryFilter, EntryState, Ledger, Result};
+use super::{EntryFilter, EntryId, EntryState, Ledger, Result, TenantId};
 
 impl Ledger {
-    /// Queues the quarantined entries among those that match again, and returns their number.
+    /// Queues the quarantined entries among those that match again, and returns their number. Those
+    /// that were sent more than once are in doubt: an attempt before the rejection may have stored
+    /// them, so the next run searches for them first.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(crate) fn retry_quarantined(&self, filter: &EntryFilter) -> Result<u64> {
+    pub(crate) fn retry_quarantined(
+        &self,
+        filter: &EntryFilter,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
         let filter = EntryFilter { state: Some(EntryState::Quarantined), ..filter.clone() };
         self.transaction(|db| {
+            let in_doubt = sent_more_than_once(db, &filter)?;
             let update = format!(
                 "UPDATE outbox SET state = 'waiting', status = NULL, message = NULL, rejected_at = NULL WHERE {}",
                 entry_condition()
             );
             let changed = db.prepare_cached(&update)?.execute(filter.params())?;
+            for ((tenant, token), items) in in_doubt {
+                batch::write(db, (TenantId(tenant), &token), &items, now)?;
+            }
             Ok(row_count(changed))
         })
     }
@@ -61,4 +74,25 @@ impl Ledger {
             Ok(row_count(dropped))
         })
     }
+}
+
+/// The entries of each tenant and its token.
+type ByTenant = BTreeMap<(i64, String), Vec<(EntryId, SentItem)>>;
+
+/// Returns the entries that match and were sent more than once.
+fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Result<ByTenant> {
+    let select = format!(
+        "SELECT tenant, (SELECT token FROM tenant WHERE tenant.id = outbox.tenant), id, item
+         FROM outbox WHERE {} AND attempts > 1",
+        entry_condition()
+    );
+    let rows: Vec<_> = query(db, &select, &filter.params(), |row| {
+        let item = SentItem::read(&row.get::<_, ItemColumn>(3)?.0);
+        Ok(((row.get(0)?, row.get(1)?), (EntryId(row.get(2)?), item)))
+    })?;
+    let mut by_tenant = ByTenant::new();
+    for (tenant, entry) in rows {
+        by_tenant.entry(tenant).or_default().push(entry);
+    }
+    Ok(by_tenant)
 }

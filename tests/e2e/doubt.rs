@@ -262,6 +262,24 @@ fn what_was_rejected_in_doubt_and_is_not_found_goes_to_quarantine() {
     assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
 }
 
+/// In quarantine, because an earlier run sent it in vain too.
+#[test]
+fn what_is_retried_after_a_rejection_in_doubt_is_searched_for_first() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(401, "")]);
+    env.run(RUN).assert_code(4);
+    let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
+    assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
+    assert_eq!(stored(&env), [1, 0, 0]);
+    let output = env.run_at(NEXT_DAY, "outbox retry").assert_code(0);
+    assert_eq!(output.stdout, "1 indicator is queued again for the next run\n");
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_some(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
+    assert_eq!(stored(&env), [1, 0, 0]);
+}
+
 #[test]
 fn many_rejections_in_doubt_stop_sending_as_well() {
     let alerts: Vec<Value> = (1..=64)

@@ -127,7 +127,7 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
     assert_eq!(state(&dry_run, "many", "n7"), "delivered");
     assert_eq!((dry_run.queued().unwrap(), quarantined(&dry_run)), (0, 2));
     assert_eq!(dry_run.quota_used().unwrap(), 2003);
-    assert_eq!(dry_run.ledger().retry_quarantined(&EntryFilter::default()).unwrap(), 2);
+    assert_eq!(dry_run.ledger().retry_quarantined(&EntryFilter::default(), at(0)).unwrap(), 2);
     set_time(&mut dry_run, 500 * DAY);
     assert_eq!(
         dry_run.advance_checkpoint(Window { start: at(-60), end: at(5) }, None).unwrap(),

@@ -43,7 +43,7 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
     assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
     quarantine(&ledger, &items[0], "bad");
     assert_eq!(states(&ledger), ["quarantined", "quarantined", "new"]);
-    assert_eq!(ledger.ledger().retry_quarantined(&EntryFilter::default()).unwrap(), 1);
+    assert_eq!(ledger.ledger().retry_quarantined(&EntryFilter::default(), at(0)).unwrap(), 1);
     deliver_all(&ledger);
     assert_eq!(states(&ledger), ["delivered", "delivered", "new"]);
     next_run(&mut ledger, "next");

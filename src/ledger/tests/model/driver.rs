@@ -61,8 +61,8 @@ impl<'a> Driver<'a> {
             }
             Step::Retry(choice) => {
                 self.sending.clear();
-                let count = self.ledger.ledger().retry_quarantined(&choice.filter()).unwrap();
-                assert_eq!(count, model.retry(choice));
+                let count = self.ledger.ledger().retry_quarantined(&choice.filter(), now).unwrap();
+                assert_eq!(count, model.retry(choice, now));
             }
             Step::Drop(choice) => {
                 self.sending.clear();

@@ -292,14 +292,18 @@ impl Model {
         if ids.len() < items.len() || !ids.iter().all(|id| self.is_queued(self.tenant, *id)) {
             return None;
         }
-        let items = items.iter().map(|item| serde_json::from_str(&item.item).unwrap());
-        let techniques = techniques(items);
+        Some(self.write_batch(self.tenant, ids, now))
+    }
+
+    /// Writes a batch in state `sending`, and returns its number.
+    fn write_batch(&mut self, tenant: usize, ids: BTreeSet<i64>, now: DateTime<Utc>) -> u32 {
         let span = ids.first().copied().zip(ids.last().copied());
-        let number = self.new_batch(self.tenant, BatchState::Sending, ids.len(), span, None);
+        let techniques = techniques(ids.iter().map(|id| self.outbox[id].item()));
+        let number = self.new_batch(tenant, BatchState::Sending, ids.len(), span, None);
         let batch = self.batches.get_mut(&number).unwrap();
         (batch.techniques, batch.begun_at) = (techniques, Some(now));
         self.settle(ids, number);
-        Some(number)
+        number
     }
 
     fn new_batch(
@@ -377,11 +381,21 @@ impl Model {
         (batch.token, batch.entries) = (token.to_owned(), count);
     }
 
-    pub(super) fn retry(&mut self, choice: &Choice) -> u64 {
+    pub(super) fn retry(&mut self, choice: &Choice, now: DateTime<Utc>) -> u64 {
         let state = Some(EntryState::Quarantined);
         let chosen = self.matching(&Choice { state, ..choice.clone() });
         for id in &chosen {
             self.outbox.get_mut(id).unwrap().rejection = None;
+        }
+        for tenant in 0..TENANTS {
+            let in_doubt = chosen.iter().copied().filter(|id| {
+                let row = &self.outbox[id];
+                row.tenant == tenant && row.attempts > 1
+            });
+            let in_doubt: BTreeSet<i64> = in_doubt.collect();
+            if !in_doubt.is_empty() {
+                self.write_batch(tenant, in_doubt, now);
+            }
         }
         chosen.len() as u64
     }
