@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::ledger::TenantFilter;
 use crate::report::counted;
 
-/// How far a checkpoint is set back: as far as a run catches up by default, and not as far as
-/// deliveries are remembered.
+/// A checkpoint is set back by this: as far as a run catches up by default, and less than the time
+/// for which delivered indicators are kept.
 const SET_BACK: TimeDelta = TimeDelta::days(30);
 
 /// Sets back the checkpoints that are in the future.

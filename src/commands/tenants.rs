@@ -10,7 +10,7 @@ use crate::settings::config_file::TenantTable;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingsEntry {
     Enabled,
-    /// With `enabled = false`.
+    /// It has `enabled = false`.
     Disabled,
     /// The file has only other tenants.
     Absent,

@@ -1,4 +1,4 @@
-//! How entries leave the outbox: batch by batch.
+//! Batches: entries that leave the outbox together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -304,7 +304,9 @@ pub(super) fn write(
     begun_at: DateTime<Utc>,
 ) -> Result<Batch, Problem> {
     let mut techniques = Techniques::default();
-    items.iter().for_each(|(_, item)| techniques.add(item));
+    for (_, item) in items {
+        techniques.add(item);
+    }
     let entries: Vec<EntryId> = items.iter().map(|(id, _)| *id).collect();
     let insert =
         "INSERT INTO batch (tenant, token, state, entries, first_entry, last_entry, techniques,
@@ -364,7 +366,7 @@ fn requeue(db: &Connection, batch: &Batch) -> Result<(), Problem> {
 #[derive(Debug, Default)]
 pub(super) struct Techniques(BTreeMap<String, u64>);
 
-/// What stays in the ledger of an item that was sent.
+/// The parts of a sent item that stay in the ledger.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct SentItem {
     timestamp: Option<DateTime<Utc>>,

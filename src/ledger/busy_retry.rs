@@ -6,17 +6,17 @@ use super::error::Problem;
 use crate::failure::Signal;
 use crate::shutdown::Shutdown;
 
-/// How long `SQLite` itself waits for the lock. Between two such waits a signal is noticed.
+/// The time that `SQLite` itself waits for the lock. Between two such waits a signal is noticed.
 pub(super) const ATTEMPT: Duration = Duration::from_millis(100);
 
-/// How long a call waits that no run bounds, or that begins when the run's time is nearly over:
+/// The wait of a call that no run bounds, or that begins when the run's time is nearly over:
 /// longer than a query of a person takes.
 const USUAL: Duration = Duration::from_mins(1);
 
-/// How long each call waits for the lock at least, when the run's time is over.
+/// The minimum wait of each call when the run's time is over.
 const MINIMUM: Duration = Duration::from_secs(5);
 
-/// Until when the calls of a run wait for a file that is locked.
+/// The limit for waiting until other programs unlock the file.
 ///
 /// A batch that was accepted and cannot be recorded is sent again. So a run waits as long as it may
 /// take, and after a signal as long as the request in flight may take.

@@ -8,7 +8,7 @@ use super::{Ledger, Result, TenantId, TenantLedger, gap};
 use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
 
-/// What became of the checkpoint.
+/// The result of moving a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Advance {
     /// It moved forward.

@@ -1,4 +1,4 @@
-//! How Rust types are stored in columns.
+//! Conversions between Rust types and columns.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};

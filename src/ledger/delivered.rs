@@ -1,4 +1,4 @@
-//! What was delivered, for the comparison with what Recorded Future has.
+//! Delivered entries, for the comparison with Recorded Future.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct DeliveredEntry {
     pub detected_at: DateTime<Utc>,
 }
 
-/// What the ledger has of an item that was sent.
+/// The parts of a sent item that the ledger has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SentEntry {
     /// Its id.

@@ -37,7 +37,7 @@ pub(crate) struct EntryInDoubt {
     pub detected_at: DateTime<Utc>,
 }
 
-/// What names an item besides its indicator.
+/// The parts of an item that identify it, in addition to its indicator.
 #[derive(Deserialize)]
 struct Item {
     timestamp: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! What can go wrong with a ledger, and what to do about it.
+//! The errors of a ledger, with their help.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use crate::platform::advice::{self, MOVE};
 use crate::platform::files::is_unreadable;
 use crate::platform::ownership;
 
-/// What the ledger's functions return.
+/// The result type of the ledger's functions.
 pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// An operation on the ledger failed. In every case the ledger is as it was before the call.
@@ -21,11 +21,11 @@ pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
 pub struct LedgerError {
     /// The ledger.
     pub path: PathBuf,
-    /// Why the operation failed.
+    /// The reason.
     pub problem: Problem,
 }
 
-/// Why an operation on a ledger failed.
+/// The reason why an operation on a ledger failed.
 #[derive(Debug)]
 pub enum Problem {
     /// Another run has the ledger.
@@ -35,9 +35,9 @@ pub enum Problem {
         /// When the other run locked the ledger (RFC 3339), where its note can be read.
         since: Option<String>,
     },
-    /// Not a ledger, or damaged.
+    /// The file is not a ledger, or is damaged.
     Damaged {
-        /// What is wrong with it.
+        /// The damage.
         detail: String,
         /// Whether this was noticed before anything was written.
         unchanged: bool,

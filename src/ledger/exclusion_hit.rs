@@ -1,4 +1,4 @@
-//! How often the rules of exclusion files matched: only those that did, because a file can have
+//! The number of matches of exclusion rules: only of rules that matched, because a file can have
 //! hundreds of thousands.
 
 use std::collections::{BTreeMap, HashSet};
@@ -34,7 +34,7 @@ impl Store<'_> {
 /// An exclusion rule that matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RuleHits {
-    /// In normal form.
+    /// The rule in normal form.
     pub rule: String,
     /// The number of mentions that it matched, ever.
     pub hits: u64,

@@ -21,7 +21,7 @@ const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLI
 /// Files up to this size in bytes are checked whole when they are opened: it takes milliseconds.
 const SMALL: u64 = 4 << 20;
 
-/// How much of the journal stays between transactions, in bytes. The pages that change when a batch
+/// The size of the journal between transactions, in bytes. The pages that change when a batch
 /// is written need less.
 const KEPT_JOURNAL: u32 = 1 << 18;
 
@@ -159,7 +159,7 @@ pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
     }
 }
 
-/// How much of a ledger is checked when it is opened.
+/// The part of a ledger that is checked when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
     /// Every table but the long history of what was delivered, which would take a second: it is

@@ -1,4 +1,4 @@
-//! What was delivered most often: indicators and MITRE techniques.
+//! The indicators and MITRE techniques that were delivered most often.
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;

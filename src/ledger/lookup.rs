@@ -1,4 +1,4 @@
-//! What the ledger knows of one indicator, or of one alert.
+//! Looks up one indicator, or one alert.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,7 +17,7 @@ const NAMED_ALERTS: usize = 100;
 /// How many indicators of an alert are named.
 const NAMED_ENTRIES: usize = 1000;
 
-/// What was found.
+/// The result of a look-up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// The entries of the indicator and those of the alert, the latest first.
@@ -55,7 +55,7 @@ impl Alerts {
     }
 }
 
-/// What the runs of a tenant have read. Times are UTC; `None` where there is none yet.
+/// The span that the runs of a tenant have read. Times are UTC; `None` where there is none yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SpanRead {
     /// The start of the first window.
@@ -85,13 +85,13 @@ pub(crate) struct KnownEntry {
     pub field: Option<String>,
     /// Its MITRE codes, with spaces between them.
     pub mitre_codes: String,
-    /// How often it was sent without success, while it is in the outbox.
+    /// The number of attempts to send it, while it is in the outbox.
     pub attempts: Option<u32>,
-    /// What became of it.
+    /// Its state.
     pub fate: Fate,
 }
 
-/// What became of an entry. Times are UTC.
+/// The state of an entry, and since when. Times are UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It will be sent; when it was stored.

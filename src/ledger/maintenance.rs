@@ -1,4 +1,4 @@
-//! What a person does with the outbox.
+//! Changes to the outbox by commands.
 
 use std::collections::BTreeMap;
 

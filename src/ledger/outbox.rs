@@ -67,11 +67,11 @@ impl FromSql for EntryState {
 /// Which entries of the outbox are meant. `None` means any; the default means all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EntryFilter {
-    /// Those of these tenants.
+    /// Only entries of these tenants.
     pub tenants: TenantFilter,
-    /// Those in this state.
+    /// Only entries in this state.
     pub state: Option<EntryState>,
-    /// Those stored up to this one.
+    /// Only entries stored up to this one.
     pub last: Option<EntryId>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct OutboxEntry {
     pub severity: Option<u8>,
     /// When it was stored, UTC.
     pub stored_at: DateTime<Utc>,
-    /// How often it was sent without success.
+    /// The number of attempts to send it.
     pub attempts: u32,
     /// Whether it is queued or in quarantine.
     pub state: EntryState,

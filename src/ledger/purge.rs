@@ -6,10 +6,10 @@ use rusqlite::{Connection, params};
 use super::columns::Time;
 use super::{Result, TenantLedger};
 
-/// How long delivered and dropped indicators are kept, and samples of what was left out.
+/// The time for which delivered and dropped indicators are kept, and samples of unsent ones.
 pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
-/// How long runs, batches and the hits of exclusion rules are kept: a year can be compared with the
-/// year before.
+/// The time for which runs, batches and the hits of exclusion rules are kept: a year can be
+/// compared with the year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// The time after which a process purges again.

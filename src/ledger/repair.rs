@@ -25,7 +25,7 @@ pub(crate) struct Repaired {
     pub pending: u64,
     /// The number of delivered or dropped entries that were saved.
     pub settled: u64,
-    /// Why a table may lack rows: the first error in each, with the name of the table.
+    /// The first error in each table that may lack rows, with the name of the table.
     pub incomplete: Vec<String>,
 }
 

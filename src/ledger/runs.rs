@@ -33,7 +33,7 @@ pub(crate) struct RunRecord {
     pub exit_code: Option<i32>,
     /// Its numbers, as JSON.
     pub counts: Option<String>,
-    /// What went wrong.
+    /// The error, if it failed.
     pub error: Option<String>,
 }
 

@@ -10,7 +10,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4349_6E73;
 /// The schema version that this program writes.
 pub(super) const VERSION: u32 = 1;
 
-/// What leads from an earlier version to each later one; none has been needed yet.
+/// The SQL that leads from each version to the next one; none has been needed yet.
 ///
 /// To change the tables after a release, leave [`TABLES`] alone, raise [`VERSION`] and append the
 /// change, for example:
@@ -218,7 +218,7 @@ pub(super) fn objects() -> rusqlite::Result<Vec<Object>> {
 }
 
 /// Returns the name of a table, index or view that is missing, or not as [`create`] creates it.
-/// What somebody added is left alone.
+/// Additions of others are left alone.
 pub(super) fn find_difference(db: &Connection) -> rusqlite::Result<Option<String>> {
     let mut find = db.prepare(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema

@@ -10,14 +10,14 @@ use super::files::Check;
 use super::{BusyRetry, Ledger, Lock, Result};
 use crate::clock::Clock;
 
-/// How the ledger is opened for runs.
+/// The options for opening the ledger for runs.
 #[derive(Debug)]
 pub(crate) struct LedgerOptions<'a> {
     /// The file; `None` for a private ledger that is gone after the runs.
     pub path: Option<&'a Path>,
     /// Whether the file is left as it is.
     pub dry_run: bool,
-    /// How long to wait while another program has the file locked.
+    /// The limit for waiting until other programs unlock the file.
     pub busy_retry: BusyRetry,
     /// The ledger's lock, where the process has waited for it.
     pub lock: Option<Lock>,

@@ -10,8 +10,8 @@ use super::{LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::clock::MAX_DIFFERENCE;
 use crate::window::Window;
 
-/// How long a source that brought alerts before may bring none: three days, less an hour because
-/// the run of a day may end earlier than that of the day before.
+/// A source that brought alerts before may bring none for this long: three days, less an hour
+/// because the run of a day may end earlier than that of the day before.
 pub(super) const QUIET: TimeDelta = TimeDelta::hours(71);
 
 /// The status of one tenant. The default is that of one that has never run.
@@ -33,7 +33,7 @@ pub(crate) struct TenantStatus {
     pub last_run: Option<DateTime<Utc>>,
     /// The last run's exit code; `None` while it runs, or when it was killed.
     pub last_exit_code: Option<i32>,
-    /// What went wrong in the last run.
+    /// The error of the last run.
     pub last_error: Option<String>,
     /// When the last run with exit code 0 ended, UTC; never in the future.
     pub last_success: Option<DateTime<Utc>>,

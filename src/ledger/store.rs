@@ -11,7 +11,7 @@ use crate::submission::{Stored, Submission};
 
 /// The state of an alert with one of its indicators.
 enum SightingState {
-    /// In the outbox.
+    /// It is in the outbox.
     Pending {
         entry: EntryId,
         this_run: bool,

@@ -1,4 +1,4 @@
-//! What was delivered in a period: by day and type, and each indicator once.
+//! Summary of the deliveries in a period: by day and type, and each indicator once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -38,17 +38,17 @@ impl Period {
 pub(crate) struct Summary {
     /// The number of indicators.
     pub indicators: u64,
-    /// Of these, those that were not delivered before, as far back as the ledger goes (90 days).
+    /// The number of these that were not delivered before, within the 90 days of the ledger.
     pub new: u64,
     /// When the earliest delivery in the ledger took place, UTC.
     pub first_delivery: Option<DateTime<Utc>>,
-    /// Of these, those that more than one source named.
+    /// The number of these that more than one source named.
     pub in_several_sources: u64,
-    /// Those that most detections named.
+    /// The indicators that most alerts named.
     pub top: Vec<Delivered>,
-    /// Of those from several sources, the ones that most detections named.
+    /// The indicators from several sources that most alerts named.
     pub top_in_several: Vec<Delivered>,
-    /// Of the new ones, those that most detections named.
+    /// The new indicators that most alerts named.
     pub top_new: Vec<Delivered>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Delivered {
     pub severity: Option<u8>,
 }
 
-/// Where an indicator comes from, as far back as the ledger goes.
+/// The sources and alerts of an indicator, as far back as the ledger goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// The names of the sources that named it in the period.

@@ -1,4 +1,4 @@
-//! Whose detections are stored: a name, and what is known about it.
+//! Tenants: their names, and what is known about their accounts.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub(crate) struct Tenant {
     pub adopt: bool,
 }
 
-/// What may change about a tenant, as the ledger has it.
+/// The properties of a tenant that may change, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Properties {
     /// A digest; `None` until a run has read the customer's alerts.
@@ -60,7 +60,7 @@ impl Tenant {
 pub(crate) struct TenantFilter {
     /// The one with this name.
     pub name: Option<String>,
-    /// Those of this source.
+    /// Only tenants of this source.
     pub source: Option<String>,
 }
 

@@ -16,10 +16,10 @@ use super::{BusyRetry, Result, SharedLedger};
 use crate::clock::Clock;
 use crate::detection::SourceInfo;
 
-/// Whose run uses the ledger, and how.
+/// The options of a run that uses the ledger.
 #[derive(Debug)]
 pub(crate) struct TenantOptions<'a> {
-    /// Whose run it is.
+    /// The tenant of the run.
     pub tenant: Tenant,
     /// The source, for the items that are stored.
     pub source: SourceInfo,
@@ -27,7 +27,7 @@ pub(crate) struct TenantOptions<'a> {
     pub run_id: &'a str,
     /// Whether indicators that were delivered are stored again.
     pub resend: bool,
-    /// How long to wait while another program has the file locked.
+    /// The limit for waiting until other programs unlock the file.
     pub busy_retry: BusyRetry,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct TenantLedger {
     pub(super) tenant: TenantId,
     /// The tenant's properties before this run.
     pub(super) before: Properties,
-    /// Those of this run.
+    /// The entries of this run.
     pub(super) own: Properties,
     pub(super) token: String,
     pub(super) source: SourceInfo,

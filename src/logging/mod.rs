@@ -41,7 +41,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Where the log goes, and how much of it.
+/// The destination of the log, and its level.
 #[derive(Debug, Clone)]
 pub(crate) struct LogSettings<'a> {
     /// The file: created with mode 0600, or appended to. `None` for no file.
@@ -109,7 +109,7 @@ struct Log {
     level: Level,
     to_stderr: bool,
     run_id: String,
-    /// Whose run it is, outside the span of a tenant.
+    /// The tenant of the run, outside the span of a tenant.
     tenant: Option<String>,
     clock: Clock,
     failure_reported: AtomicBool,

@@ -23,7 +23,7 @@ use crate::platform::ownership;
 use crate::redact::sanitize;
 use crate::report::{Counts, Report};
 
-/// How the run of a tenant in this process ended.
+/// The result of a tenant's run in this process.
 #[derive(Debug)]
 pub(crate) struct EndedRun<'a> {
     pub tenant: &'a str,
@@ -31,7 +31,7 @@ pub(crate) struct EndedRun<'a> {
     pub source: &'a str,
     pub id: &'a str,
     pub exit_code: u8,
-    /// How long it took; zero if it did not start.
+    /// Its duration; zero if it did not start.
     pub duration: Duration,
     /// `None` if it did not start.
     pub counts: Option<&'a Counts>,
@@ -65,7 +65,7 @@ impl<'a> From<&'a Report> for EndedRun<'a> {
     }
 }
 
-/// Where the numbers come from.
+/// The sources of the numbers.
 #[derive(Debug)]
 pub(crate) struct Inputs<'a, F> {
     /// The path of the ledger, if there is one.
@@ -77,13 +77,13 @@ pub(crate) struct Inputs<'a, F> {
     pub clock: Clock,
 }
 
-/// What the file says about a tenant. The default is that of one of which nothing is known.
+/// The metrics of a tenant. The default is that of one of which nothing is known.
 #[derive(Debug, Default)]
 struct TenantMetrics {
     /// When the last run with exit code 0 ended, UTC; `None` where none is known.
     last_success: Option<DateTime<Utc>>,
     last_run: Option<LastRun>,
-    /// What the ledger has; `None` where it is not known.
+    /// The status in the ledger; `None` where it is not known.
     status: Option<TenantStatus>,
 }
 

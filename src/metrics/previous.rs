@@ -15,7 +15,7 @@ use super::{Key, LastRun, key};
 /// The maximum number of bytes that are read.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What the file has of a tenant.
+/// The metrics of a tenant in the file.
 #[derive(Debug, Default)]
 pub(super) struct Previous {
     pub last_success: Option<DateTime<Utc>>,

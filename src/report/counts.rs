@@ -15,7 +15,7 @@ use crate::selection::Tally;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counts {
-    /// What was fetched and selected.
+    /// The numbers of reading and selection.
     #[serde(flatten)]
     pub tally: Tally,
     /// Queued in the outbox when the run started.
@@ -26,7 +26,7 @@ pub(crate) struct Counts {
     pub processed: u64,
     /// Submitted, and not processed.
     pub unprocessed: u64,
-    /// What a dry run would send.
+    /// The indicators that a dry run would send.
     pub would_submit: u64,
     /// Queued in the outbox at the end of the run.
     pub waiting: u64,

@@ -1,4 +1,4 @@
-//! What a dry run would send: JSON for programs, and a list of the first items for people.
+//! The items that a dry run would send: JSON for programs, and a list of the first ones for people.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

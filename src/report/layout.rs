@@ -22,7 +22,7 @@ const SMALL_INDENT: usize = 2;
 /// A word of a table is shortened to what is left of the line, but not to less than this.
 const MIN_WORD_COLUMNS: usize = 20;
 
-/// How text is laid out on a stream.
+/// The layout of text on a stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
     /// The width of the terminal; `None` where nothing is wrapped.

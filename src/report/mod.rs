@@ -32,7 +32,7 @@ use crate::failure::{Failure, FailureKind, Signal};
 use crate::settings::{Mode, TenantName};
 use crate::window::Window;
 
-/// What is printed on stdout, and how.
+/// The format of the output on stdout.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     /// Whether to print one JSON document instead of text.
@@ -53,13 +53,13 @@ pub(crate) struct Report {
     /// The requested window, once it is known.
     pub window: Option<Window>,
     pub counts: Counts,
-    /// How long the run took, without the wait for another one; zero if it did not start.
+    /// The duration of the run, without the wait for another one; zero if it did not start.
     pub duration: Duration,
     /// The progress of the running run.
     pub progress: Progress,
     /// Notes for the summary, one line each.
     pub notes: Vec<String>,
-    /// What needs attention although the run may have succeeded; on stderr, also with `--quiet`.
+    /// Warnings, although the run may have succeeded; on stderr, also with `--quiet`.
     pub warnings: Vec<String>,
     /// The items of a dry run.
     pub items: Vec<DryRunItem>,

@@ -23,16 +23,16 @@ use crate::clock::Clock;
 use crate::http::PendingWaits;
 use crate::redact::sanitize;
 
-/// How often progress is logged.
+/// The interval at which progress is logged.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How often the line is drawn, and how often at most, per second.
+/// The rate at which the line is drawn, and its maximum, per second.
 const FRAME: Duration = Duration::from_millis(100);
 const MAX_FRAMES_PER_SECOND: u8 = 20;
-/// How long a panic, or a person who ends the run, may wait for the line to be cleared.
+/// The maximum wait for the line to be cleared after a panic or a signal.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(1);
 /// The columns of the spinner, the space after it, and the carriage return at the end.
 const OTHER_COLUMNS: u16 = 3;
-/// What the line shows after Ctrl-C.
+/// The text of the line after Ctrl-C.
 const STOPPING: [&str; 2] = ["Stopping; Ctrl-C again stops at once", "Stopping"];
 
 /// The line on the terminal: a process has one terminal.
@@ -47,10 +47,10 @@ struct Line {
     printing: Vec<JoinHandle<()>>,
 }
 
-/// What a run is doing, in numbers.
+/// The current work of a run, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Nothing that takes long.
+    /// No work that takes long.
     #[default]
     Idle,
     /// Reading the vendor's alerts.

@@ -26,7 +26,7 @@ pub(crate) struct NumberRow<const N: usize> {
     pub name: String,
     /// `None` where there is no number.
     pub numbers: [Option<u64>; N],
-    /// What follows the numbers.
+    /// The text after the numbers.
     pub note: String,
 }
 

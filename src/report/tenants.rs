@@ -26,7 +26,7 @@ pub(crate) struct TenantsReport {
     pub reports: Vec<Report>,
     /// Notes on the whole process.
     pub notes: Vec<String>,
-    /// What needs attention about the whole process; on stderr, also with `--quiet`.
+    /// Warnings about the whole process; on stderr, also with `--quiet`.
     pub warnings: Vec<String>,
 }
 

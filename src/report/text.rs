@@ -32,9 +32,9 @@ enum Style {
     Plain,
     /// The result of the run.
     Result,
-    /// What a later run has to do.
+    /// A number that a later run has to deal with.
     Attention,
-    /// What a person has to look at.
+    /// A number that a person has to look at.
     Failed,
 }
 

@@ -36,7 +36,7 @@ enum Layer {
     Defaults,
 }
 
-/// In which order the layers are looked through.
+/// The order in which the layers are looked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precedence {
     /// A command about one tenant: a variable overrides the settings file.

@@ -11,10 +11,10 @@ use super::origin::{EffectiveOption, Origin};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::redact;
 
-/// How a missing setting is set.
+/// The ways to set a missing setting, for the help.
 const HOW_TO_SET: &str = "Set each with its flag, with the environment variable in parentheses or in the settings file. A secret can also be in a file named by <VARIABLE>_FILE. An empty value counts as missing.";
 
-/// What is shown instead of a secret.
+/// The text that is shown instead of a secret.
 const MASK: &str = "(secret)";
 
 /// The names of a setting that can be set outside the command line.
@@ -70,7 +70,7 @@ impl fmt::Display for Names {
     }
 }
 
-/// Why a source cannot run with its settings.
+/// The reason why a source cannot run with its settings.
 #[derive(Debug)]
 pub(crate) enum SettingsError {
     /// Required settings have no value.

@@ -42,7 +42,7 @@ pub(crate) enum RequestedSpan {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LedgerChoice {
-    /// In this file.
+    /// The ledger in this file.
     File {
         path: PathBuf,
         /// Whether it is in the state folder, which a run creates.
@@ -62,7 +62,7 @@ impl LedgerChoice {
     }
 }
 
-/// What a run does with the selected indicators.
+/// The mode of a run: what it does with the selected indicators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Sends them and stores the result.
@@ -93,7 +93,7 @@ pub(crate) struct Settings {
     pub adopt: bool,
     pub recorded_future: recorded_future::Config,
     pub span: RequestedSpan,
-    /// How far back a run catches up.
+    /// The maximum span that a run catches up.
     pub max_catch_up: TimeDelta,
     /// Whether spans that no run read are given up.
     pub accept_gap: bool,
@@ -110,17 +110,17 @@ pub(crate) struct Settings {
     pub skip_dismissed: bool,
     /// Whether indicators that were delivered before are sent again.
     pub resend: bool,
-    /// What the run does with the selected indicators.
+    /// The use of the selected indicators.
     pub mode: Mode,
     pub ledger: LedgerChoice,
     /// Whether and how to wait for another run that has the ledger locked.
     pub wait: Option<LockWait>,
 }
 
-/// How a run waits for another one that has the ledger locked.
+/// The options for waiting for another run that has the ledger locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LockWait {
-    /// How long it waits.
+    /// The maximum wait.
     pub limit: Duration,
     /// Whether it says so on the terminal.
     pub announce: bool,

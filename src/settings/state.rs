@@ -1,4 +1,4 @@
-//! Where the ledger is, unless an option names it.
+//! The default place of the ledger.
 //!
 //! The ledger is state, and state has one home: in the working folder, a second folder would send
 //! everything again. The log stays there, because it is for a person to read.

@@ -4,7 +4,7 @@ use crate::cli::ResolvedRun;
 use crate::failure::Failure;
 use crate::settings::TenantName;
 
-/// What is checked.
+/// The subject of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
     Settings,
@@ -53,7 +53,7 @@ pub(super) struct Finding {
     pub check: Check,
     /// The tenants that it is about, if it is made for tenants.
     pub tenants: Vec<TenantName>,
-    /// What was found, or what is wrong and how to fix it.
+    /// The result, or the failure with its help.
     pub result: Result<String, Failure>,
 }
 

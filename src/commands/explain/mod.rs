@@ -22,7 +22,7 @@ use crate::ledger::{
 use crate::report::{self, Layout, timestamp};
 use crate::selection::excerpt;
 
-/// What is known, by tenant.
+/// The answer, by tenant.
 struct Answer<'a> {
     question: Question,
     ledger: &'a Path,
@@ -31,7 +31,7 @@ struct Answer<'a> {
     tenants: Vec<TenantAnswer>,
 }
 
-/// What is known of a tenant.
+/// The answer for a tenant.
 struct TenantAnswer {
     tenant: KnownTenant,
     read: SpanRead,

@@ -1,4 +1,4 @@
-//! What a person asks about: an indicator in any spelling, or the id of an alert.
+//! The question: an indicator in any spelling, or the id of an alert.
 
 use crate::indicator::{ClaimedType, Indicator, RejectReason};
 use crate::redact;
@@ -36,7 +36,7 @@ const DEFANGED: [(&str, &str); 13] = [
 pub(super) struct Question {
     /// As it was asked, without surrounding white space: the id of an alert is looked up so.
     pub text: String,
-    /// Without defanging.
+    /// The text without defanging.
     refanged: String,
     /// The indicator, or why the text is not one that may be sent.
     pub indicator: Result<Indicator, RejectReason>,

@@ -15,7 +15,7 @@ use crate::redact;
 use crate::redact::sanitize;
 use crate::settings::config_file::Value;
 
-/// What a pod requests, and what it may use at most.
+/// The resources that a pod requests, and its limits.
 const CPU_REQUEST: &str = "100m";
 const CPU_LIMIT: &str = "1";
 const MEMORY_REQUEST: &str = "64Mi";

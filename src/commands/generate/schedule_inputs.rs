@@ -8,7 +8,7 @@ use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind};
 use crate::settings::lookup::{Lookup, Setting};
 
-/// How long a run may take beyond its own deadline, in minutes.
+/// The time that a run may take beyond its own deadline, in minutes.
 pub(super) const GRACE_MINUTES: u32 = 5;
 
 /// The maximum number of starts per day, including restarts.
@@ -22,7 +22,7 @@ pub(super) struct Run {
     pub config: String,
     /// The maximum run time in minutes.
     pub deadline: u32,
-    /// How long it waits for another run, in minutes.
+    /// The maximum wait for another run, in minutes.
     pub wait: u32,
     /// The path of the metrics file, if the settings file names one.
     pub metrics_file: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct ScheduledSource {
     pub variables: Vec<Variable>,
     /// The maximum run time in minutes.
     pub deadline: u32,
-    /// How long a run waits for those of all other sources, in minutes: only one at a time can use
+    /// The maximum wait for the runs of all other sources, in minutes: only one at a time can use
     /// the ledger.
     pub wait: u32,
 }

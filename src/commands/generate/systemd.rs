@@ -24,14 +24,14 @@ const NETWORK: &str = "# AF_UNIX is for the system's resolver and the journal.
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 ";
 
-/// What the units of a schedule differ in.
+/// The differences between the units of schedules.
 struct Schedule {
     /// The command, which is also part of the units' names.
     command: &'static str,
-    /// Whose detections are sent.
+    /// The source or sources, for the description.
     title: String,
     description: String,
-    /// What to prepare, as comments.
+    /// The preparations, as comments.
     setup: String,
     /// `ExecStart=`, below its comments.
     start: String,

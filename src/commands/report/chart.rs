@@ -34,17 +34,17 @@ pub(super) struct DayChart<'a> {
     /// Unique in the page.
     pub id: &'a str,
     pub title: &'a str,
-    /// What is counted, in the plural.
+    /// The unit, in the plural.
     pub unit: &'a str,
-    /// What the reader has to know.
+    /// A note for the reader.
     pub note: &'a str,
     pub days: &'a [NaiveDate],
     pub series: Vec<Series>,
-    /// For the mean of seven days; `None` draws none.
+    /// The days before, for the mean of seven days; `None` draws none.
     pub mean: Option<Mean>,
 }
 
-/// What the mean of seven days needs of the days before the first day.
+/// The numbers before the first day that the mean of seven days needs.
 pub(super) struct Mean {
     /// The sums of the six days before.
     pub before: [u64; 6],

@@ -1,4 +1,4 @@
-//! What the page shows, read from the ledger as of one moment.
+//! The content of the page, read from the ledger as of one moment.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +26,7 @@ const LIVE: &str = Mode::Live.name();
 /// The number of days before the period that the mean of seven days needs.
 const DAYS_BEFORE: u32 = 6;
 
-/// What the page shows.
+/// The content of the page.
 pub(super) struct Data {
     pub now: DateTime<Utc>,
     /// Which tenants are included.

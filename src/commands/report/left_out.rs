@@ -1,4 +1,4 @@
-//! What was held back on purpose, and what Recorded Future rejected.
+//! The section on indicators that were not sent on purpose, and on those that were rejected.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use super::data::Data;
 use super::html::{number, percent, table};
 use crate::report::Counts;
 
-/// What can happen to a mention.
+/// The outcome of a mention.
 struct Outcome {
     name: &'static str,
     class: &'static str,

@@ -1,4 +1,4 @@
-//! What was shared: indicators per day by source and by type.
+//! The section on shared indicators: per day by source and by type.
 
 use std::collections::BTreeMap;
 

@@ -26,9 +26,9 @@ pub(super) struct Numbers {
     /// Delivered, by the ledger. The sum of the next three.
     pub delivered: u64,
     pub found: u64,
-    /// Not found a day after the delivery.
+    /// The entries that are not found a day after the delivery.
     pub missing: u64,
-    /// Not found, but delivered within the last day.
+    /// The entries that are not found, but were delivered within the last day.
     pub recent: u64,
     /// Found, but the ledger does not have it.
     pub unknown: u64,
@@ -49,9 +49,9 @@ impl Numbers {
 /// The result of comparing.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
-    /// By the UTC day of the delivery; what is unknown by that of its detection.
+    /// The numbers by the UTC day of the delivery; unknown rows by that of their detection.
     pub days: BTreeMap<NaiveDate, Numbers>,
-    /// By the type of the indicator, as Recorded Future names it.
+    /// The numbers by the type of the indicator, as Recorded Future names it.
     pub types: BTreeMap<String, Numbers>,
     /// Each missing indicator once per tenant: its last delivery.
     pub missing: BTreeMap<(String, u64), EntryId>,

@@ -1,4 +1,4 @@
-//! Whose deliveries are compared, by the key that finds them.
+//! The tenants whose deliveries are compared, grouped by the key that finds them.
 
 use crate::cli::{Parsed, TenantCommand};
 use crate::commands::tenants::{
@@ -21,7 +21,7 @@ pub(super) struct Group {
     pub tenants: Vec<String>,
 }
 
-/// What is compared, and what is not.
+/// The tenants that are compared, and those that are not.
 #[derive(Default)]
 pub(super) struct Groups {
     pub by_key: Vec<Group>,

@@ -41,7 +41,7 @@ struct Verified {
     requeued: Option<u64>,
     /// The tenants of the ledger that `run` leaves out.
     left_out: Vec<String>,
-    /// What could not be compared, and why.
+    /// The tenants that could not be compared, and the reasons.
     failures: Vec<(Vec<String>, Failure)>,
 }
 

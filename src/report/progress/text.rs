@@ -7,7 +7,7 @@ use crate::report::{Styler, counted, duration, thousands};
 
 /// The width of the bar.
 const BAR_COLUMNS: u16 = 20;
-/// How long a phase takes until there is an estimate of what is left.
+/// The time after which a phase has an estimate of the rest.
 const MIN_ESTIMATED: Duration = Duration::from_secs(2);
 
 impl Phase {

@@ -11,7 +11,7 @@ use super::quote::quoted;
 pub(super) const SETTINGS_FOLDER: &str = "/etc/collective-insights";
 /// The name of the settings file, and its key in the Secret.
 pub(super) const SETTINGS: &str = "config.toml";
-/// What stands in the Secret for the content of a file.
+/// The placeholder in the Secret for the content of a file.
 pub(super) const PLACEHOLDER: &str = "REPLACE-ME";
 /// A volume in one of these, or around them, would hide what the container needs.
 const NEEDED_FOLDERS: [&str; 4] = [SETTINGS_FOLDER, "/usr/local/bin", "/etc/ssl/certs", "/tmp"];
@@ -36,7 +36,7 @@ impl Files {
     /// Adds a file that the settings file names.
     ///
     /// # Errors
-    /// Why its path cannot be that of a file in the container.
+    /// The reason why its path cannot be that of a file in the container.
     pub(super) fn add(&mut self, path: &str, usage: String) -> Result<(), &'static str> {
         let path = container_path(path)?;
         if path == format!("{SETTINGS_FOLDER}/{SETTINGS}") {
