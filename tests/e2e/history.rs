@@ -112,7 +112,7 @@ fn the_text_is_at_most_80_columns_wide() {
     for row in [
         vec!["2026-11-22", "crowdstrike", "3", "2", "2", "0", "0", "######"],
         vec!["2026-11-22", "carbonblack", "1", "1", "1", "0", "0", "###"],
-        vec!["3", "detections,", "last", "delivered", "2026-11-23,", "hash"],
+        vec!["3", "alerts,", "last", "delivered", "2026-11-23,", "hash"],
         vec!["3", "T1204", "##########"],
     ] {
         assert!(rows.contains(&row), "{row:?} in\n{text}");

@@ -120,7 +120,7 @@ fn write_indicators(text: &mut String, history: &History, layout: Layout) {
     for top in &history.indicators {
         let what = format!(
             "{}, last delivered {}, {}",
-            if top.detections == 1 { "detection" } else { "detections" },
+            if top.detections == 1 { "alert" } else { "alerts" },
             top.last_delivered.date_naive(),
             top.indicator_type.as_str(),
         );
