@@ -25,7 +25,8 @@
 //!   read. **Gap**: a span before the checkpoint that no run read.
 //! - **ledger**: the file that runs share. **Outbox**: its entries that are not delivered: queued,
 //!   or in **quarantine** because Recorded Future rejected them.
-//! - **in doubt**: sent, but no response came. The next run searches Recorded Future for it.
+//! - **in doubt**: sent, and perhaps stored, but not confirmed. The next run searches Recorded
+//!   Future for it before it sends it again.
 //!
 //! # Modules
 //! | module | purpose | must not know |

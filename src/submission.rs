@@ -185,7 +185,7 @@ pub(crate) fn verify(item: &str, indicator_type: &str, value: &str) -> Result<()
 
 /// The result of storing a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub(crate) enum StoreOutcome {
     /// It is a new entry of the outbox.
     New,
     /// The indicator is already in the outbox or in quarantine, or a person dropped it from there.

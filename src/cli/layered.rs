@@ -233,8 +233,10 @@ impl Parsed {
         }
         added.add_all(&innermost, &options, &layers, source)?;
         let Added { arguments, origins } = added;
-        let arguments = self.arguments.iter().cloned().chain(arguments);
-        let parsed = read(arguments.collect()).map_err(|error| {
+        // Before `--`, after which nothing is an option.
+        let end = self.arguments.iter().position(|argument| argument == "--");
+        let (before, after) = self.arguments.split_at(end.unwrap_or(self.arguments.len()));
+        let parsed = read([before, &arguments, after].concat()).map_err(|error| {
             let origins: Vec<String> =
                 origins.iter().map(|(flag, origin)| format!("{flag} from {origin}")).collect();
             usage_error::as_failure(&error)

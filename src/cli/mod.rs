@@ -136,7 +136,8 @@ impl Parsed {
 
     /// Whether the command prints JSON.
     pub(crate) fn prints_json(&self) -> bool {
-        self.arguments.iter().any(|argument| argument == "--json")
+        let mut options = self.arguments.iter().take_while(|argument| *argument != "--");
+        options.any(|argument| argument == "--json")
     }
 
     /// Whether the value of an option (its flag) comes from a variable or the settings file.

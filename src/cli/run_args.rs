@@ -51,9 +51,9 @@ pub(crate) struct SpanArgs {
     hours: u32,
     /// Read alerts since this time
     ///
-    /// Replaces --hours, and catches up nothing. A day from midnight UTC (2026-11-21, yesterday), a
-    /// duration before now (7d, 36h), or RFC 3339 with a time zone (2026-11-21T00:15:00Z). The
-    /// summary and the log say which instant is meant.
+    /// Replaces --hours; missed runs are not caught up. A day, from midnight UTC (2026-11-21,
+    /// yesterday), a duration before now (7d, 36h), or RFC 3339 with a time zone
+    /// (2026-11-21T00:15:00Z). The summary and the log show the instant.
     #[arg(long, value_name = "TIME", value_parser = value_parsers::point_in_time, help_heading = "Selection")]
     since: Option<PointInTime>,
     /// Read alerts before this time [default: now]
@@ -63,7 +63,7 @@ pub(crate) struct SpanArgs {
     until: Option<PointInTime>,
 }
 
-/// The options of a whole process, whether it has the run of one tenant or those of several.
+/// The options of a process, for one tenant or several.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -75,9 +75,9 @@ pub(crate) struct ProcessArgs {
     pub deadline: u32,
     /// Wait for another run to end, for example 2h
     ///
-    /// While another run has the ledger locked, waits for up to this long, and then ends with exit
-    /// code 7. The --deadline begins after the wait. A number of seconds (s), minutes (m), hours
-    /// (h) or days (d). [default: no wait]
+    /// Waits up to this long while another run has the ledger locked; if it is still locked then,
+    /// ends with exit code 7. The --deadline begins after the wait. A number of seconds (s),
+    /// minutes (m), hours (h) or days (d). [default: no wait]
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     wait: Option<TimeDelta>,
     /// Show what would be sent, without sending it
@@ -106,9 +106,9 @@ pub(crate) struct ProcessArgs {
     pub log: LogArgs,
     /// Metrics file for Prometheus
     ///
-    /// For the textfile collector of node_exporter, which reads names that end in .prom. A run
-    /// replaces it at its end; one with --dry-run or --debug does not. All schedules of a ledger
-    /// use the same file. See `collective-insights help operations`.
+    /// For the textfile collector of node_exporter, which reads files whose names end in .prom. A
+    /// run replaces it at its end; one with --dry-run or --debug does not. Use the same file for
+    /// all runs that share a ledger. See `collective-insights help operations`.
     #[arg(long, value_name = "FILE", help_heading = "Log and output", hide_short_help = true)]
     pub metrics_file: Option<PathBuf>,
     #[command(flatten)]
@@ -120,7 +120,7 @@ pub(crate) struct ProcessArgs {
 }
 
 impl ProcessArgs {
-    /// Returns where the ledger is.
+    /// Returns the path of the ledger, or that there is none.
     ///
     /// # Errors
     /// As [`default_ledger`].
@@ -168,19 +168,19 @@ pub(crate) struct CommonArgs {
     rf_api_url: Option<String>,
     /// Name in the ledger [default: the source's name]
     ///
-    /// Each customer and source needs one: under it the ledger keeps what was read, sent and
-    /// queued. The credentials, the Recorded Future key and the organizations may change.
+    /// A tenant is one account of a source. The ledger keeps a separate history and queue for each
+    /// name. Credentials, the Recorded Future key and the organizations may change later.
     #[arg(long, value_name = "NAME")]
     tenant: Option<TenantName>,
-    /// Accept another customer as the tenant's
+    /// Accept a changed customer id
     ///
-    /// A run stops where the alerts belong to another customer than before. With this, the
-    /// customer is the same one under a new id.
+    /// A run stops if the alerts belong to another customer than those of earlier runs. Use this
+    /// once if it is the same customer under a new id.
     #[arg(long, hide_short_help = true)]
     adopt: bool,
     /// Organization that receives the detections
     ///
-    /// With or without uhash: at the beginning. Repeatable. [default: all of the key's user]
+    /// The prefix uhash: is optional. Repeatable. [default: all of the key's user]
     #[arg(long, value_name = "ID")]
     organization_id: Vec<String>,
     #[command(flatten)]
@@ -200,13 +200,13 @@ pub(crate) struct CommonArgs {
     accept_gap: bool,
     /// Indicators that are never sent, one per line
     ///
-    /// `collective-insights generate exclusions` prints a file that shows every form of a line.
+    /// `collective-insights generate exclusions` prints an example with every kind of line.
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
     exclusion_file: Option<PathBuf>,
     /// Leave out alerts that an analyst dismissed
     ///
     /// CrowdStrike: tagged false_positive or ignored. Carbon Black: determined to be a false
-    /// positive. They are counted.
+    /// positive. The summary counts them.
     #[arg(long, help_heading = "Selection")]
     skip_dismissed: bool,
     /// Maximum indicators per request
@@ -236,7 +236,7 @@ pub(crate) struct CommonArgs {
     /// Includes the complete response. From 1 to 3600.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=3600), hide_short_help = true)]
     timeout: u16,
-    /// Send indicators again that were delivered before
+    /// Send indicators again that were already delivered
     #[arg(long)]
     resend: bool,
     #[command(flatten)]
@@ -337,8 +337,8 @@ pub(crate) struct LedgerArgs {
     pub ledger: Option<PathBuf>,
     /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
     ///
-    /// TOML with the long options as keys; see `collective-insights help options`. Without it, that
-    /// is collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc; on Windows in
+    /// TOML with the long options as keys; see `collective-insights help options`. It is looked for
+    /// as collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config and /etc; on Windows in
     /// %LOCALAPPDATA%.
     /// [default: the first that exists]
     #[arg(long, value_name = "FILE")]
@@ -373,8 +373,8 @@ pub(crate) struct LogArgs {
     level: LogLevel,
     /// Log file
     ///
-    /// With - the log goes to stderr, with none there is no log. One that cannot be written is a
-    /// warning, and the run continues without it.
+    /// With - the log goes to stderr, with none there is no log. If it cannot be written, the run
+    /// warns and continues without it.
     #[arg(long = "log-file", value_name = "FILE", default_value = "collective-insights.log")]
     file: PathBuf,
     /// Size at which the log is rotated
@@ -418,12 +418,12 @@ impl LogArgs {
         has_file.then_some(&*self.file)
     }
 
-    /// Returns whether stderr is the log.
+    /// Returns whether the log goes only to stderr.
     fn is_stderr(&self) -> bool {
         self.file.as_os_str() == "-"
     }
 
-    /// Returns the settings of the log. `debug` logs everything, also to stderr.
+    /// Returns the settings of the log. With `debug` it has level DEBUG, and goes to stderr too.
     pub(crate) fn settings(&self, debug: bool) -> LogSettings<'_> {
         LogSettings {
             file: self.path(),

@@ -65,7 +65,8 @@ impl Day {
 
 /// Whether a run ended with an exit code other than 0, or was killed.
 pub(super) fn has_failed(run: &RunRecord, now: DateTime<Utc>) -> bool {
-    let is_running = run.finished_at.is_none() && now - run.started_at < MAX_RUN_TIME;
+    let age = now - run.started_at;
+    let is_running = run.finished_at.is_none() && (TimeDelta::zero()..MAX_RUN_TIME).contains(&age);
     run.exit_code != Some(0) && !is_running
 }
 

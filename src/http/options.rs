@@ -12,18 +12,18 @@ use crate::platform::advice;
 pub(crate) struct NetworkOptions {
     /// A PEM file of certificates to trust in addition to the system's.
     pub ca_cert: Option<PathBuf>,
-    /// The time limit for a connection, TLS included.
+    /// The time limit for connecting, TLS included.
     pub connect_timeout: Duration,
     /// The time limit for one attempt, from the connection to the last byte of the response.
     pub timeout: Duration,
 }
 
 impl NetworkOptions {
-    /// Checks that a client can be built, and describes its certificates and proxy.
+    /// Checks the certificates and the proxy, and describes them.
     ///
     /// # Errors
     /// When certificates cannot be loaded, or the environment's proxy is invalid.
-    pub(crate) fn describe(&self) -> Result<String, Failure> {
+    pub(crate) fn check(&self) -> Result<String, Failure> {
         let (_, proxy) = Proxies::from_environment()?;
         let (_, certificates) = self.tls()?;
         let proxy = proxy.as_deref().unwrap_or("no proxy");

@@ -1,4 +1,5 @@
-//! Proxies from the environment. The client's own matcher decides which of them a URL uses.
+//! Proxies from the environment and, on Windows and macOS, from the system's settings. The client's
+//! own matcher decides which of them a URL uses.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use secrecy::SecretString;
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
 
-/// Each pair is one variable; the first that is set counts.
+/// The spellings of each variable; the first that is set counts.
 const FOR_HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const FOR_HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const FOR_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
@@ -19,7 +20,7 @@ const FOR_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 pub(super) struct Proxies(Matcher);
 
 impl Proxies {
-    /// Reads the proxies from the environment, and describes the one for HTTPS.
+    /// Reads the proxies, and describes the one for HTTPS if the environment has it.
     ///
     /// # Errors
     /// When the proxy for HTTPS is invalid: the client would silently connect without it.
@@ -53,14 +54,14 @@ pub(crate) fn register_proxy_passwords() {
         let Some((before, _)) = value.rsplit_once('@') else {
             continue;
         };
-        let user = before.split_once("://").map_or(before, |(_, user)| user);
-        let Some((_, password)) = user.split_once(':') else {
+        let credentials = before.split_once("://").map_or(before, |(_, text)| text);
+        let Some((_, password)) = credentials.split_once(':') else {
             continue;
         };
         redact::register_secret(&SecretString::from(password));
         let decoded = percent_decode_str(password).decode_utf8_lossy();
         redact::register_secret(&SecretString::from(decoded.into_owned()));
-        // As it is sent.
+        // The base64 form in the Proxy-Authorization header.
         if let Some(proxy) = intercept(&value)
             && let Some(basic) = proxy.basic_auth().and_then(|header| header.to_str().ok())
         {

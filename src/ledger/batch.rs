@@ -369,7 +369,7 @@ pub(super) struct Techniques(BTreeMap<String, u64>);
 /// The parts of a sent item that stay in the ledger.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct SentItem {
-    timestamp: Option<DateTime<Utc>>,
+    pub(super) timestamp: Option<DateTime<Utc>>,
     #[serde(default)]
     ioc: SentIndicator,
     #[serde(default)]

@@ -28,7 +28,7 @@ impl FromSql for Time {
     }
 }
 
-/// A text that may be damaged.
+/// A text that may not be valid UTF-8.
 struct Text(String);
 
 impl FromSql for Text {

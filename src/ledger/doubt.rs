@@ -1,7 +1,7 @@
-//! Batches in doubt: they were sent, and no response said whether they arrived.
+//! Batches in doubt: Recorded Future may have stored them, but no response confirmed it.
 //!
-//! They stay in state `sending`, whether the run was killed or gave up, until a later run has
-//! looked for their entries.
+//! They stay in state `sending` until a later run has searched for their entries. They come from
+//! runs that were killed or got no response, and from `outbox retry`.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,14 @@ use rusqlite::{Connection, params};
 use serde::Deserialize;
 
 use super::batch::{SentItem, Techniques};
-use super::columns::{ItemColumn, json_array, text, time};
+use super::columns::{ItemColumn, Time, json_array, text, time};
 use super::reader::query;
 use super::{EntryId, Result, TenantLedger};
+
+/// A batch that is older than this when the doubt ends was begun with a wrong clock, or long ago:
+/// then it counts as delivered now, or the history would forget it too early. Less than the time
+/// for which deliveries are kept.
+const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
 /// A batch in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +71,10 @@ impl TenantLedger {
         })
     }
 
-    /// Returns how long ago a batch was sent.
+    /// Returns how long a batch has been in doubt. The clock may have been wrong when it began: a
+    /// time in the future counts like one that is as far in the past.
     pub(crate) fn age_of(&self, batch: &BatchInDoubt) -> TimeDelta {
-        self.clock().now().signed_duration_since(batch.begun_at)
+        self.clock().now().signed_duration_since(batch.begun_at).abs()
     }
 
     /// Returns whether another tenant may send the same alerts with the same token to other
@@ -88,7 +94,8 @@ impl TenantLedger {
     }
 
     /// Ends the doubt about a batch: the entries that were found are delivered, since it was sent;
-    /// the others are queued again. Returns the number of those that were found.
+    /// the others are queued again, with at least one attempt. Returns the number of those that
+    /// were found.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -97,7 +104,16 @@ impl TenantLedger {
         batch: &BatchInDoubt,
         found: &BTreeSet<EntryId>,
     ) -> Result<u64> {
+        let now = self.clock().now();
+        let is_plausible = batch.begun_at <= now && now - batch.begun_at <= MAX_AGE;
+        let delivered_at = Time(if is_plausible { batch.begun_at } else { now });
         self.transaction(|db| {
+            // A run that was killed did not count its attempt.
+            db.execute(
+                "UPDATE outbox SET attempts = max(attempts, 1)
+                 WHERE id IN (SELECT id FROM settled WHERE batch = ?1)",
+                [batch.id],
+            )?;
             db.execute(
                 "DELETE FROM settled WHERE batch = ?1 AND id NOT IN (SELECT value FROM json_each(?2))",
                 params![batch.id, json_array(found.iter().map(|id| id.0))],
@@ -114,9 +130,9 @@ impl TenantLedger {
             if delivered == 0 {
                 db.execute("DELETE FROM batch WHERE id = ?1", [batch.id])?;
             } else {
-                let update = "UPDATE batch SET state = 'delivered', ended_at = begun_at, reserve = NULL,
-                                 entries = ?2, techniques = ?3 WHERE id = ?1";
-                db.execute(update, params![batch.id, delivered, techniques.json()])?;
+                let update = "UPDATE batch SET state = 'delivered', begun_at = ?4, ended_at = ?4,
+                                 reserve = NULL, entries = ?2, techniques = ?3 WHERE id = ?1";
+                db.execute(update, params![batch.id, delivered, techniques.json(), delivered_at])?;
             }
             Ok(delivered)
         })

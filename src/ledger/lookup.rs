@@ -96,7 +96,7 @@ pub(crate) struct KnownEntry {
 pub(crate) enum Fate {
     /// It will be sent; when it was stored.
     Queued { since: DateTime<Utc> },
-    /// It was sent in this batch, and no response was recorded.
+    /// It is in this batch, which Recorded Future may have stored; it is not confirmed.
     InDoubt { since: DateTime<Utc>, batch: i64 },
     /// Recorded Future rejected it, or its item is damaged, and then there is no status.
     Quarantined { since: DateTime<Utc>, status: Option<u16>, message: String },

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
 use super::batch::{self, SentItem};
-use super::columns::{ItemColumn, Time, row_count};
+use super::columns::{ItemColumn, Time, row_count, text};
 use super::outbox::entry_condition;
 use super::reader::query;
 use super::{EntryFilter, EntryId, EntryState, Ledger, Result, TenantId};
@@ -31,7 +31,7 @@ impl Ledger {
                 entry_condition()
             );
             let changed = db.prepare_cached(&update)?.execute(filter.params())?;
-            for ((tenant, token), items) in in_doubt {
+            for ((tenant, token, _), items) in in_doubt {
                 batch::write(db, (TenantId(tenant), &token), &items, now)?;
             }
             Ok(row_count(changed))
@@ -76,23 +76,26 @@ impl Ledger {
     }
 }
 
-/// The entries of each tenant and its token.
-type ByTenant = BTreeMap<(i64, String), Vec<(EntryId, SentItem)>>;
+/// Entries by tenant, its token, and the UTC day of the detection.
+type Batches = BTreeMap<(i64, String, Option<NaiveDate>), Vec<(EntryId, SentItem)>>;
 
-/// Returns the entries that match and were sent more than once.
-fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Result<ByTenant> {
+/// Returns the entries that match and were sent more than once. Those of one day are one batch: a
+/// batch is searched for from its first detection to its last.
+fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Result<Batches> {
     let select = format!(
         "SELECT tenant, (SELECT token FROM tenant WHERE tenant.id = outbox.tenant), id, item
-         FROM outbox WHERE {} AND attempts > 1",
+         FROM outbox WHERE {} AND attempts > 1
+            AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
         entry_condition()
     );
     let rows: Vec<_> = query(db, &select, &filter.params(), |row| {
         let item = SentItem::read(&row.get::<_, ItemColumn>(3)?.0);
-        Ok(((row.get(0)?, row.get(1)?), (EntryId(row.get(2)?), item)))
+        let day = item.timestamp.map(|time| time.date_naive());
+        Ok(((row.get(0)?, text(row, 1)?, day), (EntryId(row.get(2)?), item)))
     })?;
-    let mut by_tenant = ByTenant::new();
-    for (tenant, entry) in rows {
-        by_tenant.entry(tenant).or_default().push(entry);
+    let mut batches = Batches::new();
+    for (batch, entry) in rows {
+        batches.entry(batch).or_default().push(entry);
     }
-    Ok(by_tenant)
+    Ok(batches)
 }

@@ -21,7 +21,8 @@
 //!    Recorded Future for its entries; those that are found are delivered, and the others are
 //!    queued again by deleting their rows in `settled`.
 //! 6. If Recorded Future rejects entry 17 itself, its row in `settled` is deleted, and the one in
-//!    `outbox` changes to `quarantined`.
+//!    `outbox` changes to `quarantined`. `outbox retry` changes it back to `waiting`; if it was
+//!    sent more than once, in a batch in doubt, because an earlier attempt may have stored it.
 //!
 //! # Tables
 //! - `tenant`: a name, the source and customer whose alerts it has, and the account, Recorded

@@ -7,7 +7,7 @@ use super::error::Problem;
 use super::{EntryId, Result, TenantLedger};
 use crate::detection::Detection;
 use crate::indicator::Indicator;
-use crate::submission::{Stored, Submission};
+use crate::submission::{StoreOutcome, Submission};
 
 /// The state of an alert with one of its indicators.
 enum SightingState {
@@ -94,19 +94,19 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
         field: &str,
-    ) -> Result<Stored, Problem> {
+    ) -> Result<StoreOutcome, Problem> {
         match self.lookup(detection, indicator)? {
             Some(SightingState::Delivered { entry }) if self.ledger.resend => {
                 self.unlink(detection, entry)?;
             }
-            Some(SightingState::Delivered { .. }) => return Ok(Stored::AlreadyDelivered),
+            Some(SightingState::Delivered { .. }) => return Ok(StoreOutcome::AlreadyDelivered),
             Some(SightingState::Pending { entry, this_run: true }) => {
                 // The alert names the indicator twice.
                 self.merge(entry, detection, indicator, field)?;
-                return Ok(Stored::Duplicate);
+                return Ok(StoreOutcome::Duplicate);
             }
             Some(SightingState::Pending { .. } | SightingState::Dropped) => {
-                return Ok(Stored::Duplicate);
+                return Ok(StoreOutcome::Duplicate);
             }
             None => {}
         }
@@ -114,11 +114,11 @@ impl Store<'_> {
             self.merge(entry, detection, indicator, field)?;
             self.count_repeat(entry)?;
             self.link(detection, entry)?;
-            return Ok(Stored::Duplicate);
+            return Ok(StoreOutcome::Duplicate);
         }
         let entry = self.insert(detection, indicator, field)?;
         self.link(detection, entry)?;
-        Ok(Stored::New)
+        Ok(StoreOutcome::New)
     }
 
     /// Returns what is known about an alert with an indicator, in this ledger or in the one that a

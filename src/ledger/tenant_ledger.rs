@@ -39,7 +39,7 @@ pub(crate) struct TenantLedger {
     pub(super) tenant: TenantId,
     /// The tenant's properties before this run.
     pub(super) before: Properties,
-    /// The entries of this run.
+    /// The tenant's properties in this run.
     pub(super) own: Properties,
     pub(super) token: String,
     pub(super) source: SourceInfo,

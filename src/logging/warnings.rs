@@ -14,10 +14,10 @@ use crate::report;
 /// The warnings about tenants, each with the tenant's name, until they are printed.
 static TENANT_WARNINGS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
-/// Sends the warnings of this process to stderr instead of a log. Those about a tenant are kept
-/// for [`print_tenant_warnings`].
+/// Sends the warnings of this process to stderr, except those about a tenant, which
+/// [`print_tenant_warnings`] prints. For commands without a log.
 pub(crate) fn warn_on_stderr() {
-    // This fails if there is a log; warnings are in it then.
+    // Fails if a log is set up already: then the warnings are in it.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Warnings));
 }
 

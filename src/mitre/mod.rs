@@ -19,7 +19,7 @@ pub struct MitreCode {
 }
 
 impl MitreCode {
-    /// Parses a code in any case; `None` if the text is not exactly one code.
+    /// Parses a code; ignores case and surrounding spaces. `None` if the text is not one code.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.trim().strip_prefix(['T', 't'])?;

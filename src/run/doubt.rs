@@ -1,4 +1,4 @@
-//! Looks up what earlier runs sent without getting a response, before anything is sent again.
+//! Looks up the batches in doubt of earlier runs, before anything is sent again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Run<'_> {
                 LookUp::Found(found) => found,
                 LookUp::NotNow(failure) => {
                     self.report.note(format!(
-                        "what an earlier run sent without getting a response stays queued until Recorded Future can be searched for it: {failure}"
+                        "indicators that an earlier run may have sent stay queued until Recorded Future can be searched for them: {failure}"
                     ));
                     continue;
                 }
@@ -58,7 +58,7 @@ impl Run<'_> {
             tracing::info!(
                 found = delivered,
                 entries = batch.entries.len(),
-                "looked up a batch whose response never came"
+                "looked up a batch in doubt"
             );
         }
         Ok(())
@@ -96,9 +96,7 @@ impl Run<'_> {
             }
         });
         let Ok(searched) = tokio::time::timeout(left, searched).await else {
-            tracing::warn!(
-                "the search for a batch whose response never came takes too long: it is sent again"
-            );
+            tracing::warn!("the search for a batch in doubt takes too long: it is sent again");
             return Ok(LookUp::Found(found));
         };
         let Err(error) = searched else {
@@ -114,7 +112,7 @@ impl Run<'_> {
         if !error.is_lasting && age < MAX_WAIT {
             return Ok(LookUp::NotNow(failure));
         }
-        tracing::info!(reason = %failure, "cannot look up a batch whose response never came: it is sent again");
+        tracing::info!(reason = %failure, "cannot look up a batch in doubt: it is sent again");
         Ok(LookUp::Found(found))
     }
 }

@@ -19,13 +19,13 @@ use crate::report::progress::{Progress, Work};
 use crate::selection::{LeftOut, Rules, Selection, Tally, Thresholds};
 use crate::sources::{AlertReader, Page};
 
-/// Pages that may be fetched and wait to be stored: bounds the memory of a run.
+/// The maximum number of fetched pages that wait to be stored; it limits the memory of a run.
 const MAX_WAITING_PAGES: usize = 1;
-/// The time that a transaction waits for further pages: each transaction writes the parts of the
-/// ledger that it changes to the disk, and those of consecutive pages are largely the same.
+/// The time that a transaction waits for more pages of alerts: each commit writes the changed parts
+/// of the ledger to disk, and consecutive pages change mostly the same parts.
 const MAX_TRANSACTION: Duration = Duration::from_millis(200);
 
-/// The maximum wait for the number of alerts that the vendor left out.
+/// The maximum wait for the number of alerts below the thresholds.
 const MAX_COUNTING: Duration = Duration::from_secs(10);
 
 /// The selection from the pages that were read.
@@ -39,11 +39,11 @@ struct Selected {
 
 /// The result of reading a window.
 #[derive(Debug)]
-enum ReadEnd {
+enum ReadOutcome {
     Complete,
     /// Reading failed; the failure is reported.
     Incomplete,
-    /// Because of alerts that must not be shared.
+    /// A page has alerts that must not be shared, for example of another customer.
     Rejected(Failure),
 }
 
@@ -75,32 +75,37 @@ impl Run<'_> {
             logging::in_same_span(work)
         });
         let end = self.read_pages(reader.as_mut(), first, sender).await;
-        let left_out = self.count_left_out(reader.as_mut(), &end).await;
+        let window_total = self.count_without_thresholds(reader.as_mut(), &end).await;
         drop(reader);
         let selected = match storing.await {
             Ok(done) => done,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        if matches!(end, ReadEnd::Complete) && selected.stored.is_ok() {
+        if matches!(end, ReadOutcome::Complete) && selected.stored.is_ok() {
             self.report.progress.finish();
         }
         match end {
-            ReadEnd::Rejected(failure) => self.withdraw(failure),
-            ReadEnd::Complete | ReadEnd::Incomplete => {
+            ReadOutcome::Rejected(failure) => self.withdraw(failure),
+            ReadOutcome::Complete | ReadOutcome::Incomplete => {
                 if has_read {
+                    // Again: a later page may have named the customer.
                     self.record_customer()?;
                 }
-                self.report_selection(selected, left_out)
+                self.report_selection(selected, window_total)
             }
         }
     }
 
     /// Reports what was selected, counts the exclusion rules that matched, and stores samples of
-    /// what was left out: at the end, so that a run that is withdrawn leaves no trace.
-    fn report_selection(&mut self, selected: Selected, total: Option<u64>) -> Result<(), Failure> {
+    /// what was left out: at the end, so that none remain if the run is withdrawn.
+    fn report_selection(
+        &mut self,
+        selected: Selected,
+        window_total: Option<u64>,
+    ) -> Result<(), Failure> {
         let Selected { mut tally, left_out, stored } = selected;
         // Where storing failed, alerts that were read are not in the tally.
-        if let Some(total) = total.filter(|_| stored.is_ok()) {
+        if let Some(total) = window_total.filter(|_| stored.is_ok()) {
             tally.add_left_out(total);
         }
         if tally.alerts_unreadable > 0 {
@@ -129,8 +134,8 @@ impl Run<'_> {
         reader: &mut dyn AlertReader,
         first: Result<Option<Page>, Failure>,
         sender: Sender<Page>,
-    ) -> ReadEnd {
-        let mut end = ReadEnd::Complete;
+    ) -> ReadOutcome {
+        let mut end = ReadOutcome::Complete;
         let mut next = first;
         loop {
             let mut page = match next {
@@ -138,30 +143,35 @@ impl Run<'_> {
                 Ok(None) => return end,
                 Err(failure) => {
                     self.report.fail(failure);
-                    return ReadEnd::Incomplete;
+                    return ReadOutcome::Incomplete;
                 }
             };
             if let Err(failure) = self.check_customers(&page.customers) {
-                return ReadEnd::Rejected(failure);
+                return ReadOutcome::Rejected(failure);
             }
             if let Some(partial_error) = page.partial_error.take() {
                 self.report.fail(partial_error);
-                end = ReadEnd::Incomplete;
+                end = ReadOutcome::Incomplete;
             }
             self.plan.complete_until = page.complete_until;
             if sender.send(page).await.is_err() {
-                // The ledger failed; the other side returns why.
-                return ReadEnd::Incomplete;
+                // The ledger failed; `store_pages` returns why.
+                return ReadOutcome::Incomplete;
             }
             next = reader.next_page().await;
         }
     }
 
-    /// Returns the number of alerts in the window, if the vendor left some out because of the
-    /// thresholds: they are counted, and never read. What was not read completely has no such
-    /// number.
-    async fn count_left_out(&mut self, reader: &mut dyn AlertReader, end: &ReadEnd) -> Option<u64> {
-        if self.source.thresholds() == Thresholds::default() || !matches!(end, ReadEnd::Complete) {
+    /// Asks the vendor how many alerts the window has without the thresholds: those below them were
+    /// not sent. `None` if there are no thresholds, or the window was not read completely.
+    async fn count_without_thresholds(
+        &mut self,
+        reader: &mut dyn AlertReader,
+        end: &ReadOutcome,
+    ) -> Option<u64> {
+        if self.source.thresholds() == Thresholds::default()
+            || !matches!(end, ReadOutcome::Complete)
+        {
             return None;
         }
         // Delivery matters more than this number.
@@ -178,8 +188,8 @@ impl Run<'_> {
         None
     }
 
-    /// Returns a reader of the window and its first page. The first responses of the vendor have
-    /// its time: if the window was chosen by a wrong clock, it is chosen and read again.
+    /// Returns a reader of the window and its first page. The first response carries the vendor's
+    /// time: if this machine's clock was wrong, the window is chosen again and read from its start.
     async fn first_page(&mut self) -> (Box<dyn AlertReader>, Result<Option<Page>, Failure>) {
         let mut reader = self.source.reader(&self.vendor, self.plan.window);
         let mut page = reader.next_page().await;
@@ -194,7 +204,7 @@ impl Run<'_> {
         (reader, page)
     }
 
-    /// Removes all that the run stored, and records why.
+    /// Deletes all that the run stored from the ledger, which keeps the reason as that of the run.
     ///
     /// # Errors
     /// Always: `failure`, or that of the ledger.
@@ -208,7 +218,7 @@ impl Run<'_> {
         Err(failure)
     }
 
-    /// Returns what is left out.
+    /// Returns the rules of the selection.
     fn rules(&self) -> Rules {
         Rules {
             thresholds: self.source.thresholds(),
@@ -254,7 +264,7 @@ fn store_pages(
                     })?;
                 }
                 let alerts = selection.tally().alerts_fetched;
-                tracing::debug!(alerts, total, "stored a page");
+                tracing::debug!(alerts, total, "read a page");
                 crash_point();
                 next = receive_until(&mut pages, deadline, ledger.wanted_by_others());
             }
@@ -272,14 +282,14 @@ fn store_pages(
     Selected { tally, left_out, stored: end }
 }
 
-/// Returns the next page; `None` if none comes before the deadline, nor before the ledger is
-/// wanted, or no more will come.
+/// Returns the next page; `None` at the deadline, when another tenant waits for the ledger, and
+/// when there are no more pages.
 fn receive_until<P>(
     pages: &mut Receiver<P>,
     deadline: Instant,
     wanted: impl Future<Output = ()>,
 ) -> Option<P> {
-    // The timeout alone would return a page that is ready, also after the deadline.
+    // The timeout alone would return a page that is ready even after the deadline.
     if Instant::now() >= deadline {
         return None;
     }

@@ -417,7 +417,7 @@ async fn lock(
     create_state_folder(ledger, *mode)?;
     if wait.is_some() {
         // What would end the run later ends it before the wait.
-        settings.network.describe()?;
+        settings.network.check()?;
     }
     wait::take_lock(ledger, *wait, *mode, clock, shutdown).await
 }

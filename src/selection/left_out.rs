@@ -104,7 +104,7 @@ mod tests {
     use crate::detection::{AlertOutcome, Assessment};
     use crate::indicator::ClaimedType::{Address, Domain, Md5, Url};
     use crate::mitre::MitreCodes;
-    use crate::submission::Stored;
+    use crate::submission::StoreOutcome;
 
     fn alert(id: &str, severity: u8, mentions: Vec<Mention>) -> AlertOutcome {
         AlertOutcome::Detection(Box::new(Detection {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     /// Selects from these alerts, and returns what was left out, sorted.
-    fn left_out(alerts: Vec<AlertOutcome>, stored: Stored) -> Vec<(String, String, u64)> {
+    fn left_out(alerts: Vec<AlertOutcome>, stored: StoreOutcome) -> Vec<(String, String, u64)> {
         let thresholds = Thresholds { severity: 50, confidence: 0 };
         let rules = Rules { thresholds, skip_dismissed: true, skip_trusted: true };
         let list = Exclusions::parse(std::path::Path::new(""), b".good.example\n").unwrap();
@@ -155,7 +155,7 @@ mod tests {
         ];
         let named = |text: &str, alert: &str, mentions| (text.into(), alert.into(), mentions);
         assert_eq!(
-            left_out(alerts, Stored::New),
+            left_out(alerts, StoreOutcome::New),
             [
                 named("below threshold domain low.example.com", "2", 2),
                 named("excluded domain a.good.example", "3", 1),
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_the_ledger_knows_is_not_left_out() {
-        for stored in [Stored::New, Stored::Duplicate, Stored::AlreadyDelivered] {
+        for stored in [StoreOutcome::New, StoreOutcome::Duplicate, StoreOutcome::AlreadyDelivered] {
             let alerts = vec![alert("1", 50, vec![parse(Domain, "sent.example")])];
             assert_eq!(left_out(alerts, stored), []);
         }
@@ -182,14 +182,14 @@ mod tests {
             .map(|number| alert(&"i".repeat(1000), 50, vec![domain(number)]))
             .collect();
         alerts.push(alert("last", 50, vec![domain(7), domain(MAX_SAMPLES + 1)]));
-        let samples = left_out(alerts, Stored::New);
+        let samples = left_out(alerts, StoreOutcome::New);
         assert_eq!(samples.len(), MAX_SAMPLES);
         let seventh = samples.iter().find(|(text, ..)| text.ends_with(" d7.good.example"));
         assert_eq!(seventh.unwrap().1, "last");
         assert_eq!(seventh.unwrap().2, 2);
         assert!(samples.iter().all(|(_, alert, _)| alert.chars().count() <= 200));
         let long = format!("http://good.example/{}", "é".repeat(900));
-        let samples = left_out(vec![alert("1", 50, vec![parse(Url, &long)])], Stored::New);
+        let samples = left_out(vec![alert("1", 50, vec![parse(Url, &long)])], StoreOutcome::New);
         assert_eq!(samples[0].0.len(), "excluded url ".len() + MAX_VALUE_CHARS);
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn secrets_are_masked() {
         redact::register_secret(&SecretString::from("left-out-secret"));
         let url = parse(Url, "http://a.good.example/?key=left-out-secret");
-        let samples = left_out(vec![alert("x left-out-secret", 50, vec![url])], Stored::New);
+        let samples = left_out(vec![alert("x left-out-secret", 50, vec![url])], StoreOutcome::New);
         assert_eq!(samples[0].0, "excluded url http://a.good.example/?key=[secret]");
         assert_eq!(samples[0].1, "x [secret]");
     }

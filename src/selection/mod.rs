@@ -1,7 +1,7 @@
-//! Which mentions of an indicator become submissions, and a count for each that does not.
+//! Selects the mentions that become submissions, and counts all others by reason.
 //!
-//! In this order: thresholds, dismissed alerts, unsupported, malformed and private mentions,
-//! trusted files, exclusions, and what the ledger knows already.
+//! The order of the rules: thresholds, dismissed alerts, unsupported, malformed and private
+//! mentions, trusted files, exclusions, and indicators that the ledger knows already.
 
 pub(crate) mod exclusions;
 mod left_out;
@@ -15,14 +15,14 @@ use std::sync::Arc;
 
 use crate::detection::{AlertOutcome, Assessment, Detection, Mention};
 use crate::indicator::{Indicator, IndicatorType};
-use crate::submission::Stored;
+use crate::submission::StoreOutcome;
 
 use self::exclusions::Exclusions;
 pub(crate) use self::left_out::{LeftOut, MAX_SAMPLES, excerpt};
 use self::skip::SkipReason;
 pub(crate) use self::tally::Tally;
 
-/// The minimum scores of an alert; 0 passes every alert, also one without a score.
+/// The minimum scores of an alert; 0 accepts every alert, even one without a score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Thresholds {
     /// 0 to 100.
@@ -34,14 +34,15 @@ pub(crate) struct Thresholds {
 impl Thresholds {
     /// Whether the scores reach the thresholds. A missing score fails a threshold above 0.
     pub(crate) fn pass(self, assessment: Assessment) -> bool {
-        let reaches =
-            |score: Option<u8>, least: u8| least == 0 || score.is_some_and(|score| score >= least);
+        let reaches = |score: Option<u8>, minimum: u8| {
+            minimum == 0 || score.is_some_and(|score| score >= minimum)
+        };
         reaches(assessment.severity, self.severity)
             && reaches(assessment.confidence, self.confidence)
     }
 }
 
-/// The rules by which mentions are not sent.
+/// The rules by which alerts and mentions are left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub thresholds: Thresholds,
@@ -51,7 +52,7 @@ pub(crate) struct Rules {
     pub skip_trusted: bool,
 }
 
-/// Selects the mentions that are stored, and counts all of them.
+/// Decides which mentions are stored, and counts every mention.
 #[derive(Debug)]
 pub(crate) struct Selection {
     rules: Rules,
@@ -66,14 +67,15 @@ impl Selection {
         Self { rules, exclusions, tally: Tally::default(), left_out: LeftOut::default() }
     }
 
-    /// Selects from one alert. `store` stores a mention of an indicator in a field of a detection.
+    /// Adds one alert. `store` takes the detection, the indicator, and the name of the field that
+    /// has it.
     ///
     /// # Errors
     /// The errors of `store`.
     pub(crate) fn add<E>(
         &mut self,
         outcome: AlertOutcome,
-        mut store: impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
+        mut store: impl FnMut(&Detection, &Indicator, &'static str) -> Result<StoreOutcome, E>,
     ) -> Result<(), E> {
         self.tally.alerts_fetched += 1;
         match outcome {
@@ -84,7 +86,7 @@ impl Selection {
             }
             AlertOutcome::WithoutIndicator(alert) => {
                 if self.skip_alert(alert.assessment).is_none() {
-                    self.tally.count_bare(alert);
+                    self.tally.count_without_indicator(alert);
                 }
             }
             AlertOutcome::Detection(mut detection) => {
@@ -94,11 +96,11 @@ impl Selection {
                     }
                     return Ok(());
                 }
-                // The first field that names an indicator, in this order, is the one that is sent.
+                // If several fields name an indicator, the first by name is sent, in each run.
                 detection.mentions.sort_by_key(|mention| mention.field);
-                let mut stored = BTreeMap::new();
+                let mut outcomes = BTreeMap::new();
                 for mention in &detection.mentions {
-                    self.add_mention(&detection, mention, &mut stored, &mut store)?;
+                    self.add_mention(&detection, mention, &mut outcomes, &mut store)?;
                 }
             }
         }
@@ -127,20 +129,20 @@ impl Selection {
         (self.tally, self.left_out)
     }
 
-    /// Adds one mention. `stored` has the indicators of this alert that were stored: an alert often
-    /// names one in several fields, and the ledger is asked only once.
+    /// Adds one mention. `outcomes` has what `store` returned for each indicator of this alert: an
+    /// alert often names one in several fields, and the ledger is asked only once.
     fn add_mention<'a, E>(
         &mut self,
         detection: &'a Detection,
         mention: &'a Mention,
-        stored: &mut BTreeMap<&'a Indicator, Stored>,
-        store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
+        outcomes: &mut BTreeMap<&'a Indicator, StoreOutcome>,
+        store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<StoreOutcome, E>,
     ) -> Result<(), E> {
         self.tally.indicators_found += 1;
         let skipped = match &mention.indicator {
             Err(rejected) => Some(SkipReason::Rejected(rejected.reason)),
             Ok(_) if self.rules.skip_trusted && mention.trusted => Some(SkipReason::Trusted),
-            Ok(indicator) => self.add_indicator(detection, mention, indicator, stored, store)?,
+            Ok(indicator) => self.add_indicator(detection, mention, indicator, outcomes, store)?,
         };
         if let Some(reason) = skipped {
             *self.tally.skipped(reason) += 1;
@@ -160,27 +162,27 @@ impl Selection {
         detection: &'a Detection,
         mention: &'a Mention,
         indicator: &'a Indicator,
-        stored: &mut BTreeMap<&'a Indicator, Stored>,
-        store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<Stored, E>,
+        outcomes: &mut BTreeMap<&'a Indicator, StoreOutcome>,
+        store: &mut impl FnMut(&Detection, &Indicator, &'static str) -> Result<StoreOutcome, E>,
     ) -> Result<Option<SkipReason>, E> {
         if let Some(rule) = self.exclusions.find(indicator) {
             *self.tally.exclusion_hits.entry(rule.text.to_owned()).or_default() += 1;
             return Ok(Some(SkipReason::Excluded { line: rule.line }));
         }
-        let outcome = match stored.get(indicator) {
-            Some(Stored::New) => Ok(Stored::Duplicate),
+        let outcome = match outcomes.get(indicator) {
+            Some(StoreOutcome::New) => Ok(StoreOutcome::Duplicate),
             Some(known) => Ok(*known),
             None => store(detection, indicator, mention.field),
         };
         let outcome = outcome.inspect_err(|_| {
-            // It was fetched and has no other place: the numbers show it as not yet delivered.
+            // Counted, so that the numbers add up: the report shows it as neither sent nor stored.
             self.tally.selected += 1;
         })?;
-        stored.entry(indicator).or_insert(outcome);
+        outcomes.entry(indicator).or_insert(outcome);
         Ok(match outcome {
-            Stored::Duplicate => Some(SkipReason::Repeated),
-            Stored::AlreadyDelivered => Some(SkipReason::AlreadyDelivered),
-            Stored::New => {
+            StoreOutcome::Duplicate => Some(SkipReason::Repeated),
+            StoreOutcome::AlreadyDelivered => Some(SkipReason::AlreadyDelivered),
+            StoreOutcome::New => {
                 self.tally.selected += 1;
                 if indicator.kind() == IndicatorType::Hash {
                     self.tally.hashes_selected += 1;

@@ -65,7 +65,7 @@ const MAX_KINDS: usize = 10;
 
 impl Tally {
     /// Counts an alert that names no indicator.
-    pub(super) fn count_bare(&mut self, alert: BareAlert) {
+    pub(super) fn count_without_indicator(&mut self, alert: BareAlert) {
         self.alerts_without_indicator += 1;
         self.alerts_for_other_choice += u64::from(alert.other_choice);
         let kinds = &mut self.kinds_without_indicator;

@@ -117,11 +117,11 @@ fn exclusions(list: &str) -> Exclusions {
 
 /// What earlier runs did, the same for the same detection and indicator; `None` where they did
 /// nothing.
-fn past(seed: u8, detection: &Detection, indicator: &Indicator) -> Option<Stored> {
+fn past(seed: u8, detection: &Detection, indicator: &Indicator) -> Option<StoreOutcome> {
     let sum = detection.id.bytes().chain(indicator.value().bytes());
     match (sum.map(usize::from).sum::<usize>() + usize::from(seed)) % 5 {
-        0 => Some(Stored::AlreadyDelivered),
-        1 => Some(Stored::Duplicate),
+        0 => Some(StoreOutcome::AlreadyDelivered),
+        1 => Some(StoreOutcome::Duplicate),
         _ => None,
     }
 }
@@ -182,7 +182,7 @@ fn select(
     outcomes: &[AlertOutcome],
     rules: Rules,
     list: &str,
-    past: impl Fn(&Detection, &Indicator) -> Option<Stored>,
+    past: impl Fn(&Detection, &Indicator) -> Option<StoreOutcome>,
 ) -> Selected {
     let mut selection = Selection::new(rules, Arc::new(exclusions(list)));
     for page in outcomes.chunks(7) {
@@ -205,7 +205,7 @@ fn select(
     Selected { hits: tally.exclusion_hits.values().sum(), tally, items }
 }
 
-fn nothing(_: &Detection, _: &Indicator) -> Option<Stored> {
+fn nothing(_: &Detection, _: &Indicator) -> Option<StoreOutcome> {
     None
 }
 
@@ -408,9 +408,11 @@ fn an_alert_stores_an_indicator_once_with_the_first_of_its_fields() {
     for field in ["domain", "ioc_value"] {
         detection.mentions.push(Mention::parse(field, ClaimedType::Domain, "example.com"));
     }
-    for (stored, selected, repeated, delivered) in
-        [(Stored::New, 1, 2, 0), (Stored::Duplicate, 0, 3, 0), (Stored::AlreadyDelivered, 0, 0, 3)]
-    {
+    for (stored, selected, repeated, delivered) in [
+        (StoreOutcome::New, 1, 2, 0),
+        (StoreOutcome::Duplicate, 0, 3, 0),
+        (StoreOutcome::AlreadyDelivered, 0, 0, 3),
+    ] {
         let mut selection = Selection::new(Rules::default(), Arc::new(Exclusions::default()));
         let mut fields = Vec::new();
         let store = |_: &Detection, _: &Indicator, field| {

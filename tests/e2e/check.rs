@@ -34,6 +34,17 @@ fn failed_checks(output: &RunOutput) -> Vec<(String, String)> {
 }
 
 #[test]
+fn a_ledger_in_a_folder_that_does_not_exist_fails_as_a_run_does() {
+    let env = test_env();
+    let arguments = "--offline --json crowdstrike --ledger missing/ledger.db";
+    let output = check(&env, arguments, &[]).assert_code(6);
+    let failed = failed_checks(&output);
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(failed[0].1.contains("cannot create a file in missing"), "{failed:?}");
+    env.run("crowdstrike --ledger missing/ledger.db").assert_code(6);
+}
+
+#[test]
 fn a_successful_check_stores_nothing_and_leaves_no_files() {
     let env = test_env();
     let output = check(&env, "", &[]).assert_code(0);

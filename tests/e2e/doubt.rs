@@ -280,6 +280,48 @@ fn what_is_retried_after_a_rejection_in_doubt_is_searched_for_first() {
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
+/// A run that is killed does not count its attempt.
+#[test]
+fn what_a_killed_run_sent_is_searched_for_when_it_is_retried() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    let mut step = 1;
+    // Killed after the batch was stored, and before the response is recorded.
+    while stored(&env) == [0, 0, 0] {
+        let mut killed = env.command_at(NOW, RUN);
+        killed.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", step.to_string());
+        assert_eq!(RunOutput::capture(&mut killed).code, -1, "step {step}");
+        step += 1;
+    }
+    // Not found yet, sent again, and rejected.
+    search_world(&env, |search| search.never_found = vec![sha256(1)]);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(400, "")]);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
+    assert_some(&output, &[("quarantined", 1)]);
+    env.run_at(NEXT_DAY, "outbox retry").assert_code(0);
+    search_world(&env, |search| search.never_found = vec![]);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_some(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
+    assert_eq!(stored(&env), [1, 0, 0]);
+}
+
+/// Its time is that of a service, or old deliveries would expire at once.
+#[test]
+fn what_is_retried_with_a_wrong_clock_is_remembered() {
+    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(401, "")]);
+    env.run(RUN).assert_code(4);
+    let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
+    env.sandbox.queue_faults(Service::RecordedFuture, faults);
+    env.run_at(NEXT_DAY, RUN).assert_code(3);
+    env.run_at("2020-01-01T00:15:00Z", "outbox retry").assert_code(0);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    // The alert is read again, and known.
+    let output = env.run_at(NEXT_DAY, &format!("{RUN} --hours 72")).assert_code(0);
+    assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    assert_eq!(stored(&env), [1, 0, 0]);
+}
+
 #[test]
 fn many_rejections_in_doubt_stop_sending_as_well() {
     let alerts: Vec<Value> = (1..=64)

@@ -12,6 +12,16 @@ use crate::support::{RunOutput, TestEnv};
 /// After the runs.
 const LATER: &str = "2026-11-22T09:00:00Z";
 
+#[test]
+fn what_follows_two_hyphens_is_the_question() {
+    let env = TestEnv::new(World::default());
+    env.run("crowdstrike").assert_code(0);
+    let output = explain(&env, "-- unknown.example").assert_code(0);
+    assert!(output.stdout.starts_with("unknown.example (domain): never seen here"), "{output:?}");
+    let output = explain(&env, "-- --json").assert_code(0);
+    assert!(output.stdout.starts_with("--json: never seen here"), "{output:?}");
+}
+
 fn explain(env: &TestEnv, arguments: &str) -> RunOutput {
     env.run_at(LATER, &format!("explain {arguments}"))
 }

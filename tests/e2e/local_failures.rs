@@ -154,7 +154,7 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
 
 #[test]
 fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
-    // Cut, edited, and a flipped bit that leaves neither JSON nor UTF-8.
+    // Empty, cut off, without its quotes, and not UTF-8.
     for item in ["''", "'{'", "replace(item, '\"', '')", "CAST(x'7B22FF227D' AS TEXT)"] {
         let env = test_env(4);
         used_ledger(&env);
@@ -179,10 +179,10 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         assert_eq!(list["entries"].as_array().unwrap().len(), 1);
         let entry = &list["entries"][0];
         assert_eq!((&entry["state"], &entry["status"]), (&"quarantined".into(), &Value::Null));
-        assert_eq!(entry["tries"], 1, "it is not sent once it is damaged");
+        assert_eq!(entry["tries"], 1, "a damaged item is not sent");
         assert!(entry["words"].as_str().unwrap().starts_with(message), "{entry}");
         assert!(env.run("outbox list").assert_code(0).stdout.contains(message));
-        // Queued again, it comes back.
+        // Retried, it is quarantined again.
         env.run("outbox retry").assert_code(0);
         env.run_at(LATER, RUN).assert_code(3);
         env.run("outbox drop --yes").assert_code(0);

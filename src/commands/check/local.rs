@@ -13,10 +13,10 @@ use crate::ledger::{Ledger, LedgerReader, TenantFilter};
 use crate::logging;
 use crate::metrics;
 use crate::run;
-use crate::settings::{EffectiveOption, Origin, Settings, TenantName};
+use crate::settings::{EffectiveOption, LedgerChoice, Origin, Settings, TenantName};
 
-/// Checks what is on this machine: what tenants share in `shared`, and all else in the section. It
-/// has a run if requests can be sent.
+/// Runs the checks of a target that send no request. The result has a run if requests can be sent.
+/// Checks that tenants have in common go to `shared`, which runs each once for the same value.
 pub(super) fn check(target: &Target<'_>, shared: &mut SharedChecks, clock: Clock) -> Section {
     let tenant = target.tenant.as_ref();
     let _span = tenant.map(logging::enter);
@@ -26,8 +26,8 @@ pub(super) fn check(target: &Target<'_>, shared: &mut SharedChecks, clock: Clock
         Err(error) => section.add(Check::Settings, Err(error.into())),
         Ok(run) => {
             section.add(Check::Settings, Ok(origins(&run.resolved)));
-            let is_usable = check_run(&run, args, &mut section, shared, clock);
-            section.run = is_usable.then_some(run);
+            let can_send = check_run(&run, args, &mut section, shared, clock);
+            section.run = can_send.then_some(run);
         }
     }
     let log = args.process.log.path();
@@ -49,22 +49,22 @@ fn check_run(
     let settings = &run.settings;
     let tenant = section.tenant.clone();
     let tenant = tenant.as_ref();
+    // The second argument is the value by which `shared` knows whether the check was run before.
     let network = format!("{:?}", settings.network);
-    let is_usable =
-        shared.check(Check::TlsAndProxy, network, tenant, || settings.network.describe());
+    let network_ok = shared.check(Check::TlsAndProxy, network, tenant, || settings.network.check());
     let exclusions = format!("{:?}", settings.exclusion_file);
     shared
         .check(Check::Exclusions, exclusions, tenant, || exclusions::check(settings, clock.now()));
-    let is_valid = shared.check(Check::Ledger, format!("{:?}", settings.ledger), tenant, || {
+    let ledger_ok = shared.check(Check::Ledger, format!("{:?}", settings.ledger), tenant, || {
         for warning in run::file_warnings(args.process.log.path(), &settings.ledger) {
             tracing::warn!("{warning}");
         }
         ledger(settings, clock)
     });
-    if is_valid && let Err(failure) = tenant_in_ledger(run, clock) {
+    if ledger_ok && let Err(failure) = tenant_in_ledger(run, clock) {
         section.add(Check::Ledger, Err(failure));
     }
-    is_usable
+    network_ok
 }
 
 fn origins(options: &[EffectiveOption]) -> String {
@@ -77,16 +77,16 @@ fn origins(options: &[EffectiveOption]) -> String {
 }
 
 fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
-    let Some(path) = settings.ledger.path() else {
+    let LedgerChoice::File { path, in_state_folder } = &settings.ledger else {
         return Ok("none (--no-ledger): runs do not know what earlier ones sent".into());
     };
     if std::fs::symlink_metadata(path).is_err() {
-        check_directory_is_writable(path)?;
+        check_folder_is_writable(path, *in_state_folder)?;
         return Ok(format!("{} does not exist yet; the first run creates it", path.display()));
     }
     // Opens, locks and checks the whole file, and changes nothing.
     Ledger::check_integrity(path, clock.now())?;
-    check_directory_is_writable(path)?;
+    check_folder_is_writable(path, false)?;
     Ok(format!("{} is valid and writable", path.display()))
 }
 
@@ -95,11 +95,15 @@ fn tenant_in_ledger(run: &ResolvedRun, clock: Clock) -> Result<(), Failure> {
     let Some(path) = run.settings.ledger.path() else { return Ok(()) };
     let Some(ledger) = LedgerReader::open(path)? else { return Ok(()) };
     ledger.check_tenant(&run::tenant(&run.settings, run.source.as_ref()))?;
-    warn_if_quiet(&ledger, &run.settings.tenant, clock)
+    warn_if_no_alerts(&ledger, &run.settings.tenant, clock)
 }
 
 /// Warns about a tenant whose source has brought no alerts for a long time.
-fn warn_if_quiet(ledger: &LedgerReader, tenant: &TenantName, clock: Clock) -> Result<(), Failure> {
+fn warn_if_no_alerts(
+    ledger: &LedgerReader,
+    tenant: &TenantName,
+    clock: Clock,
+) -> Result<(), Failure> {
     let tenant = TenantFilter { name: Some(tenant.to_string()), source: None };
     for status in ledger.status(clock.now(), &tenant)? {
         if let Some(warning) = status.quiet_warning() {
@@ -109,14 +113,16 @@ fn warn_if_quiet(ledger: &LedgerReader, tenant: &TenantName, clock: Clock) -> Re
     Ok(())
 }
 
-/// Creates and removes a file next to `path`, or in the folder in which a run would create the
-/// ledger's.
-fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
+/// Creates and removes a file in the folder of `path`. If a run would create the folder, in the
+/// nearest folder above it that exists.
+fn check_folder_is_writable(path: &Path, run_creates_folder: bool) -> Result<(), Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
+    let above = if run_creates_folder { usize::MAX } else { 1 };
+    let mut candidates = folder.ancestors().take(above);
+    let existing = candidates.find(|folder| folder.exists()).unwrap_or(folder);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", std::process::id()));
     let temporary = existing.join(name);
@@ -128,8 +134,8 @@ fn check_directory_is_writable(path: &Path) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::new(
                 FailureKind::Ledger,
-                format!("cannot create a file in the directory of {}", path.display()),
-                "Give this user write access to the directory, or set another file with --ledger.",
+                format!("cannot create a file in {}", existing.display()),
+                "Create the folder and give this user write access to it, or set another file with --ledger.",
             )
             .with_cause(error)
         })

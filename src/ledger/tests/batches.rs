@@ -378,12 +378,12 @@ fn a_sighting_without_its_entry_counts_as_never_seen() {
     add(&ledger, &odd, &domain("a"));
     deliver_all(&ledger);
     ledger.delete_delivered().unwrap();
-    assert_eq!(add(&ledger, &odd, &domain("a")), Stored::AlreadyDelivered);
+    assert_eq!(add(&ledger, &odd, &domain("a")), StoreOutcome::AlreadyDelivered);
     set_time(&mut ledger, 91 * DAY);
     assert_eq!(ledger.purge_expired().unwrap(), Purged::default());
     next_run(&mut ledger, "next");
-    assert_eq!(add(&ledger, &odd, &domain("a")), Stored::New);
-    assert_eq!(add(&ledger, &odd, &domain("a")), Stored::Duplicate);
+    assert_eq!(add(&ledger, &odd, &domain("a")), StoreOutcome::New);
+    assert_eq!(add(&ledger, &odd, &domain("a")), StoreOutcome::Duplicate);
     assert_eq!(queue(&ledger).len(), 1);
 }
 

@@ -308,7 +308,7 @@ fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
         let value = domain(name);
         let damage = format!("UPDATE outbox SET item = {item} WHERE value = ?1");
         ledger.ledger().reader().db().execute(&damage, [value.value()]).unwrap();
-        assert_eq!(add(&ledger, &severe("d2", Some(7)), &value), Stored::Duplicate);
+        assert_eq!(add(&ledger, &severe("d2", Some(7)), &value), StoreOutcome::Duplicate);
         let entries = queue(&ledger);
         let item: serde_json::Value = serde_json::from_str(&entries[0].item).unwrap();
         assert_eq!(
@@ -338,11 +338,11 @@ fn an_id_is_not_given_again_when_the_count_of_the_outbox_is_lost() {
         Connection::open(folder.ledger()).unwrap().execute_batch(lose).unwrap();
         let dry_run = folder.open_dry_run();
         let ledger_id = |ledger: &TenantLedger| queue(ledger).last().unwrap().id.0;
-        assert_eq!(store(&dry_run, name, &["d9"]), [Stored::New]);
+        assert_eq!(store(&dry_run, name, &["d9"]), [StoreOutcome::New]);
         assert_eq!(ledger_id(&dry_run), id, "{name}, dry run");
         drop(dry_run);
         let ledger = folder.open_as("crowdstrike", name);
-        assert_eq!(store(&ledger, name, &["d9"]), [Stored::New]);
+        assert_eq!(store(&ledger, name, &["d9"]), [StoreOutcome::New]);
         assert_eq!(ledger_id(&ledger), id, "{name}");
     }
     deliver_all(&folder.open());
@@ -371,7 +371,7 @@ fn a_sighting_whose_entry_is_nowhere_counts_as_never_seen() {
     let ledger = folder.open_as("crowdstrike", "next");
     assert_eq!(state(&ledger, "d1", "n0"), "new");
     assert_eq!(state(&ledger, "d1", "n1"), "waiting");
-    assert_eq!(store(&ledger, "n0", &["d1", "d2"]), [Stored::New, Stored::Duplicate]);
+    assert_eq!(store(&ledger, "n0", &["d1", "d2"]), [StoreOutcome::New, StoreOutcome::Duplicate]);
     deliver_all(&ledger);
     assert_eq!(
         (state(&ledger, "d1", "n0"), state(&ledger, "d2", "n0")),

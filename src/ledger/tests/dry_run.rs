@@ -32,7 +32,7 @@ fn ledger_with_all_states() -> Folder {
 fn a_dry_run_of_an_absent_ledger_creates_none() {
     let folder = Folder::new();
     let dry_run = folder.open_dry_run();
-    assert_eq!(store(&dry_run, "a", &["d"]), [Stored::New]);
+    assert_eq!(store(&dry_run, "a", &["d"]), [StoreOutcome::New]);
     deliver_all(&dry_run);
     dry_run.delete_delivered().unwrap();
     assert_eq!(state(&dry_run, "d", "a"), "delivered");
@@ -47,14 +47,14 @@ fn a_dry_run_sees_everything() {
     let mut dry_run = folder.open_dry_run();
     let stored = |ledger: &TenantLedger, name: &str| would_add(ledger, &alert(name), &domain(name));
     for name in ["queued", "quarantined", "dropped", "sending"] {
-        assert_eq!(stored(&dry_run, name), Stored::Duplicate, "{name}");
+        assert_eq!(stored(&dry_run, name), StoreOutcome::Duplicate, "{name}");
     }
     for name in ["delivered", "deleted"] {
-        assert_eq!(stored(&dry_run, name), Stored::AlreadyDelivered, "{name}");
+        assert_eq!(stored(&dry_run, name), StoreOutcome::AlreadyDelivered, "{name}");
     }
-    assert_eq!(stored(&dry_run, "new"), Stored::New);
+    assert_eq!(stored(&dry_run, "new"), StoreOutcome::New);
     dry_run.resend = true;
-    assert_eq!(stored(&dry_run, "deleted"), Stored::New);
+    assert_eq!(stored(&dry_run, "deleted"), StoreOutcome::New);
     let names: Vec<_> = dry_run
         .ledger()
         .reader()
@@ -97,8 +97,12 @@ fn what_a_killed_run_was_sending_is_not_taken_for_delivered_by_a_dry_run() {
         store(&dry_run, "b", &["b"]);
         let items = queue(&dry_run);
         dry_run.deliver_batch(dry_run.begin_batch(&items[1..]).unwrap()).unwrap();
-        assert_eq!(would_add(&dry_run, &alert("a"), &domain("a")), Stored::Duplicate, "{lose}");
-        assert_eq!(would_add(&dry_run, &alert("b"), &domain("b")), Stored::AlreadyDelivered);
+        assert_eq!(
+            would_add(&dry_run, &alert("a"), &domain("a")),
+            StoreOutcome::Duplicate,
+            "{lose}"
+        );
+        assert_eq!(would_add(&dry_run, &alert("b"), &domain("b")), StoreOutcome::AlreadyDelivered);
     }
 }
 
@@ -112,7 +116,7 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
         .store(|store| {
             for number in 0..2000 {
                 let stored = store.add(&alert("many"), &domain(&format!("n{number}")), "field")?;
-                assert_eq!(stored, Stored::New);
+                assert_eq!(stored, StoreOutcome::New);
             }
             Ok(())
         })
@@ -146,8 +150,8 @@ fn a_dry_run_reads_what_another_program_cannot_lock_away() {
     let other = Connection::open(folder.ledger()).unwrap();
     other.execute_batch("BEGIN; SELECT count(*) FROM outbox").unwrap();
     let dry_run = folder.open_dry_run();
-    assert_eq!(store(&dry_run, "deleted", &["deleted"]), [Stored::AlreadyDelivered]);
-    assert_eq!(store(&dry_run, "new", &["new"]), [Stored::New]);
+    assert_eq!(store(&dry_run, "deleted", &["deleted"]), [StoreOutcome::AlreadyDelivered]);
+    assert_eq!(store(&dry_run, "new", &["new"]), [StoreOutcome::New]);
     drop(other);
 }
 
@@ -157,10 +161,10 @@ fn a_debug_run_knows_what_it_delivered_itself() {
     let dry_run = folder.open_dry_run();
     // Sent at the start of the run, then fetched again.
     deliver_all(&dry_run);
-    assert_eq!(store(&dry_run, "queued", &["queued"]), [Stored::AlreadyDelivered]);
+    assert_eq!(store(&dry_run, "queued", &["queued"]), [StoreOutcome::AlreadyDelivered]);
     dry_run.delete_delivered().unwrap();
-    assert_eq!(store(&dry_run, "queued", &["queued"]), [Stored::AlreadyDelivered]);
+    assert_eq!(store(&dry_run, "queued", &["queued"]), [StoreOutcome::AlreadyDelivered]);
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
     assert_eq!(dry_run.ledger().drop_entries(&filter, at(1)).unwrap(), 1);
-    assert_eq!(store(&dry_run, "quarantined", &["quarantined"]), [Stored::Duplicate]);
+    assert_eq!(store(&dry_run, "quarantined", &["quarantined"]), [StoreOutcome::Duplicate]);
 }

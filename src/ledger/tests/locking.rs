@@ -67,7 +67,7 @@ fn a_write_waits_for_another_program() {
         work();
         done.join().unwrap();
     };
-    while_another_writes(&mut || assert_eq!(store(&ledger, "a", &["d"]), [Stored::New]));
+    while_another_writes(&mut || assert_eq!(store(&ledger, "a", &["d"]), [StoreOutcome::New]));
     let items = queue(&ledger);
     let mut batch = None;
     while_another_writes(&mut || batch = Some(ledger.begin_batch(&items).unwrap()));

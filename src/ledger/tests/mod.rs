@@ -30,7 +30,7 @@ use crate::detection::{Assessment, Detection, SourceInfo};
 use crate::indicator::{ClaimedType, Indicator};
 use crate::mitre::{MitreCode, MitreCodes};
 use crate::selection::LeftOut;
-use crate::submission::Stored;
+use crate::submission::StoreOutcome;
 use crate::window::Window;
 
 const TOKEN: &str = "t0k3n";
@@ -254,12 +254,12 @@ fn severe(id: &str, severity: Option<u8>) -> Detection {
 }
 
 /// Stores a mention as one transaction.
-fn add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> Stored {
+fn add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> StoreOutcome {
     ledger.store(|store| store.add(detection, indicator, "field")).unwrap()
 }
 
 /// Stores a domain that each of these alerts names.
-fn store(ledger: &TenantLedger, name: &str, detections: &[&str]) -> Vec<Stored> {
+fn store(ledger: &TenantLedger, name: &str, detections: &[&str]) -> Vec<StoreOutcome> {
     detections.iter().map(|id| add(ledger, &alert(id), &domain(name))).collect()
 }
 
@@ -279,7 +279,7 @@ fn leave_out(ledger: &TenantLedger, samples: &[(&str, &str, u64)]) {
 }
 
 /// Returns what storing a mention would return, and changes nothing.
-fn would_add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> Stored {
+fn would_add(ledger: &TenantLedger, detection: &Detection, indicator: &Indicator) -> StoreOutcome {
     let mut found = None;
     let undone: Result<()> = ledger.store(|store| {
         found = Some(store.add(detection, indicator, "field")?);
@@ -312,10 +312,10 @@ fn state(ledger: &TenantLedger, detection: &str, name: &str) -> String {
     let stored = would_add(ledger, &alert(detection), &indicator);
     match state.as_str() {
         // Another alert may have named it in this run.
-        "new" => assert_ne!(stored, Stored::AlreadyDelivered),
-        "delivered" if ledger.resend => assert_ne!(stored, Stored::AlreadyDelivered),
-        "delivered" => assert_eq!(stored, Stored::AlreadyDelivered),
-        _ => assert_eq!(stored, Stored::Duplicate),
+        "new" => assert_ne!(stored, StoreOutcome::AlreadyDelivered),
+        "delivered" if ledger.resend => assert_ne!(stored, StoreOutcome::AlreadyDelivered),
+        "delivered" => assert_eq!(stored, StoreOutcome::AlreadyDelivered),
+        _ => assert_eq!(stored, StoreOutcome::Duplicate),
     }
     state
 }

@@ -51,7 +51,7 @@ fn assert_repaired(folder: &Folder, what: &str) {
         assert_eq!(state(&ledger, "d1", "quarantined"), "quarantined", "{what}");
         assert_eq!(ledger.queued().unwrap(), 1, "{what}");
         assert_eq!(ledger.checkpoint().unwrap(), Some(at(-60)), "{what}");
-        assert_eq!(store(&ledger, "new", &["d9"]), [Stored::New]);
+        assert_eq!(store(&ledger, "new", &["d9"]), [StoreOutcome::New]);
         assert!(queue(&ledger).last().unwrap().id.0 > 6, "{what}: an id is given twice");
     }
 }

@@ -21,7 +21,7 @@ fn tenants_never_mix() {
     assert_eq!(two.queued().unwrap(), 0);
     assert_eq!(two.checkpoint().unwrap(), None);
     assert!(is_not_queued(&two.begin_batch(&items)), "it is queued, but for another tenant");
-    assert_eq!(store(&two, "a", &["d"]), [Stored::New]);
+    assert_eq!(store(&two, "a", &["d"]), [StoreOutcome::New]);
     deliver_all(&two);
     assert!(is_not_queued(&two.begin_batch(&items)));
     drop(two);
@@ -33,7 +33,7 @@ fn tenants_never_mix() {
 #[test]
 fn the_alerts_merged_into_an_entry_share_its_state() {
     let mut ledger = temporary();
-    assert_eq!(store(&ledger, "a", &["d1", "d2"]), [Stored::New, Stored::Duplicate]);
+    assert_eq!(store(&ledger, "a", &["d1", "d2"]), [StoreOutcome::New, StoreOutcome::Duplicate]);
     let states = |ledger: &TenantLedger| ["d1", "d2", "d3"].map(|id| state(ledger, id, "a"));
     assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
     let items = queue(&ledger);
@@ -56,19 +56,19 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
 fn what_is_known_is_not_stored_again() {
     let folder = Folder::new();
     let ledger = folder.open();
-    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::New]);
-    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate]);
+    assert_eq!(store(&ledger, "a", &["d1"]), [StoreOutcome::New]);
+    assert_eq!(store(&ledger, "a", &["d1"]), [StoreOutcome::Duplicate]);
     drop(ledger);
     let mut ledger = folder.open_as("crowdstrike", "next");
-    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate]);
+    assert_eq!(store(&ledger, "a", &["d1"]), [StoreOutcome::Duplicate]);
     ledger.resend = true;
-    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate], "it was not delivered");
+    assert_eq!(store(&ledger, "a", &["d1"]), [StoreOutcome::Duplicate], "it was not delivered");
     quarantine(&ledger, &queue(&ledger)[0], "bad");
-    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::Duplicate]);
+    assert_eq!(store(&ledger, "a", &["d1"]), [StoreOutcome::Duplicate]);
     assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (0, 1));
     // A new alert with the indicator is a new sighting.
     ledger.resend = false;
-    assert_eq!(store(&ledger, "a", &["d1", "d2"]), [Stored::Duplicate, Stored::New]);
+    assert_eq!(store(&ledger, "a", &["d1", "d2"]), [StoreOutcome::Duplicate, StoreOutcome::New]);
     assert_eq!(state(&ledger, "d1", "a"), "quarantined");
     assert_eq!(state(&ledger, "d2", "a"), "waiting");
 }
@@ -88,10 +88,10 @@ fn resend_stores_again_what_was_delivered_but_not_what_a_person_dropped() {
     let store_both = |ledger: &TenantLedger| {
         [add(ledger, &alert("d1"), &domain("a")), add(ledger, &alert("d2"), &domain("b"))]
     };
-    assert_eq!(store_both(&ledger), [Stored::AlreadyDelivered, Stored::Duplicate]);
+    assert_eq!(store_both(&ledger), [StoreOutcome::AlreadyDelivered, StoreOutcome::Duplicate]);
     ledger.resend = true;
-    assert_eq!(store_both(&ledger), [Stored::New, Stored::Duplicate]);
-    assert_eq!(store_both(&ledger), [Stored::Duplicate, Stored::Duplicate]);
+    assert_eq!(store_both(&ledger), [StoreOutcome::New, StoreOutcome::Duplicate]);
+    assert_eq!(store_both(&ledger), [StoreOutcome::Duplicate, StoreOutcome::Duplicate]);
     assert_eq!(state(&ledger, "d1", "a"), "waiting");
     assert_eq!(state(&ledger, "d2", "b"), "dropped");
     assert!(queue(&ledger)[0].id > items[1].id, "an id is never given twice");
@@ -113,10 +113,10 @@ fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
         seen("d4", 3, Some(30), &["T1059", "TA0002"]),
     ];
     let stored = alerts.each_ref().map(|alert| add(&ledger, alert, &domain("a")));
-    let (new, known) = (Stored::New, Stored::Duplicate);
+    let (new, known) = (StoreOutcome::New, StoreOutcome::Duplicate);
     assert_eq!(stored, [new, known, known, known]);
     // Once more: an alert that is fetched twice, or names the indicator twice, counts once.
-    assert_eq!(add(&ledger, &alerts[2], &domain("a")), Stored::Duplicate);
+    assert_eq!(add(&ledger, &alerts[2], &domain("a")), StoreOutcome::Duplicate);
     let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
     assert_eq!((entries.len(), entries[0].severity), (1, Some(70)));
     let item: Value = serde_json::from_str(&queue(&ledger)[0].item).unwrap();
@@ -131,8 +131,8 @@ fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
     drop(ledger);
     // The next run sends it again only for an alert that no run has seen.
     let ledger = folder.open_as("crowdstrike", "next");
-    assert_eq!(add(&ledger, &alerts[0], &domain("a")), Stored::AlreadyDelivered);
-    assert_eq!(store(&ledger, "a", &["d5"]), [Stored::New]);
+    assert_eq!(add(&ledger, &alerts[0], &domain("a")), StoreOutcome::AlreadyDelivered);
+    assert_eq!(store(&ledger, "a", &["d5"]), [StoreOutcome::New]);
     assert_eq!(detections_of(&ledger, "outbox"), [1]);
 }
 
@@ -158,8 +158,8 @@ fn an_entry_of_an_earlier_run_stays_as_it_is() {
     drop(ledger);
     let ledger = folder.open_as("crowdstrike", "next");
     let changed = Detection { mitre_codes: codes(&["T1059"]), ..severe("d1", Some(90)) };
-    assert_eq!(add(&ledger, &changed, &domain("a")), Stored::Duplicate);
-    assert_eq!(add(&ledger, &severe("d2", Some(1)), &domain("a")), Stored::New);
+    assert_eq!(add(&ledger, &changed, &domain("a")), StoreOutcome::Duplicate);
+    assert_eq!(add(&ledger, &severe("d2", Some(1)), &domain("a")), StoreOutcome::New);
     let queue = queue(&ledger);
     assert_eq!((queue.len(), &queue[1]), (2, &item));
 }
@@ -168,13 +168,13 @@ fn an_entry_of_an_earlier_run_stays_as_it_is() {
 fn an_alert_is_known_by_its_id_and_its_time_of_creation() {
     let ledger = temporary();
     let url = Indicator::parse(ClaimedType::Url, "http://a.evil.net/").unwrap();
-    assert_eq!(add(&ledger, &alert("d"), &domain("a")), Stored::New);
-    assert_eq!(add(&ledger, &alert("d"), &url), Stored::New);
+    assert_eq!(add(&ledger, &alert("d"), &domain("a")), StoreOutcome::New);
+    assert_eq!(add(&ledger, &alert("d"), &url), StoreOutcome::New);
     let later = Detection { created_at: at(1), ..alert("d") };
-    assert_eq!(add(&ledger, &later, &domain("a")), Stored::Duplicate);
+    assert_eq!(add(&ledger, &later, &domain("a")), StoreOutcome::Duplicate);
     // Seen at another time, it is the same alert.
     let same = Detection { observed_at: at(1), ..alert("d") };
-    assert_eq!(add(&ledger, &same, &domain("a")), Stored::Duplicate);
+    assert_eq!(add(&ledger, &same, &domain("a")), StoreOutcome::Duplicate);
     assert_eq!(detections_of(&ledger, "outbox"), [2, 1]);
 }
 
@@ -182,8 +182,8 @@ fn an_alert_is_known_by_its_id_and_its_time_of_creation() {
 fn a_store_that_fails_stores_nothing() {
     let ledger = temporary();
     let failed: Result<()> = ledger.store(|store| {
-        assert_eq!(store.add(&alert("d1"), &domain("a"), "field")?, Stored::New);
-        assert_eq!(store.add(&alert("d2"), &domain("a"), "field")?, Stored::Duplicate);
+        assert_eq!(store.add(&alert("d1"), &domain("a"), "field")?, StoreOutcome::New);
+        assert_eq!(store.add(&alert("d2"), &domain("a"), "field")?, StoreOutcome::Duplicate);
         Err(undo())
     });
     let Err(LedgerError { problem: Problem::Other(detail), .. }) = failed else {
@@ -191,7 +191,7 @@ fn a_store_that_fails_stores_nothing() {
     };
     assert_eq!(detail, "undo", "the caller's error comes back");
     assert_eq!((ledger.queued().unwrap(), state(&ledger, "d1", "a").as_str()), (0, "new"));
-    assert_eq!(store(&ledger, "a", &["d1"]), [Stored::New], "no entry of this run is left");
+    assert_eq!(store(&ledger, "a", &["d1"]), [StoreOutcome::New], "no entry of this run is left");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn hostile_values_come_back_as_they_were() {
     for text in ["'; DROP TABLE outbox; --", "\u{0}\u{202e}\\\"%_?1", "𝕏\n\r\t"] {
         let mut ledger = temporary();
         text.clone_into(&mut ledger.run_id);
-        assert_eq!(store(&ledger, "a", &[text]), [Stored::New]);
+        assert_eq!(store(&ledger, "a", &[text]), [StoreOutcome::New]);
         assert_eq!(state(&ledger, text, "a"), "waiting");
         let items = ledger.ledger().reader().export(&EntryFilter::default()).unwrap();
         assert_eq!(items, [queue(&ledger)[0].item.as_str()]);
@@ -273,13 +273,16 @@ fn a_withdrawn_run_leaves_what_was_there_before() {
     let second = TenantLedger::open_alone(Some(&path), false, options, clock).unwrap();
     second.begin_run("live", window()).unwrap();
     // Sent again, still queued, and new.
-    assert_eq!(store(&second, "delivered", &["d1", "d2"]), [Stored::New, Stored::Duplicate]);
-    assert_eq!(store(&second, "queued", &["d3"]), [Stored::Duplicate]);
-    assert_eq!(store(&second, "new", &["d5", "d6"]), [Stored::New, Stored::Duplicate]);
+    assert_eq!(
+        store(&second, "delivered", &["d1", "d2"]),
+        [StoreOutcome::New, StoreOutcome::Duplicate]
+    );
+    assert_eq!(store(&second, "queued", &["d3"]), [StoreOutcome::Duplicate]);
+    assert_eq!(store(&second, "new", &["d5", "d6"]), [StoreOutcome::New, StoreOutcome::Duplicate]);
     assert_ne!(tables.map(|table| rows(&second, table)), before);
     second.withdraw_run("of several customers").unwrap();
     assert_eq!(tables.map(|table| rows(&second, table)), before);
     second.finish_run(2, "{}", Some("of several customers")).unwrap();
     // Storing works as before.
-    assert_eq!(store(&second, "new", &["d5"]), [Stored::New]);
+    assert_eq!(store(&second, "new", &["d5"]), [StoreOutcome::New]);
 }

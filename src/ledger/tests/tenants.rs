@@ -211,7 +211,11 @@ fn several_tenants_use_one_open_ledger_at_once() {
                     // Each tenant has the same alerts and the same indicator, which is new once.
                     let stored = store(&ledger, "shared", &[&format!("d{number}")]);
                     let is_first = number == 0;
-                    assert_eq!(stored == [Stored::New], is_first, "{name} {number}: {stored:?}");
+                    assert_eq!(
+                        stored == [StoreOutcome::New],
+                        is_first,
+                        "{name} {number}: {stored:?}"
+                    );
                 }
                 let batch = ledger.begin_batch(&queue(&ledger)).unwrap();
                 ledger.deliver_batch(batch).unwrap();
@@ -241,9 +245,13 @@ fn a_panic_of_one_tenant_leaves_the_ledger_to_the_others() {
         })
     }));
     assert!(panicked.is_err());
-    assert_eq!(store(&other, "a", &["d"]), [Stored::New]);
+    assert_eq!(store(&other, "a", &["d"]), [StoreOutcome::New]);
     assert_eq!((one.queued().unwrap(), other.queued().unwrap()), (0, 1));
-    assert_eq!(store(&one, "a", &["d"]), [Stored::New], "nothing of the first try was stored");
+    assert_eq!(
+        store(&one, "a", &["d"]),
+        [StoreOutcome::New],
+        "nothing of the first try was stored"
+    );
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn store_all(ledger: &TenantLedger, mentions: &[(Detection, Indicator)]) -> usiz
         ledger.store(|store| {
             let mut new = 0;
             for (detection, indicator) in page {
-                if store.add(detection, indicator, "sha256")? == Stored::New {
+                if store.add(detection, indicator, "sha256")? == StoreOutcome::New {
                     new += 1;
                 }
             }

@@ -182,7 +182,13 @@ impl Model {
     }
 
     /// Begins the next run, which looks up what is in doubt, unless it is a dry run.
-    pub(super) fn next_run(&mut self, tenant: usize, resend: bool, is_dry: bool) {
+    pub(super) fn next_run(
+        &mut self,
+        tenant: usize,
+        resend: bool,
+        is_dry: bool,
+        now: DateTime<Utc>,
+    ) {
         self.last_run += 1;
         self.run = format!("run {}", self.last_run);
         (self.tenant, self.resend) = (tenant, resend);
@@ -194,7 +200,7 @@ impl Model {
             .map(|(number, _)| *number)
             .collect();
         for number in in_doubt {
-            self.resolve_batch(number, is_dry);
+            self.resolve_batch(number, is_dry, now);
         }
         self.delete_delivered();
     }
@@ -226,7 +232,7 @@ impl Model {
         self.run_entries.values().any(|id| !self.outbox.contains_key(id))
     }
 
-    pub(super) fn add(&mut self, mention: Mention, now: DateTime<Utc>) -> Stored {
+    pub(super) fn add(&mut self, mention: Mention, now: DateTime<Utc>) -> StoreOutcome {
         let is_indicator = |id: &i64| {
             let (row, settled) = (self.outbox.get(id), self.settled.get(id));
             let found = row.map(|row| row.indicator).or(settled.map(|settled| settled.indicator));
@@ -245,21 +251,21 @@ impl Model {
                 Some(BatchState::Delivered) if self.resend => {
                     self.sightings.remove(&(self.tenant, mention.detection, id));
                 }
-                Some(BatchState::Delivered) => return Stored::AlreadyDelivered,
-                Some(BatchState::Dropped) => return Stored::Duplicate,
+                Some(BatchState::Delivered) => return StoreOutcome::AlreadyDelivered,
+                Some(BatchState::Dropped) => return StoreOutcome::Duplicate,
                 Some(BatchState::Sending) | None => {
                     let row = &self.outbox[&id];
                     if row.run == self.run && row.rejection.is_none() {
                         self.merge(id, mention, 0);
                     }
-                    return Stored::Duplicate;
+                    return StoreOutcome::Duplicate;
                 }
             }
         }
         if let Some(id) = self.run_entries.get(&mention.indicator).copied() {
             self.merge(id, mention, 1);
             self.sightings.insert((self.tenant, mention.detection, id));
-            return Stored::Duplicate;
+            return StoreOutcome::Duplicate;
         }
         self.last_id += 1;
         let row = Row {
@@ -276,7 +282,7 @@ impl Model {
         self.outbox.insert(self.last_id, row);
         self.run_entries.insert(mention.indicator, self.last_id);
         self.sightings.insert((self.tenant, mention.detection, self.last_id));
-        Stored::New
+        StoreOutcome::New
     }
 
     fn merge(&mut self, id: i64, mention: Mention, detections: u64) {
@@ -351,7 +357,12 @@ impl Model {
     }
 
     /// Queues the entries of a batch again that are not found.
-    fn resolve_batch(&mut self, number: u32, is_dry: bool) {
+    fn resolve_batch(&mut self, number: u32, is_dry: bool, now: DateTime<Utc>) {
+        let entries = self.settled.iter().filter(|(_, settled)| settled.batch == number);
+        for (id, _) in entries.filter(|_| !is_dry) {
+            let row = self.outbox.get_mut(id).unwrap();
+            row.attempts = row.attempts.max(1);
+        }
         let is_lost = |id: &i64, settled: &Settled| {
             settled.batch == number && (is_dry || !is_found(EntryId(*id)))
         };
@@ -367,6 +378,9 @@ impl Model {
         let batch = self.batches.get_mut(&number).unwrap();
         (batch.state, batch.entries, batch.techniques) =
             (BatchState::Delivered, entries, techniques);
+        let begun_at = batch.begun_at.unwrap();
+        let is_plausible = begun_at <= now && now - begun_at <= TimeDelta::days(30);
+        batch.begun_at = Some(if is_plausible { begun_at } else { now });
         batch.ended_at = batch.begun_at;
     }
 
@@ -388,13 +402,17 @@ impl Model {
             self.outbox.get_mut(id).unwrap().rejection = None;
         }
         for tenant in 0..TENANTS {
-            let in_doubt = chosen.iter().copied().filter(|id| {
+            let mut batches: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+            for id in &chosen {
                 let row = &self.outbox[id];
-                row.tenant == tenant && row.attempts > 1
-            });
-            let in_doubt: BTreeSet<i64> = in_doubt.collect();
-            if !in_doubt.is_empty() {
-                self.write_batch(tenant, in_doubt, now);
+                if row.tenant == tenant && row.attempts > 1 && !self.settled.contains_key(id) {
+                    let item = row.item();
+                    let (day, _) = item["timestamp"].as_str().unwrap().split_once('T').unwrap();
+                    batches.entry(day.to_owned()).or_default().insert(*id);
+                }
+            }
+            for ids in batches.into_values() {
+                self.write_batch(tenant, ids, now);
             }
         }
         chosen.len() as u64
