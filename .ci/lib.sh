@@ -102,3 +102,20 @@ start_sandbox() {
     mapfile -t variables < <(sed -n "s/^export \([A-Z_]*\)='\(.*\)'\$/\1=\2/p" "$output")
     grep -q '^export RF_API_KEY=' "$output" || fail "the sandbox did not start within 10 s"
 }
+
+# Prints the name, version and license of each crate in the program for a target.
+crates() {
+    cargo tree --locked --package collective-insights --edges normal,no-proc-macro --target "$1" \
+        --prefix none --no-dedupe --format '{p}|{l}' | sed -n 's/^\([^ ]*\) v\([^ |]*\)|\(.*\)$/\1 \2 \3/p' | LC_ALL=C sort -u
+}
+
+# Prints the license files of a crate (name, version, license), which cargo has unpacked to build it.
+# For a crate without any that may be used under Apache-2.0, that is the text of our own license.
+license_files() {
+    local files
+    files="$(find "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$1-$2" -type f \( -iname 'licen[cs]e*' \
+        -o -iname 'copying*' -o -iname 'copyright*' -o -iname 'notice*' -o -iname 'unlicense*' \) | LC_ALL=C sort)"
+    if [ -z "$files" ] && [[ "$3" == *Apache-2.0* ]]; then files="$PWD/LICENSE"; fi
+    [ -n "$files" ] || fail "no license text in $1 $2 ($3)"
+    printf '%s\n' "$files"
+}

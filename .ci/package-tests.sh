@@ -196,6 +196,8 @@ END
     in_root "$folder" "$name" STATE_DIRECTORY="/var/lib/$name" sh -c \
         "cd /var/lib/$name && exec $(sed -n 's/^ExecStart=//p' "$folder/usr/lib/systemd/system/$name-run.service")"
     in_root "$folder" "$name" "/usr/bin/$name" status --max-age 1h
+    # The settings of the service are not those of other users.
+    in_root "$folder" nobody HOME=/tmp XDG_STATE_HOME=/tmp/state "/usr/bin/$name" status
     ledger="$(sha256sum <"$state/$name.db")"
     [ "$(stat -c %a "$state/$name.db")" = 600 ] || fail "others can read the ledger"
     if [ -x "$folder/usr/bin/systemd-analyze" ]; then

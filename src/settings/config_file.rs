@@ -99,7 +99,8 @@ impl Table {
 
 impl ConfigFile {
     /// Reads the file that the argument names, else the variable, else the first that exists of the
-    /// user's and the machine's; `None` if there is none. Returns how it was found too.
+    /// user's and the machine's; `None` if there is none, or only one in a folder that this user may
+    /// not look into. Returns how it was found too.
     ///
     /// # Errors
     /// When a named file does not exist, and when the file cannot be read.
@@ -119,7 +120,7 @@ impl ConfigFile {
         for path in folders::settings_files() {
             match local_file::read_text(&path, MAX_BYTES) {
                 Ok(text) => return Ok(Some((Self::parse(path, &text, sources)?, Origin::Default))),
-                Err(error) if is_absent(error.kind()) => {}
+                Err(error) if is_absent(error.kind()) || is_in_closed_folder(&path, &error) => {}
                 Err(error) => return Err(unreadable(&path, error)),
             }
         }
@@ -179,6 +180,13 @@ impl ConfigFile {
 
 fn is_absent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Whether this user may not look into the folder of a file, as into /etc/collective-insights of an
+/// installed package: its settings are not for this user.
+fn is_in_closed_folder(path: &Path, error: &std::io::Error) -> bool {
+    let is_denied = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+    is_denied(error) && path.symlink_metadata().is_err_and(|error| is_denied(&error))
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Failure {

@@ -61,6 +61,25 @@ fn a_ledger_that_may_not_be_read_names_its_owner() {
     output.assert_stderr(&["the ledger closed/a.db cannot be read: ", &folder]);
 }
 
+/// An installed package has a folder of settings for its service only.
+#[test]
+fn settings_in_a_folder_that_may_not_be_looked_into_are_for_others() {
+    let Some(env) = env_of_root() else { return };
+    let folder = env.path("config/collective-insights");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config.toml"), "[defaults]\nhours = 0\n").unwrap();
+    let file = folder.join("config.toml");
+    for (folder_mode, file_mode, code) in [(0o700, 0o644, 0), (0o755, 0o600, 2)] {
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(folder_mode)).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(file_mode)).unwrap();
+        let mut other = Command::new(env.path("program"));
+        other.args(["check", "--offline", "--show-config"]).env_clear().uid(NOBODY);
+        other.env("STATE_DIRECTORY", env.folder()).current_dir(env.folder());
+        let output = RunOutput::capture(other.env("XDG_CONFIG_HOME", env.path("config")));
+        output.assert_code(code);
+    }
+}
+
 #[test]
 fn a_ledger_that_may_only_be_read_is_shown_and_cannot_be_written() {
     let Some(env) = env_of_root() else { return };
