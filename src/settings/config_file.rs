@@ -99,8 +99,8 @@ impl Table {
 
 impl ConfigFile {
     /// Reads the file that the argument names, else the variable, else the first that exists of the
-    /// user's and the machine's; `None` if there is none, or only one in a folder that this user may
-    /// not look into. Returns how it was found too.
+    /// user's and the machine's; `None` if there is none, or only one in a folder that this user
+    /// may not look into. Returns how it was found too.
     ///
     /// # Errors
     /// When a named file does not exist, and when the file cannot be read.
