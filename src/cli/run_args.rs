@@ -25,10 +25,18 @@ use crate::settings::{
     default_ledger,
 };
 
-const RF_API_KEY: Names =
-    Names { flag: "--rf-api-key", variable: "RF_API_KEY", fallbacks: &["RF_TOKEN"], part: None };
-const RF_API_URL: Names =
-    Names { flag: "--rf-api-url", variable: "RF_API_URL", fallbacks: &["RF_BASE_URL"], part: None };
+const RF_API_KEY: Names = Names {
+    flag: "--rf-api-key",
+    variable: "RF_API_KEY",
+    fallbacks: &["RF_TOKEN"],
+    combined: None,
+};
+const RF_API_URL: Names = Names {
+    flag: "--rf-api-url",
+    variable: "RF_API_URL",
+    fallbacks: &["RF_BASE_URL"],
+    combined: None,
+};
 const RF_API_URL_DEFAULT: &str = "https://api.recordedfuture.com";
 
 /// The options of a run of one source.

@@ -62,7 +62,7 @@ pub(crate) fn register_proxy_passwords() {
         let decoded = percent_decode_str(password).decode_utf8_lossy();
         redact::register_secret(&SecretString::from(decoded.into_owned()));
         // The base64 form in the Proxy-Authorization header.
-        if let Some(proxy) = intercept(&value)
+        if let Some(proxy) = proxy_from(&value)
             && let Some(basic) = proxy.basic_auth().and_then(|header| header.to_str().ok())
         {
             redact::register_secret(&SecretString::from(basic.trim_start_matches("Basic ")));
@@ -99,7 +99,7 @@ fn parse(name: &str, value: &str) -> Result<String, Failure> {
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     let is_plain =
         !authority.contains(['/', '?', '#', '\\']) && authority.matches('@').count() <= 1;
-    let proxy = intercept(value)
+    let proxy = proxy_from(value)
         .filter(|_| is_plain)
         .ok_or_else(|| invalid(&format!("{name} is not a valid proxy URL")))?;
     match (proxy.uri().scheme_str(), proxy.uri().authority()) {
@@ -108,7 +108,7 @@ fn parse(name: &str, value: &str) -> Result<String, Failure> {
     }
 }
 
-fn intercept(value: &str) -> Option<Intercept> {
+fn proxy_from(value: &str) -> Option<Intercept> {
     let any = "https://host.example".parse().ok()?;
     Matcher::builder().https(value).build().intercept(&any)
 }

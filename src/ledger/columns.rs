@@ -85,7 +85,7 @@ pub(super) fn optional_text(
     Ok(row.get::<_, Option<Text>>(column)?.map(|text| text.0))
 }
 
-/// Reads the time in a column of milliseconds since 1970, UTC; `None` also where it is out of
+/// Reads the time in a column of milliseconds since 1970, UTC; `None` if it is NULL or out of
 /// range.
 pub(super) fn milliseconds(
     row: &Row<'_>,
@@ -99,7 +99,7 @@ pub(super) fn json_array<T: Into<Value>>(values: impl Iterator<Item = T>) -> Str
     values.map(Into::into).collect::<Value>().to_string()
 }
 
-/// A list of texts in a column, as JSON.
+/// A list of strings in a column, as JSON.
 pub(super) struct JsonList(pub Vec<String>);
 
 impl FromSql for JsonList {

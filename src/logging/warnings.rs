@@ -26,7 +26,7 @@ pub(crate) fn print_tenant_warnings() {
     let warnings =
         std::mem::take(&mut *TENANT_WARNINGS.lock().unwrap_or_else(PoisonError::into_inner));
     let warnings = warnings.iter().map(|(warning, tenant)| (warning, tenant.as_str()));
-    for (warning, tenants) in report::by_value(warnings) {
+    for (warning, tenants) in report::tenants_by_value(warnings) {
         report::warn(&format!("{}: {warning}", report::names(&tenants)));
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use self::names::{ATTACK_NOTICE, ATTACK_VERSION, TACTICS, TechniqueNa
 /// The order is that of their texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MitreCode {
-    tactic: bool,
+    is_tactic: bool,
     number: u16,
     sub: Option<u16>,
 }
@@ -23,16 +23,16 @@ impl MitreCode {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.trim().strip_prefix(['T', 't'])?;
-        let (tactic, rest) = match rest.strip_prefix(['A', 'a']) {
+        let (is_tactic, rest) = match rest.strip_prefix(['A', 'a']) {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
         let (number, sub) = match rest.split_once('.') {
-            Some(_) if tactic => return None,
+            Some(_) if is_tactic => return None,
             Some((number, sub)) => (number, Some(digits(sub, 3)?)),
             None => (rest, None),
         };
-        Some(Self { tactic, number: digits(number, 4)?, sub })
+        Some(Self { is_tactic, number: digits(number, 4)?, sub })
     }
 
     /// Parses the technique in a Carbon Black TTP such as `MITRE_T1204_002_MALICIOUS_FILE` (seen in
@@ -52,7 +52,7 @@ impl MitreCode {
 }
 
 impl MitreCode {
-    /// Parses the code in a link to a page of MITRE, for example
+    /// Parses the code in a link to a MITRE page, for example
     /// `https://attack.mitre.org/techniques/T1558/003/`, or `wiki/Technique/T1218` as in recorded
     /// alerts; `None` for other links.
     #[must_use]
@@ -72,7 +72,7 @@ impl MitreCode {
 
 impl fmt::Display for MitreCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "T{}{:04}", if self.tactic { "A" } else { "" }, self.number)?;
+        write!(f, "T{}{:04}", if self.is_tactic { "A" } else { "" }, self.number)?;
         self.sub.map_or(Ok(()), |sub| write!(f, ".{sub:03}"))
     }
 }

@@ -25,7 +25,7 @@ use self::progress::Progress;
 pub(crate) use self::stdout::{Stdout, unwritable_output, write_stdout};
 pub(crate) use self::style::{Styler, set_color};
 pub(crate) use self::table::{NumberRow, NumberTable};
-pub(crate) use self::tenants::{TenantsReport, by_value, names, print_tenants};
+pub(crate) use self::tenants::{TenantsReport, names, print_tenants, tenants_by_value};
 pub(crate) use self::text::failure_block;
 use crate::detection::SourceInfo;
 use crate::failure::{Failure, FailureKind, Signal};

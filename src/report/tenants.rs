@@ -181,7 +181,7 @@ fn by_text<'a, T: PartialEq + 'a>(
     report: &'a TenantsReport,
     texts: impl Fn(&'a Report) -> &'a [T],
 ) -> Vec<(&'a T, Vec<&'a str>)> {
-    by_value(
+    tenants_by_value(
         report
             .reports
             .iter()
@@ -190,7 +190,7 @@ fn by_text<'a, T: PartialEq + 'a>(
 }
 
 /// Returns each value once, with the tenants that have it.
-pub(crate) fn by_value<'a, T: PartialEq>(
+pub(crate) fn tenants_by_value<'a, T: PartialEq>(
     values: impl Iterator<Item = (T, &'a str)>,
 ) -> Vec<(T, Vec<&'a str>)> {
     let mut found: Vec<(T, Vec<&str>)> = Vec::new();

@@ -231,7 +231,7 @@ impl Layers {
             [(names.variable, None)]
                 .into_iter()
                 .chain(names.fallbacks.iter().map(|name| (*name, None)))
-                .chain(names.part.map(|part| (part.variable, Some(part))))
+                .chain(names.combined.map(|part| (part.variable, Some(part))))
         });
         for (name, part) in vendors.chain(generated.map(|name| (&**name, None))) {
             let Some(text) = read_variable(self.environment, name)? else {

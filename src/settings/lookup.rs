@@ -27,7 +27,7 @@ pub(crate) struct Names {
     /// Variables of the vendor's own tools, used if `variable` is not set.
     pub fallbacks: &'static [&'static str],
     /// A variable of the vendor's own tools that holds it next to other values, used last.
-    pub part: Option<Part>,
+    pub combined: Option<Part>,
 }
 
 impl Names {

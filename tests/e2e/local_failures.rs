@@ -57,7 +57,7 @@ fn a_second_run_fails_while_the_ledger_is_locked_and_a_crash_releases_the_lock()
     assert_eq!(env.stored_values(), hashes(0..3));
 }
 
-/// Returns the command of a run that a shell starts after it ran `preparation`.
+/// Returns a shell command that runs `preparation`, and then the program.
 pub fn in_shell(env: &TestEnv, preparation: &str) -> Command {
     let run = env.command(RUN);
     let mut shell = Command::new("sh");
@@ -90,7 +90,7 @@ fn there_are_no_core_dumps() {
     assert_eq!(numbers, ["0", "0"], "{core}");
 }
 
-/// Creates a ledger with one delivered and two queued submissions, and returns its bytes.
+/// Delivers one submission and leaves all others queued. Returns the bytes of the ledger.
 fn used_ledger(env: &TestEnv) -> Vec<u8> {
     let faults = vec![Fault::None, Fault::status(401, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
@@ -98,7 +98,7 @@ fn used_ledger(env: &TestEnv) -> Vec<u8> {
     std::fs::read(env.path("collective-insights.db")).unwrap()
 }
 
-/// Damages the ledger at a path, which contains these bytes.
+/// Damages the ledger at a path; it gets the content of the file too.
 type Damage<'a> = Box<dyn Fn(&Path, Vec<u8>) + 'a>;
 
 #[test]
@@ -226,7 +226,7 @@ fn an_item_that_differs_from_its_row_is_not_sent() {
 }
 
 #[test]
-fn damaged_items_are_not_taken_for_rejections_of_the_account() {
+fn many_damaged_items_do_not_stop_the_delivery_like_many_rejections() {
     let env = test_env(30);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     env.run(RUN).assert_code(5);
@@ -271,7 +271,7 @@ fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
         let mut command = env.command(&format!("{RUN} {mode}"));
         let running = RunningProcess::start(command.env("COLLECTIVE_INSIGHTS_TEST_NOW", LATER));
         wait_for_requests(&env.sandbox, Service::FalconAlerts, requests + 1);
-        // The run has examined the file. A change by another program makes it read it again.
+        // The run has checked the file. After a change by another program, SQLite reads it again.
         let db = Connection::open(&path).unwrap();
         let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'sighting'";
         let page: u64 = db.query_row(select, [], |row| row.get::<_, u32>(0)).unwrap().into();
@@ -359,7 +359,7 @@ fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
     );
     output.assert_sums();
     disk.resize("8m");
-    // On the next day, only the ledger knows what is missing.
+    // The alerts are older than 24 hours now: the ledger has the only record of the unsent ones.
     let output: RunOutput = env.run_at("2026-11-23T00:15:00Z", run).assert_code(0);
     output.assert_sums();
     assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");

@@ -1,4 +1,4 @@
-//! The page as a real browser shows it: it requests nothing, reports no problem, and fits a phone.
+//! The HTML report in a real browser: it requests nothing, reports no problem, and fits a phone.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,8 @@ use crate::support::quarter;
 /// The narrowest screen that pages are made for, in CSS pixels.
 const NARROW: u32 = 360;
 
-/// Returns the page of a quarter with all details, and what keeps its folder.
+/// Writes the report of a quarter with all details. Its folder is deleted when the first value is
+/// dropped.
 fn page() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("report.html");
@@ -19,7 +20,7 @@ fn page() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Returns a page with this in its head and in its body.
+/// Returns a page with this `head` and `body`.
 fn html(head: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -45,7 +46,7 @@ fn the_page_requests_nothing_and_reports_no_problem() {
         browser.set_color_scheme(scheme);
         let visit = browser.open(&page);
         assert_eq!(visit.requests, Vec::<String>::new());
-        assert_eq!(visit.proxied, Vec::<String>::new());
+        assert_eq!(visit.network_requests, Vec::<String>::new());
         assert_eq!(visit.problems, Vec::<String>::new());
     }
 }
@@ -60,23 +61,23 @@ fn the_page_fits_a_phone() {
 }
 
 #[test]
-fn the_browser_shows_what_a_page_does() {
+fn the_harness_detects_requests_errors_and_overflow() {
     let Some(mut browser) = browser() else { return };
     let folder = TempDir::new().unwrap();
     let image = "<img alt=\"\" src=\"http://example.com/image.png\">";
     // A request reaches the proxy.
     let visit = browser.open(&write_page(&folder, &html("", image)));
     assert_eq!(visit.requests, ["http://example.com/image.png"]);
-    assert_eq!(visit.proxied, ["GET http://example.com/image.png HTTP/1.1"]);
+    assert_eq!(visit.network_requests, ["GET http://example.com/image.png HTTP/1.1"]);
     // A content security policy forbids it, and the browser reports that.
     let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">";
     let visit = browser.open(&write_page(&folder, &html(policy, image)));
-    assert_eq!(visit.proxied, Vec::<String>::new());
+    assert_eq!(visit.network_requests, Vec::<String>::new());
     assert!(visit.problems.iter().any(|problem| problem.contains("img-src")), "{visit:?}");
-    // An error of a script.
+    // The error of a script is reported.
     let visit = browser.open(&write_page(&folder, &html("", "<script>missing()</script>")));
     assert!(visit.problems.iter().any(|problem| problem.contains("ReferenceError")), "{visit:?}");
-    // What is wider than the screen, and a page that is not made for phones.
+    // A page that is wider than the screen is detected, and so is one without a viewport.
     browser.set_phone_width(NARROW);
     let wide = html("", "<div style=\"width: 500px\">wide</div>");
     for page in [wide.as_str(), "<!DOCTYPE html><title>A page</title><p>text"] {
@@ -84,7 +85,7 @@ fn the_browser_shows_what_a_page_does() {
         let width = browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap();
         assert!(width > u64::from(NARROW), "{width}: {page}");
     }
-    // The color scheme.
+    // The color scheme is set.
     for scheme in ["light", "dark"] {
         browser.set_color_scheme(scheme);
         let query = format!("matchMedia('(prefers-color-scheme: {scheme})').matches");

@@ -13,16 +13,16 @@ use crate::support::alerts::{falcon, sha256};
 use crate::support::report_page::ReportPage;
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
-/// Returns the only line of a crontab that writes a report.
-fn report_line(crontab: &str) -> String {
+/// Returns the command of the only line of a crontab that writes a report.
+fn report_command(crontab: &str) -> String {
     let lines = crontab.lines().filter(|line| !line.starts_with('#') && line.contains(" report "));
     let lines: Vec<&str> = lines.collect();
     let [line] = lines[..] else { panic!("{crontab}") };
     line.strip_prefix("30 6 * * 1 ").unwrap().to_owned()
 }
 
-/// Runs a line as cron does, and returns what it prints.
-fn run_line(line: &str, home: &Path) -> RunOutput {
+/// Runs a command as cron does, and returns its output.
+fn run_like_cron(line: &str, home: &Path) -> RunOutput {
     let mut command = Command::new("sh");
     command.args(["-c", line]).env_clear().envs([
         ("HOME", home.to_str().unwrap()),
@@ -37,7 +37,7 @@ fn run_line(line: &str, home: &Path) -> RunOutput {
 fn the_cron_line_writes_the_page_and_prints_nothing() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     env.run("crowdstrike").assert_code(0);
-    // A schedule of the sources has a file of variables.
+    // The cron line loads this file of variables.
     let home = env.path("home");
     let folder = home.join("collective-insights");
     std::fs::create_dir_all(&folder).unwrap();
@@ -46,13 +46,13 @@ fn the_cron_line_writes_the_page_and_prints_nothing() {
     std::fs::write(folder.join("collective-insights.env"), variables).unwrap();
     let page = env.path("report.html");
     let option = format!("cron --weekly-report {}", page.display());
-    let line = report_line(&generate(&option).assert_code(0).stdout);
-    let output = run_line(&line, &home).assert_code(0);
+    let line = report_command(&generate(&option).assert_code(0).stdout);
+    let output = run_like_cron(&line, &home).assert_code(0);
     assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));
     assert_eq!(ReportPage::read(&page).tile("indicators shared"), 1);
-    // What fails is mailed.
+    // A failure prints to stderr, which cron mails.
     std::fs::remove_file(&ledger).unwrap();
-    let output = run_line(&line, &home).assert_code(6);
+    let output = run_like_cron(&line, &home).assert_code(6);
     output.assert_stderr(&["there is no ledger at"]);
 }
 
@@ -77,7 +77,7 @@ fn the_cron_line_of_all_tenants_reads_their_settings_file() {
     let page = env.path("report.html");
     let option = format!("cron --config config.toml --weekly-report {}", page.display());
     let crontab = generate_in(env.folder(), &option).assert_code(0).stdout;
-    let output = run_line(&report_line(&crontab), &home).assert_code(0);
+    let output = run_like_cron(&report_command(&crontab), &home).assert_code(0);
     assert_eq!((output.stdout, output.stderr), (String::new(), String::new()));
     assert_eq!(ReportPage::read(&page).tile("indicators shared"), 1);
 }
@@ -130,7 +130,8 @@ fn a_schedule_without_the_option_writes_no_report() {
 }
 
 #[test]
-fn a_file_that_a_schedule_would_misread_is_an_error() {
+fn a_file_that_is_unsuitable_for_a_schedule_is_an_error() {
+    // Relative; misread by cron and systemd; and in the root folder, which a service cannot write.
     for file in ["report.html", "/srv/100%.html", "/srv/a b/report.html", "/report.html"] {
         for schedule in ["cron", "systemd"] {
             let mut command = bare_command(Path::new("/"));

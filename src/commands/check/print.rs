@@ -105,7 +105,7 @@ fn tenants_as_text(sections: &[&Section], shared: &[&Section], layout: Layout) -
             Some(((finding.check, finding.result.as_ref().err()?), name))
         })
     });
-    for ((check, failure), tenants) in report::by_value(failures) {
+    for ((check, failure), tenants) in report::tenants_by_value(failures) {
         text.push_str(&failed(check, &tenants, failure, layout));
     }
     let failed_count = sections.len() - passed_count - left_out_count;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::super::lookup::Part;
 use super::*;
 
-const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &["OTHER_KEY"], part: None };
+const KEY: Names =
+    Names { flag: "--key", variable: "KEY", fallbacks: &["OTHER_KEY"], combined: None };
 
 /// Returns layers in which every option has a value everywhere.
 fn everywhere(precedence: Precedence, environment: Environment) -> Layers {
@@ -98,7 +99,7 @@ fn a_file_that_the_settings_file_names_has_the_secret() {
 #[test]
 fn a_part_of_a_variable_is_used_last_and_must_have_its_form() {
     const PART: Names = Names {
-        part: Some(Part {
+        combined: Some(Part {
             variable: "BOTH",
             form: "<key>/<id>",
             take: |text| Some(text.rsplit_once('/')?.0),

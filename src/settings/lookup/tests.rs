@@ -3,8 +3,8 @@
 use super::*;
 
 const TEXT: Names =
-    Names { flag: "--text", variable: "TEXT", fallbacks: &["OTHER_TEXT"], part: None };
-const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &[], part: None };
+    Names { flag: "--text", variable: "TEXT", fallbacks: &["OTHER_TEXT"], combined: None };
+const KEY: Names = Names { flag: "--key", variable: "KEY", fallbacks: &[], combined: None };
 
 fn in_fallback() -> Lookup {
     let layers =

@@ -17,20 +17,20 @@ use crate::settings::{base_url, invalid_setting};
 use crate::sources::{Source, SourceArgs};
 
 const ORG_ID: Names =
-    Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &["CBC_ORG_KEY"], part: None };
+    Names { flag: "--org-id", variable: "CB_ORG_ID", fallbacks: &["CBC_ORG_KEY"], combined: None };
 const HOSTNAME: Names =
-    Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &["CBC_URL"], part: None };
+    Names { flag: "--hostname", variable: "CB_HOSTNAME", fallbacks: &["CBC_URL"], combined: None };
 const SECRET: Names = Names {
     flag: "--secret",
     variable: "CB_SECRET",
     fallbacks: &[],
-    part: Some(token_part(|token| Some(token.rsplit_once('/')?.0))),
+    combined: Some(token_part(|token| Some(token.rsplit_once('/')?.0))),
 };
 const API_ID: Names = Names {
     flag: "--api-id",
     variable: "CB_API_ID",
     fallbacks: &[],
-    part: Some(token_part(|token| Some(token.rsplit_once('/')?.1))),
+    combined: Some(token_part(|token| Some(token.rsplit_once('/')?.1))),
 };
 
 /// Returns a part of the token that Carbon Black's own tools use.

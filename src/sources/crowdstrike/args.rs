@@ -20,19 +20,19 @@ const CLIENT_ID: Names = Names {
     flag: "--client-id",
     variable: "CS_CLIENT_ID",
     fallbacks: &["FALCON_CLIENT_ID"],
-    part: None,
+    combined: None,
 };
 const CLIENT_SECRET: Names = Names {
     flag: "--client-secret",
     variable: "CS_CLIENT_SECRET",
     fallbacks: &["FALCON_CLIENT_SECRET"],
-    part: None,
+    combined: None,
 };
 const BASE_URL: Names =
-    Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[], part: None };
+    Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[], combined: None };
 /// Only the vendor's own tools have a variable for the cloud.
 const CLOUD: Names =
-    Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[], part: None };
+    Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[], combined: None };
 
 /// The examples in the help.
 pub(crate) const EXAMPLES: &str = "\

@@ -52,7 +52,7 @@ pub struct Visit {
     /// The URLs that were requested, without that of the page.
     pub requests: Vec<String>,
     /// The first lines of the requests that reached the network.
-    pub proxied: Vec<String>,
+    pub network_requests: Vec<String>,
     /// Messages on the console, exceptions, and issues such as a violated content security policy.
     pub problems: Vec<String>,
 }
@@ -176,7 +176,7 @@ impl Browser {
             PROBLEMS.contains(&method)
         };
         let problems = events.iter().filter(is_problem).map(Value::to_string).collect();
-        Visit { requests, proxied: self.proxied.try_iter().collect(), problems }
+        Visit { requests, network_requests: self.proxied.try_iter().collect(), problems }
     }
 }
 

@@ -62,18 +62,18 @@ impl Drop for RunningProcess {
     }
 }
 
-/// Waits until a service has received this many requests.
+/// Waits until a service has received at least `count` requests.
 #[track_caller]
 pub fn wait_for_requests(sandbox: &Sandbox, service: Service, count: usize) {
     wait_until(|| sandbox.requests_to(service).len() >= count);
 }
 
-/// Waits until this is true.
+/// Waits until the condition holds; panics after [`TIMEOUT`].
 #[track_caller]
 pub fn wait_until(is_true: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_true() {
-        assert!(started.elapsed() < TIMEOUT, "it did not happen in time");
+        assert!(started.elapsed() < TIMEOUT, "the condition did not hold in time");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
