@@ -113,6 +113,7 @@ crates() {
 # For a crate without any that may be used under Apache-2.0, that is the text of our own license.
 license_files() {
     local files
+    compgen -G "${CARGO_HOME:-$HOME/.cargo}/registry/src/*/$1-$2" >/dev/null || fail "$1 $2 is not unpacked"
     files="$(find "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$1-$2" -type f \( -iname 'licen[cs]e*' \
         -o -iname 'copying*' -o -iname 'copyright*' -o -iname 'notice*' -o -iname 'unlicense*' \) | LC_ALL=C sort)"
     if [ -z "$files" ] && [[ "$3" == *Apache-2.0* ]]; then files="$PWD/LICENSE"; fi

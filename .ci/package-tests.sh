@@ -197,7 +197,7 @@ END
         "cd /var/lib/$name && exec $(sed -n 's/^ExecStart=//p' "$folder/usr/lib/systemd/system/$name-run.service")"
     in_root "$folder" "$name" "/usr/bin/$name" status --max-age 1h
     # The settings of the service are not those of other users.
-    in_root "$folder" nobody HOME=/tmp XDG_STATE_HOME=/tmp/state "/usr/bin/$name" status
+    in_root "$folder" nobody HOME=/tmp "/usr/bin/$name" generate cron >/dev/null
     ledger="$(sha256sum <"$state/$name.db")"
     [ "$(stat -c %a "$state/$name.db")" = 600 ] || fail "others can read the ledger"
     if [ -x "$folder/usr/bin/systemd-analyze" ]; then

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// The maximum number of bodies of a service in memory, regardless of the requests in flight. It
 /// limits the memory of a run.
 const MAX_BODIES_IN_MEMORY: usize = 2;
-/// The number of bodies of all clients in memory above which a further one waits for
+/// The number of bodies of all clients in memory above which a further one waits, at most for
 /// [`MAX_WAIT_FOR_OTHERS`]. It limits the memory of a process with many runs.
 const FEW_BODIES: usize = 3;
 /// The maximum wait for the bodies of other clients: usually until one is read. Not longer, because
@@ -43,7 +43,8 @@ impl Pool {
     }
 }
 
-/// A response body, decompressed. It occupies a slot of the pool until it is dropped.
+/// A response body, decompressed. It occupies a slot of its service until it is dropped or
+/// released.
 #[derive(Default)]
 pub(crate) struct Body {
     bytes: Vec<u8>,
@@ -96,7 +97,8 @@ impl Body {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Frees the slot and keeps the bytes in a buffer outside the pool.
+    /// Frees the slot and keeps the bytes in a buffer outside the pool, for the short body of an
+    /// error, which may outlive a long wait.
     pub(super) fn release_early(&mut self) {
         if let Some(slot) = self.slot.take() {
             let copy = self.bytes.as_slice().to_vec();

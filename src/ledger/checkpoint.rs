@@ -13,9 +13,10 @@ use crate::window::Window;
 pub(crate) enum Advance {
     /// It moved forward.
     Moved,
-    /// The run fetched nothing that was not fetched before.
+    /// The window ends at or before the checkpoint, or starts in the future.
     Unchanged,
-    /// The run started after the checkpoint: the alerts between them were never fetched.
+    /// The window starts after the checkpoint, or after the first window while there is none: the
+    /// alerts between were never fetched.
     WouldLeaveGap,
 }
 
@@ -28,8 +29,8 @@ impl TenantLedger {
         self.read(|db| Ok(read_span(db, self.tenant)?.1))
     }
 
-    /// Returns the span from the start of the first window to the checkpoint. It is empty where no
-    /// run has set a checkpoint yet.
+    /// Returns the span from the start of the first window to the checkpoint: `None` before the
+    /// first window, and of zero length before the first checkpoint.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -55,7 +56,7 @@ impl TenantLedger {
 
     /// Moves the checkpoint for a run that fetched all alerts of a window, where that is safe:
     /// forward only, not beyond now, and over no gap but one that the run reports, which is
-    /// recorded. The first one is set where no earlier run began to fetch before this one.
+    /// recorded. The first checkpoint is set only if no earlier window started before this one.
     ///
     /// Call it after everything that was fetched is stored, with a clock that a service confirmed.
     ///
@@ -97,7 +98,7 @@ impl TenantLedger {
 impl Ledger {
     /// Sets each checkpoint in the future back to `back_to`, or to the start of the first window
     /// where that is later, and returns how many there were. Where the first window is in the
-    /// future too, the source starts like a new one.
+    /// future too, the tenant starts like a new one.
     ///
     /// # Errors
     /// When the ledger cannot be written.

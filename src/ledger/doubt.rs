@@ -10,14 +10,9 @@ use rusqlite::{Connection, params};
 use serde::Deserialize;
 
 use super::batch::{SentItem, Techniques};
-use super::columns::{ItemColumn, Time, json_array, text, time};
+use super::columns::{ItemColumn, json_array, text, time};
 use super::reader::query;
 use super::{EntryId, Result, TenantLedger};
-
-/// A batch that is older than this when the doubt ends was begun with a wrong clock, or long ago:
-/// then it counts as delivered now, or the history would forget it too early. Less than the time
-/// for which deliveries are kept.
-const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
 /// A batch in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,14 +66,13 @@ impl TenantLedger {
         })
     }
 
-    /// Returns how long a batch has been in doubt. The clock may have been wrong when it began: a
-    /// time in the future counts like one that is as far in the past.
+    /// Returns how long a batch has been in doubt; negative while this machine's clock is behind.
     pub(crate) fn age_of(&self, batch: &BatchInDoubt) -> TimeDelta {
-        self.clock().now().signed_duration_since(batch.begun_at).abs()
+        self.clock().now().signed_duration_since(batch.begun_at)
     }
 
     /// Returns whether another tenant may send the same alerts with the same token to other
-    /// organizations: then what one of them sent looks like what the other one sent.
+    /// organizations: then a search cannot tell which of the two sent an item.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -93,7 +87,7 @@ impl TenantLedger {
         })
     }
 
-    /// Ends the doubt about a batch: the entries that were found are delivered, since it was sent;
+    /// Ends the doubt about a batch: the entries that were found count as delivered when it began;
     /// the others are queued again, with at least one attempt. Returns the number of those that
     /// were found.
     ///
@@ -104,9 +98,6 @@ impl TenantLedger {
         batch: &BatchInDoubt,
         found: &BTreeSet<EntryId>,
     ) -> Result<u64> {
-        let now = self.clock().now();
-        let is_plausible = batch.begun_at <= now && now - batch.begun_at <= MAX_AGE;
-        let delivered_at = Time(if is_plausible { batch.begun_at } else { now });
         self.transaction(|db| {
             // A run that was killed did not count its attempt.
             db.execute(
@@ -130,9 +121,9 @@ impl TenantLedger {
             if delivered == 0 {
                 db.execute("DELETE FROM batch WHERE id = ?1", [batch.id])?;
             } else {
-                let update = "UPDATE batch SET state = 'delivered', begun_at = ?4, ended_at = ?4,
-                                 reserve = NULL, entries = ?2, techniques = ?3 WHERE id = ?1";
-                db.execute(update, params![batch.id, delivered, techniques.json(), delivered_at])?;
+                let update = "UPDATE batch SET state = 'delivered', ended_at = begun_at, reserve = NULL,
+                                 entries = ?2, techniques = ?3 WHERE id = ?1";
+                db.execute(update, params![batch.id, delivered, techniques.json()])?;
             }
             Ok(delivered)
         })

@@ -6,10 +6,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
 use super::batch::{self, SentItem};
-use super::columns::{ItemColumn, Time, row_count, text};
+use super::columns::{ItemColumn, Time, row_count, text, time};
 use super::outbox::entry_condition;
 use super::reader::query;
-use super::{EntryFilter, EntryId, EntryState, Ledger, Result, TenantId};
+use super::{EntryFilter, EntryId, EntryState, Ledger, Result, SIGHTINGS_KEPT, TenantId};
 
 impl Ledger {
     /// Queues the quarantined entries among those that match again, and returns their number. Those
@@ -31,8 +31,9 @@ impl Ledger {
                 entry_condition()
             );
             let changed = db.prepare_cached(&update)?.execute(filter.params())?;
-            for ((tenant, token, _), items) in in_doubt {
-                batch::write(db, (TenantId(tenant), &token), &items, now)?;
+            for ((tenant, token, _), InDoubt { items, rejected_at }) in in_doubt {
+                let begun_at = doubt_begins_at(rejected_at, now);
+                batch::write(db, (TenantId(tenant), &token), &items, begun_at)?;
             }
             Ok(row_count(changed))
         })
@@ -76,14 +77,27 @@ impl Ledger {
     }
 }
 
+/// Returns when the doubt about rejected entries begins: now, unless this machine's clock is wrong.
+/// A command has no service's clock, and by a wrong one deliveries would expire too early.
+fn doubt_begins_at(rejected_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let is_plausible = rejected_at <= now && now <= rejected_at + SIGHTINGS_KEPT;
+    if is_plausible { now } else { rejected_at }
+}
+
+/// The entries of a batch, and when the last of them was rejected by the clock of a run, UTC.
+struct InDoubt {
+    items: Vec<(EntryId, SentItem)>,
+    rejected_at: DateTime<Utc>,
+}
+
 /// Entries by tenant, its token, and the UTC day of the detection.
-type Batches = BTreeMap<(i64, String, Option<NaiveDate>), Vec<(EntryId, SentItem)>>;
+type Batches = BTreeMap<(i64, String, Option<NaiveDate>), InDoubt>;
 
 /// Returns the entries that match and were sent more than once. Those of one day are one batch: a
 /// batch is searched for from its first detection to its last.
 fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Result<Batches> {
     let select = format!(
-        "SELECT tenant, (SELECT token FROM tenant WHERE tenant.id = outbox.tenant), id, item
+        "SELECT tenant, (SELECT token FROM tenant WHERE tenant.id = outbox.tenant), id, item, rejected_at
          FROM outbox WHERE {} AND attempts > 1
             AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
         entry_condition()
@@ -91,11 +105,14 @@ fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Resul
     let rows: Vec<_> = query(db, &select, &filter.params(), |row| {
         let item = SentItem::read(&row.get::<_, ItemColumn>(3)?.0);
         let day = item.timestamp.map(|time| time.date_naive());
-        Ok(((row.get(0)?, text(row, 1)?, day), (EntryId(row.get(2)?), item)))
+        Ok(((row.get(0)?, text(row, 1)?, day), (EntryId(row.get(2)?), item), time(row, 4)?))
     })?;
     let mut batches = Batches::new();
-    for (batch, entry) in rows {
-        batches.entry(batch).or_default().push(entry);
+    for (batch, entry, rejected_at) in rows {
+        let empty = InDoubt { items: Vec::new(), rejected_at };
+        let batch = batches.entry(batch).or_insert(empty);
+        batch.items.push(entry);
+        batch.rejected_at = batch.rejected_at.max(rejected_at);
     }
     Ok(batches)
 }

@@ -21,8 +21,9 @@
 //!    Recorded Future for its entries; those that are found are delivered, and the others are
 //!    queued again by deleting their rows in `settled`.
 //! 6. If Recorded Future rejects entry 17 itself, its row in `settled` is deleted, and the one in
-//!    `outbox` changes to `quarantined`. `outbox retry` changes it back to `waiting`; if it was
-//!    sent more than once, in a batch in doubt, because an earlier attempt may have stored it.
+//!    `outbox` changes to `quarantined`. `outbox retry` changes it back to `waiting`. An entry that
+//!    was sent more than once is put into a batch in doubt then: an earlier attempt may have stored
+//!    it.
 //!
 //! # Tables
 //! - `tenant`: a name, the source and customer whose alerts it has, and the account, Recorded
@@ -51,7 +52,8 @@
 //! 4. The id of an entry or batch is never reused, even if `sqlite_sequence` lost its count:
 //!    opening restores it from the ids that are in use.
 //! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day
-//!    with that token. Techniques are counted per batch, when it is written.
+//!    with that token. Techniques are counted per batch, when it is written, and again
+//!    when a doubt about it ends.
 //! 6. A run never moves a checkpoint back, over a gap, beyond now, or by a clock that no service
 //!    confirmed. Until there is one, `read_from` is where the next run starts.
 //! 7. No secret is stored: accounts, customers and tokens are stored as digests.

@@ -50,7 +50,8 @@ impl TenantLedger {
         })
     }
 
-    /// Removes all that this run stored, also the tenant's properties, and records why it stops.
+    /// Removes the entries and sightings that this run stored, restores the tenant's earlier
+    /// properties, and records why the run stops.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -84,8 +85,8 @@ pub(crate) struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Stores one mention: a new entry, or merged into the entry that the indicator has in this
-    /// run.
+    /// Stores one mention, unless an earlier run has stored it: as a new entry, or merged into the
+    /// entry that the indicator has in this run.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -101,7 +102,7 @@ impl Store<'_> {
             }
             Some(SightingState::Delivered { .. }) => return Ok(StoreOutcome::AlreadyDelivered),
             Some(SightingState::Pending { entry, this_run: true }) => {
-                // The alert names the indicator twice.
+                // The alert names the indicator twice, or was read twice.
                 self.merge(entry, detection, indicator, field)?;
                 return Ok(StoreOutcome::Duplicate);
             }
@@ -121,8 +122,8 @@ impl Store<'_> {
         Ok(StoreOutcome::New)
     }
 
-    /// Returns what is known about an alert with an indicator, in this ledger or in the one that a
-    /// dry run reads.
+    /// Returns what is known about an alert with an indicator: in this ledger or, for a dry run,
+    /// which has a ledger of its own, in the real one, attached as `real`.
     fn lookup(
         &self,
         detection: &Detection,

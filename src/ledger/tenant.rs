@@ -11,8 +11,9 @@ use super::{Ledger, LedgerReader, Result, TenantLedger};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TenantId(pub(super) i64);
 
-/// A tenant as a run configures it. The name identifies it; everything else may change, so that a
-/// new key or client id starts nothing over. The caller digests what is secret or nearly so.
+/// A tenant as a run configures it. The name identifies it. Its source never changes, and its
+/// customer only with `adopt`; a new key or client id starts nothing over. The caller digests what
+/// is secret or nearly so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tenant {
     /// The name, unique in a ledger.
@@ -36,10 +37,11 @@ pub(crate) struct Tenant {
 pub(super) struct Properties {
     /// A digest; `None` until a run has read the customer's alerts.
     customer: Option<String>,
-    /// The digest of the account by which the customer was read last.
+    /// The digest of the account with which the customer's alerts were last read; that of the last
+    /// run while no customer is known.
     account: String,
     token: String,
-    /// A sorted JSON array, as it is stored: one that is damaged is replaced, and stops nothing.
+    /// A sorted JSON array. It is never parsed here: a damaged one stops no run, and is replaced.
     organizations: String,
 }
 
@@ -151,8 +153,8 @@ impl TenantLedger {
         self.before.account == self.own.account
     }
 
-    /// Records the properties of this run, which has read alerts, or that there are none. Without
-    /// a customer, that of earlier runs stays, and the account that read its alerts.
+    /// Records the properties of this run, after it has read alerts or found that there are none.
+    /// If it learned no customer, an earlier one stays, with the account that read its alerts.
     ///
     /// # Errors
     /// When the ledger cannot be written.

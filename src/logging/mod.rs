@@ -109,7 +109,7 @@ struct Log {
     level: Level,
     to_stderr: bool,
     run_id: String,
-    /// The tenant of the run, outside the span of a tenant.
+    /// The tenant of lines that are logged outside any tenant's span.
     tenant: Option<String>,
     clock: Clock,
     failure_reported: AtomicBool,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tenant_of_a_line_is_that_of_its_thread() {
+    fn the_tenant_of_a_line_is_that_of_its_span_or_else_of_the_run() {
         let log = log_of(Format::Text, || {
             tracing::info!("before");
             let span = enter(&TenantName::of_source("globex"));

@@ -99,8 +99,8 @@ impl Table {
 
 impl ConfigFile {
     /// Reads the file that the argument names, else the variable, else the first that exists of the
-    /// user's and the machine's; `None` if there is none, or only one in a folder that this user
-    /// may not look into. Returns how it was found too.
+    /// user's and the machine's; `None` if there is none, or only the machine's, in a folder
+    /// that this user may not look into. Returns how it was found too.
     ///
     /// # Errors
     /// When a named file does not exist, and when the file cannot be read.
@@ -117,10 +117,14 @@ impl ConfigFile {
                 .map_err(|error| unreadable(&path, error))?;
             return Ok(Some((Self::parse(path, &text, sources)?, origin)));
         }
-        for path in folders::settings_files() {
+        let paths = folders::settings_files();
+        let machine = paths.last().cloned();
+        for path in paths {
+            let is_machine = machine.as_ref() == Some(&path);
             match local_file::read_text(&path, MAX_BYTES) {
                 Ok(text) => return Ok(Some((Self::parse(path, &text, sources)?, Origin::Default))),
-                Err(error) if is_absent(error.kind()) || is_in_closed_folder(&path, &error) => {}
+                Err(error) if is_absent(error.kind()) => {}
+                Err(error) if is_machine && is_in_closed_folder(&path, &error) => {}
                 Err(error) => return Err(unreadable(&path, error)),
             }
         }

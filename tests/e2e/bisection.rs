@@ -19,7 +19,7 @@ fn posts(env: &TestEnv) -> Vec<RecordedRequest> {
     env.sandbox.requests_to(Service::RecordedFuture)
 }
 
-/// Returns the number of items in each submission.
+/// Returns the number of items in each batch.
 fn sizes(env: &TestEnv) -> Vec<usize> {
     let size = |post: &RecordedRequest| post.json().unwrap()["data"].as_array().unwrap().len();
     posts(env).iter().map(size).collect()
@@ -77,7 +77,7 @@ fn a_413_lowers_the_batch_size() {
     env.sandbox.change(|world| world.recorded_future.max_items = 12);
     let output = env.run("crowdstrike --json --batch-size 40").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 100);
-    // 40 is split into 20 and 10; later batches are at most twice as large as what was accepted.
+    // 40 and 20 are too large, 10 is accepted; later batches are at most twice as large as that.
     let sizes = sizes(&env);
     assert_eq!(sizes[..4], [40, 20, 10, 10]);
     assert!(sizes[1..].iter().all(|size| *size <= 20), "{sizes:?}");
@@ -106,7 +106,7 @@ fn a_413_for_a_single_item_says_nothing_about_batches() {
         output.assert_sums();
         assert_eq!((output.count("processed"), output.count("quarantined")), (2999, 1));
         assert_eq!(quarantined(&env)["entries"][0]["value"], sha256(position));
-        // Three batches, 2·log2(1000) to find the item, and as many as it takes to double 1.
+        // Three batches, 2·log2(1000) to find the item, and 10 to double the size from 1 to 1000.
         let requests = posts(&env).len();
         assert!(requests <= 3 + 20 + 10, "{position}: {requests} requests");
     }

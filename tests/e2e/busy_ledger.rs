@@ -1,4 +1,4 @@
-//! Another program, such as `sqlite3`, has the ledger open while a batch is sent.
+//! Another program, such as `sqlite3`, reads the ledger in a transaction while a batch is sent.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::support::TestEnv;
 use crate::support::alerts::hashes;
 use crate::support::process::{RunningProcess, wait_for_requests};
 
-/// Starts a run, and reads the ledger when it has sent its first batch of two. The connection keeps
-/// the run from recording the response until it is closed.
+/// Starts a run, and reads the ledger when it has sent its first batch, of two indicators. The open
+/// transaction of the connection keeps the run from recording the response.
 fn start_and_read(env: &TestEnv) -> (RunningProcess, Connection) {
     let slow = Fault::HangThenRespond(Duration::from_millis(700));
     env.sandbox.queue_faults(Service::RecordedFuture, vec![slow]);

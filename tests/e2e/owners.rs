@@ -61,22 +61,21 @@ fn a_ledger_that_may_not_be_read_names_its_owner() {
     output.assert_stderr(&["the ledger closed/a.db cannot be read: ", &folder]);
 }
 
-/// An installed package has a folder of settings for its service only.
+/// Those of the machine, which are for a service, are covered by the tests of the packages.
 #[test]
-fn settings_in_a_folder_that_may_not_be_looked_into_are_for_others() {
+fn settings_of_the_user_that_may_not_be_read_are_an_error() {
     let Some(env) = env_of_root() else { return };
     let folder = env.path("config/collective-insights");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config.toml"), "[defaults]\nhours = 0\n").unwrap();
     let file = folder.join("config.toml");
-    for (folder_mode, file_mode, code) in [(0o700, 0o644, 0), (0o755, 0o600, 2)] {
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(&file, "").unwrap();
+    for (folder_mode, file_mode) in [(0o700, 0o644), (0o755, 0o600)] {
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(folder_mode)).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(file_mode)).unwrap();
         let mut other = Command::new(env.path("program"));
-        other.args(["check", "--offline", "--show-config"]).env_clear().uid(NOBODY);
-        other.env("STATE_DIRECTORY", env.folder()).current_dir(env.folder());
+        other.args(["generate", "cron"]).env_clear().uid(NOBODY);
         let output = RunOutput::capture(other.env("XDG_CONFIG_HOME", env.path("config")));
-        output.assert_code(code);
+        output.assert_code(2).assert_stderr(&["config.toml cannot be read"]);
     }
 }
 

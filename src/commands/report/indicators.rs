@@ -1,4 +1,5 @@
-//! The indicators that most alerts named.
+//! The section on indicators: those that most alerts named, those seen by several sources, and new
+//! ones.
 
 use maud::{Markup, html};
 

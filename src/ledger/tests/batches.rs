@@ -130,7 +130,7 @@ fn the_batch_of_a_killed_run_is_in_doubt_until_the_next_run_of_its_tenant_has_lo
         (state(&ledger, "d", "a"), state(&ledger, "d", "b")),
         ("delivered".into(), "waiting".into())
     );
-    assert_eq!(attempts(&ledger), [0, 0], "nobody knows whether it was sent");
+    assert_eq!(attempts(&ledger), [1, 0], "the attempt of the killed run counts");
     assert_eq!(rows(&ledger, "batch WHERE state = 'sending'"), 1, "that of the other tenant");
     deliver_all(&ledger);
     assert_eq!(used(&mut ledger, 0), 3);

@@ -66,7 +66,7 @@ fn rules_are_forgotten_long_after_their_last_hit() {
 }
 
 #[test]
-fn the_first_run_is_that_of_any_tenant() {
+fn the_first_run_is_the_earliest_of_all_tenants() {
     let folder = Folder::new();
     let mut ledger = folder.open();
     assert_eq!(ledger.ledger().reader().first_run().unwrap(), None);
@@ -86,6 +86,7 @@ fn a_dry_run_counts_its_own_hits_only_and_leaves_none() {
     let dry_run = folder.open_dry_run();
     assert_eq!(rules(&dry_run, 0), [""; 0]);
     hit(&dry_run, &[("example.com", 7), ("other.example", 7)]);
+    assert_eq!(rules(&dry_run, 0), ["example.com", "other.example"]);
     drop(dry_run);
     let ledger = folder.open();
     assert_eq!(hits(&ledger), [(1, "example.com".to_owned(), 1)]);

@@ -39,7 +39,7 @@ fn error_response(status: u16, message: &str) -> Response {
     )
 }
 
-/// Checks a batch, stores it, and responds with the number of items per indicator type.
+/// Checks a batch, charges the quota, stores it unless `debug` is set, and responds.
 pub(crate) fn submit(
     world: &RecordedFutureWorld,
     quota_used: &mut HashMap<String, u64>,
@@ -56,15 +56,15 @@ pub(crate) fn submit(
     });
     match charged {
         Ok((token, batch)) => {
-            let source = Source { token, now, request: request.index };
-            accept(world, recorder, &source, batch, fault)
+            let arrival = Arrival { token, now, request: request.index };
+            accept(world, recorder, &arrival, batch, fault)
         }
         Err((status, message)) => error_response(status, &message),
     }
 }
 
-/// Checks the request line and the headers in the order of a gateway: first the account, then the
-/// format. Returns the token.
+/// Checks the request line and the headers in the order of a gateway: first the method, then the
+/// account, then the format. Returns the token.
 fn check_head<'a>(
     world: &RecordedFutureWorld,
     request: &'a Request<'_>,
@@ -138,8 +138,8 @@ fn charge_quota(
     }
 }
 
-/// The sender and the arrival time of a batch.
-struct Source<'a> {
+/// The sender, time and request of a batch.
+struct Arrival<'a> {
     token: &'a str,
     now: DateTime<Utc>,
     request: usize,
@@ -148,7 +148,7 @@ struct Source<'a> {
 fn accept(
     world: &RecordedFutureWorld,
     recorder: &Recorder,
-    source: &Source<'_>,
+    arrival: &Arrival<'_>,
     batch: Submission,
     fault: &Fault,
 ) -> Response {
@@ -164,10 +164,10 @@ fn accept(
         let stored = data.into_iter().map(|item| StoredItem {
             item,
             organization_ids: organization_ids.clone(),
-            token: source.token.to_owned(),
-            request: source.request,
+            token: arrival.token.to_owned(),
+            request: arrival.request,
             at,
-            stored_at: source.now,
+            stored_at: arrival.now,
         });
         let mut records = recorder.lock();
         if !records.discards_contents {

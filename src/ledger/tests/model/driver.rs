@@ -21,7 +21,7 @@ pub(super) struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     pub(super) fn new(folder: &'a Folder, model: &mut Model) -> Self {
-        model.next_run(0, false, false, at(0));
+        model.next_run(0, false, false);
         Self::open(folder, model, false, at(0))
     }
 
@@ -117,7 +117,7 @@ impl<'a> Driver<'a> {
     }
 
     fn next_run(&mut self, model: &mut Model, tenant: usize, resend: bool, reopen: bool) {
-        model.next_run(tenant, resend, self.dry_run, self.now);
+        model.next_run(tenant, resend, self.dry_run);
         if reopen {
             self.close();
             *self = Self::open(self.folder, model, false, self.now);
@@ -213,7 +213,7 @@ impl<'a> Driver<'a> {
         let before = (folder.bytes(), folder.file_names());
         let mut clone = model.clone();
         clone.begin_dry_run();
-        clone.next_run(tenant, resend, true, self.now);
+        clone.next_run(tenant, resend, true);
         let mut driver = Self::open(folder, &clone, true, self.now);
         driver.compare(&clone);
         for (step, day) in steps {
@@ -225,7 +225,7 @@ impl<'a> Driver<'a> {
         driver.ledger.purge_expired().unwrap();
         drop(driver);
         assert!((folder.bytes(), folder.file_names()) == before, "the dry run changed a file");
-        model.next_run(tenant, resend, false, self.now);
+        model.next_run(tenant, resend, false);
         *self = Self::open(folder, model, false, self.now);
     }
 

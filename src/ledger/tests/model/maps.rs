@@ -182,13 +182,7 @@ impl Model {
     }
 
     /// Begins the next run, which looks up what is in doubt, unless it is a dry run.
-    pub(super) fn next_run(
-        &mut self,
-        tenant: usize,
-        resend: bool,
-        is_dry: bool,
-        now: DateTime<Utc>,
-    ) {
+    pub(super) fn next_run(&mut self, tenant: usize, resend: bool, is_dry: bool) {
         self.last_run += 1;
         self.run = format!("run {}", self.last_run);
         (self.tenant, self.resend) = (tenant, resend);
@@ -200,7 +194,7 @@ impl Model {
             .map(|(number, _)| *number)
             .collect();
         for number in in_doubt {
-            self.resolve_batch(number, is_dry, now);
+            self.resolve_batch(number, is_dry);
         }
         self.delete_delivered();
     }
@@ -357,7 +351,7 @@ impl Model {
     }
 
     /// Queues the entries of a batch again that are not found.
-    fn resolve_batch(&mut self, number: u32, is_dry: bool, now: DateTime<Utc>) {
+    fn resolve_batch(&mut self, number: u32, is_dry: bool) {
         let entries = self.settled.iter().filter(|(_, settled)| settled.batch == number);
         for (id, _) in entries.filter(|_| !is_dry) {
             let row = self.outbox.get_mut(id).unwrap();
@@ -378,9 +372,6 @@ impl Model {
         let batch = self.batches.get_mut(&number).unwrap();
         (batch.state, batch.entries, batch.techniques) =
             (BatchState::Delivered, entries, techniques);
-        let begun_at = batch.begun_at.unwrap();
-        let is_plausible = begun_at <= now && now - begun_at <= TimeDelta::days(30);
-        batch.begun_at = Some(if is_plausible { begun_at } else { now });
         batch.ended_at = batch.begun_at;
     }
 
@@ -398,22 +389,24 @@ impl Model {
     pub(super) fn retry(&mut self, choice: &Choice, now: DateTime<Utc>) -> u64 {
         let state = Some(EntryState::Quarantined);
         let chosen = self.matching(&Choice { state, ..choice.clone() });
+        // By tenant and day: the entries, and the last rejection.
+        let mut batches: BTreeMap<(usize, String), (BTreeSet<i64>, DateTime<Utc>)> =
+            BTreeMap::new();
         for id in &chosen {
-            self.outbox.get_mut(id).unwrap().rejection = None;
+            let row = self.outbox.get_mut(id).unwrap();
+            let (.., rejected_at) = row.rejection.take().unwrap();
+            if row.attempts > 1 && !self.settled.contains_key(id) {
+                let item = row.item();
+                let (day, _) = item["timestamp"].as_str().unwrap().split_once('T').unwrap();
+                let batch = batches.entry((row.tenant, day.to_owned()));
+                let (ids, last) = batch.or_insert((BTreeSet::new(), rejected_at));
+                ids.insert(*id);
+                *last = rejected_at.max(*last);
+            }
         }
-        for tenant in 0..TENANTS {
-            let mut batches: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-            for id in &chosen {
-                let row = &self.outbox[id];
-                if row.tenant == tenant && row.attempts > 1 && !self.settled.contains_key(id) {
-                    let item = row.item();
-                    let (day, _) = item["timestamp"].as_str().unwrap().split_once('T').unwrap();
-                    batches.entry(day.to_owned()).or_default().insert(*id);
-                }
-            }
-            for ids in batches.into_values() {
-                self.write_batch(tenant, ids, now);
-            }
+        for ((tenant, _), (ids, last)) in batches {
+            let is_plausible = last <= now && now <= last + TimeDelta::days(90);
+            self.write_batch(tenant, ids, if is_plausible { now } else { last });
         }
         chosen.len() as u64
     }
