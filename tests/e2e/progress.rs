@@ -117,7 +117,7 @@ fn a_short_run_logs_no_progress_above_debug() {
     let log = env.log();
     assert_eq!(progress_lines(&log, "reading alerts", "alerts"), []);
     assert_eq!(progress_lines(&log, "sending indicators", "sent"), []);
-    let pages = [" DEBUG ", " stored a page ", " total=2500"];
+    let pages = [" DEBUG ", " read a page ", " total=2500"];
     let pages = |line: &&str| pages.iter().all(|part| line.contains(part));
     assert_eq!(log.lines().filter(pages).count(), 3, "{log}");
 }
