@@ -23,6 +23,13 @@ pub(crate) struct BatchInDoubt {
     pub entries: Vec<EntryInDoubt>,
 }
 
+impl BatchInDoubt {
+    /// Returns how long the batch has been in doubt; negative where a clock was or is wrong.
+    pub(crate) fn age(&self, now: DateTime<Utc>) -> TimeDelta {
+        now.signed_duration_since(self.begun_at)
+    }
+}
+
 /// An entry of a batch in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntryInDoubt {
@@ -64,11 +71,6 @@ impl TenantLedger {
             })?;
             Ok(batches)
         })
-    }
-
-    /// Returns how long a batch has been in doubt; negative while this machine's clock is behind.
-    pub(crate) fn age_of(&self, batch: &BatchInDoubt) -> TimeDelta {
-        self.clock().now().signed_duration_since(batch.begun_at)
     }
 
     /// Returns whether another tenant may send the same alerts with the same token to other
@@ -121,6 +123,7 @@ impl TenantLedger {
             if delivered == 0 {
                 db.execute("DELETE FROM batch WHERE id = ?1", [batch.id])?;
             } else {
+                // The reserve is the space of the two columns that are set here.
                 let update = "UPDATE batch SET state = 'delivered', ended_at = begun_at, reserve = NULL,
                                  entries = ?2, techniques = ?3 WHERE id = ?1";
                 db.execute(update, params![batch.id, delivered, techniques.json()])?;

@@ -13,7 +13,7 @@ use crate::settings::Mode;
 
 /// The share of a run's deadline that all lookups may take.
 const BUDGET: f64 = 0.25;
-/// A batch is sent again without a search if searches fail for this long.
+/// A batch is sent again without a search if searches fail for this long, by a service's clock.
 const MAX_WAIT: TimeDelta = TimeDelta::days(2);
 
 /// The result of looking up a batch.
@@ -108,8 +108,8 @@ impl Run<'_> {
         if is_over {
             return Ok(LookUp::Stop(failure));
         }
-        let age = self.ledger.age_of(batch);
-        if !error.is_lasting && age < MAX_WAIT {
+        let has_waited = self.is_clock_confirmed() && batch.age(self.clock().now()) >= MAX_WAIT;
+        if !error.is_lasting && !has_waited {
             return Ok(LookUp::NotNow(failure));
         }
         tracing::info!(reason = %failure, "cannot look up a batch in doubt: it is sent again");

@@ -292,7 +292,7 @@ impl<'a> Run<'a> {
         let start = self.plan.window.start;
         let until = self.plan.complete_until;
         // Where nothing was fetched, a gap stays, so that a run with a higher limit can fetch it.
-        if until <= start || !self.is_clock_confirmed() {
+        if until <= start || !self.require_confirmed_clock() {
             return Ok(());
         }
         if checkpoint.is_none() && !self.plan.may_init_checkpoint {

@@ -106,10 +106,15 @@ impl Run<'_> {
         }
     }
 
-    /// Returns whether a service confirmed the clock, and reports it where none did and the run
-    /// would move the checkpoint.
-    pub(super) fn is_clock_confirmed(&mut self) -> bool {
-        let is_confirmed = self.service_offset().is_some();
+    /// Returns whether the date of a service confirmed or corrected the clock.
+    pub(super) fn is_clock_confirmed(&self) -> bool {
+        self.service_offset().is_some()
+    }
+
+    /// Returns whether the clock is confirmed, and reports it where it is not and the run would
+    /// move the checkpoint.
+    pub(super) fn require_confirmed_clock(&mut self) -> bool {
+        let is_confirmed = self.is_clock_confirmed();
         let has_ledger = self.settings.ledger.path().is_some();
         if !is_confirmed && has_ledger && self.settings.mode == Mode::Live {
             self.report.fail(unconfirmed_clock());

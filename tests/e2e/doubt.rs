@@ -150,6 +150,19 @@ fn while_the_search_fails_the_batch_waits_up_to_two_days() {
 }
 
 #[test]
+fn a_wrong_clock_does_not_end_the_doubt_while_no_service_can_be_reached() {
+    let env = in_doubt();
+    let mut command = env.command_at("2026-11-30T00:15:00Z", RUN);
+    let unreachable = "http://127.0.0.1:9";
+    command.env("RF_API_URL", unreachable).env("CS_BASE_URL", unreachable);
+    let output = RunOutput::capture(&mut command).assert_code(5);
+    assert_some(&output, &[("waiting", 3), ("already_delivered", 0)]);
+    let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
+    assert_some(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_eq!(stored(&env), [5, 5, 1]);
+}
+
+#[test]
 fn a_row_has_to_be_for_all_organizations() {
     let organization = "crowdstrike --json --organization-id a";
     let env = in_doubt_after(Fault::ResetAfterProcessing, organization);
