@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
 use super::batch::{self, SentItem};
-use super::columns::{ItemColumn, Time, row_count, text, time};
+use super::columns::{ItemColumn, Time, optional_time, row_count, text, time};
 use super::outbox::entry_condition;
 use super::reader::query;
 use super::{EntryFilter, EntryId, EntryState, Ledger, Result, SIGHTINGS_KEPT, TenantId};
@@ -32,7 +32,7 @@ impl Ledger {
             );
             let changed = db.prepare_cached(&update)?.execute(filter.params())?;
             for ((tenant, token, _), InDoubt { items, rejected_at }) in in_doubt {
-                let begun_at = doubt_begins_at(rejected_at, now);
+                let begun_at = doubt_began_at(rejected_at, now);
                 batch::write(db, (TenantId(tenant), &token), &items, begun_at)?;
             }
             Ok(row_count(changed))
@@ -40,7 +40,8 @@ impl Ledger {
     }
 
     /// Drops the entries that match from the outbox, and returns their number. Their alerts are
-    /// remembered, or the next run would fetch and send them again.
+    /// remembered, or the next run would fetch and send them again: from now on, or from the time
+    /// at which the entries were stored, if this machine's clock is behind that.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -49,16 +50,23 @@ impl Ledger {
             let tenants: Vec<i64> = query(db, "SELECT id FROM tenant", &[], |row| row.get(0))?;
             let mut dropped = 0;
             for tenant in tenants {
+                // A batch that a killed run left is not sent any more.
+                let chosen = format!("FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
+                let select = format!("SELECT max(stored_at) {chosen}");
+                let newest: Vec<Option<DateTime<Utc>>> =
+                    query(db, &select, &filter.params(), |row| {
+                        // Damaged entries can be dropped too.
+                        Ok(optional_time(row, 0).unwrap_or_default())
+                    })?;
+                let dropped_at = newest.into_iter().flatten().fold(now, DateTime::max);
                 let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
                               SELECT id, token, 'dropped', 0, '{}', ?2, ?2 FROM tenant WHERE id = ?1";
-                db.execute(insert, params![tenant, Time(now)])?;
+                db.execute(insert, params![tenant, Time(dropped_at)])?;
                 let batch = db.last_insert_rowid();
-                // A batch that a killed run left is not sent any more.
-                let chosen = format!("SELECT id FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
                 let settle = format!(
                     "INSERT OR REPLACE INTO settled (id, type, value, detections, batch, severity)
                      SELECT id, type, value, 1 + ifnull(count, 0), {batch}, severity
-                     FROM outbox LEFT JOIN repeat ON entry = id WHERE id IN ({chosen})"
+                     FROM outbox LEFT JOIN repeat ON entry = id WHERE id IN (SELECT id {chosen})"
                 );
                 dropped += db.execute(&settle, filter.params())?;
                 db.execute(
@@ -77,17 +85,19 @@ impl Ledger {
     }
 }
 
-/// Returns when the doubt about rejected entries begins: now, unless this machine's clock is wrong.
+/// Returns when the doubt about rejected entries began: now, unless this machine's clock is wrong.
 /// A command has no service's clock, and by a wrong one deliveries would expire too early.
-fn doubt_begins_at(rejected_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-    let is_plausible = rejected_at <= now && now <= rejected_at + SIGHTINGS_KEPT;
-    if is_plausible { now } else { rejected_at }
+fn doubt_began_at(rejected_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let is_plausible = |rejected_at| rejected_at <= now && now <= rejected_at + SIGHTINGS_KEPT;
+    rejected_at.filter(|time| !is_plausible(*time)).unwrap_or(now)
 }
 
-/// The entries of a batch, and when the last of them was rejected by the clock of a run, UTC.
+/// The entries of a batch.
+#[derive(Default)]
 struct InDoubt {
     items: Vec<(EntryId, SentItem)>,
-    rejected_at: DateTime<Utc>,
+    /// When the last of them was rejected by the clock of a run, UTC; `None` if that is damaged.
+    rejected_at: Option<DateTime<Utc>>,
 }
 
 /// Entries by tenant, its token, and the UTC day of the detection.
@@ -105,12 +115,13 @@ fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Resul
     let rows: Vec<_> = query(db, &select, &filter.params(), |row| {
         let item = SentItem::read(&row.get::<_, ItemColumn>(3)?.0);
         let day = item.timestamp.map(|time| time.date_naive());
-        Ok(((row.get(0)?, text(row, 1)?, day), (EntryId(row.get(2)?), item), time(row, 4)?))
+        let batch = (row.get(0)?, text(row, 1)?, day);
+        // A damaged time must not keep the others in quarantine.
+        Ok((batch, (EntryId(row.get(2)?), item), time(row, 4).ok()))
     })?;
     let mut batches = Batches::new();
     for (batch, entry, rejected_at) in rows {
-        let empty = InDoubt { items: Vec::new(), rejected_at };
-        let batch = batches.entry(batch).or_insert(empty);
+        let batch = batches.entry(batch).or_default();
         batch.items.push(entry);
         batch.rejected_at = batch.rejected_at.max(rejected_at);
     }

@@ -108,6 +108,25 @@ fn an_empty_batch_changes_nothing() {
 }
 
 #[test]
+fn an_entry_with_a_damaged_rejection_time_keeps_no_other_in_quarantine() {
+    let ledger = temporary();
+    store(&ledger, "a", &["d"]);
+    store(&ledger, "b", &["d"]);
+    let batch = ledger.begin_batch(&queue(&ledger)).unwrap();
+    ledger.requeue_failed_batch(&batch).unwrap();
+    for item in queue(&ledger) {
+        quarantine(&ledger, &item, "bad");
+    }
+    let damage = "UPDATE outbox SET rejected_at = 'yesterday' WHERE value = 'a'";
+    ledger.ledger().reader().db().execute(damage, []).unwrap();
+    let retried = ledger.ledger().retry_quarantined(&EntryFilter::default(), at(5)).unwrap();
+    assert_eq!(retried, 2);
+    let in_doubt = ledger.batches_in_doubt().unwrap();
+    let entries: Vec<_> = in_doubt.iter().map(|batch| batch.entries.len()).collect();
+    assert_eq!((entries, in_doubt[0].age(at(5))), (vec![2], TimeDelta::zero()));
+}
+
+#[test]
 fn the_batch_of_a_killed_run_is_in_doubt_until_the_next_run_of_its_tenant_has_looked_it_up() {
     let folder = Folder::new();
     for (source, run) in [("crowdstrike", "one"), ("carbonblack", "two")] {

@@ -53,6 +53,17 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
 }
 
 #[test]
+fn dropped_alerts_are_remembered_although_the_clock_is_behind() {
+    let mut ledger = temporary();
+    store(&ledger, "a", &["d1"]);
+    let dropped = ledger.ledger().drop_entries(&EntryFilter::default(), at(-100 * DAY)).unwrap();
+    assert_eq!(dropped, 1);
+    set_time(&mut ledger, DAY);
+    ledger.purge_expired().unwrap();
+    assert_eq!(state(&ledger, "d1", "a"), "dropped");
+}
+
+#[test]
 fn what_is_known_is_not_stored_again() {
     let folder = Folder::new();
     let ledger = folder.open();

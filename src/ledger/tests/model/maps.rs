@@ -416,9 +416,16 @@ impl Model {
         for tenant in 0..TENANTS {
             let is_own = |id: &i64| self.outbox.get(id).is_some_and(|row| row.tenant == tenant);
             let ids: Vec<i64> = chosen.iter().copied().filter(is_own).collect();
+            let dropped_at =
+                ids.iter().map(|id| self.outbox[id].stored_at).fold(now, DateTime::max);
             if let Some(span) = ids.first().copied().zip(ids.last().copied()) {
-                let batch =
-                    self.new_batch(tenant, BatchState::Dropped, ids.len(), Some(span), Some(now));
+                let batch = self.new_batch(
+                    tenant,
+                    BatchState::Dropped,
+                    ids.len(),
+                    Some(span),
+                    Some(dropped_at),
+                );
                 self.settle(ids.iter().copied(), batch);
                 self.outbox.retain(|id, _| !ids.contains(id));
             }
