@@ -72,6 +72,19 @@ fn a_dry_run_and_a_check_create_no_state_folder() {
 }
 
 #[test]
+fn a_check_and_a_run_fail_where_the_state_folder_is_a_link_to_nowhere() {
+    let env = test_env();
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let link = state.path().join("collective-insights");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+    for arguments in ["check crowdstrike --offline", "crowdstrike"] {
+        let output = run(&env, arguments, &folder, &state).assert_code(6);
+        let text = output.stdout + &output.stderr;
+        assert!(text.contains("collective-insights\n") && text.contains("--ledger"), "{text}");
+    }
+}
+
+#[test]
 fn a_ledger_in_the_working_folder_is_not_passed_over() {
     let env = test_env();
     let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());

@@ -122,7 +122,9 @@ fn check_folder_is_writable(path: &Path, run_creates_folder: bool) -> Result<(),
     };
     let above = if run_creates_folder { usize::MAX } else { 1 };
     let mut candidates = folder.ancestors().take(above);
-    let existing = candidates.find(|folder| folder.exists()).unwrap_or(folder);
+    // A link to nowhere is found too: a folder cannot be created in its place.
+    let is_there = |folder: &&Path| folder.symlink_metadata().is_ok();
+    let existing = candidates.find(is_there).unwrap_or(folder);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".check-{}", std::process::id()));
     let temporary = existing.join(name);
