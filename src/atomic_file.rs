@@ -10,9 +10,9 @@ use crate::platform::files;
 /// The users who can read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
-    /// Its owner only (mode 0600).
+    /// Its owner only: mode 0600; on Windows this user, SYSTEM and administrators.
     Owner,
-    /// All users of the machine, whatever the umask is (mode 0644).
+    /// All users of the machine: mode 0644, whatever the umask is; on Windows those of the folder.
     Everyone,
 }
 
@@ -25,8 +25,8 @@ pub(crate) struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Creates the temporary file in the folder of `path`. Its name begins with a dot: what reads
-    /// all files of a folder leaves it out.
+    /// Creates the temporary file in the folder of `path`. Its name begins with a dot, so that
+    /// programs which read a whole folder skip it.
     ///
     /// # Errors
     /// When it cannot be created, or when the path names no file.
@@ -46,11 +46,11 @@ impl AtomicFile {
         Ok(Self { path: path.to_owned(), temporary, file: BufWriter::new(file) })
     }
 
-    /// Takes over the mode and the group of the file that has the name, if there is one. On Windows
-    /// it keeps the access list that it has.
+    /// Copies the mode and the group of the file that is replaced, if there is one. If the group
+    /// cannot be set, no group has access. On Windows the new file keeps its own access list.
     ///
     /// # Errors
-    /// When they cannot be changed.
+    /// When the mode cannot be set.
     pub(crate) fn keep_permissions(&self) -> io::Result<()> {
         match fs::metadata(&self.path) {
             Ok(old) => files::copy_access(self.file.get_ref(), &old),
@@ -70,7 +70,8 @@ impl AtomicFile {
     /// Makes the content durable and gives the file its name.
     ///
     /// # Errors
-    /// When that fails; then a file that had the name before is unchanged.
+    /// When that fails. The file that had the name before is unchanged then, unless only the sync
+    /// of the folder failed: then the new file has the name until a power cut.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;

@@ -41,12 +41,12 @@ pub struct Mention {
     pub field: &'static str,
     /// The indicator, or why it may not be sent.
     pub indicator: Result<Indicator, Rejected>,
-    /// Whether the vendor trusts the file whose hash this is.
+    /// Whether the vendor or the customer trusts the file whose hash this is.
     pub trusted: bool,
 }
 
 impl Mention {
-    /// Creates a mention of `text`, an indicator about which the vendor says only its type.
+    /// Creates a mention of `text`, which is not known to be trusted.
     #[must_use]
     pub fn parse(field: &'static str, claim: ClaimedType, text: &str) -> Self {
         let indicator = Indicator::parse(claim, text).map_err(|reason| Rejected::new(reason, text));
@@ -67,14 +67,14 @@ pub struct Rejected {
     /// The reason.
     pub reason: RejectReason,
     /// The start of the text as the vendor has it, without user name and password of a URL. For the
-    /// log and the samples of what was left out.
+    /// log, and for the ledger's samples of mentions that were not sent.
     pub text: Box<str>,
 }
 
 impl Rejected {
     fn new(reason: RejectReason, text: &str) -> Self {
         let text = redact::without_credentials(text.trim());
-        // Each character has a byte at least, so a text that is not cut needs no count.
+        // A text of at most that many bytes has at most that many characters.
         let text = if text.len() > MAX_REJECTED_CHARS {
             redact::excerpt(&text, MAX_REJECTED_CHARS).into()
         } else {
@@ -116,7 +116,7 @@ pub struct BareAlert {
     pub assessment: Assessment,
     /// The vendor's name for alerts of this kind.
     pub kind: Option<Box<str>>,
-    /// Whether it names an indicator that another choice of fields would find.
+    /// Whether it names an indicator that would be found with another `--indicator`.
     pub other_choice: bool,
 }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Vendor JSON becomes a `Detection` (vendor-neutral, validated), then a `Submission` (one item of
-//! Collective Insights), and is settled: delivered, quarantined, queued or dropped.
+//! Collective Insights), and ends up delivered, quarantined, queued or dropped.
 //!
 //! # Terms
 //! - **alert**: a record of the vendor, as its API returns it. **Detection**: the same, in the form
@@ -41,7 +41,7 @@
 //! | `recorded_future` | the requests, and what the responses mean | the vendors |
 //! | `ledger` | the only module that knows SQL | HTTP |
 //! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
-//! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | sources, sinks |
+//! | `indicator`, `mitre`, `detection`, `submission`, `window` | the domain | any service |
 //! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
 //! | `metrics` | the file for Prometheus | SQL |
 //! | `local_file`, `atomic_file` | open and replace the files that a run writes | what is in them |

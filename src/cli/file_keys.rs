@@ -75,9 +75,10 @@ impl SourceKeys<'_> {
 /// Which options a table can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// The keys of all sources.
+    /// `[defaults]`: the options that all sources have.
     Defaults,
-    /// The keys of one source or tenant.
+    /// `[defaults.<source>]` and `[[tenant]]`: the options of the source, without those that apply
+    /// to all tenants of a process.
     Source,
 }
 
@@ -86,8 +87,8 @@ impl Scope {
         // A tenant is named by its table.
         match self {
             _ if option.key == "tenant" => false,
-            Self::Defaults => !option.is_own,
-            Self::Source => !option.is_of_process,
+            Self::Defaults => !option.is_of_one_source,
+            Self::Source => !option.applies_to_process,
         }
     }
 }
@@ -156,8 +157,8 @@ impl Validator<'_> {
     }
 
     fn describe_unknown(&self, key: &str, source: &SourceKeys<'_>, scope: Scope) -> String {
-        if settable::is_consent(key) {
-            return format!("{key} is a consent, and can only be given on the command line");
+        if settable::is_confirmation(key) {
+            return format!("{key} confirms a risk, and can only be given on the command line");
         }
         if key == "tenant" {
             return "tenant cannot be set here: the tenant is the name of a [[tenant]]".to_owned();
@@ -166,7 +167,7 @@ impl Validator<'_> {
             return "config cannot be set here: a settings file does not name another".to_owned();
         }
         if scope == Scope::Source && source.find(key, Scope::Defaults).is_some() {
-            return format!("{key} is one of all tenants; set it in [defaults]");
+            return format!("{key} applies to all tenants; set it in [defaults]");
         }
         if scope == Scope::Defaults {
             let owners: Vec<String> = self
@@ -177,7 +178,7 @@ impl Validator<'_> {
                 .collect();
             if !owners.is_empty() {
                 return format!(
-                    "{key} is an option of single sources; set it in {} or in a [[tenant]]",
+                    "not every source has {key}; set it in {} or in a [[tenant]]",
                     owners.join(", ")
                 );
             }

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::settable::{self, Settable};
 use super::source_command::SourceCommand;
-use super::{NAME, Parsed, definition, file_keys, parse_each_source, read, usage_error};
+use super::{NAME, Parsed, definition, file_keys, parse_each_source, parse_words, usage_error};
 use crate::failure::{Failure, FailureKind};
 use crate::settings::config_file::{ConfigFile, TenantTable, Value};
 use crate::settings::layers::{
@@ -23,7 +23,7 @@ use crate::settings::{Origin, TenantName};
 const CONFIG: &str = "config";
 /// The options of `run` that say which tenants run, and how many at a time.
 const OF_RUN_ALONE: [&str; 2] = ["tenant", "jobs"];
-/// The only option of the commands that work on the ledger that `[defaults]` can set for them.
+/// The only key of `[defaults]` that applies to commands other than `run` and the sources.
 const LEDGER: &str = "ledger";
 
 /// The innermost subcommand of a command line.
@@ -131,8 +131,8 @@ impl Parsed {
         self.file.as_ref().map(|found| found.file.tenants.as_slice()).unwrap_or_default()
     }
 
-    /// Returns a command line for each source, which consists of its name only, with the values
-    /// from variables and from the settings file of this command.
+    /// Returns a command line for each source, as if only its name was given. Values come from
+    /// variables and from the settings file of this command.
     ///
     /// # Errors
     /// When a value is not valid.
@@ -144,12 +144,13 @@ impl Parsed {
         sources.map(with_file).collect()
     }
 
-    /// Returns a command line for each named tenant, else for each enabled one of the settings
-    /// file: that of its source (below `check`, if this is that), with the options of this command.
-    /// Each is parsed when it is taken: together they would need megabytes.
+    /// Returns a command line for each named tenant, or else for each enabled one of the settings
+    /// file: `<source> --tenant=<name>`, or `check <source> --tenant=<name>` if this command is
+    /// `check`, with the options of this command. Each is parsed when it is taken: together they
+    /// would need megabytes.
     ///
     /// # Errors
-    /// When there is no settings file, or it has no such tenant.
+    /// As for [`Self::chosen_tenants`].
     pub(crate) fn each_tenant(
         &self,
         named: &[TenantName],
@@ -163,10 +164,10 @@ impl Parsed {
         }))
     }
 
-    /// Returns the named tenants of the settings file, else its enabled ones.
+    /// Returns the named tenants of the settings file, or else its enabled ones.
     ///
     /// # Errors
-    /// When there is no settings file, or it has no such tenant.
+    /// When there is no settings file, a named tenant is missing or disabled, or none is enabled.
     pub(crate) fn chosen_tenants(
         &self,
         named: &[TenantName],
@@ -192,11 +193,12 @@ impl Parsed {
     ) -> TenantCommand {
         let words = std::iter::once(NAME).chain(words).map(OsString::from);
         let words = words.chain([format!("--tenant={name}").into()]);
+        // If the file has tenants, what one of them sets takes precedence over a variable.
         let precedence = match self.file_tenants() {
             [] => Precedence::Variables,
             _ => Precedence::Tenant,
         };
-        let parsed = read(words.chain(arguments.iter().cloned()).collect())
+        let parsed = parse_words(words.chain(arguments.iter().cloned()).collect())
             .map_err(|error| usage_error::as_failure(&error))
             .and_then(|parsed| {
                 parsed.with_file(self.file.clone(), precedence, process_environment)
@@ -236,7 +238,7 @@ impl Parsed {
         // Before `--`, after which nothing is an option.
         let end = self.arguments.iter().position(|argument| argument == "--");
         let (before, after) = self.arguments.split_at(end.unwrap_or(self.arguments.len()));
-        let parsed = read([before, &arguments, after].concat()).map_err(|error| {
+        let parsed = parse_words([before, &arguments, after].concat()).map_err(|error| {
             let origins: Vec<String> =
                 origins.iter().map(|(flag, origin)| format!("{flag} from {origin}")).collect();
             usage_error::as_failure(&error)
@@ -296,7 +298,7 @@ fn no_tenants(message: &str, tip: &str) -> Failure {
         FailureKind::Configuration,
         message,
         format!(
-            "`run` needs a settings file with a [[tenant]] for each customer and source (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights generate config` prints an example.{tip} No request was made."
+            "This command needs a settings file with a [[tenant]] for each customer and source (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights generate config` prints an example.{tip} No request was made."
         ),
     )
 }
@@ -315,8 +317,8 @@ impl Added {
         self.origins.insert(format!("--{key}"), origin);
     }
 
-    /// Adds the options that are not given and have a value elsewhere. One that conflicts with
-    /// another of a higher layer has no effect.
+    /// Adds the options that are not given and have a value elsewhere. A value has no effect if it
+    /// conflicts with an argument, or with a value of a layer that takes precedence.
     fn add_all(
         &mut self,
         innermost: &InnermostCommand<'_>,
@@ -324,23 +326,23 @@ impl Added {
         layers: &Layers,
         source: Option<&str>,
     ) -> Result<(), Failure> {
-        // Those with variables of their own are looked up when the settings are resolved.
+        // Options with a variable of the vendor (`CS_CLIENT_ID`) are looked up with the settings.
         let looked_up = source.map(looked_up_elsewhere).unwrap_or_default();
         let is_added = |option: &&Settable| {
             !innermost.is_given(&option.id) && !looked_up.contains(&option.key)
         };
-        let has_settings = source.is_some() || innermost.command.get_name() == "run";
+        let uses_all_defaults = source.is_some() || innermost.command.get_name() == "run";
         let mut found: Vec<(&Settable, Found)> = Vec::new();
         for option in options.iter().filter(is_added) {
             let wanted = Wanted { key: &option.key, names: None, is_secret: false };
             if let Some(value) = layers.find(wanted)?
-                && (has_settings || option.key == LEDGER || !value.origin.is_settings_file())
+                && (uses_all_defaults || option.key == LEDGER || !value.origin.is_settings_file())
             {
                 found.push((option, value));
             }
         }
         found.sort_by_key(|(_, found)| found.rank);
-        // With the rank of its layer; arguments have none, and come before all others.
+        // With the rank of its layer: a lower one takes precedence, and arguments (`None`) first.
         let mut set: Vec<(&str, Option<usize>)> = innermost.given().map(|id| (id, None)).collect();
         for (option, Found { value, origin, rank }) in found {
             let overridden = set.iter().any(|(other, other_rank)| {
@@ -349,6 +351,7 @@ impl Added {
             if overridden {
                 continue;
             }
+            // An empty value is one of a secret file, which no option here has.
             let arguments = value
                 .map_or(Ok(Vec::new()), |value| to_arguments(option, value, &origin))
                 .and_then(|arguments| {
@@ -380,7 +383,8 @@ fn invalid(origin: &Origin, reason: &str) -> Failure {
     )
 }
 
-/// Returns the value of `--config`, before or after a source.
+/// Returns the value of `--config`, before or after a source. `check` has one of its own, with the
+/// id `check_config`.
 fn config_argument(matches: &ArgMatches) -> Option<&Path> {
     let inner = matches.subcommand().and_then(|(_, matches)| config_argument(matches));
     let given = |id: &str| matches.try_get_one::<PathBuf>(id).ok().flatten();
@@ -390,7 +394,8 @@ fn config_argument(matches: &ArgMatches) -> Option<&Path> {
 /// Returns the tenant that a command of a source names.
 ///
 /// # Errors
-/// When the file has it as a tenant of another source.
+/// When the file has it as a tenant of another source, and when the name in a variable is not
+/// valid.
 fn chosen_tenant(
     file: &ConfigFile,
     matches: &ArgMatches,
@@ -427,7 +432,7 @@ fn tenant_in_variable(layers: &Layers) -> Result<Option<TenantName>, Failure> {
     }
 }
 
-/// Returns the keys of the options of a source that have variables of their own.
+/// Returns the keys of the options of a source that have a variable of the vendor.
 fn looked_up_elsewhere(source: &str) -> Vec<String> {
     let mut lookup = Lookup::without_layers();
     if let Some(source) = SourceCommand::from_name(source) {

@@ -161,18 +161,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
     let arguments = legacy_flags::translate(arguments);
     let has_command =
         !arguments.get(1).is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
-    let parsed = read(arguments).map_err(|error| usage_error::with_tip(error, has_command))?;
+    let parsed =
+        parse_words(arguments).map_err(|error| usage_error::with_tip(error, has_command))?;
     match &parsed.command {
         // `help outbox list` is `outbox list --help`.
         Command::Help(args) if args.topic().is_none() => {
             let words = args.words.iter().map(OsString::from);
-            read([NAME.into()].into_iter().chain(words).chain(["--help".into()]).collect())
+            parse_words([NAME.into()].into_iter().chain(words).chain(["--help".into()]).collect())
         }
         _ => Ok(parsed),
     }
 }
 
-fn read(arguments: Vec<OsString>) -> Result<Parsed, clap::Error> {
+fn parse_words(arguments: Vec<OsString>) -> Result<Parsed, clap::Error> {
     definition()
         .clone()
         .color(color_of_messages(&arguments))

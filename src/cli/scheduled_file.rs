@@ -10,7 +10,7 @@ use super::commands::Command;
 use super::layered::{FoundFile, chosen_tenants};
 use super::settable::{self, Settable};
 use super::source_command::SourceCommand;
-use super::{NAME, Parsed, definition, file_keys, parse_each_source, read, usage_error};
+use super::{NAME, Parsed, definition, file_keys, parse_each_source, parse_words, usage_error};
 use crate::failure::{Failure, FailureKind};
 use crate::settings::config_file::{ConfigFile, Entry, Table, TenantTable, Value};
 use crate::settings::layers::Precedence;
@@ -216,7 +216,7 @@ fn meaning(key: &str, options: &[Settable]) -> Meaning {
         Some(option) if option.key == "ledger" => Meaning::Ledger,
         Some(option) if option.key == "metrics-file" => Meaning::Metrics,
         // The paths of a process are those that it writes to.
-        Some(option) if option.is_path && !option.is_of_process => Meaning::File,
+        Some(option) if option.is_path && !option.applies_to_process => Meaning::File,
         Some(_) => Meaning::Plain,
         None => Meaning::File,
     }
@@ -225,7 +225,7 @@ fn meaning(key: &str, options: &[Settable]) -> Meaning {
 /// Returns the maximum run time and the maximum wait of `run` with this file, in minutes, without
 /// the variables of this process: the scheduled one has others.
 fn run_times(found: &FoundFile) -> Result<(u32, u32), Failure> {
-    let run = read([NAME, "run"].map(Into::into).into())
+    let run = parse_words([NAME, "run"].map(Into::into).into())
         .map_err(|error| usage_error::as_failure(&error))?
         .with_file(Some(found.clone()), Precedence::Variables, |_| None)?;
     let Command::Run(args) = &run.command else { return Ok((0, 0)) };

@@ -17,7 +17,8 @@ use super::{NAME, usage_error};
 use crate::settings::config_file::{CONFIG_VARIABLE, Value};
 
 /// The options with which a person agrees to something. They must be given where the person is.
-const CONSENTS: [&str; 6] = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
+const CONFIRMATIONS: [&str; 6] =
+    ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
 
 /// The type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +40,10 @@ pub(super) struct Settable {
     pub is_secret: bool,
     /// Whether the value is the path of a file.
     pub is_path: bool,
-    /// Whether the option is a source's own, and not one of all sources.
-    pub is_own: bool,
-    /// Whether it is one of a whole process, which cannot differ from tenant to tenant.
-    pub is_of_process: bool,
+    /// Whether only one source has the option.
+    pub is_of_one_source: bool,
+    /// Whether it applies to the whole process, and so cannot differ from tenant to tenant.
+    pub applies_to_process: bool,
     /// The generated variable.
     pub variable: String,
 }
@@ -51,7 +52,7 @@ impl Settable {
     /// Returns an option of a command; `source` is the name of the source that it runs.
     fn new(argument: &Arg, source: Option<&str>, common: &Command) -> Option<Self> {
         let key = argument.get_long()?;
-        let is_excluded = ["help", "version", "config"].contains(&key) || is_consent(key);
+        let is_excluded = ["help", "version", "config"].contains(&key) || is_confirmation(key);
         let arity = match argument.get_action() {
             ArgAction::SetTrue => Arity::Flag,
             ArgAction::Append => Arity::Many,
@@ -66,8 +67,8 @@ impl Settable {
             arity,
             is_secret: argument.get_value_parser().type_id() == TypeId::of::<SecretString>(),
             is_path: argument.get_value_parser().type_id() == TypeId::of::<PathBuf>(),
-            is_own: owner.is_some(),
-            is_of_process: is_of_process(key),
+            is_of_one_source: owner.is_some(),
+            applies_to_process: applies_to_process(key),
             variable: variable(owner, key),
         })
     }
@@ -116,9 +117,9 @@ impl Settable {
     }
 }
 
-/// Whether an option is a consent, which no variable and no file can give.
-pub(super) fn is_consent(key: &str) -> bool {
-    CONSENTS.contains(&key)
+/// Whether an option confirms a risk, which no variable and no file can give.
+pub(super) fn is_confirmation(key: &str) -> bool {
+    CONFIRMATIONS.contains(&key)
 }
 
 /// Returns the options of a command that can be set outside the command line; `source` is the name
@@ -132,7 +133,7 @@ pub(super) fn options<'a>(
 }
 
 /// Whether an option is one of a whole process, which has one ledger, one log and one output.
-fn is_of_process(key: &str) -> bool {
+fn applies_to_process(key: &str) -> bool {
     static PROCESS: LazyLock<Command> =
         LazyLock::new(|| ProcessArgs::augment_args(Command::new(NAME)));
     // The run of a tenant may be shorter.

@@ -14,7 +14,7 @@ use crate::settings::lookup::{Lookup, SettingsError};
 use crate::settings::{EffectiveOption, Settings};
 use crate::sources::{Source, SourceArgs, carbonblack, crowdstrike};
 
-/// The sources. A new one is a folder and a variant here; nothing else knows how many there are.
+/// The sources. A new one is a folder of `sources`, a variant here and what the compiler asks for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourceCommand {
     /// Send CrowdStrike Falcon detections
@@ -129,8 +129,8 @@ pub(super) fn unknown(name: &str) -> Failure {
 mod tests {
     use super::*;
 
-    /// clap derives the name of a subcommand from its variant. Schedules and the ledger use that of
-    /// the source.
+    /// clap derives the name of a subcommand from its variant. Schedules and the ledger use
+    /// `SourceInfo::name`.
     #[test]
     fn the_subcommand_has_the_name_of_its_source() {
         for name in SourceCommand::names() {

@@ -143,7 +143,7 @@ fn as_text(tenant: &Listed) -> String {
     text.push_str(&row("in quarantine", thousands(source.quarantined)));
     let used_today = thousands(source.used_today);
     text.push_str(&row("sent today", format!("{used_today} (this API key, UTC day)")));
-    if let Some(warning) = source.quiet_warning() {
+    if let Some(warning) = source.no_alerts_warning() {
         text.push_str(&row("warning", warning));
     }
     text

@@ -38,7 +38,7 @@ impl Request {
     }
 
     /// Sets which responses are final although their status is temporary.
-    pub(crate) fn with_final(self, is_final: fn(&Response) -> bool) -> Self {
+    pub(crate) fn without_retry_if(self, is_final: fn(&Response) -> bool) -> Self {
         Self { is_final, ..self }
     }
 

@@ -1,4 +1,4 @@
-//! The checkpoint: up to when all alerts of a vendor were fetched.
+//! The checkpoint: up to when all alerts of a tenant were fetched.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -15,8 +15,8 @@ pub(crate) enum Advance {
     Moved,
     /// The window ends at or before the checkpoint, or starts in the future.
     Unchanged,
-    /// The window starts after the checkpoint, or after the first window while there is none: the
-    /// alerts between were never fetched.
+    /// The window starts after the checkpoint, or, while there is none, after the start of the
+    /// first window: the alerts between were never fetched.
     WouldLeaveGap,
 }
 
@@ -42,8 +42,8 @@ impl TenantLedger {
     }
 
     /// Records the start of the first window, while there is no checkpoint. If the first run is
-    /// killed, the next one still starts here. The clock may be wrong: a later start than that of
-    /// the next window is ignored.
+    /// killed, the next run still starts there. If the clock of the killed run was ahead, the next
+    /// run records its own, earlier start.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -54,11 +54,13 @@ impl TenantLedger {
         })
     }
 
-    /// Moves the checkpoint for a run that fetched all alerts of a window, where that is safe:
-    /// forward only, not beyond now, and over no gap but one that the run reports, which is
-    /// recorded. The first checkpoint is set only if no earlier window started before this one.
+    /// Moves the checkpoint for a run that fetched all alerts of a window, where that is safe. It
+    /// moves forward only, never past now, and never over a gap unless the run reports it as `gap`;
+    /// that one is recorded. The first checkpoint is set only if no earlier window started before
+    /// this one.
     ///
-    /// Call it after everything that was fetched is stored, with a clock that a service confirmed.
+    /// Call it after everything that was fetched is stored, and only if a service's `Date` header
+    /// confirmed or corrected the clock.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -79,7 +81,7 @@ impl TenantLedger {
             if fetched_from > target || checkpoint.is_some_and(|checkpoint| target <= checkpoint) {
                 return Ok(Advance::Unchanged);
             }
-            // A first window in the future is the work of a wrong clock.
+            // A first window in the future comes from a wrong clock.
             let complete_until = checkpoint.or(first.filter(|first| *first <= now));
             if complete_until.is_some_and(|complete_until| fetched_from > complete_until) {
                 return Ok(Advance::WouldLeaveGap);
@@ -96,9 +98,9 @@ impl TenantLedger {
 }
 
 impl Ledger {
-    /// Sets each checkpoint in the future back to `back_to`, or to the start of the first window
-    /// where that is later, and returns how many there were. Where the first window is in the
-    /// future too, the tenant starts like a new one.
+    /// Sets each checkpoint that is more than [`MAX_DIFFERENCE`] in the future back to `back_to`,
+    /// or to the start of the first window where that is later, and returns how many there were.
+    /// Where the first window is in the future too, the tenant starts like a new one.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -1,4 +1,5 @@
-//! The indicators and MITRE techniques that were delivered most often.
+//! The delivered indicators that most detections named, and the MITRE techniques that most
+//! submissions named.
 
 use chrono::{DateTime, Utc};
 use rusqlite::params;
@@ -31,7 +32,8 @@ pub(crate) struct Technique {
 }
 
 impl LedgerReader {
-    /// Returns the indicators delivered since a time that most detections named, at most `limit`.
+    /// Returns up to `limit` indicators that were delivered since a time, ordered by the number
+    /// of detections that named them.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -58,8 +60,8 @@ impl LedgerReader {
         })
     }
 
-    /// Returns the techniques that most submissions named which were delivered in a period, at most
-    /// `limit`.
+    /// Returns up to `limit` techniques, in the order of the number of submissions delivered in a
+    /// period that named them.
     ///
     /// # Errors
     /// When the ledger cannot be read.

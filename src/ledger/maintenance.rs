@@ -12,9 +12,9 @@ use super::reader::query;
 use super::{EntryFilter, EntryId, EntryState, Ledger, Result, SIGHTINGS_KEPT, TenantId};
 
 impl Ledger {
-    /// Queues the quarantined entries among those that match again, and returns their number. Those
-    /// that were sent more than once are in doubt: an attempt before the rejection may have stored
-    /// them, so the next run searches for them first.
+    /// Requeues the quarantined entries that match the filter, and returns their number. Those that
+    /// were sent more than once are in doubt: an attempt before the rejection may have stored them,
+    /// so the next run searches for them first.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -39,9 +39,9 @@ impl Ledger {
         })
     }
 
-    /// Drops the entries that match from the outbox, and returns their number. Their alerts are
-    /// remembered, or the next run would fetch and send them again: from now on, or from the time
-    /// at which the entries were stored, if this machine's clock is behind that.
+    /// Drops the entries that match the filter, and returns their number. The ledger remembers
+    /// their alerts, so that the next run does not send them again. They count as dropped now, or
+    /// when the newest of them was stored, if this machine's clock is behind that.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -50,7 +50,7 @@ impl Ledger {
             let tenants: Vec<i64> = query(db, "SELECT id FROM tenant", &[], |row| row.get(0))?;
             let mut dropped = 0;
             for tenant in tenants {
-                // A batch that a killed run left is not sent any more.
+                // `pending` has those in doubt too. Nothing searches for a dropped one any more.
                 let chosen = format!("FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
                 let select = format!("SELECT max(stored_at) {chosen}");
                 let newest: Vec<Option<DateTime<Utc>>> =
@@ -85,22 +85,23 @@ impl Ledger {
     }
 }
 
-/// Returns when the doubt about rejected entries began: now, unless this machine's clock is wrong.
-/// A command has no service's clock, and by a wrong one deliveries would expire too early.
+/// Returns when the doubt about rejected entries began: now, or when they were rejected, if now is
+/// before that or more than 90 days later. If they are found, they count as delivered at this time,
+/// and this machine's clock, by which they expire, may be wrong: a command asks no service.
 fn doubt_began_at(rejected_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     let is_plausible = |rejected_at| rejected_at <= now && now <= rejected_at + SIGHTINGS_KEPT;
     rejected_at.filter(|time| !is_plausible(*time)).unwrap_or(now)
 }
 
-/// The entries of a batch.
+/// The entries that become one batch in doubt.
 #[derive(Default)]
 struct InDoubt {
     items: Vec<(EntryId, SentItem)>,
-    /// When the last of them was rejected by the clock of a run, UTC; `None` if that is damaged.
+    /// When the last of them was rejected, UTC; `None` if no such time can be read.
     rejected_at: Option<DateTime<Utc>>,
 }
 
-/// Entries by tenant, its token, and the UTC day of the detection.
+/// Entries by tenant, the digest of its Recorded Future token, and the UTC day of the detection.
 type Batches = BTreeMap<(i64, String, Option<NaiveDate>), InDoubt>;
 
 /// Returns the entries that match and were sent more than once. Those of one day are one batch: a

@@ -60,7 +60,7 @@ pub(crate) struct TenantStatus {
 
 impl TenantStatus {
     /// Returns the warning about a source that has brought no alerts for a long time.
-    pub(crate) fn quiet_warning(&self) -> Option<String> {
+    pub(crate) fn no_alerts_warning(&self) -> Option<String> {
         let since = self.last_alerts.filter(|_| self.is_quiet)?;
         let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
         Some(format!(

@@ -1,4 +1,5 @@
-//! Finds secrets in a text. The time depends on the text, and hardly on the number of secrets.
+//! Finds secrets in a text, in each spelling: plain, percent-encoded, escaped and base64. The time
+//! depends on the text, and hardly on the number of secrets.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ const PREFIX: usize = SHORTEST_SECRET;
 /// The secrets, in each spelling.
 #[derive(Default)]
 pub(super) struct Index {
-    /// Searched for in the text in lower case.
+    /// All spellings but base64, in lower case: compared with the text in lower case.
     texts: Spellings,
     base64: Spellings,
 }
@@ -53,7 +54,7 @@ impl Index {
         let mut masked = String::with_capacity(text.len());
         let mut copied = 0;
         for Range { start, end } in ranges {
-            // `None` if it overlaps with the one before, which has its mask.
+            // `None` if the range overlaps with the one before: one mask covers both.
             if let Some(between) = text.get(copied..start) {
                 masked.push_str(between);
                 masked.push_str(MASK);
@@ -117,7 +118,8 @@ fn first_two(prefix: &[u8]) -> usize {
 fn starts_of<'a>(mut text: &'a [u8], sorted: &'a [Spelling]) -> impl Iterator<Item = &'a Spelling> {
     iter::from_fn(move || {
         loop {
-            // What the text starts with is sorted before it, and the last one there starts with it.
+            // A spelling with which the text starts is sorted before it. If the last one there is
+            // none, shorter ones can only be in what it has in common with the text.
             let end = sorted.partition_point(|spelling| spelling.bytes() <= text);
             let last = sorted.get(..end)?.last()?;
             let bytes = last.bytes();
@@ -261,7 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn the_same_base64_at_two_offsets_shares_the_characters_of_both() {
+    fn the_same_base64_at_two_offsets_is_masked_with_the_characters_around_both() {
+        // The first and the last character have bits of the secret; here these would be a `V`.
         let secret = "UUUUUUUU";
         let index = index_of(&[secret.into()]);
         for before in ["", "a", "ab", "abc"] {

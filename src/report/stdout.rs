@@ -40,7 +40,7 @@ impl Stdout {
     /// When it cannot be written.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
         IS_USED.fetch_or(!text.is_empty(), Ordering::Relaxed);
-        unless_closed(self.0.write_all(text.as_bytes()))
+        ignore_closed_pipe(self.0.write_all(text.as_bytes()))
     }
 
     /// Writes what is in the buffer.
@@ -48,11 +48,11 @@ impl Stdout {
     /// # Errors
     /// When it cannot be written.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        unless_closed(self.0.flush())
+        ignore_closed_pipe(self.0.flush())
     }
 }
 
-fn unless_closed(result: io::Result<()>) -> Result<(), Failure> {
+fn ignore_closed_pipe(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritable_output(error)),
         _ => Ok(()),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn only_a_closed_pipe_is_not_an_error() {
-        assert!(unless_closed(Err(ErrorKind::BrokenPipe.into())).is_ok());
-        assert!(unless_closed(Err(ErrorKind::StorageFull.into())).is_err());
+        assert!(ignore_closed_pipe(Err(ErrorKind::BrokenPipe.into())).is_ok());
+        assert!(ignore_closed_pipe(Err(ErrorKind::StorageFull.into())).is_err());
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct NumberTable<'a, const N: usize> {
     pub name: &'a str,
     pub headings: [&'a str; N],
     /// The heading of the column whose numbers are red unless they are 0.
-    pub problem: &'a str,
+    pub red_unless_zero: &'a str,
     pub rows: Vec<NumberRow<N>>,
 }
 
@@ -101,7 +101,8 @@ impl<const N: usize> NumberTable<'_, N> {
                 row.cells().into_iter().zip(widths).zip(self.headings).zip(row.numbers).take(shown);
             for (((cell, width), heading), number) in cells {
                 let cell = format!("  {cell:>width$}");
-                let is_problem = heading == self.problem && number.is_some_and(|number| number > 0);
+                let is_problem =
+                    heading == self.red_unless_zero && number.is_some_and(|number| number > 0);
                 text.push_str(&if is_problem { layout.styler.red(&cell) } else { cell });
             }
             if !row.note.is_empty() {
@@ -127,7 +128,7 @@ mod tests {
         let table = NumberTable {
             name: "tenant",
             headings: ["fetched", "new"],
-            problem: "",
+            red_unless_zero: "",
             rows: vec![NumberRow::new("acme", [12_345, 0]), missing, nothing],
         };
         table.text(Layout::with_columns(columns))

@@ -84,7 +84,7 @@ pub(crate) fn print_tenants(report: &TenantsReport, output: Output) -> ExitCode 
         write_stderr(&Layout::stderr().paragraph("", &interrupted(report)));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
-    // Last, and also with --quiet: a crontab with --debug shares nothing.
+    // Last, and also with --quiet: a crontab with --debug would never deliver anything.
     if report.mode == Mode::Debug {
         warn("test mode: Recorded Future stored nothing");
     }
@@ -159,7 +159,7 @@ fn table(report: &TenantsReport) -> NumberTable<'static, 6> {
     NumberTable {
         name: "tenant",
         headings: ["fetched", "new", sent, "queued", "quarantined", EXIT_CODE],
-        problem: EXIT_CODE,
+        red_unless_zero: EXIT_CODE,
         rows,
     }
 }
@@ -216,13 +216,14 @@ pub(crate) fn names(tenants: &[&str]) -> String {
 /// Returns the line of runs that a person ended.
 fn interrupted(report: &TenantsReport) -> String {
     let queued = total(report).waiting;
+    // Test runs and runs without a ledger keep no queue.
     if !report.reports.iter().any(|report| report.is_queue_kept) {
         return "Interrupted. Run again to start over.".to_owned();
     }
     let is_known = report.reports.iter().all(|report| report.window.is_some());
     match queued {
         0 if is_known => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
-        // What the tenants that did not start had queued before is not known here.
+        // A tenant that did not start may have queued indicators: their number is not known here.
         0 => "Interrupted. Run again to continue.".to_owned(),
         queued => format!(
             "Interrupted. {} queued; run again to continue.",

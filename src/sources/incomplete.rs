@@ -1,12 +1,13 @@
-//! The parts of a window that could not be read completely, and the failure that reports them.
+//! The parts of a window that could not be read completely, and the failure that reports them. A
+//! part is a time slice (CrowdStrike) or a range of rows (Carbon Black).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::completeness::{Completeness, MAX_PAGES_WITHOUT_NEWS, MAX_QUERIES};
+use super::completeness::{Completeness, MAX_QUERIES};
 use crate::failure::{Failure, FailureKind};
 use crate::window::Window;
 
-/// The parts that are incomplete after all their queries.
+/// The parts that are still incomplete after [`MAX_QUERIES`] queries.
 #[derive(Debug, Default)]
 pub(super) struct IncompleteParts {
     count: usize,
@@ -15,7 +16,8 @@ pub(super) struct IncompleteParts {
 }
 
 impl IncompleteParts {
-    /// Adds a part. `reports_total` is whether a page that proves it reported a total.
+    /// Adds a part. `reports_total` is whether the page that decides reported a total: the last one
+    /// of CrowdStrike, the first one of Carbon Black.
     pub(super) fn add(&mut self, part: Window, completeness: &Completeness, reports_total: bool) {
         let reason = reason(completeness, reports_total);
         tracing::warn!(start = %part.start, end = %part.end, reason, "a part of the window is incomplete");
@@ -33,7 +35,7 @@ impl IncompleteParts {
         let (start, end) = (instant(part.start), instant(part.end));
         let others = match count {
             0 | 1 => String::new(),
-            count => format!(", and not all of {} later parts of the window", count - 1),
+            count => format!(", nor all of {} later parts of the window", count - 1),
         };
         Some(
             Failure::new(
@@ -52,7 +54,7 @@ fn reason(completeness: &Completeness, reports_total: bool) -> String {
     let received = completeness.received();
     match completeness.promised() {
         _ if completeness.is_stalled() => format!(
-            "{MAX_PAGES_WITHOUT_NEWS} pages in a row had no new alert, also in the last of {MAX_QUERIES} queries"
+            "pages had no new alerts, or those of another time, also in the last of {MAX_QUERIES} queries"
         ),
         Some(promised) if received < promised => format!(
             "the last of {MAX_QUERIES} queries returned {received} of the {promised} alerts that the service reported"

@@ -114,7 +114,7 @@ fn each_mistake_is_reported_with_its_line() {
         (
             tenant,
             "all-cids = true",
-            "4: all-cids is a consent, and can only be given on the command line",
+            "4: all-cids confirms a risk, and can only be given on the command line",
         ),
         (tenant, "client-id = 5.5", "4: client-id must be a string"),
         (
@@ -142,7 +142,7 @@ fn each_mistake_is_reported_with_its_line() {
         (
             defaults,
             "min-severity = 5",
-            "2: min-severity is an option of single sources; set it in [defaults.carbonblack], [defaults.crowdstrike] or in a [[tenant]]",
+            "2: not every source has min-severity; set it in [defaults.carbonblack], [defaults.crowdstrike] or in a [[tenant]]",
         ),
         (defaults, "tenant = \"a\"", "2: tenant cannot be set here"),
         (defaults, "config = \"a\"", "2: config cannot be set here"),

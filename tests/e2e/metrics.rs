@@ -271,7 +271,7 @@ fn the_option_is_one_of_all_tenants() {
     let settings = std::fs::read_to_string(env.home.path("settings.toml")).unwrap();
     let key = format!("metrics-file = \"{FILE}\"\n");
     env.home.write("settings.toml", format!("{settings}{key}"));
-    env.run("run").assert_code(2).assert_stderr(&["metrics-file is one of all tenants"]);
+    env.run("run").assert_code(2).assert_stderr(&["metrics-file applies to all tenants"]);
     env.home.write("settings.toml", format!("[defaults]\n{key}{settings}"));
     env.run("run").assert_code(0);
     assert_eq!(metrics(&env.home).tenants(), ["acme", "beta"]);

@@ -106,7 +106,7 @@ fn warn_if_no_alerts(
 ) -> Result<(), Failure> {
     let tenant = TenantFilter { name: Some(tenant.to_string()), source: None };
     for status in ledger.status(clock.now(), &tenant)? {
-        if let Some(warning) = status.quiet_warning() {
+        if let Some(warning) = status.no_alerts_warning() {
             tracing::warn!("{warning}");
         }
     }

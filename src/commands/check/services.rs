@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_mins(5);
 const DEADLINE_PER_RUN: Duration = Duration::from_secs(5);
 /// How many tenants are checked at a time.
 const MAX_IN_FLIGHT: usize = 8;
-/// The title of the sink.
+/// The title of the section about Recorded Future.
 const RECORDED_FUTURE: &str = "Recorded Future";
 /// A larger difference between the clocks is reported: windows depend on the clock.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);

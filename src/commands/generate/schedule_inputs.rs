@@ -40,7 +40,7 @@ pub(super) struct ScheduledSource {
     pub info: SourceInfo,
     /// The options of a scheduled run.
     pub options: &'static str,
-    /// The environment variables that it reads.
+    /// The vendor's variable of each option that has one.
     pub variables: Vec<Variable>,
     /// The maximum run time in minutes.
     pub deadline: u32,
@@ -63,7 +63,7 @@ pub(super) struct Variable {
 /// Returns all sources, in the order in which they run.
 ///
 /// # Errors
-/// When a source cannot be named without arguments.
+/// When a source has a required argument.
 pub(super) fn all() -> Result<Vec<ScheduledSource>, Failure> {
     let definition = cli::definition();
     let parsed = cli::parse_each_source()?;

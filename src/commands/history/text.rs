@@ -73,7 +73,7 @@ fn write_days(text: &mut String, history: &History, layout: Layout) {
     let mut table = NumberTable {
         name: "date (UTC) tenant",
         headings: ["fetched", "sent", "processed", "queued", "quarantined"],
-        problem: "",
+        red_unless_zero: "",
         rows: history.rows.iter().map(row).collect(),
     };
     let columns = bar_columns(layout, table.width() + MARK_COLUMNS);

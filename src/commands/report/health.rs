@@ -29,7 +29,8 @@ enum DayState {
     Succeeded,
     Failed,
     WithoutRun,
-    /// No run was due (before the first run, not run by `run`, or today), or it is still running.
+    /// No run was due (before the first run, today, or a tenant that the settings file leaves out),
+    /// or it is still running.
     NotExpected,
 }
 
@@ -56,7 +57,7 @@ impl<'a> TenantHealth<'a> {
         let state = |day| match rows.get(&day) {
             Some(row) if row.all_succeeded => DayState::Succeeded,
             Some(row) if row.has_failed => DayState::Failed,
-            // A run of it is running.
+            // A run of that day is still running.
             Some(row) if row.runs > 0 => DayState::NotExpected,
             _ if is_expected(day) => DayState::WithoutRun,
             _ => DayState::NotExpected,
@@ -252,7 +253,7 @@ fn status_table(tenants: &[TenantHealth<'_>]) -> Markup {
     table("Health of each tenant", &head, &rows)
 }
 
-/// Returns the current problems that a person has to solve.
+/// Returns what is notable now: problems that a person has to solve, and what is queued.
 fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
     let never_ran = data
         .tenants
@@ -271,7 +272,7 @@ fn notes(data: &Data, tenants: &[TenantHealth<'_>]) -> Markup {
                         " were never read. " code { "collective-insights status" } " shows how to read them."
                     }
                 }
-                @if let Some(warning) = status.quiet_warning() {
+                @if let Some(warning) = status.no_alerts_warning() {
                     li { strong { (text(&status.tenant)) } ": " (text(&warning)) "." }
                 }
                 @if let Some(oldest) = status.oldest_queued {

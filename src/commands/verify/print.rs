@@ -88,7 +88,7 @@ fn as_text(verified: &Verified) -> String {
     let table = NumberTable {
         name: "",
         headings: ["delivered", "found", "missing", "recent", "unknown"],
-        problem: "missing",
+        red_unless_zero: "missing",
         rows: days.chain(types).chain([row("total".to_owned(), total)]).collect(),
     };
     text.push_str(&table.text(layout));

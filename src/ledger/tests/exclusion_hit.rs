@@ -1,4 +1,4 @@
-//! How often exclusion rules matched.
+//! Tests of the counts of how often each exclusion rule matched.
 
 use super::*;
 
@@ -59,6 +59,7 @@ fn rules_are_forgotten_long_after_their_last_hit() {
     hit(&ledger, &[("a.example", 1), ("b.example", 1)]);
     set_time(&mut ledger, DAY);
     hit(&ledger, &[("b.example", 1)]);
+    // A rule is kept for 400 days after its last hit; the second one was hit a day later.
     for (days, purged) in [(400, 0), (401, 1), (401, 0), (402, 1)] {
         set_time(&mut ledger, days * DAY);
         assert_eq!(ledger.purge_expired().unwrap().exclusion_rules, purged, "{days}");

@@ -1,8 +1,8 @@
-//! Opens files, with access for their owner only.
+//! Opens files, and restricts new ones to this user, SYSTEM and administrators.
 //!
-//! A file is created with the access list of its folder, and gets its own right after that, before
-//! anything is written to it: to create it with its own would require unsafe code. Who opens it in
-//! between, and may read files in that folder, can read it.
+//! A new file first inherits the access list of its folder. Before anything is written to it, it
+//! gets a list of its own; to create it with that would require unsafe code. A user who may read
+//! files in that folder, and opens it in between, can read it.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -31,7 +31,7 @@ pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<
     options.open(path)
 }
 
-/// Leaves the file the access list of its own that it has: to copy one would require unsafe code.
+/// Does nothing: the file keeps its access list. To copy another would require unsafe code.
 ///
 /// # Errors
 /// None.
@@ -40,8 +40,8 @@ pub(crate) fn copy_access(_file: &File, _other: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Does the same as [`open_owner_only`]: the caller has verified that it is not a link. Between the
-/// two, only those can replace it by one who can write to its folder.
+/// Does the same as [`open_owner_only`]: the caller has verified that it is not a link. In between,
+/// only users who can write to the folder can replace it by one.
 ///
 /// # Errors
 /// When the system does not allow it.
@@ -79,7 +79,7 @@ pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
 /// # Errors
 /// When the path does not exist, or the system does not tell.
 pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
-    // SQLite adds the name of the journal, and 260 is the limit.
+    // SQLite appends `-journal`, and 260 is the limit.
     const MAX_LENGTH: usize = 240;
     let full = fs::canonicalize(path)?;
     let mut components = full.components();
@@ -96,13 +96,13 @@ pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     Ok(if is_same && usual.as_os_str().len() <= MAX_LENGTH { usual } else { full })
 }
 
-/// Devices have no file type of their own here, and `NUL` cannot be opened as a file.
+/// Devices have no file type of their own here.
 pub(crate) const fn is_device(_found: FileType) -> bool {
     false
 }
 
-/// Whether both may describe one file, the log: they have the same length. Another log of the same
-/// length is large enough to be rotated too.
+/// Whether both may describe one file: they have the same length. Used before the log is rotated,
+/// in case another process did that: a new log of this length is large enough to be rotated too.
 pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
     one.len() == other.len()
 }

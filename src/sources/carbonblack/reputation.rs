@@ -1,8 +1,9 @@
-//! Carbon Black's own judgement of a file.
+//! Carbon Black's own judgement of a file: its reputation.
 //!
 //! The names are those of the vendor's documentation of reputations ("Reputation Reference"). Only
-//! the *effective* reputation counts, which includes the customer's own lists: the plain one says
-//! `NOT_LISTED` of Windows programs in recorded alerts.
+//! `process_effective_reputation` and its like count, which include the customer's own lists. The
+//! fields without `effective` do not: in recorded alerts they have `NOT_LISTED` even for programs
+//! of Windows.
 
 /// Files that Carbon Black or the customer judges to be bad.
 const BAD: [&str; 6] =

@@ -18,9 +18,9 @@ use crate::http::{self, Http, MalformedBody, Reply, Response};
 use crate::redact;
 use crate::sources::request;
 
-/// The lifetime of a token whose response does not have one; all recorded responses do.
+/// The lifetime of a token whose response does not have one; all responses seen so far have one.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(1799);
-/// A token is renewed this long before it expires.
+/// A token is renewed this long before it expires, or after half of its lifetime if that is later.
 const RENEW_EARLY: Duration = Duration::from_mins(2);
 
 /// A client that is signed in to one Falcon cloud, shared by concurrent requests.
@@ -65,8 +65,8 @@ impl Session {
         Self { http: http.clone(), settings: settings.clone(), state: Mutex::new(state) }
     }
 
-    /// Posts JSON to a path and reads the response. A 401 leads to one new sign-in and one more
-    /// request, because rejected tokens are limited to 15 requests per minute.
+    /// Posts JSON to a path and reads the response. After a 401 it signs in again and repeats the
+    /// request, once only: Falcon allows 15 requests per minute with rejected tokens.
     pub(super) async fn post<T>(
         &self,
         path: &str,
@@ -153,7 +153,7 @@ impl Session {
         let headers =
             [(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))];
         let request = request::post(base, "oauth2/token", headers, self.sign_in_form())
-            .with_final(errors::rejects_credentials);
+            .without_retry_if(errors::rejects_credentials);
         request::send(&self.http, VENDOR, &request, |response| {
             let region = response.header("x-cs-region").and_then(Cloud::from_region);
             Ok((access_token(response)?, region))
@@ -199,7 +199,7 @@ fn access_token(response: &Response) -> Result<AccessToken, MalformedBody> {
             )
         })?;
     let lifetime = token.expires_in.map_or(DEFAULT_LIFETIME, Duration::from_secs);
-    // A token with a lifetime shorter than RENEW_EARLY is used for half of it.
+    // A token with a lifetime shorter than twice RENEW_EARLY is used for half of it.
     let valid_for = lifetime.saturating_sub(RENEW_EARLY).max(lifetime / 2);
     Ok(AccessToken {
         header,

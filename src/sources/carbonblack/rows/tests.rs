@@ -94,7 +94,7 @@ fn without_a_number_of_rows_full_pages_are_followed_by_one_more() {
     assert_eq!(range.next_requests(rows(2004, 997), 0, None, None), []);
 }
 
-/// A window and a service with small limits that returns its alerts.
+/// A service with small limits, and the alerts that it has.
 #[derive(Debug, Clone)]
 struct Scene {
     /// The seconds at which alerts entered the store, in order.
@@ -111,19 +111,19 @@ struct Scene {
 
 fn scene() -> impl Strategy<Value = Scene> {
     // Up to 8 alerts at one instant, fewer than the rows of a range.
-    let gaps = prop::collection::vec((1_i64..4, 1_usize..=8), 1..60);
+    let steps = prop::collection::vec((1_i64..4, 1_usize..=8), 1..60);
     let parts = (
-        gaps,
+        steps,
         prop::collection::vec((0_usize..20, 1_usize..20), 0..4),
         2_u32..12,
         1_u32..12,
         any::<bool>(),
         prop::collection::vec(any::<usize>(), 1..20),
     );
-    parts.prop_map(|(gaps, appearing, page, largest_page, reports_number, order)| {
+    parts.prop_map(|(steps, appearing, page, largest_page, reports_number, order)| {
         let mut second = 0;
-        let instants = gaps.into_iter().flat_map(|(gap, count)| {
-            second += gap;
+        let instants = steps.into_iter().flat_map(|(step, count)| {
+            second += step;
             std::iter::repeat_n(second, count)
         });
         let limits = RowLimits { page, last: page * 4 + 8 };
@@ -227,7 +227,7 @@ fn alerts_of_an_earlier_range_are_skipped() {
     ];
     let page = AlertPage { alerts, found: Some(5) };
     let (outcomes, _) = range.record_page(range.first_request(), page, window);
-    assert_eq!(outcomes.len(), 3);
+    assert_eq!(outcomes.len(), 3, "before the window, unknown, and in the range");
     assert_eq!(range.complete_until(), at(10));
 }
 
