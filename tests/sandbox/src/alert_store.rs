@@ -1,8 +1,8 @@
 //! Storage of the alerts: the raw text that is served, and next to it the fields that a search
 //! needs.
 //!
-//! A page is then a join of texts. Alerts that no JSON library would write (a duplicate key,
-//! `1e999`, a lone surrogate) can be served as well.
+//! A page consists of these texts, joined with commas. So it can also contain alerts that no JSON
+//! library would write (a duplicate key, `1e999`, a lone surrogate).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Carbon Black Cloud: `POST /api/alerts/v7/orgs/{org}/alerts/_search`
+//! Carbon Black Cloud's search for alerts: `POST /api/alerts/v7/orgs/{org}/alerts/_search`
 
 mod query;
 

@@ -107,7 +107,7 @@ fn trace_id() -> String {
 }
 
 /// Returns an error in the format of the service. The real service does not explain the reason, so
-/// it goes into a header of its own.
+/// the sandbox sends the reason in a header of its own.
 fn error_response(
     world: &FalconWorld,
     code: u16,
@@ -126,6 +126,7 @@ fn error_response(
     with_headers(response, world, &trace).header("X-Sandbox-Reason", reason)
 }
 
+/// The `powered_by` of a response: the gateway, the alerts API, or the sign-in.
 const GATEWAY: &str = "crowdstrike-api-gateway";
 const ALERTS: &str = "detectsapi";
 const ACCOUNTS: &str = "csam";

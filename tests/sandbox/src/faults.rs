@@ -1,9 +1,11 @@
-//! Faults that a test can inject, one queue per service.
+//! Faults that a test can inject into requests (an error status, a closed connection, a wrong
+//! page), one queue per service.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// One of the five endpoints. Faults are queued and requests are counted per endpoint.
+/// One of the five endpoints of the web services. Faults are queued and requests are counted per
+/// endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// `POST /oauth2/token`
@@ -79,13 +81,13 @@ pub enum Fault {
     /// Falcon, Carbon Black and the search: leaves out what belongs to the paging:
     /// `meta.pagination`, `num_found` and `num_available`, or `counts`.
     WithoutPagination,
-    /// Falcon, Carbon Black and the search: returns the rows of the page before instead of its own,
-    /// so that the client gets those twice and these never. A Falcon page has the token of the next
+    /// Falcon, Carbon Black and the search: returns the rows of the previous page instead of this
+    /// page's own, which the client then never gets. A Falcon page still has the token of the next
     /// page. No effect on a first page.
     RepeatedPage,
     /// Falcon, Carbon Black and the search: paging goes in circles. A Falcon page has the rows of
-    /// the page before and the token of itself; the other two return their first rows again. No
-    /// effect on a first page.
+    /// the previous page and a token that leads to this page again; the other two return their
+    /// first rows again. No effect on a first page.
     LoopingPage,
     /// Falcon, Carbon Black and the search: returns a later page as if nothing was found: no rows,
     /// and a total of 0. No effect on a first page.
@@ -127,7 +129,8 @@ impl Fault {
     }
 }
 
-/// 2xx responses to a submission that do not confirm it: the status and the body.
+/// 2xx responses to a submission that are not a receipt: they do not confirm that it was stored.
+/// Each is a status and a body.
 pub const NOT_RECEIPTS: [(u16, &str); 8] = [
     (200, "{}"),
     (200, r#"{"message":"Internal error"}"#),

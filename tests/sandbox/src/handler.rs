@@ -42,7 +42,7 @@ pub(crate) struct ServiceStates {
     carbon_black: Mutex<carbon_black::SearchCache>,
     falcon_alerts: Mutex<Option<Snapshot<FalconKeys>>>,
     carbon_black_alerts: Mutex<Option<Snapshot<CarbonBlackKeys>>>,
-    /// Live items stored, by token.
+    /// The number of items charged to the quota of each token.
     quota_used: Mutex<HashMap<String, u64>>,
 }
 
@@ -98,13 +98,13 @@ impl Response {
     }
 }
 
-/// The error that makes hyper close the connection without a response, or over HTTP/2 reset the
-/// stream.
+/// The error that makes hyper close the connection without a response. Over HTTP/2 it resets only
+/// the stream of the request.
 #[derive(Debug)]
 pub(crate) enum Disconnect {
-    /// GOAWAY with INTERNAL_ERROR.
+    /// Over HTTP/2, the reason of the reset is INTERNAL_ERROR.
     Reset,
-    /// A reset with the reason of this error, which hyper looks for among the sources.
+    /// Over HTTP/2, the reset has the reason of this error, which hyper finds with `source`.
     WithReason(h2::Error),
 }
 

@@ -5,18 +5,23 @@
 //! It is as strict as the documentation of the services: it rejects what they reject, with their
 //! messages. Where the documentation is silent, it is strict, and a comment says so.
 //!
+//! A test sets up a [`World`] (accounts, alerts, behavior), starts a [`Sandbox`] with it, injects
+//! [`Fault`]s into requests (an error status, a closed connection, a wrong page), and asserts on
+//! the record of the requests and of the stored items.
+//!
 //! | module | contents |
 //! |---|---|
 //! | [`world`] | accounts, alerts and behavior of each service: what a test sets up |
 //! | [`alert_store`] | storage of alerts: the raw text and the fields that a search needs |
 //! | [`seed`] | generated alerts, and loading of recorded ones |
-//! | [`faults`] | faults that can be injected |
+//! | [`faults`] | faults that a test can inject into requests |
 //! | [`record`] | requests and stored items: what a test asserts on |
 //! | [`falcon`], [`fql`] | sign-in, pages of alerts, and the filter language |
 //! | [`carbon_black`] | the alert search |
 //! | [`recorded_future`], `submission`, `indicator` | submissions: validation, search |
 //! | `server`, `handler`, `response_body` | the server thread, one request, its response body |
-//! | [`tls`] | certificates |
+//! | [`tls`], `goaway` | certificates, and the abrupt end of an HTTP/2 connection |
+//! | [`time`], `body_check` | timestamps, and checks of JSON values |
 //!
 //! ```
 //! let sandbox = sandbox::Sandbox::start(sandbox::World::default());
@@ -94,7 +99,7 @@ impl Sandbox {
         format!("{scheme}://{}", self.server.address)
     }
 
-    /// Returns the certificate of the authority as PEM, if it uses TLS.
+    /// Returns the certificate of the authority as PEM, if the sandbox uses TLS.
     pub fn ca_pem(&self) -> Option<String> {
         self.tls.as_ref().map(|tls| tls.authority.pem())
     }
@@ -174,10 +179,11 @@ impl Sandbox {
     /// Stops. Panics if a handler panicked.
     pub fn finish(self) {}
 
-    /// Serves until the process ends. Only the search can read the record from here on: unless it
-    /// shall find what is stored, memory does not grow with what is sent.
-    pub fn serve_forever(self, finds_stored: bool) -> ! {
-        self.shared.recorder.lock().discards_contents = !finds_stored;
+    /// Serves until the process ends. With `keeps_contents`, Recorded Future's search finds what
+    /// was submitted. Without it nothing reads the contents of earlier requests any more, so they
+    /// are discarded, and memory does not grow with them.
+    pub fn serve_forever(self, keeps_contents: bool) -> ! {
+        self.shared.recorder.lock().discards_contents = !keeps_contents;
         loop {
             std::thread::park();
         }

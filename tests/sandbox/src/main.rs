@@ -161,7 +161,7 @@ fn world(options: &Options) -> World {
         .seed_carbon_black(&recipe(options.carbon_black))
 }
 
-/// Returns the id of an API client, which has the default one's secret.
+/// Returns the id of an additional API client, which has the same secret as the default client.
 fn client_id(number: usize) -> String {
     format!("{number:032x}")
 }

@@ -84,7 +84,8 @@ pub(crate) struct Records {
     pub(crate) posts_in_flight: usize,
     pub(crate) overlapping_posts: bool,
     pub(crate) panics: Vec<String>,
-    /// Whether bodies, stored items and ids of alerts are not kept, because nothing reads them.
+    /// Whether bodies, stored items and ids of alerts are not kept, so that the memory of a sandbox
+    /// that runs on its own does not grow with each request.
     pub(crate) discards_contents: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Recorded Future: `POST /collective-insights/detections` and `/search`
+//! Recorded Future Collective Insights: submissions (`POST /collective-insights/detections`) and
+//! the search for them (`POST /collective-insights/search`).
 
 mod search;
 
@@ -170,6 +171,7 @@ fn accept(
             stored_at: arrival.now,
         });
         let mut records = recorder.lock();
+        // A sandbox that runs on its own without the search does not need the items.
         if !records.discards_contents {
             records.stored.extend(stored);
         }

@@ -23,6 +23,7 @@ use crate::world::{Http2Limits, Tls};
 
 /// Two worker threads: the tool under test spends most of its time waiting for responses.
 const WORKERS: usize = 2;
+/// The number of connections that can wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 /// A command to the server thread, with the channel for its completion.
@@ -32,7 +33,7 @@ enum Command {
     Stop,
 }
 
-/// The effect of a request on its connection.
+/// The effect of a [`Fault`](crate::Fault) on the connection of its request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ConnectionFault {
     Close,
@@ -66,11 +67,11 @@ impl Server {
             listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?
         };
         let address = listener.local_addr()?;
-        let connector = Connector { tls: tls.map(acceptor), http2, shared };
+        let connection_handler = ConnectionHandler { tls: tls.map(acceptor), http2, shared };
         let (commands, inbox) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("sandbox".into())
-            .spawn(move || runtime.block_on(serve(listener, address, connector, inbox)))?;
+            .spawn(move || runtime.block_on(serve(listener, address, connection_handler, inbox)))?;
         Ok(Self { address, commands, thread: Some(thread) })
     }
 
@@ -113,10 +114,10 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn serve(
     listener: TcpListener,
     address: SocketAddr,
-    connector: Connector,
+    connection_handler: ConnectionHandler,
     mut inbox: mpsc::UnboundedReceiver<Command>,
 ) {
-    let recorder = connector.shared.recorder.clone();
+    let recorder = connection_handler.shared.recorder.clone();
     let mut listener = Some(listener);
     let mut reserved = None;
     let mut connections = JoinSet::new();
@@ -143,7 +144,7 @@ async fn serve(
                 Some(Command::Stop) | None => break,
             },
             Ok(stream) = accept(listener.as_ref()) => {
-                connections.spawn(connector.clone().serve(stream));
+                connections.spawn(connection_handler.clone().serve(stream));
             }
             Some(ended) = connections.join_next() => record_panic(ended, &recorder),
         }
@@ -164,15 +165,15 @@ fn acceptor(tls: &Tls) -> TlsAcceptor {
     tls::acceptor(tls.protocols, move |_| Arc::clone(&certificate))
 }
 
-/// Serves connections.
+/// Serves the requests of a connection.
 #[derive(Clone)]
-struct Connector {
+struct ConnectionHandler {
     tls: Option<TlsAcceptor>,
     http2: Http2Limits,
     shared: SharedState,
 }
 
-impl Connector {
+impl ConnectionHandler {
     async fn serve(self, stream: TcpStream) {
         // Send small responses at once.
         let _ = stream.set_nodelay(true);
@@ -193,7 +194,7 @@ impl Connector {
         let service =
             service_fn(move |request| self.shared.clone().handle(request, faults.clone()));
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        // The handler adds it.
+        // The handler adds the `Date` header.
         builder.http1().auto_date_header(false);
         let mut http2 = builder.http2();
         http2.auto_date_header(false);

@@ -29,7 +29,7 @@ impl fmt::Debug for CertificateAuthority {
 /// The defect of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Nothing.
+    /// It has no defect.
     None,
     /// It expired years ago.
     Expired,

@@ -1,4 +1,4 @@
-//! The accounts, the alerts and the behavior of each service.
+//! The world of a sandbox: the accounts, the alerts and the behavior of each service.
 //! A test can set all of it before the start and change it while the sandbox runs.
 
 use std::time::Duration;
@@ -89,7 +89,7 @@ pub struct FalconAccount {
     pub client_id: String,
     /// `client_secret` of a sign-in.
     pub client_secret: String,
-    /// The child CIDs (MSSP) that it can sign in to.
+    /// The customer ids (CIDs) of the child accounts that it can sign in to.
     pub member_cids: Vec<String>,
     /// Whether it has the scope `Alerts: READ`.
     pub alerts_read: bool,
@@ -161,7 +161,9 @@ pub struct FalconWorld {
     pub max_total: usize,
     /// The ids of alerts that are counted in the total but not returned.
     pub hidden_alerts: Vec<String>,
+    /// How often the access tokens were invalidated: those of an earlier epoch are not valid.
     pub(crate) access_token_epoch: u64,
+    /// How often the `after` tokens were invalidated.
     pub(crate) page_token_epoch: u64,
 }
 
@@ -210,7 +212,7 @@ pub struct RecordedFutureAccount {
 /// Recorded Future's accounts and behavior.
 #[derive(Debug, Clone)]
 pub struct RecordedFutureWorld {
-    /// The `Date` of receipts.
+    /// The `Date` of all its responses.
     pub date: DateHeader,
     /// The API tokens that can submit.
     pub accounts: Vec<RecordedFutureAccount>,
@@ -307,7 +309,7 @@ impl Default for FalconWorld {
 }
 
 impl FalconAccount {
-    /// Returns a client with all permissions and no child CIDs.
+    /// Returns a client with all permissions and no child accounts.
     pub fn new(client_id: &str, client_secret: &str) -> Self {
         Self {
             client_id: client_id.into(),

@@ -1,4 +1,4 @@
-//! The alert search of Carbon Black.
+//! Tests of the sandbox's Carbon Black: its search for alerts.
 
 mod common;
 
@@ -119,7 +119,7 @@ fn pages_contain_every_alert_once() {
 }
 
 #[test]
-fn rows_after_10000_are_a_500_if_they_exist() {
+fn a_search_beyond_row_10000_is_a_500() {
     let alerts: Vec<_> = (0..10_001).map(alert).collect();
     let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
     let page = carbon_black(&sandbox, &query(1, 10_000)).json();
@@ -200,7 +200,7 @@ fn elements_that_are_not_objects_are_served_unchanged() {
 }
 
 #[test]
-fn pages_can_be_repeated_stuck_empty_without_numbers_or_one_alert_short() {
+fn pages_can_repeat_loop_be_empty_lack_their_counts_or_be_one_alert_short() {
     let alerts: Vec<_> = (0..6).map(alert).collect();
     let sandbox = Sandbox::start(World::default().carbon_black_alerts(&alerts));
     let page = |fault: Fault, start| {

@@ -1,4 +1,4 @@
-//! The sign-in of Falcon, and its pages of alerts.
+//! Tests of the sandbox's Falcon: its sign-in, and its pages of alerts.
 
 mod common;
 
@@ -278,7 +278,7 @@ fn a_page_token_is_valid_for_one_filter_and_sort_and_can_expire() {
 
 #[test]
 fn a_token_of_a_child_account_reads_its_alerts_only() {
-    let own = |id: &str, fields: Value| {
+    let alert_with = |id: &str, fields: Value| {
         let mut alert = alert(id, "2026-11-21T00:00:00Z");
         for (key, value) in fields.as_object().into_iter().flatten() {
             alert[key] = value.clone();
@@ -286,11 +286,11 @@ fn a_token_of_a_child_account_reads_its_alerts_only() {
         alert
     };
     let world = World::default().falcon_alerts(&[
-        own("1", json!({"cid": "parent"})),
-        own("2", json!({"cid": "child"})),
-        own("3", json!({"origin_cid": "child"})),
-        own("4", json!({"cid": "other", "origin_cid": "child"})),
-        own("5", json!({})),
+        alert_with("1", json!({"cid": "parent"})),
+        alert_with("2", json!({"cid": "child"})),
+        alert_with("3", json!({"origin_cid": "child"})),
+        alert_with("4", json!({"cid": "other", "origin_cid": "child"})),
+        alert_with("5", json!({})),
         json!(6),
     ]);
     let sandbox = Sandbox::start(world.with(|world| {
@@ -367,7 +367,7 @@ fn the_gateway_responds_to_unknown_paths_and_methods() {
 }
 
 #[test]
-fn pages_can_be_repeated_stuck_empty_without_pagination_or_one_alert_short() {
+fn pages_can_repeat_loop_be_empty_lack_their_pagination_or_be_one_alert_short() {
     let sandbox = Sandbox::start(World::default().falcon_alerts(&alerts(6)));
     let access = sign_in(&sandbox);
     // Returns the ids, the total and the token of a page.
@@ -386,7 +386,7 @@ fn pages_can_be_repeated_stuck_empty_without_pagination_or_one_alert_short() {
     let rows =
         |first: usize| vec![json!(format!("id:{first:05}")), json!(format!("id:{:05}", first + 1))];
     let (ids, _, second) = page(Fault::RepeatedPage, &Value::Null);
-    assert_eq!(ids, rows(0), "a first page has no page before");
+    assert_eq!(ids, rows(0), "a first page has no previous page to repeat");
 
     let (ids, total, third) = page(Fault::RepeatedPage, &second);
     assert_eq!((ids, total), (rows(0), Some(6)));

@@ -1,4 +1,4 @@
-//! The injected faults, and the record of requests.
+//! Tests of the faults that the sandbox injects into requests, and of its record of requests.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! The filter language: valid filters, invalid filters, and what they match.
+//! Tests of the filter language of Falcon (FQL) in the sandbox: which filters are valid, and which
+//! alerts they match.
 
 use sandbox::alert_store::SearchKeys;
 use sandbox::falcon::FalconKeys;

@@ -1,4 +1,4 @@
-//! Faults that exist over HTTP/2 only.
+//! Tests of the sandbox's faults for HTTP/2: a refused stream, and GOAWAY with an error.
 
 mod common;
 
@@ -72,7 +72,7 @@ async fn an_abrupt_goaway_ends_all_requests() {
 }
 
 #[test]
-fn over_http1_both_close_the_connection() {
+fn over_http1_a_refused_stream_and_an_abrupt_goaway_close_the_connection() {
     for fault in [Fault::RefuseStream, Fault::GoAwayWithError] {
         let sandbox = Sandbox::start(World::default());
         sandbox.queue_faults(Service::RecordedFuture, vec![fault]);

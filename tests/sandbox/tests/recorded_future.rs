@@ -1,4 +1,4 @@
-//! The submissions that Recorded Future accepts, rejects and stores.
+//! Tests of the sandbox's Recorded Future: which submissions it accepts, rejects and stores.
 
 mod common;
 
@@ -192,7 +192,7 @@ fn values_must_be_normalized_and_public() {
 }
 
 #[test]
-fn limits_and_rejected_values() {
+fn a_batch_over_a_limit_or_with_a_rejected_value_is_rejected() {
     let sandbox = Sandbox::start(World::default().reject_value("bad.example.com", 422));
     let two = batch(&[item("hash", HASH), item("domain", "bad.example.com")]);
     assert_eq!(submit(&sandbox, &two).status, 422);

@@ -1,4 +1,5 @@
-//! Recorded Future's search: accepted queries and found rows.
+//! Tests of the search of the sandbox's Recorded Future: which queries it accepts, and what it
+//! finds.
 
 mod common;
 
@@ -52,7 +53,7 @@ fn a_row_names_what_was_submitted() {
     assert_eq!(row["incident"], item["incident"]);
     assert_eq!(row["organizations"], json!(["uhash:a"]));
     assert_eq!(row["submission_method"], "api");
-    // Nothing that was only validated.
+    // An item that was submitted with `debug` is only validated, and not found.
     let mut debug = batch(&[item_at(5, "d.example.com")]);
     debug["options"]["debug"] = true.into();
     assert_eq!(submit(&sandbox, &debug).status, 200);
@@ -75,7 +76,7 @@ fn the_filters_apply_and_a_range_includes_both_ends() {
 }
 
 #[test]
-fn what_the_reference_does_not_name_is_rejected() {
+fn a_search_that_the_documentation_does_not_allow_is_rejected() {
     let sandbox = sandbox();
     for (body, message) in [
         (json!([]), "body must be an object"),
@@ -106,7 +107,7 @@ fn what_the_reference_does_not_name_is_rejected() {
 }
 
 #[test]
-fn pages_are_counted_and_cut() {
+fn pages_have_counts_and_can_be_smaller_than_requested() {
     let sandbox = sandbox();
     let page = |offset: u32| found(&sandbox, &json!({"limit": 2, "offset": offset}));
     assert_eq!([page(0).len(), page(2).len(), page(3).len()], [2, 1, 0]);

@@ -1,4 +1,5 @@
-//! The generated data: deterministic, of the right size, and varied enough for every counter.
+//! Tests of the sandbox's generated alerts: they are deterministic, of the right size, and varied
+//! enough for every count in a run's report.
 
 mod common;
 
@@ -80,7 +81,7 @@ fn alerts_are_in_their_window_and_the_right_share_has_indicators() {
 }
 
 #[test]
-fn the_data_has_cases_for_every_counter() {
+fn the_alerts_have_cases_for_every_count_of_a_report() {
     let recipe = Recipe::new(8000, end());
     let falcon = falcon_alerts(&recipe);
     let some = |alerts: &[Value], what: &str, wanted: &dyn Fn(&Value) -> bool| {
@@ -169,15 +170,15 @@ fn assert_share(
 #[test]
 fn reputations_have_the_shares_of_recorded_alerts() {
     let alerts = carbon_black_alerts(&Recipe::new(6000, end()));
-    let passes = |alert: &Value| {
+    let has_indicator = |alert: &Value| {
         ["blocked_sha256", "blocked_md5", "ioc_hit"].iter().any(|field| has(alert, field))
     };
     let process = "process_effective_reputation";
-    let passing = only(&alerts, passes);
-    assert_share(&passing, 0.88..0.96, |alert| is_in(alert, process, &TRUSTED));
-    assert_share(&passing, 0.0..0.02, |alert| is_in(alert, process, &BAD));
+    let with_indicator = only(&alerts, has_indicator);
+    assert_share(&with_indicator, 0.88..0.96, |alert| is_in(alert, process, &TRUSTED));
+    assert_share(&with_indicator, 0.0..0.02, |alert| is_in(alert, process, &BAD));
     let malware = only(&alerts, |alert| is_in(alert, process, &BAD));
-    assert_share(&malware, 0.9..1.0, |alert| !passes(alert));
+    assert_share(&malware, 0.9..1.0, |alert| !has_indicator(alert));
     let blocked = only(&alerts, |alert| has(alert, "blocked_md5") || has(alert, "blocked_sha256"));
     let reputation = "blocked_effective_reputation";
     assert_share(&blocked, 0.65..0.8, |alert| is_in(alert, reputation, &TRUSTED));

@@ -1,4 +1,4 @@
-//! `POST /alerts/combined/alerts/v1`
+//! Falcon's search for alerts, one page per request: `POST /alerts/combined/alerts/v1`
 
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
@@ -61,7 +61,8 @@ pub(super) struct CachedSearch {
     found: SortedIndices,
 }
 
-/// All alerts by creation, so that a search looks only at those in the range of its filter.
+/// All alerts in the order of creation, so that a search looks only at those in the time range of
+/// its filter.
 #[derive(Debug)]
 pub(super) struct CreatedIndex {
     revision: u64,

@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`
+//! Falcon's sign-in: `POST /oauth2/token`
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,10 @@ use super::{
 use crate::handler::{Request, Response};
 use crate::world::FalconWorld;
 
-const BAD_CLIENT: &str = "Failed to issue access token - Client authentication failed (e.g., unknown client, \
+/// The message of the real service for a wrong secret.
+const WRONG_SECRET: &str = "Failed to issue access token - Client authentication failed (e.g., unknown client, \
     no client authentication included, or unsupported authentication method)";
-/// Followed by the client id.
+/// Its message for an unknown client, followed by the client id.
 const UNKNOWN_CLIENT: &str = "Failed to generate access token for clientID=";
 const NOT_ALLOWED: &str = "access denied, authorization failed";
 
@@ -61,7 +62,7 @@ pub(crate) fn sign_in(
         return Response { status, ..response };
     };
     if secret.as_ref() != Some(&account.client_secret) {
-        return error_response(world, 403, ACCOUNTS, BAD_CLIENT, "wrong secret");
+        return error_response(world, 403, ACCOUNTS, WRONG_SECRET, "wrong secret");
     }
     if !account.address_allowed {
         return error_response(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed");

@@ -1,4 +1,4 @@
-//! Recorded Future: `POST /collective-insights/search`
+//! The search of Recorded Future for what was submitted: `POST /collective-insights/search`
 
 use std::collections::HashSet;
 
@@ -14,8 +14,8 @@ use crate::submission::{DETECTION_TYPES, IOC_TYPES};
 use crate::time::{parse_rfc3339, parse_zulu};
 use crate::world::RecordedFutureWorld;
 
-const METHODS: [&str; 3] = ["api", "integration", "sandbox"];
-/// `limit` without and with a value, in rows.
+const SUBMISSION_METHODS: [&str; 3] = ["api", "integration", "sandbox"];
+/// The default and the maximum of `limit`, in rows.
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
 
@@ -39,7 +39,7 @@ struct Filters {
     detection_types: Option<Vec<String>>,
 }
 
-/// Returns one page of what a token's submissions and those of others became.
+/// Returns one page of the stored items of a token and of the rows of other clients.
 pub(crate) fn search(
     world: &RecordedFutureWorld,
     recorder: &Recorder,
@@ -80,7 +80,7 @@ fn check_search(body: &Value) -> Checked<Search> {
     Ok(Search { filters, limit: as_rows(limit)?, offset: as_rows(offset)? })
 }
 
-/// The filters that nothing here sends are not known: the test that sends one must fail.
+/// Rejects the filters that the tool under test does not use, so that a test fails if it sends one.
 fn check_filters(value: &Value) -> Checked<Filters> {
     let known = [
         "detection_time", "submission_method", "indicator_type", "organizations", "detection_type",
@@ -93,16 +93,16 @@ fn check_filters(value: &Value) -> Checked<Filters> {
     Ok(Filters {
         from,
         to,
-        methods: choices(filters, "submission_method", Some(&METHODS))?,
+        methods: choices(filters, "submission_method", Some(&SUBMISSION_METHODS))?,
         types: choices(filters, "indicator_type", Some(&IOC_TYPES))?,
         organizations: choices(filters, "organizations", None)?,
         detection_types: choices(filters, "detection_type", Some(&DETECTION_TYPES))?,
     })
 }
 
-type Time = Option<DateTime<Utc>>;
+type OptionalTime = Option<DateTime<Utc>>;
 
-fn detection_time(value: &Value) -> Checked<(Time, Time)> {
+fn detection_time(value: &Value) -> Checked<(OptionalTime, OptionalTime)> {
     let at = "filters.detection_time";
     let range = object(at, value, &[], &["from", "to"])?;
     let time = |key: &str| {
@@ -189,7 +189,7 @@ fn time_of(row: &Value) -> Option<DateTime<Utc>> {
 }
 
 impl Filters {
-    fn has(&self, row: &Value) -> bool {
+    fn matches(&self, row: &Value) -> bool {
         let is_one = |choices: &Option<Vec<String>>, value: &Value| {
             let Some(choices) = choices else { return true };
             value.as_str().is_some_and(|value| choices.iter().any(|choice| choice == value))
@@ -213,7 +213,7 @@ impl Filters {
 }
 
 fn page(world: &RecordedFutureWorld, rows: &[Value], search: &Search, fault: &Fault) -> Response {
-    let found: Vec<&Value> = rows.iter().filter(|row| search.filters.has(row)).collect();
+    let found: Vec<&Value> = rows.iter().filter(|row| search.filters.matches(row)).collect();
     let limit = search.limit.min(world.search.max_page_size);
     let is_later = search.offset > 0;
     let offset = match fault {

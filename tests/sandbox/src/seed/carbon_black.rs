@@ -9,6 +9,7 @@ use super::reputation::{Judgement, NamedFile};
 use crate::time::millis;
 use crate::world::CB_ORG;
 
+/// Alert types, each after its weight.
 const TYPES: [(u64, &str); 7] = [
     (40, "CB_ANALYTICS"),
     (40, "WATCHLIST"),
@@ -19,7 +20,7 @@ const TYPES: [(u64, &str); 7] = [
     (1, "FUTURE_TYPE"),
 ];
 
-/// Values of the recorded alerts.
+/// The severities of recorded alerts, each after its weight.
 const SEVERITIES: [(u64, u64); 9] =
     [(4, 1), (1, 2), (2, 3), (4, 4), (5, 5), (1, 6), (1, 7), (2, 8), (3, 9)];
 
@@ -39,7 +40,7 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
     // One in fifty is from a sensor that was offline for days.
     let delay = if random.chance(0.02) { TimeDelta::days(3) } else { TimeDelta::seconds(30) };
     let id = random.uuid();
-    let mut judged = recipe.random(index, 4);
+    let mut judgement_random = recipe.random(index, 4);
     let mut alert = object(json!({
         "org_key": CB_ORG,
         "alert_url": format!("console.example.com/alerts?s[c][query_string]=id:{id}&orgKey={CB_ORG}"),
@@ -52,13 +53,13 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
         "severity": random.weighted(&SEVERITIES),
         "reason": format!("A made-up rule {} matched.", random.below(40)),
         "policy_applied": "NOT_APPLIED", "run_state": "RAN", "sensor_action": "ALLOW",
-        "determination": determination(&mut judged),
+        "determination": determination(&mut judgement_random),
         "tags": if random.chance(0.5) { json!("") } else { Value::Null },
     }));
     if !matches!(kind, "DEVICE_CONTROL" | "CONTAINER_RUNTIME" | "FUTURE_TYPE") {
         let names_indicator = recipe.random(index, 3).chance(recipe.indicator_share);
-        let judgement = judge_process(kind, names_indicator, &mut judged);
-        add_process(&mut alert, judgement, recipe, (&mut random, &mut judged));
+        let judgement = judge_process(kind, names_indicator, &mut judgement_random);
+        add_process(&mut alert, judgement, recipe, (&mut random, &mut judgement_random));
         if kind == "WATCHLIST" {
             add_report(&mut alert, &mut recipe.random(index, 5));
         } else {
@@ -66,7 +67,7 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
         }
         match (names_indicator, kind) {
             (true, "WATCHLIST") => add_ioc_hit(&mut alert, recipe, &mut random),
-            (true, _) => add_blocked(&mut alert, recipe, (&mut random, &mut judged)),
+            (true, _) => add_blocked(&mut alert, recipe, (&mut random, &mut judgement_random)),
             (false, _) => add_empty_indicator(&mut alert, &mut random),
         }
     }
@@ -83,8 +84,8 @@ fn determination(random: &mut Prng) -> Value {
     }
 }
 
-/// Returns how the acting process is judged. In recorded alerts it is nearly always trusted where
-/// the alert has an indicator, and all malware is in alerts of the analytics without one.
+/// Returns how the acting process is judgement_random. In recorded alerts it is nearly always trusted where
+/// the alert has an indicator, and all malware is in `CB_ANALYTICS` alerts without an indicator.
 fn judge_process(kind: &str, names_indicator: bool, random: &mut Prng) -> Judgement {
     let (trusted, bad, undecided) = match (kind, names_indicator) {
         (_, true) => (94, 1, 5),
@@ -103,7 +104,7 @@ fn add_process(
     alert: &mut Map<String, Value>,
     judgement: Judgement,
     recipe: &Recipe,
-    (random, judged): (&mut Prng, &mut Prng),
+    (random, judgement_random): (&mut Prng, &mut Prng),
 ) {
     let file = NamedFile { judgement, number: random.below(recipe.distinct.max(1) as u64) };
     let hash = file.sample();
@@ -118,7 +119,7 @@ fn add_process(
     alert.insert("process_sha256".into(), sha256);
     alert.insert("process_md5".into(), hash.hash(32).into());
     alert.insert("process_name".into(), "c:\\windows\\made-up\\worker.exe".into());
-    if let Some(reputation) = file.effective_reputation(judged) {
+    if let Some(reputation) = file.effective_reputation(judgement_random) {
         alert.insert("process_effective_reputation".into(), reputation);
     }
     alert.insert(
@@ -176,7 +177,7 @@ fn add_ioc_hit(alert: &mut Map<String, Value>, recipe: &Recipe, random: &mut Prn
                 Sample(number).domain()
             ),
         ),
-        // The acting process itself, however it is judged.
+        // The acting process itself, however it is judgement_random.
         85..88 => process_hash(alert),
         88..92 => ("childproc_sha256", bad.hash(64)),
         92..95 => ("netconn_ipv4", Sample(number).ipv4()),
@@ -201,9 +202,9 @@ fn process_hash(alert: &Map<String, Value>) -> (&'static str, String) {
 fn add_blocked(
     alert: &mut Map<String, Value>,
     recipe: &Recipe,
-    (random, judged): (&mut Prng, &mut Prng),
+    (random, judgement_random): (&mut Prng, &mut Prng),
 ) {
-    let judgement = judged.weighted(&[
+    let judgement = judgement_random.weighted(&[
         (75, Judgement::Trusted),
         (15, Judgement::Bad),
         (10, Judgement::Undecided),
@@ -214,7 +215,7 @@ fn add_blocked(
     alert.insert("run_state".into(), "DID_NOT_RUN".into());
     alert.insert("sensor_action".into(), "TERMINATE".into());
     alert.insert("blocked_name".into(), "c:\\users\\made-up\\dropped.exe".into());
-    if let Some(reputation) = file.effective_reputation(judged) {
+    if let Some(reputation) = file.effective_reputation(judgement_random) {
         alert.insert("blocked_effective_reputation".into(), reputation);
     }
     let (sha256, md5) = match random.below(10) {
@@ -227,7 +228,7 @@ fn add_blocked(
     alert.insert("blocked_md5".into(), md5.into());
 }
 
-/// Adds the same keys without a value: absent, empty or null, like the service.
+/// Adds the keys of an indicator without a value: absent, empty or null, like the service.
 fn add_empty_indicator(alert: &mut Map<String, Value>, random: &mut Prng) {
     for key in ["blocked_sha256", "blocked_md5", "ioc_hit"] {
         match random.below(3) {

@@ -8,8 +8,8 @@ use super::customer_cid;
 use super::prng::{Prng, Sample};
 use crate::time::{millis, trimmed};
 
-/// The first number of the malware that Falcon stopped, above those of all other files.
-const MALWARE: u64 = 1 << 32;
+/// The number of the first [`Sample`] that is malware which Falcon stopped: above all other files.
+const FIRST_MALWARE: u64 = 1 << 32;
 
 /// Name, tactic, tactic id, technique, technique id. The ids are MITRE's or CrowdStrike's own.
 const PATTERNS: [(&str, &str, &str, &str, &str); 6] = [
@@ -68,7 +68,7 @@ pub(super) fn alert(recipe: &Recipe, index: usize) -> Map<String, Value> {
         "tactic": tactic, "tactic_id": tactic_id, "technique": technique, "technique_id": technique_id,
         "status": "new", "ioc_context": [],
     }));
-    // Of a program that triggered many alerts; other products name no file.
+    // The hashes of a program that triggered many alerts. Alerts of other products name no file.
     let hashes = (Sample(random.below(50)).hash(64), Sample(random.below(50)).hash(32));
     if matches!(kind, AlertKind::Endpoint | AlertKind::Scan) {
         alert.insert("sha256".into(), hashes.0.into());
@@ -142,9 +142,9 @@ fn add_disposition(
     recipe: &Recipe,
     random: &mut Prng,
 ) {
-    let malware = Sample(MALWARE + random.below(recipe.distinct.max(1) as u64)).hash(64);
+    let malware = Sample(FIRST_MALWARE + random.below(recipe.distinct.max(1) as u64)).hash(64);
     let disposition = match kind {
-        // Recorded scans have no details.
+        // Recorded scans have no `pattern_disposition_details`, only `quarantined`.
         AlertKind::Scan => {
             random.weighted(&[(70, Disposition::FileQuarantined), (30, Disposition::Detected)])
         }
@@ -169,7 +169,7 @@ fn add_disposition(
         alert.insert("pattern_disposition_details".into(), details);
     }
     if is_stopped || kind == AlertKind::Scan {
-        // In recorded alerts it is the IOC, where the alert names one.
+        // In recorded alerts this is the same hash as the IOC, if the IOC is a SHA-256.
         let ioc = alert.get("ioc_value").and_then(Value::as_str);
         let ioc = ioc.filter(|ioc| ioc.len() == 64 && alert["ioc_type"] == "hash_sha256");
         let sha256 = ioc.map_or(malware, str::to_owned);
@@ -199,7 +199,7 @@ fn add_indicator(alert: &mut Map<String, Value>, recipe: &Recipe, random: &mut P
             }]),
         );
     }
-    // One in six of the listed ones is in the list only.
+    // One in six of the indicators in `ioc_context` is not at the top level.
     if !listed || !random.chance(1.0 / 6.0) {
         insert_indicator(alert, ioc_type, value);
     }

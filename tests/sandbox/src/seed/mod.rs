@@ -36,7 +36,8 @@ pub struct Recipe {
     /// The number of CrowdStrike customers. The alerts are spread evenly over them: see
     /// [`customer_cid`].
     pub customers: usize,
-    /// Whether each Falcon alert names a hash that no other alert names, instead of the above.
+    /// Whether each Falcon alert names a hash that no other alert names. `indicator_share` and
+    /// `distinct` then apply to Carbon Black only.
     pub own_indicators: bool,
     /// The size of the alerts.
     pub size: Size,
@@ -95,7 +96,8 @@ impl Recipe {
         self.start + TimeDelta::nanoseconds(offset)
     }
 
-    /// Returns the random numbers for one purpose of one alert. They do not depend on other alerts.
+    /// Returns the random numbers for one purpose of one alert. Each purpose has a number, so that
+    /// its random numbers depend neither on other alerts nor on other purposes.
     fn random(&self, index: usize, purpose: u64) -> Prng {
         Prng::new(self.seed, index as u64, purpose)
     }

@@ -65,7 +65,8 @@ impl NamedFile {
     }
 
     /// Returns the value of a field with its effective reputation; `None` if the field is absent.
-    /// One in fifty is empty or missing, some are in lower case, and a few are of an unknown name.
+    /// One in forty is empty, null or absent, one in fifty is in lower case, and one in two hundred
+    /// is an unknown name.
     pub(super) fn effective_reputation(self, random: &mut Prng) -> Option<Value> {
         match random.below(200) {
             0..190 => Some(self.reputation().into()),

@@ -1,5 +1,5 @@
-//! A small blocking HTTP client that does not repair, retry or hide anything, and the requests of
-//! each service.
+//! A small blocking HTTP client that does not repair, retry or hide anything, and functions that
+//! send the requests of each service with it.
 
 #![allow(dead_code, reason = "no test file uses all of it")]
 
