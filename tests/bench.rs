@@ -1,4 +1,4 @@
-//! Benchmarks of the parts: `cargo bench`, or `cargo bench -- decode` for some of them.
+//! Benchmarks of parts of the program: `cargo bench`, or `cargo bench -- decode` for some of them.
 //!
 //! `tests/compare/` measures the whole program, and the ignored tests in `src/ledger/tests/` the
 //! ledger.
@@ -23,6 +23,7 @@ use divan::{Bencher, black_box};
 use sandbox::seed::{Recipe, carbon_black_alerts, falcon_alerts};
 use serde_json::{Value, json};
 
+/// The number of alerts on a page.
 const PAGE: usize = 1000;
 
 fn main() {
@@ -33,7 +34,7 @@ fn now() -> DateTime<Utc> {
     "2026-11-22T00:15:00Z".parse().unwrap()
 }
 
-/// A page as the services send them, of alerts of about 3.7 KB.
+/// Returns a page as the services send it, with its alerts in this list.
 fn page(list: &str, alerts: &[Value]) -> Vec<u8> {
     json!({list: alerts, "meta": {"pagination": {"total": alerts.len()}}, "num_found": alerts.len()})
         .to_string()
@@ -58,7 +59,7 @@ fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
         .bench(|| read_carbonblack_page(black_box(&page), CarbonBlackChoice::Process).unwrap());
 }
 
-/// One of each type, in a spelling that has to be normalized.
+/// Indicators of each type in spellings that have to be normalized.
 const SPELLINGS: [(ClaimedType, &str); 6] = [
     (ClaimedType::Sha256, " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
     (ClaimedType::Md5, "D41D8CD98F00B204E9800998ECF8427E"),
@@ -77,7 +78,7 @@ fn normalize_indicators(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A list of 40,000 lines: hashes, names with all below them, addresses and networks.
+/// Returns 40,000 rules: hashes, domains with their subdomains, addresses and networks.
 fn exclusions() -> Exclusions {
     let mut list = String::new();
     for number in 0..10_000_u32 {

@@ -33,7 +33,7 @@ const FALCON_ALERTS: usize = 800;
 const CARBON_BLACK_ALERTS: usize = 300;
 const EXCLUSION_FILE: &str = "known-good.txt";
 const EXCLUSIONS: &str = ".example.net    # our own domain and its subdomains\n";
-const REPORT: &str = "report.html";
+const REPORT_FILE: &str = "report.html";
 const SECRETS: [&str; 5] = [CLIENT_ID, CLIENT_SECRET, CB_API_ID, CB_SECRET, RF_TOKEN];
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -105,8 +105,8 @@ fn demo() -> Result<()> {
 
     title("What a browser shows of it");
     let sent = env.stored("crowdstrike:falcon") + env.stored("carbonblack:cloud");
-    env.run(&format!("report --html {REPORT}"))?;
-    check_report(&std::fs::read_to_string(env.path(REPORT))?, sent)?;
+    env.run(&format!("report --html {REPORT_FILE}"))?;
+    check_report(&std::fs::read_to_string(env.path(REPORT_FILE))?, sent)?;
 
     env.check_secrets()?;
     title("All numbers above match what the sandbox served and stored");
@@ -116,7 +116,7 @@ fn demo() -> Result<()> {
          Report:  {} (open it in a browser)\n",
         env.path("collective-insights.log").display(),
         env.path("collective-insights.db").display(),
-        env.path(REPORT).display(),
+        env.path(REPORT_FILE).display(),
     ));
     env.sandbox.finish();
     Ok(())
@@ -221,7 +221,7 @@ impl DemoEnv {
 
     /// Checks that the log, the ledger and the report contain no secret.
     fn check_secrets(&self) -> Result<()> {
-        for name in ["collective-insights.log", "collective-insights.db", REPORT] {
+        for name in ["collective-insights.log", "collective-insights.db", REPORT_FILE] {
             let found = secrets_in(&self.path(name))?;
             check(&format!("secrets in {name}"), found.len(), 0)?;
         }
@@ -261,7 +261,7 @@ impl CommandOutput {
     }
 }
 
-/// Checks the number of shared indicators on the page.
+/// Checks the number of shared indicators on the page of the report.
 fn check_report(page: &str, sent: usize) -> Result<()> {
     let (_, rest) = page.split_once("indicators shared</span>").ok_or("the page has no number")?;
     let (_, rest) = rest.split_once("value=\"").ok_or("the page has no number")?;

@@ -1,5 +1,5 @@
-//! The program's reaction to every HTTP status from 100 to 599 of each service, over real HTTP.
-//! [`OUTCOMES`] is the snapshot.
+//! Tests the program's reaction to every HTTP status from 100 to 599 of each service, over real
+//! HTTP. [`OUTCOMES`] contains the expected reactions.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -26,8 +26,9 @@ use crate::sources::{Source, carbonblack, crowdstrike};
 use crate::window::Window;
 
 /// The statuses, how often the request was sent, and how it ended: `alerts` and `delivered` are
-/// successes, everything else an outcome or the kind of the failure. The body of a 2xx is a JSON
-/// object without the expected keys: not a page, a token or a receipt.
+/// successes, everything else an outcome or the kind of the failure. After `lasting`, another
+/// search would fail as well. The body of a 2xx is a JSON object without the expected keys: not a
+/// page, a token or a receipt.
 const OUTCOMES: &str = "\
 FalconToken
   100  5 x temporary
@@ -180,18 +181,19 @@ Search
 
 /// The title of each part of [`OUTCOMES`], the service, and the body of its responses.
 const PARTS: [(&str, Service, &str); 6] = [
-    ("FalconToken", Service::FalconToken, NO),
+    ("FalconToken", Service::FalconToken, ERROR_BODY),
     (
         "FalconToken, with a code of rejected credentials in the body",
         Service::FalconToken,
         r#"{"errors":[{"code":401,"message":"no"}]}"#,
     ),
-    ("FalconAlerts", Service::FalconAlerts, NO),
-    ("CarbonBlack", Service::CarbonBlack, NO),
-    ("RecordedFuture", Service::RecordedFuture, NO),
-    ("Search", Service::Search, NO),
+    ("FalconAlerts", Service::FalconAlerts, ERROR_BODY),
+    ("CarbonBlack", Service::CarbonBlack, ERROR_BODY),
+    ("RecordedFuture", Service::RecordedFuture, ERROR_BODY),
+    ("Search", Service::Search, ERROR_BODY),
 ];
-const NO: &str = r#"{"message":"no"}"#;
+/// A body without the expected keys.
+const ERROR_BODY: &str = r#"{"message":"no"}"#;
 
 fn falcon(base: &Url) -> Box<dyn Source> {
     Box::new(crowdstrike::Config {

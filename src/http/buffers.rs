@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// The maximum number of bodies of a service in memory, regardless of the requests in flight. It
-/// limits the memory of a run.
+/// The maximum number of bodies of a client in memory, regardless of the requests in flight. A
+/// client is that of one service in one run, so this limits the memory of a run.
 const MAX_BODIES_IN_MEMORY: usize = 2;
 /// The number of bodies of all clients in memory above which a further one waits, at most for
 /// [`MAX_WAIT_FOR_OTHERS`]. It limits the memory of a process with many runs.
@@ -20,7 +20,7 @@ const MAX_WAIT_FOR_OTHERS: Duration = Duration::from_millis(250);
 /// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.
 const MAX_POOLED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The body buffers of a service.
+/// The body buffers of a client.
 #[derive(Debug)]
 pub(super) struct BodyBuffers {
     slots: Arc<Semaphore>,
@@ -43,8 +43,7 @@ impl Pool {
     }
 }
 
-/// A response body, decompressed. It occupies a slot of its service until it is dropped or
-/// released.
+/// A response body, decompressed. It occupies a slot of its client until it is dropped or released.
 #[derive(Default)]
 pub(crate) struct Body {
     bytes: Vec<u8>,

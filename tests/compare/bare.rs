@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
+/// The number of time slices, which are read concurrently.
 const SLICES: i32 = 8;
+/// How far back alerts are read.
 const HOURS: i64 = 48;
 
 #[derive(Debug, Default, Deserialize)]

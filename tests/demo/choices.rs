@@ -1,5 +1,5 @@
-//! What the choices of each source share: the rule of the Python scripts next to the
-//! recommendation, counted by how the vendor and the analysts judge it.
+//! Compares, for each source, the indicators that the rule of the Python scripts shares with those
+//! that the recommended options share, counted by how the vendor and the analysts judge them.
 
 #![allow(clippy::indexing_slicing, reason = "a missing key of a JSON value is null")]
 
@@ -21,16 +21,17 @@ pub(crate) struct Source {
     /// Each shared indicator is of one of these classes.
     classes: &'static [Class],
     is_dismissed: fn(&Value) -> bool,
-    /// The hashes that an alert makes the scripts' rule and the recommendation share.
+    /// The hashes that the scripts' rule shares because of an alert, and those that the recommended
+    /// options share.
     hashes: [fn(&Value) -> Vec<String>; 2],
 }
 
-/// A kind of indicators.
+/// A class of indicators, by the judgement on them.
 struct Class {
     name: &'static str,
     /// Whether an indicator that is in this field of an alert is of this class.
     contains: fn(alert: &Value, field: &str) -> bool,
-    /// Whether the recommendation shares such indicators.
+    /// Whether the recommended options share such indicators.
     is_recommended: bool,
 }
 
@@ -45,20 +46,20 @@ pub(crate) fn carbon_black(recipe: &Recipe) -> Source {
         classes: &[
             Class {
                 name: "files that Carbon Black trusts",
-                contains: |alert, field| judged(alert, field, &TRUSTED),
+                contains: |alert, field| has_reputation(alert, field, &TRUSTED),
                 is_recommended: false,
             },
             Class {
                 name: "files that it has not judged",
                 contains: |alert, field| {
                     let known = [TRUSTED, BAD].concat();
-                    field != "ioc_hit" && !judged(alert, field, &known)
+                    field != "ioc_hit" && !has_reputation(alert, field, &known)
                 },
                 is_recommended: false,
             },
             Class {
                 name: "files that it judges malicious",
-                contains: |alert, field| judged(alert, field, &BAD),
+                contains: |alert, field| has_reputation(alert, field, &BAD),
                 is_recommended: true,
             },
             Class {
@@ -71,11 +72,11 @@ pub(crate) fn carbon_black(recipe: &Recipe) -> Source {
         hashes: [
             |alert| {
                 let wanted = ["blocked_sha256", "blocked_md5", "ioc_hit"];
-                let passes = wanted.iter().any(|field| !text(alert, field).is_empty());
-                passes.then(|| hash(alert, "process_sha256")).flatten().into_iter().collect()
+                let is_shared = wanted.iter().any(|field| !text(alert, field).is_empty());
+                is_shared.then(|| hash(alert, "process_sha256")).flatten().into_iter().collect()
             },
             |alert| {
-                let bad = |field: &&str| judged(alert, field, &BAD);
+                let bad = |field: &&str| has_reputation(alert, field, &BAD);
                 ["process_sha256", "blocked_sha256"]
                     .into_iter()
                     .filter(bad)
@@ -139,7 +140,7 @@ const BAD: [&str; 6] =
     ["KNOWN_MALWARE", "SUSPECT_MALWARE", "HEURISTIC", "PUP", "ADWARE", "COMPANY_BLACK_LIST"];
 
 /// Whether the reputation of the file in a field such as `process_sha256` is one of these.
-fn judged(alert: &Value, field: &str, reputations: &[&str]) -> bool {
+fn has_reputation(alert: &Value, field: &str, reputations: &[&str]) -> bool {
     let role = field.split('_').next().unwrap_or_default();
     let name = text(alert, &format!("{role}_effective_reputation")).to_uppercase();
     field != "ioc_hit" && reputations.contains(&name.as_str())
@@ -165,7 +166,7 @@ struct Shared {
 }
 
 impl Source {
-    /// Runs both choices without sending anything, and prints their numbers in two columns.
+    /// Runs both choices as dry runs, and prints their numbers in two columns.
     pub(crate) fn compare(&self, env: &DemoEnv, options: &str) -> Result<()> {
         let commands = ["", self.recommended].map(|choice| {
             let words = [self.name, choice, options, "--dry-run --json"];

@@ -1,5 +1,5 @@
-//! The files of the packages, and what the help says about them. `.ci/package` builds the packages
-//! and tests them where they are installed.
+//! Tests that the files of the packages fit the generated units, and that the help describes them.
+//! `.ci/package` builds the packages and tests them where they are installed.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ const TMPFILES: &str = include_str!("../../.packaging/tmpfiles.conf");
 const CONTAINERFILE: &str = include_str!("../../.packaging/Containerfile");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.packaging");
 
-/// The lines of the only block of code under a heading of the topic.
+/// Returns the lines of the shell commands under a heading of the topic `operations`.
 fn commands(heading: &str) -> String {
     let text = section(topic("operations"), heading).join("\n");
     code(&text, "sh").concat()
@@ -60,11 +60,11 @@ fn the_scripts_and_the_example_of_a_notification_are_valid() {
 #[test]
 fn the_help_names_the_files_that_the_packages_have() {
     let tests = include_str!("../../.ci/package-tests.sh");
-    let short = tests.replace("$name", "collective-insights");
+    let tests = tests.replace("$name", "collective-insights");
     for term in terms(topic("operations"), "Packages") {
         let path = term.trim_matches('`');
         let paths = [format!("{path}\n"), format!("{path}/"), format!("{path}\"")];
-        assert!(paths.iter().any(|path| short.contains(path)), "{path}");
+        assert!(paths.iter().any(|path| tests.contains(path)), "{path}");
     }
     let start = commands("Packages");
     assert!(start.contains("enable --now collective-insights-run.timer"), "{start}");
@@ -84,7 +84,7 @@ fn a_backup_can_be_restored() {
         .replace("/var/lib/collective-insights", env.folder().to_str().unwrap());
     RunOutput::capture(shell.args(["-eu", "-c", &commands])).assert_code(0);
 
-    // Lost with the disk, and restored.
+    // The ledger is damaged, and then replaced by the backup.
     std::fs::write(&ledger, b"damaged").unwrap();
     env.run("crowdstrike").assert_code(6);
     std::fs::copy(env.path("backup.db"), &ledger).unwrap();

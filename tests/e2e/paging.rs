@@ -1,5 +1,5 @@
-//! Every alert in a window is read exactly once: at page boundaries, beyond Carbon Black's limit of
-//! 10,000 rows, and among equal timestamps.
+//! Tests that every alert in a window is read exactly once: at page boundaries, beyond Carbon
+//! Black's limit of 10,000 rows, and among equal timestamps.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -30,13 +30,13 @@ pub fn assert_read_once(vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput 
     assert_read_once_with("", vendor, env, count)
 }
 
-/// The same with one request at a time, so that the number of requests is known.
+/// Does the same with one request at a time, so that the number of requests is known.
 #[track_caller]
 pub fn assert_read_once_sequentially(vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
     assert_read_once_with("--concurrency 1", vendor, env, count)
 }
 
-/// The same with other flags.
+/// Does the same with other flags.
 #[track_caller]
 pub fn assert_read_once_with(flags: &str, vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
     let output =

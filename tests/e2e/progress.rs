@@ -1,4 +1,5 @@
-//! Progress: the line on a terminal, the lines in the log, and no output everywhere else.
+//! Tests of the progress of a run: the line on a terminal, the lines in the log, and no output
+//! anywhere else.
 
 use std::io::Write as _;
 use std::process::{Child, Stdio};

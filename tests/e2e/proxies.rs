@@ -1,4 +1,5 @@
-//! Proxies from the environment: with and without credentials, invalid ones, and none.
+//! Tests of proxies that the environment names: with and without credentials, invalid, unreachable,
+//! and bypassed with `NO_PROXY`.
 
 use std::net::TcpListener;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! Sources that bring nothing to share: the reason is said, and a source that fell silent is found.
+//! Tests of sources that have nothing to share: a run explains why, and a source that has had no
+//! alerts for three days is reported as quiet.
 
 use serde_json::{Value, json};
 
@@ -15,9 +16,9 @@ fn notes(env: &TestEnv, command: &str) -> String {
 
 #[test]
 fn crowdstrike_alerts_without_an_indicator_are_explained() {
-    let bare = |id: &str| without(falcon(id, "", ""), "ioc_value");
-    let scan = with(with(bare("2"), "type", json!("ods")), "sha256", json!(sha256(2)));
-    let alerts = [bare("1"), scan, without(bare("3"), "type")];
+    let without_ioc = |id: &str| without(falcon(id, "", ""), "ioc_value");
+    let scan = with(with(without_ioc("2"), "type", json!("ods")), "sha256", json!(sha256(2)));
+    let alerts = [without_ioc("1"), scan, without(without_ioc("3"), "type")];
     let env = TestEnv::falcon(&alerts);
     assert_eq!(
         notes(&env, "crowdstrike"),
@@ -58,12 +59,12 @@ fn carbon_black_alerts_without_an_indicator_are_explained() {
 }
 
 #[test]
-fn many_and_hostile_kinds_are_shortened_and_escaped() {
-    let bare = |number: usize| {
+fn many_and_hostile_alert_types_are_shortened_and_escaped() {
+    let of_hostile_type = |number: usize| {
         let kind = format!("{number:02}\u{1b}[31m{}", "x".repeat(1000));
         with(without(falcon(&number.to_string(), "", ""), "ioc_value"), "type", json!(kind))
     };
-    let env = TestEnv::falcon(&(0..30).map(bare).collect::<Vec<_>>());
+    let env = TestEnv::falcon(&(0..30).map(of_hostile_type).collect::<Vec<_>>());
     let output = env.run("crowdstrike").assert_code(0).stdout;
     let note = output.lines().find(|line| line.contains("no indicator in 30 alerts")).unwrap();
     assert!(note.contains("20 others") && note.len() < 1000, "{note}");
@@ -71,7 +72,7 @@ fn many_and_hostile_kinds_are_shortened_and_escaped() {
 }
 
 #[test]
-fn a_source_that_fell_silent_is_found_after_three_days() {
+fn a_source_without_alerts_for_three_days_is_reported_as_quiet() {
     for vendor in Vendor::ALL {
         let command = vendor.command();
         let alert = vendor.alert(1, "2026-11-20T23:50:00Z".parse().unwrap());
@@ -95,7 +96,7 @@ fn a_source_that_fell_silent_is_found_after_three_days() {
 }
 
 #[test]
-fn a_source_that_never_brought_alerts_is_not_quiet() {
+fn a_source_that_never_had_alerts_is_not_quiet() {
     let env = TestEnv::falcon(&[]);
     for day in 21..=25 {
         env.run_at(&format!("2026-11-{day}T00:15:00Z"), "crowdstrike").assert_code(0);

@@ -1,5 +1,6 @@
-//! Random faults of all services on several days, then a day without faults. Every indicator must
-//! then have arrived unchanged or be in quarantine, and nothing else may have arrived.
+//! Tests with random faults of all services on several days, then a day without faults. Every
+//! indicator must then have arrived unchanged or be in quarantine, and nothing else may have
+//! arrived.
 //!
 //! A failing case is printed. For more cases set `PROPTEST_CASES=500`, or run the long form:
 //! `cargo test --test e2e random_faults -- --ignored`.
@@ -33,12 +34,13 @@ pub struct DayFaults {
 }
 
 impl DayFaults {
-    /// Queues the faults. Where connections are refused, they are until the sandbox resumes.
+    /// Queues the faults. With `refuse_connections`, it also makes the sandbox refuse connections,
+    /// until `resume_listening`.
     pub fn queue(&self, vendor: Vendor, sandbox: &Sandbox, oracle: &Oracle) {
         let queues = [&self.sign_in, &self.vendor, &self.recorded_future, &self.search];
         for (service, queue) in services(vendor).into_iter().zip(queues) {
             if self.recoverable {
-                // What is left of an earlier day may not be.
+                // The faults that are left of an earlier day may not be recoverable.
                 sandbox.clear_faults(service);
             }
             let queue = queue.iter().cloned().map(|fault| match fault {
@@ -99,7 +101,7 @@ fn header(code: u16, name: &str, value: &str) -> Fault {
 
 /// Generates the faults that any service can have.
 fn any_fault() -> impl Strategy<Value = Fault> {
-    let epoch = NOW.parse::<DateTime<Utc>>().unwrap().timestamp() + 20;
+    let retry_at = NOW.parse::<DateTime<Utc>>().unwrap().timestamp() + 20;
     prop_oneof![
         12 => Just(Fault::None),
         3 => Just(Fault::Reset),
@@ -121,7 +123,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::status(429, "")),
         1 => Just(Fault::retry_after(429, "7")),
         1 => Just(Fault::retry_after(503, "Sun, 22 Nov 2026 00:15:30 GMT")),
-        1 => Just(header(429, "X-RateLimit-RetryAfter", &epoch.to_string())),
+        1 => Just(header(429, "X-RateLimit-RetryAfter", &retry_at.to_string())),
         1 => Just(Fault::retry_after(429, "3600")),
         1 => Just(Fault::retry_after(503, "0")),
         2 => Just(Fault::status(500, r#"{"message":"oops"}"#)),
@@ -131,7 +133,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Generates pages that do not contain what was promised.
+/// Generates the faults of pages, whose rows or totals then contradict the other pages.
 fn page_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::WithoutPagination),
@@ -152,7 +154,7 @@ fn vendor_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Generates 2xx responses that do not confirm a batch, which may be stored or not.
+/// Generates 2xx responses that do not confirm a batch, whether it was stored or not.
 fn not_a_receipt() -> impl Strategy<Value = Fault> {
     let response = prop::sample::select(&NOT_RECEIPTS);
     (response, any::<bool>()).prop_map(|((code, body), stored)| {
@@ -176,8 +178,8 @@ fn recorded_future_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Generates the faults of submissions on one day: some, or after some everything is rejected, or
-/// all responses for a batch are lost.
+/// Generates the faults of submissions on one day: random ones, sometimes followed by rejections of
+/// everything, or by five lost responses, which are all attempts for a batch.
 fn submission_faults() -> impl Strategy<Value = Vec<Fault>> {
     let some = || prop::collection::vec(recorded_future_fault(), 0..14);
     let rejection = Fault::status(400, r#"{"message":"bad"}"#);
@@ -234,7 +236,7 @@ fn clocks() -> impl Strategy<Value = Clocks> {
     })
 }
 
-/// Generates the faults of searches on one day: some, or each one fails.
+/// Generates the faults of searches on one day: random ones, or every search fails.
 fn search_faults() -> impl Strategy<Value = Vec<Fault>> {
     prop_oneof![
         5 => prop::collection::vec(prop_oneof![3 => any_fault(), 2 => page_fault()], 0..6),
@@ -303,7 +305,7 @@ pub fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
         prop_oneof![2 => temporary(), 2 => page_fault(), 1 => Just(Fault::ExpirePageTokens)];
     let submissions = prop::collection::vec(submission, 0..5);
     let vendor = prop::collection::vec(vendor, 0..5);
-    // Whatever is wrong with the search fails no run.
+    // No fault of a search makes a run fail.
     let parts = (faults(3), vendor, submissions, search_faults(), clocks());
     parts.prop_map(|(sign_in, vendor, recorded_future, search, clocks)| DayFaults {
         recoverable: true,
@@ -354,7 +356,8 @@ impl Clocks {
         Self { ahead: 0, vendor, recorded_future }
     }
 
-    /// Whether none of them is wrong by a day or more, except where it says so by its year.
+    /// Whether no clock is wrong by a day or more. The texts in `date_header` do not count, because
+    /// a run ignores them: they are not a date, or have an impossible year.
     fn are_right(&self) -> bool {
         let is_right = |date: &DateHeader| match date {
             DateHeader::Skew(skew) => skew.abs() < TimeDelta::days(1),
@@ -365,8 +368,9 @@ impl Clocks {
     }
 }
 
-/// Returns the clocks of a day. Where the first run cannot know the time, and its clock is ahead,
-/// nobody knows that its window was a day earlier than that of the next run.
+/// Returns the clocks of a day. Unless the vendor tells the first run the right time, the clock of
+/// that run is not ahead: its window would begin too late, and no later run would know that the
+/// alerts before it were not read.
 fn clocks_on(day: u32, faults: &DayFaults) -> Clocks {
     let clocks = faults.clocks.clone();
     let knows_time = faults.recoverable && clocks.vendor == DateHeader::default();

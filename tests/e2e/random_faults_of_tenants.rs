@@ -1,6 +1,6 @@
-//! Random faults of several tenants at once, in one process with one ledger. Each tenant is judged
-//! by its own oracle, as if it ran alone; half of its alerts have the ids and the indicators of
-//! other tenants' alerts.
+//! Tests with random faults of several tenants at once, in one process with one ledger. Each tenant
+//! is checked by its own oracle, as if it ran alone; half of its alerts have the ids and the
+//! indicators of other tenants' alerts.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ fn tenant() -> impl Strategy<Value = TenantScenario> {
         prop_oneof![Just(Vendor::CrowdStrike), Just(Vendor::CarbonBlack)],
         prop_oneof![Just(5_usize), Just(1000)],
         prop::collection::vec(any::<prop::sample::Index>(), 0..2),
-        // Some tenants have trouble on days on which others have none.
+        // Some tenants have faults on days on which others have none.
         prop::collection::vec(prop_oneof![day_faults(), recoverable_day_faults()], 3),
     );
     parts.prop_map(|(vendor, max_page_size, rejected_values, days)| TenantScenario {
@@ -59,11 +59,11 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     parts.prop_map(|(jobs, batch_size, tenants)| Scenario { jobs, batch_size, tenants })
 }
 
-/// The tenants of a case with what must become of their alerts.
+/// The tenants of a case, and the oracles with what must become of their alerts.
 struct Case {
     env: TenantsEnv,
     oracles: BTreeMap<&'static str, Oracle>,
-    /// The queue of each tenant.
+    /// How many submissions of each tenant are queued.
     waiting: BTreeMap<&'static str, u64>,
     runs: BTreeMap<&'static str, Vec<PastRun>>,
     arguments: String,

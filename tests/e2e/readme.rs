@@ -1,4 +1,4 @@
-//! The README: its tables and commands are compared with the program.
+//! Tests that the tables and the commands of the README match the program.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -103,7 +103,7 @@ fn the_commands_of_the_first_run_work_in_an_empty_home() {
     let mut shell = Command::new("sh");
     shell.args(["-eu", "-c", &commands]).current_dir(env.folder()).env_clear().envs([
         ("HOME", home.to_str().unwrap()),
-        // For root, who would have another one.
+        // For root, who has another default.
         ("XDG_STATE_HOME", home.join(".local/state").to_str().unwrap()),
         ("PATH", &folders),
         ("RF_API_URL", &url),
@@ -155,7 +155,7 @@ fn the_summary_has_the_form_of_a_real_one() {
     let summary = code(README, "text").into_iter().find(is_summary).unwrap();
     let recipe = Recipe::new(3000, NOW.parse().unwrap());
     let env = TestEnv::new(World::default().seed_falcon(&recipe));
-    // Not the first run, which names the new ledger.
+    // A run before it creates the ledger: the first run has an additional note about that.
     env.run("carbonblack").assert_code(0);
     let real = env.run("crowdstrike").assert_code(0);
     real.assert_summary(&env);

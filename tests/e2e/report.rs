@@ -1,4 +1,4 @@
-//! `report`: the page of one file.
+//! Tests of `report`, which writes the history as one HTML page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -17,13 +17,13 @@ use crate::support::report_page::ReportPage;
 use crate::support::safe_text::is_unsafe;
 use crate::support::{NOW, RunOutput, TestEnv};
 
-/// The label of the table of a chart.
+// Labels of tables on the page.
 const BY_SOURCE: &str = "Indicators shared per day, by source";
 const ALERTS: &str = "Alerts that were read";
 const MENTIONS: &str = "Mentions of indicators in these alerts";
 const TECHNIQUES: &str = "techniques, and the period before";
 
-/// Writes the page of these days.
+/// Runs `report` at this time with these arguments, and reads the page.
 #[track_caller]
 fn page_at(env: &TestEnv, now: &str, arguments: &str) -> ReportPage {
     let folder = tempfile::TempDir::new().unwrap();
@@ -38,7 +38,7 @@ fn page(env: &TestEnv, arguments: &str) -> ReportPage {
     page_at(env, NOW, arguments)
 }
 
-/// Returns the sum of a number over the days of `history --json`.
+/// Returns the sum of a number over the days of `history --json`, which are its `nights`.
 fn sum(history: &Value, name: &str) -> u64 {
     let days = history["nights"].as_array().unwrap();
     days.iter().map(|day| day[name].as_u64().unwrap()).sum()
@@ -67,7 +67,7 @@ fn the_numbers_of_a_quarter_are_those_of_history() {
         assert_eq!(page.tile("alerts read"), sum(&history, "fetched"));
         let (alerts, mentions) = (page.numbers(ALERTS, 2), outcomes(&page));
         assert_eq!(alerts["all"], sum(&history, "fetched"));
-        assert_eq!(alerts.values().sum::<u64>(), 2 * alerts["all"], "the parts are the whole");
+        assert_eq!(alerts.values().sum::<u64>(), 2 * alerts["all"], "the other rows add up to it");
         assert_eq!(mentions["sent"], sum(&history, "sent"));
         assert_eq!(mentions["quarantined"], sum(&history, "quarantined"));
         let techniques = page.numbers(TECHNIQUES, 1);
@@ -96,7 +96,8 @@ fn the_numbers_of_a_quarter_are_those_of_history() {
     }
 }
 
-/// Returns what became of the mentions. The first column also has what each row means.
+/// Returns the number of mentions by what became of them. On the page, the first cell of a row also
+/// explains it.
 fn outcomes(page: &ReportPage) -> BTreeMap<String, u64> {
     let names = ["all", "sent", "repeated", "trusted", "excluded", "unsupported", "invalid"];
     let names = names.iter().chain(&["internal", "queued", "quarantined", "not stored"]);
@@ -112,7 +113,7 @@ fn outcomes(page: &ReportPage) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn every_mention_of_a_quarter_is_somewhere() {
+fn every_mention_of_a_quarter_is_in_one_row() {
     let env = quarter::shared();
     let page = page_at(env, quarter::END, "--days 90");
     let outcomes = outcomes(&page);
@@ -236,7 +237,8 @@ fn a_mean_is_of_days_whose_deliveries_are_still_known() {
         page.rows(chart).iter().map(|row| row.last().unwrap().clone()).collect()
     };
     assert_eq!(means(BY_SOURCE)[0], "0.0");
-    // Since 2026-08-31, the first day of the period.
+    // Deliveries are known since 2026-08-31, the first day of the period. The mean is that of seven
+    // days.
     let by_type = means("Indicators shared per day, by type");
     assert_eq!(by_type[..7], ["-", "-", "-", "-", "-", "-", "0.0"]);
 }
@@ -317,7 +319,7 @@ fn a_small_world_has_the_expected_numbers() {
     assert_eq!(both[0][0], sha256(1));
     let by_type = page.rows("Indicators shared per day, by type");
     assert_eq!(by_type.last().unwrap()[1..6], ["3", "1", "0", "0", "4"]);
-    // One tenant.
+    // The page of one tenant.
     let falcon = self::page(&env, "--tenant crowdstrike");
     assert_eq!(falcon.tile("indicators shared"), 2);
     assert_eq!(falcon.tile("unique indicators"), 2);
@@ -332,8 +334,8 @@ fn a_small_world_has_the_expected_numbers() {
 fn an_indicator_of_earlier_days_is_not_new() {
     let env = TestEnv::falcon(&[
         falcon("cid:ind:1", "hash_sha256", &sha256(1)),
-        on_day(falcon("cid:ind:2", "hash_sha256", &sha256(1)), 2),
-        on_day(falcon("cid:ind:3", "hash_sha256", &sha256(2)), 2),
+        days_later(2, falcon("cid:ind:2", "hash_sha256", &sha256(1))),
+        days_later(2, falcon("cid:ind:3", "hash_sha256", &sha256(2))),
     ]);
     env.run("crowdstrike").assert_code(0);
     env.run_at("2026-11-24T00:15:00Z", "crowdstrike").assert_code(0);
@@ -353,8 +355,8 @@ fn an_indicator_of_earlier_days_is_not_new() {
     );
 }
 
-/// Moves an alert to a later day.
-fn on_day(alert: Value, days: i64) -> Value {
+/// Moves an alert by this many days.
+fn days_later(days: i64, alert: Value) -> Value {
     let time = |text: &str| {
         let time: chrono::DateTime<chrono::Utc> = text.parse().unwrap();
         json!((time + chrono::TimeDelta::days(days)).to_rfc3339())
@@ -398,7 +400,7 @@ fn hostile_text_is_only_text() {
     }
 }
 
-/// Checks that the page has nothing that runs, loads or leads elsewhere.
+/// Asserts that the page runs nothing, loads nothing and links to no other page.
 #[track_caller]
 fn assert_static(page: &ReportPage) {
     assert_eq!(page.0.chars().find(|char| is_unsafe(*char) && *char != '\n'), None);

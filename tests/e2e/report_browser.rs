@@ -1,4 +1,5 @@
-//! The HTML report in a real browser: it requests nothing, reports no problem, and fits a phone.
+//! Tests of the HTML report in a real browser: it requests nothing, reports no problem, and fits a
+//! phone.
 
 use std::path::PathBuf;
 
@@ -61,7 +62,7 @@ fn the_page_fits_a_phone() {
 }
 
 #[test]
-fn the_harness_detects_requests_errors_and_overflow() {
+fn the_browser_of_these_tests_detects_requests_errors_and_overflow() {
     let Some(mut browser) = browser() else { return };
     let folder = TempDir::new().unwrap();
     let image = "<img alt=\"\" src=\"http://example.com/image.png\">";

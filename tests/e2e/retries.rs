@@ -1,4 +1,4 @@
-//! Retries: which errors are retried, how long the waits are, and when a run gives up.
+//! Tests of retries: which errors are retried, how long the waits are, and when a run gives up.
 //!
 //! Waits are divided by 1000 here (see `TestEnv::command`), so no test measures one: the log has
 //! the wait that was requested.
@@ -14,6 +14,7 @@ use sandbox::{Fault, Service, World};
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::{NOW, RunOutput, TestEnv};
 
+/// Each service with the arguments of a run that sends requests to it.
 const SERVICES: [(Service, &str); 4] = [
     (Service::FalconToken, "crowdstrike --json"),
     (Service::FalconAlerts, "crowdstrike --json"),
@@ -33,6 +34,11 @@ fn now() -> DateTime<Utc> {
     NOW.parse().unwrap()
 }
 
+/// Returns the Unix time of this many seconds after the runs start.
+fn unix_time(seconds_later: i64) -> String {
+    (now().timestamp() + seconds_later).to_string()
+}
+
 /// Returns the waits in the log, in seconds.
 fn waits(env: &TestEnv) -> Vec<f64> {
     let log = env.log();
@@ -45,7 +51,7 @@ fn header(code: u16, name: &str, value: &str) -> Fault {
     Fault::Status { code, headers: vec![(name.into(), value.into())], body: String::new() }
 }
 
-/// Returns the temporary faults.
+/// Returns faults after which a request is retried.
 fn temporary_faults() -> Vec<Fault> {
     let statuses = [408, 425, 429, 500, 502, 503, 504, 520, 527, 529, 530];
     let statuses = statuses.map(|code| Fault::status(code, "<html>no</html>"));
@@ -117,13 +123,12 @@ fn a_refused_connection_is_tried_five_times() {
 
 #[test]
 fn a_run_waits_as_long_as_the_service_requests() {
-    // The run starts at 2026-11-22T00:15:00Z, which is 1795306500.
     for (service, arguments) in SERVICES {
         for (fault, wait) in [
             (Fault::retry_after(429, "240"), 240.0),
             (Fault::retry_after(503, "300"), 300.0),
             (Fault::retry_after(429, "Sun, 22 Nov 2026 00:19:00 GMT"), 240.0),
-            (header(429, "X-RateLimit-RetryAfter", "1795306740"), 240.0),
+            (header(429, "X-RateLimit-RetryAfter", &unix_time(240)), 240.0),
         ] {
             let env = test_env();
             env.sandbox.queue_faults(service, vec![fault.clone()]);
@@ -139,7 +144,7 @@ fn a_requested_wait_of_zero_or_in_the_past_is_at_least_the_backoff() {
         for fault in [
             Fault::retry_after(429, "0"),
             Fault::retry_after(503, "Sun, 22 Nov 2026 00:10:00 GMT"),
-            header(429, "X-RateLimit-RetryAfter", "1795306500"),
+            header(429, "X-RateLimit-RetryAfter", &unix_time(0)),
         ] {
             let env = test_env();
             env.sandbox.queue_faults(service, vec![fault.clone(); 4]);
@@ -176,7 +181,7 @@ fn a_requested_wait_of_more_than_five_minutes_ends_the_run() {
         for fault in [
             Fault::retry_after(429, "301"),
             Fault::retry_after(503, "Sun, 22 Nov 2026 00:25:00 GMT"),
-            header(429, "X-RateLimit-RetryAfter", "1795307100"),
+            header(429, "X-RateLimit-RetryAfter", &unix_time(600)),
         ] {
             let env = test_env();
             env.sandbox.always(service, Some(fault.clone()));
@@ -194,7 +199,7 @@ fn a_requested_wait_of_more_than_five_minutes_ends_the_run() {
 
 #[test]
 fn permanent_errors_are_not_retried() {
-    for (service, arguments, code, exit) in [
+    for (service, arguments, status, exit_code) in [
         (Service::FalconToken, "crowdstrike", 403, 4),
         (Service::FalconToken, "crowdstrike", 400, 4),
         (Service::FalconAlerts, "crowdstrike", 403, 4),
@@ -210,9 +215,9 @@ fn permanent_errors_are_not_retried() {
         (Service::RecordedFuture, "carbonblack", 501, 5),
     ] {
         let env = test_env();
-        env.sandbox.always(service, Some(Fault::status(code, "")));
-        env.run(arguments).assert_code(exit);
-        assert_eq!(env.request_count(service), 1, "{service:?} {code}");
+        env.sandbox.always(service, Some(Fault::status(status, "")));
+        env.run(arguments).assert_code(exit_code);
+        assert_eq!(env.request_count(service), 1, "{service:?} {status}");
     }
 }
 
@@ -288,7 +293,7 @@ fn an_empty_page_with_a_total_above_zero_is_an_error() {
         env.sandbox.always(service, Some(Fault::status(200, page)));
         env.run(arguments).assert_code(5);
         env.sandbox.always(service, None);
-        // Three days later, only the checkpoint knows what is missing.
+        // Three days later, the run reads the missing alerts because they are after the checkpoint.
         env.run_at("2026-11-25T00:15:00Z", arguments).assert_code(0);
         assert_eq!(env.stored_values(), [sha256(1)], "{service:?}");
     }

@@ -1,4 +1,4 @@
-//! Recorded alerts with unknown types, nulls and missing fields, served by the sandbox. They are
+//! Tests with recorded alerts, which have unknown types, nulls and missing fields. The alerts are
 //! not part of the repository; without them, these tests print so and are skipped.
 
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ fn recorded_alerts_are_read_without_an_error() {
         assert!(output.count("alerts_fetched") > 0, "{}", output.stdout);
         assert_eq!(
             output.count("alerts_fetched"),
-            fetched(vendor, &env.sandbox),
+            served(vendor, &env.sandbox),
             "{}",
             output.stdout
         );
@@ -50,12 +50,12 @@ fn recorded_alerts_are_read_without_an_error() {
     assert!(!env.items().is_empty(), "some of them have an indicator");
 }
 
-/// Returns the flags that the samples need: they are of several customers.
+/// Returns the flags that a run needs to read the samples, which are of several customers.
 fn flags(vendor: Vendor) -> &'static str {
     if vendor == Vendor::CrowdStrike { "--all-cids" } else { "" }
 }
 
-fn fetched(vendor: Vendor, sandbox: &Sandbox) -> u64 {
+fn served(vendor: Vendor, sandbox: &Sandbox) -> u64 {
     vendor.served_alerts(sandbox).len().try_into().unwrap()
 }
 
@@ -87,7 +87,8 @@ fn recorded_alerts_of_every_product_are_read_without_an_error() {
     }
 }
 
-/// The indicators of the recorded alerts by choice: expected from reading them, not from a run.
+/// The options of a run, and what it must do with the recorded alerts. The numbers were counted in
+/// the alerts by hand.
 struct Choice {
     options: &'static str,
     submitted: u64,
@@ -156,7 +157,7 @@ fn each_choice_sends_what_the_recorded_alerts_say() {
     }
 }
 
-/// Whether Carbon Black trusts the process with this hash: its names for that have WHITE in them.
+/// Whether Carbon Black trusts the process with this hash: such reputations contain `WHITE`.
 fn is_trusted(alerts: &[Value], sha256: &str) -> bool {
     let mut of_process = alerts.iter().filter(|alert| alert["process_sha256"] == sha256);
     of_process.any(|alert| {

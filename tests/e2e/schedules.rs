@@ -1,4 +1,4 @@
-//! The generated schedules: lines for cron and units for systemd, tested unchanged.
+//! Tests that the generated schedules work unchanged: lines for cron and units for systemd.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,6 +27,7 @@ fn crontab() -> Vec<String> {
 fn cron_lines_wait_for_each_other_and_have_no_secrets() {
     let lines = crontab();
     assert_eq!(lines.len(), sources().len());
+    // Up to 65 minutes for each other run: its deadline of 60 minutes, and a margin.
     let wait = format!(" --wait {}m --quiet", 65 * (lines.len() - 1));
     for line in lines {
         assert!(line.starts_with("15 0 * * * cd ") && line.ends_with(&wait), "{line}");
@@ -66,7 +67,7 @@ fn cron_lines_run_unchanged() {
                 .args(["-c", command])
                 .env_clear()
                 .env("HOME", &home)
-                // For root, who would have another one.
+                // For root, who has another default.
                 .env("XDG_STATE_HOME", home.join(".local/state"))
                 .env("PATH", "/usr/bin:/bin")
                 .envs([NO_CONFIG, ("COLLECTIVE_INSIGHTS_TEST_NOW", NOW)]),
@@ -156,6 +157,8 @@ fn folder_with_example() -> TempDir {
     folder
 }
 
+/// Asserts that `generate systemd` with these arguments writes this many units, and that systemd
+/// accepts them.
 fn assert_accepted(arguments: &str, count: usize) {
     let folder = folder_with_example();
     generate_in(folder.path(), &format!("systemd --dir units {arguments}")).assert_code(0);
@@ -272,8 +275,8 @@ fn a_path_that_cron_or_systemd_would_misread_is_an_error() {
     }
 }
 
-/// Returns the lines of the units about a metrics file.
-fn metrics_lines(folder: &Path, metrics_file: &str) -> RunOutput {
+/// Generates the units for settings with this metrics file.
+fn generate_with_metrics_file(folder: &Path, metrics_file: &str) -> RunOutput {
     let config = std::fs::read_to_string(folder.join("config.toml")).unwrap();
     let key = format!("[defaults]\nmetrics-file = \"{metrics_file}\"\n");
     std::fs::write(folder.join("metrics.toml"), config.replace("[defaults]\n", &key)).unwrap();
@@ -293,14 +296,17 @@ fn the_service_may_write_to_the_folder_of_the_metrics_file() {
     let described = format!("[Service]\nReadWritePaths=-{debian}\n");
     assert!(topic("operations").contains(&described), "{described}");
     assert_eq!(
-        lines(metrics_lines(folder.path(), "/srv/metrics/x.prom")),
+        lines(generate_with_metrics_file(folder.path(), "/srv/metrics/x.prom")),
         ["ReadWritePaths=-/srv/metrics"]
     );
     // The service's own folder is writable.
-    assert_eq!(lines(metrics_lines(folder.path(), "x.prom")), std::slice::from_ref(&comment));
+    assert_eq!(
+        lines(generate_with_metrics_file(folder.path(), "x.prom")),
+        std::slice::from_ref(&comment)
+    );
     assert_eq!(lines(generate("systemd")), vec![comment; sources().len()]);
     for wrong in ["/srv/a b/x.prom", "/x.prom", "//x.prom"] {
-        let output = metrics_lines(folder.path(), wrong).assert_code(2);
+        let output = generate_with_metrics_file(folder.path(), wrong).assert_code(2);
         output.assert_stderr(&["cannot be written into a schedule", "`metrics-file`"]);
     }
     generate_in(folder.path(), "cron --config metrics.toml").assert_code(0);

@@ -1,4 +1,4 @@
-//! Secrets are in no output, at any log level, in any error, in any encoding.
+//! Tests that secrets are in no output, at any log level, in any error and in any encoding.
 
 use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, Fault, RF_TOKEN, Service};
 use serde_json::json;
@@ -26,7 +26,7 @@ fn bodies_that_repeat(secrets: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_mode_at_every_log_level() {
+fn no_mode_shows_secrets_at_any_log_level() {
     for vendor in Vendor::ALL.map(Vendor::command) {
         for level in LEVELS {
             for mode in ["", "--json", "--debug", "--dry-run", "--dry-run --json", "-q"] {
@@ -39,7 +39,7 @@ fn every_mode_at_every_log_level() {
 }
 
 #[test]
-fn check_in_every_mode() {
+fn check_shows_no_secrets_in_any_mode() {
     for vendor in Vendor::ALL.map(Vendor::command) {
         for mode in ["", "--json", "--offline", "--show-config", "--show-config --json"] {
             let env = TestEnv::new(one_alert_per_vendor());
@@ -51,7 +51,7 @@ fn check_in_every_mode() {
 }
 
 #[test]
-fn services_that_repeat_the_secrets_of_a_request() {
+fn the_secrets_of_a_request_that_a_service_repeats_are_not_shown() {
     let falcon_secrets = [CLIENT_ID, CLIENT_SECRET];
     let carbon_black_secrets = [CB_SECRET, CB_API_ID];
     for (service, vendor, secrets) in [
@@ -77,7 +77,7 @@ fn services_that_repeat_the_secrets_of_a_request() {
 }
 
 #[test]
-fn an_access_token_that_a_service_repeats() {
+fn an_access_token_that_a_service_repeats_is_masked() {
     const TOKEN: &str = "4cc3ss+t0ken/th4t=is~made";
     let env = TestEnv::new(one_alert_per_vendor());
     let sign_in =
@@ -94,7 +94,7 @@ fn an_access_token_that_a_service_repeats() {
 }
 
 #[test]
-fn a_secret_in_every_encoding() {
+fn a_secret_is_masked_in_every_encoding() {
     let encoded = encodings(SPECIAL_SECRET);
     for body in [
         json!({"message": format!("wrong: {SPECIAL_SECRET}")}).to_string(),
@@ -148,7 +148,8 @@ fn the_message_of_a_rejection_is_stored_without_the_secret_that_it_repeats() {
 
 #[test]
 fn truncated_messages_show_no_part_of_a_secret() {
-    // Once a message or trace id is truncated, a part of a secret is not recognized any more.
+    // Messages are truncated after 300 characters and trace ids after 100, here within the secret.
+    // After that, the part of the secret would not be recognized any more.
     let parts = [&RF_TOKEN[..24], &RF_TOKEN[..16], &RF_TOKEN[..8]];
     for length in [276, 284, 292] {
         let (message, trace) = ("w".repeat(length), "t".repeat(length - 200));
@@ -182,7 +183,7 @@ fn a_password_in_a_base_url_is_not_shown() {
 }
 
 #[test]
-fn wrong_secrets_and_invalid_arguments() {
+fn wrong_secrets_and_invalid_arguments_are_not_shown() {
     let env = TestEnv::new(one_alert_per_vendor());
     let wrong = "wr0ngs3cr3tt0k3n";
     for arguments in [
@@ -266,15 +267,16 @@ fn the_secret_scan_finds_secrets() {
 }
 
 #[test]
-fn an_internal_error_whose_message_contains_all_secrets() {
-    for step in [1, 4, 7] {
+fn an_internal_error_whose_message_contains_all_secrets_shows_none() {
+    // The panic message at a crash point contains the whole environment.
+    for crash_point in [1, 4, 7] {
         let env = TestEnv::new(one_alert_per_vendor());
         let mut command = env.command("crowdstrike --debug");
         // The run does not know the secrets of the other source.
         for variable in ["CB_SECRET", "CB_API_ID"] {
             command.env_remove(variable);
         }
-        command.env("COLLECTIVE_INSIGHTS_TEST_PANIC_AT", step.to_string());
+        command.env("COLLECTIVE_INSIGHTS_TEST_PANIC_AT", crash_point.to_string());
         let output = RunOutput::capture(&mut command).assert_code(1);
         assert!(output.stderr.contains("internal error"), "{}", output.stderr);
         assert!(output.stderr.contains("CS_CLIENT_SECRET"), "{}", output.stderr);
@@ -285,7 +287,7 @@ fn an_internal_error_whose_message_contains_all_secrets() {
 }
 
 #[test]
-fn a_log_on_stderr() {
+fn a_log_on_stderr_shows_no_secrets() {
     for vendor in Vendor::ALL.map(Vendor::command) {
         for level in LEVELS {
             for format in ["text", "json"] {
@@ -299,7 +301,7 @@ fn a_log_on_stderr() {
 }
 
 #[test]
-fn the_maintenance_commands() {
+fn the_maintenance_commands_show_no_secrets() {
     let env = TestEnv::new(one_alert_per_vendor());
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     env.run("crowdstrike").assert_code(5);

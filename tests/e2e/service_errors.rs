@@ -1,5 +1,5 @@
-//! Errors from the services: the exit code, and the help for the user. Those that only CrowdStrike
-//! has are in `crowdstrike_errors`.
+//! Tests of the errors of the services: the exit code, and the help for the user. The tests of
+//! errors that only CrowdStrike has are in `crowdstrike_errors`.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -81,7 +81,7 @@ fn a_wrong_carbon_black_organization_key() {
 fn a_version_of_the_carbon_black_api_that_was_switched_off() {
     for (status, first) in [
         (410, "help: Update this program"),
-        // As for a wrong organization key, which is more likely.
+        // The same status as for a wrong organization key, which is more likely.
         (404, "help: Check --org-id (CB_ORG_ID)"),
     ] {
         let change = |world: &mut World| world.carbon_black.switched_off = Some(status);
@@ -98,7 +98,7 @@ fn a_version_of_the_carbon_black_api_that_was_switched_off() {
 }
 
 #[test]
-fn an_on_premises_server() {
+fn an_on_premises_server_is_not_supported() {
     let texts = ["EDR (on-premises)", "--hostname"];
     assert_fails_on(
         "carbonblack",
@@ -135,7 +135,7 @@ fn other_redirects_are_not_followed() {
 }
 
 #[test]
-fn an_unreachable_service() {
+fn an_unreachable_service_is_a_temporary_error() {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(one_alert_per_vendor());
         env.sandbox.pause_listening();

@@ -1,5 +1,5 @@
-//! The origin of settings (argument, variable, file, credentials folder, default), and that they
-//! are shown without secrets.
+//! Tests of the origin of settings (argument, variable, file, credentials folder, default), and
+//! that they are shown without secrets.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -91,13 +91,13 @@ fn the_variable_names_of_the_vendors_are_supported() {
         command.env_remove(name).env(vendor_name, value);
     }
     assert_eq!(RunOutput::capture(&mut command).assert_code(0).count("processed"), 1);
-    for (name, value) in [("us-2", "us-2"), ("EU1", "eu-1"), ("us_gov_1", "us-gov-1")] {
+    for (name, cloud) in [("us-2", "us-2"), ("EU1", "eu-1"), ("us_gov_1", "us-gov-1")] {
         let mut command = env.command("check crowdstrike --show-config --json");
         command.env_remove("CS_BASE_URL").env("FALCON_CLOUD", name);
         assert_eq!(
             origin(&RunOutput::capture(&mut command).assert_code(0), "--cloud"),
             "variable FALCON_CLOUD",
-            "{value}"
+            "{cloud}"
         );
     }
     let mut command = env.command("crowdstrike");

@@ -1,4 +1,5 @@
-//! `run`: the tenants of the settings file in one process, each as if it ran alone.
+//! Tests of `run`, which runs the tenants of the settings file in one process, each as if it ran
+//! alone.
 
 use sandbox::{Fault, Sandbox, Service, World};
 use serde_json::Value;
@@ -8,12 +9,13 @@ use crate::support::json::text;
 use crate::support::tenants_env::{SETTINGS, TenantServices, TenantsEnv, by_tenant};
 use crate::support::vendor::Vendor;
 
-/// Returns a tenant of CrowdStrike with alerts of these numbers.
+/// Returns a CrowdStrike tenant with two indicators.
 pub fn acme() -> TenantServices {
     let alerts = [falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")];
     TenantServices::new("acme", Vendor::CrowdStrike, World::default().falcon_alerts(&alerts))
 }
 
+/// Returns a Carbon Black tenant with three indicators.
 pub fn beta() -> TenantServices {
     let alerts: Vec<Value> =
         (1..=3).map(|number| carbonblack(&format!("b{number}"), &sha256(number))).collect();
@@ -74,7 +76,7 @@ fn a_second_run_sends_nothing_again_and_a_run_of_one_tenant_leaves_the_others() 
 }
 
 #[test]
-fn the_document_contains_that_of_each_tenant() {
+fn the_json_document_contains_the_document_of_each_tenant() {
     let env = TenantsEnv::new(vec![acme(), beta()]);
     env.services("beta").sandbox.always(Service::CarbonBlack, Some(Fault::status(401, "")));
     let output = env.run("run --json").assert_code(4);
@@ -126,7 +128,7 @@ fn a_failure_of_several_tenants_is_printed_once() {
 }
 
 #[test]
-fn settings_of_one_tenant_that_are_not_valid_stop_no_other() {
+fn invalid_settings_of_one_tenant_do_not_stop_the_others() {
     let env = TenantsEnv::new(vec![acme(), beta().setting("exclusion-file = \"missing.txt\"")]);
     std::fs::remove_file(env.secret_file("acme", "secret")).unwrap();
     let output = env.run("run").assert_code(2);

@@ -1,4 +1,6 @@
-//! The day's quota of a Recorded Future key that several tenants share.
+//! Tests of the daily quota of a Recorded Future key that several tenants share. Each tenant may
+//! send its share, the limit divided by the tenants; what a tenant leaves goes to the most severe
+//! indicators of the others.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,10 +16,11 @@ use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
 use crate::support::vendor::Vendor;
 use crate::support::{NOW, RunOutput};
 
+/// The tenants of most tests, in the order of the settings file.
 const NAMES: [&str; 3] = ["calm", "busy", "severe"];
 
-/// Returns a tenant with this many alerts of each of these severities. All tenants of a test have
-/// one key.
+/// Returns a tenant with this many alerts of each of these severities, and with this daily limit
+/// (0 for none). All tenants of a test have one key.
 fn services(name: &str, alerts: &[(u64, u32)], limit: u32) -> TenantServices {
     let alerts: Vec<Value> = alerts
         .iter()
@@ -31,7 +34,7 @@ fn services(name: &str, alerts: &[(u64, u32)], limit: u32) -> TenantServices {
         .collect();
     TenantServices::new(name, Vendor::CrowdStrike, World::default().falcon_alerts(&alerts))
         .setting(&format!("daily-limit = {limit}"))
-        .with_token_of("shared")
+        .with_key_of("shared")
 }
 
 fn env(tenants: Vec<TenantServices>) -> TenantsEnv {
@@ -54,7 +57,8 @@ fn counts(output: &RunOutput, name: &str) -> [u64; 3] {
     NAMES.map(|tenant| outputs[tenant].count(name))
 }
 
-fn three(limit: u32) -> Vec<TenantServices> {
+/// Returns the tenants in [`NAMES`].
+fn three_tenants(limit: u32) -> Vec<TenantServices> {
     vec![
         services("calm", &[(10, 2)], limit),
         services("busy", &[(20, 30)], limit),
@@ -63,11 +67,11 @@ fn three(limit: u32) -> Vec<TenantServices> {
 }
 
 #[test]
-fn each_tenant_sends_its_share_and_the_most_severe_get_what_is_left() {
+fn each_tenant_sends_its_share_and_what_is_left_goes_to_the_most_severe() {
     for jobs in [1, 2, 4] {
-        let env = env(three(30));
+        let env = env(three_tenants(30));
         let output = env.run(&format!("run --json --jobs {jobs}")).assert_code(0);
-        // The share is 10. The 8 that the first one leaves go to the most severe.
+        // The share is 30 / 3 = 10. The 8 that `calm` leaves go to the most severe.
         assert_eq!(counts(&output, "submitted"), [2, 10, 18], "with {jobs} jobs");
         assert_eq!(counts(&output, "waiting"), [0, 20, 12]);
         let expected = [("busy-20", 10), ("calm-10", 2), ("severe-90", 18)];
@@ -82,12 +86,12 @@ fn each_tenant_sends_its_share_and_the_most_severe_get_what_is_left() {
                 "{notes:?}"
             );
         }
-        // Nothing more is sent on this day, and the next one goes on.
+        // Nothing more is sent on this day. The next day, the queued indicators are sent.
         let again = env.run("run --json").assert_code(0);
         assert_eq!(counts(&again, "submitted"), [0, 0, 0]);
         let next = RunOutput::capture(&mut env.command_at("2026-11-23T00:15:00Z", "run --json"));
-        // Of the same severity, what was queued first goes first: that of the tenant that was read
-        // first. Each has its share, also the other one.
+        // Of the same severity, what was queued first is sent first: the indicators of the tenant
+        // that was read first. The other tenant still has its share.
         let [calm, busy, severe] = counts(&next, "submitted");
         assert_eq!((calm, busy + severe), (0, 30), "{next:?}");
         assert!(busy >= 10 && severe >= 10, "{next:?}");
@@ -97,26 +101,27 @@ fn each_tenant_sends_its_share_and_the_most_severe_get_what_is_left() {
 
 #[test]
 fn the_limit_holds_with_small_batches_of_tenants_at_the_same_time() {
-    let tenants = three(29).into_iter().map(|tenant| tenant.setting("batch-size = 1")).collect();
+    let tenants =
+        three_tenants(29).into_iter().map(|tenant| tenant.setting("batch-size = 1")).collect();
     let env = env(tenants);
     env.home.sandbox.change(|world| world.latency = Duration::from_millis(5));
     let output = env.run("run --json --jobs 4").assert_code(0);
     assert_eq!(counts(&output, "submitted").iter().sum::<u64>(), 29);
     assert_eq!(env.home.sandbox.stored().len(), 29);
-    // The share is 9; of the 9 that are left, all go to the most severe.
+    // The share is 9. What is left, 2 of the limit and 7 of `calm`, goes to the most severe.
     assert_eq!(counts(&output, "submitted"), [2, 9, 18]);
 }
 
 #[test]
 fn a_limit_below_the_number_of_tenants_goes_to_the_most_severe() {
-    let env = env(three(2));
+    let env = env(three_tenants(2));
     let output = env.run("run --json").assert_code(0);
     assert_eq!(counts(&output, "submitted"), [0, 0, 2]);
 }
 
 #[test]
 fn what_was_sent_earlier_on_the_day_counts() {
-    let env = env(three(30));
+    let env = env(three_tenants(30));
     env.run("run --json --tenant severe").assert_code(0);
     assert_eq!(sent(&env)["severe-90"], 20, "a tenant that runs alone has the whole quota");
     let output = env.run("run --json").assert_code(0);
@@ -125,7 +130,7 @@ fn what_was_sent_earlier_on_the_day_counts() {
 
 #[test]
 fn the_share_of_a_tenant_that_fails_is_left_to_the_others() {
-    let env = env(three(30));
+    let env = env(three_tenants(30));
     env.services("busy").sandbox.always(Service::FalconToken, Some(Fault::status(401, "")));
     let output = env.run("run --json").assert_code(4);
     assert_eq!(counts(&output, "submitted"), [2, 0, 28]);
@@ -133,7 +138,8 @@ fn the_share_of_a_tenant_that_fails_is_left_to_the_others() {
 
 #[test]
 fn a_tenant_that_hangs_does_not_hold_back_the_share_of_others() {
-    let tenants = three(30).into_iter().map(|tenant| tenant.setting("timeout = 2")).collect();
+    let tenants =
+        three_tenants(30).into_iter().map(|tenant| tenant.setting("timeout = 2")).collect();
     let env = env(tenants);
     let hang = Fault::HangThenReset(Duration::from_secs(5));
     env.services("calm").sandbox.always(Service::FalconAlerts, Some(hang));
@@ -141,7 +147,7 @@ fn a_tenant_that_hangs_does_not_hold_back_the_share_of_others() {
     assert_eq!(counts(&output, "submitted"), [0, 10, 20]);
     let requests = env.home.sandbox.requests();
     let starts: Vec<_> = requests.iter().map(|request| request.started).collect();
-    // The shares were sent long before the other tenant gave up, and the rest after that.
+    // The shares were sent long before `calm` gave up, and its share after that.
     assert!(starts[2] - starts[0] > Duration::from_secs(2), "{starts:?}");
     assert!(starts[1] - starts[0] < Duration::from_secs(2), "{starts:?}");
 }
@@ -149,14 +155,14 @@ fn a_tenant_that_hangs_does_not_hold_back_the_share_of_others() {
 #[test]
 fn tenants_with_keys_of_their_own_have_the_whole_quota_each() {
     let alone = |tenant: TenantServices| TenantServices { key_of: None, ..tenant };
-    let env = env(three(20).into_iter().map(alone).collect());
+    let env = env(three_tenants(20).into_iter().map(alone).collect());
     let output = env.run("run --json").assert_code(0);
     assert_eq!(counts(&output, "submitted"), [2, 20, 20]);
 }
 
 #[test]
-fn no_limit_means_no_share() {
-    let env = env(three(0));
+fn without_a_limit_every_tenant_sends_everything() {
+    let env = env(three_tenants(0));
     let output = env.run("run --json").assert_code(0);
     assert_eq!(counts(&output, "submitted"), [2, 30, 30]);
 }
@@ -180,7 +186,7 @@ fn the_whole_limit_is_used_where_some_are_rejected() {
 
 #[test]
 fn the_limit_is_that_of_the_key_wherever_it_is_sent() {
-    let mut tenants = three(30);
+    let mut tenants = three_tenants(30);
     let last = tenants.remove(2);
     let other = last.sandbox.url().replace("127.0.0.1", "localhost");
     // The same key with another address of Recorded Future.
@@ -193,8 +199,8 @@ fn the_limit_is_that_of_the_key_wherever_it_is_sent() {
 }
 
 #[test]
-fn the_clock_of_one_tenants_vendor_gives_nobody_another_day() {
-    let env = env(three(30));
+fn a_wrong_clock_of_one_tenants_vendor_gives_no_tenant_the_quota_of_another_day() {
+    let env = env(three_tenants(30));
     let ahead = DateHeader::Skew(TimeDelta::hours(24));
     for (name, jobs) in [("calm", 1), ("severe", 4)] {
         env.services(name).sandbox.change(|world| world.falcon.date = ahead.clone());
@@ -206,7 +212,7 @@ fn the_clock_of_one_tenants_vendor_gives_nobody_another_day() {
 
 #[test]
 fn a_signal_ends_runs_that_wait_for_quota_at_once_and_as_interrupted() {
-    let env = env(three(6));
+    let env = env(three_tenants(6));
     let hang = Fault::HangThenReset(Duration::from_mins(1));
     env.services("calm").sandbox.always(Service::FalconAlerts, Some(hang));
     let mut running = RunningProcess::start(&mut env.command_at(NOW, "run --json --jobs 4"));
@@ -227,7 +233,7 @@ fn a_signal_ends_runs_that_wait_for_quota_at_once_and_as_interrupted() {
 
 #[test]
 fn the_batches_of_one_key_are_sent_one_after_the_other() {
-    let env = env(three(0));
+    let env = env(three_tenants(0));
     env.home.sandbox.change(|world| world.latency = Duration::from_millis(20));
     env.run("run --json --jobs 4").assert_code(0);
     assert!(!env.home.sandbox.overlapping_posts());
@@ -235,7 +241,7 @@ fn the_batches_of_one_key_are_sent_one_after_the_other() {
 
 #[test]
 fn a_dry_run_says_that_others_share_the_limit() {
-    let env = env(three(30));
+    let env = env(three_tenants(30));
     let outputs = by_tenant(&env.run("run --json --dry-run").assert_code(0));
     assert_eq!(outputs["calm"].notes(), <[&str; 0]>::default());
     let note =
@@ -249,8 +255,8 @@ fn a_dry_run_says_that_others_share_the_limit() {
 
 #[test]
 fn a_connection_from_before_the_wait_is_not_needed_after_it() {
-    // Sends the rest on a runtime of its own, over TLS too where the tests run over it.
-    let env = env(three(30));
+    // After the wait, a tenant sends on another runtime, where its old connections do not work.
+    let env = env(three_tenants(30));
     env.home
         .sandbox
         .queue_faults(Service::RecordedFuture, vec![Fault::None, Fault::CloseConnection]);
@@ -259,10 +265,10 @@ fn a_connection_from_before_the_wait_is_not_needed_after_it() {
 }
 
 #[test]
-fn runs_that_go_on_after_a_long_wait_do_not_exceed_the_jobs() {
+fn runs_that_continue_after_a_long_wait_do_not_exceed_the_number_of_jobs() {
     let names = ["late", "one", "two", "three", "four", "five", "six", "seven"];
-    // The share is 20: each of the others has two left, and waits for the late one so long that it
-    // would count as stalled. Then they send for several heartbeats.
+    // The share is 20: each other tenant then has two indicators left, and waits for `late` so long
+    // that it would count as stalled. Then they send for several progress lines of the log.
     let alerts = |name: &str| if name == "late" { 1 } else { 22 };
     let env = env(names.map(|name| services(name, &[(50, alerts(name))], 160)).into());
     env.services("late").sandbox.change(|world| world.latency = Duration::from_secs(3));

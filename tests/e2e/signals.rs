@@ -1,4 +1,4 @@
-//! Signals: the request in flight finishes or is abandoned, and the next run continues.
+//! Tests of signals: the request in flight finishes or is abandoned, and the next run continues.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ fn a_signal_ends_a_wait_before_a_retry() {
     let mut running =
         RunningProcess::start(command.env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"));
     wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
-    // Whether it arrives before the response or during the wait: there is no second attempt.
+    // The signal may arrive before the response or during the wait: there is no second attempt.
     running.signal("TERM");
     let output = running.finish().assert_code(143);
     assert_eq!(output.assert_sums().count("waiting"), 3);

@@ -1,4 +1,4 @@
-//! Mentions that are not sent: a log line for each, at debug level.
+//! Tests that each mention that is not sent is logged with its reason, at debug level.
 
 use sandbox::World;
 use serde_json::{Value, json};
@@ -8,9 +8,11 @@ use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::json::text;
 use crate::support::safe_text::assert_safe;
 
+/// The SHA-256 of an empty file.
 const EMPTY_FILE: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const RUN: &str = "crowdstrike --json --log-format json --exclusion-file list.txt --min-severity 40 --skip-dismissed";
-const LIST: &str = "# ours\nunused.example\n.good.example\n\n8.8.0.0/16\n";
+/// The exclusion file. The tests expect the rules in lines 3 and 5 to match.
+const EXCLUSIONS: &str = "# ours\nunused.example\n.good.example\n\n8.8.0.0/16\n";
 
 /// Returns alerts with a mention for most reasons, and one that is sent.
 fn alerts() -> Vec<Value> {
@@ -29,7 +31,8 @@ fn alerts() -> Vec<Value> {
     ]
 }
 
-/// Returns the lines about what was not sent: alert, field, value, reason, line of the file.
+/// Returns the log lines about mentions that were not sent: alert, field, value, reason, and the
+/// line of the exclusion file.
 fn skipped(env: &TestEnv) -> Vec<[String; 5]> {
     let log = env.log();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -46,13 +49,14 @@ fn skipped(env: &TestEnv) -> Vec<[String; 5]> {
     skipped
 }
 
-/// Starts with these alerts, and one whose severity is too low but which the service returns.
+/// Returns an environment with [`alerts`], and with one alert whose severity is too low but which
+/// the service returns.
 fn env() -> TestEnv {
     let search_as = falcon("low", "domain", "low.example,fd00::1");
     let low = with(search_as.clone(), "severity", json!(39));
     let world = World::default().falcon_alerts(&alerts());
     let env = TestEnv::new(world.falcon_raw(low.to_string(), &search_as));
-    env.write("list.txt", LIST);
+    env.write("list.txt", EXCLUSIONS);
     env
 }
 
@@ -84,7 +88,7 @@ fn each_mention_that_is_not_sent_is_logged_with_its_value_and_reason() {
     assert_eq!(skipped(&env), expected);
     assert!(env.log().contains("the hash of an empty file"), "{}", env.log());
     assert!(!env.log().contains("s3cret"));
-    let of_counted = |reason: &str| {
+    let logged = |reason: &str| {
         let count = expected.iter().filter(|line| line[3] == reason).count();
         u64::try_from(count).unwrap()
     };
@@ -95,7 +99,7 @@ fn each_mention_that_is_not_sent_is_logged_with_its_value_and_reason() {
         ("internal", "indicators_private"),
         ("repeated", "indicators_repeated"),
     ] {
-        assert_eq!(output.count(count), of_counted(reason), "{reason}");
+        assert_eq!(output.count(count), logged(reason), "{reason}");
     }
     // The next run reads the same alerts.
     std::fs::remove_file(env.path("collective-insights.log")).unwrap();
@@ -118,7 +122,7 @@ fn trusted_files_are_logged_with_their_reason() {
 }
 
 #[test]
-fn without_debug_level_nothing_of_it_is_logged() {
+fn without_debug_level_no_mention_is_logged() {
     let env = env();
     env.run(RUN).assert_code(0);
     assert_eq!(skipped(&env), [[""; 5]; 0]);
@@ -126,7 +130,7 @@ fn without_debug_level_nothing_of_it_is_logged() {
 }
 
 #[test]
-fn hostile_and_huge_values_are_escaped_and_cut() {
+fn hostile_and_huge_values_are_escaped_and_truncated() {
     let hostile = "x\u{1b}[31m\r\n2026-11-22T00:15:00.000Z ERROR run=000000000000 forged\u{202e}";
     let huge = format!("{hostile}{}", "y".repeat(2_000_000));
     let env = TestEnv::falcon(&[

@@ -1,4 +1,4 @@
-//! The place of the ledger: the state folder, the same one from every working folder.
+//! Tests of where the ledger is: in the state folder, which is the same from every working folder.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -51,7 +51,7 @@ fn runs_in_two_working_folders_share_one_ledger() {
 }
 
 #[test]
-fn the_first_entry_of_the_state_directory_counts() {
+fn the_first_folder_of_state_directory_is_used() {
     let env = test_env();
     let (first, second) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let directories = format!("{}:{}", first.path().display(), second.path().display());
@@ -85,7 +85,7 @@ fn a_check_and_a_run_fail_where_the_state_folder_is_a_link_to_nowhere() {
 }
 
 #[test]
-fn a_ledger_in_the_working_folder_is_not_passed_over() {
+fn a_ledger_in_the_working_folder_is_not_ignored() {
     let env = test_env();
     let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let named = format!("crowdstrike --ledger {LEDGER}");
@@ -96,7 +96,7 @@ fn a_ledger_in_the_working_folder_is_not_passed_over() {
     }
     assert_eq!(env.items().len(), 1);
     run(&env, &named, &folder, &state).assert_code(0);
-    // The command of the help moves it.
+    // The command that the help names moves the ledger.
     let output = run(&env, "status", &folder, &state).assert_code(2);
     let help = output.stderr.lines().find(|line| line.contains("mkdir")).unwrap();
     let moving = help.split_once("move it: ").unwrap().1.split_once(". Or ").unwrap().0;
@@ -108,7 +108,7 @@ fn a_ledger_in_the_working_folder_is_not_passed_over() {
 }
 
 #[test]
-fn commands_that_need_a_ledger_say_where_none_is() {
+fn commands_that_need_a_ledger_name_the_path_at_which_there_is_none() {
     let env = test_env();
     for command in [
         "status", "status --json", "history", "history --json", "outbox list",

@@ -1,4 +1,5 @@
-//! A tenant is a name: keys, clients and organizations may change, the customer may not.
+//! Tests of what belongs to a tenant: its keys, API clients and organizations may change, but its
+//! customer (the account whose alerts it reads) may not.
 
 use sandbox::alert_store::AlertStore;
 use sandbox::world::{CarbonBlackAccount, FalconAccount, RecordedFutureAccount};
@@ -10,7 +11,8 @@ use crate::support::{RunOutput, TestEnv};
 
 const OTHER_KEY: &str = "0therrft0kenneverseen123456789ab";
 const OTHER_CLIENT: [(&str, &str); 2] = [("CS_CLIENT_ID", "c2"), ("CS_CLIENT_SECRET", "s2")];
-const DAY: &str = "2026-11-22T00:15:00Z";
+/// When the first run starts, and the runs after it.
+const FIRST: &str = "2026-11-22T00:15:00Z";
 const LATER: &str = "2026-11-22T01:15:00Z";
 
 fn alert_of(customer: &str, number: u64) -> Value {
@@ -49,10 +51,10 @@ fn tenants(env: &TestEnv) -> Vec<String> {
 }
 
 #[test]
-fn a_new_key_client_or_organization_starts_nothing_over() {
+fn a_tenant_with_a_new_key_client_or_organization_continues() {
     let env = test_env(&[alert_of("a", 1), alert_of("a", 2)]);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::None, Fault::status(401, "")]);
-    let first = env.run_at(DAY, "crowdstrike --json --batch-size 1").assert_code(4);
+    let first = env.run_at(FIRST, "crowdstrike --json --batch-size 1").assert_code(4);
     first.assert_counts(&[
         ("alerts_fetched", 2),
         ("indicators_found", 2),
@@ -60,7 +62,7 @@ fn a_new_key_client_or_organization_starts_nothing_over() {
         ("processed", 1),
         ("waiting", 1),
     ]);
-    // What is queued goes out with the new key, for the new organization.
+    // The queued submission is sent with the new key, for the new organization.
     let key = ("RF_API_KEY", OTHER_KEY);
     let arguments = "crowdstrike --json --organization-id uhash:a";
     let second = run_with(&env, LATER, arguments, &[OTHER_CLIENT[0], OTHER_CLIENT[1], key]);
@@ -87,7 +89,7 @@ fn the_daily_quota_stays_per_key() {
     let key = World::default().recorded_future.accounts[0].token.clone();
     let run = |tenant: &str, key: &str| {
         let arguments = format!("crowdstrike --json --daily-limit 2 --tenant {tenant}");
-        run_with(&env, DAY, &arguments, &[("RF_API_KEY", key)]).assert_code(0).count("submitted")
+        run_with(&env, FIRST, &arguments, &[("RF_API_KEY", key)]).assert_code(0).count("submitted")
     };
     assert_eq!(run("one", &key), 2);
     assert_eq!(run("two", &key), 0);
@@ -99,7 +101,7 @@ fn the_daily_quota_stays_per_key() {
 fn alerts_of_another_customer_stop_the_run_before_anything_is_stored_or_sent() {
     let env = test_env(&[alert_of("a", 1), alert_of("a", 2)]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
-    env.run_at(DAY, "crowdstrike").assert_code(5);
+    env.run_at(FIRST, "crowdstrike").assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
     replace_alerts(&env, &[alert_of("b", 3)]);
     for mode in ["", "--dry-run", "--debug", "--daily-limit 0", "--resend"] {
@@ -114,7 +116,7 @@ fn alerts_of_another_customer_stop_the_run_before_anything_is_stored_or_sent() {
     let last_error = env.run_at(LATER, "status --json").json()["sources"][0]["last_error"].clone();
     assert!(last_error.as_str().unwrap().contains("another customer"), "{last_error}");
 
-    // A tenant of its own has nothing to do with the first one.
+    // A run with another tenant name is not affected.
     let own = run_with(&env, LATER, "crowdstrike --json --tenant acme", &OTHER_CLIENT);
     own.assert_code(0).assert_sums().assert_counts(&[
         ("alerts_fetched", 1),
@@ -129,7 +131,7 @@ fn alerts_of_another_customer_stop_the_run_before_anything_is_stored_or_sent() {
 #[test]
 fn a_customer_with_a_new_id_is_adopted_once() {
     let env = test_env(&[alert_of("a", 1)]);
-    env.run_at(DAY, "crowdstrike").assert_code(0);
+    env.run_at(FIRST, "crowdstrike").assert_code(0);
     replace_alerts(&env, &[alert_of("b", 1), alert_of("b", 2)]);
     env.run_at(LATER, "crowdstrike").assert_code(2);
     env.run_at(LATER, "check crowdstrike --adopt").assert_code(0);
@@ -146,10 +148,10 @@ fn a_customer_with_a_new_id_is_adopted_once() {
 }
 
 #[test]
-fn what_is_queued_waits_until_an_alert_shows_whose_credentials_they_are() {
+fn queued_submissions_wait_until_an_alert_shows_the_customer_of_new_credentials() {
     let env = test_env(&[alert_of("a", 1)]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
-    env.run_at(DAY, "crowdstrike").assert_code(5);
+    env.run_at(FIRST, "crowdstrike").assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
     replace_alerts(&env, &[]);
     let held = run_with(&env, LATER, "crowdstrike --json", &OTHER_CLIENT).assert_code(0);
@@ -160,13 +162,13 @@ fn what_is_queued_waits_until_an_alert_shows_whose_credentials_they_are() {
     ]);
     let dry_run = run_with(&env, LATER, "crowdstrike --json --dry-run", &OTHER_CLIENT);
     dry_run.assert_code(0).assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
-    // A service that cannot be read shows nothing either.
+    // A vendor that cannot be read shows no customer either.
     env.sandbox.always(Service::FalconToken, Some(Fault::status(500, "")));
     let failed = run_with(&env, LATER, "crowdstrike --json", &OTHER_CLIENT).assert_code(5);
     failed.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     env.sandbox.always(Service::FalconToken, None);
     assert!(env.items().is_empty());
-    // The credentials that read the customer's alerts before need no proof.
+    // The credentials that have read the customer's alerts before need no new alert.
     let same = env.run_at(LATER, "crowdstrike --json --dry-run").assert_code(0);
     assert_eq!(same.count("carried_in"), 1);
     let adopted = run_with(&env, LATER, "crowdstrike --json --adopt", &OTHER_CLIENT);
@@ -190,7 +192,7 @@ fn an_organization_of_carbon_black_is_the_customer() {
         world.carbon_black.accounts.extend([other, rotated]);
     });
     let env = TestEnv::new(world);
-    env.run_at(DAY, "carbonblack").assert_code(0);
+    env.run_at(FIRST, "carbonblack").assert_code(0);
     let rotated = [("CB_API_ID", "i3"), ("CB_SECRET", "s3")];
     let again = run_with(&env, LATER, "carbonblack --json", &rotated).assert_code(0);
     assert_eq!(again.count("already_delivered"), 1);
@@ -209,7 +211,7 @@ fn an_organization_of_carbon_black_is_the_customer() {
         assert!(check.stdout.contains("tenant carbonblack"), "{}", check.stdout);
     }
     run_with(&env, LATER, "carbonblack --tenant other", &other).assert_code(0);
-    // One that cannot be read is not adopted, and gets nothing.
+    // An organization that cannot be read is not adopted, and no queued submission is sent.
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let newer =
         with(carbonblack("2", &sha256(2)), "backend_timestamp", json!("2026-11-21T09:00:00Z"));
@@ -293,7 +295,7 @@ fn commands_work_on_the_tenants_that_are_named() {
 }
 
 #[test]
-fn what_several_tenants_have_queued_is_not_dropped_by_one_yes() {
+fn the_queues_of_several_tenants_are_not_dropped_without_naming_them() {
     let env = test_env(&[alert_of("a", 1)]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(401, "")));
     env.run("crowdstrike").assert_code(4);
@@ -305,7 +307,7 @@ fn what_several_tenants_have_queued_is_not_dropped_by_one_yes() {
     let dropped = env.run("outbox drop --yes --tenant acme").assert_code(0);
     assert!(dropped.stdout.contains("1 indicator dropped"), "{}", dropped.stdout);
     assert_eq!(waiting(), 1);
-    // Now one tenant alone has something.
+    // Now only one tenant has a queue.
     env.run("outbox drop --yes").assert_code(0);
     assert_eq!(waiting(), 0);
     env.run("crowdstrike --tenant two").assert_code(4);

@@ -1,4 +1,4 @@
-//! Colors, and lines that end between words on a terminal of any width.
+//! Tests of text on a terminal: colors, and lines that are wrapped between words at any width.
 
 use sandbox::World;
 use sandbox::seed::Recipe;
@@ -123,7 +123,7 @@ fn lines_end_between_words_at_every_width() {
         "status --ledger FILE",
     ] {
         let command = command.replace("FILE", &file);
-        // The first time changes the ledger, and what is printed.
+        // The first run changes the ledger, and so what the next one prints.
         env.run(&command);
         let piped = env.run(&command);
         let piped = format!("{}\n{}", piped.stdout, piped.stderr);
@@ -136,8 +136,8 @@ fn lines_end_between_words_at_every_width() {
             for line in written_lines(&output.stdout) {
                 let width = line.chars().count();
                 assert!(width <= columns, "{command}: {width} of {columns} in {line:?}");
-                // Numbers, times and trace ids are those of another run. A narrow history has
-                // sentences, and a bar is as long as there is space.
+                // Numbers, times and trace ids differ from those of the piped run, and the bars of
+                // the history depend on the width.
                 let words_of_line = line.split_whitespace();
                 for word in words_of_line.filter(|word| !has_digit(word) && !word.contains('#')) {
                     let is_of = |whole: &&&str| match word.split_once('…') {

@@ -1,5 +1,5 @@
-//! Severity and confidence thresholds: they are part of the request, and the response is checked
-//! again.
+//! Tests of the thresholds of severity and confidence: they are part of the request for alerts, and
+//! the alerts in the response are checked again.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ fn carbonblack_severities(severities: &[u64]) -> Vec<Value> {
     severities.iter().map(alert).collect()
 }
 
-/// Returns an environment whose service does not filter by scores: searches see 100 for each.
+/// Returns an environment whose service does not filter by severity and confidence: its searches
+/// see 100 for both in every alert.
 fn env_without_server_filter(alerts: &[Value]) -> TestEnv {
     let search_as =
         |alert: &Value| with(with(alert.clone(), "severity", json!(100)), "confidence", json!(100));
@@ -104,7 +105,7 @@ fn alerts_that_the_service_leaves_out_are_counted_with_one_small_request() {
 }
 
 #[test]
-fn an_alert_at_the_end_of_the_window_is_not_one_that_was_left_out() {
+fn an_alert_at_the_end_of_the_window_is_not_counted_as_left_out() {
     let alert =
         |id: &str, time: &str| with(carbonblack(id, &sha256(1)), "backend_timestamp", json!(time));
     let alerts =
@@ -117,7 +118,7 @@ fn an_alert_at_the_end_of_the_window_is_not_one_that_was_left_out() {
 }
 
 #[test]
-fn the_number_of_alerts_left_out_is_missing_with_a_note_where_it_cannot_be_learned() {
+fn if_the_number_of_alerts_left_out_cannot_be_read_there_is_a_note() {
     let env = TestEnv::falcon(&severities(&[10, 60]));
     let fault = Fault::status(403, r#"{"errors": [{"code": 403, "message": "made up"}]}"#);
     env.sandbox.queue_faults(Service::FalconAlerts, vec![Fault::None, fault]);
@@ -145,7 +146,8 @@ fn a_request_for_the_number_that_hangs_does_not_delay_the_delivery_for_long() {
 fn what_was_not_read_completely_is_not_counted_as_below_the_threshold() {
     let env = TestEnv::falcon(&severities(&[10, 60, 70]));
     env.sandbox.change(|world| world.falcon.max_page_size = 1);
-    // The first page comes, the second fails, and a request for the number would succeed.
+    // The first page is read, the second fails in all five attempts, and a request for the number
+    // of alerts would succeed.
     let mut faults = vec![Fault::status(503, ""); 6];
     faults[0] = Fault::None;
     env.sandbox.queue_faults(Service::FalconAlerts, faults);

@@ -1,4 +1,4 @@
-//! Timeouts of requests and connections.
+//! Tests of the timeouts of requests and connections.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The help topics: printed as they are, and compared with the program.
+//! Tests that the help topics are printed unchanged and match the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,15 +19,16 @@ pub fn topic(name: &str) -> &'static str {
     TOPICS.into_iter().find(|topic| topic.name == name).unwrap().text
 }
 
-/// The help of one option, without its generated variable.
+/// The notes in brackets in the help of an option. A variable whose name is generated from that of
+/// the option (`COLLECTIVE_INSIGHTS_...`) is left out.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct OptionNotes {
     variable: Option<String>,
     default: Option<String>,
 }
 
-impl About {
-    /// Reads the notes in brackets.
+impl OptionNotes {
+    /// Reads `[env: ...]` and `[default: ...]`.
     fn read(text: &str) -> Self {
         let note = |name: &str| {
             let (_, rest) = text.split_once(&format!("[{name}: "))?;
@@ -38,8 +39,8 @@ impl About {
     }
 }
 
-/// The options of a command by their names (`-k, --rf-api-key`), read from its real help.
-pub fn help(command: &str) -> BTreeMap<String, About> {
+/// Returns the options of a command by their names (`-k, --rf-api-key`), read from its help.
+pub fn help(command: &str) -> BTreeMap<String, OptionNotes> {
     let folder = TempDir::new().unwrap();
     let mut run = bare_command(folder.path());
     let text = RunOutput::capture(run.args(command.split(' ')).arg("--help")).assert_code(0).stdout;
@@ -60,15 +61,15 @@ pub fn help(command: &str) -> BTreeMap<String, About> {
     options
         .into_iter()
         .filter(|(names, _)| names != "-h, --help")
-        .map(|(names, about)| (names, About::read(&about)))
+        .map(|(names, about)| (names, OptionNotes::read(&about)))
         .collect()
 }
 
-/// The same from a list of the topic.
-fn documented(heading: &str) -> BTreeMap<String, About> {
+/// Returns the options in a list of the topic `options`.
+fn documented(heading: &str) -> BTreeMap<String, OptionNotes> {
     let option = |term: &'static str| {
         let (names, notes) = term.split_once(" [").unwrap_or((term, ""));
-        (quoted(names).join(", "), About::read(&format!("[{}", notes.replace('`', ""))))
+        (quoted(names).join(", "), OptionNotes::read(&format!("[{}", notes.replace('`', ""))))
     };
     terms(topic("options"), heading).into_iter().map(option).collect()
 }
@@ -88,13 +89,13 @@ fn the_commands_have_the_options_that_the_list_gives_them() {
         let mut said = quoted(term);
         let command = said.remove(0);
         let mut real: BTreeSet<String> = help(&command).into_keys().collect();
-        // The text says which commands have these.
+        // The text above the list says which commands have these options.
         for common in ["--ledger", "--config", "--color"] {
             assert!(real.remove(common), "{command} {common}");
         }
-        let chooses = ["--tenant", "--source"].map(|option| real.remove(option));
-        let may_choose = !["outbox repair", "checkpoint reset"].contains(&command.as_str());
-        assert_eq!(chooses, [may_choose; 2], "{command}");
+        let has_filters = ["--tenant", "--source"].map(|option| real.remove(option));
+        let filters_expected = !["outbox repair", "checkpoint reset"].contains(&command.as_str());
+        assert_eq!(has_filters, [filters_expected; 2], "{command}");
         assert_eq!(said.into_iter().collect::<BTreeSet<_>>(), real, "{command}");
     }
 }
@@ -117,7 +118,7 @@ fn the_exit_codes_are_those_of_the_failures() {
 }
 
 #[test]
-fn the_table_of_numbers_names_all_of_them() {
+fn the_table_of_numbers_names_every_count_of_a_run() {
     let output = TestEnv::new(World::default()).run("crowdstrike --json");
     let document = output.assert_code(0).json();
     let real: BTreeSet<String> = document["counts"].as_object().unwrap().keys().cloned().collect();
@@ -127,7 +128,7 @@ fn the_table_of_numbers_names_all_of_them() {
 }
 
 #[test]
-fn the_messages_of_troubleshooting_are_the_programs() {
+fn the_messages_in_the_topic_troubleshooting_are_those_of_the_program() {
     fn read(folder: &Path, all: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -158,7 +159,7 @@ fn every_topic_is_printed_as_it_is() {
 }
 
 #[test]
-fn help_of_a_command_is_that_of_its_flag() {
+fn help_with_a_command_prints_the_same_as_the_flag_help() {
     let folder = TempDir::new().unwrap();
     let print = |arguments: &str| {
         let mut command = bare_command(folder.path());
@@ -188,7 +189,7 @@ fn help_on_something_unknown_is_an_error() {
 }
 
 #[test]
-fn the_scripts_flags_are_accepted() {
+fn the_flags_of_the_python_scripts_are_accepted() {
     for row in table(topic("options"), "Flags of the Python scripts") {
         let source = row[0].to_lowercase().replace(' ', "");
         let flag = quoted(row[1]).remove(0);
@@ -258,7 +259,9 @@ fn the_help_and_the_topic_explain_each_exit_code_alike() {
 
 #[test]
 fn the_scheduled_task_of_windows_runs_a_command_that_is_understood() {
-    let [block] = code(topic("operations"), "bat")[..] else { panic!("not one block of it") };
+    let [block] = code(topic("operations"), "bat")[..] else {
+        panic!("there must be one block of it")
+    };
     // The circumflex continues a line in cmd.exe.
     let line = block.replace("^\n   ", "");
     assert!(line.starts_with("schtasks /Create "), "{line}");
@@ -266,7 +269,7 @@ fn the_scheduled_task_of_windows_runs_a_command_that_is_understood() {
     let (_, command) = line.trim_end().split_once(" /TR ").unwrap();
     // The limit of schtasks.
     assert!(command.len() < 261, "{command}");
-    // Quotes for the shell, and in them single ones for schtasks.
+    // Double quotes for the shell, and in them single quotes for schtasks.
     let command = command.strip_prefix("\"'").and_then(|text| text.strip_suffix('"')).unwrap();
     let (program, arguments) = command.split_once("' ").unwrap();
     assert!(program.ends_with("\\collective-insights.exe"), "{program}");

@@ -1,5 +1,5 @@
-//! Each indicator is sent once per run: the earliest detection represents it, with the MITRE codes
-//! of all.
+//! Tests that each indicator is sent once per run: the earliest detection represents it, with the
+//! MITRE codes of all its detections.
 
 use serde_json::{Value, json};
 

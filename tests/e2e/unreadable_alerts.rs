@@ -1,5 +1,5 @@
-//! An unreadable alert does not affect the others on its page, and a page with errors is not
-//! treated as complete.
+//! Tests that an unreadable alert does not affect the others on its page, and that a page with
+//! errors is not treated as complete.
 
 use sandbox::world::{MissingValue, PageError};
 use sandbox::{Fault, Service, World};
@@ -9,7 +9,8 @@ use crate::support::alerts::{EVENT_TIME, falcon, hashes, sha256, with, without};
 use crate::support::vendor::{Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
-/// Returns an environment with two readable alerts before the raw one and one after it.
+/// Returns an environment with two readable alerts, an alert with this raw text, and one more
+/// readable alert.
 fn env_with_raw(vendor: Vendor, raw: &str, search_as: &Value) -> TestEnv {
     let world = vendor
         .world(&[vendor.alert(1, at_millis(1_000_000)), vendor.alert(2, at_millis(2_000_000))]);
@@ -21,7 +22,8 @@ fn env_with_raw(vendor: Vendor, raw: &str, search_as: &Value) -> TestEnv {
     ))
 }
 
-/// Asserts that the three readable alerts arrived, and that the raw one is counted as unreadable.
+/// Asserts that the three readable alerts arrived, and that the alert with the raw text is counted
+/// as unreadable.
 #[track_caller]
 fn assert_only_raw_is_unreadable(vendor: Vendor, env: &TestEnv, raw: &str) -> RunOutput {
     let output = env.run(&format!("{} --json", vendor.command())).assert_code(3);
@@ -62,7 +64,7 @@ fn odd_values() -> [String; 8] {
 }
 
 #[test]
-fn an_odd_value_in_any_other_field_keeps_the_indicator() {
+fn an_odd_value_in_any_field_but_the_id_does_not_affect_the_indicator() {
     for vendor in Vendor::ALL {
         let fields = [
             "severity", "confidence", "description", "display_name", "name", "reason",

@@ -1,4 +1,5 @@
-//! Attacker-controlled text in alerts and responses never affects a terminal or forges a log line.
+//! Tests that attacker-controlled text in alerts and responses never affects a terminal and never
+//! forges a log line.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -71,7 +72,7 @@ fn a_dry_run_escapes_its_items_without_changing_them() {
     let printed = env.run("crowdstrike --dry-run").assert_code(3);
     assert_safe(&env, &printed);
     let (table, _) = printed.stdout.split_once("\n\n").unwrap();
-    // Each with its description below it.
+    // A heading, and two lines per item: the item and its description.
     assert_eq!(table.lines().count(), 1 + 2 * items.as_array().unwrap().len(), "{table}");
     env.run("crowdstrike").assert_code(3);
     assert_eq!(items, json!(env.items()));
@@ -134,7 +135,7 @@ fn hostile_quarantined_items_are_safe() {
 }
 
 #[test]
-fn hostile_texts_of_the_ledger_are_visible_in_documents() {
+fn hostile_texts_in_the_ledger_are_escaped_in_json_documents() {
     let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(422, "no")));
     env.run("crowdstrike").assert_code(3);
@@ -208,7 +209,7 @@ fn huge_texts_are_shortened() {
     assert_eq!(item["detection"]["name"].as_str().unwrap().chars().count(), 2000);
     assert_eq!(item["incident"]["name"].as_str().unwrap().chars().count(), 2000);
     assert!(output.stdout.len() + output.stderr.len() < 5000);
-    // Not the length of the log: on a slow machine it has more lines about the progress.
+    // The length of the log itself varies: on a slow machine it has more progress lines.
     let longest = env.log().lines().map(str::len).max();
     assert!(longest < Some(3000), "{longest:?}");
 }

@@ -1,4 +1,4 @@
-//! Mistakes on the command line: the message names the flag, and repeats no secret.
+//! Tests of mistakes on the command line: the message names the flag and repeats no secret.
 
 use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN};
 
@@ -103,7 +103,7 @@ fn all_missing_settings_are_reported_in_one_error() {
             assert_eq!(output.stderr.matches("error:").count(), 1, "{}", output.stderr);
             assert_eq!(env.sandbox.requests().len(), 0);
         }
-        // A single missing one.
+        // Only one setting is missing.
         for (flag, variable) in settings {
             let env = test_env();
             let output = RunOutput::capture(&mut without(&env, vendor, &[variable])).assert_code(2);

@@ -1,4 +1,5 @@
-//! `verify`: what was delivered, compared with what Recorded Future finds.
+//! Tests of `verify`, which compares the indicators that were delivered with those that Recorded
+//! Future's search finds.
 
 use chrono::TimeDelta;
 use sandbox::{Fault, Service, World};
@@ -26,7 +27,8 @@ fn delivered() -> TestEnv {
     env
 }
 
-fn lose(env: &TestEnv, values: &[&str]) {
+/// Makes the search find all indicators except these values.
+fn hide(env: &TestEnv, values: &[&str]) {
     let values = values.iter().map(|value| (*value).to_owned()).collect();
     env.sandbox.change(|world| world.recorded_future.search.never_found = values);
 }
@@ -35,7 +37,8 @@ fn verify(env: &TestEnv, arguments: &str) -> RunOutput {
     env.run_at(LATER, &format!("verify {arguments}"))
 }
 
-/// Returns delivered, found, missing, recent, unknown.
+/// Returns the numbers of indicators: delivered, found, missing, recent (not found yet, delivered
+/// less than a day ago), and unknown (found, but not delivered by this ledger).
 fn numbers(object: &Value) -> [u64; 5] {
     ["delivered", "found", "missing", "recent", "unknown"]
         .map(|key| object[key].as_u64().unwrap_or_else(|| panic!("{key}: {object}")))
@@ -85,9 +88,9 @@ fn the_search_covers_the_times_of_the_detections_and_a_second_more() {
 }
 
 #[test]
-fn what_is_missing_after_a_day_ends_with_code_3_and_is_named() {
+fn an_indicator_that_is_missing_after_a_day_is_named_and_the_exit_code_is_3() {
     let env = delivered();
-    lose(&env, &["b.example.com"]);
+    hide(&env, &["b.example.com"]);
     let output = verify(&env, "--json").assert_code(3);
     let document = output.json();
     assert_eq!(numbers(&document["total"]), [4, 3, 1, 0, 0]);
@@ -102,7 +105,7 @@ fn what_is_missing_after_a_day_ends_with_code_3_and_is_named() {
     let error = "error: 1 indicator was delivered more than a day ago, but Recorded Future does \
                  not find it";
     assert!(output.stderr.starts_with(error), "{output:?}");
-    // Nothing is queued unless asked for.
+    // Nothing is queued without --requeue-missing.
     let queued = env.run("outbox list --json").json();
     assert_eq!(queued["total"], 0);
 }
@@ -120,16 +123,16 @@ fn within_a_day_nothing_is_missing() {
 }
 
 #[test]
-fn what_is_missing_is_queued_again_when_asked_and_the_next_run_sends_it_once() {
+fn requeue_missing_queues_what_is_missing_and_the_next_run_sends_it_once() {
     let env = delivered();
     let first = env.items();
-    lose(&env, &["b.example.com", &sha256(1)]);
+    hide(&env, &["b.example.com", &sha256(1)]);
     let output = verify(&env, "--json --requeue-missing").assert_code(3);
     assert_eq!(output.json()["requeued"], 2);
     // They are queued, and no longer delivered.
     let again = verify(&env, "--json --requeue-missing").assert_code(0).json();
     assert_eq!((numbers(&again["total"]), &again["requeued"]), ([2, 2, 0, 0, 0], &json!(0)));
-    lose(&env, &[]);
+    hide(&env, &[]);
     for source in Vendor::ALL.map(Vendor::command) {
         env.run_at(LATER, source).assert_code(0);
     }
@@ -138,20 +141,20 @@ fn what_is_missing_is_queued_again_when_asked_and_the_next_run_sends_it_once() {
     for item in &items[first.len()..] {
         let value = &item["ioc"]["value"];
         let mut sent = first.iter().find(|item| item["ioc"]["value"] == *value).unwrap().clone();
-        // The ledger keeps no names.
+        // The ledger does not store the names.
         sent["detection"].as_object_mut().unwrap().remove("name");
         sent["incident"].as_object_mut().unwrap().remove("name");
         assert_eq!(*item, sent);
     }
     let document = verify(&env, "--json").assert_code(0).json();
     assert_eq!(numbers(&document["total"]), [4, 4, 0, 0, 0]);
-    // Alerts that are read once more add nothing.
+    // Nothing is sent again if the alerts are read once more.
     env.run_at(LATER, "crowdstrike --since 2026-11-21").assert_code(0);
     assert_eq!(env.items().len(), items.len());
 }
 
 #[test]
-fn rows_of_others_are_unknown_and_repeats_may_be_merged() {
+fn rows_of_other_clients_are_unknown_and_repeated_deliveries_may_be_one_row() {
     let env = delivered();
     env.run("crowdstrike --resend --since 2026-11-21").assert_code(0);
     let other = |kind: &str, value: &str| {
@@ -180,7 +183,7 @@ fn rows_of_others_are_unknown_and_repeats_may_be_merged() {
 }
 
 #[test]
-fn a_key_that_may_not_search_is_told_so_and_nothing_changes() {
+fn a_key_that_may_not_search_is_an_error_and_the_ledger_is_not_changed() {
     let env = delivered();
     env.sandbox.change(|world| world.recorded_future.search.is_allowed = false);
     let before = std::fs::read(env.path("collective-insights.db")).unwrap();
@@ -211,7 +214,7 @@ fn many_pages_are_read_and_temporary_errors_are_retried() {
 }
 
 #[test]
-fn pages_that_do_not_add_up_are_read_again_and_then_nothing_is_said() {
+fn pages_that_do_not_add_up_are_read_again_and_then_no_indicator_is_judged() {
     for fault in [Fault::RepeatedPage, Fault::LoopingPage, Fault::EmptyPage] {
         let env = delivered();
         env.sandbox.change(|world| world.recorded_future.search.max_page_size = 2);
@@ -231,7 +234,7 @@ fn pages_that_do_not_add_up_are_read_again_and_then_nothing_is_said() {
 fn tenants_are_chosen_and_their_settings_are_needed() {
     let env = delivered();
     let document = verify(&env, "--json --tenant crowdstrike").assert_code(0).json();
-    // What the other tenant delivered is known to the ledger.
+    // The ledger knows the deliveries of the other tenant, so they are not `unknown`.
     assert_eq!(numbers(&document["total"]), [3, 3, 0, 0, 0]);
     let unknown = verify(&env, "--tenant acme").assert_code(2);
     assert!(unknown.stderr.contains("the ledger has no tenant acme"), "{unknown:?}");
@@ -262,7 +265,7 @@ fn the_tenants_of_a_settings_file_are_compared_with_the_key_of_each() {
     let settings = std::fs::read_to_string(env.home.path(SETTINGS)).unwrap();
     let disabled = settings.replace("name = \"off\"", "name = \"off\"\nenabled = false");
     env.home.write(SETTINGS, disabled);
-    lose(&env.home, &["two1.example.com"]);
+    hide(&env.home, &["two1.example.com"]);
     let verify = |arguments: &str| {
         RunOutput::capture(&mut env.command_at(LATER, &format!("verify --json {arguments}")))
     };
@@ -274,7 +277,7 @@ fn the_tenants_of_a_settings_file_are_compared_with_the_key_of_each() {
     assert_eq!(env.home.request_count(Service::Search), 2);
     let document = verify("--tenant one").assert_code(0).json();
     assert_eq!(numbers(&document["total"]), [2, 2, 0, 0, 0]);
-    // What is wrong with one hides nothing about the others.
+    // An error of one tenant does not hide the numbers of the others.
     std::fs::write(env.secret_file("one", "rf"), "").unwrap();
     let output = verify("").assert_code(2);
     let document = output.json();
@@ -284,7 +287,7 @@ fn the_tenants_of_a_settings_file_are_compared_with_the_key_of_each() {
 }
 
 #[test]
-fn what_concerns_several_tenants_is_said_once() {
+fn a_warning_about_several_tenants_is_printed_once() {
     let env = delivered();
     let mut command = env.command_at(LATER, "verify");
     let output = RunOutput::capture(command.env("RF_API_KEY", "short")).assert_code(2);
@@ -316,7 +319,7 @@ fn a_tenant_that_delivers_with_another_key_is_not_compared() {
     assert_eq!(document["requeued"], 0);
     assert_eq!(document["failures"][0]["tenants"], json!(["carbonblack", "crowdstrike"]));
     assert_eq!(env.request_count(Service::Search), 0);
-    // After a run with it, what was delivered before does not count.
+    // After a run with the other key, deliveries with the first key do not count.
     let mut command = env.command_at(LATER, "crowdstrike");
     RunOutput::capture(command.env("RF_API_KEY", other)).assert_code(0);
     let mut command = env.command_at(LATER, "verify --json --tenant crowdstrike");
@@ -325,13 +328,12 @@ fn a_tenant_that_delivers_with_another_key_is_not_compared() {
 }
 
 #[test]
-fn where_nothing_at_all_is_found_nothing_is_queued_again() {
+fn if_none_of_more_than_100_deliveries_is_found_nothing_is_queued_again() {
     let alerts: Vec<Value> = (0..101)
         .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
         .collect();
     let env = TestEnv::falcon(&alerts);
     env.run("crowdstrike").assert_code(0);
-    lose(&env, &[]);
     env.sandbox.change(|world| world.recorded_future.search.lag = TimeDelta::days(30));
     let output = verify(&env, "--json --requeue-missing").assert_code(3);
     assert_eq!(numbers(&output.json()["total"]), [101, 0, 101, 0, 0]);

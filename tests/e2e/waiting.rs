@@ -1,4 +1,4 @@
-//! `--wait`: a run that waits until another one has ended.
+//! Tests of `--wait`, with which a run waits until another run has ended.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use crate::support::terminal::in_terminal;
 use crate::support::{NOW, RunOutput, TestEnv};
 
 /// The log message when a run begins to wait.
-const WAITS: &str = "waiting for up to";
+const WAIT_MESSAGE: &str = "waiting for up to";
 
-/// Starts a run that waits, and returns it when it does.
+/// Starts a run with these arguments, and returns it once it waits for another run.
 #[track_caller]
 fn start_waiting(env: &TestEnv, arguments: &str) -> RunningProcess {
-    let before = env.log().matches(WAITS).count();
+    let before = env.log().matches(WAIT_MESSAGE).count();
     let running = RunningProcess::start(&mut env.command(arguments));
     let started = Instant::now();
-    while env.log().matches(WAITS).count() == before {
+    while env.log().matches(WAIT_MESSAGE).count() == before {
         assert!(started.elapsed() < Duration::from_secs(20), "{}", env.log());
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -46,7 +46,7 @@ fn runs_that_wait_follow_one_after_the_other() {
     assert_eq!(env.stored_values(), hashes(0..3));
     let ledger = env.path("collective-insights.db").display().to_string();
     let log = env.log();
-    let line = log.lines().find(|line| line.contains(WAITS)).unwrap();
+    let line = log.lines().find(|line| line.contains(WAIT_MESSAGE)).unwrap();
     assert!(line.contains(&ledger) && line.contains("in use by another run (process "), "{line}");
     assert_eq!(log.matches("the other run has ended").count(), 3);
 }
@@ -97,7 +97,7 @@ fn a_dry_run_without_a_ledger_does_not_wait() {
     let env = test_env(3);
     env.write("collective-insights.db.lock", "");
     env.run("crowdstrike --dry-run --wait 1h").assert_code(0);
-    assert!(!env.log().contains(WAITS));
+    assert!(!env.log().contains(WAIT_MESSAGE));
 }
 
 #[test]
@@ -110,6 +110,11 @@ fn a_terminal_shows_once_that_the_run_waits() {
             return;
         };
         let output = RunOutput::capture(&mut terminal).assert_code(7);
-        assert_eq!(output.stdout.matches(WAITS).count(), count, "{arguments}: {}", output.stdout);
+        assert_eq!(
+            output.stdout.matches(WAIT_MESSAGE).count(),
+            count,
+            "{arguments}: {}",
+            output.stdout
+        );
     }
 }

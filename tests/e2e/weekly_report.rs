@@ -1,4 +1,4 @@
-//! The report that a schedule writes every week.
+//! Tests of the report that a generated schedule writes every week.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -140,7 +140,7 @@ fn a_file_that_is_unsuitable_for_a_schedule_is_an_error() {
             output.assert_stderr(&["cannot be written into a schedule", "--weekly-report"]);
         }
     }
-    // A service sees its own /tmp, and no home folders.
+    // The service has a /tmp of its own, and cannot see home folders.
     for file in ["/tmp/report.html", "/home/me/report.html"] {
         let output = generate(&format!("systemd --weekly-report {file}")).assert_code(2);
         output.assert_stderr(&["cannot be written into a schedule", "cannot see home folders"]);

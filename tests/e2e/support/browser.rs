@@ -17,7 +17,7 @@ const SETTLE_TIME: Duration = Duration::from_millis(500);
 
 const FLAGS: [&str; 11] = [
     "--headless",
-    // As root it has none. It opens only pages that a test wrote.
+    // Chromium's own sandbox does not work as root. It opens only pages that a test wrote.
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
@@ -42,6 +42,7 @@ pub struct Browser {
     session: Option<String>,
     last_id: u64,
     events: Vec<Value>,
+    /// Receives the first line of each request that reached the proxy.
     proxied: Receiver<String>,
     _profile: TempDir,
 }
@@ -67,7 +68,7 @@ impl Browser {
             .find(|path| path.exists())?;
         let profile = TempDir::new().unwrap();
         let (port, proxied) = record_requests();
-        // It reads commands from descriptor 3 and writes messages to 4.
+        // The browser reads commands from descriptor 3 and writes messages to 4.
         let script = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#;
         let mut process = Command::new("sh")
             .args(["-c", script])
@@ -93,7 +94,8 @@ impl Browser {
             proxied,
             _profile: profile,
         };
-        // A profile whose only requests are those of the tab, also to this machine.
+        // The tab has a profile of its own, so that the proxy receives only the requests of the
+        // tab, also those to this machine.
         let proxy = format!("127.0.0.1:{port}");
         let profile = json!({"proxyServer": proxy, "proxyBypassList": "<-loopback>"});
         let profile = browser.call("Target.createBrowserContext", &profile);
@@ -202,7 +204,7 @@ fn read_messages(from: ChildStdout) -> Receiver<Value> {
     receiver
 }
 
-/// Starts a proxy that serves nothing. Returns its port, and what receives the first line of each
+/// Starts a proxy that serves nothing. Returns its port, and the receiver of the first line of each
 /// request.
 fn record_requests() -> (u16, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

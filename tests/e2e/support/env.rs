@@ -24,7 +24,7 @@ const CA_FILE: &str = "sandbox-ca.pem";
 /// The ledger, in the working folder.
 const LEDGER_FILE: &str = "collective-insights.db";
 
-/// The variable without which a run reads the settings file of this machine.
+/// The variable that names an empty settings file: without it, a run reads that of this machine.
 pub const NO_CONFIG: (&str, &str) = ("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null");
 
 /// A sandbox, an empty working folder, and the environment of a fully configured user.
@@ -61,7 +61,7 @@ impl TestEnv {
         self.folder.path()
     }
 
-    /// Returns what is checked of the tenant with this name.
+    /// Returns the tenant with this name, with its sandbox and its ledger, for the oracle's checks.
     pub fn tenant<'a>(&'a self, name: &'a str) -> Tenant<'a> {
         Tenant { sandbox: &self.sandbox, ledger: self.path(LEDGER_FILE), name }
     }
@@ -122,7 +122,7 @@ impl TestEnv {
         self.command_with_clock(now, TimeDelta::zero(), arguments)
     }
 
-    /// Runs the binary at this time, on a machine whose clock is that far ahead.
+    /// Runs the binary at this time of the services, on a machine whose clock is that far ahead.
     pub fn run_with_clock(&self, now: &str, ahead: TimeDelta, arguments: &str) -> RunOutput {
         RunOutput::capture(&mut self.command_with_clock(now, ahead, arguments))
     }

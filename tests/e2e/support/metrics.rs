@@ -43,7 +43,7 @@ impl Metrics {
     }
 
     /// Returns a value as it is written; `labels` is for example `acme crowdstrike`, or
-    /// `acme crowdstrike waiting` for one with a fate.
+    /// `acme crowdstrike waiting` for a metric with the label `fate`.
     pub fn find(&self, name: &str, labels: &str) -> Option<&str> {
         let labels: Vec<&str> = labels.split(' ').collect();
         let fate = labels.get(2).map_or_else(String::new, |fate| format!(",fate=\"{fate}\""));
@@ -57,7 +57,7 @@ impl Metrics {
         self.find(name, labels).unwrap_or_else(|| panic!("no {name} of {labels} in {}", self.text))
     }
 
-    /// Returns the values of a metric by its fates.
+    /// Returns the values of a metric by its label `fate`.
     pub fn fates(&self, name: &str, tenant: &str) -> BTreeMap<String, u64> {
         let beginning = format!("{name}{{tenant=\"{tenant}\",");
         let of_tenant = self.samples.iter().filter(|(sample, _)| sample.starts_with(&beginning));

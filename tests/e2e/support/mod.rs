@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: the test environment, runs of the binary and their output, and
-//! alerts to serve.
+//! The helpers that the end-to-end tests share: the test environment, runs of the binary and their
+//! output, and alerts to serve.
 
 pub mod alerts;
 pub mod browser;

@@ -44,7 +44,7 @@ pub struct Oracle {
     arrivals: BTreeMap<String, DateTime<Utc>>,
     /// The ids of the alerts that a fault may remove, because none of them must arrive.
     removable: Vec<String>,
-    /// The ids of those that were chosen.
+    /// The ids of the alerts that `choose_removed` returned.
     removed: RefCell<BTreeSet<String>>,
 }
 
@@ -55,7 +55,7 @@ fn first_alert_time() -> DateTime<Utc> {
 
 /// Returns the number of an alert of one of several oracles.
 const fn own_number(oracle: u64, alert: u64) -> u64 {
-    // A multiple of what the kinds of alerts depend on, so that these stay mixed.
+    // A multiple of all the divisors in `alert`, so that the alert is of the same kind.
     if alert.is_multiple_of(2) { alert } else { alert + oracle * 12_000_000 }
 }
 
@@ -281,7 +281,7 @@ impl Oracle {
     }
 }
 
-/// Returns what an item is about.
+/// Returns the mention that an item was sent for.
 fn mention_of(item: &Value) -> Mention {
     (text(item, "/detection/id"), text(item, "/ioc/value"))
 }
@@ -358,17 +358,23 @@ fn check_pauses(requests: &[RecordedRequest]) {
     }
 }
 
-/// Checks that a run sends nothing after 20 rejections of single items in a row.
+/// A run stops sending after this many rejections of single items in a row.
+const MAX_REJECTIONS: usize = 20;
+
+/// Checks that a run sends nothing after [`MAX_REJECTIONS`].
 fn check_rejections(requests: &[RecordedRequest]) {
     let mut in_a_row = 0;
     for request in
         requests.iter().filter(|request| request.service == Some(Service::RecordedFuture))
     {
-        assert!(in_a_row < 20, "sent after 20 rejections in a row: {request:?}");
+        assert!(
+            in_a_row < MAX_REJECTIONS,
+            "sent after {in_a_row} rejections in a row: {request:?}"
+        );
         if only_item_if_rejected(request).is_some() {
             in_a_row += 1;
         } else if request.status == Some(200) {
-            // Also where the receipt was lost: fewer are counted, and the check stays valid.
+            // Also if the receipt was lost, and the run counts on: this check is then less strict.
             in_a_row = 0;
         }
     }

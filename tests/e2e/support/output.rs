@@ -18,7 +18,9 @@ impl RunOutput {
         Self::from(command.output().unwrap())
     }
 
-    /// Asserts the exit code.
+    /// Asserts the exit code: 0 success, 1 unexpected error, 2 configuration, 3 partly done, 4
+    /// credentials, 5 temporary error, 6 ledger, 7 locked by another run, 128 + n interrupted by
+    /// signal n, and -1 killed.
     #[track_caller]
     pub fn assert_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -48,7 +50,7 @@ impl RunOutput {
         document["counts"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {document}"))
     }
 
-    /// Returns the notes in the JSON document, without that of a run that created the ledger.
+    /// Returns the notes in the JSON document, except the note that the ledger was created.
     #[track_caller]
     pub fn notes(&self) -> Vec<String> {
         let notes = self.json()["notes"].as_array().cloned().unwrap_or_default();

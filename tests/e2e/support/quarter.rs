@@ -1,7 +1,7 @@
-//! A ledger as after 90 nights of both vendors, about 20,000 indicators, and a few things that go
-//! wrong in a quarter. The real program runs each night, so that every table is as it writes it.
+//! Builds a ledger as it is after a quarter: 90 nightly runs for both vendors, about 20,000
+//! indicators, and a few failures. The real program runs for each night and writes every table.
 //!
-//! All of it but the ids of the runs and the seconds within a run is the same every time.
+//! Except for the ids of the runs and the seconds within a run, the ledger is always the same.
 
 mod alerts;
 
@@ -26,7 +26,7 @@ const WITHOUT_RUN: [u32; 3] = [48, 49, 50];
 /// After this night, the operator drops the quarantine of Carbon Black.
 const CLEARED: u32 = 45;
 
-const FILE: &str = "known-good.txt";
+const EXCLUSION_FILE: &str = "known-good.txt";
 
 /// Runs the program for each night.
 pub fn build() -> TestEnv {
@@ -43,7 +43,7 @@ pub fn build() -> TestEnv {
     let rejected = generator.rejected().into_iter().map(|value| (value, 400));
     world.recorded_future.rejected_values.extend(rejected);
     let env = TestEnv::new(world);
-    env.write(FILE, EXCLUSIONS);
+    env.write(EXCLUSION_FILE, EXCLUSIONS);
     for night in (0..NIGHTS).filter(|night| !WITHOUT_RUN.contains(night)) {
         for vendor in [Vendor::CrowdStrike, Vendor::CarbonBlack] {
             run_night(&env, vendor, night);
@@ -56,14 +56,14 @@ pub fn build() -> TestEnv {
     env
 }
 
-/// Runs one vendor in one night, with what goes wrong in it.
+/// Runs one vendor in one night. Some nights have a failure.
 fn run_night(env: &TestEnv, vendor: Vendor, night: u32) {
     let (flags, after) = match vendor {
         Vendor::CrowdStrike => ("--min-severity low", 0),
         Vendor::CarbonBlack => ("--min-severity 2 --indicator malicious", 30),
     };
     let arguments =
-        format!("{} {flags} --skip-dismissed --exclusion-file {FILE}", vendor.command());
+        format!("{} {flags} --skip-dismissed --exclusion-file {EXCLUSION_FILE}", vendor.command());
     let start = time(night, TimeDelta::minutes(after));
     let run = |more: &str| {
         RunOutput::capture(&mut env.command_at(&start, &format!("{arguments} {more}")))
@@ -77,23 +77,29 @@ fn run_night(env: &TestEnv, vendor: Vendor, night: u32) {
     let forbidden = || Fault::status(403, r#"{"errors":[{"code":403,"message":"access denied"}]}"#);
     let unavailable = || Fault::status(503, "");
     match (night, vendor) {
+        // The vendor rejects the credentials.
         (12, Vendor::CrowdStrike) | (70, Vendor::CarbonBlack) => {
             failing(vendor.service(), forbidden()).assert_code(4);
         }
+        // Recorded Future is unavailable.
         (25 | 26, _) => {
             failing(Service::RecordedFuture, unavailable()).assert_code(5);
         }
+        // The vendor is unavailable.
         (37, Vendor::CrowdStrike) => {
             failing(vendor.service(), unavailable()).assert_code(5);
         }
+        // The nights without a run began longer ago than this run may look back: it leaves a gap.
         (51, Vendor::CarbonBlack) => {
             run("--max-catch-up 2").assert_code(3);
         }
+        // The run is killed at its fourth crash point.
         (60, Vendor::CrowdStrike) => {
             let mut command = env.command_at(&start, &arguments);
             command.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", "4");
             RunOutput::capture(&mut command).assert_code(-1);
         }
+        // The daily quota is used up after the first batch.
         (89, Vendor::CarbonBlack) => {
             let quota = Fault::status(429, r#"{"message":"Daily quota exceeded"}"#);
             env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::None]);

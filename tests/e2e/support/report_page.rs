@@ -1,9 +1,9 @@
-//! The page of `report`, read as a program reads it.
+//! Reads the HTML page of `report`: its tables, tiles, attributes and elements.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A page.
+/// The HTML of a page.
 pub struct ReportPage(pub String);
 
 impl ReportPage {
@@ -23,14 +23,14 @@ impl ReportPage {
         rows.map(|row| row.split("<td").skip(1).map(cell).collect()).collect()
     }
 
-    /// Returns the numbers of a table: by the first cell of the row, those of the column.
+    /// Returns the numbers in a column of a table, by the first cell of their row.
     #[track_caller]
     pub fn numbers(&self, label: &str, column: usize) -> BTreeMap<String, u64> {
         let rows = self.rows(label).into_iter();
         rows.map(|row| (row[0].clone(), number(&row[column]))).collect()
     }
 
-    /// Returns the number of a tile.
+    /// Returns the number in the tile with this name. Tiles are the boxes with the main numbers.
     #[track_caller]
     pub fn tile(&self, name: &str) -> u64 {
         let start = format!("<span class=\"name\">{name}</span>");

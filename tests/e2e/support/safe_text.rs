@@ -1,4 +1,4 @@
-//! Asserts that nothing from a service reaches a terminal or the log as it is.
+//! Asserts that nothing from a service reaches a terminal or the log unescaped.
 
 use super::{RunOutput, TestEnv};
 
@@ -9,7 +9,8 @@ pub fn is_unsafe(char: char) -> bool {
     (char.is_control() && char != '\n') || is_bidi || matches!(char, '\u{2028}' | '\u{2029}')
 }
 
-/// Asserts that the output and the log of a run contain no unsafe character and no forged line.
+/// Asserts that the output and the log of a run contain no unsafe character, and that no line is
+/// the log line that hostile texts forge.
 #[track_caller]
 pub fn assert_safe(env: &TestEnv, output: &RunOutput) {
     for (name, text) in
@@ -23,6 +24,7 @@ pub fn assert_safe(env: &TestEnv, output: &RunOutput) {
             );
         }
     }
+    // Each line has the id of its run: `run=` and 12 hex digits.
     for line in env.log().lines() {
         assert_eq!(
             line.split(' ').find(|word| word.starts_with("run=")).map(str::len),

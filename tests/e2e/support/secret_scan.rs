@@ -4,7 +4,8 @@ use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service}
 
 use super::{RunOutput, TestEnv};
 
-/// Returns the encodings in which a secret could still be read.
+/// Returns the encodings in which a secret could still be read: unchanged, percent-encoded for a
+/// URL, for a form, and for a form with `+`, in JSON, and three in base64.
 pub fn encodings(secret: &str) -> Vec<String> {
     let percent = |is_unreserved: fn(u8) -> bool| -> String {
         let byte = |byte: u8| {

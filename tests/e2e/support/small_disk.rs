@@ -1,4 +1,4 @@
-//! A small file system, on which files meet a full disk.
+//! A small file system, for tests of a full disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of this size, such as `8m`; `None` where this user cannot.
+    /// Mounts a file system of this size, such as `8m`. Returns `None` if this user cannot mount.
     pub fn mount(path: &Path, size: &str) -> Option<Self> {
         fs::create_dir(path).unwrap();
         let options = format!("size={size},nr_inodes=64");

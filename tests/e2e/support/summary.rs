@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{RunOutput, TestEnv};
 
+/// The number of counts in the last log line of a run.
+const COUNTS_IN_LOG: usize = 21;
+
 /// The JSON key of each row of the summary, by the row's text.
 const ROWS: [(&str, &str); 18] = [
     ("fetched", "alerts_fetched"),
@@ -29,9 +32,9 @@ const ROWS: [(&str, &str); 18] = [
 /// The numbers of a summary.
 pub struct Summary {
     counts: BTreeMap<&'static str, u64>,
-    /// The remaining number of each group, by its name.
+    /// The sum of the signed numbers of each group of rows: `alerts`, `mentions`, `indicators`.
     sums: BTreeMap<String, i64>,
-    /// How many alerts the mentions were found in.
+    /// The number of alerts in which the mentions were found.
     with_indicator: Option<u64>,
 }
 
@@ -51,7 +54,7 @@ impl RunOutput {
     }
 
     /// Asserts that the summary has the same numbers as the run's last line in the log, and that
-    /// each group is the sum that the next one begins with.
+    /// each group of rows adds up to the number that the next group begins with.
     #[track_caller]
     pub fn assert_summary(&self, env: &TestEnv) -> &Self {
         let log = env.log();
@@ -67,7 +70,7 @@ impl RunOutput {
             assert_eq!(shown, value, "{name} in {}", self.stdout);
             compared += 1;
         }
-        assert_eq!(compared, 21, "{finished}");
+        assert_eq!(compared, COUNTS_IN_LOG, "{finished}");
         summary.assert_sums(&self.stdout);
         self
     }
@@ -125,15 +128,15 @@ impl Summary {
 
     #[track_caller]
     fn assert_sums(&self, text: &str) {
-        let left = |group: &str| self.sums.get(group).map(|sum| u64::try_from(*sum).unwrap());
+        let sum_of = |group: &str| self.sums.get(group).map(|sum| u64::try_from(*sum).unwrap());
         if let Some(with_indicator) = self.with_indicator {
-            assert_eq!(left("alerts"), Some(with_indicator), "{text}");
+            assert_eq!(sum_of("alerts"), Some(with_indicator), "{text}");
         }
         let sent = self.counts.get("submitted").or(self.counts.get("would_submit")).copied();
         if let Some(new) = self.counts.get("new") {
-            assert_eq!(left("mentions").unwrap_or_default(), *new, "{text}");
-            assert_eq!(left("indicators"), Some(sent.unwrap_or_default()), "{text}");
-        } else if let Some(mentions) = left("mentions") {
+            assert_eq!(sum_of("mentions").unwrap_or_default(), *new, "{text}");
+            assert_eq!(sum_of("indicators"), Some(sent.unwrap_or_default()), "{text}");
+        } else if let Some(mentions) = sum_of("mentions") {
             assert_eq!(Some(mentions), sent, "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! The test environment of several tenants: each has services of its own, and secrets of its own.
+//! The test environment of several tenants, each with services and secrets of its own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -66,12 +66,12 @@ impl TenantServices {
         self
     }
 
-    /// Gives it a Recorded Future key that others have too.
-    pub fn with_token_of(self, name: &str) -> Self {
+    /// Gives it the Recorded Future key of the tenant with this name.
+    pub fn with_key_of(self, name: &str) -> Self {
         Self { key_of: Some(name.to_owned()), ..self }
     }
 
-    /// Returns what its secrets are.
+    /// Returns its id and its secret at the vendor, and its Recorded Future key.
     pub fn secrets(&self) -> [String; 3] {
         let [id, secret, own] = secrets(&self.name);
         let token = self.key_of.as_deref().map(|name| {
@@ -121,7 +121,7 @@ impl TenantsEnv {
         Self::with_files(TestEnv::new(World::default()), tenants)
     }
 
-    /// Returns tenants that send to one Recorded Future, that of the working folder.
+    /// Returns tenants that send to one Recorded Future, that of `home`.
     pub fn with_shared_recorded_future(mut tenants: Vec<TenantServices>) -> Self {
         let home = TestEnv::new(World::default());
         for tenant in &mut tenants {
@@ -132,8 +132,7 @@ impl TenantsEnv {
         Self::with_files(home, tenants)
     }
 
-    /// Returns tenants of CrowdStrike whose API has one address, that of the working folder's
-    /// sandbox with its alerts.
+    /// Returns CrowdStrike tenants that read the alerts of one Falcon, that of `home`.
     pub fn with_shared_falcon(home: TestEnv, mut tenants: Vec<TenantServices>) -> Self {
         for tenant in &mut tenants {
             tenant.vendor_url = Some(home.sandbox.url());
@@ -171,7 +170,7 @@ impl TenantsEnv {
         self.secrets.path().join(format!("{name}.{kind}"))
     }
 
-    /// Returns what is checked of a tenant.
+    /// Returns the tenant with this name, with its sandbox and its ledger, for the oracle's checks.
     pub fn tenant<'a>(&'a self, name: &'a str) -> Tenant<'a> {
         Tenant { sandbox: &self.services(name).sandbox, ..self.home.tenant(name) }
     }

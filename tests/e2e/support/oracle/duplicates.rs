@@ -1,4 +1,5 @@
-//! When an item may be stored again by a later run than the one that it was first stored by.
+//! Decides when a later run may store an item a second time: if the run's searches of Recorded
+//! Future could not show that an earlier run stored it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::world::SearchWorld;
@@ -9,9 +10,9 @@ use super::{Mention, mention_of};
 
 /// A batch in doubt is sent again if searches fail for this long.
 const MAX_WAIT: TimeDelta = TimeDelta::days(2);
-/// How many results of a search do not add up before it is given up.
+/// A search is given up after this many results whose pages do not add up.
 const MAX_READS: usize = 3;
-/// More than a run takes.
+/// A time longer than any run.
 const RUN_TIME: TimeDelta = TimeDelta::minutes(5);
 
 /// A run of the past.
@@ -21,7 +22,8 @@ pub struct PastRun {
     pub first_request: usize,
     /// When it started, by the clock of the services.
     pub now: DateTime<Utc>,
-    /// Whether its own clock is not wrong by days, also after it followed that of a service.
+    /// Whether the time of its start was right to within a day, by its own clock or by that of a
+    /// service that it followed.
     pub clock_is_right: bool,
 }
 
@@ -49,9 +51,8 @@ impl<'a> Record<'a> {
         self.runs.iter().rfind(|run| run.first_request <= request)
     }
 
-    /// Asserts that an item that was stored by the first request is only stored by a later run if
-    /// the search of that run could not find it, or that of a run between: then it was queued, and
-    /// the later run had no doubt about it any more.
+    /// Asserts that a later run stores an item again only if the searches of that run could not
+    /// find the item, or those of a run in between: such a run queued the item again as not sent.
     #[track_caller]
     pub(super) fn assert_searched(&self, first: &StoredItem, again: &StoredItem) {
         let Some(run) = self.run_of(again.request) else { return };
@@ -65,7 +66,7 @@ impl<'a> Record<'a> {
             let searches = self.searches(run, again.request);
             self.is_hidden(first, run)
                 || self.is_given_up(&searches)
-                || self.is_over(
+                || self.has_waited_too_long(
                     &self.attempts(&mention_of(&first.item), run.first_request),
                     run,
                     &searches,
@@ -89,8 +90,8 @@ impl<'a> Record<'a> {
         requests.filter(|request| request.service == Some(Service::Search)).collect()
     }
 
-    /// Whether no search of a run shows the item: none may search, it lags, or the row of its
-    /// indicator is that of another detection.
+    /// Whether no search of a run can show the item: the token may not search, the item cannot be
+    /// found yet, or the row of its indicator is that of another detection.
     fn is_hidden(&self, item: &StoredItem, run: &PastRun) -> bool {
         let first_of_value = || {
             let mut of_value = self.stored.iter().filter(|other| {
@@ -116,35 +117,36 @@ impl<'a> Record<'a> {
         are_refused || hiding + uncounted >= MAX_READS || hiding > 0 && !has_counts
     }
 
-    /// Whether a search failed, and the batch has waited long enough for one that does not.
-    fn is_over(
+    /// Whether a search failed, and the batch was in doubt for so long that the run sends it again
+    /// without a search.
+    fn has_waited_too_long(
         &self,
         attempts: &[(usize, &RecordedRequest)],
         run: &PastRun,
         searches: &[&RecordedRequest],
     ) -> bool {
-        let is_page = |request: &&RecordedRequest| {
-            let is_other =
+        let succeeded = |request: &&RecordedRequest| {
+            let is_not_json =
                 matches!(request.fault, Fault::Html | Fault::HtmlAfterProcessing | Fault::Empty200);
-            request.status == Some(200) && request.complete && !is_other
+            request.status == Some(200) && request.complete && !is_not_json
         };
         let begun = attempts.last().and_then(|(number, _)| self.run_of(*number));
-        let is_over = |begun: &PastRun| {
+        let is_too_old = |begun: &PastRun| {
             let is_known = begun.clock_is_right && run.clock_is_right;
             !is_known || run.now - begun.now + RUN_TIME >= MAX_WAIT
         };
-        !searches.iter().all(is_page) && begun.is_none_or(is_over)
+        !searches.iter().all(succeeded) && begun.is_none_or(is_too_old)
     }
 
     /// Returns the requests up to one that submitted an item, with their numbers.
     fn attempts(&self, mention: &Mention, until: usize) -> Vec<(usize, &RecordedRequest)> {
         let requests = self.requests.iter().enumerate().take(until);
-        requests.filter(|(_, request)| names(request, mention)).collect()
+        requests.filter(|(_, request)| submits(request, mention)).collect()
     }
 }
 
-/// Whether a batch has an item.
-fn names(request: &RecordedRequest, mention: &Mention) -> bool {
+/// Whether a request submits the item of a mention.
+fn submits(request: &RecordedRequest, mention: &Mention) -> bool {
     let body = (request.service == Some(Service::RecordedFuture)).then(|| request.json()).flatten();
     let items = body.as_ref().and_then(|body| body["data"].as_array());
     items.is_some_and(|items: &Vec<Value>| items.iter().any(|item| mention_of(item) == *mention))

@@ -1,5 +1,5 @@
-//! The alerts of the quarter. All data is invented: hashes are random digits, domains are under
-//! example.com, example.net and example.org, public addresses are in 1.0.0.0/8.
+//! Generates the alerts of the quarter. All data is invented: hashes are random digits, domains are
+//! under example.com, example.net and example.org, public addresses are in 1.0.0.0/8.
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Utc, Weekday};
 use fastrand::Rng;
@@ -53,7 +53,7 @@ struct Campaign {
     vendors: &'static [Vendor],
     /// How many indicators it has, and how many alerts per working day name one.
     size: (u64, u32),
-    /// The number of its only technique.
+    /// The index in [`TECHNIQUES`] of its only technique.
     technique: usize,
     severity: u64,
 }
@@ -82,7 +82,7 @@ const CAMPAIGNS: [Campaign; 7] = [
     Campaign { days: (0, 89), vendors: BOTH, size: (2, 3), technique: 13, severity: 30 },
 ];
 
-/// The indicators that an alert may name, with the weight of each.
+/// What an alert may name, each after its weight.
 const CONTENTS: [(u64, Content); 12] = [
     (240, Content::Nothing),
     (250, Content::New("hash")),
@@ -103,17 +103,29 @@ enum Content {
     Nothing,
     /// An indicator of this type that no other alert named before.
     New(&'static str),
+    /// An indicator that an earlier alert named.
     Known,
+    /// An internal address.
     Internal,
+    /// An indicator of a type that is not sent.
     Unsupported,
+    /// A value that does not fit its type.
     Invalid,
+    /// The hash of a file that Carbon Black trusts.
     Trusted,
+    /// An indicator that a rule of [`EXCLUSIONS`] matches.
     Excluded,
+    /// The same as `Known`, in an alert that an analyst dismissed.
     Dismissed,
 }
 
-/// A type and a value.
+/// The type and the value of an indicator that an alert names.
 type Named = (&'static str, String);
+
+/// The values of campaigns and of trusted files have numbers from here on: above those of
+/// `Content::New`.
+const FIRST_CAMPAIGN: u64 = 1 << 40;
+const FIRST_TRUSTED: u64 = 2 << 40;
 
 /// Generates the alerts of both vendors, day by day.
 pub struct Generator {
@@ -171,7 +183,7 @@ impl Generator {
             1 => "domain",
             _ => "ip",
         };
-        let named = (kind, value(kind, 1 << 40 | member));
+        let named = (kind, value(kind, FIRST_CAMPAIGN | member));
         self.render(vendor, start, Some(named), (campaign.severity, campaign.technique), false)
     }
 
@@ -186,7 +198,7 @@ impl Generator {
                 self.known.push((kind, value(kind, u64::try_from(number).unwrap())));
                 self.known.last().cloned()
             }
-            // One of the last weeks.
+            // One of the latest 5000, which are those of some weeks.
             Content::Known | Content::Dismissed => {
                 let from = number.saturating_sub(5000);
                 let known =
@@ -196,7 +208,9 @@ impl Generator {
             Content::Internal => Some(("ip", format!("10.20.{}.7", self.random.u8(..)))),
             Content::Unsupported => Some(("registry_key", r"\REGISTRY\MACHINE\Invented".into())),
             Content::Invalid => Some(("hash", "not a hash".into())),
-            Content::Trusted => Some(("trusted", value("hash", 2 << 40 | self.random.u64(0..40)))),
+            Content::Trusted => {
+                Some(("trusted", value("hash", FIRST_TRUSTED | self.random.u64(0..40))))
+            }
             Content::Excluded => Some(match self.random.u8(0..10) {
                 0..6 => ("domain", format!("cdn{}.assets.example.org", self.random.u8(0..5))),
                 6..9 => ("domain", "updates.example.com".into()),
@@ -213,7 +227,7 @@ impl Generator {
     fn technique(&mut self, day: u32) -> usize {
         let weight = |number: u32| {
             let in_season = day / 15 == number % 6;
-            // 7 is coprime to 30: each tactic has frequent and rare ones.
+            // 7 is coprime to 30, so each tactic has frequent and rare techniques.
             let rank = number * 7 % 30;
             u64::from(600 / (rank + 3) * if in_season { 3 } else { 1 })
         };
@@ -241,7 +255,7 @@ impl Generator {
         is_dismissed: bool,
     ) -> Value {
         self.alerts += 1;
-        // Most at noon.
+        // The sum of two random numbers: most alerts are created around noon.
         let second = self.random.i64(0..43_200) + self.random.i64(0..43_200);
         let created = start + TimeDelta::milliseconds(second * 1000 + self.random.i64(0..1000));
         let seen = created - TimeDelta::seconds(self.random.i64(20..200));
@@ -323,7 +337,7 @@ fn carbonblack(alert: &Common, named: Option<Named>) -> Value {
     document
 }
 
-/// Returns the value with a number: the same for the same type and number.
+/// Returns the value of an indicator: always the same for the same type and number.
 fn value(kind: &str, number: u64) -> String {
     let mut random = Rng::with_seed(number);
     let top = ["example.com", "example.net", "example.org"][random.usize(0..3)];
@@ -333,7 +347,7 @@ fn value(kind: &str, number: u64) -> String {
             let [_, second, third, fourth] =
                 u32::try_from(number & 0xff_ffff).unwrap().to_be_bytes();
             // Campaigns have their own networks, and 1.255.0.0/16 is excluded.
-            format!("1.{}.{third}.{fourth}", second + if number < 1 << 40 { 0 } else { 100 })
+            format!("1.{}.{third}.{fourth}", second + if number < FIRST_CAMPAIGN { 0 } else { 100 })
         }
         "domain" => format!("node-{:07x}.{top}", random.u32(..) >> 4),
         _ => format!("https://web-{:07x}.{top}/download/{number:x}", random.u32(..) >> 4),

@@ -84,7 +84,7 @@ fn determination(random: &mut Prng) -> Value {
     }
 }
 
-/// Returns how the acting process is judgement_random. In recorded alerts it is nearly always trusted where
+/// Returns how the acting process is judged. In recorded alerts it is nearly always trusted where
 /// the alert has an indicator, and all malware is in `CB_ANALYTICS` alerts without an indicator.
 fn judge_process(kind: &str, names_indicator: bool, random: &mut Prng) -> Judgement {
     let (trusted, bad, undecided) = match (kind, names_indicator) {
@@ -177,7 +177,7 @@ fn add_ioc_hit(alert: &mut Map<String, Value>, recipe: &Recipe, random: &mut Prn
                 Sample(number).domain()
             ),
         ),
-        // The acting process itself, however it is judgement_random.
+        // The acting process itself, however it is judged.
         85..88 => process_hash(alert),
         88..92 => ("childproc_sha256", bad.hash(64)),
         92..95 => ("netconn_ipv4", Sample(number).ipv4()),
