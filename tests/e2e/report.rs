@@ -252,6 +252,7 @@ fn a_run_that_was_killed_hides_no_queue_and_one_that_runs_has_not_failed() {
     let quota = Fault::status(429, r#"{"message":"Daily quota exceeded"}"#);
     env.sandbox.always(Service::RecordedFuture, Some(quota));
     env.run("crowdstrike").assert_code(0);
+    // Crash point 3: the run is recorded as started, and has not read or sent anything yet.
     let mut killed = env.command_at("2026-11-23T00:15:00Z", "crowdstrike");
     killed.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", "3");
     RunOutput::capture(&mut killed).assert_code(-1);

@@ -64,7 +64,7 @@ fn recorded_alerts_of_every_product_are_read_without_an_error() {
     let Some([mut falcon, mut carbon_black]) = samples() else {
         return;
     };
-    // Make the service return all alerts, also those that the tool does not request.
+    // Make the service return all alerts, also those that the program does not request.
     for alert in &mut falcon {
         alert["product"] = "epp".into();
     }

@@ -118,7 +118,7 @@ fn a_secret_is_masked_in_every_encoding() {
 
 #[test]
 fn a_secret_in_a_detection_is_not_shown() {
-    // The endpoint agent can detect the command line of this tool.
+    // The endpoint agent can detect the command line of this program.
     let alert = falcon("id", "domain", "a.example.com");
     let alert = with(
         alert,

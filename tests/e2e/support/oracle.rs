@@ -25,9 +25,9 @@ pub type Mention = (String, String);
 
 /// A tenant whose runs are checked.
 pub struct Tenant<'a> {
-    /// Its vendor and its Recorded Future, which serve nobody else.
+    /// Its vendor and its Recorded Future, which serve no other tenant.
     pub sandbox: &'a Sandbox,
-    /// The ledger, which others may use too.
+    /// The ledger, which other tenants may share.
     pub ledger: PathBuf,
     pub name: &'a str,
 }

@@ -43,7 +43,7 @@ impl RunOutput {
             .unwrap_or_else(|error| panic!("{error} in {:?}", self.stdout))
     }
 
-    /// Returns one of the counts in the JSON document.
+    /// Returns one of the counts in the JSON document. The topic `numbers` explains their names.
     #[track_caller]
     pub fn count(&self, name: &str) -> u64 {
         let document = self.json();

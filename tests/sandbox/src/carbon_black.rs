@@ -53,8 +53,8 @@ impl SearchKeys for CarbonBlackKeys {
     }
 }
 
-/// The last search, with the revision of the store and the result: the next request usually needs
-/// the next page of it.
+/// The last search, with the revision of the store and the result: the next request is usually for
+/// the next page of this result.
 #[derive(Debug, Default)]
 pub(crate) struct SearchCache {
     last: Option<(Query, u64, Arc<Vec<usize>>)>,

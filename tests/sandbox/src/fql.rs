@@ -5,7 +5,7 @@
 //! ```
 //! `+` is AND and binds tighter than `,`, which is OR. Text and dates are in single quotes (`\'`
 //! escapes a quote), numbers are not quoted, and a list in brackets matches any of its values.
-//! Spaces outside quotes, wildcards and negation are rejected: the tool under test does not use
+//! Spaces outside quotes, wildcards and negation are rejected: the program does not use
 //! them.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Runs the sandbox on its own, to try the tool by hand: `sandbox --falcon 5000 --carbonblack
+//! Runs the sandbox on its own, to try the program by hand: `sandbox --falcon 5000 --carbonblack
 //! 5000`.
 
 use std::time::Duration;

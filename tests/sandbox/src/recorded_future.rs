@@ -18,7 +18,7 @@ use crate::record::{Recorder, StoredItem};
 use crate::submission::{IOC_TYPES, Submission};
 use crate::world::RecordedFutureWorld;
 
-/// The start of the tool's User-Agent. The real service does not check it; the sandbox does, to
+/// The start of the program's User-Agent. The real service does not check it; the sandbox does, to
 /// find requests without it.
 const USER_AGENT: &str = "collective-insights/";
 

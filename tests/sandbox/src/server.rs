@@ -21,7 +21,7 @@ use crate::record::Recorder;
 use crate::tls::{self, Flaw};
 use crate::world::{Http2Limits, Tls};
 
-/// Two worker threads: the tool under test spends most of its time waiting for responses.
+/// Two worker threads: the program under test spends most of its time waiting for responses.
 const WORKERS: usize = 2;
 /// The number of connections that can wait to be accepted.
 const BACKLOG: u32 = 1024;

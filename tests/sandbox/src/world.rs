@@ -47,7 +47,7 @@ pub struct World {
     pub recorded_future: RecordedFutureWorld,
 }
 
-/// The `Date` of the responses of a service. A fault can have its own one.
+/// The `Date` of the responses of a service. A fault can have another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DateHeader {
     /// The time of the services and this much more, which may be negative.

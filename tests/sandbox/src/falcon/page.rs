@@ -39,7 +39,7 @@ struct SearchTerms {
     member_cid: Option<String>,
 }
 
-/// The position that an `after` token encodes. It is valid for one search.
+/// What an `after` token leads to: a position in the result of one search.
 #[derive(Debug)]
 pub(super) struct PageToken {
     search: SearchTerms,
@@ -269,7 +269,7 @@ fn search(
     let candidates = index.candidates(alerts, interval);
     let mut found: Vec<usize> = candidates.filter(|&at| matches(&alerts[at])).collect();
     state.by_created = Some(index);
-    // This costs little if the order is that of the index.
+    // The index is in the order of `created_timestamp|asc`: sorting by that costs little.
     sort.sort(alerts, &mut found);
     let found = Arc::new(found);
     let search = terms.clone();
