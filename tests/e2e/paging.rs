@@ -91,37 +91,37 @@ fn assert_page_count(count: u64, pages: usize) {
 }
 
 #[test]
-fn no_alert() {
+fn a_window_without_alerts_is_one_page() {
     assert_page_count(0, 1);
 }
 
 #[test]
-fn one_alert() {
+fn a_window_with_one_alert_is_read_once() {
     assert_page_count(1, 1);
 }
 
 #[test]
-fn exactly_one_full_page() {
+fn exactly_one_full_page_is_read_once() {
     assert_page_count(1000, 1);
 }
 
 #[test]
-fn one_alert_more_than_one_page() {
+fn one_alert_more_than_one_page_is_read_once() {
     assert_page_count(1001, 2);
 }
 
 #[test]
-fn one_alert_more_than_three_pages() {
+fn one_alert_more_than_three_pages_is_read_once() {
     assert_page_count_of_many(3001, 4);
 }
 
 #[test]
-fn one_alert_more_than_10000() {
+fn one_alert_more_than_10000_is_read_once() {
     assert_page_count_of_many(10_001, 11);
 }
 
 #[test]
-fn part_of_a_page() {
+fn part_of_a_page_is_read_once() {
     assert_page_count(101, 1);
 }
 
@@ -166,7 +166,7 @@ fn the_window_moves_with_the_clock() {
 }
 
 #[test]
-fn equal_timestamps_across_page_boundaries() {
+fn equal_timestamps_across_page_boundaries_are_read_once() {
     for vendor in Vendor::ALL {
         // Seven alerts share each instant: 1000 and 10,000 are not multiples of 7.
         let alerts: Vec<Value> =
@@ -176,7 +176,7 @@ fn equal_timestamps_across_page_boundaries() {
 }
 
 #[test]
-fn equal_timestamps_across_row_10000() {
+fn equal_timestamps_across_row_10000_are_read_once() {
     let vendor = Vendor::CarbonBlack;
     // The number of equal timestamps before row 10,001, and from that row on.
     for (before, after) in [(1, 1), (30, 30), (1, 1500), (1500, 1)] {
@@ -265,13 +265,13 @@ fn a_large_window_is_read_in_slices_of_about_ten_thousand_alerts() {
 }
 
 over_all_transports!(
-    no_alert,
-    one_alert,
-    exactly_one_full_page,
-    one_alert_more_than_one_page,
-    one_alert_more_than_three_pages,
-    one_alert_more_than_10000,
-    part_of_a_page,
-    equal_timestamps_across_page_boundaries,
+    a_window_without_alerts_is_one_page,
+    a_window_with_one_alert_is_read_once,
+    exactly_one_full_page_is_read_once,
+    one_alert_more_than_one_page_is_read_once,
+    one_alert_more_than_three_pages_is_read_once,
+    one_alert_more_than_10000_is_read_once,
+    part_of_a_page_is_read_once,
+    equal_timestamps_across_page_boundaries_are_read_once,
     an_alert_at_the_end_of_the_window_is_skipped_even_if_the_service_returns_it,
 );

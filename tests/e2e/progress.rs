@@ -212,7 +212,7 @@ fn nothing_is_drawn_if_disabled_or_on_a_terminal_that_cannot_clear_lines() {
 }
 
 #[test]
-fn with_json_only_the_document_remains() {
+fn with_json_only_the_document_remains_on_the_screen() {
     let Some(output) = run_in_terminal(&one_alert(), "crowdstrike --json", &[]) else {
         return;
     };

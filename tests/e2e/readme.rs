@@ -59,7 +59,7 @@ fn the_table_of_sent_fields_matches_what_is_sent() {
 }
 
 #[test]
-fn the_checks_run_the_readmes_commands() {
+fn ci_runs_the_commands_of_the_readme() {
     let commands: Vec<&str> = code(README, "sh")[0].lines().collect();
     for command in &commands {
         let in_ci = |line: &str| line.replace(" --locked", "").starts_with(command);

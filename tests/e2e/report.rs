@@ -179,7 +179,7 @@ fn internal_names_are_in_the_page_only_with_details() {
 }
 
 #[test]
-fn a_tenant_that_stopped_long_ago_is_not_well() {
+fn a_tenant_that_stopped_long_ago_has_days_without_success() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     env.run("crowdstrike").assert_code(0);
     let page = page_at(&env, "2027-01-31T09:00:00Z", "");
@@ -189,7 +189,7 @@ fn a_tenant_that_stopped_long_ago_is_not_well() {
 }
 
 #[test]
-fn no_run_is_missing_of_a_tenant_that_is_not_in_the_settings_file() {
+fn a_tenant_that_is_not_in_the_settings_file_has_no_missing_runs() {
     let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
     env.run("crowdstrike").assert_code(0);
     let config =
@@ -455,7 +455,7 @@ fn every_chart_has_a_title_a_unit_and_a_text() {
 }
 
 #[test]
-fn a_ledger_with_little_in_it_has_a_page() {
+fn a_ledger_without_deliveries_has_a_page() {
     let env = TestEnv::falcon(&[]);
     env.sandbox.always(Service::FalconAlerts, Some(Fault::status(503, "")));
     env.run("crowdstrike --deadline 1").assert_code(5);

@@ -13,7 +13,7 @@ use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
 #[test]
-fn a_recorded_future_key_without_the_permission() {
+fn a_recorded_future_key_without_the_permission_is_an_error() {
     let change = |world: &mut World| world.recorded_future.accounts[0].collective_insights = false;
     for vendor in Vendor::ALL.map(Vendor::command) {
         let texts = [
@@ -28,7 +28,7 @@ fn a_recorded_future_key_without_the_permission() {
 }
 
 #[test]
-fn a_wrong_recorded_future_key() {
+fn a_wrong_recorded_future_key_is_an_error() {
     let change = |world: &mut World| world.recorded_future.accounts[0].token = "another".into();
     let texts = ["401", "not valid", "--rf-api-key (RF_API_KEY)", "trace sandbox-"];
     let env = assert_fails_in("crowdstrike", change, 4, &texts);
@@ -36,7 +36,7 @@ fn a_wrong_recorded_future_key() {
 }
 
 #[test]
-fn a_carbon_black_key_without_the_permission() {
+fn a_carbon_black_key_without_the_permission_is_an_error() {
     let change = |world: &mut World| world.carbon_black.accounts[0].alerts_read = false;
     assert_fails_in(
         "carbonblack",
@@ -47,7 +47,7 @@ fn a_carbon_black_key_without_the_permission() {
 }
 
 #[test]
-fn a_carbon_black_key_that_this_address_may_not_use() {
+fn a_carbon_black_key_that_this_address_may_not_use_is_an_error() {
     let env = TestEnv::carbonblack(&[]);
     let body = r#"{"error_code":"FORBIDDEN","message":"Source IP 192.0.2.1 is not authorized"}"#;
     env.sandbox.always(Service::CarbonBlack, Some(Fault::status(403, body)));
@@ -56,7 +56,7 @@ fn a_carbon_black_key_that_this_address_may_not_use() {
 }
 
 #[test]
-fn a_wrong_or_swapped_carbon_black_id_and_secret() {
+fn a_wrong_or_swapped_carbon_black_id_and_secret_are_an_error() {
     let change = |world: &mut World| {
         let account = &mut world.carbon_black.accounts[0];
         std::mem::swap(&mut account.api_id, &mut account.secret);
@@ -67,7 +67,7 @@ fn a_wrong_or_swapped_carbon_black_id_and_secret() {
 }
 
 #[test]
-fn a_wrong_carbon_black_organization_key() {
+fn a_wrong_carbon_black_organization_key_is_an_error() {
     let change = |world: &mut World| world.carbon_black.accounts[0].org_key = "OTHER123".into();
     assert_fails_in(
         "carbonblack",
@@ -78,7 +78,7 @@ fn a_wrong_carbon_black_organization_key() {
 }
 
 #[test]
-fn a_version_of_the_carbon_black_api_that_was_switched_off() {
+fn a_version_of_the_carbon_black_api_that_was_switched_off_is_an_error() {
     for (status, first) in [
         (410, "help: Update this program"),
         // The same status as for a wrong organization key, which is more likely.
@@ -110,7 +110,7 @@ fn an_on_premises_server_is_not_supported() {
 }
 
 #[test]
-fn other_redirects_are_not_followed() {
+fn redirects_are_not_followed() {
     let redirect = || Fault::Status {
         code: 302,
         headers: vec![("Location".into(), "/oauth2/token".into())],
