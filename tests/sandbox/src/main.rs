@@ -180,7 +180,7 @@ fn print_environment(sandbox: &Sandbox) {
     }
     let url = sandbox.url();
     println!(
-        "# The sandbox listens on {url}. Paste these lines into the shell that runs the tool:"
+        "# The sandbox listens on {url}. Paste these lines into the shell that runs the program:"
     );
     println!("export STATE_DIRECTORY=\"$PWD\" # for a ledger of its own");
     for (key, value) in [
