@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use sandbox::{Fault, Service};
 
-use crate::local_failures::{LATER, RUN, test_env};
 use crate::support::TestEnv;
 use crate::support::alerts::hashes;
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::process::{RunningProcess, wait_for_requests};
 
 /// Starts a run, and reads the ledger when it has sent its first batch, of two indicators. The open
@@ -26,7 +26,7 @@ fn start_and_read(env: &TestEnv) -> (RunningProcess, Connection) {
 
 #[test]
 fn a_response_is_recorded_when_a_reader_has_closed_the_ledger() {
-    let env = test_env(6);
+    let env = env_with_alerts(6);
     let (running, reader) = start_and_read(&env);
     std::thread::sleep(Duration::from_secs(7));
     assert_eq!(env.stored_values().len(), 2, "no other batch is sent meanwhile");
@@ -39,7 +39,7 @@ fn a_response_is_recorded_when_a_reader_has_closed_the_ledger() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_a_reader() {
-    let env = test_env(6);
+    let env = env_with_alerts(6);
     let (mut running, reader) = start_and_read(&env);
     while env.stored_values().len() < 2 {
         std::thread::sleep(Duration::from_millis(5));

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use sandbox::{Fault, Service, World};
 use serde_json::Value;
 
-use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::commands::sources;
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
 fn test_env() -> TestEnv {

@@ -3,13 +3,15 @@
 use sandbox::{RF_TOKEN, Service};
 use serde_json::{Value, json};
 
-use crate::config_file::{bare, private, settings_file, test_env};
+use crate::support::settings_file::{
+    env_with_one_alert, run_with_variables, write_private, write_settings_file,
+};
 use crate::support::{RunOutput, TestEnv};
 
 /// Returns an environment with a settings file of two tenants and this text.
 fn env(more: &str) -> TestEnv {
-    let env = test_env();
-    let path = settings_file(&env);
+    let env = env_with_one_alert();
+    let path = write_settings_file(&env);
     env.write("settings.toml", std::fs::read_to_string(path).unwrap() + more);
     env
 }
@@ -35,7 +37,7 @@ fn add(env: &TestEnv, tenants: &str) {
 }
 
 fn check(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
-    bare(env, &format!("check --config settings.toml {arguments}"), variables)
+    run_with_variables(env, &format!("check --config settings.toml {arguments}"), variables)
 }
 
 /// Returns the checks of a document that are about a tenant, as `CHECK OK`.
@@ -105,7 +107,7 @@ fn what_tenants_share_is_requested_once() {
 #[test]
 fn another_api_key_is_tested_too_and_named() {
     let env = env("");
-    private(&env, "wrong", "0therrft0kenneverseen123456789ab");
+    write_private(&env, "wrong", "0therrft0kenneverseen123456789ab");
     for name in ["a", "b"] {
         add(&env, &carbonblack(&env, name, "rf-api-key-file = \"wrong\""));
     }
@@ -119,7 +121,7 @@ fn another_api_key_is_tested_too_and_named() {
 #[test]
 fn a_tenant_that_fails_does_not_stop_the_others() {
     let env = env("");
-    private(&env, "wrong", "wrong");
+    write_private(&env, "wrong", "wrong");
     for name in ["rejected", "rejected-too"] {
         add(&env, &carbonblack(&env, name, "secret-file = \"wrong\""));
     }
@@ -182,7 +184,7 @@ fn a_warning_about_tenants_is_printed_once_with_their_names() {
     let env = env("");
     let text = std::fs::read_to_string(env.path("settings.toml")).unwrap();
     let text = text.replace("rf-api-key-file = \"rf\"", &format!("rf-api-key = \"{RF_TOKEN}\""));
-    private(&env, "settings.toml", &text);
+    write_private(&env, "settings.toml", &text);
     let output = check(&env, "--offline", &[]).assert_code(0);
     let warning = "warning: acme-falcon, acme-cbc: the secret of --rf-api-key is in the settings";
     assert!(output.stderr.contains(warning), "{}", output.stderr);
@@ -191,7 +193,7 @@ fn a_warning_about_tenants_is_printed_once_with_their_names() {
 
 #[test]
 fn without_an_enabled_tenant_there_is_nothing_to_check() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let tenant = "[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\nenabled = false\n";
     env.write("settings.toml", tenant);
     let output = check(&env, "--json", &[]).assert_code(2);

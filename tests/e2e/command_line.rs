@@ -1,39 +1,18 @@
 //! The command line. Existing crontabs depend on it.
 
-use std::process::Command;
+use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service};
 
-use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service, World};
-
-use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::alerts::sha256;
+use crate::support::failures::one_alert_per_vendor;
 use crate::support::json::text;
 use crate::support::vendor::Vendor;
-use crate::support::{RunOutput, TestEnv, bare_command};
-
-pub fn test_env() -> TestEnv {
-    let world = World::default().falcon_alerts(&[falcon("1", "domain", "a.example.com")]);
-    TestEnv::new(world.carbon_black_alerts(&[carbonblack("a1", &sha256(1))]))
-}
-
-/// Returns the command without these variables.
-pub fn without(env: &TestEnv, arguments: &str, variables: &[&str]) -> Command {
-    let mut command = env.command(arguments);
-    for variable in variables {
-        command.env_remove(variable);
-    }
-    command
-}
-
-/// Runs the binary in an empty environment.
-pub fn bare(arguments: &[&str]) -> RunOutput {
-    let folder = tempfile::tempdir().unwrap();
-    RunOutput::capture(bare_command(folder.path()).args(arguments))
-}
+use crate::support::{RunOutput, TestEnv, run_bare};
 
 #[test]
 fn the_flags_of_the_crowdstrike_script_work_unchanged() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     let variables = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY"];
-    let mut command = without(&env, "crowdstrike", &variables);
+    let mut command = env.command_without(&variables, "crowdstrike");
     RunOutput::capture(command.args(["-k", RF_TOKEN, "-ccid", CLIENT_ID, "-ccs", CLIENT_SECRET]))
         .assert_code(0);
     assert_eq!(env.stored_values(), ["a.example.com"]);
@@ -41,10 +20,10 @@ fn the_flags_of_the_crowdstrike_script_work_unchanged() {
 
 #[test]
 fn the_flags_of_the_carbon_black_script_work_unchanged() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     env.write("list.txt", sha256(9));
     let variables = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET", "RF_API_KEY"];
-    let mut command = without(&env, "carbonblack", &variables);
+    let mut command = env.command_without(&variables, "carbonblack");
     let url = env.sandbox.url();
     let script = ["-k", RF_TOKEN, "-co", CB_ORG, "-ch", &url, "-cs", CB_SECRET, "-cid", CB_API_ID];
     RunOutput::capture(command.args(script).args(["-l", "WARNING", "-ef", "list.txt"]))
@@ -56,15 +35,15 @@ fn the_flags_of_the_carbon_black_script_work_unchanged() {
 
 #[test]
 fn the_flags_of_the_scripts_take_the_forms_that_argparse_took() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     let all = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY"];
-    let mut command = without(&env, "crowdstrike --debug --debug --json", &all);
+    let mut command = env.command_without(&all, "crowdstrike --debug --debug --json");
     command.args([format!("-ccid={CLIENT_ID}"), format!("-ccs={CLIENT_SECRET}")]);
     let output = RunOutput::capture(command.arg(format!("-k={RF_TOKEN}"))).assert_code(0);
     assert_eq!((output.count("processed"), &output.json()["mode"]), (1, &"debug".into()));
     assert!(!env.log().contains(CLIENT_SECRET));
     let all = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET"];
-    let mut command = without(&env, "carbonblack", &all);
+    let mut command = env.command_without(&all, "carbonblack");
     let url = env.sandbox.url();
     command.args([format!("-co={CB_ORG}"), format!("-ch={url}"), format!("-cs={CB_SECRET}")]);
     RunOutput::capture(command.arg(format!("-cid={CB_API_ID}"))).assert_code(0);
@@ -73,7 +52,7 @@ fn the_flags_of_the_scripts_take_the_forms_that_argparse_took() {
 
 #[test]
 fn sources_have_aliases() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     for (alias, source) in [
         ("cs", "crowdstrike"),
         ("falcon", "crowdstrike"),
@@ -87,7 +66,7 @@ fn sources_have_aliases() {
         let help = env.run(&format!("help {alias}")).assert_code(0).stdout;
         assert_eq!(help, env.run(&format!("{source} --help")).stdout);
     }
-    let mut script = without(&env, "falcon", &["CS_CLIENT_ID"]);
+    let mut script = env.command_without(&["CS_CLIENT_ID"], "falcon");
     RunOutput::capture(script.args(["-ccid", CLIENT_ID])).assert_code(0);
 }
 
@@ -117,7 +96,7 @@ fn times_have_the_forms_that_people_type_and_are_said_back() {
         ("--hours 2d", "2026-11-20T00:15:00", "2026-11-22T00:15:00", None),
     ] {
         for source in Vendor::ALL.map(Vendor::command) {
-            let env = test_env();
+            let env = TestEnv::new(one_alert_per_vendor());
             let output = env.run(&format!("{source} --json -n {arguments}")).assert_code(0);
             let window = &output.json()["window"];
             let says = |key: &str, time: &str| window[key].as_str().unwrap().starts_with(time);
@@ -128,7 +107,7 @@ fn times_have_the_forms_that_people_type_and_are_said_back() {
             assert!(note.is_none_or(|note| env.log().contains(note)), "{}", env.log());
         }
     }
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     let text = env.run("crowdstrike -n --since yesterday").assert_code(0).stdout;
     assert!(text.contains("--since is 2026-11-21T00:00:00Z"), "{text}");
     let output = env.run("crowdstrike --since today --until yesterday").assert_code(2);
@@ -138,22 +117,22 @@ fn times_have_the_forms_that_people_type_and_are_said_back() {
 
 #[test]
 fn json_may_be_quiet() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     let output = env.run("crowdstrike --json -q").assert_code(0);
     assert_eq!((output.count("processed"), output.stderr.as_str()), (1, ""));
 }
 
 #[test]
 fn the_long_flags_set_the_same_settings() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     let url = env.sandbox.url();
     let variables = ["CS_BASE_URL", "CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_URL", "RF_API_KEY"];
-    let mut command = without(&env, "crowdstrike", &variables);
+    let mut command = env.command_without(&variables, "crowdstrike");
     command.args(["--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET, "--base-url", &url]);
     RunOutput::capture(command.args(["--rf-api-key", RF_TOKEN, "--rf-api-url", &url]))
         .assert_code(0);
     let variables = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET"];
-    let mut command = without(&env, "carbonblack", &variables);
+    let mut command = env.command_without(&variables, "carbonblack");
     command.args(["--org-id", CB_ORG, "--hostname", &url]);
     RunOutput::capture(command.args(["--secret", CB_SECRET, "--api-id", CB_API_ID])).assert_code(0);
     assert_eq!(env.items().len(), 2);
@@ -161,7 +140,7 @@ fn the_long_flags_set_the_same_settings() {
 
 #[test]
 fn a_flag_overrides_its_variable() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     let wrong = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY", "CS_BASE_URL", "RF_API_URL"];
     let url = env.sandbox.url();
     let mut command = env.command("crowdstrike");
@@ -173,14 +152,14 @@ fn a_flag_overrides_its_variable() {
 
 #[test]
 fn an_empty_flag_does_not_override_the_variable() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     RunOutput::capture(env.command("crowdstrike").args(["-ccid", "", "-ccs", "  ", "-k", ""]))
         .assert_code(0);
 }
 
 #[test]
 fn without_arguments_the_help_is_printed() {
-    let output = bare(&[]);
+    let output = run_bare(&[]);
     for word in ["Usage: collective-insights", "crowdstrike", "carbonblack", "--help", "--version"]
     {
         assert!(output.stderr.contains(word), "{}", output.stderr);
@@ -191,7 +170,7 @@ fn without_arguments_the_help_is_printed() {
 #[test]
 fn help_and_version_go_to_stdout() {
     for flag in ["-h", "--help"] {
-        let output = bare(&[flag]).assert_code(0);
+        let output = run_bare(&[flag]).assert_code(0);
         assert!(
             output.stdout.contains("crowdstrike") && output.stdout.contains("Exit codes:"),
             "{}",
@@ -200,7 +179,7 @@ fn help_and_version_go_to_stdout() {
         assert_eq!(output.stderr, "");
     }
     for flag in ["-V", "--version"] {
-        let output = bare(&[flag]).assert_code(0);
+        let output = run_bare(&[flag]).assert_code(0);
         let version = concat!("collective-insights ", env!("CARGO_PKG_VERSION"), " (commit ");
         let rest = output.stdout.strip_prefix(version).unwrap();
         let (commit, target) = rest.strip_suffix(")\n").unwrap().split_once(", ").unwrap();
@@ -217,7 +196,7 @@ fn the_help_of_a_source_contains_every_flag_variable_and_exit_code() {
         CS_BASE_URL --member-cid --min-severity --min-confidence";
     let carbonblack = "--org-id CB_ORG_ID --hostname CB_HOSTNAME --secret CB_SECRET --api-id CB_API_ID --indicator";
     for (vendor, own) in [("crowdstrike", crowdstrike), ("carbonblack", carbonblack)] {
-        let help = bare(&[vendor, "--help"]).assert_code(0).stdout;
+        let help = run_bare(&[vendor, "--help"]).assert_code(0).stdout;
         for word in common.split_whitespace().chain(own.split_whitespace()) {
             assert!(help.contains(word), "no {word} in the help of {vendor}: {help}");
         }
@@ -229,7 +208,7 @@ fn the_help_of_a_source_contains_every_flag_variable_and_exit_code() {
 
 #[test]
 fn the_help_contains_no_values_of_variables() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     for arguments in ["--help", "crowdstrike --help", "carbonblack -h"] {
         let output = env.run(arguments).assert_code(0);
         for secret in [RF_TOKEN, CLIENT_SECRET, CB_SECRET, CLIENT_ID, CB_API_ID] {
@@ -240,7 +219,7 @@ fn the_help_contains_no_values_of_variables() {
 
 #[test]
 fn a_member_cid_is_sent_with_the_sign_in() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     env.sandbox.change(|world| world.falcon.accounts[0].member_cids.push("ch1ld".into()));
     env.run("crowdstrike --member-cid ch1ld").assert_code(0);
     let requests = env.sandbox.requests_to(Service::FalconToken);
@@ -250,7 +229,7 @@ fn a_member_cid_is_sent_with_the_sign_in() {
 
 #[test]
 fn log_file_sets_the_path_of_the_log() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     env.run("crowdstrike --log-file other.log").assert_code(0);
     assert!(!env.path("collective-insights.log").exists());
     let log = std::fs::read_to_string(env.path("other.log")).unwrap();
@@ -265,7 +244,7 @@ fn log_file_sets_the_path_of_the_log() {
 
 #[test]
 fn a_request_has_the_expected_filter_and_sort() {
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     env.run("crowdstrike --hours 1").assert_code(0);
     let requests = env.sandbox.requests_to(Service::FalconAlerts);
     let body = requests[0].json().unwrap();

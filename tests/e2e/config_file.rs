@@ -1,83 +1,16 @@
 //! The settings file and the variables of all options: what they set, and where a value comes from.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use collective_insights::cli::definition;
-use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
+use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, RF_TOKEN};
 use serde_json::Value;
 
-use crate::help::every_command;
-use crate::markdown::code;
-use crate::support::alerts::{falcon, sha256};
+use crate::support::commands::every_command;
+use crate::support::markdown::code;
+use crate::support::settings_file::{env_with_one_alert, run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv, bare_command};
 use crate::topics::topic;
-
-pub fn test_env() -> TestEnv {
-    TestEnv::new(World::default().falcon_alerts(&[falcon("cid:ind:1", "sha256", &sha256(1))]))
-}
-
-/// Writes a file that only its owner can read.
-pub fn private(env: &TestEnv, name: &str, content: &str) -> PathBuf {
-    let path = env.write(name, content);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    path
-}
-
-/// Writes a settings file with a tenant of each source, and the files of their secrets.
-pub fn settings_file(env: &TestEnv) -> PathBuf {
-    private(env, "rf", RF_TOKEN);
-    private(env, "id", CLIENT_ID);
-    private(env, "secret", CLIENT_SECRET);
-    private(env, "cb-id", CB_API_ID);
-    private(env, "cb-secret", CB_SECRET);
-    let url = env.sandbox.url();
-    env.write(
-        "settings.toml",
-        format!(
-            r#"[defaults]
-rf-api-key-file = "rf"
-rf-api-url = "{url}"
-hours = 48
-log-level = "WARNING"
-
-[defaults.crowdstrike]
-indicator = "both"
-hours = 36
-
-[[tenant]]
-name = "acme-falcon"
-source = "crowdstrike"
-client-id-file = "id"
-client-secret-file = "secret"
-base-url = "{url}"
-organization-id = ["uhash:T2j9L"]
-min-severity = "medium"
-skip-dismissed = true
-
-[[tenant]]
-name = "acme-cbc"
-source = "carbonblack"
-org-id = "{CB_ORG}"
-hostname = "{url}"
-api-id-file = "cb-id"
-secret-file = "cb-secret"
-"#
-        ),
-    )
-}
-
-/// Returns the result of a command without any of the services' variables.
-pub fn bare(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
-    let mut command = bare_command(env.folder());
-    command.args(arguments.split_whitespace());
-    command.env("COLLECTIVE_INSIGHTS_TEST_NOW", crate::support::NOW);
-    command.envs(variables.iter().copied());
-    if env.sandbox.ca_pem().is_some() {
-        command.env("SSL_CERT_FILE", env.path("sandbox-ca.pem"));
-    }
-    RunOutput::capture(&mut command)
-}
 
 /// Returns `VALUE [ORIGIN]` of an option in the output of `check --show-config --json`.
 fn shown(output: &RunOutput, flag: &str) -> String {
@@ -93,43 +26,43 @@ fn shown(output: &RunOutput, flag: &str) -> String {
 fn show(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     let arguments =
         format!("check crowdstrike --show-config --json --config settings.toml {arguments}");
-    bare(env, &arguments, variables).assert_code(0)
+    run_with_variables(env, &arguments, variables).assert_code(0)
 }
 
 #[test]
 fn a_tenant_runs_with_the_settings_of_the_file_only() {
-    let env = test_env();
-    settings_file(&env);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
     for (source, tenant) in [("crowdstrike", "acme-falcon"), ("carbonblack", "acme-cbc")] {
         let arguments = format!("{source} --config settings.toml --tenant {tenant} --json");
-        let output = bare(&env, &arguments, &[]).assert_code(0);
+        let output = run_with_variables(&env, &arguments, &[]).assert_code(0);
         assert_eq!(output.json()["tenant"], tenant);
         let check = format!("check {source} --config settings.toml --tenant {tenant}");
-        bare(&env, &check, &[]).assert_code(0);
+        run_with_variables(&env, &check, &[]).assert_code(0);
     }
     assert_eq!(env.submission_bodies()[0]["organization_ids"], serde_json::json!(["uhash:T2j9L"]));
-    let status = bare(&env, "status --json", &[]).assert_code(0).json();
+    let status = run_with_variables(&env, "status --json", &[]).assert_code(0).json();
     assert_eq!(status["sources"].as_array().unwrap().len(), 2);
 }
 
 #[test]
 fn the_example_of_the_topic_is_valid() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let example = code(topic("options"), "toml").remove(0);
-    assert_eq!(bare(&env, "generate config", &[]).assert_code(0).stdout, example);
+    assert_eq!(run_with_variables(&env, "generate config", &[]).assert_code(0).stdout, example);
     env.write("settings.toml", example.replace("/etc/", "/nowhere/"));
     for (source, tenant) in [("crowdstrike", "acme-falcon"), ("carbonblack", "acme-cbc")] {
         let arguments = format!("{source} --tenant {tenant} --config settings.toml");
         // Valid, but the files that it names do not exist.
-        let output = bare(&env, &arguments, &[]).assert_code(2);
+        let output = run_with_variables(&env, &arguments, &[]).assert_code(2);
         output.assert_stderr(&["the file /nowhere/collective-insights/", "cannot be read"]);
     }
 }
 
 #[test]
 fn each_value_is_shown_with_the_line_that_sets_it() {
-    let env = test_env();
-    settings_file(&env);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
     let output = show(&env, "--tenant acme-falcon", &[]);
     for (flag, expected) in [
         ("--rf-api-key", "(secret) [file rf (settings.toml:2)]"),
@@ -150,8 +83,8 @@ fn each_value_is_shown_with_the_line_that_sets_it() {
 
 #[test]
 fn an_argument_precedes_a_variable_and_that_the_file() {
-    let env = test_env();
-    settings_file(&env);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
     let tenant = [("COLLECTIVE_INSIGHTS_TENANT", "acme-falcon")];
     let output = show(&env, "", &tenant);
     assert_eq!(shown(&output, "--tenant"), "acme-falcon [variable COLLECTIVE_INSIGHTS_TENANT]");
@@ -179,12 +112,12 @@ fn an_argument_precedes_a_variable_and_that_the_file() {
 
 #[test]
 fn without_a_tenant_only_the_defaults_apply() {
-    let env = test_env();
-    settings_file(&env);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
     let output = show(&env, "", &[]);
     assert_eq!(shown(&output, "--hours"), "36 [settings.toml:9]");
     assert_eq!(shown(&output, "--min-severity"), "0 [default]");
-    let output = bare(&env, "crowdstrike --config settings.toml", &[]).assert_code(2);
+    let output = run_with_variables(&env, "crowdstrike --config settings.toml", &[]).assert_code(2);
     output.assert_stderr(&[
         "required settings are missing:\n    --client-id (CS_CLIENT_ID)\n",
         "The settings file has tenants, which `crowdstrike --tenant NAME` chooses: acme-falcon.",
@@ -193,7 +126,7 @@ fn without_a_tenant_only_the_defaults_apply() {
 
 #[test]
 fn a_value_from_elsewhere_never_conflicts_with_an_argument() {
-    let env = test_env();
+    let env = env_with_one_alert();
     env.write("settings.toml", "[defaults]\nsince = \"3d\"\nuntil = \"2d\"\nno-ledger = true\n");
     let output = show(&env, "", &[]);
     assert_eq!(shown(&output, "--since"), "3d [settings.toml:2]");
@@ -219,7 +152,7 @@ fn a_value_from_elsewhere_never_conflicts_with_an_argument() {
 
 #[test]
 fn a_cloud_and_a_base_url_of_different_layers_do_not_mix() {
-    let env = test_env();
+    let env = env_with_one_alert();
     env.write(
         "settings.toml",
         "[defaults]\n[defaults.crowdstrike]\nbase-url = \"https://a.example\"\n\n[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\ncloud = \"eu-1\"\n",
@@ -236,14 +169,14 @@ fn a_cloud_and_a_base_url_of_different_layers_do_not_mix() {
 #[test]
 fn every_option_but_a_consent_has_a_variable() {
     let consents = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
-    let env = test_env();
+    let env = env_with_one_alert();
     for name in every_command() {
         let definition = definition();
         let command = name
             .split(' ')
             .filter(|word| !word.is_empty())
             .fold(definition, |command, word| command.find_subcommand(word).unwrap());
-        let short = bare(&env, &format!("{name} -h"), &[]).assert_code(0).stdout;
+        let short = run_with_variables(&env, &format!("{name} -h"), &[]).assert_code(0).stdout;
         let generated = short.replace("COLLECTIVE_INSIGHTS_CONFIG", "");
         assert!(!generated.contains("COLLECTIVE_INSIGHTS_"), "{name}: {short}");
         for option in command.get_arguments() {
@@ -261,10 +194,11 @@ fn every_option_but_a_consent_has_a_variable() {
 
 #[test]
 fn a_consent_in_a_variable_has_no_effect() {
-    let env = test_env();
+    let env = env_with_one_alert();
     for consent in ["ADOPT", "ACCEPT_GAP", "RESEND", "ALL_CIDS", "CROWDSTRIKE_ALL_CIDS"] {
         let variable = format!("COLLECTIVE_INSIGHTS_{consent}");
-        let output = bare(&env, "check crowdstrike --show-config --json", &[(&variable, "1")]);
+        let output =
+            run_with_variables(&env, "check crowdstrike --show-config --json", &[(&variable, "1")]);
         let document = output.assert_code(0).json();
         let settings = document["settings"].as_array().unwrap();
         let set = settings.iter().filter(|setting| {
@@ -277,7 +211,7 @@ fn a_consent_in_a_variable_has_no_effect() {
 
 #[test]
 fn the_vendors_variables_of_carbon_black_are_supported() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let token = format!("{CB_SECRET}/{CB_API_ID}");
     let url = env.sandbox.url();
     let variables = [
@@ -287,16 +221,16 @@ fn the_vendors_variables_of_carbon_black_are_supported() {
         ("RF_TOKEN", RF_TOKEN),
         ("RF_BASE_URL", &url),
     ];
-    bare(&env, "carbonblack", &variables).assert_code(0);
+    run_with_variables(&env, "carbonblack", &variables).assert_code(0);
     let variables = [("CBC_TOKEN", "0123456789ABCDEF")];
-    let output = bare(&env, "carbonblack", &variables).assert_code(2);
+    let output = run_with_variables(&env, "carbonblack", &variables).assert_code(2);
     output.assert_stderr(&["the variable CBC_TOKEN is not valid: its form is <secret>/<id>"]);
     assert!(!output.stderr.contains("0123456789"), "{}", output.stderr);
 }
 
 #[test]
 fn the_commands_of_the_ledger_use_that_of_the_runs() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let ledger = env.path("other.db");
     let ledger = ledger.to_str().unwrap();
     env.write(
@@ -306,23 +240,26 @@ fn the_commands_of_the_ledger_use_that_of_the_runs() {
     RunOutput::capture(env.command("crowdstrike").env("COLLECTIVE_INSIGHTS_LEDGER", ledger))
         .assert_code(0);
     for arguments in ["status", "history", "outbox list", "outbox export"] {
-        bare(&env, arguments, &[("COLLECTIVE_INSIGHTS_LEDGER", ledger)]).assert_code(0);
+        run_with_variables(&env, arguments, &[("COLLECTIVE_INSIGHTS_LEDGER", ledger)])
+            .assert_code(0);
         let with_file = format!("{arguments} --config settings.toml");
-        let output = bare(&env, &with_file, &[]).assert_code(0);
+        let output = run_with_variables(&env, &with_file, &[]).assert_code(0);
         let is_json = serde_json::from_str::<Value>(&output.stdout).is_ok();
         assert!(!is_json || arguments == "outbox export", "{output:?}");
         let variable = [("COLLECTIVE_INSIGHTS_CONFIG", "settings.toml")];
-        bare(&env, arguments, &variable).assert_code(0);
-        bare(&env, arguments, &[]).assert_code(6);
+        run_with_variables(&env, arguments, &variable).assert_code(0);
+        run_with_variables(&env, arguments, &[]).assert_code(6);
     }
     let variables = [("COLLECTIVE_INSIGHTS_LEDGER", ledger), ("COLLECTIVE_INSIGHTS_JSON", "true")];
-    assert!(bare(&env, "status", &variables).assert_code(0).json()["sources"].is_array());
+    assert!(
+        run_with_variables(&env, "status", &variables).assert_code(0).json()["sources"].is_array()
+    );
 }
 
 #[test]
 fn the_file_of_the_user_is_found() {
-    let env = test_env();
-    let file = settings_file(&env);
+    let env = env_with_one_alert();
+    let file = write_settings_file(&env);
     let folder = env.path("home/.config/collective-insights");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::rename(file, folder.join("config.toml")).unwrap();

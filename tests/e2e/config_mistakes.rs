@@ -4,12 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use sandbox::CLIENT_SECRET;
 
-use crate::config_file::{bare, private, settings_file, test_env};
 use crate::support::RunOutput;
+use crate::support::settings_file::{
+    env_with_one_alert, run_with_variables, write_private, write_settings_file,
+};
 
 #[test]
 fn a_tenant_that_the_file_does_not_have_is_a_warning() {
-    let env = test_env();
+    let env = env_with_one_alert();
     env.write("settings.toml", "[[tenant]]\nname = \"acme\"\nsource = \"crowdstrike\"\n");
     let warning = "the settings file settings.toml has no tenant acmee, so only its defaults apply";
     let run = |tenant: &str| {
@@ -25,9 +27,10 @@ fn a_tenant_that_the_file_does_not_have_is_a_warning() {
 
 #[test]
 fn a_tenant_of_another_source_is_an_error() {
-    let env = test_env();
-    settings_file(&env);
-    let output = bare(&env, "carbonblack --config settings.toml --tenant acme-falcon", &[]);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
+    let output =
+        run_with_variables(&env, "carbonblack --config settings.toml --tenant acme-falcon", &[]);
     output.assert_code(2).assert_stderr(&[
         "the tenant acme-falcon in settings.toml is one of crowdstrike, not of carbonblack",
         "`collective-insights crowdstrike --tenant acme-falcon`",
@@ -37,7 +40,7 @@ fn a_tenant_of_another_source_is_an_error() {
 
 #[test]
 fn a_variable_that_sets_nothing_is_a_warning() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let mut command = env.command("crowdstrike");
     command.env("COLLECTIVE_INSIGHTS_CROWDSTRIKE_MIN_SEVERTY", "low");
     command.env("COLLECTIVE_INSIGHTS_RESEND", "true");
@@ -60,27 +63,29 @@ fn a_variable_that_sets_nothing_is_a_warning() {
 
 #[test]
 fn a_file_that_is_named_must_be_readable() {
-    let env = test_env();
+    let env = env_with_one_alert();
     env.write("latin1.toml", b"# caf\xe9\n");
     for (name, cause) in
         [("missing.toml", "No such file"), (".", "directory"), ("latin1.toml", "UTF-8")]
     {
         for arguments in ["crowdstrike", "check", "check crowdstrike", "status", "outbox list"] {
-            let argument = bare(&env, &format!("{arguments} --config {name}"), &[]);
-            let variable = bare(&env, arguments, &[("COLLECTIVE_INSIGHTS_CONFIG", name)]);
+            let argument = run_with_variables(&env, &format!("{arguments} --config {name}"), &[]);
+            let variable =
+                run_with_variables(&env, arguments, &[("COLLECTIVE_INSIGHTS_CONFIG", name)]);
             for output in [argument, variable] {
                 let message = format!("the settings file {name} cannot be read");
                 output.assert_code(2).assert_stderr(&[&message, cause, "--config"]);
             }
         }
     }
-    let output = bare(&env, "crowdstrike --json --config missing.toml", &[]).assert_code(2);
+    let output =
+        run_with_variables(&env, "crowdstrike --json --config missing.toml", &[]).assert_code(2);
     assert_eq!(output.json()["exit_code"], 2);
 }
 
 #[test]
 fn each_mistake_is_reported_with_its_line() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let tenant = "[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\n";
     let defaults = "[defaults]\n";
     for (table, setting, expected) in [
@@ -152,7 +157,8 @@ fn each_mistake_is_reported_with_its_line() {
     ] {
         env.write("settings.toml", format!("{table}{setting}\n"));
         for command in ["crowdstrike", "status", "check"] {
-            let output = bare(&env, &format!("{command} --config settings.toml"), &[]);
+            let output =
+                run_with_variables(&env, &format!("{command} --config settings.toml"), &[]);
             let output = output.assert_code(2);
             let message = "error: the settings file is not valid: settings.toml:";
             output.assert_stderr(&[&format!("{message}{expected}")]);
@@ -163,7 +169,7 @@ fn each_mistake_is_reported_with_its_line() {
 
 #[test]
 fn a_value_that_only_a_run_can_judge_is_reported_with_its_line() {
-    let env = test_env();
+    let env = env_with_one_alert();
     env.write("settings.toml", "[defaults]\nrf-api-url = \"http://a.example\"\n");
     let mut command = env.command("crowdstrike --config settings.toml");
     let output = RunOutput::capture(command.env_remove("RF_API_URL")).assert_code(2);
@@ -175,25 +181,26 @@ fn a_value_that_only_a_run_can_judge_is_reported_with_its_line() {
 
 #[test]
 fn a_variable_with_a_wrong_value_is_named() {
-    let env = test_env();
+    let env = env_with_one_alert();
     for (name, value, reason) in [
         ("COLLECTIVE_INSIGHTS_HOURS", "x", "invalid value 'x' for '--hours <N>'"),
         ("COLLECTIVE_INSIGHTS_DRY_RUN", "ja", "its value must be true, false, 1 or 0"),
         ("COLLECTIVE_INSIGHTS_CROWDSTRIKE_INDICATOR", "all", "possible values: ioc, files, both"),
         ("COLLECTIVE_INSIGHTS_TENANT", "a b", "a name has up to 64 letters"),
     ] {
-        let output = bare(&env, "crowdstrike", &[(name, value)]).assert_code(2);
+        let output = run_with_variables(&env, "crowdstrike", &[(name, value)]).assert_code(2);
         output.assert_stderr(&[&format!("error: variable {name}: "), reason]);
     }
-    let output = bare(&env, "crowdstrike", &[("COLLECTIVE_INSIGHTS_UNTIL", "2d")]).assert_code(2);
+    let output = run_with_variables(&env, "crowdstrike", &[("COLLECTIVE_INSIGHTS_UNTIL", "2d")])
+        .assert_code(2);
     output.assert_stderr(&["--since <TIME>", "--until from variable COLLECTIVE_INSIGHTS_UNTIL"]);
 }
 
 #[test]
 fn a_secret_in_the_file_is_accepted_only_where_others_cannot_read_it() {
-    let env = test_env();
+    let env = env_with_one_alert();
     let content = format!("[defaults.crowdstrike]\nclient-secret = \"{CLIENT_SECRET}\"\n");
-    private(&env, "settings.toml", &content);
+    write_private(&env, "settings.toml", &content);
     let run = || {
         let mut command = env.command("crowdstrike --config settings.toml");
         RunOutput::capture(command.env_remove("CS_CLIENT_SECRET"))
@@ -216,7 +223,7 @@ fn a_secret_in_the_file_is_accepted_only_where_others_cannot_read_it() {
 
 #[test]
 fn a_secret_file_that_cannot_be_read_is_named_with_its_line() {
-    let env = test_env();
+    let env = env_with_one_alert();
     env.write("settings.toml", "[defaults.crowdstrike]\nclient-secret-file = \"nowhere\"\n");
     let mut command = env.command("crowdstrike --config settings.toml");
     let output = RunOutput::capture(command.env_remove("CS_CLIENT_SECRET")).assert_code(2);
@@ -233,7 +240,7 @@ fn a_secret_file_that_cannot_be_read_is_named_with_its_line() {
 
 #[test]
 fn a_file_without_end_is_not_read() {
-    let env = test_env();
+    let env = env_with_one_alert();
     for (arguments, variables, message) in [
         ("run --config /dev/zero", &[][..], "the settings file /dev/zero cannot be read"),
         (
@@ -242,7 +249,7 @@ fn a_file_without_end_is_not_read() {
             "the file /dev/zero for --rf-api-key",
         ),
     ] {
-        let output = bare(&env, arguments, variables).assert_code(2);
+        let output = run_with_variables(&env, arguments, variables).assert_code(2);
         output.assert_stderr(&[message, "it is larger than "]);
     }
 }

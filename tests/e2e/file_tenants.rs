@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config_file::{bare, settings_file, test_env};
+use crate::support::settings_file::{env_with_one_alert, run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv};
 
 /// Two days after the runs.
@@ -11,15 +11,16 @@ const LATER: [(&str, &str); 1] = [("COLLECTIVE_INSIGHTS_TEST_NOW", "2026-11-24T0
 /// Returns an environment in which `acme-falcon` of the settings file has run, and `acme-cbc` has
 /// not.
 fn env() -> TestEnv {
-    let env = test_env();
-    settings_file(&env);
-    bare(&env, "crowdstrike --tenant acme-falcon --config settings.toml", &[]).assert_code(0);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
+    run_with_variables(&env, "crowdstrike --tenant acme-falcon --config settings.toml", &[])
+        .assert_code(0);
     env
 }
 
 /// Returns the result of a command with the settings file.
 fn with_file(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
-    bare(env, &format!("{arguments} --config settings.toml"), variables)
+    run_with_variables(env, &format!("{arguments} --config settings.toml"), variables)
 }
 
 /// Changes the settings file.
@@ -71,7 +72,7 @@ fn a_tenant_of_the_file_that_never_ran_can_be_named() {
         "neither the ledger nor the settings file has a tenant other",
         "acme-falcon, acme-cbc",
     ]);
-    bare(&env, "status --tenant acme-cbc", &[]).assert_code(2);
+    run_with_variables(&env, "status --tenant acme-cbc", &[]).assert_code(2);
 }
 
 #[test]
@@ -136,22 +137,26 @@ fn without_tenants_in_a_file_the_ledger_alone_counts() {
     env.write("settings.toml", "[defaults]\nhours = 3\n");
     for config in ["settings.toml", "/dev/null"] {
         let config = format!("--config {config}");
-        let status = bare(&env, &format!("status --json {config}"), &[]).assert_code(0).json();
+        let status =
+            run_with_variables(&env, &format!("status --json {config}"), &[]).assert_code(0).json();
         assert_eq!(states(&status["sources"]), ["acme-falcon null"]);
-        let output = bare(&env, &format!("status --max-age 26h {config}"), &LATER).assert_code(3);
+        let output = run_with_variables(&env, &format!("status --max-age 26h {config}"), &LATER)
+            .assert_code(3);
         output.assert_stderr(&["acme-falcon (2026-11-22T00:15:0", "name others with --tenant"]);
-        let history = bare(&env, &format!("history {config}"), &[]).assert_code(0).stdout;
+        let history =
+            run_with_variables(&env, &format!("history {config}"), &[]).assert_code(0).stdout;
         assert!(!history.contains("settings file") && !history.contains("never ran"), "{history}");
     }
 }
 
 #[test]
 fn a_missing_ledger_and_an_unreadable_file_are_errors() {
-    let env = test_env();
-    settings_file(&env);
+    let env = env_with_one_alert();
+    write_settings_file(&env);
     for command in ["status", "status --max-age 26h", "history", "status --tenant acme-cbc"] {
         with_file(&env, command, &[]).assert_code(6).assert_stderr(&["there is no ledger at"]);
-        let output = bare(&env, &format!("{command} --config nowhere.toml"), &[]).assert_code(2);
+        let output = run_with_variables(&env, &format!("{command} --config nowhere.toml"), &[])
+            .assert_code(2);
         output.assert_stderr(&["the settings file nowhere.toml cannot be read"]);
     }
 }

@@ -3,52 +3,17 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use collective_insights::cli::TOPICS;
 use sandbox::World;
 use tempfile::TempDir;
 
-use crate::help::every_command;
 use crate::support::alerts::{carbonblack, sha256};
-use crate::support::{RunOutput, TestEnv, bare_command};
-
-/// Runs `generate` in an empty folder and an empty environment.
-pub fn generate(arguments: &str) -> RunOutput {
-    generate_in(TempDir::new().unwrap().path(), arguments)
-}
-
-/// Runs `generate` in a folder and an empty environment.
-pub fn generate_in(folder: &Path, arguments: &str) -> RunOutput {
-    let mut command = bare_command(folder);
-    command.arg("generate").args(arguments.split_whitespace());
-    RunOutput::capture(&mut command)
-}
-
-/// Returns a command for a tool, if it is installed.
-pub fn tool(name: &str) -> Option<Command> {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {name}")])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("skipped: {name} is not installed");
-    }
-    found.then(|| {
-        let mut command = Command::new(name);
-        // `man` uses this width if there is no terminal.
-        command.stdin(Stdio::null()).env("MANWIDTH", "80");
-        command
-    })
-}
-
-/// Runs a tool, which must succeed and write nothing to stderr. Returns its stdout.
-#[track_caller]
-pub fn run_tool(command: &mut Command) -> String {
-    let output = RunOutput::capture(command).assert_code(0);
-    assert_eq!(output.stderr, "", "{command:?}");
-    output.stdout
-}
+use crate::support::commands::every_command;
+use crate::support::generate::{generate, generate_in};
+use crate::support::tool::{run_tool, tool};
+use crate::support::{RunOutput, TestEnv};
 
 #[test]
 fn the_bash_completions_work() {

@@ -7,9 +7,9 @@ use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::config_file::{bare, settings_file};
-use crate::markdown::{quoted, terms};
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, without};
+use crate::support::markdown::{quoted, terms};
+use crate::support::settings_file::{run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv, bare_command};
 use crate::topics::topic;
 
@@ -128,8 +128,9 @@ fn the_keys_of_a_run_and_of_its_items_are_documented() {
 #[test]
 fn the_keys_of_a_run_of_several_tenants_are_documented() {
     let env = env();
-    let settings = settings_file(&env);
-    let output = bare(&env, &format!("run --json --config {}", settings.display()), &[]);
+    let settings = write_settings_file(&env);
+    let output =
+        run_with_variables(&env, &format!("run --json --config {}", settings.display()), &[]);
     let mut document = output.json();
     let tenants = std::mem::take(document["tenants"].as_array_mut().unwrap());
     assert_eq!(tenants.len(), 2);
@@ -224,12 +225,13 @@ fn the_keys_of_explain_are_documented() {
 fn the_keys_of_check_are_documented() {
     let env = env();
     let checked = RunOutput::capture(env.command("check --json").env("CB_SECRET", "wrong"));
-    settings_file(&env);
-    let tenants = bare(&env, "check --json --config settings.toml", &[]).assert_code(4).json();
+    write_settings_file(&env);
+    let tenants =
+        run_with_variables(&env, "check --json --config settings.toml", &[]).assert_code(4).json();
     check("check --json", &[checked.assert_code(4).json(), tenants]);
     let settings = env.run("check --show-config --json").assert_code(0).stdout;
     let arguments = "check --show-config --json --config settings.toml";
-    let of_tenants = bare(&env, arguments, &[]).assert_code(0).stdout;
+    let of_tenants = run_with_variables(&env, arguments, &[]).assert_code(0).stdout;
     let lines = settings.lines().chain(of_tenants.lines());
     let documents: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(documents.len(), 4);

@@ -12,8 +12,8 @@ use sandbox::{CLIENT_ID, CLIENT_SECRET, RF_TOKEN, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::generate::tool;
 use crate::support::alerts::{falcon, sha256};
+use crate::support::tool::tool;
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
 /// The oldest version that has all fields, and a newer one.
@@ -143,7 +143,7 @@ fn without_a_settings_file_it_is_the_example() {
     let mut command = bare_command(folder.path());
     command.args(["generate", "kubernetes"]);
     let text = RunOutput::capture(&mut command).assert_code(0).stdout;
-    let example = crate::generate::generate("config").assert_code(0).stdout;
+    let example = crate::support::generate::generate("config").assert_code(0).stdout;
     assert_eq!(generate(&example, "").assert_code(0).stdout, text);
     let Some(manifest) = Manifest::read(&text) else { return };
     let files = manifest.files();

@@ -2,35 +2,17 @@
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use sandbox::{Fault, Service, World};
+use sandbox::{Fault, Service};
 use serde_json::Value;
 
-use crate::support::alerts::{falcon_at, hashes};
+use crate::support::alerts::hashes;
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts, in_shell, start_hanging_at};
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::small_disk::SmallDisk;
 use crate::support::{RunOutput, TestEnv};
-
-pub const RUN: &str = "crowdstrike --json";
-pub const LATER: &str = "2026-11-22T01:15:00Z";
-
-pub fn test_env(count: u64) -> TestEnv {
-    let alerts: Vec<Value> =
-        (0..count).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
-    TestEnv::new(World::default().falcon_alerts(&alerts))
-}
-
-/// Starts a run that hangs in its first request to a service.
-pub fn start_hanging_at(env: &TestEnv, service: Service) -> RunningProcess {
-    let hang = Fault::HangThenReset(Duration::from_mins(1));
-    env.sandbox.queue_faults(service, vec![hang]);
-    let running = RunningProcess::start(&mut env.command(RUN));
-    wait_for_requests(&env.sandbox, service, 1);
-    running
-}
 
 /// Starts a run that hangs in its first submission.
 fn start_hanging(env: &TestEnv) -> RunningProcess {
@@ -39,7 +21,7 @@ fn start_hanging(env: &TestEnv) -> RunningProcess {
 
 #[test]
 fn a_second_run_fails_while_the_ledger_is_locked_and_a_crash_releases_the_lock() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let mut first = start_hanging(&env);
     for arguments in [RUN, "carbonblack --json", "crowdstrike --json --dry-run"] {
         let second = env.run_at(LATER, arguments).assert_code(7);
@@ -57,19 +39,9 @@ fn a_second_run_fails_while_the_ledger_is_locked_and_a_crash_releases_the_lock()
     assert_eq!(env.stored_values(), hashes(0..3));
 }
 
-/// Returns a shell command that runs `preparation`, and then the program.
-pub fn in_shell(env: &TestEnv, preparation: &str) -> Command {
-    let run = env.command(RUN);
-    let mut shell = Command::new("sh");
-    shell.current_dir(env.folder()).env_clear();
-    shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.arg("-c").arg(format!("{preparation}; exec \"$0\" {RUN}")).arg(run.get_program());
-    shell
-}
-
 #[test]
 fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing() {
-    let env = test_env(900);
+    let env = env_with_alerts(900);
     let output = RunOutput::capture(&mut in_shell(&env, "ulimit -f 300")).assert_code(6);
     output.assert_stderr(&["the ledger", "ulimit -f"]);
     output.assert_sums();
@@ -79,7 +51,7 @@ fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing()
 
 #[test]
 fn there_are_no_core_dumps() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let mut running = start_hanging(&env);
     let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", running.id())) else {
         eprintln!("skipped: there is no /proc");
@@ -134,7 +106,7 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
         ),
     ];
     for (kind, help, damage) in kinds {
-        let env = test_env(3);
+        let env = env_with_alerts(3);
         let path = env.path("collective-insights.db");
         let bytes = used_ledger(&env);
         let requests_before = env.sandbox.requests().len();
@@ -156,7 +128,7 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
 fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
     // Empty, cut off, without its quotes, and not UTF-8.
     for item in ["''", "'{'", "replace(item, '\"', '')", "CAST(x'7B22FF227D' AS TEXT)"] {
-        let env = test_env(4);
+        let env = env_with_alerts(4);
         used_ledger(&env);
         let db = Connection::open(env.path("collective-insights.db")).unwrap();
         let damage = format!("UPDATE outbox SET item = {item} WHERE id = 2");
@@ -202,7 +174,7 @@ fn an_item_that_differs_from_its_row_is_not_sent() {
         "value = CAST(x'FF' || substr(value, 2) AS TEXT)",
         "type = 'hasi'",
     ] {
-        let env = test_env(4);
+        let env = env_with_alerts(4);
         used_ledger(&env);
         let db = Connection::open(env.path("collective-insights.db")).unwrap();
         assert_eq!(db.execute(&format!("UPDATE outbox SET {damage} WHERE id = 2"), []), Ok(1));
@@ -227,7 +199,7 @@ fn an_item_that_differs_from_its_row_is_not_sent() {
 
 #[test]
 fn many_damaged_items_do_not_stop_the_delivery_like_many_rejections() {
-    let env = test_env(30);
+    let env = env_with_alerts(30);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     env.run(RUN).assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
@@ -241,7 +213,7 @@ fn many_damaged_items_do_not_stop_the_delivery_like_many_rejections() {
 
 #[test]
 fn a_failed_clean_up_counts_as_a_failure_of_the_run() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     used_ledger(&env);
     let db = Connection::open(env.path("collective-insights.db")).unwrap();
     db.execute_batch(
@@ -262,7 +234,7 @@ fn a_failed_clean_up_counts_as_a_failure_of_the_run() {
 #[test]
 fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
     for mode in ["", "--debug", "--dry-run"] {
-        let env = test_env(3);
+        let env = env_with_alerts(3);
         used_ledger(&env);
         let path = env.path("collective-insights.db");
         let slow = Fault::HangThenRespond(Duration::from_secs(2));
@@ -290,7 +262,7 @@ fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
 
 #[test]
 fn a_read_only_ledger_is_an_error_before_any_request() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let bytes = used_ledger(&env);
     let path = env.path("collective-insights.db");
     let requests_before = env.sandbox.requests().len();
@@ -308,7 +280,7 @@ fn a_read_only_ledger_is_an_error_before_any_request() {
 
 #[test]
 fn a_read_only_folder_is_an_error_before_any_request() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let folder = env.path("read-only");
     std::fs::create_dir(&folder).unwrap();
     let mut permissions = std::fs::metadata(&folder).unwrap().permissions();
@@ -325,7 +297,7 @@ fn a_read_only_folder_is_an_error_before_any_request() {
 
 #[test]
 fn a_missing_folder_is_an_error_before_any_request() {
-    let env = test_env(1);
+    let env = env_with_alerts(1);
     let output = env.run("crowdstrike --ledger missing/ledger.db").assert_code(6);
     assert!(output.stderr.contains("its folder does not exist"), "{output:?}");
     assert_eq!(env.sandbox.requests().len(), 0);
@@ -337,7 +309,7 @@ fn a_full_disk_for_the_log_does_not_stop_a_run() {
         eprintln!("skipped: there is no /dev/full");
         return;
     }
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let output = env.run("crowdstrike --json --log-file /dev/full").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 3);
     assert_eq!(output.stderr.matches("the log cannot be written").count(), 1, "{}", output.stderr);
@@ -345,7 +317,7 @@ fn a_full_disk_for_the_log_does_not_stop_a_run() {
 
 #[test]
 fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
-    let env = test_env(900);
+    let env = env_with_alerts(900);
     let path = env.path("disk");
     let Some(disk) = SmallDisk::mount(&path, "192k") else {
         eprintln!("skipped: this user cannot mount a file system");
@@ -367,7 +339,7 @@ fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
 
 #[test]
 fn without_a_ledger_a_second_run_sends_everything_again() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     for now in ["2026-11-22T00:15:00Z", LATER] {
         let output = env.run_at(now, "crowdstrike --json --no-ledger").assert_code(0);
         assert_eq!(output.assert_sums().count("processed"), 3);

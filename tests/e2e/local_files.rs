@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::local_failures::{LATER, RUN, test_env};
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::process::RunningProcess;
 
 #[test]
 fn a_log_that_is_not_a_file_is_a_warning_at_once() {
-    let env = test_env(1);
+    let env = env_with_alerts(1);
     let made = Command::new("mkfifo").arg(env.path("fifo")).status().unwrap();
     assert!(made.success());
     std::fs::create_dir(env.path("folder")).unwrap();
@@ -50,7 +50,7 @@ fn files_that_another_user_linked_to_are_not_changed() {
             if kind == "a hard link" && code == 0 {
                 continue;
             }
-            let env = test_env(1);
+            let env = env_with_alerts(1);
             let victim = env.write("victim", CONTENT);
             let linked = match kind {
                 "a hard link" => std::fs::hard_link(&victim, env.path(name)),
@@ -79,7 +79,7 @@ fn files_that_another_user_linked_to_are_not_changed() {
 fn files_that_others_can_change_are_a_warning() {
     let names =
         ["collective-insights.log", "collective-insights.db", "collective-insights.db.lock"];
-    let env = test_env(1);
+    let env = env_with_alerts(1);
     let clean = env.run(RUN).assert_code(0);
     assert!(clean.notes().is_empty());
     let assert_warnings = |text: &str| {
@@ -114,7 +114,7 @@ fn a_link_to_nowhere_is_neither_followed_nor_deleted() {
         ("collective-insights.db", 6),
         ("collective-insights.log", 0),
     ] {
-        let env = test_env(1);
+        let env = env_with_alerts(1);
         std::os::unix::fs::symlink("target", env.path(name)).unwrap();
         env.run(RUN).assert_code(code);
         env.run("check crowdstrike --offline");

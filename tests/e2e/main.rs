@@ -52,7 +52,6 @@ mod local_failures;
 mod local_files;
 mod log;
 mod maintenance;
-mod markdown;
 mod metrics;
 mod metrics_file;
 mod metrics_help;

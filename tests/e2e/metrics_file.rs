@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::local_failures::{LATER, in_shell, test_env};
-use crate::metrics::{FILE, RUN, metrics};
+use crate::support::falcon_run::{LATER, env_with_alerts, in_shell};
+use crate::support::metrics_runs::{METRICS_FILE, RUN_WITH_METRICS, read_metrics};
 use crate::support::small_disk::SmallDisk;
 use crate::support::{RunOutput, TestEnv};
 
@@ -35,7 +35,7 @@ fn warnings(env: &TestEnv, file: &str) -> String {
 
 #[test]
 fn all_users_can_read_the_file_and_nothing_else_is_left() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     fs::create_dir(env.path("metrics")).unwrap();
     let mut shell = in_shell(&env, "umask 077");
     shell.env("COLLECTIVE_INSIGHTS_METRICS_FILE", "metrics/x.prom");
@@ -48,23 +48,23 @@ fn all_users_can_read_the_file_and_nothing_else_is_left() {
 
 #[test]
 fn the_file_is_replaced_and_never_written_in_place() {
-    let env = test_env(3);
-    env.run(RUN).assert_code(0);
-    let before = metrics(&env).text;
-    let open = fs::File::open(env.path(FILE)).unwrap();
-    env.run_at(LATER, RUN).assert_code(0);
+    let env = env_with_alerts(3);
+    env.run(RUN_WITH_METRICS).assert_code(0);
+    let before = read_metrics(&env).text;
+    let open = fs::File::open(env.path(METRICS_FILE)).unwrap();
+    env.run_at(LATER, RUN_WITH_METRICS).assert_code(0);
     // The collector may have opened the old one, and reads it to its end.
     assert_eq!(std::io::read_to_string(open).unwrap(), before);
-    assert_ne!(metrics(&env).text, before);
+    assert_ne!(read_metrics(&env).text, before);
     // An empty one may be made in advance.
-    env.write(FILE, "");
-    env.run_at(LATER, RUN).assert_code(0);
-    metrics(&env);
+    env.write(METRICS_FILE, "");
+    env.run_at(LATER, RUN_WITH_METRICS).assert_code(0);
+    read_metrics(&env);
 }
 
 #[test]
 fn a_file_that_cannot_be_written_is_a_warning() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     fs::create_dir(env.path("folder.prom")).unwrap();
     symlink(env.path("target"), env.path("link.prom")).unwrap();
     for (file, reason) in [
@@ -86,7 +86,7 @@ fn a_file_that_cannot_be_written_is_a_warning() {
 
 #[test]
 fn no_other_file_is_replaced() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     env.run("crowdstrike").assert_code(0);
     env.write("notes.prom", "# HELP of another program\n");
     for file in [
@@ -106,7 +106,7 @@ fn no_other_file_is_replaced() {
 
 #[test]
 fn a_name_that_the_collector_does_not_read_is_a_warning() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let warnings = warnings(&env, "metrics.txt");
     assert!(warnings.contains("does not end in .prom"), "{warnings}");
     assert!(env.path("metrics.txt").exists());
@@ -120,7 +120,7 @@ fn a_name_that_the_collector_does_not_read_is_a_warning() {
 
 #[test]
 fn a_full_disk_leaves_the_file_as_it_was() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let path = env.path("disk");
     let Some(disk) = SmallDisk::mount(&path, "64k") else {
         eprintln!("skipped: this user cannot mount a file system");
@@ -137,7 +137,7 @@ fn a_full_disk_leaves_the_file_as_it_was() {
 
 #[test]
 fn a_folder_that_cannot_be_written_is_a_warning() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let path = env.path("disk");
     let Some(_disk) = SmallDisk::mount(&path, "64k") else {
         eprintln!("skipped: this user cannot mount a file system");

@@ -8,11 +8,11 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::generate::tool;
-use crate::markdown::{code, quoted, table};
-use crate::metrics::{MIXED, metrics, mixed};
 use crate::support::RunOutput;
+use crate::support::markdown::{code, quoted, table};
 use crate::support::metrics::PREFIX;
+use crate::support::metrics_runs::{MIXED_RUN, env_for_mixed_run, read_metrics};
+use crate::support::tool::tool;
 use crate::topics::topic;
 
 /// Runs `promtool` with this input. `None` if it is not installed.
@@ -33,9 +33,9 @@ fn rules() -> &'static str {
 
 #[test]
 fn promtool_accepts_the_names_and_the_format() {
-    let env = mixed();
-    env.run(MIXED).assert_code(3);
-    let text = metrics(&env).text;
+    let env = env_for_mixed_run();
+    env.run(MIXED_RUN).assert_code(3);
+    let text = read_metrics(&env).text;
     let Some(output) = promtool(&["check", "metrics"], &text) else { return };
     assert_eq!((output.code, output.stdout + &output.stderr), (0, String::new()), "{text}");
     // It notices what is wrong.
@@ -45,9 +45,9 @@ fn promtool_accepts_the_names_and_the_format() {
 
 #[test]
 fn the_table_of_the_help_has_each_metric() {
-    let env = mixed();
-    env.run(MIXED).assert_code(3);
-    let metrics = metrics(&env);
+    let env = env_for_mixed_run();
+    env.run(MIXED_RUN).assert_code(3);
+    let metrics = read_metrics(&env);
     let rows = table(topic("operations"), "Monitoring");
     let said: Vec<String> = rows.iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(said, metrics.names());

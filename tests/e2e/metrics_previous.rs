@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use sandbox::World;
 
-use crate::local_failures::{LATER, test_env};
-use crate::metrics::{CARBON_BLACK, FALCON, FILE, RUN, metrics};
 use crate::several_tenants::{acme, beta};
 use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::falcon_run::{LATER, env_with_alerts};
 use crate::support::metrics::Metrics;
+use crate::support::metrics_runs::{
+    CARBON_BLACK_LABELS, FALCON_LABELS, METRICS_FILE, RUN_WITH_METRICS, read_metrics,
+};
 use crate::support::tenants_env::TenantsEnv;
 
 const EVEN_LATER: &str = "2026-11-22T02:15:00Z";
@@ -30,7 +32,7 @@ fn env_with_bad_file() -> TestEnv {
 
 /// Returns the command of a source.
 fn run_of(source: &str) -> String {
-    RUN.replace("crowdstrike", source)
+    RUN_WITH_METRICS.replace("crowdstrike", source)
 }
 
 fn last_run<'a>(metrics: &'a Metrics, labels: &str) -> [&'a str; 3] {
@@ -39,13 +41,13 @@ fn last_run<'a>(metrics: &'a Metrics, labels: &str) -> [&'a str; 3] {
 
 #[test]
 fn a_failure_that_is_not_in_the_ledger_stays_until_a_newer_run() {
-    let sources = [("crowdstrike", FALCON), ("carbonblack", CARBON_BLACK)];
+    let sources = [("crowdstrike", FALCON_LABELS), ("carbonblack", CARBON_BLACK_LABELS)];
     for [(failing, failed), (other, succeeded)] in [sources, [sources[1], sources[0]]] {
         let env = env_with_bad_file();
         env.run(&format!("{} --exclusion-file bad", run_of(failing))).assert_code(2);
-        let before = metrics(&env);
+        let before = read_metrics(&env);
         env.run_at(LATER, &run_of(other)).assert_code(0);
-        let after = metrics(&env);
+        let after = read_metrics(&env);
         assert_eq!(after.tenants(), ["carbonblack", "crowdstrike"]);
         assert_eq!(last_run(&after, failed), last_run(&before, failed));
         assert_eq!(after.get("last_run_exit_code", failed), "2");
@@ -54,7 +56,7 @@ fn a_failure_that_is_not_in_the_ledger_stays_until_a_newer_run() {
         // A newer run in the ledger, which wrote no file, replaces it.
         env.run_at(LATER, &format!("{failing} --json")).assert_code(0);
         env.run_at(EVEN_LATER, &run_of(other)).assert_code(0);
-        let newer = metrics(&env);
+        let newer = read_metrics(&env);
         assert_eq!(newer.get("last_run_exit_code", failed), "0");
         assert_ne!(newer.get("last_success_timestamp_seconds", failed), "0");
         assert_ne!(newer.fates("last_run_alerts", failing), BTreeMap::new());
@@ -64,32 +66,33 @@ fn a_failure_that_is_not_in_the_ledger_stays_until_a_newer_run() {
 #[test]
 fn a_failure_after_a_success_hides_its_numbers_and_keeps_its_time() {
     let env = env_with_bad_file();
-    env.run(RUN).assert_code(0);
-    let success = metrics(&env).get("last_success_timestamp_seconds", FALCON).to_owned();
-    env.run_at(LATER, &format!("{RUN} --exclusion-file bad")).assert_code(2);
+    env.run(RUN_WITH_METRICS).assert_code(0);
+    let success =
+        read_metrics(&env).get("last_success_timestamp_seconds", FALCON_LABELS).to_owned();
+    env.run_at(LATER, &format!("{RUN_WITH_METRICS} --exclusion-file bad")).assert_code(2);
     env.run_at(EVEN_LATER, &run_of("carbonblack")).assert_code(0);
-    let after = metrics(&env);
-    assert_eq!(after.get("last_run_exit_code", FALCON), "2");
-    assert_eq!(after.get("last_success_timestamp_seconds", FALCON), success);
+    let after = read_metrics(&env);
+    assert_eq!(after.get("last_run_exit_code", FALCON_LABELS), "2");
+    assert_eq!(after.get("last_success_timestamp_seconds", FALCON_LABELS), success);
     assert_eq!(after.fates("last_run_alerts", "crowdstrike"), BTreeMap::new());
-    assert_eq!(after.get("queued_indicators", FALCON), "0");
+    assert_eq!(after.get("queued_indicators", FALCON_LABELS), "0");
 }
 
 #[test]
 fn what_is_not_a_sample_of_the_past_is_ignored() {
     let env = env_with_bad_file();
-    env.run_at(EVEN_LATER, &format!("{RUN} --exclusion-file bad")).assert_code(2);
-    let text = metrics(&env).text;
+    env.run_at(EVEN_LATER, &format!("{RUN_WITH_METRICS} --exclusion-file bad")).assert_code(2);
+    let text = read_metrics(&env).text;
     let other = run_of("carbonblack");
     // Written when the clock was wrong.
     env.run(&other).assert_code(0);
-    assert_eq!(metrics(&env).tenants(), ["carbonblack"]);
-    env.write(FILE, text.replace("\",source=", "\";source="));
+    assert_eq!(read_metrics(&env).tenants(), ["carbonblack"]);
+    env.write(METRICS_FILE, text.replace("\",source=", "\";source="));
     env.run_at(EVEN_LATER, &other).assert_code(0);
-    assert_eq!(metrics(&env).tenants(), ["carbonblack"]);
-    env.write(FILE, text);
+    assert_eq!(read_metrics(&env).tenants(), ["carbonblack"]);
+    env.write(METRICS_FILE, text);
     env.run_at(EVEN_LATER, &other).assert_code(0);
-    assert_eq!(metrics(&env).tenants(), ["carbonblack", "crowdstrike"]);
+    assert_eq!(read_metrics(&env).tenants(), ["carbonblack", "crowdstrike"]);
 }
 
 #[test]
@@ -99,29 +102,29 @@ fn tenants_that_are_no_longer_used_are_not_kept() {
     env.run("run --metrics-file insights.prom").assert_code(2);
     let run = "run --metrics-file insights.prom --tenant acme";
     env.run(run).assert_code(0);
-    let kept = metrics(&env.home);
+    let kept = read_metrics(&env.home);
     assert_eq!(kept.get("last_run_exit_code", "beta carbonblack"), "2");
     let settings = std::fs::read_to_string(env.home.path("settings.toml")).unwrap();
     env.home.write("settings.toml", settings.replace("name = \"beta\"", "name = \"gamma\""));
     env.run(run).assert_code(0);
-    assert_eq!(metrics(&env.home).tenants(), ["acme"]);
+    assert_eq!(read_metrics(&env.home).tenants(), ["acme"]);
 }
 
 #[test]
 fn where_the_ledger_cannot_be_read_the_last_runs_and_successes_are_kept() {
-    let env = test_env(3);
-    env.run(RUN).assert_code(0);
+    let env = env_with_alerts(3);
+    env.run(RUN_WITH_METRICS).assert_code(0);
     env.run(&run_of("carbonblack")).assert_code(0);
-    let before = metrics(&env);
+    let before = read_metrics(&env);
     let success = |metrics: &Metrics, labels: &str| {
         metrics.get("last_success_timestamp_seconds", labels).to_owned()
     };
     env.write("collective-insights.db", "not a ledger");
-    env.run_at(LATER, RUN).assert_code(6);
-    let unread = metrics(&env);
+    env.run_at(LATER, RUN_WITH_METRICS).assert_code(6);
+    let unread = read_metrics(&env);
     assert_eq!(unread.tenants(), ["carbonblack", "crowdstrike"]);
-    assert_eq!(unread.get("last_run_exit_code", FALCON), "6");
-    assert_eq!(last_run(&unread, CARBON_BLACK), last_run(&before, CARBON_BLACK));
+    assert_eq!(unread.get("last_run_exit_code", FALCON_LABELS), "6");
+    assert_eq!(last_run(&unread, CARBON_BLACK_LABELS), last_run(&before, CARBON_BLACK_LABELS));
     assert_eq!(
         unread.names(),
         [
@@ -135,16 +138,18 @@ fn where_the_ledger_cannot_be_read_the_last_runs_and_successes_are_kept() {
     assert!(env.log().contains("the metrics file has last runs and successes only"));
     // Nor does a failed run without a ledger hide them.
     env.write("bad", "http://[\n");
-    env.run_at(EVEN_LATER, &format!("{RUN} --no-ledger --exclusion-file bad")).assert_code(2);
-    let without = metrics(&env);
-    assert_eq!(without.get("last_run_exit_code", FALCON), "2");
-    for labels in [FALCON, CARBON_BLACK] {
+    env.run_at(EVEN_LATER, &format!("{RUN_WITH_METRICS} --no-ledger --exclusion-file bad"))
+        .assert_code(2);
+    let without = read_metrics(&env);
+    assert_eq!(without.get("last_run_exit_code", FALCON_LABELS), "2");
+    for labels in [FALCON_LABELS, CARBON_BLACK_LABELS] {
         assert_eq!(success(&unread, labels), success(&before, labels), "{labels}");
         assert_eq!(success(&without, labels), success(&before, labels), "{labels}");
         assert_ne!(success(&before, labels), "0", "{labels}");
     }
     // Where none is known at all.
-    std::fs::remove_file(env.path(FILE)).unwrap();
-    env.run_at(EVEN_LATER, &format!("{RUN} --no-ledger --exclusion-file bad")).assert_code(2);
-    assert_eq!(success(&metrics(&env), FALCON), "0");
+    std::fs::remove_file(env.path(METRICS_FILE)).unwrap();
+    env.run_at(EVEN_LATER, &format!("{RUN_WITH_METRICS} --no-ledger --exclusion-file bad"))
+        .assert_code(2);
+    assert_eq!(success(&read_metrics(&env), FALCON_LABELS), "0");
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use sandbox::{Fault, Service};
 
-use crate::local_failures::{LATER, RUN, test_env};
 use crate::support::TestEnv;
 use crate::support::alerts::hashes;
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::small_disk::SmallDisk;
 
@@ -27,7 +27,7 @@ fn repeated(env: &TestEnv) -> usize {
 /// Returns how many indicators arrived in the three runs and how many of them repeatedly; `None`
 /// where no disk can be mounted.
 fn runs_on_a_disk_with(free: u64) -> Option<(usize, usize)> {
-    let env = test_env(COUNT);
+    let env = env_with_alerts(COUNT);
     let path = env.path("disk");
     let disk = SmallDisk::mount(&path, "8m")?;
     let run = format!("{RUN} --batch-size 200 --ledger disk/ledger.db --log-file disk/log");
@@ -66,7 +66,7 @@ fn runs_on_a_nearly_full_disk_repeat_nothing() {
 
 #[test]
 fn a_batch_is_recorded_although_the_disk_fills_while_it_is_sent() {
-    let env = test_env(COUNT);
+    let env = env_with_alerts(COUNT);
     let path = env.path("disk");
     let Some(disk) = SmallDisk::mount(&path, "8m") else {
         eprintln!("skipped: this user cannot mount a file system");
@@ -93,7 +93,7 @@ fn a_batch_is_recorded_although_the_disk_fills_while_it_is_sent() {
 
 #[test]
 fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
-    let env = test_env(COUNT);
+    let env = env_with_alerts(COUNT);
     let path = env.path("disk");
     let Some(disk) = SmallDisk::mount(&path, "8m") else {
         eprintln!("skipped: this user cannot mount a file system");
@@ -115,7 +115,7 @@ fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
 
 #[test]
 fn without_a_ledger_what_was_not_sent_is_not_queued() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let output = env.run(&format!("{RUN} --no-ledger")).assert_code(5);
     assert_eq!((output.count("waiting"), output.count("not_stored")), (0, 3));

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::local_failures::{LATER, RUN, test_env};
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::{RunOutput, TestEnv};
 
 /// The id of a user who owns nothing.
@@ -14,7 +14,7 @@ const NOBODY: u32 = 65_534;
 /// Returns an environment after a run of root, in a folder that the other user may write to.
 /// `None` where these tests cannot become another user.
 fn env_of_root() -> Option<TestEnv> {
-    let env = test_env(1);
+    let env = env_with_alerts(1);
     env.run(RUN).assert_code(0);
     chown(env.folder(), Some(NOBODY), Some(NOBODY)).ok()?;
     let program = env.path("program");

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use sandbox::World;
 
-use crate::generate::{generate, run_tool, tool};
-use crate::markdown::{code, section, terms};
 use crate::support::alerts::{falcon, sha256};
+use crate::support::generate::generate;
+use crate::support::markdown::{code, section, terms};
+use crate::support::tool::{run_tool, tool};
 use crate::support::{RunOutput, TestEnv};
 use crate::topics::topic;
 

@@ -9,9 +9,9 @@ use sandbox::seed::Recipe;
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service, World};
 use serde_json::Value;
 
-use crate::generate::generate;
-use crate::markdown::{code, quoted, section, table};
 use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::generate::generate;
+use crate::support::markdown::{code, quoted, section, table};
 use crate::support::vendor::Vendor;
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv};
 

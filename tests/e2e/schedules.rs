@@ -10,9 +10,10 @@ use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, 
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::generate::{generate, generate_in, run_tool, tool};
-use crate::help::sources;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
+use crate::support::commands::sources;
+use crate::support::generate::{generate, generate_in};
+use crate::support::tool::{run_tool, tool};
 use crate::support::vendor::Vendor;
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv, bare_command};
 use crate::topics::topic;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use sandbox::{Fault, Service};
 
-use crate::local_failures::{LATER, RUN, in_shell, start_hanging_at, test_env};
 use crate::support::alerts::hashes;
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts, in_shell, start_hanging_at};
 use crate::support::process::{RunningProcess, wait_for_requests};
 
 /// Whether SIGHUP, the first signal, is ignored here and therefore in every process started here.
@@ -29,7 +29,7 @@ fn a_signal_ends_a_run_within_seconds_and_the_next_one_continues() {
             println!("skipped SIGHUP: these tests run under nohup, and so does the program");
             continue;
         }
-        let env = test_env(3);
+        let env = env_with_alerts(3);
         let mut running = start_hanging_at(&env, service);
         let signalled = Instant::now();
         running.signal(signal);
@@ -47,7 +47,7 @@ fn a_signal_ends_a_run_within_seconds_and_the_next_one_continues() {
 
 #[test]
 fn a_run_that_was_started_with_nohup_ignores_sighup() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let hang = Fault::HangThenRespond(Duration::from_secs(2));
     env.sandbox.queue_faults(Service::RecordedFuture, vec![hang]);
     let mut running = RunningProcess::start(&mut in_shell(&env, "trap '' HUP"));
@@ -59,7 +59,7 @@ fn a_run_that_was_started_with_nohup_ignores_sighup() {
 
 #[test]
 fn after_a_signal_the_request_in_flight_finishes_and_no_other_starts() {
-    let env = test_env(6);
+    let env = env_with_alerts(6);
     let slow = Fault::HangThenRespond(Duration::from_millis(700));
     env.sandbox.queue_faults(Service::RecordedFuture, vec![slow]);
     let mut running = RunningProcess::start(&mut env.command("crowdstrike --json --batch-size 2"));
@@ -74,7 +74,7 @@ fn after_a_signal_the_request_in_flight_finishes_and_no_other_starts() {
 
 #[test]
 fn a_signal_ends_a_wait_before_a_retry() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::retry_after(429, "290")));
     let mut command = env.command(RUN);
     let mut running =

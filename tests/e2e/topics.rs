@@ -9,8 +9,8 @@ use collective_insights::failure::FailureKind;
 use sandbox::World;
 use tempfile::TempDir;
 
-use crate::help::{every_command, sources};
-use crate::markdown::{code, quoted, table, terms};
+use crate::support::commands::{every_command, sources};
+use crate::support::markdown::{code, quoted, table, terms};
 use crate::support::{RunOutput, TestEnv, bare_command};
 
 /// The text of a topic.

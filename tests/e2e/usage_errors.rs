@@ -2,10 +2,10 @@
 
 use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN};
 
-use crate::command_line::{bare, test_env, without};
+use crate::support::failures::one_alert_per_vendor;
 use crate::support::json::text;
 use crate::support::vendor::Vendor;
-use crate::support::{RunOutput, TestEnv};
+use crate::support::{RunOutput, TestEnv, run_bare};
 
 #[test]
 fn an_option_before_the_source_gets_a_tip() {
@@ -15,7 +15,7 @@ fn an_option_before_the_source_gets_a_tip() {
         vec!["-ccid", CLIENT_ID, "-ccs", CLIENT_SECRET, "-k", RF_TOKEN],
         vec!["--rf-api-key", RF_TOKEN, "crowdstrike"],
     ] {
-        let output = bare(&arguments).assert_code(2);
+        let output = run_bare(&arguments).assert_code(2);
         output.assert_stderr(&[
             "tip: name the source first",
             "collective-insights crowdstrike -k <KEY>",
@@ -24,7 +24,7 @@ fn an_option_before_the_source_gets_a_tip() {
             assert!(!output.stderr.contains(secret), "{}", output.stderr);
         }
     }
-    assert!(!bare(&["crowdstrike", "--no"]).stderr.contains("name the source"));
+    assert!(!run_bare(&["crowdstrike", "--no"]).stderr.contains("name the source"));
 }
 
 #[test]
@@ -38,12 +38,12 @@ fn a_mistyped_command_is_shown_with_the_nearest_one() {
         ("statsu", "'status'"),
     ] {
         let words: Vec<&str> = arguments.split(' ').collect();
-        let output = bare(&words).assert_code(2);
+        let output = run_bare(&words).assert_code(2);
         let mistyped = format!("unrecognized subcommand '{}'", words[words.len() - 1]);
         output.assert_stderr(&[&mistyped, "a similar subcommand exists: ", nearest]);
     }
     for secret in [RF_TOKEN, CLIENT_SECRET, CB_SECRET, CB_API_ID, "ABCDEFGHIJ", "\u{1b}[31mred"] {
-        let output = bare(&[secret]).assert_code(2);
+        let output = run_bare(&[secret]).assert_code(2);
         assert!(!output.stderr.contains(secret), "{}", output.stderr);
     }
 }
@@ -58,7 +58,7 @@ fn a_usage_error_with_json_is_a_document_too() {
         "status --json --max-age soon",
         "outbox --json",
     ] {
-        let output = bare(&arguments.split(' ').collect::<Vec<_>>()).assert_code(2);
+        let output = run_bare(&arguments.split(' ').collect::<Vec<_>>()).assert_code(2);
         let document = output.json();
         assert_eq!((&document["schema_version"], &document["exit_code"]), (&1.into(), &2.into()));
         assert_eq!(document["error"]["kind"], "configuration");
@@ -67,10 +67,10 @@ fn a_usage_error_with_json_is_a_document_too() {
         assert!(!text(&document, "/error/hint").is_empty());
         assert_eq!(output.stdout.lines().count(), 1, "{}", output.stdout);
     }
-    let secret = bare(&["crowdstrike", "--json", "--hours", RF_TOKEN]).assert_code(2);
+    let secret = run_bare(&["crowdstrike", "--json", "--hours", RF_TOKEN]).assert_code(2);
     assert!(!secret.stdout.contains(RF_TOKEN), "{}", secret.stdout);
-    assert_eq!(bare(&["crowdstrike", "--hours", "0"]).assert_code(2).stdout, "");
-    assert!(bare(&["crowdstrike", "--json", "--help"]).assert_code(0).stdout.contains("Usage"));
+    assert_eq!(run_bare(&["crowdstrike", "--hours", "0"]).assert_code(2).stdout, "");
+    assert!(run_bare(&["crowdstrike", "--json", "--help"]).assert_code(0).stdout.contains("Usage"));
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn all_missing_settings_are_reported_in_one_error() {
         let variables: Vec<&str> = settings.iter().map(|(_, variable)| *variable).collect();
         // Not set, empty, and whitespace only.
         for value in [None, Some(""), Some(" \t")] {
-            let env = test_env();
-            let mut command = without(&env, vendor, &variables);
+            let env = TestEnv::new(one_alert_per_vendor());
+            let mut command = env.command_without(&variables, vendor);
             command.envs(variables.iter().filter_map(|name| Some((*name, value?))));
             let output = RunOutput::capture(&mut command).assert_code(2);
             for (flag, variable) in settings {
@@ -105,8 +105,9 @@ fn all_missing_settings_are_reported_in_one_error() {
         }
         // Only one setting is missing.
         for (flag, variable) in settings {
-            let env = test_env();
-            let output = RunOutput::capture(&mut without(&env, vendor, &[variable])).assert_code(2);
+            let env = TestEnv::new(one_alert_per_vendor());
+            let output =
+                RunOutput::capture(&mut env.command_without(&[variable], vendor)).assert_code(2);
             output.assert_stderr(&[&format!("settings are missing: {flag} ({variable})\n")]);
         }
     }
@@ -129,12 +130,12 @@ fn a_value_out_of_range_is_rejected_and_the_range_is_named() {
         ("--since tomorrow", "2026-11-21T00:15:00Z"),
         ("--cloud us-2 --base-url https://api.example.com", "cannot be used with"),
     ] {
-        let env = test_env();
+        let env = TestEnv::new(one_alert_per_vendor());
         let output = env.run(&format!("crowdstrike {arguments}")).assert_code(2);
         output.assert_stderr(&[text]);
         assert_eq!(env.sandbox.requests().len(), 0, "{arguments}");
     }
-    let env = test_env();
+    let env = TestEnv::new(one_alert_per_vendor());
     for arguments in [
         "--hours 1", "--hours 8760", "-l debug", "-l Critical", "--min-confidence 100",
         "--min-severity 100",
@@ -157,7 +158,7 @@ fn an_unexpected_argument_is_not_repeated() {
         vec!["outbox", WORD],
         vec!["status", WORD],
     ] {
-        let output = bare(&arguments).assert_code(2);
+        let output = run_bare(&arguments).assert_code(2);
         assert!(
             !output.stderr.contains(WORD) && !output.stdout.contains(WORD),
             "{arguments:?}: {}",
@@ -177,7 +178,7 @@ fn a_secret_after_a_wrong_flag_is_not_repeated() {
             vec!["history", "--days", secret],
             vec!["generate", "completions", secret],
         ] {
-            let output = bare(&arguments).assert_code(2);
+            let output = run_bare(&arguments).assert_code(2);
             output.assert_stderr(&["invalid value", "not shown"]);
             assert!(!output.stderr.contains(secret), "{}", output.stderr);
         }
@@ -187,7 +188,7 @@ fn a_secret_after_a_wrong_flag_is_not_repeated() {
             format!("--since=Token:{secret}"),
             format!("--client-secret{secret}"),
         ] {
-            let output = bare(&["crowdstrike", &argument]).assert_code(2);
+            let output = run_bare(&["crowdstrike", &argument]).assert_code(2);
             assert!(!output.stderr.contains(secret), "{}", output.stderr);
         }
     }
@@ -205,13 +206,13 @@ fn an_invalid_value_that_is_not_a_secret_is_repeated() {
         ("--cloud", "us-gov-west-1"),
         ("--min-severity", "informatoinal"),
     ] {
-        bare(&["crowdstrike", flag, value]).assert_code(2).assert_stderr(&[value, flag]);
+        run_bare(&["crowdstrike", flag, value]).assert_code(2).assert_stderr(&[value, flag]);
     }
 }
 
 #[test]
 fn an_unknown_flag_is_named_with_a_suggestion() {
-    let output = bare(&["crowdstrike", "--min-severty", "60"]).assert_code(2);
+    let output = run_bare(&["crowdstrike", "--min-severty", "60"]).assert_code(2);
     output.assert_stderr(&["--min-severty", "--min-severity"]);
 }
 

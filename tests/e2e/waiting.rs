@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::Service;
 
-use crate::local_failures::{RUN, start_hanging_at, test_env};
 use crate::support::alerts::hashes;
+use crate::support::falcon_run::{RUN, env_with_alerts, start_hanging_at};
 use crate::support::process::RunningProcess;
 use crate::support::terminal::in_terminal;
 use crate::support::{NOW, RunOutput, TestEnv};
@@ -29,7 +29,7 @@ fn start_waiting(env: &TestEnv, arguments: &str) -> RunningProcess {
 
 #[test]
 fn runs_that_wait_follow_one_after_the_other() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let mut first = start_hanging_at(&env, Service::RecordedFuture);
     let waiting: Vec<RunningProcess> =
         (0..3).map(|_| start_waiting(&env, &format!("{RUN} --wait 60s"))).collect();
@@ -53,7 +53,7 @@ fn runs_that_wait_follow_one_after_the_other() {
 
 #[test]
 fn a_wait_that_runs_out_ends_with_the_exit_code_of_a_locked_ledger() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let mut first = start_hanging_at(&env, Service::RecordedFuture);
     for arguments in [RUN, "carbonblack --json", "crowdstrike --json --dry-run"] {
         let started = Instant::now();
@@ -75,7 +75,7 @@ fn a_wait_that_runs_out_ends_with_the_exit_code_of_a_locked_ledger() {
 
 #[test]
 fn a_signal_ends_the_wait_at_once() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let _first = start_hanging_at(&env, Service::RecordedFuture);
     let interrupted = ["Interrupted before the run started"];
     let terminated = ["TERM", "collective-insights.db"];
@@ -94,7 +94,7 @@ fn a_signal_ends_the_wait_at_once() {
 
 #[test]
 fn a_dry_run_without_a_ledger_does_not_wait() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     env.write("collective-insights.db.lock", "");
     env.run("crowdstrike --dry-run --wait 1h").assert_code(0);
     assert!(!env.log().contains(WAIT_MESSAGE));
@@ -102,7 +102,7 @@ fn a_dry_run_without_a_ledger_does_not_wait() {
 
 #[test]
 fn a_terminal_shows_once_that_the_run_waits() {
-    let env = test_env(3);
+    let env = env_with_alerts(3);
     let _first = start_hanging_at(&env, Service::RecordedFuture);
     for (arguments, count) in [("", 1), ("-q", 0), ("--json", 1)] {
         let command = env.command(&format!("crowdstrike --wait 2s {arguments}"));

@@ -8,9 +8,10 @@ use std::process::Command;
 use sandbox::{CLIENT_ID, CLIENT_SECRET, RF_TOKEN};
 use tempfile::TempDir;
 
-use crate::generate::{generate, generate_in, run_tool, tool};
 use crate::support::alerts::{falcon, sha256};
+use crate::support::generate::{generate, generate_in};
 use crate::support::report_page::ReportPage;
+use crate::support::tool::{run_tool, tool};
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
 /// Returns the command of the only line of a crontab that writes a report.

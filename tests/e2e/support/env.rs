@@ -106,6 +106,15 @@ impl TestEnv {
         command
     }
 
+    /// Returns the same command as [`TestEnv::command`] does, but without these variables.
+    pub fn command_without(&self, variables: &[&str], arguments: &str) -> Command {
+        let mut command = self.command(arguments);
+        for variable in variables {
+            command.env_remove(variable);
+        }
+        command
+    }
+
     /// Runs the binary.
     pub fn run(&self, arguments: &str) -> RunOutput {
         RunOutput::capture(&mut self.command(arguments))
@@ -185,4 +194,10 @@ pub fn bare_command(folder: &Path) -> Command {
     command.current_dir(folder).env_clear().env("STATE_DIRECTORY", folder);
     command.envs([NO_CONFIG]);
     command
+}
+
+/// Runs the binary in an empty folder and an empty environment.
+pub fn run_bare(arguments: &[&str]) -> RunOutput {
+    let folder = TempDir::new().unwrap();
+    RunOutput::capture(bare_command(folder.path()).args(arguments))
 }

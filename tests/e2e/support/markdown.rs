@@ -1,6 +1,6 @@
-//! Parts of the README and of the help topics, to be compared with the program.
+//! Reads parts of the README and of the help topics, to be compared with the program.
 
-/// The lines below a heading of any level, up to the next one.
+/// Returns the lines below a heading of any level, up to the next one.
 #[track_caller]
 pub fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     let title = |line: &'a str| line.strip_prefix('#').map(|line| line.trim_matches(['#', ' ']));
@@ -9,7 +9,7 @@ pub fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     lines.take_while(|line| title(line).is_none()).collect()
 }
 
-/// The rows of the first table under a heading without its head, each cell trimmed.
+/// Returns the rows of the first table under a heading without its head, each cell trimmed.
 #[track_caller]
 pub fn table<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let rows: Vec<Vec<&str>> = section(text, heading)
@@ -23,7 +23,7 @@ pub fn table<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     rows
 }
 
-/// The terms that a list under a heading defines: its items that end with a colon.
+/// Returns the terms that a list under a heading defines: its items that end with a colon.
 #[track_caller]
 pub fn terms<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     let items = section(text, heading).into_iter().filter_map(|line| line.strip_prefix("- "));
@@ -32,12 +32,12 @@ pub fn terms<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     terms
 }
 
-/// The parts in backticks.
+/// Returns the parts of a text that are in backticks.
 pub fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The blocks of code in a language, without their fences.
+/// Returns the blocks of code in a language, without their fences.
 pub fn code<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
     text.split(fence.as_str()).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
