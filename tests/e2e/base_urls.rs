@@ -1,4 +1,4 @@
-//! Base URLs: which ones are accepted, and to which host requests go.
+//! Tests which base URLs are accepted, and to which host the requests go.
 
 use crate::support::{RunOutput, TestEnv};
 use sandbox::World;
@@ -57,7 +57,7 @@ fn an_organization_key_with_path_characters_is_rejected() {
 
 #[test]
 fn each_cloud_has_its_own_host() {
-    // The sandbox is the proxy, and its requests show the host that the tool connects to.
+    // The sandbox is the proxy. It opens no tunnel, but records the host of the request.
     for (flag, host) in [
         ("", "api.crowdstrike.com"),
         ("--cloud us-1", "api.crowdstrike.com"),

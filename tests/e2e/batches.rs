@@ -1,4 +1,5 @@
-//! Batches: their size, order and content, and how the response is compared with what was sent.
+//! Tests the batches: their size, order and content, and how the response is compared with what was
+//! sent. A response that confirms a batch is a receipt.
 
 use sandbox::{Fault, NOT_RECEIPTS, Service, World};
 use serde_json::{Value, json};
@@ -8,16 +9,10 @@ use crate::support::json::{keys, texts};
 use crate::support::vendor::{Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
+/// Returns Falcon alerts, one per minute, with the numbers from 1 to `count`.
 fn alerts(count: u64) -> Vec<Value> {
-    let minutes =
-        (1..=count).map(|number| Vendor::CrowdStrike.alert(number, at_millis(number * 60_000)));
-    minutes.collect()
-}
-
-/// Returns the number of items in each request.
-fn sizes(env: &TestEnv) -> Vec<usize> {
-    let posts = env.submission_bodies();
-    posts.iter().map(|post| post["data"].as_array().unwrap().len()).collect()
+    let alert = |number| Vendor::CrowdStrike.alert(number, at_millis(number * 60_000));
+    (1..=count).map(alert).collect()
 }
 
 /// Returns an environment with alerts for two hashes, a domain, an IP address and a URL.
@@ -44,7 +39,7 @@ fn batches_have_at_most_the_configured_size() {
         let env = TestEnv::falcon(&alerts(5));
         let output = env.run(&format!("crowdstrike --json --batch-size {size}")).assert_code(0);
         assert_eq!(output.assert_sums().count("processed"), 5);
-        assert_eq!(sizes(&env), expected);
+        assert_eq!(env.batch_sizes(), expected);
         assert_eq!(env.stored_values(), [1, 2, 3, 4, 5].map(sha256));
     }
 }
@@ -53,7 +48,7 @@ fn batches_have_at_most_the_configured_size() {
 fn the_default_batch_size_is_1000() {
     let env = TestEnv::falcon(&alerts(1001));
     env.run("crowdstrike").assert_code(0);
-    assert_eq!(sizes(&env), [1000, 1]);
+    assert_eq!(env.batch_sizes(), [1000, 1]);
 }
 
 #[test]
@@ -61,7 +56,7 @@ fn batches_are_sent_one_at_a_time() {
     let world = World::default().falcon_alerts(&alerts(12));
     let env = TestEnv::new(world.latency(std::time::Duration::from_millis(5)));
     env.run("crowdstrike --batch-size 1").assert_code(0);
-    assert_eq!(sizes(&env), [1; 12]);
+    assert_eq!(env.batch_sizes(), [1; 12]);
     assert!(!env.sandbox.overlapping_posts());
 }
 
@@ -102,7 +97,7 @@ fn every_batch_says_whether_it_is_debug() {
 #[test]
 fn every_batch_contains_the_organizations() {
     let env = TestEnv::falcon(&alerts(2));
-    // With the prefix or without it, it is the same organization.
+    // `b` and `UHASH:b` are the same organization: it may be written without its prefix.
     let flags = "--organization-id b --organization-id uhash:a --organization-id UHASH:b";
     env.run(&format!("crowdstrike --batch-size 1 {flags}")).assert_code(0);
     for post in env.submission_bodies() {
@@ -182,7 +177,11 @@ fn responses_without_a_summary_count_as_processed_with_one_note_per_run() {
     let notes = output.notes();
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].contains("without reporting how many it processed"), "{notes:?}");
-    assert_eq!(env.log().matches("without reporting how many").count(), 2, "and the summary");
+    assert_eq!(
+        env.log().matches("without reporting how many").count(),
+        2,
+        "as a note, and in the summary"
+    );
 }
 
 #[test]
@@ -211,8 +210,8 @@ fn a_success_response_that_is_not_a_receipt_delivers_nothing() {
         let error = &output.json()["error"];
         assert_eq!(error["kind"], "temporary", "{code} {body}");
         assert!(error["message"].to_string().contains("malformed response"), "{error}");
-        assert_eq!(env.request_count(Service::RecordedFuture), 5, "{code} {body}");
-        // Retried, and delivered once the receipt comes.
+        assert_eq!(env.request_count(Service::RecordedFuture), 5, "{code} {body}: all attempts");
+        // Four attempts fail in the next run. The fifth one gets a receipt.
         env.sandbox.always(Service::RecordedFuture, None);
         env.sandbox.queue_faults(Service::RecordedFuture, vec![response; 4]);
         let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);

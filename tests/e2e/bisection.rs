@@ -1,5 +1,5 @@
-//! Rejections by Recorded Future: rejected items are isolated and quarantined, all others arrive.
-//! If the cause is not an item, nothing is lost.
+//! Tests that items that Recorded Future rejects are found by bisection and quarantined, that all
+//! others are delivered, and that nothing is lost if the cause is not an item.
 
 use sandbox::{Fault, RecordedRequest, Service, World};
 use serde_json::Value;
@@ -15,22 +15,19 @@ fn test_env(count: u64) -> TestEnv {
     TestEnv::new(World::default().falcon_alerts(&alerts))
 }
 
+/// Returns the requests that sent a batch.
 fn posts(env: &TestEnv) -> Vec<RecordedRequest> {
     env.sandbox.requests_to(Service::RecordedFuture)
 }
 
-/// Returns the number of items in each batch.
-fn sizes(env: &TestEnv) -> Vec<usize> {
-    let size = |post: &RecordedRequest| post.json().unwrap()["data"].as_array().unwrap().len();
-    posts(env).iter().map(size).collect()
-}
-
+/// Returns what is in quarantine, as JSON.
 fn quarantined(env: &TestEnv) -> Value {
     env.run("outbox list --quarantined --json").assert_code(0).json()
 }
 
 #[test]
 fn a_rejected_item_is_quarantined_and_all_others_arrive() {
+    // The statuses that can be about a single item.
     for status in [400, 413, 422] {
         let env = test_env(100);
         env.sandbox
@@ -40,12 +37,13 @@ fn a_rejected_item_is_quarantined_and_all_others_arrive() {
         assert_eq!((output.count("processed"), output.count("quarantined")), (99, 1));
         let others: Vec<String> = (0..100).filter(|number| *number != 37).map(sha256).collect();
         assert_eq!(env.stored_values(), others, "{status}");
-        // The batch itself, and 2·k·log2(n) for k rejected items of n.
+        // The batch itself, and 2·k·log2(n) for k rejected items of n: k is 1, log2(100) is 7.
         assert!(posts(&env).len() <= 1 + 2 * 7, "{} requests", posts(&env).len());
         let entries = &quarantined(&env)["entries"];
         assert_eq!(entries.as_array().unwrap().len(), 1);
         assert_eq!(entries[0]["status"], status);
         assert_eq!(entries[0]["value"], sha256(37));
+        // When it was rejected, and the message of Recorded Future.
         assert_eq!(entries[0]["refused_at"].as_str().unwrap()[..16], *"2026-11-22T00:15");
         let message = entries[0]["words"].as_str().unwrap();
         assert!(message.contains("data[0].ioc.value is not accepted"), "{message}");
@@ -68,17 +66,19 @@ fn several_rejected_items_need_no_more_requests_than_documented() {
     let output = env.run("crowdstrike --json").assert_code(3);
     assert_eq!(output.assert_sums().count("quarantined"), 5);
     assert_eq!(env.stored_values().len(), 507);
+    // 5 of 512 items are rejected, and log2(512) is 9.
     assert!(posts(&env).len() <= 1 + 2 * 5 * 9, "{}", posts(&env).len());
 }
 
 #[test]
 fn a_413_lowers_the_batch_size() {
+    // The service responds 413 (content too large) to a batch of more than 12 items.
     let env = test_env(100);
     env.sandbox.change(|world| world.recorded_future.max_items = 12);
     let output = env.run("crowdstrike --json --batch-size 40").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 100);
     // 40 and 20 are too large, 10 is accepted; later batches are at most twice as large as that.
-    let sizes = sizes(&env);
+    let sizes = env.batch_sizes();
     assert_eq!(sizes[..4], [40, 20, 10, 10]);
     assert!(sizes[1..].iter().all(|size| *size <= 20), "{sizes:?}");
     assert!(sizes.len() <= 16, "{sizes:?}");
@@ -91,8 +91,8 @@ fn a_lowered_batch_size_grows_back_to_the_setting() {
     let too_large = || Fault::status(413, "");
     env.sandbox.queue_faults(Service::RecordedFuture, vec![too_large(), too_large()]);
     env.run("crowdstrike --batch-size 16").assert_code(0);
-    // 4 and 8 were accepted, then 16 again.
-    assert_eq!(sizes(&env), [16, 8, 4, 4, 8, 16, 16, 16, 16, 16, 4]);
+    // 16 and 8 are rejected. Their parts are accepted, and the size grows back to 16.
+    assert_eq!(env.batch_sizes(), [16, 8, 4, 4, 8, 16, 16, 16, 16, 16, 4]);
     assert_eq!(env.stored_values().len(), 100);
 }
 
@@ -110,11 +110,11 @@ fn a_413_for_a_single_item_says_nothing_about_batches() {
         let requests = posts(&env).len();
         assert!(requests <= 3 + 20 + 10, "{position}: {requests} requests");
     }
-    // Alone in its request.
+    // The rejected item is alone in its request.
     let env = test_env(10);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(413, "")]);
     env.run("crowdstrike --batch-size 1").assert_code(3);
-    assert_eq!(sizes(&env), [1; 10]);
+    assert_eq!(env.batch_sizes(), [1; 10]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_400_does_not_lower_the_batch_size() {
     let env = test_env(40);
     env.sandbox.change(|world| world.recorded_future.rejected_values.push((sha256(3), 400)));
     env.run("crowdstrike --batch-size 20").assert_code(3);
-    assert_eq!(sizes(&env).last(), Some(&20));
+    assert_eq!(env.batch_sizes().last(), Some(&20));
 }
 
 #[test]
@@ -145,6 +145,7 @@ fn rejected_credentials_stop_the_run_and_nothing_is_lost() {
         assert_eq!((output.count("processed"), output.count("waiting")), (10, 20));
         assert_eq!(output.json()["error"]["kind"], "credentials");
         assert_eq!(posts(&env).len(), 2);
+        // The next run sends what the first one left queued.
         let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
         assert_eq!(output.assert_sums().count("carried_in"), 20);
         assert_eq!(env.stored_values().len(), 30);
@@ -160,7 +161,7 @@ fn an_exhausted_daily_quota_stops_the_run() {
     assert_eq!((output.count("processed"), output.count("waiting")), (20, 10));
     assert!(output.notes()[0].contains("quota"), "{output:?}");
     // No batch is split, and nothing is quarantined.
-    assert!(sizes(&env).iter().all(|size| *size == 10));
+    assert!(env.batch_sizes().iter().all(|size| *size == 10));
     env.sandbox.change(|world| world.recorded_future.store_limit = None);
     env.run_at("2026-11-23T00:15:00Z", "crowdstrike").assert_code(0);
     assert_eq!(env.stored_values().len(), 30);
@@ -201,7 +202,7 @@ fn a_run_stops_after_20_rejections_in_a_row_after_the_last_acceptance() {
         "outbox retry",
     ]);
     assert!(!output.stderr.contains("all others were processed"), "{}", output.stderr);
-    // The next run is not a success either.
+    // The next run stops in the same way.
     let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(2);
     assert_eq!((output.count("quarantined"), output.count("waiting")), (20, 110));
     env.sandbox.always(Service::RecordedFuture, None);

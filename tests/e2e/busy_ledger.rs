@@ -1,4 +1,5 @@
-//! Another program, such as `sqlite3`, reads the ledger in a transaction while a batch is sent.
+//! Tests a run that has sent a batch and cannot record the response, because another program, such
+//! as `sqlite3`, reads the ledger in a transaction.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,16 @@ use crate::support::alerts::hashes;
 use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::process::{RunningProcess, wait_for_requests};
 
+/// How long Recorded Future takes to respond: longer than the test takes to open the ledger.
+const RESPONSE_TIME: Duration = Duration::from_millis(700);
+
+/// How long the ledger is read: longer than 5 seconds, which a run waits in any case.
+const READ_TIME: Duration = Duration::from_secs(7);
+
 /// Starts a run, and reads the ledger when it has sent its first batch, of two indicators. The open
-/// transaction of the connection keeps the run from recording the response.
+/// transaction of the returned connection keeps the run from recording the response.
 fn start_and_read(env: &TestEnv) -> (RunningProcess, Connection) {
-    let slow = Fault::HangThenRespond(Duration::from_millis(700));
+    let slow = Fault::HangThenRespond(RESPONSE_TIME);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![slow]);
     let running = RunningProcess::start(&mut env.command(&format!("{RUN} --batch-size 2")));
     wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
@@ -28,8 +35,8 @@ fn start_and_read(env: &TestEnv) -> (RunningProcess, Connection) {
 fn a_response_is_recorded_when_a_reader_has_closed_the_ledger() {
     let env = env_with_alerts(6);
     let (running, reader) = start_and_read(&env);
-    std::thread::sleep(Duration::from_secs(7));
-    assert_eq!(env.stored_values().len(), 2, "no other batch is sent meanwhile");
+    std::thread::sleep(READ_TIME);
+    assert_eq!(env.stored_values().len(), 2, "no batch is sent while the ledger is read");
     drop(reader);
     let output = running.finish().assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 6);
@@ -39,6 +46,8 @@ fn a_response_is_recorded_when_a_reader_has_closed_the_ledger() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_a_reader() {
+    // The documented limit is 5 s; a machine under load may need longer to end a process.
+    const LIMIT: Duration = Duration::from_secs(8);
     let env = env_with_alerts(6);
     let (mut running, reader) = start_and_read(&env);
     while env.stored_values().len() < 2 {
@@ -47,11 +56,14 @@ fn a_signal_ends_a_run_that_waits_for_a_reader() {
     let signalled = Instant::now();
     running.signal("TERM");
     let output = running.finish().assert_code(143);
-    // The documented limit is 5 s; a machine under load may need longer to end a process.
-    assert!(signalled.elapsed() < Duration::from_secs(8), "{:?}", signalled.elapsed());
+    assert!(signalled.elapsed() < LIMIT, "{:?}", signalled.elapsed());
     output.assert_sums().assert_stderr(&["SIGTERM", "another program"]);
     drop(reader);
     env.run_at(LATER, RUN).assert_code(0).assert_sums();
-    assert_eq!(env.request_count(Service::Search), 1, "the batch in flight is looked up");
+    assert_eq!(
+        env.request_count(Service::Search),
+        1,
+        "the next run searches for the batch in doubt"
+    );
     assert_eq!(env.stored_values(), hashes(0..6), "nothing is sent again");
 }

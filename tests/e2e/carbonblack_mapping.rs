@@ -1,13 +1,14 @@
-//! The mapping from a Carbon Black alert to a Collective Insights item, field by field.
+//! Tests the mapping from a Carbon Black alert to a Collective Insights item, field by field.
 
 use serde_json::{Value, json};
 
 use crate::support::TestEnv;
 use crate::support::alerts::{EVENT_TIME, carbonblack, sha256, with, without};
 
+/// A valid MD5.
 const MD5: &str = "00000000000000000000000000000bad";
 
-/// Returns the only item that an alert results in.
+/// Returns the only item that is sent for an alert.
 #[track_caller]
 fn item(alert: Value) -> Value {
     let env = TestEnv::carbonblack(&[alert]);
@@ -15,11 +16,12 @@ fn item(alert: Value) -> Value {
     env.only_item()
 }
 
+/// Returns an alert about a process that hit an indicator of a watchlist.
 fn alert() -> Value {
     carbonblack("a1", &sha256(1))
 }
 
-/// Returns an alert about a process that tried to start a blocked file.
+/// Returns an alert about a process (hash 1) that tried to start a blocked file (hash 2).
 fn blocked_alert() -> Value {
     let alert = with(alert(), "blocked_sha256", json!(sha256(2)));
     without(with(alert, "type", json!("CB_ANALYTICS")), "ioc_hit")
@@ -60,7 +62,7 @@ fn absent_values_have_no_key() {
 }
 
 #[test]
-fn an_alert_has_an_indicator_if_it_blocked_a_file_or_hit_an_ioc() {
+fn an_alert_has_an_indicator_if_a_file_was_blocked_or_an_ioc_was_hit() {
     let without_hit = without(alert(), "ioc_hit");
     for key in ["blocked_sha256", "blocked_md5", "ioc_hit"] {
         let env = TestEnv::carbonblack(&[with(without_hit.clone(), key, json!("anything at all"))]);
@@ -95,13 +97,13 @@ fn the_indicator_option_selects_the_hash() {
     let md5_only =
         with(with(blocked_alert(), "blocked_md5", json!(MD5)), "blocked_sha256", json!(""));
     let both_hashes = with(blocked_alert(), "blocked_md5", json!(MD5));
-    let [process, child] = [1, 2].map(sha256);
+    let [process, blocked] = [1, 2].map(sha256);
     for (choice, alert, expected) in [
         ("", blocked_alert(), vec![process.as_str()]),
         ("--indicator process", blocked_alert(), vec![&process]),
-        ("--indicator blocked", blocked_alert(), vec![&child]),
-        ("--indicator BOTH", blocked_alert(), vec![&process, &child]),
-        ("--indicator blocked", both_hashes.clone(), vec![&child]),
+        ("--indicator blocked", blocked_alert(), vec![&blocked]),
+        ("--indicator BOTH", blocked_alert(), vec![&process, &blocked]),
+        ("--indicator blocked", both_hashes.clone(), vec![&blocked]),
         ("--indicator blocked", md5_only.clone(), vec![MD5]),
         ("--indicator both", md5_only, vec![&process, MD5]),
         // A watchlist hit without a blocked file.
@@ -151,7 +153,7 @@ fn a_process_hash_is_validated_and_sent_in_lower_case() {
 
 #[test]
 fn the_timestamp_is_the_detection_time() {
-    // Days before it reached the backend, because the sensor was offline.
+    // The sensor was offline: the alert reached the backend days after the detection.
     let late = with(alert(), "detection_timestamp", json!("2026-11-12T01:02:03.004Z"));
     assert_eq!(item(late)["timestamp"], "2026-11-12T01:02:03.004Z");
     for invalid in [Value::Null, json!(""), json!("yesterday")] {
@@ -185,7 +187,7 @@ fn unusual_values_of_unused_fields_are_ignored() {
 }
 
 #[test]
-fn types_that_never_have_the_fields_are_not_requested() {
+fn alert_types_that_never_have_a_hash_are_not_requested() {
     let env = TestEnv::carbonblack(&[with(alert(), "type", json!("DEVICE_CONTROL"))]);
     let output = env.run("carbonblack --json").assert_code(0);
     output.assert_counts(&[]);

@@ -1,4 +1,4 @@
-//! Which certificates are trusted, and the errors for those that are not.
+//! Tests which certificates are trusted, and the errors for those that are not.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use crate::support::https_env::HttpsEnv;
 use crate::support::tls::{CertificateAuthority, Flaw, TlsTerminator};
 use crate::support::vendor::Vendor;
 
+/// The protocols that the services offer: HTTP/2 and HTTP/1.1.
 const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
 /// Asserts that a run rejected the certificate with these texts in the error, and did not retry.
@@ -19,7 +20,7 @@ fn assert_rejected(https: &HttpsEnv, output: RunOutput, texts: &[&str]) {
     output.assert_stderr(&["error: ", "was rejected", "--ca-cert"]);
     output.assert_stderr(texts);
     assert_eq!(https.requested(), [""; 0]);
-    assert_eq!(https.proxy.targets().len(), 1, "it is not retried");
+    assert_eq!(https.proxy.targets().len(), 1, "the connection is not tried again");
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn a_certificate_of_an_unknown_issuer_is_rejected_and_described() {
 }
 
 #[test]
-fn ca_cert_makes_its_certificates_trusted() {
+fn the_certificates_of_a_ca_cert_file_are_trusted() {
     for vendor in Vendor::ALL {
         let https = HttpsEnv::new(one_alert_per_vendor());
         https.run(vendor.command()).assert_code(0);
@@ -63,7 +64,7 @@ fn http_2_is_used_if_it_is_offered_and_http_1_otherwise() {
 }
 
 #[test]
-fn ca_cert_keeps_the_system_certificates_trusted() {
+fn with_ca_cert_the_system_certificates_are_still_trusted() {
     let https = HttpsEnv::new(one_alert_per_vendor());
     // Here the system trusts the CA of the services, and --ca-cert names another one.
     https.env.write("other.pem", CertificateAuthority::new("Other CA").pem());
@@ -76,7 +77,7 @@ fn ca_cert_keeps_the_system_certificates_trusted() {
 }
 
 #[test]
-fn all_certificates_of_the_file_are_trusted() {
+fn all_certificates_of_a_ca_cert_file_are_trusted() {
     for ca_is_first in [true, false] {
         let https = HttpsEnv::new(one_alert_per_vendor());
         let (ca, other) = (https.ca.pem(), CertificateAuthority::new("Other CA").pem());
@@ -111,9 +112,10 @@ fn the_error_names_the_flaw_and_that_ca_cert_does_not_help() {
 }
 
 #[test]
-fn a_ca_certificate_of_a_server_is_rejected_in_words() {
+fn a_server_with_a_ca_certificate_is_rejected_in_plain_words() {
     let https = HttpsEnv::with(one_alert_per_vendor(), &PROTOCOLS, |_| Flaw::IsAuthority);
     let output = https.run("crowdstrike");
+    // Names in the code of the TLS library.
     for name in ["CaUsedAsEndEntity", "OtherError", "Other("] {
         assert!(!output.stderr.contains(name) && !https.env.log().contains(name), "{output:?}");
     }
@@ -165,6 +167,7 @@ fn an_invalid_ca_cert_ends_the_run_before_any_request() {
     assert_invalid_ca_cert(&https, https.env.folder(), "directory");
 }
 
+/// Asserts that no command accepts this file for `--ca-cert`, and that the error has this text.
 #[track_caller]
 fn assert_invalid_ca_cert(https: &HttpsEnv, path: &Path, text: &str) {
     for vendor in Vendor::ALL {
@@ -174,7 +177,7 @@ fn assert_invalid_ca_cert(https: &HttpsEnv, path: &Path, text: &str) {
         assert_eq!(https.proxy.targets(), [""; 0]);
         assert!(!https.env.path("collective-insights.db").exists());
     }
-    // `check` reports it among its other results, without a request.
+    // `check` reports the file among its other results, without a request.
     let mut command = https.command("check crowdstrike");
     let output = RunOutput::capture(command.arg("--ca-cert").arg(path)).assert_code(2);
     assert!(output.stdout.contains("✗ TLS and proxy: "), "{}", output.stdout);

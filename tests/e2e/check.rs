@@ -1,4 +1,4 @@
-//! `check`: each check passing and failing, and that it changes nothing.
+//! Tests `check`: what passes and fails, and that it changes nothing.
 
 use chrono::TimeDelta;
 use sandbox::{Fault, Service, World};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::commands::sources;
-use crate::support::{NOW, RunOutput, TestEnv, bare_command};
+use crate::support::{NOW, RunOutput, TestEnv, run_bare};
 
 fn test_env() -> TestEnv {
     TestEnv::new(
@@ -16,12 +16,13 @@ fn test_env() -> TestEnv {
     )
 }
 
+/// Runs `check` with these variables too.
 fn check(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     let mut command = env.command(&format!("check {arguments}"));
     RunOutput::capture(command.envs(variables.iter().copied()))
 }
 
-/// Returns the failed checks, each with its message and help.
+/// Returns the failed checks of a JSON document: the name of each, and its message with the help.
 fn failed_checks(output: &RunOutput) -> Vec<(String, String)> {
     let document = output.json();
     let text = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
@@ -90,10 +91,10 @@ fn only_the_named_or_configured_sources_are_checked() {
     let env = test_env();
     let output = check(&env, "carbonblack", &[]).assert_code(0);
     assert!(!output.stdout.contains("CrowdStrike"));
-    let none = [("CB_SECRET", ""), ("CB_API_ID", ""), ("CB_ORG_ID", ""), ("CB_HOSTNAME", "")];
-    let output = check(&env, "", &none).assert_code(0);
-    let missing = "Carbon Black Cloud\n  - not configured: none of its settings is set\n";
-    assert!(output.stdout.contains(missing), "{}", output.stdout);
+    let empty = [("CB_SECRET", ""), ("CB_API_ID", ""), ("CB_ORG_ID", ""), ("CB_HOSTNAME", "")];
+    let output = check(&env, "", &empty).assert_code(0);
+    let skipped = "Carbon Black Cloud\n  - not configured: none of its settings is set\n";
+    assert!(output.stdout.contains(skipped), "{}", output.stdout);
     assert!(output.stdout.ends_with("All checks passed.\n"), "{}", output.stdout);
 }
 
@@ -196,7 +197,7 @@ fn check_does_not_retry_or_wait() {
 }
 
 #[test]
-fn command_line_settings_are_checked_too() {
+fn settings_of_the_command_line_and_of_variables_are_checked_too() {
     let env = test_env();
     let output = check(&env, "crowdstrike --min-severity 101", &[]).assert_code(2);
     assert!(output.stderr.contains("0 to 100"), "{}", output.stderr);
@@ -207,19 +208,14 @@ fn command_line_settings_are_checked_too() {
 }
 
 #[test]
-fn without_a_configured_source_the_missing_settings_of_all_are_reported() {
-    let bare = |arguments: &str| {
-        let folder = tempfile::TempDir::new().unwrap();
-        let mut command = bare_command(folder.path());
-        RunOutput::capture(command.args(arguments.split_whitespace())).assert_code(2)
-    };
-    let output = bare("check");
+fn without_a_configured_source_the_missing_settings_of_every_source_are_reported() {
+    let output = run_bare(&["check"]).assert_code(2);
     output.assert_stderr(&["no source is configured", "CS_CLIENT_ID", "CB_ORG_ID"]);
     let lines: Vec<&str> = output.stderr.lines().collect();
     assert_eq!(output.stderr.matches("no source is configured").count(), 1, "{lines:?}");
     assert!(lines.contains(&"    CrowdStrike Falcon: --client-id (CS_CLIENT_ID)"), "{lines:?}");
     assert!(lines.contains(&"    Carbon Black Cloud: --org-id (CB_ORG_ID)"), "{lines:?}");
-    let output = bare("check --json --offline");
+    let output = run_bare(&["check", "--json", "--offline"]).assert_code(2);
     let messages: Vec<String> =
         failed_checks(&output).into_iter().map(|(_, message)| message).collect();
     assert_eq!(messages.len(), sources().len(), "{messages:?}");

@@ -1,4 +1,4 @@
-//! `check` of all tenants of a settings file.
+//! Tests `check` of all tenants of a settings file.
 
 use sandbox::{RF_TOKEN, Service};
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use crate::support::settings_file::{
 };
 use crate::support::{RunOutput, TestEnv};
 
-/// Returns an environment with a settings file of two tenants and this text.
+/// Returns an environment with the settings file of [`write_settings_file`], to which this text is
+/// appended.
 fn env(more: &str) -> TestEnv {
     let env = env_with_one_alert();
     let path = write_settings_file(&env);
@@ -16,7 +17,8 @@ fn env(more: &str) -> TestEnv {
     env
 }
 
-/// Returns a tenant of Carbon Black with the credentials of `acme-cbc` but these settings.
+/// Returns the table of a Carbon Black tenant with these settings. It has the credentials of
+/// `acme-cbc`, unless the settings have others.
 fn carbonblack(env: &TestEnv, name: &str, settings: &str) -> String {
     let url = env.sandbox.url();
     let credentials = ["api-id-file = \"cb-id\"", "secret-file = \"cb-secret\""];
@@ -30,17 +32,18 @@ fn carbonblack(env: &TestEnv, name: &str, settings: &str) -> String {
     )
 }
 
-/// Adds tenants to the settings file.
+/// Appends tables of tenants to the settings file.
 fn add(env: &TestEnv, tenants: &str) {
     let text = std::fs::read_to_string(env.path("settings.toml")).unwrap();
     env.write("settings.toml", text + tenants);
 }
 
+/// Runs `check` with the settings file and these variables.
 fn check(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     run_with_variables(env, &format!("check --config settings.toml {arguments}"), variables)
 }
 
-/// Returns the checks of a document that are about a tenant, as `CHECK OK`.
+/// Returns the checks of a JSON document that are about a tenant, as `CHECK OK`: `ledger true`.
 fn checks_of(document: &Value, tenant: &str) -> Vec<String> {
     let checks = document["checks"].as_array().unwrap().iter();
     let of_tenant =
@@ -55,7 +58,7 @@ fn submissions(env: &TestEnv) -> usize {
 }
 
 #[test]
-fn every_enabled_tenant_is_checked_on_one_line_each() {
+fn each_enabled_tenant_is_checked_and_has_one_line() {
     let env = env("\n[[tenant]]\nname = \"old\"\nsource = \"carbonblack\"\nenabled = false\n");
     let output = check(&env, "", &[]).assert_code(0);
     let end = "\
@@ -98,9 +101,9 @@ fn what_tenants_share_is_requested_once() {
     assert!(env.sandbox.requests().is_empty());
     let output = check(&env, "", &[]).assert_code(0);
     assert!(output.stdout.contains("Tenants: 22 passed, 0 failed, 0 left out\n"));
-    // Those of acme-falcon are for an organization.
+    // One with the organization of acme-falcon, and one without an organization for all others.
     assert_eq!(submissions(&env), 2);
-    // One to its address, and one per tenant.
+    // One request per tenant of Carbon Black.
     assert_eq!(env.request_count(Service::CarbonBlack), 21, "{}", output.stdout);
 }
 
@@ -129,7 +132,7 @@ fn a_tenant_that_fails_does_not_stop_the_others() {
     add(&env, &carbonblack(&env, "last", ""));
     let output = check(&env, "--json", &[]).assert_code(4);
     let document = output.json();
-    assert_eq!(document["exit_code"], 4, "the most urgent");
+    assert_eq!(document["exit_code"], 4, "the exit code of the most urgent failure");
     assert_eq!(checks_of(&document, "rejected").last().unwrap(), "permission false");
     assert_eq!(checks_of(&document, "no-secret"), ["log true", "settings false"]);
     assert_eq!(checks_of(&document, "last").last().unwrap(), "permission true");
@@ -159,7 +162,7 @@ fn a_variable_does_not_replace_the_credentials_of_a_tenant() {
     let env = env("");
     let variables = [("CB_SECRET", "wrong"), ("CS_CLIENT_ID", "wrong"), ("CB_API_ID", "wrong")];
     check(&env, "", &variables).assert_code(0);
-    // The command about one tenant is as before.
+    // If one tenant is named, variables precede the settings file.
     check(&env, "carbonblack --tenant acme-cbc", &variables).assert_code(4);
     check(&env, "carbonblack --tenant acme-cbc", &[]).assert_code(0);
 }

@@ -1,17 +1,20 @@
-//! `--indicator`: the fields of an alert that are sent.
+//! Tests the options that choose what of an alert is sent: `--indicator`, `--skip-trusted` and
+//! `--skip-dismissed`.
 
 use serde_json::{Value, json};
 
 use crate::support::TestEnv;
-use crate::support::alerts::{carbonblack, falcon, sha256, with, without};
+use crate::support::alerts::{carbonblack, falcon, hashes, sha256, with, without};
 use crate::support::vendor::Vendor;
 
+/// Reputations of a file, as Carbon Black names them.
 const MALWARE: &str = "KNOWN_MALWARE";
 const TRUSTED: &str = "TRUSTED_WHITE_LIST";
 
-/// Carbon Black alerts, by the number of their process: a trusted program that hit an IOC, one that
-/// started a blocked malicious file (22), malware without a hit, an IOC that is named (24), and an
-/// undecided program that hit an IOC.
+/// Returns Carbon Black alerts. Hash 1 is a trusted process that hit an IOC. Hash 2 is a trusted
+/// process that started the blocked malware with hash 22. Hash 3 is malware that hit no IOC. Hash 4
+/// is a trusted process whose child hit an IOC, the hash 24. Hash 5 is a process of unknown
+/// reputation that hit an IOC.
 fn carbonblack_alerts() -> Vec<Value> {
     let alert = |number: u64, reputation: &str| {
         let alert = carbonblack(&format!("a{number}"), &sha256(number));
@@ -19,22 +22,18 @@ fn carbonblack_alerts() -> Vec<Value> {
     };
     let blocked = with(alert(2, TRUSTED), "blocked_sha256", json!(sha256(22)));
     let blocked = with(blocked, "blocked_effective_reputation", json!(MALWARE));
-    let named = with(alert(4, TRUSTED), "ioc_field", json!("childproc_sha256"));
+    let hash_ioc = with(alert(4, TRUSTED), "ioc_field", json!("childproc_sha256"));
     vec![
         alert(1, TRUSTED),
         without(blocked, "ioc_hit"),
         without(alert(3, MALWARE), "ioc_hit"),
-        with(named, "ioc_hit", json!(sha256(24))),
+        with(hash_ioc, "ioc_hit", json!(sha256(24))),
         alert(5, "NOT_LISTED"),
     ]
 }
 
-fn hashes(numbers: &[u64]) -> Vec<String> {
-    numbers.iter().copied().map(sha256).collect()
-}
-
 #[test]
-fn carbon_black_sends_what_the_choice_says() {
+fn carbon_black_sends_what_the_options_choose() {
     for (choice, sent, trusted) in [
         ("", &[1, 2, 4, 5][..], 0),
         ("--indicator process --skip-trusted", &[5], 3),
@@ -45,7 +44,7 @@ fn carbon_black_sends_what_the_choice_says() {
     ] {
         let env = TestEnv::carbonblack(&carbonblack_alerts());
         let output = env.run(&format!("carbonblack --json {choice}")).assert_code(0);
-        assert_eq!(env.stored_values(), hashes(sent), "{choice}");
+        assert_eq!(env.stored_values(), hashes(sent.iter().copied()), "{choice}");
         assert_eq!(output.assert_sums().count("indicators_trusted"), trusted, "{choice}");
     }
 }
@@ -80,7 +79,7 @@ fn a_trusted_file_is_never_malicious() {
 }
 
 #[test]
-fn crowdstrike_sends_what_the_choice_says() {
+fn crowdstrike_sends_what_the_options_choose() {
     let scan = with(without(falcon("3", "", ""), "ioc_value"), "type", json!("ods"));
     let blocked = with(falcon("2", "domain", "evil.example.com"), "sha256", json!(sha256(2)));
     let alerts = [
@@ -94,10 +93,10 @@ fn crowdstrike_sends_what_the_choice_says() {
     ];
     let domain = "evil.example.com".to_owned();
     for (choice, sent) in [
-        ("", [hashes(&[1]), vec![domain.clone()]].concat()),
-        ("--indicator ioc", [hashes(&[1]), vec![domain.clone()]].concat()),
-        ("--indicator files", hashes(&[2, 3, 33])),
-        ("--indicator both", [hashes(&[1, 2, 3, 33]), vec![domain]].concat()),
+        ("", [hashes([1]), vec![domain.clone()]].concat()),
+        ("--indicator ioc", [hashes([1]), vec![domain.clone()]].concat()),
+        ("--indicator files", hashes([2, 3, 33])),
+        ("--indicator both", [hashes([1, 2, 3, 33]), vec![domain]].concat()),
     ] {
         let env = TestEnv::falcon(&alerts);
         env.run(&format!("crowdstrike {choice}")).assert_code(0);
@@ -136,10 +135,10 @@ fn dismissed_alerts_are_left_out_on_request() {
 }
 
 #[test]
-fn hashes_of_nothing_are_not_sent() {
-    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+fn hashes_of_an_empty_file_and_placeholders_are_not_sent() {
+    let empty_file = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let env = TestEnv::falcon(&[
-        falcon("1", "hash_sha256", empty),
+        falcon("1", "hash_sha256", empty_file),
         falcon("2", "hash_sha256", &"0".repeat(64)),
         falcon("3", "hash_md5", &"F".repeat(32)),
     ]);

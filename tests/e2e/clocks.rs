@@ -1,4 +1,5 @@
-//! A machine or a service whose clock is wrong: what runs read, send, keep and report.
+//! Tests runs on a machine, or with a service, whose clock is wrong: what they read, send, keep and
+//! report.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
@@ -9,15 +10,18 @@ use crate::support::alerts::hashes;
 use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
+/// The right times of four runs, a day apart.
 const DAYS: [&str; 4] = [
     "2026-11-22T00:15:00Z", "2026-11-23T00:15:00Z", "2026-11-24T00:15:00Z", "2026-11-25T00:15:00Z",
 ];
 
-/// The first run reads 24 hours.
+/// The time of the first alert. The first run reads the alerts of 24 hours, from a minute before.
 const FIRST_ALERT: &str = "2026-11-21T00:16:00Z";
 
-/// Returns an environment with one alert per hour, of which the first run reads the first 24, and
-/// their number up to the last of [`DAYS`].
+/// The number of alerts from [`FIRST_ALERT`] to the last of [`DAYS`], one per hour.
+const HOURS: u64 = 4 * 24;
+
+/// Returns an environment with [`HOURS`] alerts, of which the first run reads the first 24.
 fn hourly(vendor: Vendor) -> TestEnv {
     let start: DateTime<Utc> = FIRST_ALERT.parse().unwrap();
     let alerts: Vec<Value> = (0..HOURS)
@@ -26,22 +30,23 @@ fn hourly(vendor: Vendor) -> TestEnv {
     TestEnv::new(vendor.world(&alerts))
 }
 
-const HOURS: u64 = 4 * 24;
-
+/// Returns the arguments of a run.
 fn run(vendor: Vendor) -> String {
     format!("{} --json", vendor.command())
 }
 
-/// Returns a run that sends what is queued before it reads.
+/// Returns the arguments of a run without a limit per day. It sends what is queued before it reads.
 fn unlimited(vendor: Vendor) -> String {
     let all = if vendor == Vendor::CrowdStrike { "--all-cids" } else { "" };
     format!("{} --daily-limit 0 {all}", run(vendor))
 }
 
+/// Returns all notes of a run as one text.
 fn notes(output: &RunOutput) -> String {
     output.notes().join("\n")
 }
 
+/// Returns what `status` reports of the only tenant at this time.
 fn status(env: &TestEnv, now: &str) -> Value {
     let output = env.run_with_clock(now, TimeDelta::zero(), "status --json").assert_code(0);
     output.json()["sources"][0].clone()
@@ -65,7 +70,7 @@ fn a_clock_that_is_ahead_or_behind_on_some_days_loses_nothing() {
     for vendor in Vendor::ALL {
         for hours in [5, -5] {
             let env = hourly(vendor);
-            // Wrong, right, wrong again, right.
+            // The clock is wrong on the first and the third day.
             for (day, ahead) in DAYS.into_iter().zip([hours, 0, hours, 0]) {
                 let output = env.run_with_clock(day, TimeDelta::hours(ahead), &run(vendor));
                 let output = output.assert_code(0);
@@ -125,7 +130,7 @@ fn a_run_far_in_the_future_without_the_vendor_forgets_nothing() {
         for key in ["read_until", "last_success"] {
             assert_eq!(after[key], before[key], "{vendor:?} {key}");
         }
-        // The next correct run sends nothing again, also where it reads the same alerts.
+        // A run with the right time sends nothing again, although it reads all alerts again.
         let again = format!("{} --since {FIRST_ALERT}", run(vendor));
         env.run_at(DAYS[1], &again).assert_code(0);
         assert_eq!(env.stored_values(), hashes(0..48), "{vendor:?}");
@@ -143,7 +148,7 @@ fn a_run_400_days_ahead_does_not_switch_off_catching_up() {
             let code = if reachable { 0 } else { 5 };
             env.run_with_clock("2026-11-22T12:15:00Z", ahead, &run(vendor)).assert_code(code);
             set_reachable(&env, true);
-            // Two days are missed.
+            // There were no runs on the two days before.
             env.run_at(DAYS[3], &run(vendor)).assert_code(0);
             assert_eq!(env.stored_values(), all_hashes(), "{vendor:?} {reachable}");
             let status = status(&env, DAYS[3]);
@@ -219,6 +224,7 @@ fn set(env: &TestEnv, column: &str, value: &str) {
     db.execute(&format!("UPDATE tenant SET {column} = ?1"), [value]).unwrap();
 }
 
+/// Returns the number of rows of a table of the ledger.
 fn rows(env: &TestEnv, table: &str) -> i64 {
     let db = Connection::open(env.path("collective-insights.db")).unwrap();
     db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
@@ -232,7 +238,7 @@ fn a_checkpoint_in_the_future_is_reported_and_can_be_set_back() {
         let first = status(&env, DAYS[0]);
         assert_eq!(first["read_until_in_future"], false);
         set(&env, "read_until", "2027-12-27T00:15:00.000Z");
-        // A day is missed, and not read.
+        // There was no run on the day before, and its alerts are not read now.
         let output = env.run_at(DAYS[2], &run(vendor)).assert_code(3);
         output.assert_stderr(&[
             "the checkpoint of this source is in the future (2027-12-27T00:15:00Z)",
@@ -281,10 +287,10 @@ fn an_exact_span_is_read_as_given_and_cannot_end_after_the_right_time() {
             assert!(notes(&output.assert_code(0)).contains("this machine's clock is 5 h"));
             assert_eq!(env.stored_values(), hashes(0..6), "{vendor:?}");
             assert_eq!(env.request_count(vendor.service()), 1, "nothing is read again");
-            // One hour after the right time: only the vendor knows that where the clock is ahead.
+            // One hour after the right time: if the clock is ahead, only the vendor can show that.
             let output = env.run_with_clock(DAYS[0], ahead, &span("2026-11-22T01:15:00Z"));
             output.assert_code(2).assert_stderr(&["--until is in the future"]);
-            // Without an end, the right time is the end.
+            // Without `--until`, the window ends at the right time.
             let since = format!("{} --since {FIRST_ALERT}", run(vendor));
             let output = env.run_with_clock(DAYS[0], ahead, &since).assert_code(0);
             let end = output.json()["window"]["end"].clone();
@@ -305,7 +311,7 @@ fn a_run_without_a_ledger_and_a_dry_run_use_the_right_time_too() {
             env.run_with_clock(DAYS[0], ahead, &format!("{} --no-ledger", run(vendor)))
                 .assert_code(0);
             assert_eq!(env.stored_values(), hashes(0..24), "{vendor:?}");
-            // Nothing is kept, so nobody has to confirm the clock.
+            // Such a run sets no checkpoint, so no service has to confirm the clock.
             env.sandbox.change(|world| {
                 world.set_vendor_date(&DateHeader::Absent);
                 world.recorded_future.date = DateHeader::Absent;
@@ -325,7 +331,7 @@ fn one_date_that_agrees_counts_more_than_others() {
         body: "{}".into(),
     };
     let env = hourly(Vendor::CrowdStrike);
-    // A sign-in that is tried again, one whose date comes from a cache, and a rejected token.
+    // The first sign-in and the first request for alerts fail with a wrong date, as from a cache.
     env.sandbox.queue_faults(Service::FalconToken, vec![stale(503), Fault::None]);
     env.sandbox.queue_faults(Service::FalconAlerts, vec![stale(401)]);
     for day in DAYS {
@@ -343,7 +349,7 @@ fn recorded_future_confirms_the_clock_where_the_vendor_sends_no_date() {
         env.run_at(DAYS[0], &run(vendor)).assert_code(5);
         env.sandbox.always(Service::RecordedFuture, None);
         env.sandbox.change(|world| world.set_vendor_date(&DateHeader::Absent));
-        // It has the time before the vendor is read, because there is something to send.
+        // What is queued is sent first, so its response has the time before the vendor is read.
         env.run_at(DAYS[1], &unlimited(vendor)).assert_code(0);
         let read_until = status(&env, DAYS[1])["read_until"].clone();
         assert!(read_until.as_str().unwrap().starts_with("2026-11-23T00:15"), "{read_until}");
@@ -377,13 +383,13 @@ fn a_service_with_a_date_far_ahead_expires_nothing() {
         env.run_at(DAYS[0], &run(vendor)).assert_code(0);
         let date = DateHeader::Skew(TimeDelta::days(100));
         env.sandbox.change(|world| world.set_vendor_date(&date));
-        // By that time, the run is 70 days late.
+        // By the date of the service, the last run was 101 days ago.
         let output = env.run_at(DAYS[1], &run(vendor)).assert_code(3);
         output.assert_stderr(&["were not read: they are older than --max-catch-up 30 days"]);
         assert!(notes(&output).contains("this machine's clock is 100 days behind"));
         env.sandbox.change(|world| world.set_vendor_date(&DateHeader::default()));
         assert!(rows(&env, "sighting") >= 24);
-        // Its checkpoint is in the future, and is set back.
+        // The checkpoint of that run is in the future, until it is set back.
         env.run_at(DAYS[2], &run(vendor)).assert_code(3);
         env.run_at(DAYS[2], "checkpoint reset --yes").assert_code(0);
         env.run_at(DAYS[3], &run(vendor)).assert_code(0);

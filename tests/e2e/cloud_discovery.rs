@@ -1,5 +1,5 @@
-//! Discovery of Falcon's cloud, with the real host names: the secret is sent to CrowdStrike's hosts
-//! only.
+//! Tests the discovery of the cloud of a CrowdStrike account, with the real host names: the secret
+//! is sent to CrowdStrike's hosts only.
 
 use sandbox::{CLIENT_SECRET, Fault, Service, World};
 
@@ -15,6 +15,7 @@ const SIGN_IN: &str = "/oauth2/token";
 const ALERTS: &str = "/alerts/combined/alerts/v1";
 const SUBMIT: &str = "/collective-insights/detections";
 
+/// Returns a response to a sign-in that redirects to another cloud.
 fn redirect(location: &str) -> Fault {
     Fault::Status {
         code: 308,
@@ -70,7 +71,7 @@ fn an_account_in_us_1_is_read_there() {
 }
 
 #[test]
-fn a_308_is_followed_once_for_all_requests() {
+fn a_redirect_308_is_followed_once_for_all_requests() {
     // The region in the second sign-in's response does not switch the cloud again.
     for region in ["us-2", "us-1", "eu-1"] {
         let https =
@@ -145,7 +146,7 @@ fn the_secret_is_not_sent_to_other_hosts() {
 }
 
 #[test]
-fn a_second_308_is_not_followed() {
+fn a_second_redirect_308_is_not_followed() {
     for second in [US_1, US_2, EU_1] {
         let https = HttpsEnv::new(one_alert_per_vendor());
         let sandbox = &https.env.sandbox;

@@ -1,4 +1,5 @@
-//! The command line. Existing crontabs depend on it.
+//! Tests the command line: its flags and their forms. Existing crontabs depend on it, also those of
+//! the scripts for CrowdStrike and Carbon Black that this program replaces.
 
 use sandbox::{CB_API_ID, CB_ORG, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN, Service};
 
@@ -36,14 +37,14 @@ fn the_flags_of_the_carbon_black_script_work_unchanged() {
 #[test]
 fn the_flags_of_the_scripts_take_the_forms_that_argparse_took() {
     let env = TestEnv::new(one_alert_per_vendor());
-    let all = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY"];
-    let mut command = env.command_without(&all, "crowdstrike --debug --debug --json");
+    let variables = ["CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_KEY"];
+    let mut command = env.command_without(&variables, "crowdstrike --debug --debug --json");
     command.args([format!("-ccid={CLIENT_ID}"), format!("-ccs={CLIENT_SECRET}")]);
     let output = RunOutput::capture(command.arg(format!("-k={RF_TOKEN}"))).assert_code(0);
     assert_eq!((output.count("processed"), &output.json()["mode"]), (1, &"debug".into()));
     assert!(!env.log().contains(CLIENT_SECRET));
-    let all = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET"];
-    let mut command = env.command_without(&all, "carbonblack");
+    let variables = ["CB_ORG_ID", "CB_HOSTNAME", "CB_API_ID", "CB_SECRET"];
+    let mut command = env.command_without(&variables, "carbonblack");
     let url = env.sandbox.url();
     command.args([format!("-co={CB_ORG}"), format!("-ch={url}"), format!("-cs={CB_SECRET}")]);
     RunOutput::capture(command.arg(format!("-cid={CB_API_ID}"))).assert_code(0);
@@ -71,8 +72,8 @@ fn sources_have_aliases() {
 }
 
 #[test]
-fn times_have_the_forms_that_people_type_and_are_said_back() {
-    // It is 2026-11-22T00:15:00Z.
+fn times_have_the_forms_that_people_type_and_a_note_repeats_them() {
+    // The run starts at 2026-11-22T00:15:00Z.
     for (arguments, start, end, note) in [
         (
             "--since 2026-11-20 --until yesterday",
@@ -99,11 +100,15 @@ fn times_have_the_forms_that_people_type_and_are_said_back() {
             let env = TestEnv::new(one_alert_per_vendor());
             let output = env.run(&format!("{source} --json -n {arguments}")).assert_code(0);
             let window = &output.json()["window"];
-            let says = |key: &str, time: &str| window[key].as_str().unwrap().starts_with(time);
-            assert!(says("start", start) && says("end", end), "{arguments}: {window}");
+            let begins_with =
+                |key: &str, time: &str| window[key].as_str().unwrap().starts_with(time);
+            assert!(
+                begins_with("start", start) && begins_with("end", end),
+                "{arguments}: {window}"
+            );
             let notes = output.notes();
-            let said = notes.iter().find(|note| note.starts_with("--since"));
-            assert_eq!(said.map(String::as_str), note, "{arguments}");
+            let repeated = notes.iter().find(|note| note.starts_with("--since"));
+            assert_eq!(repeated.map(String::as_str), note, "{arguments}");
             assert!(note.is_none_or(|note| env.log().contains(note)), "{}", env.log());
         }
     }
@@ -123,7 +128,7 @@ fn json_may_be_quiet() {
 }
 
 #[test]
-fn the_long_flags_set_the_same_settings() {
+fn the_settings_of_a_source_have_long_flags() {
     let env = TestEnv::new(one_alert_per_vendor());
     let url = env.sandbox.url();
     let variables = ["CS_BASE_URL", "CS_CLIENT_ID", "CS_CLIENT_SECRET", "RF_API_URL", "RF_API_KEY"];

@@ -1,5 +1,5 @@
-//! Concurrent requests for pages: there are as many as configured, one 429 slows all of them down,
-//! and the result is the same as with one request at a time.
+//! Tests concurrent requests for pages: there are as many as configured, one 429 (too many
+//! requests) slows all of them down, and the result is the same as with one request at a time.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ fn nine_pages(vendor: Vendor) -> World {
     vendor.world(&alerts).latency(LATENCY)
 }
 
+/// Runs, and asserts that all alerts of [`nine_pages`] are read.
 fn assert_reads_nine_pages(vendor: Vendor, env: &TestEnv, flags: &str) {
     let output = env.run(&format!("{} --json {DAY_WINDOW} {flags}", vendor.command()));
     assert_eq!(output.assert_code(0).count("alerts_fetched"), 9000);
@@ -73,7 +74,7 @@ fn the_number_of_requests_in_flight_reaches_but_does_not_exceed_the_limit() {
 #[test]
 fn no_alert_is_lost_between_two_time_slices() {
     const ALERTS: i64 = 5000;
-    // Nanoseconds between two alerts: 1 ms, half of it, and the finest resolution.
+    // The nanoseconds between two alerts: a millisecond, half of one, and the finest resolution.
     for spacing in [1_000_000, 500_000, 1] {
         let alerts: Vec<Value> = (0..ALERTS)
             .map(|number| {
@@ -83,7 +84,7 @@ fn no_alert_is_lost_between_two_time_slices() {
                 with(alert, "created_timestamp", json!(arrived))
             })
             .collect();
-        // With small pages, time slices are split often.
+        // A window is read in time slices, concurrently. With small pages they are split often.
         let world = Vendor::CrowdStrike.world(&alerts);
         let env = TestEnv::new(world.with(|world| world.falcon.max_page_size = 200));
         let output = env.run(&format!("crowdstrike --json {DAY_WINDOW} --concurrency 32"));
@@ -97,7 +98,7 @@ fn no_alert_is_lost_between_two_time_slices() {
 
 #[test]
 fn after_429s_all_requests_wait_and_the_limit_grows_back_slowly() {
-    // Waits are divided by 1000.
+    // The Retry-After of the 429, 299 seconds, is divided by 1000.
     const WAIT: Duration = Duration::from_millis(299);
     for (vendor, concurrency) in [(Vendor::CrowdStrike, 8), (Vendor::CarbonBlack, 4)] {
         let env = TestEnv::new(nine_pages(vendor));
@@ -132,6 +133,7 @@ fn after_429s_all_requests_wait_and_the_limit_grows_back_slowly() {
 
 #[test]
 fn one_429_delays_all_other_requests() {
+    // The Retry-After of the 429, 299 seconds, is divided by 1000.
     const WAIT: Duration = Duration::from_millis(299);
     // Requests that start this soon are ignored: the program may not have read the response yet.
     const READ_TIME: Duration = Duration::from_millis(50);
@@ -165,10 +167,11 @@ struct Scenario {
     /// The largest total that Falcon reports.
     max_total: usize,
     concurrency: usize,
-    /// Which requests for alerts of the concurrent run get a 429.
+    /// The positions of the requests for alerts that get a 429 in the concurrent run.
     rate_limited: Vec<usize>,
 }
 
+/// Generates random scenarios.
 fn scenario() -> impl Strategy<Value = Scenario> {
     let window = (0..DAY_MILLIS - 1).prop_flat_map(|start| (Just(start), start + 1..=DAY_MILLIS));
     // Dense clusters, so that time slices begin and end within them, and sparse ones, so that the
@@ -210,6 +213,7 @@ impl Scenario {
         })
     }
 
+    /// Returns the alerts of the clusters.
     fn alerts(&self) -> Vec<Value> {
         // Each indicator is mentioned by seven alerts with the same event time.
         let alert = |(number, instant)| {
@@ -243,7 +247,7 @@ impl Scenario {
         (output.json()["counts"].clone(), env.items())
     }
 
-    /// Returns the number of alerts in the window.
+    /// Returns how many alerts are in the window.
     fn expected_count(&self) -> u64 {
         let (start, end) = self.window;
         let in_window = self.instants().filter(|instant| (start..end).contains(instant));

@@ -1,4 +1,5 @@
-//! The settings file and the variables of all options: what they set, and where a value comes from.
+//! Tests the settings file and the variables of all options: what they set, and what is shown as
+//! the origin of a value.
 
 use std::path::Path;
 
@@ -22,7 +23,7 @@ fn shown(output: &RunOutput, flag: &str) -> String {
     format!("{} [{}]", text("value"), text("origin"))
 }
 
-/// Returns the result of `check crowdstrike --show-config` with the settings file.
+/// Runs `check crowdstrike --show-config --json` with the settings file and these variables.
 fn show(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     let arguments =
         format!("check crowdstrike --show-config --json --config settings.toml {arguments}");
@@ -46,14 +47,14 @@ fn a_tenant_runs_with_the_settings_of_the_file_only() {
 }
 
 #[test]
-fn the_example_of_the_topic_is_valid() {
+fn the_example_in_the_help_topic_is_valid() {
     let env = env_with_one_alert();
     let example = code(topic("options"), "toml").remove(0);
     assert_eq!(run_with_variables(&env, "generate config", &[]).assert_code(0).stdout, example);
     env.write("settings.toml", example.replace("/etc/", "/nowhere/"));
     for (source, tenant) in [("crowdstrike", "acme-falcon"), ("carbonblack", "acme-cbc")] {
         let arguments = format!("{source} --tenant {tenant} --config settings.toml");
-        // Valid, but the files that it names do not exist.
+        // The example is valid, but the files that it names do not exist.
         let output = run_with_variables(&env, &arguments, &[]).assert_code(2);
         output.assert_stderr(&["the file /nowhere/collective-insights/", "cannot be read"]);
     }
@@ -82,7 +83,7 @@ fn each_value_is_shown_with_the_line_that_sets_it() {
 }
 
 #[test]
-fn an_argument_precedes_a_variable_and_that_the_file() {
+fn an_argument_precedes_a_variable_which_precedes_the_file() {
     let env = env_with_one_alert();
     write_settings_file(&env);
     let tenant = [("COLLECTIVE_INSIGHTS_TENANT", "acme-falcon")];
@@ -168,6 +169,7 @@ fn a_cloud_and_a_base_url_of_different_layers_do_not_mix() {
 
 #[test]
 fn every_option_but_a_consent_has_a_variable() {
+    // Options that permit something risky, which has to be decided for each run.
     let consents = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
     let env = env_with_one_alert();
     for name in every_command() {
@@ -229,7 +231,7 @@ fn the_vendors_variables_of_carbon_black_are_supported() {
 }
 
 #[test]
-fn the_commands_of_the_ledger_use_that_of_the_runs() {
+fn commands_that_show_the_ledger_use_the_ledger_of_the_runs() {
     let env = env_with_one_alert();
     let ledger = env.path("other.db");
     let ledger = ledger.to_str().unwrap();

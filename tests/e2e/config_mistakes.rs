@@ -1,4 +1,5 @@
-//! Mistakes in the settings file, in the files that it names, and in the variables of all options.
+//! Tests that mistakes in the settings file, in the files that it names, and in the variables of
+//! all options are reported.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -62,7 +63,7 @@ fn a_variable_that_sets_nothing_is_a_warning() {
 }
 
 #[test]
-fn a_file_that_is_named_must_be_readable() {
+fn a_settings_file_that_is_named_must_be_readable() {
     let env = env_with_one_alert();
     env.write("latin1.toml", b"# caf\xe9\n");
     for (name, cause) in

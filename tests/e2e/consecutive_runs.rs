@@ -1,22 +1,21 @@
-//! Runs on consecutive days that are late, over quota, overlapping or incomplete: what they read
-//! and send, and what the next run makes up for. Every test sets its own times.
+//! Tests runs on consecutive days that are late, over quota, overlapping or incomplete: what they
+//! read and send, and what the next run does in addition. Every test sets its own times.
 
 use chrono::TimeDelta;
 use sandbox::{DateHeader, Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
+use crate::support::falcon_run::RUN;
 use crate::support::json::text;
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::{RunOutput, TestEnv};
-
-const RUN: &str = "crowdstrike --json";
 
 fn test_env(alerts: &[Value]) -> TestEnv {
     TestEnv::new(World::default().falcon_alerts(alerts))
 }
 
-/// Returns the ids of the detections that were sent, in order.
+/// Returns the ids of the detections that were stored, in order.
 fn detections(env: &TestEnv) -> Vec<String> {
     let stored = env.sandbox.stored();
     stored.iter().map(|stored| text(&stored.item, "/detection/id")).collect()
@@ -45,7 +44,7 @@ fn three_missed_days_are_caught_up_with_one_note() {
 }
 
 #[test]
-fn after_a_failed_first_run_nothing_older_than_asked_for_is_sent() {
+fn after_a_failed_first_run_nothing_older_than_its_window_is_sent() {
     let env = test_env(&[
         falcon_at(1, "2026-11-20T23:30:00Z"),
         falcon_at(2, "2026-11-21T00:15:30Z"),
@@ -55,7 +54,7 @@ fn after_a_failed_first_run_nothing_older_than_asked_for_is_sent() {
     env.run_at("2026-11-22T00:15:00Z", "crowdstrike --hours 24").assert_code(4);
     env.sandbox.always(Service::FalconAlerts, None);
     env.run_at("2026-11-22T00:16:00Z", "crowdstrike --hours 24").assert_code(0);
-    // The second is not lost, although the run a minute later would not have read it.
+    // Alert 2 is in the window of the failed run only, which the second run reads too.
     assert_eq!(env.stored_values(), hashes([2, 3]));
 }
 
@@ -65,8 +64,8 @@ fn a_failed_run_does_not_skip_a_gap() {
     env.run_at("2026-11-01T00:15:00Z", RUN).assert_code(0);
     let forbidden = Fault::status(403, "{}");
     env.sandbox.always(Service::FalconAlerts, Some(forbidden));
-    let short = "crowdstrike --json --max-catch-up 5";
-    env.run_at("2026-11-21T00:15:00Z", short).assert_code(4);
+    let five_days = "crowdstrike --json --max-catch-up 5";
+    env.run_at("2026-11-21T00:15:00Z", five_days).assert_code(4);
     env.sandbox.always(Service::FalconAlerts, None);
     // With a higher limit, the next run still reads the gap.
     env.run_at("2026-11-22T00:15:00Z", RUN).assert_code(0);
@@ -98,14 +97,16 @@ fn a_gap_is_a_failure_of_the_run_that_leaves_it_and_shown_until_it_is_read() {
     let status = env.run_at(NEXT, "status --json").json()["sources"][0].clone();
     assert_eq!(output.assert_code(3).stderr.lines().count(), 2);
     assert!(status["last_success"].as_str().unwrap().starts_with("2026-11-01"), "{status}");
-    // Two hours before the checkpoint: alerts that came late were not read either.
+    // The gap starts two hours before the checkpoint: a run reads these again, for alerts that
+    // arrived late.
     let start = "2026-10-31T22:15:00.";
     assert!(status["gaps"][0]["start"].as_str().unwrap().starts_with(start), "{status}");
-    // Later runs are not marked by it.
+    // Later runs succeed although there is a gap.
     env.run_at(NEXT, "crowdstrike -q").assert_code(0);
     let text = env.run_at(NEXT, "status").assert_code(0).stdout;
     assert!(text.contains("2026-10-31T22:15:00Z to 2026-11-17T00:15:00Z"), "{text}");
-    // A part of it is read, then all of it.
+    // A part of the gap is read, which leaves two gaps. Then the rest is read with the options
+    // that `status` names.
     let part = "crowdstrike --since 2026-11-05T00:00:00Z --until 2026-11-06T00:00:00Z";
     env.run_at(NEXT, part).assert_code(0);
     assert_eq!(gaps(&env, NEXT).len(), 2);
@@ -116,7 +117,7 @@ fn a_gap_is_a_failure_of_the_run_that_leaves_it_and_shown_until_it_is_read() {
 }
 
 #[test]
-fn a_run_gives_up_gaps_that_it_and_earlier_ones_left() {
+fn accept_gap_gives_up_gaps_of_the_run_itself_and_of_earlier_runs() {
     const NEXT: &str = "2026-11-23T00:15:00Z";
     let (env, output) = env_with_gap("--json --accept-gap");
     let note = output.assert_code(0).notes().join("");
@@ -124,7 +125,7 @@ fn a_run_gives_up_gaps_that_it_and_earlier_ones_left() {
     assert_eq!(gaps(&env, NEXT), Vec::<Value>::new());
     let (env, output) = env_with_gap("");
     output.assert_code(3);
-    // A dry run gives up nothing, and neither does one that cannot read.
+    // A dry run gives up nothing, and neither does a run that cannot read.
     let dry_run = env.run_at(NEXT, "crowdstrike --accept-gap --dry-run").assert_code(0);
     assert!(dry_run.stdout.contains("would give up the alerts"), "{}", dry_run.stdout);
     env.sandbox.always(Service::FalconAlerts, Some(Fault::status(403, "{}")));
@@ -156,6 +157,7 @@ fn an_alert_about_an_old_event_is_sent_with_the_time_of_the_event() {
 
 #[test]
 fn an_alert_that_changed_after_the_last_run_is_found_by_the_overlap() {
+    // Each window overlaps the one before by two hours.
     let without_indicator = with(falcon_at(1, "2026-11-21T23:30:00Z"), "ioc_value", json!(""));
     let env = test_env(&[without_indicator]);
     env.run_at("2026-11-22T00:15:00Z", RUN).assert_code(0);
@@ -238,7 +240,7 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
 }
 
 #[test]
-fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
+fn queued_indicators_do_not_take_the_quota_of_more_severe_new_ones() {
     let alert = |number, time, severity| with(falcon_at(number, time), "severity", json!(severity));
     let first_day = (0..4).map(|number| alert(number, "2026-11-21T08:00:00Z", 10));
     let second_day = (4..7).map(|number| alert(number, "2026-11-22T08:00:00Z", 90));
@@ -250,7 +252,7 @@ fn leftovers_do_not_take_the_quota_of_more_severe_new_indicators() {
     output.assert_sums();
     assert_eq!((output.count("carried_in"), output.count("waiting")), (1, 1));
     assert_eq!(detections(&env)[3..], ["id4", "id5", "id6"]);
-    // Without a limit, what is left is sent before the vendor is read.
+    // Without a limit, the queued indicator is sent before the vendor is read.
     let hang = Fault::HangThenRespond(std::time::Duration::from_mins(1));
     env.sandbox.always(Service::FalconToken, Some(hang));
     let mut command =
@@ -337,7 +339,7 @@ fn a_clock_that_is_behind_the_checkpoint_does_not_move_it() {
     let before =
         env.run_at("2026-11-22T00:15:00Z", "status --json").json()["sources"][0]["read_until"]
             .clone();
-    // No service tells it the time.
+    // No service sends the time.
     env.sandbox.change(|world| {
         world.set_vendor_date(&DateHeader::Absent);
         world.recorded_future.date = DateHeader::Absent;

@@ -1,4 +1,4 @@
-//! Errors from CrowdStrike: the exit code, and the help for the user.
+//! Tests errors from CrowdStrike: the exit code, and the help for the user.
 
 use sandbox::{Fault, Service, World};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::failures::{assert_fails_in, assert_fails_on, one_alert_per_vendor};
 use crate::support::{RunOutput, TestEnv};
 
-/// Returns the body of an error of CrowdStrike.
+/// Returns the body of an error response of CrowdStrike.
 fn error_body(code: u16, message: &str) -> String {
     json!({"errors": [{"code": code, "message": message}], "meta": {"trace_id": "tr4ce"}})
         .to_string()
@@ -14,6 +14,7 @@ fn error_body(code: u16, message: &str) -> String {
 
 #[test]
 fn a_wrong_client_id() {
+    // CrowdStrike has been seen to respond 500 as well as 400.
     for as_500 in [false, true] {
         let change = |world: &mut World| {
             world.falcon.accounts[0].client_id = "another".into();
@@ -35,7 +36,7 @@ fn a_wrong_client_id() {
 }
 
 #[test]
-fn the_code_of_a_rejected_sign_in_outranks_a_status_of_5xx() {
+fn the_code_in_the_body_of_a_rejected_sign_in_precedes_a_status_of_5xx() {
     for (code, cause) in [
         (400, "this cloud does not know the client id"),
         (401, "the client id or the client secret is wrong"),
@@ -53,7 +54,7 @@ fn the_code_of_a_rejected_sign_in_outranks_a_status_of_5xx() {
 }
 
 #[test]
-fn other_codes_of_a_sign_in_do_not_prevent_a_retry() {
+fn other_codes_in_the_body_of_a_sign_in_response_do_not_prevent_a_retry() {
     for body in [
         error_body(500, "authorization failed"),
         error_body(503, "Failed to generate access token"),
@@ -92,7 +93,7 @@ fn a_wrong_client_secret() {
 }
 
 #[test]
-fn a_client_without_the_scope() {
+fn a_client_without_the_scope_for_alerts() {
     let change = |world: &mut World| world.falcon.accounts[0].alerts_read = false;
     assert_fails_in(
         "crowdstrike",
@@ -103,11 +104,12 @@ fn a_client_without_the_scope() {
 }
 
 #[test]
-fn the_allow_list_in_another_wording() {
+fn an_allow_list_error_in_another_wording() {
     for message in ["IP not allowed", "Your address is not on the allowlist"] {
         let body = error_body(403, message);
         for service in [Service::FalconToken, Service::FalconAlerts] {
             for status in [403, 500] {
+                // The code in the body precedes the status 500 for sign-ins only.
                 if (service, status) == (Service::FalconAlerts, 500) {
                     continue;
                 }

@@ -1,11 +1,11 @@
-//! The mapping from a Falcon alert to a Collective Insights item, field by field.
+//! Tests the mapping from a Falcon alert to a Collective Insights item, field by field.
 
 use serde_json::{Value, json};
 
 use crate::support::TestEnv;
 use crate::support::alerts::{EVENT_TIME, falcon, sha256, with, without};
 
-/// Returns the only item that an alert results in.
+/// Returns the only item that is sent for an alert.
 #[track_caller]
 fn item(alert: Value) -> Value {
     let env = TestEnv::falcon(&[alert]);
@@ -13,6 +13,7 @@ fn item(alert: Value) -> Value {
     env.only_item()
 }
 
+/// Returns an alert with an indicator of its own.
 fn alert() -> Value {
     falcon("cid:ind:1", "hash_sha256", &sha256(1))
 }
@@ -90,7 +91,7 @@ fn the_timestamp_is_the_event_time_in_milliseconds() {
         ("2026-11-21T08:00:00.123456789Z", "2026-11-21T08:00:00.123Z"),
         ("2026-11-21T08:00:00.999999999Z", "2026-11-21T08:00:00.999Z"),
         ("2026-11-21T10:00:00.5+02:00", "2026-11-21T08:00:00.500Z"),
-        // Long before the alert was created, which is what windows filter by.
+        // Long before the alert was created. Windows filter by the creation time.
         ("2026-10-01T08:00:00Z", "2026-10-01T08:00:00.000Z"),
     ] {
         assert_eq!(

@@ -1,5 +1,5 @@
-//! Falcon's page tokens and access tokens: how the last page is recognized, and what happens when a
-//! token is rejected while pages are read.
+//! Tests page tokens, with which the next page is requested, and access tokens of Falcon: how the
+//! last page is recognized, and what happens when a token is rejected while pages are read.
 
 use sandbox::world::MissingValue;
 use sandbox::{Fault, Service, World};
@@ -63,8 +63,9 @@ fn after_a_rejected_page_token_the_read_restarts_without_loss_or_duplicates() {
     // boundary.
     let alerts: Vec<Value> =
         (0..3500).map(|number| vendor.alert(number, at_millis(number / 3 * 1000))).collect();
-    let rejected = [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]];
-    for (rejected, in_body) in rejected.iter().flat_map(|case| [(case, false), (case, true)]) {
+    // Which of the requests are rejected: by their status, or in the body of a 200.
+    let cases = [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]];
+    for (rejected, in_body) in cases.iter().flat_map(|case| [(case, false), (case, true)]) {
         let world = vendor.world(&alerts);
         let env = TestEnv::new(world.with(|world| world.falcon.expired_token_in_body = in_body));
         let faults = (1..=6).map(|request| {

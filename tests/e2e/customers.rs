@@ -1,4 +1,5 @@
-//! Alerts of several customers: a parent account's API client sees those of all its children.
+//! Tests alerts of several customers: the API client of a parent account sees the alerts of all
+//! child accounts. They are only shared together with `--all-cids`.
 
 use sandbox::seed::{Recipe, customer_cid};
 use sandbox::{Fault, Service, World};
@@ -7,7 +8,8 @@ use serde_json::{Value, json};
 use crate::support::alerts::{falcon, falcon_at, sha256, with, without};
 use crate::support::{NOW, TestEnv};
 
-const DAY: &str = "2026-11-21T00:15:00Z";
+/// The time of the runs in tests that set one. They read the 24 hours before it.
+const RUN_TIME: &str = "2026-11-21T00:15:00Z";
 
 /// Returns an alert of a customer with the indicator `sha256(number)`.
 fn alert_of(customer: &str, number: u64) -> Value {
@@ -15,13 +17,13 @@ fn alert_of(customer: &str, number: u64) -> Value {
     with(alert, "cid", json!(customer))
 }
 
-/// Returns an alert of a customer, created on the day before [`DAY`].
-fn alert_on(customer: &str, number: u64, day: &str) -> Value {
-    with(falcon_at(number, day), "cid", json!(customer))
+/// Returns an alert of a customer, created at this time.
+fn alert_at(customer: &str, number: u64, time: &str) -> Value {
+    with(falcon_at(number, time), "cid", json!(customer))
 }
 
-/// Returns the environment of these alerts, one per page.
-fn env_of(alerts: &[Value]) -> TestEnv {
+/// Returns an environment with these alerts, one per page.
+fn env_with_pages(alerts: &[Value]) -> TestEnv {
     let env = TestEnv::falcon(alerts);
     env.sandbox.change(|world| world.falcon.max_page_size = 1);
     env
@@ -29,7 +31,7 @@ fn env_of(alerts: &[Value]) -> TestEnv {
 
 #[test]
 fn alerts_of_several_customers_are_not_shared_together() {
-    let env = env_of(&[alert_of("a", 1), alert_of("a", 2), alert_of("b", 3)]);
+    let env = env_with_pages(&[alert_of("a", 1), alert_of("a", 2), alert_of("b", 3)]);
     for mode in ["", "--dry-run", "--debug", "--no-ledger"] {
         let output = env.run(&format!("crowdstrike --json {mode}")).assert_code(2);
         output.assert_stderr(&["at least 2 customers", "--member-cid", "--all-cids"]);
@@ -39,32 +41,32 @@ fn alerts_of_several_customers_are_not_shared_together() {
     let status = env.run("status --json").json();
     assert_eq!(status["sources"][0]["waiting"], 0);
     assert_eq!(status["sources"][0]["read_until"], Value::Null);
-    // What was removed is not remembered.
+    // The withdrawn runs left nothing in the ledger: all alerts are new.
     let output = env.run("crowdstrike --json --all-cids").assert_code(0);
     assert_eq!(output.assert_sums().count("processed"), 3);
     assert_eq!(env.stored_values(), [1, 2, 3].map(sha256));
 }
 
 #[test]
-fn what_earlier_runs_left_and_delivered_is_kept() {
-    let env = env_of(&[alert_on("a", 1, "2026-11-20T08:00:00Z")]);
-    env.run_at(DAY, "crowdstrike").assert_code(0);
+fn a_withdrawn_run_changes_nothing_of_what_earlier_runs_queued_and_delivered() {
+    let env = env_with_pages(&[alert_at("a", 1, "2026-11-20T08:00:00Z")]);
+    env.run_at(RUN_TIME, "crowdstrike").assert_code(0);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
-    let second = alert_on("a", 2, "2026-11-20T09:00:00Z");
+    let second = alert_at("a", 2, "2026-11-20T09:00:00Z");
     env.sandbox.change(|world| world.falcon.alerts.push(&second));
-    env.run_at(DAY, "crowdstrike").assert_code(5);
+    env.run_at(RUN_TIME, "crowdstrike").assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
 
     let others =
-        [alert_on("a", 3, "2026-11-20T10:00:00Z"), alert_on("b", 4, "2026-11-20T11:00:00Z")];
+        [alert_at("a", 3, "2026-11-20T10:00:00Z"), alert_at("b", 4, "2026-11-20T11:00:00Z")];
     env.sandbox.change(|world| others.iter().for_each(|alert| world.falcon.alerts.push(alert)));
-    let output = env.run_at(DAY, "crowdstrike --json --resend").assert_code(2);
+    let output = env.run_at(RUN_TIME, "crowdstrike --json --resend").assert_code(2);
     output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     assert_eq!(env.stored_values(), [sha256(1)]);
 
-    // One customer and all of them are not the same tenant.
-    env.run_at(DAY, "crowdstrike --all-cids").assert_code(2);
-    let output = env.run_at(DAY, "crowdstrike --json --all-cids --adopt").assert_code(0);
+    // A tenant of one customer does not become one of all customers by itself.
+    env.run_at(RUN_TIME, "crowdstrike --all-cids").assert_code(2);
+    let output = env.run_at(RUN_TIME, "crowdstrike --json --all-cids --adopt").assert_code(0);
     output.assert_sums().assert_counts(&[
         ("alerts_fetched", 4),
         ("carried_in", 1),
@@ -78,21 +80,21 @@ fn what_earlier_runs_left_and_delivered_is_kept() {
 }
 
 #[test]
-fn the_queue_of_earlier_runs_waits_until_the_customer_is_known() {
-    let env = env_of(&[alert_on("a", 1, "2026-11-20T08:00:00Z")]);
+fn what_earlier_runs_queued_is_not_sent_before_the_customer_is_known() {
+    let env = env_with_pages(&[alert_at("a", 1, "2026-11-20T08:00:00Z")]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
-    env.run_at(DAY, "crowdstrike").assert_code(5);
+    env.run_at(RUN_TIME, "crowdstrike").assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
-    let other = alert_on("b", 2, "2026-11-20T09:00:00Z");
+    let other = alert_at("b", 2, "2026-11-20T09:00:00Z");
     env.sandbox.change(|world| world.falcon.alerts.push(&other));
-    let output = env.run_at(DAY, "crowdstrike --json --daily-limit 0").assert_code(2);
+    let output = env.run_at(RUN_TIME, "crowdstrike --json --daily-limit 0").assert_code(2);
     output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     assert!(env.items().is_empty());
 }
 
 #[test]
 fn a_withdrawn_run_counts_no_hit_of_an_exclusion_rule() {
-    let env = env_of(&[alert_of("a", 1), alert_of("b", 2)]);
+    let env = env_with_pages(&[alert_of("a", 1), alert_of("b", 2)]);
     env.write("good.txt", sha256(1));
     env.run("crowdstrike --exclusion-file good.txt").assert_code(2);
     let checked = env.run("check crowdstrike --offline --exclusion-file good.txt").assert_code(0);
@@ -103,16 +105,16 @@ fn a_withdrawn_run_counts_no_hit_of_an_exclusion_rule() {
 }
 
 #[test]
-fn the_customer_is_the_cid_or_the_origin_and_none_is_nobody_else() {
-    let origin =
+fn the_customer_is_the_cid_or_else_the_origin_cid_and_an_alert_may_have_neither() {
+    let with_origin_cid =
         |customer: &str| without(with(alert_of("", 2), "origin_cid", json!(customer)), "cid");
     for (second, code) in [
         (alert_of("A", 2), 0),
-        (origin("a"), 0),
+        (with_origin_cid("a"), 0),
         (with(alert_of("a", 2), "origin_cid", json!("b")), 0),
         (without(alert_of("", 2), "cid"), 0),
         (alert_of("", 2), 0),
-        (origin("b"), 2),
+        (with_origin_cid("b"), 2),
         (alert_of("b", 2), 2),
         (without(alert_of("b", 2), "ioc_value"), 2),
     ] {
@@ -148,11 +150,11 @@ fn check_finds_several_customers() {
 
 #[test]
 fn what_was_queued_for_all_customers_is_not_sent_for_one() {
-    let env = env_of(&[alert_of("a", 1), alert_of("b", 2)]);
+    let env = env_with_pages(&[alert_of("a", 1), alert_of("b", 2)]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     env.run("crowdstrike --all-cids").assert_code(5);
     env.sandbox.always(Service::RecordedFuture, None);
-    // Alerts of one customer, and then none.
+    // Now the client sees no alert, and then those of one customer.
     env.sandbox.change(|world| world.falcon.alerts.clear());
     let none = env.run("crowdstrike --json").assert_code(0);
     none.assert_stderr(&["2 queued indicators of tenant crowdstrike were not sent", "--adopt"]);

@@ -1,41 +1,49 @@
-//! Batches in doubt: sent, and no response came. The next run looks for them before it sends
-//! anything.
+//! Tests batches in doubt: they were sent, but no response came. The next run searches Recorded
+//! Future for them before it sends anything.
 
 use chrono::TimeDelta;
 use sandbox::world::SearchWorld;
 use sandbox::{Fault, Service};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::alerts::{falcon, sha256};
+use crate::support::falcon_run::RUN;
 use crate::support::process::{RunningProcess, wait_until};
 use crate::support::{NOW, RunOutput, TestEnv};
 
+/// The time of the second run.
 const NEXT_DAY: &str = "2026-11-23T00:15:00Z";
-const RUN: &str = "crowdstrike --json";
 
-/// Returns an environment in which three indicators were sent in two batches. The first one was
-/// stored, but the connection died before its response, however often it was sent.
+/// The number of attempts of a request within one run.
+const ATTEMPTS: usize = 5;
+
+/// Returns an environment after a run with three indicators, in batches of two. The first batch was
+/// stored [`ATTEMPTS`] times, but no response came. The second batch was not sent.
 fn in_doubt() -> TestEnv {
     in_doubt_after(Fault::ResetAfterProcessing, RUN)
 }
 
+/// Does the same with another fault of each attempt, and other arguments.
 fn in_doubt_after(fault: Fault, arguments: &str) -> TestEnv {
-    let alerts: Vec<Value> = (1..=3)
-        .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
-        .collect();
-    let env = TestEnv::falcon(&alerts);
-    env.sandbox.queue_faults(Service::RecordedFuture, vec![fault; 5]);
+    let env = env_with_indicators(3);
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![fault; ATTEMPTS]);
     let output = env.run(&format!("{arguments} --batch-size 2")).assert_code(5);
-    // In doubt they are queued.
-    assert_some(&output, &[("submitted", 0), ("waiting", 3)]);
+    // Indicators in doubt count as queued (`waiting`).
+    assert_counts(&output, &[("submitted", 0), ("waiting", 3)]);
     assert_eq!(env.run("status --json").json()["sources"][0]["waiting"], 3);
-    assert_eq!(env.request_count(Service::Search), 0, "tries within a run do not search");
+    assert_eq!(env.request_count(Service::Search), 0, "attempts within a run do not search");
     env
 }
 
-/// Asserts that the counts add up, and that these are as expected.
+/// Returns an environment with Falcon alerts for the indicators 1 to `count`.
+fn env_with_indicators(count: u64) -> TestEnv {
+    let alert = |number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number));
+    TestEnv::falcon(&(1..=count).map(alert).collect::<Vec<_>>())
+}
+
+/// Asserts that the counts add up, and that these are as expected, whatever the others are.
 #[track_caller]
-fn assert_some(output: &RunOutput, expected: &[(&str, u64)]) {
+fn assert_counts(output: &RunOutput, expected: &[(&str, u64)]) {
     output.assert_sums();
     let found: Vec<_> = expected.iter().map(|(name, _)| (*name, output.count(name))).collect();
     assert_eq!(found, expected);
@@ -47,18 +55,19 @@ fn stored(env: &TestEnv) -> [usize; 3] {
     [1, 2, 3].map(|number| values.iter().filter(|value| **value == sha256(number)).count())
 }
 
-fn search_world(env: &TestEnv, change: impl FnOnce(&mut SearchWorld)) {
+/// Changes the search of Recorded Future.
+fn change_search(env: &TestEnv, change: impl FnOnce(&mut SearchWorld)) {
     env.sandbox.change(|world| change(&mut world.recorded_future.search));
 }
 
 #[test]
 fn what_is_found_is_delivered_and_only_the_rest_is_sent() {
     let env = in_doubt();
-    // Five tries of one batch, as without a response within a run.
+    // Attempts within a run store the batch again.
     assert_eq!(stored(&env), [5, 5, 0]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
     let counts = [("carried_in", 3), ("already_delivered", 2), ("submitted", 1), ("waiting", 0)];
-    assert_some(&output, &counts);
+    assert_counts(&output, &counts);
     assert_eq!(stored(&env), [5, 5, 1]);
     let search = env.sandbox.requests_to(Service::Search)[0].json().unwrap();
     let time = &env.items()[0]["timestamp"];
@@ -68,7 +77,7 @@ fn what_is_found_is_delivered_and_only_the_rest_is_sent() {
         "indicator_type": ["hash"],
     });
     assert_eq!(search["filters"], filters);
-    // Nothing is in doubt any more.
+    // Nothing is in doubt any more: a third run does not search.
     env.run_at(NEXT_DAY, RUN).assert_code(0);
     assert_eq!(env.request_count(Service::Search), 1);
     let verified = env.run_at("2026-11-25T00:15:00Z", "verify --json").assert_code(0).json();
@@ -77,22 +86,22 @@ fn what_is_found_is_delivered_and_only_the_rest_is_sent() {
 
 #[test]
 fn what_is_not_found_is_sent_again() {
-    let lag: fn(&mut SearchWorld) = |search| search.lag = TimeDelta::days(3);
-    let refused: fn(&mut SearchWorld) = |search| search.is_allowed = false;
-    let lost: fn(&mut SearchWorld) = |search| search.never_found = vec![sha256(1), sha256(2)];
-    for change in [lag, refused, lost] {
+    let finds_late: fn(&mut SearchWorld) = |search| search.lag = TimeDelta::days(3);
+    let not_allowed: fn(&mut SearchWorld) = |search| search.is_allowed = false;
+    let not_stored: fn(&mut SearchWorld) = |search| search.never_found = vec![sha256(1), sha256(2)];
+    for change in [finds_late, not_allowed, not_stored] {
         let env = in_doubt();
-        search_world(&env, change);
+        change_search(&env, change);
         let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-        assert_some(&output, &[("already_delivered", 0), ("submitted", 3)]);
+        assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
         assert_eq!(stored(&env), [6, 6, 1]);
     }
 }
 
 #[test]
-fn pages_that_do_not_add_up_end_the_doubt_without_losing_anything() {
+fn pages_of_the_search_that_do_not_add_up_end_the_doubt_without_losing_anything() {
     let env = in_doubt();
-    search_world(&env, |search| search.max_page_size = 1);
+    change_search(&env, |search| search.max_page_size = 1);
     env.sandbox.always(Service::Search, Some(Fault::LoopingPage));
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
     output.assert_sums();
@@ -103,21 +112,24 @@ fn pages_that_do_not_add_up_end_the_doubt_without_losing_anything() {
 
 #[test]
 fn what_was_never_stored_is_sent_once() {
+    // Responses after which the batch may be stored, although it is not.
     for fault in [Fault::Reset, Fault::status(503, ""), Fault::Html, Fault::status(408, "")] {
         let env = in_doubt_after(fault.clone(), RUN);
         let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-        assert_some(&output, &[("already_delivered", 0), ("submitted", 3)]);
+        assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
         assert_eq!(stored(&env), [1, 1, 1], "{fault:?}");
         assert_eq!(env.request_count(Service::Search), 1, "{fault:?}");
     }
 }
 
 #[test]
-fn there_is_no_doubt_about_what_was_refused_or_never_sent() {
+fn there_is_no_doubt_about_what_was_rejected_or_never_sent() {
+    // 429: too many requests.
     let env = in_doubt_after(Fault::status(429, ""), RUN);
     env.run_at(NEXT_DAY, RUN).assert_code(0);
     assert_eq!(env.request_count(Service::Search), 0);
-    let env = TestEnv::falcon(&[falcon("1", "hash_sha256", &sha256(1))]);
+    let env = env_with_indicators(1);
+    // Nothing listens on this port.
     let mut command = env.command(RUN);
     RunOutput::capture(command.env("RF_API_URL", "http://127.0.0.1:9")).assert_code(5);
     env.run_at(NEXT_DAY, RUN).assert_code(0);
@@ -137,15 +149,15 @@ fn while_the_search_fails_the_batch_waits_up_to_two_days() {
     }
     assert_eq!(stored(&env), [5, 5, 1]);
     let output = env.run_at("2026-11-24T01:15:00Z", RUN).assert_code(0);
-    assert_some(&output, &[("submitted", 2), ("waiting", 0)]);
+    assert_counts(&output, &[("submitted", 2), ("waiting", 0)]);
     assert_eq!(stored(&env), [6, 6, 1]);
-    // Once it works, it counts.
+    // When the search works again, its result counts.
     let env = in_doubt();
     env.sandbox.always(Service::Search, Some(Fault::Reset));
     env.run_at(NEXT_DAY, RUN).assert_code(0);
     env.sandbox.always(Service::Search, None);
     let output = env.run_at("2026-11-24T00:15:00Z", RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 2), ("submitted", 0)]);
+    assert_counts(&output, &[("already_delivered", 2), ("submitted", 0)]);
     assert_eq!(stored(&env), [5, 5, 1]);
 }
 
@@ -156,35 +168,32 @@ fn a_wrong_clock_does_not_end_the_doubt_while_no_service_can_be_reached() {
     let unreachable = "http://127.0.0.1:9";
     command.env("RF_API_URL", unreachable).env("CS_BASE_URL", unreachable);
     let output = RunOutput::capture(&mut command).assert_code(5);
-    assert_some(&output, &[("waiting", 3), ("already_delivered", 0)]);
+    assert_counts(&output, &[("waiting", 3), ("already_delivered", 0)]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
     assert_eq!(stored(&env), [5, 5, 1]);
 }
 
 #[test]
-fn a_row_has_to_be_for_all_organizations() {
+fn only_what_was_stored_for_the_same_organizations_is_found() {
     let organization = "crowdstrike --json --organization-id a";
     let env = in_doubt_after(Fault::ResetAfterProcessing, organization);
-    // For another one it was never sent.
+    // Nothing was ever sent for the organization b.
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --organization-id b").assert_code(0);
-    assert_some(&output, &[("already_delivered", 0), ("submitted", 3)]);
+    assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
     let env = in_doubt_after(Fault::ResetAfterProcessing, organization);
     let output =
         env.run_at(NEXT_DAY, "crowdstrike --json --organization-id uhash:a").assert_code(0);
-    assert_some(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
 
 #[test]
-fn what_another_tenant_sent_to_other_organizations_is_not_taken_for_the_own() {
+fn what_another_tenant_sent_for_other_organizations_does_not_count_as_delivered() {
     for (other, found) in [("--organization-id a", 0), ("", 2)] {
-        let env = TestEnv::falcon(&[
-            falcon("cid:ind:1", "hash_sha256", &sha256(1)),
-            falcon("cid:ind:2", "hash_sha256", &sha256(2)),
-        ]);
+        let env = env_with_indicators(2);
         env.run(&format!("crowdstrike --tenant other {other}")).assert_code(0);
-        // Nothing of this one is stored, but its alerts are the same.
-        env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::Reset; 5]);
+        // Of this tenant nothing is stored, but its alerts and indicators are the same.
+        env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::Reset; ATTEMPTS]);
         env.run("crowdstrike --json --tenant own").assert_code(5);
         let output = env.run_at(NEXT_DAY, "crowdstrike --json --tenant own").assert_code(0);
         output.assert_sums();
@@ -202,9 +211,9 @@ fn a_run_that_is_ended_during_the_search_leaves_the_doubt() {
     wait_until(|| env.request_count(Service::Search) == 1);
     running.signal("TERM");
     let output = running.finish().assert_code(143);
-    assert_some(&output, &[("waiting", 3), ("already_delivered", 0)]);
+    assert_counts(&output, &[("waiting", 3), ("already_delivered", 0)]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
 
 #[test]
@@ -212,30 +221,29 @@ fn a_search_that_takes_a_quarter_of_the_time_is_given_up() {
     let env = in_doubt();
     let hang = Fault::HangThenReset(std::time::Duration::from_mins(5));
     env.sandbox.always(Service::Search, Some(hang));
-    // 15 seconds.
+    // A quarter of one minute.
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --deadline 1").assert_code(0);
-    assert_some(&output, &[("already_delivered", 0), ("submitted", 3)]);
+    assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
 }
 
 #[test]
 fn a_dry_run_and_a_test_run_search_for_nothing() {
     let env = in_doubt();
+    // `--debug` makes it a test run: Recorded Future validates, and stores nothing.
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --dry-run").assert_code(0);
-    assert_some(&output, &[("would_submit", 3)]);
+    assert_counts(&output, &[("would_submit", 3)]);
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --debug").assert_code(0);
-    assert_some(&output, &[("submitted", 3)]);
+    assert_counts(&output, &[("submitted", 3)]);
     assert_eq!(env.request_count(Service::Search), 0);
     let output = env.run_at(NOW, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
 
 #[test]
 fn what_was_stored_before_its_batch_was_rejected_is_not_sent_again() {
-    let alerts: Vec<Value> = (1..=3)
-        .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
-        .collect();
-    let env = TestEnv::falcon(&alerts);
-    // All three are stored. The second attempt is rejected, and its halves are limited.
+    let env = env_with_indicators(3);
+    // The first attempt stores all three, without a response. The second one is rejected: 413 (too
+    // large). It is split, and the parts are not accepted now: 429 (too many requests).
     let mut faults = vec![Fault::ResetAfterProcessing, Fault::status(413, "")];
     faults.extend(vec![Fault::status(429, ""); 5]);
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
@@ -247,116 +255,116 @@ fn what_was_stored_before_its_batch_was_rejected_is_not_sent_again() {
 
 #[test]
 fn what_was_stored_before_it_was_rejected_alone_is_not_sent_again() {
-    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    let env = env_with_indicators(1);
     let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     let output = env.run(RUN).assert_code(3);
-    assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);
+    assert_counts(&output, &[("waiting", 1), ("quarantined", 0)]);
     output.assert_stderr(&["rejected 1 indicator", "may have stored it"]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
 #[test]
 fn what_was_rejected_in_doubt_and_is_not_found_goes_to_quarantine() {
-    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
-    // It is not stored by the first attempt, of which no response came.
+    let env = env_with_indicators(1);
+    // The first attempt stores nothing, and gets no response. All later ones are rejected: 400.
     let faults = vec![Fault::HangThenReset(std::time::Duration::from_millis(10))];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     env.sandbox.change(|world| {
         world.recorded_future.rejected_values = [(sha256(1), 400)].into_iter().collect();
     });
     let output = env.run(RUN).assert_code(3);
-    assert_some(&output, &[("waiting", 1), ("quarantined", 0)]);
-    // Also if a response is lost again.
+    assert_counts(&output, &[("waiting", 1), ("quarantined", 0)]);
+    // So are those of the next run, whose first attempt gets no response either.
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::Reset]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
-    assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
+    assert_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
 }
 
-/// In quarantine, because an earlier run sent it in vain too.
-#[test]
-fn what_is_retried_after_a_rejection_in_doubt_is_searched_for_first() {
-    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+/// Brings the only indicator into quarantine, although it is stored. A first run fails with a 401
+/// (wrong API key). The first attempt of the next run stores the indicator, without a response, and
+/// the second one is rejected (400). Without the first run it would stay queued, to be sent again.
+#[track_caller]
+fn fail_then_store_and_reject(env: &TestEnv) {
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(401, "")]);
     env.run(RUN).assert_code(4);
     let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
-    assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
+    assert_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
+}
+
+#[test]
+fn what_is_retried_after_a_rejection_in_doubt_is_searched_for_first() {
+    let env = env_with_indicators(1);
+    fail_then_store_and_reject(&env);
     assert_eq!(stored(&env), [1, 0, 0]);
     let output = env.run_at(NEXT_DAY, "outbox retry").assert_code(0);
     assert_eq!(output.stdout, "1 indicator is queued again for the next run\n");
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
+    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
-/// A run that is killed does not count its attempt.
 #[test]
 fn what_a_killed_run_sent_is_searched_for_when_it_is_retried() {
-    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+    let env = env_with_indicators(1);
     let mut step = 1;
-    // Killed after the batch was stored, and before the response is recorded.
+    // Kills runs at one crash point after the other, until the batch was stored before its response
+    // is recorded. A killed run does not count as an attempt.
     while stored(&env) == [0, 0, 0] {
         let mut killed = env.command_at(NOW, RUN);
         killed.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", step.to_string());
         assert_eq!(RunOutput::capture(&mut killed).code, -1, "step {step}");
         step += 1;
     }
-    // Not found yet, sent again, and rejected.
-    search_world(&env, |search| search.never_found = vec![sha256(1)]);
+    // The batch is not found yet. It is sent again, and rejected.
+    change_search(&env, |search| search.never_found = vec![sha256(1)]);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(400, "")]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
-    assert_some(&output, &[("quarantined", 1)]);
+    assert_counts(&output, &[("quarantined", 1)]);
     env.run_at(NEXT_DAY, "outbox retry").assert_code(0);
-    search_world(&env, |search| search.never_found = vec![]);
+    change_search(&env, |search| search.never_found = vec![]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
+    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
-/// Its time is that of a service, or old deliveries would expire at once.
 #[test]
-fn what_is_retried_with_a_wrong_clock_is_remembered() {
-    let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
-    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(401, "")]);
-    env.run(RUN).assert_code(4);
-    let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
-    env.sandbox.queue_faults(Service::RecordedFuture, faults);
-    env.run_at(NEXT_DAY, RUN).assert_code(3);
+fn what_is_delivered_after_an_outbox_retry_with_a_wrong_clock_is_remembered() {
+    let env = env_with_indicators(1);
+    fail_then_store_and_reject(&env);
+    // By this wrong clock, the delivery would be years old, and forgotten at once.
     env.run_at("2020-01-01T00:15:00Z", "outbox retry").assert_code(0);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
-    // The alert is read again, and known.
+    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    // The alert is read again, and its indicator is known as delivered.
     let output = env.run_at(NEXT_DAY, &format!("{RUN} --hours 72")).assert_code(0);
-    assert_some(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
 #[test]
 fn many_rejections_in_doubt_stop_sending_as_well() {
-    let alerts: Vec<Value> = (1..=64)
-        .map(|number| falcon(&format!("cid:ind:{number}"), "hash_sha256", &sha256(number)))
-        .collect();
-    let env = TestEnv::falcon(&alerts);
+    let env = env_with_indicators(64);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::ResetAfterProcessing]);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(400, ""); 200]);
     let output = env.run(RUN).assert_code(2);
-    assert_some(&output, &[("waiting", 64), ("quarantined", 0)]);
+    assert_counts(&output, &[("waiting", 64), ("quarantined", 0)]);
     env.sandbox.clear_faults(Service::RecordedFuture);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_some(&output, &[("already_delivered", 64), ("submitted", 0)]);
+    assert_counts(&output, &[("already_delivered", 64), ("submitted", 0)]);
 }
 
 #[test]
-fn a_test_run_and_one_without_a_ledger_are_told_of_a_rejection_at_once() {
+fn a_test_run_and_a_run_without_a_ledger_report_a_rejection_in_doubt_at_once() {
     for flags in ["--debug", "--no-ledger"] {
-        let env = TestEnv::falcon(&[falcon("cid:ind:1", "hash_sha256", &sha256(1))]);
+        let env = env_with_indicators(1);
         let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
         env.sandbox.queue_faults(Service::RecordedFuture, faults);
         let output = env.run(&format!("{RUN} {flags}")).assert_code(3);
-        assert_some(&output, &[("waiting", 0), ("quarantined", 1)]);
+        assert_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
     }
 }

@@ -1,4 +1,5 @@
-//! The hits of exclusion rules: counted in the ledger, and those without one shown by `check`.
+//! Tests that hits of exclusion rules are counted in the ledger, and that `check` shows the rules
+//! without a hit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,11 +11,14 @@ use crate::support::alerts::{falcon, sha256};
 use crate::support::{NOW, RunOutput, TestEnv};
 
 const RUN: &str = "crowdstrike --json --exclusion-file list.txt";
+
 /// A time shortly after the first run.
 const LATER: &str = "2026-11-22T00:30:00Z";
-/// The second line has no hit.
+
+/// The exclusion file. The rule in its second line has no hit.
 const LIST: &str = "# ours\nunused.example\n.good.example\n\n8.8.0.0/16\n";
 
+/// Returns an environment with five indicators, of which [`LIST`] excludes four.
 fn env() -> TestEnv {
     let env = TestEnv::falcon(&[
         falcon("1", "domain", "a.b.good.example,good.example"),
@@ -35,7 +39,7 @@ fn hits(env: &TestEnv) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn hits_are_counted_by_live_runs_under_the_text_of_the_rule() {
+fn live_runs_count_hits_under_the_text_of_the_rule() {
     let env = env();
     for mode in ["--dry-run", "--debug", "--no-ledger"] {
         env.run(&format!("{RUN} {mode}")).assert_code(0);
@@ -49,13 +53,14 @@ fn hits_are_counted_by_live_runs_under_the_text_of_the_rule() {
     assert_eq!(hits(&env), expected(1));
     env.run(&format!("{RUN} --dry-run")).assert_code(0);
     assert_eq!(hits(&env), expected(1));
-    // Sorted and written in another way, the file has the same rules.
+    // These are the same rules in another order and spelling.
     env.write("list.txt", "8.8.4.4/16,DNS\n.GOOD.example\n");
     let output = env.run(RUN).assert_code(0);
     assert_eq!(output.count("indicators_excluded"), 4);
     assert_eq!(hits(&env), expected(2));
 }
 
+/// Runs `check` of a source at this time.
 fn check(env: &TestEnv, now: &str, source: &str) -> RunOutput {
     let run = format!("check {source} --offline --exclusion-file list.txt");
     env.run_at(now, &run).assert_code(0)
@@ -64,34 +69,38 @@ fn check(env: &TestEnv, now: &str, source: &str) -> RunOutput {
 #[test]
 fn check_shows_which_rules_had_no_hit() {
     let env = env();
-    let says = |now: &str, source: &str, text: &str| {
+    let assert_shown = |now: &str, source: &str, text: &str| {
         let output = check(&env, now, source);
         let found = output.stdout.lines().find(|line| line.contains("exclusions: ")).unwrap();
         assert_eq!(found, format!("  ✓ exclusions: {text}"));
     };
     // Before the first run nothing is known.
-    says(NOW, "crowdstrike", "3 in list.txt");
+    assert_shown(NOW, "crowdstrike", "3 in list.txt");
     env.run_at(NOW, RUN).assert_code(0);
     let unused = "line 2 (unused.example)";
-    let young = format!("3 in list.txt; 1 had no hit since 2026-11-22: {unused}");
-    says(LATER, "crowdstrike", &young);
+    let since_first_run = format!("3 in list.txt; 1 had no hit since 2026-11-22: {unused}");
+    assert_shown(LATER, "crowdstrike", &since_first_run);
     // The other source shares the file.
-    says(LATER, "carbonblack", &young);
-    says("2027-02-20T00:00:00Z", "crowdstrike", &young);
+    assert_shown(LATER, "carbonblack", &since_first_run);
+    assert_shown("2027-02-20T00:00:00Z", "crowdstrike", &since_first_run);
     env.write("list.txt", format!("{LIST}.other.example\n"));
     let document =
         env.run_at(LATER, "check crowdstrike --offline --json --exclusion-file list.txt");
     let checks = document.assert_code(0).json()["checks"].clone();
-    let finding = checks.as_array().unwrap().iter().find(|check| check["check"] == "exclusions");
+    let shown = checks.as_array().unwrap().iter().find(|check| check["check"] == "exclusions");
     let message =
         format!("4 in list.txt; 2 had no hit since 2026-11-22: {unused}, line 6 (.other.example)");
-    assert_eq!(finding.unwrap()["message"], message);
+    assert_eq!(shown.unwrap()["message"], message);
     env.write("list.txt", ".good.example\n");
-    says(LATER, "crowdstrike", "1 in list.txt; each had a hit since 2026-11-22");
-    let late = "2027-02-20T00:30:00Z";
-    says(late, "crowdstrike", "1 in list.txt; 1 had no hit in 90 days: line 1 (.good.example)");
+    assert_shown(LATER, "crowdstrike", "1 in list.txt; each had a hit since 2026-11-22");
+    let after_90_days = "2027-02-20T00:30:00Z";
+    assert_shown(
+        after_90_days,
+        "crowdstrike",
+        "1 in list.txt; 1 had no hit in 90 days: line 1 (.good.example)",
+    );
     env.write("list.txt", "");
-    says(LATER, "crowdstrike", "0 in list.txt");
+    assert_shown(LATER, "crowdstrike", "0 in list.txt");
 }
 
 #[test]
@@ -118,6 +127,6 @@ fn a_damaged_ledger_is_reported_and_the_exclusions_are_still_checked() {
     let env = env();
     env.write("collective-insights.db", "Dear diary");
     let output = env.run("check crowdstrike --offline --exclusion-file list.txt").assert_code(6);
-    let said = "✓ exclusions: 3 in list.txt; their hits cannot be read: ";
-    assert!(output.stdout.contains(said) && output.stdout.contains("✗ ledger"), "{output:?}");
+    let message = "✓ exclusions: 3 in list.txt; their hits cannot be read: ";
+    assert!(output.stdout.contains(message) && output.stdout.contains("✗ ledger"), "{output:?}");
 }

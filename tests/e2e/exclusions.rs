@@ -1,4 +1,4 @@
-//! The exclusion file: it is read before any request, in each of its formats, for all vendors.
+//! Tests the exclusion file: its formats, what it excludes, and that it is read before any request.
 
 use sandbox::World;
 use serde_json::Value;
@@ -125,7 +125,7 @@ fn the_example_file_works_unchanged() {
 }
 
 #[test]
-fn carbon_black_supports_it_with_the_flag_of_the_script() {
+fn carbon_black_supports_the_flag_that_its_script_had() {
     let env = TestEnv::carbonblack(&[carbonblack("a1", &sha256(1)), carbonblack("a2", &sha256(2))]);
     env.write("list.txt", sha256(1));
     let output = env.run("carbonblack --json -ef list.txt").assert_code(0);

@@ -1,4 +1,4 @@
-//! `explain`: what became of one indicator, or of those of one alert.
+//! Tests `explain`, which shows what became of one indicator, or of the indicators of one alert.
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::support::tenants_env::{TenantServices, TenantsEnv};
 use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
-/// After the runs.
+/// The time at which `explain` is run, after all runs.
 const LATER: &str = "2026-11-22T09:00:00Z";
 
 #[test]
-fn what_follows_two_hyphens_is_the_question() {
+fn what_follows_two_hyphens_is_not_an_option() {
     let env = TestEnv::new(World::default());
     env.run("crowdstrike").assert_code(0);
     let output = explain(&env, "-- unknown.example").assert_code(0);
@@ -22,50 +22,53 @@ fn what_follows_two_hyphens_is_the_question() {
     assert!(output.stdout.starts_with("--json: never seen here"), "{output:?}");
 }
 
+/// Runs `explain` with an indicator or the id of an alert, and perhaps options.
 fn explain(env: &TestEnv, arguments: &str) -> RunOutput {
     env.run_at(LATER, &format!("explain {arguments}"))
 }
 
-/// Returns the answer as text. The seconds since the run began are not in it.
+/// Returns what is printed, with `00` for the seconds of the runs, which take some time.
 fn printed(env: &TestEnv, arguments: &str) -> String {
-    const BEGUN: &str = "T00:15:";
+    const START: &str = "T00:15:";
     let text = explain(env, arguments).assert_code(0).stdout;
-    let mut parts = text.split(BEGUN);
+    let mut parts = text.split(START);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + BEGUN + "00" + &part[2..])
+    parts.fold(first, |text, part| text + START + "00" + &part[2..])
 }
 
+/// Returns what is printed as JSON.
 fn answer(env: &TestEnv, question: &str) -> Value {
     let requests = env.sandbox.requests().len();
     let answer = explain(env, &format!("{question} --json")).assert_code(0).json();
-    assert_eq!(env.sandbox.requests().len(), requests, "it makes no request");
+    assert_eq!(env.sandbox.requests().len(), requests, "`explain` makes no request");
     answer
 }
 
-/// Returns the answer about the only tenant.
-fn only(env: &TestEnv, question: &str) -> Value {
+/// Returns the part about the only tenant.
+fn answer_of_tenant(env: &TestEnv, question: &str) -> Value {
     let answer = answer(env, question);
     assert_eq!(answer["tenants"].as_array().unwrap().len(), 1, "{answer}");
     answer["tenants"][0].clone()
 }
 
-/// Returns the state of the only entry, and the entry.
-fn fate(env: &TestEnv, question: &str) -> (String, Value) {
-    let tenant = only(env, question);
+/// Returns the state of the only entry of the ledger, and the entry.
+fn only_entry(env: &TestEnv, question: &str) -> (String, Value) {
+    let tenant = answer_of_tenant(env, question);
     let entries = tenant["entries"].as_array().unwrap();
     assert_eq!(entries.len(), 1, "{tenant}");
     (entries[0]["state"].as_str().unwrap().to_owned(), entries[0].clone())
 }
 
-/// Returns the reason and the value of each sample.
+/// Returns the mentions that were left out, each with its reason and its value.
 fn left_out(env: &TestEnv, question: &str) -> Vec<(String, String)> {
-    let tenant = only(env, question);
-    let text = |sample: &Value, key: &str| sample[key].as_str().unwrap().to_owned();
-    let samples = tenant["left_out"].as_array().unwrap().iter();
-    samples.map(|sample| (text(sample, "reason"), text(sample, "value"))).collect()
+    let tenant = answer_of_tenant(env, question);
+    let text = |mention: &Value, key: &str| mention[key].as_str().unwrap().to_owned();
+    let mentions = tenant["left_out"].as_array().unwrap().iter();
+    mentions.map(|mention| (text(mention, "reason"), text(mention, "value"))).collect()
 }
 
-fn sample(reason: &str, value: &str) -> Vec<(String, String)> {
+/// Returns what [`left_out`] returns for a single mention.
+fn one_left_out(reason: &str, value: &str) -> Vec<(String, String)> {
     vec![(reason.to_owned(), value.to_owned())]
 }
 
@@ -78,9 +81,9 @@ fn a_delivered_indicator_has_its_batch_and_its_alerts() {
     ]);
     env.run("crowdstrike").assert_code(0);
     for question in ["evil.example.com", "EVIL[.]example[.]com.", "evil(dot)example(dot)com"] {
-        let tenant = only(&env, question);
+        let tenant = answer_of_tenant(&env, question);
         assert_eq!(tenant["alerts"], 2);
-        let alert = |at: usize| tenant["newest_alerts"][at]["id"].clone();
+        let alert = |index: usize| tenant["newest_alerts"][index]["id"].clone();
         assert_eq!([alert(0), alert(1)], [json!("cid:ind:3"), json!("cid:ind:1")]);
         let entry = &tenant["entries"][0];
         assert_eq!(entry["state"], "delivered");
@@ -114,7 +117,10 @@ fn more_than_ten_alerts_are_counted() {
     let text = printed(&env, "evil.example.com");
     assert_eq!(text.matches("  cid:ind:").count(), 10, "{text}");
     assert!(text.contains("and 5 more\n"), "{text}");
-    assert_eq!(only(&env, "evil.example.com")["newest_alerts"].as_array().unwrap().len(), 15);
+    assert_eq!(
+        answer_of_tenant(&env, "evil.example.com")["newest_alerts"].as_array().unwrap().len(),
+        15
+    );
 }
 
 #[test]
@@ -123,24 +129,24 @@ fn a_queued_and_a_quarantined_indicator_have_their_reason() {
     let world = World::default().falcon_alerts(&alerts).reject_value("a.example.com", 422);
     let env = TestEnv::new(world);
     env.run("crowdstrike --daily-limit 1").assert_code(3);
-    let (state, entry) = fate(&env, "a.example.com");
+    let (state, entry) = only_entry(&env, "a.example.com");
     assert_eq!((state.as_str(), &entry["status"]), ("quarantined", &json!(422)));
     assert!(entry["words"].as_str().is_some_and(|words| !words.is_empty()), "{entry}");
     let text = printed(&env, "a.example.com");
     assert!(text.contains("  quarantined    since 2026-11-22T00:15:00Z: 422 "), "{text}");
     env.run("outbox drop --yes").assert_code(0);
-    assert_eq!(fate(&env, "a.example.com").0, "dropped");
+    assert_eq!(only_entry(&env, "a.example.com").0, "dropped");
     let text = printed(&env, "a.example.com");
     assert!(text.contains("  dropped  ") && text.contains(" with `outbox drop`"), "{text}");
 }
 
 #[test]
-fn what_the_daily_limit_leaves_is_queued() {
+fn what_the_daily_limit_does_not_allow_is_queued() {
     let env =
         TestEnv::falcon(&[falcon("1", "ip", "8.8.4.4"), falcon("2", "domain", "b.example.com")]);
     env.run("crowdstrike --daily-limit 1").assert_code(0);
-    assert_eq!(fate(&env, "8.8.4.4").0, "delivered");
-    let (state, entry) = fate(&env, "b[.]example.com");
+    assert_eq!(only_entry(&env, "8.8.4.4").0, "delivered");
+    let (state, entry) = only_entry(&env, "b[.]example.com");
     assert_eq!(state, "waiting");
     assert!(entry["since"].as_str().unwrap().starts_with("2026-11-22T00:15:0"), "{entry}");
     assert_eq!(entry["field"], "ioc_value");
@@ -156,17 +162,18 @@ fn a_batch_without_a_response_is_in_doubt() {
     let faults = vec![Fault::ResetAfterProcessing; 5];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     env.run("crowdstrike").assert_code(5);
-    let (state, entry) = fate(&env, "a.example.com");
+    let (state, entry) = only_entry(&env, "a.example.com");
     assert_eq!((state.as_str(), &entry["batch"]), ("in_doubt", &json!("1")));
     assert_eq!(entry["tries"], 1);
     let text = printed(&env, "a.example.com");
     assert!(text.contains("  in doubt       since 2026-11-22T00:15:"), "{text}");
 }
 
-/// A world in which something is left out for each reason.
-fn with_left_out() -> TestEnv {
+/// Returns an environment after a run that left out a mention for each reason.
+fn env_with_left_out() -> TestEnv {
     let dismissed =
         with(falcon("5", "domain", "dismissed.example.com"), "tags", json!(["false_positive"]));
+    // The severity is below the threshold, but the service returns it as if it were not.
     let search_as = falcon("6", "domain", "low.example.com");
     let low = with(search_as.clone(), "severity", json!(39));
     let world = World::default().falcon_alerts(&[
@@ -185,18 +192,18 @@ fn with_left_out() -> TestEnv {
 
 #[test]
 fn what_was_left_out_has_its_reason() {
-    let env = with_left_out();
+    let env = env_with_left_out();
     for (question, reason, value) in [
         ("a.good.example", "excluded", "a.good.example"),
         ("10[.]1[.]2[.]3", "internal", "10.1.2.3"),
         ("HKLM\\Run", "unsupported", "HKLM\\Run"),
         ("dismissed.example.com", "dismissed", "dismissed.example.com"),
         ("low.example.com", "below threshold", "low.example.com"),
-        // By the alert.
+        // By the id of the alert.
         ("3", "invalid", "not a domain"),
         ("6", "below threshold", "low.example.com"),
     ] {
-        assert_eq!(left_out(&env, question), sample(reason, value), "{question}");
+        assert_eq!(left_out(&env, question), one_left_out(reason, value), "{question}");
     }
     let text = printed(&env, "low.example.com");
     let expected =
@@ -206,14 +213,14 @@ fn what_was_left_out_has_its_reason() {
     let trusted = with(trusted, "process_effective_reputation", json!("TRUSTED_WHITE_LIST"));
     let env = TestEnv::carbonblack(&[trusted]);
     env.run("carbonblack --skip-trusted").assert_code(0);
-    assert_eq!(left_out(&env, &sha256(1).to_uppercase()), sample("trusted", &sha256(1)));
+    assert_eq!(left_out(&env, &sha256(1).to_uppercase()), one_left_out("trusted", &sha256(1)));
 }
 
 #[test]
-fn modes_that_store_nothing_leave_no_samples() {
+fn modes_that_store_nothing_do_not_count_mentions() {
     let env = TestEnv::falcon(&[falcon("2", "ip", "10.1.2.3"), falcon("3", "ip", "8.8.4.4")]);
     env.run("crowdstrike").assert_code(0);
-    let mentions = || only(&env, "10.1.2.3")["left_out"][0]["mentions"].clone();
+    let mentions = || answer_of_tenant(&env, "10.1.2.3")["left_out"][0]["mentions"].clone();
     for mode in ["--dry-run", "--debug", "--no-ledger"] {
         env.run(&format!("crowdstrike {mode}")).assert_code(0);
         assert_eq!(mentions(), 1, "{mode}");
@@ -238,7 +245,7 @@ fn internal_names_and_addresses_are_never_sent() {
 }
 
 #[test]
-fn an_indicator_that_was_never_seen_has_an_answer_that_says_what_it_can_mean() {
+fn for_an_indicator_that_was_never_seen_the_possible_reasons_are_shown() {
     let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
     env.run("crowdstrike").assert_code(0);
     let answer = answer(&env, "never.example.com");
@@ -263,7 +270,7 @@ fn an_indicator_that_was_never_seen_has_an_answer_that_says_what_it_can_mean() {
 }
 
 #[test]
-fn what_was_not_read_is_said() {
+fn what_was_not_read_is_shown() {
     let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
     // A first run that fails reads no window completely.
     env.sandbox.always(Service::FalconAlerts, Some(Fault::status(403, "")));
@@ -294,12 +301,12 @@ fn a_password_in_the_question_is_not_shown() {
 }
 
 #[test]
-fn the_current_exclusion_file_is_looked_in() {
+fn the_rule_of_the_current_exclusion_file_is_shown() {
     let env = TestEnv::falcon(&[falcon("1", "url", "http://a.example.com/x")]);
     env.run("crowdstrike").assert_code(0);
     env.write("list.txt", "# ours\nunused.example\n.Example.com\n");
     let question = "http://a.example.com/x --exclusion-file list.txt";
-    let tenant = only(&env, question);
+    let tenant = answer_of_tenant(&env, question);
     assert_eq!(tenant["excluded_by"], json!({"line": 3, "rule": ".example.com"}));
     assert_eq!(tenant["exclusion_file"], "list.txt");
     let text = printed(&env, question);
@@ -312,7 +319,7 @@ fn the_current_exclusion_file_is_looked_in() {
     explain(&env, "8.8.8.8 --exclusion-file absent.txt")
         .assert_code(2)
         .assert_stderr(&["absent.txt: the exclusion file cannot be read"]);
-    // The ledger's answer matters more than a file that the settings name.
+    // If only a variable names the unreadable file, that is a warning: the ledger is still shown.
     let mut command = env.command_at(LATER, "explain http://a.example.com/x");
     command.env("COLLECTIVE_INSIGHTS_EXCLUSION_FILE", "absent.txt");
     let output = RunOutput::capture(&mut command).assert_code(0);
@@ -327,7 +334,7 @@ fn an_alert_has_the_fate_of_each_of_its_indicators() {
         falcon("cid:ind:2", "domain", "c.example.com"),
     ]);
     env.run("crowdstrike").assert_code(0);
-    let tenant = only(&env, "cid:ind:1");
+    let tenant = answer_of_tenant(&env, "cid:ind:1");
     assert_eq!(tenant["alert_created"], "2026-11-21T08:01:00.123Z");
     let values: Vec<&str> = tenant["entries"]
         .as_array()
@@ -350,7 +357,7 @@ fn an_alert_has_the_fate_of_each_of_its_indicators() {
     );
 }
 
-/// Returns two tenants that share an indicator; one of them excludes it now.
+/// Returns two tenants that both sent an indicator; `beta` excludes it now.
 fn two_tenants() -> TenantsEnv {
     let acme = [falcon("1", "domain", "a.example.com")];
     let acme =
@@ -366,7 +373,7 @@ fn two_tenants() -> TenantsEnv {
 }
 
 #[test]
-fn tenants_are_answered_for_one_by_one_with_their_exclusion_files() {
+fn each_tenant_is_shown_by_itself_with_its_exclusion_file() {
     let env = two_tenants();
     let explain = |arguments: &str| {
         let command = format!("explain a.example.com {arguments}");
@@ -389,7 +396,7 @@ fn tenants_are_answered_for_one_by_one_with_their_exclusion_files() {
     }
     let document = explain("--json --tenant beta").json();
     assert_eq!(document["tenants"].as_array().unwrap().len(), 1);
-    // A variable does not replace what a table of the settings file says.
+    // A variable does not replace the exclusion file in the table of a tenant.
     let mut command = env.command_at(LATER, "explain a.example.com --json");
     env.home.write("other.txt", "# nothing\n\na.example.com\n");
     command.env("COLLECTIVE_INSIGHTS_EXCLUSION_FILE", "other.txt");
@@ -413,7 +420,7 @@ fn hostile_questions_and_values_are_safe() {
         ),
     ]);
     env.run("crowdstrike").assert_code(0);
-    let ask = |question: &str, json: &[&str]| {
+    let explain = |question: &str, json: &[&str]| {
         let mut command = env.command_at(LATER, "explain");
         command.arg(question).args(json);
         let output = RunOutput::capture(&mut command).assert_code(0);
@@ -422,14 +429,17 @@ fn hostile_questions_and_values_are_safe() {
         output
     };
     for question in [hostile, &alert_id, "evil.example.com", "\u{1b}[2J", "\u{202e}", "[.]"] {
-        ask(question, &[]);
-        ask(question, &["--json"]).json();
+        explain(question, &[]);
+        explain(question, &["--json"]).json();
     }
-    assert_eq!(ask(hostile, &["--json"]).json()["tenants"][0]["left_out"][0]["reason"], "invalid");
+    assert_eq!(
+        explain(hostile, &["--json"]).json()["tenants"][0]["left_out"][0]["reason"],
+        "invalid"
+    );
     let huge = "[.]é".repeat(20_000);
-    let output = ask(&huge, &[]);
+    let output = explain(&huge, &[]);
     assert!(output.stdout.len() < 3000, "{}", output.stdout.len());
-    let output = ask(&huge, &["--json"]);
+    let output = explain(&huge, &["--json"]);
     assert!(output.stdout.len() < 3000, "{}", output.stdout.len());
     let mut command = env.command_at(LATER, "explain");
     command.arg("");
@@ -437,7 +447,7 @@ fn hostile_questions_and_values_are_safe() {
 }
 
 #[test]
-fn without_a_ledger_or_with_a_damaged_one_there_is_no_answer() {
+fn a_missing_or_damaged_ledger_is_an_error() {
     let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);
     explain(&env, "a.example.com").assert_code(6).assert_stderr(&["there is no ledger at"]);
     env.run("crowdstrike").assert_code(0);

@@ -1,11 +1,11 @@
-//! `status` and `history` with the tenants of a settings file.
+//! Tests `status` and `history` with the tenants of a settings file.
 
 use serde_json::Value;
 
 use crate::support::settings_file::{env_with_one_alert, run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv};
 
-/// Two days after the runs.
+/// The variable for a command that is run two days after the runs.
 const LATER: [(&str, &str); 1] = [("COLLECTIVE_INSIGHTS_TEST_NOW", "2026-11-24T00:15:00Z")];
 
 /// Returns an environment in which `acme-falcon` of the settings file has run, and `acme-cbc` has
@@ -18,24 +18,25 @@ fn env() -> TestEnv {
     env
 }
 
-/// Returns the result of a command with the settings file.
+/// Runs a command with the settings file and these variables.
 fn with_file(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     run_with_variables(env, &format!("{arguments} --config settings.toml"), variables)
 }
 
-/// Changes the settings file.
+/// Replaces a text in the settings file.
 fn edit(env: &TestEnv, from: &str, to: &str) {
     let text = std::fs::read_to_string(env.path("settings.toml")).unwrap();
     assert!(text.contains(from), "{from} in {text}");
     env.write("settings.toml", text.replace(from, to));
 }
 
+/// Disables a tenant in the settings file.
 fn disable(env: &TestEnv, tenant: &str) {
     let name = format!("name = \"{tenant}\"\n");
     edit(env, &name, &format!("{name}enabled = false\n"));
 }
 
-/// Returns `NAME STATE` of each tenant in a list.
+/// Returns the name of each tenant in a list, and how the settings file has it: `acme-cbc enabled`.
 fn states(tenants: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("null").to_owned();
     let tenants = tenants.as_array().unwrap().iter();
@@ -44,7 +45,7 @@ fn states(tenants: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_tenant_of_the_file_that_never_ran_is_shown_and_fails_max_age() {
+fn a_tenant_of_the_file_that_never_ran_is_shown_and_fails_with_max_age() {
     let env = env();
     let status = with_file(&env, "status --json", &[]).assert_code(0).json();
     assert_eq!(states(&status["sources"]), ["acme-falcon enabled", "acme-cbc enabled"]);
@@ -106,12 +107,12 @@ fn a_tenant_that_was_removed_from_the_file_does_not_fail_max_age() {
     output.assert_stderr(&["older than --max-age: acme-cbc (2026-11-22T00:15:0"]);
     assert!(!output.stderr.contains("acme-falcon"), "{}", output.stderr);
     assert!(output.stdout.contains("  settings       not in the settings file\n"));
-    // A person who names it wants to know.
+    // If the tenant is named, it counts.
     with_file(&env, "status --max-age 26h --tenant acme-falcon", &LATER).assert_code(3);
 }
 
 #[test]
-fn history_marks_the_tenants_that_do_not_run() {
+fn history_lists_the_tenants_that_do_not_run() {
     let env = env();
     edit(&env, "acme-falcon", "renamed");
     for arguments in ["history", "history --runs"] {

@@ -1,7 +1,7 @@
-//! A flipped bit in the ledger: it changes nothing, or the file is refused and left as it is, or
-//! the help names what repairs it.
+//! Tests runs with a flipped bit in the ledger. Each flip does no harm, or the file is refused and
+//! left as it is, or the help of the error names what repairs it.
 //!
-//! The long form flips 400 bits, and prints the figures:
+//! The long form flips 400 bits, and prints how often each outcome was found:
 //! `cargo test --test e2e flipped_bits -- --ignored --nocapture`.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,11 @@ const RUNS: [(&str, &str); 6] = [
     ("2026-11-22T02:25:00Z", "carbonblack --json"),
 ];
 
-/// A larger ledger is not checked whole when it is opened.
+/// The size in bytes up to which the program checks the whole ledger when it opens it.
 const SMALL: usize = 4 << 20;
 
+/// Returns a world with 90 Falcon and 60 Carbon Black alerts. Recorded Future rejects two of the
+/// indicators of the former.
 fn world() -> World {
     let falcon: Vec<Value> =
         (0..90).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
@@ -63,6 +65,7 @@ fn filled_ledger(env: &TestEnv) -> Vec<u8> {
 /// The number of times that each indicator was stored, by its organizations and its value.
 type Deliveries = BTreeMap<String, usize>;
 
+/// Returns what is stored so far.
 fn deliveries(env: &TestEnv) -> Deliveries {
     let mut counts = Deliveries::new();
     for stored in env.sandbox.stored() {
@@ -79,16 +82,16 @@ enum Outcome {
     Harmless,
     /// Everything was delivered once, but an item went to quarantine.
     Quarantined,
-    /// Refused with the file unchanged; the named commands save everything.
+    /// A run refused the file and left it unchanged. With what the help names, nothing is lost.
     RefusedAndRepaired,
-    /// Refused with the file unchanged; what the named commands save is not everything.
+    /// A run refused the file and left it unchanged. What the help names does not save everything.
     Refused,
-    /// A run failed after it had written; the named commands save everything.
+    /// A run failed after it had written. With what the help names, nothing is lost.
     Repaired,
-    /// A run failed after it had written; what the named commands save is not everything.
+    /// A run failed after it had written. What the help names does not save everything.
     NotRepaired,
-    /// Everything was delivered, but one indicator of one alert twice: no check sees another letter
-    /// in the history of what was delivered.
+    /// Everything was delivered, but one indicator of one alert twice: no check can notice another
+    /// letter in the record of a delivery.
     Repeated,
     /// Everything was delivered, but more than one indicator twice.
     ManyRepeated,
@@ -96,18 +99,22 @@ enum Outcome {
     Lost,
 }
 
-/// A test of flips: what is in the ledger, and what was delivered with and without the runs.
+/// A ledger to be damaged, and what has to be delivered in spite of that.
 struct FlipTest {
+    /// The content of the ledger.
     ledger: Vec<u8>,
+    /// What was delivered before the ledger had this content.
     before: Deliveries,
+    /// What is delivered after [`RUNS`] without a flip.
     expected: Deliveries,
+    /// How many entries are in quarantine then.
     quarantined: u64,
-    /// How many bytes may be flipped.
+    /// The number of bytes from the start of the file in which a bit may be flipped.
     length: usize,
 }
 
 impl FlipTest {
-    /// Prepares a ledger, and does the runs without a flip.
+    /// Prepares a ledger, which may be larger than [`SMALL`], and does the runs without a flip.
     fn new(large: bool) -> Self {
         let env = TestEnv::new(world());
         filled_ledger(&env);
@@ -136,7 +143,7 @@ impl FlipTest {
         Self { ledger, before, expected, quarantined, length }
     }
 
-    /// Flips a bit and does the runs.
+    /// Flips a bit and does the runs. Returns the outcome, and the error of a run that failed.
     fn flip(&self, bit: usize) -> (Outcome, String) {
         let env = TestEnv::new(world());
         let mut flipped = self.ledger.clone();
@@ -148,8 +155,8 @@ impl FlipTest {
             if output.code == 6 {
                 let unchanged = std::fs::read(env.path(LEDGER)).unwrap() == before
                     && !env.path(JOURNAL).exists();
-                let claims = output.stderr.contains("The file was left as it is");
-                assert!(unchanged || !claims, "bit {bit}, run {number}: {output:?}");
+                let says_unchanged = output.stderr.contains("The file was left as it is");
+                assert!(unchanged || !says_unchanged, "bit {bit}, run {number}: {output:?}");
                 let repaired = repair(&env) && {
                     for (now, run) in RUNS {
                         env.run_at(now, run);
@@ -193,7 +200,7 @@ impl FlipTest {
     }
 }
 
-/// Returns how many entries are in quarantine. The list may be damaged too.
+/// Returns how many entries are in quarantine; 0 if the ledger cannot be read.
 fn quarantined(env: &TestEnv) -> u64 {
     let output = env.run("status --json");
     if output.code != 0 {
@@ -214,16 +221,17 @@ fn repair(env: &TestEnv) -> bool {
     env.run("check --offline crowdstrike").code == 0
 }
 
-/// Flips this many random bits one by one, half of them in a large file, and prints the figures.
+/// Flips this many random bits one by one, half of them in a large file, and prints how often each
+/// outcome was found.
 fn flip_random_bits(count: usize) {
     let mut random = fastrand::Rng::with_seed(20_261_122);
-    let mut figures = BTreeMap::<(bool, Outcome), usize>::new();
+    let mut counts = BTreeMap::<(bool, Outcome), usize>::new();
     for large in [false, true] {
         let test = FlipTest::new(large);
         for _ in 0..count / 2 {
             let bit = random.usize(..test.length * 8);
             let (outcome, message) = test.flip(bit);
-            *figures.entry((large, outcome)).or_default() += 1;
+            *counts.entry((large, outcome)).or_default() += 1;
             let flip = format!("large {large}, byte {} bit {}", bit / 8, bit % 8);
             if outcome > Outcome::RefusedAndRepaired {
                 println!("{flip}: {outcome:?} {message}");
@@ -232,7 +240,7 @@ fn flip_random_bits(count: usize) {
             assert_ne!(outcome, Outcome::ManyRepeated, "{flip}");
         }
     }
-    for ((large, outcome), count) in figures {
+    for ((large, outcome), count) in counts {
         println!("{}: {outcome:?} {count}", if large { "large" } else { "small" });
     }
 }

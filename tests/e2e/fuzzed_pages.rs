@@ -1,5 +1,5 @@
-//! Pages of alerts with random damage, through the whole program: nothing valid is lost, and
-//! nothing raw reaches an output.
+//! Tests the whole program with pages of randomly damaged alerts: no valid alert is lost, and
+//! nothing reaches an output unescaped.
 
 use fastrand::Rng;
 use sandbox::World;
@@ -10,12 +10,13 @@ use crate::support::alerts::hashes;
 use crate::support::safe_text::assert_safe;
 use crate::support::vendor::{Vendor, at_millis};
 
-/// Valid alerts of each page.
+/// The number of valid alerts on each page.
 const VALID: u64 = 6;
-/// Damaged alerts of each page.
+
+/// The number of damaged alerts on each page.
 const DAMAGED: u64 = 30;
 
-/// JSON values: plain, of an unexpected type, huge, nested, or such as no JSON library writes.
+/// JSON values: usual ones, huge numbers, control characters, and text that no JSON library writes.
 const VALUES: &[&str] = &[
     "null",
     "true",
@@ -57,6 +58,7 @@ const VALUES: &[&str] = &[
     r#"[{"ioc_type": "domain", "ioc_value": "b.example.com"}]"#,
 ];
 
+/// Returns one of [`VALUES`], which may be nested, in an array, or replaced by a long string.
 fn any_value(random: &mut Rng) -> String {
     let value = random.choice(VALUES).copied().unwrap_or("null");
     match random.u32(0..20) {
@@ -100,6 +102,7 @@ fn damaged(alert: &Value, random: &mut Rng) -> String {
     format!("{{{}}}", fields.join(", "))
 }
 
+/// Returns an environment with one page of valid and damaged alerts in random order.
 fn env_with_page(vendor: Vendor, random: &mut Rng) -> TestEnv {
     let mut numbers: Vec<u64> = (1..=VALID + DAMAGED).collect();
     random.shuffle(&mut numbers);
@@ -111,7 +114,8 @@ fn env_with_page(vendor: Vendor, random: &mut Rng) -> TestEnv {
     TestEnv::new(world)
 }
 
-/// Runs the program on one page, and returns the numbers of readable and unreadable alerts.
+/// Runs the program with one page and checks the result. Returns the numbers of readable and
+/// unreadable alerts.
 fn check_page(seed: u64) -> (u64, u64) {
     let mut random = Rng::with_seed(seed);
     let vendor = Vendor::ALL[usize::from(random.bool())];
@@ -136,6 +140,7 @@ fn check_page(seed: u64) -> (u64, u64) {
     (fetched - unreadable, unreadable)
 }
 
+/// Checks pages, each with another seed.
 fn check_pages(pages: u64) {
     let (mut readable, mut unreadable) = (0, 0);
     for seed in 0..pages {

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
+use crate::support::falcon_run::RUN;
 use crate::support::transport::over_all_transports;
-
-const RUN: &str = "crowdstrike --json";
 
 fn test_env(alerts: &[Value]) -> TestEnv {
     TestEnv::new(World::default().falcon_alerts(alerts))

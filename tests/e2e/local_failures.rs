@@ -49,19 +49,6 @@ fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing()
     assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");
 }
 
-#[test]
-fn there_are_no_core_dumps() {
-    let env = env_with_alerts(3);
-    let mut running = start_hanging(&env);
-    let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", running.id())) else {
-        eprintln!("skipped: there is no /proc");
-        return;
-    };
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    let numbers: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
-    assert_eq!(numbers, ["0", "0"], "{core}");
-}
-
 /// Delivers one submission and leaves all others queued. Returns the bytes of the ledger.
 fn used_ledger(env: &TestEnv) -> Vec<u8> {
     let faults = vec![Fault::None, Fault::status(401, "")];

@@ -3,7 +3,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
+use sandbox::Service;
+
+use crate::support::falcon_run::{LATER, RUN, env_with_alerts, start_hanging_at};
 use crate::support::process::RunningProcess;
 
 #[test]
@@ -121,4 +123,18 @@ fn a_link_to_nowhere_is_neither_followed_nor_deleted() {
         assert!(!env.path("target").exists(), "{name}");
         assert!(std::fs::symlink_metadata(env.path(name)).is_ok(), "{name}");
     }
+}
+
+#[test]
+fn a_run_may_not_write_a_core_dump_which_would_contain_secrets() {
+    let env = env_with_alerts(3);
+    let mut running = start_hanging_at(&env, Service::RecordedFuture);
+    let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", running.id())) else {
+        eprintln!("skipped: there is no /proc");
+        return;
+    };
+    // The soft and the hard limit.
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let numbers: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(numbers, ["0", "0"], "{core}");
 }

@@ -181,6 +181,12 @@ impl TestEnv {
         requests.iter().map(|request| request.json().unwrap()).collect()
     }
 
+    /// Returns the number of items in each request to Recorded Future.
+    pub fn batch_sizes(&self) -> Vec<usize> {
+        let bodies = self.submission_bodies();
+        bodies.iter().map(|body| body["data"].as_array().unwrap().len()).collect()
+    }
+
     /// Returns the number of requests to a service.
     pub fn request_count(&self, service: Service) -> usize {
         self.sandbox.requests_to(service).len()
