@@ -1,5 +1,5 @@
-//! The generated files, tested with the tools that use them. A test whose tool is not installed
-//! prints so and is skipped.
+//! Tests what `generate` prints and writes, with the tools that use it. A test whose tool is not
+//! installed prints that it is skipped.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -22,6 +22,7 @@ fn the_bash_completions_work() {
     let script = folder.path().join("completions");
     std::fs::write(&script, generate("completions bash").assert_code(0).stdout).unwrap();
     run_tool(tool("bash").unwrap().arg("-n").arg(&script));
+    // `tab` completes the last of its arguments and prints the suggestions.
     bash.args(["--norc", "-c"])
         .arg(
             r#"source "$1" || exit 9
@@ -46,7 +47,7 @@ fn the_zsh_completions_work() {
     std::fs::write(&script, generate("completions zsh").assert_code(0).stdout).unwrap();
     run_tool(zsh.args(["-f", "-n"]).arg(&script));
     // zsh finds the file by its first line and loads it. Completions are tested in an interactive
-    // shell, with a timeout.
+    // shell, with a timeout. `\t` is the tab key, and `\x15` is Ctrl-U, which clears the line.
     let mut interactive = Command::new("timeout");
     interactive
         .args(["60", "zsh", "-f", "-c"])
@@ -98,7 +99,7 @@ fn other_shells_are_supported_and_unknown_ones_rejected() {
 #[test]
 fn there_is_a_man_page_for_each_command_and_topic() {
     let folder = TempDir::new().unwrap();
-    let said = generate_in(folder.path(), "man --dir deep/man").assert_code(0);
+    let printed = generate_in(folder.path(), "man --dir deep/man").assert_code(0);
     let names = man_pages(&folder.path().join("deep/man"));
     let commands = every_command().into_iter().map(|words| {
         let words = format!("collective-insights {words}");
@@ -108,18 +109,18 @@ fn there_is_a_man_page_for_each_command_and_topic() {
     let mut expected: Vec<String> = commands.chain(topics).collect();
     expected.sort();
     assert_eq!(names, expected);
-    assert_eq!(said.stdout.lines().count(), names.len());
+    assert_eq!(printed.stdout.lines().count(), names.len());
     let main_page = folder.path().join("deep/man/man1/collective-insights.1");
     let main = std::fs::read_to_string(&main_page).unwrap();
     assert_eq!(generate("man").assert_code(0).stdout, main);
     for name in &names {
-        std::fs::write(folder.path().join("deep/man").join(name), "an older one").unwrap();
+        std::fs::write(folder.path().join("deep/man").join(name), "an older page").unwrap();
     }
     generate_in(folder.path(), "man --dir deep/man").assert_code(0);
     assert_eq!(std::fs::read_to_string(&main_page).unwrap(), main);
 }
 
-/// The pages below a folder, as `man1/name.1`, sorted.
+/// Returns the pages below a folder, as `man1/name.1`, sorted.
 fn man_pages(folder: &Path) -> Vec<String> {
     let names = |folder: &Path| {
         let entries = std::fs::read_dir(folder).unwrap();

@@ -1,4 +1,5 @@
-//! The help: short help fits on one screen; the examples of long help are valid.
+//! Tests the help of the commands: short help (`-h`) fits on one screen, and the examples of long
+//! help (`--help`) are valid.
 
 use tempfile::TempDir;
 
@@ -6,6 +7,7 @@ use crate::support::commands::every_command;
 use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, bare_command};
 
+/// Returns the help of a command, on a terminal of 80 columns.
 fn help(subcommand: &str, flag: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut command = bare_command(folder.path());

@@ -1,4 +1,4 @@
-//! `history`: what was sent on previous days.
+//! Tests `history`, which shows what was sent on previous days.
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, with};
 use crate::support::{NOW, TestEnv};
 
-const NEXT_RUN: &str = "2026-11-23T00:15:00Z";
-const NEXT_DAY: &str = "2026-11-23T09:00:00Z";
+/// The time of the second run.
+const SECOND_RUN: &str = "2026-11-23T00:15:00Z";
+/// The time of the `history` command, after both runs.
+const AFTER_RUNS: &str = "2026-11-23T09:00:00Z";
 
 /// Moves an alert to the next day.
 fn on_next_day(alert: Value) -> Value {
@@ -30,11 +32,12 @@ fn test_env() -> TestEnv {
     )
 }
 
+/// Returns the JSON document of `history`.
 fn history(env: &TestEnv, arguments: &str) -> Value {
-    env.run_at(NEXT_DAY, &format!("history --json {arguments}")).assert_code(0).json()
+    env.run_at(AFTER_RUNS, &format!("history --json {arguments}")).assert_code(0).json()
 }
 
-/// Returns one number of each row.
+/// Returns the number with this name of each row.
 fn column(rows: &Value, name: &str) -> Vec<u64> {
     let rows = rows.as_array().unwrap();
     rows.iter().map(|row| row[name].as_u64().unwrap()).collect()
@@ -45,10 +48,11 @@ fn days_indicators_and_techniques_are_counted() {
     let env = test_env();
     env.run("crowdstrike").assert_code(0);
     env.run("carbonblack").assert_code(0);
-    env.run_at(NEXT_RUN, "crowdstrike").assert_code(0);
+    env.run_at(SECOND_RUN, "crowdstrike").assert_code(0);
     let document = history(&env, "");
     assert_eq!(document["schema_version"], 1);
     assert_eq!(document["since"], "2026-10-25");
+    // The key of the days.
     let days = &document["nights"];
     let rows: Vec<(&str, &str)> = days
         .as_array()
@@ -73,7 +77,7 @@ fn days_indicators_and_techniques_are_counted() {
     assert_eq!(indicators[0]["type"], "hash");
     assert!(indicators[0]["last_delivered"].as_str().unwrap().starts_with("2026-11-23T00:15:"));
     assert_eq!(column(indicators, "detections"), [3, 1, 1]);
-    // T1204 in each of Falcon's three submissions; Carbon Black's has the other two.
+    // Each of the three Falcon submissions has T1204. That of Carbon Black has the other two.
     assert_eq!(
         document["techniques"],
         json!([
@@ -105,10 +109,11 @@ fn the_text_is_at_most_80_columns_wide() {
     let env = test_env();
     env.run("crowdstrike").assert_code(0);
     env.run("carbonblack").assert_code(0);
-    env.run_at(NEXT_RUN, "crowdstrike").assert_code(0);
-    let text = env.run_at(NEXT_DAY, "history").assert_code(0).stdout;
+    env.run_at(SECOND_RUN, "crowdstrike").assert_code(0);
+    let text = env.run_at(AFTER_RUNS, "history").assert_code(0).stdout;
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    // Fetched, sent, processed, queued, in quarantine, and a bar of the length of what was sent.
     for row in [
         vec!["2026-11-22", "crowdstrike", "3", "2", "2", "0", "0", "######"],
         vec!["2026-11-22", "carbonblack", "1", "1", "1", "0", "0", "###"],
@@ -152,7 +157,7 @@ fn missing_runs_are_reported() {
 fn the_start_of_the_indicator_retention_is_shown() {
     let env = test_env();
     env.run("crowdstrike").assert_code(0);
-    let text = env.run_at(NEXT_DAY, "history --days 400").assert_code(0).stdout;
+    let text = env.run_at(AFTER_RUNS, "history --days 400").assert_code(0).stdout;
     assert!(text.contains("Top indicators (records go back to 2026-08-25)\n"), "{text}");
     let document = history(&env, "--days 400");
     assert_eq!(document["since"], "2025-10-20");

@@ -1,4 +1,4 @@
-//! HTTP/2: all requests to a host share one connection and its flow control.
+//! Tests HTTP/2, over which all requests to a host share one connection and its flow control.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ fn large_pages(vendor: Vendor, pages: usize) -> World {
     }
 }
 
-/// Reads pages, and asserts that each request was sent once, over HTTP/2.
+/// Reads this many pages in a changed world, and asserts that each request was sent once, over
+/// HTTP/2.
 fn assert_no_retries(pages: usize, concurrency: usize, change: impl Fn(&mut World)) {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(large_pages(vendor, pages).with(&change));
@@ -36,7 +37,7 @@ fn assert_no_retries(pages: usize, concurrency: usize, change: impl Fn(&mut Worl
         assert!(!env.log().contains("retrying"), "{vendor:?}: {}", env.log());
         let requests = env.sandbox.requests();
         assert!(requests.iter().all(|request| request.http2 && request.complete), "{vendor:?}");
-        // Each slice of the window ends with a page that is not full.
+        // The window is read in parts, concurrently. Each ends with a page that is not full.
         let pages = fetched.div_ceil(1000);
         let requests = env.request_count(vendor.service());
         assert!((pages..=pages + concurrency).contains(&requests), "{vendor:?}: {requests}");
@@ -60,13 +61,14 @@ fn small_limits_of_the_server_do_not_stall() {
     });
 }
 
-/// Reports whether a run sends requests to a service.
+/// Reports whether a run of this vendor sends requests to a service.
 fn uses(vendor: Vendor, service: Service) -> bool {
     let signs_in = vendor == Vendor::CrowdStrike && service == Service::FalconToken;
     signs_in || service == vendor.service() || service == Service::RecordedFuture
 }
 
-/// Reads three pages with this fault of two requests to each of the services.
+/// For each of these services, reads three pages while two requests to it have this fault, and
+/// asserts that each alert is read once.
 fn assert_nothing_lost(fault: &Fault, services: &[Service], flags: &str) {
     for vendor in Vendor::ALL {
         for service in services.iter().filter(|service| uses(vendor, **service)) {
@@ -82,31 +84,35 @@ fn assert_nothing_lost(fault: &Fault, services: &[Service], flags: &str) {
     }
 }
 
-const SOURCES: [Service; 3] = [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack];
-const ALL: [Service; 4] =
+/// The services of the vendors.
+const VENDOR_SERVICES: [Service; 3] =
+    [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack];
+
+/// All services that a run sends requests to.
+const ALL_SERVICES: [Service; 4] =
     [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack, Service::RecordedFuture];
 
 #[test]
 fn after_a_reset_stream_nothing_is_lost() {
-    assert_nothing_lost(&Fault::Reset, &ALL, "");
-    // A submission that was processed without a response is sent twice.
-    assert_nothing_lost(&Fault::ResetAfterProcessing, &SOURCES, "");
-    assert_nothing_lost(&Fault::Truncate, &SOURCES, "");
+    assert_nothing_lost(&Fault::Reset, &ALL_SERVICES, "");
+    // Not for Recorded Future: a submission that it processes without a response is stored twice.
+    assert_nothing_lost(&Fault::ResetAfterProcessing, &VENDOR_SERVICES, "");
+    assert_nothing_lost(&Fault::Truncate, &VENDOR_SERVICES, "");
 }
 
 #[test]
 fn after_a_closed_connection_nothing_is_lost() {
-    assert_nothing_lost(&Fault::CloseConnection, &ALL, "");
+    assert_nothing_lost(&Fault::CloseConnection, &ALL_SERVICES, "");
 }
 
 #[test]
 fn after_a_refused_stream_nothing_is_lost() {
-    assert_nothing_lost(&Fault::RefuseStream, &ALL, "");
+    assert_nothing_lost(&Fault::RefuseStream, &ALL_SERVICES, "");
 }
 
 #[test]
 fn after_an_abrupt_goaway_nothing_is_lost() {
-    assert_nothing_lost(&Fault::GoAwayWithError, &ALL, "");
+    assert_nothing_lost(&Fault::GoAwayWithError, &ALL_SERVICES, "");
 }
 
 #[test]
@@ -128,12 +134,12 @@ fn requests_in_flight_at_an_abrupt_goaway_are_sent_again() {
 
 #[test]
 fn after_a_goaway_nothing_is_lost_or_retried() {
-    assert_nothing_lost(&Fault::GoAway, &ALL, "");
+    assert_nothing_lost(&Fault::GoAway, &ALL_SERVICES, "");
 }
 
 #[test]
 fn a_server_that_stops_serving_a_connection_is_connected_to_again() {
-    assert_nothing_lost(&Fault::StopServing, &ALL, "--timeout 4");
+    assert_nothing_lost(&Fault::StopServing, &ALL_SERVICES, "--timeout 4");
 }
 
 #[test]
@@ -155,8 +161,12 @@ fn large_pages_of_a_real_nginx_do_not_stall_each_other() {
         let output = RunOutput::capture(&mut command).assert_code(0);
         assert!(output.count("alerts_fetched") > 7000, "{vendor:?}");
         assert!(!env.log().contains("retrying"), "{vendor:?}: {}", env.log());
+        // Each line has the protocol, the status and the ratio of the compression, or `-`.
         let log = nginx.access_log();
         assert!(log.lines().all(|line| line.starts_with("HTTP/2.0 20")), "{vendor:?}: {log}");
-        assert!(log.lines().any(|line| !line.ends_with(" -")), "{vendor:?}: compressed: {log}");
+        assert!(
+            log.lines().any(|line| !line.ends_with(" -")),
+            "{vendor:?}: no page was compressed: {log}"
+        );
     }
 }

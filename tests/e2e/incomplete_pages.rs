@@ -1,6 +1,9 @@
-//! Pages that do not contain what their service promised: without numbers, repeated, empty, or one
-//! alert short. What is missing is read by another query or, if it is not there either, by the next
-//! run. An alert that was deleted blocks nothing.
+//! Tests pages that do not contain what the service promised: without the total number of alerts,
+//! with the alerts of another page, without any alerts, or without one of them. What is missing is
+//! read by another query or, if that does not return it either, by the next run. An alert that was
+//! deleted at the vendor is not missing.
+//!
+//! A concurrent run reads Falcon's window in time slices, each with a query of its own.
 
 use chrono::{DateTime, Utc};
 use sandbox::{Fault, Service};
@@ -15,11 +18,12 @@ use crate::support::{NOW, TestEnv};
 /// The number of alerts: four pages.
 const COUNT: u64 = 3500;
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
-/// After the first run, so that only the checkpoint leads back to its window.
+/// The time of the next run: so late that it reads the window of the first run only if the
+/// checkpoint is still there.
 const LATER: &str = "2026-11-26T00:15:00Z";
 
-/// Returns an environment with [`COUNT`] alerts, one per second. Few have an indicator, which is
-/// faster.
+/// Returns an environment with [`COUNT`] alerts, one per second. Few have an indicator, which makes
+/// the tests faster.
 fn env_with_alerts(vendor: Vendor) -> TestEnv {
     TestEnv::new(vendor.world(&alerts_at(vendor, |number| at_millis(number * 1000))))
 }
@@ -55,7 +59,7 @@ fn assert_all_read(vendor: Vendor, env: &TestEnv, flags: &str) {
     assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
 }
 
-/// Asserts that all alerts are read, with a fault after this many pages.
+/// Asserts that all alerts are read if the request after this many pages has a fault.
 #[track_caller]
 fn assert_read_despite(fault: &Fault, pages_before: usize, flags: &str, vendor: Vendor) {
     let env = env_with_alerts(vendor);
@@ -65,7 +69,8 @@ fn assert_read_despite(fault: &Fault, pages_before: usize, flags: &str, vendor: 
     assert_eq!(env.sandbox.faults_left(vendor.service()), 0, "{fault:?} {pages_before} {flags}");
 }
 
-/// Asserts the same for a fault in each page, with one request at a time and with several.
+/// Asserts that all alerts are read, whichever of the pages has the fault, with one request at a
+/// time and with several.
 #[track_caller]
 fn assert_read_despite_anywhere(fault: &Fault) {
     for vendor in Vendor::ALL {
@@ -84,6 +89,7 @@ fn a_page_without_pagination_is_not_the_last_one() {
 
 #[test]
 fn a_repeated_page_does_not_replace_another_one() {
+    // The page has the alerts of the page before, and leads to the next page.
     assert_read_despite_anywhere(&Fault::RepeatedPage);
 }
 
@@ -93,7 +99,8 @@ fn a_later_page_that_reports_nothing_is_not_the_end() {
 }
 
 #[test]
-fn a_page_that_is_stuck_once_changes_nothing() {
+fn paging_that_goes_in_circles_once_loses_nothing() {
+    // The page has the alerts of an earlier page, and does not lead to the next page.
     assert_read_despite_anywhere(&Fault::LoopingPage);
 }
 
@@ -108,9 +115,10 @@ fn two_incomplete_queries_are_followed_by_a_complete_one() {
 }
 
 #[test]
-fn alerts_that_are_deleted_between_pages_block_nothing() {
+fn alerts_that_are_deleted_between_pages_are_not_missing() {
     for vendor in Vendor::ALL {
-        // One that was read, and one that was not. Rows move up, also across the end of a page.
+        // Alert 500 is deleted after it was read: alert 1000 moves up to the first page, which was
+        // read too. Alert 2500 is deleted before it is read.
         for deleted in [500, 2500] {
             for flags in ["--concurrency 1", ""] {
                 let env = env_with_alerts(vendor);
@@ -127,12 +135,12 @@ fn alerts_that_are_deleted_between_pages_block_nothing() {
 }
 
 #[test]
-fn an_alert_that_a_deleted_one_moved_is_read_also_if_the_first_page_has_no_total() {
+fn an_alert_that_moved_up_is_read_although_the_first_page_has_no_total() {
     for vendor in Vendor::ALL {
         for flags in ["--concurrency 1", ""] {
             let env = env_with_alerts(vendor);
-            // Alert 1000 moves to the first page, which has been read. Those that are received are
-            // as many as the later total.
+            // Alert 1000 moves up to the first page, which was read already. As many alerts are
+            // received as the later pages report in total, although alert 1000 is missing.
             let delete = Fault::RemoveAlerts(vec!["id:ind:500".to_owned()]);
             env.sandbox.queue_faults(vendor.service(), vec![Fault::WithoutPagination, delete]);
             let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
@@ -144,12 +152,13 @@ fn an_alert_that_a_deleted_one_moved_is_read_also_if_the_first_page_has_no_total
 }
 
 #[test]
-fn an_alert_that_a_deleted_one_moved_is_read_after_a_failure_too() {
+fn an_alert_that_moved_up_before_the_read_failed_is_read_by_the_next_run() {
     for vendor in Vendor::ALL {
-        // Far apart: what the next run reads again behind the checkpoint must not contain it.
+        // The alerts are far apart, so that the alert that moved up is not in the two hours before
+        // the checkpoint, which the next run reads in any case.
         let instant = |number| at_millis(number * (DAY_MILLIS / COUNT));
         let env = TestEnv::new(vendor.world(&alerts_at(vendor, instant)));
-        // The last page, which shows that one is missing, never comes.
+        // The request for the last page, which would show that an alert is missing, fails.
         let faults = vec![
             Fault::None,
             Fault::RemoveAlerts(vec!["id:ind:500".to_owned()]),
@@ -164,7 +173,7 @@ fn an_alert_that_a_deleted_one_moved_is_read_after_a_failure_too() {
     }
 }
 
-/// Returns a page of Falcon alerts.
+/// Returns a page of Falcon alerts with this total, and without a next page.
 fn falcon_page(alerts: &[Value], total: usize) -> Fault {
     let page = json!({"resources": alerts, "meta": {"pagination": {"total": total}}});
     Fault::status(200, page.to_string())
@@ -192,6 +201,7 @@ fn spread_instant(number: u64) -> DateTime<Utc> {
     at_millis(60_000 + number * (DAY_MILLIS - 120_000) / COUNT)
 }
 
+/// Returns [`COUNT`] alerts at these instants.
 fn spread(vendor: Vendor) -> Vec<Value> {
     alerts_at(vendor, spread_instant)
 }
@@ -207,13 +217,13 @@ fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
     for vendor in Vendor::ALL {
         for flags in ["--concurrency 1", ""] {
             let env = TestEnv::new(vendor.world(&spread(vendor)));
-            let set = |ids: Vec<String>| {
+            let hide = |ids: Vec<String>| {
                 env.sandbox.change(|world| {
                     world.falcon.hidden_alerts.clone_from(&ids);
                     world.carbon_black.hidden_alerts = ids;
                 });
             };
-            set(vec![format!("id:ind:{MISSING}")]);
+            hide(vec![format!("id:ind:{MISSING}")]);
             let run = format!("{} --json {flags}", vendor.command());
             let output = env.run_at(NOW, &run).assert_code(3);
             output.assert_sums();
@@ -229,7 +239,7 @@ fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
                 indicators().filter(|number| *number != MISSING).map(sha256).collect();
             assert_eq!(env.stored_values(), others, "{vendor:?} {flags}");
 
-            set(Vec::new());
+            hide(Vec::new());
             let output = env.run_at(LATER, &run).assert_code(0);
             let missing_since = spread_instant(MISSING);
             assert!(window_start(&output) <= missing_since, "{vendor:?} {flags}");
@@ -243,6 +253,7 @@ fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
 fn the_checkpoint_moves_up_to_the_first_incomplete_time_slice() {
     let vendor = Vendor::CrowdStrike;
     let world = vendor.world(&spread(vendor));
+    // An alert near the end of the window is in the total, but on no page.
     let env = TestEnv::new(world.with(|world| {
         world.falcon.hidden_alerts = vec![format!("id:ind:{}", COUNT - 10)];
     }));
@@ -252,13 +263,13 @@ fn the_checkpoint_moves_up_to_the_first_incomplete_time_slice() {
 }
 
 #[test]
-fn a_service_that_repeats_itself_is_not_asked_without_end() {
+fn a_service_that_repeats_itself_is_not_queried_without_end() {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(vendor.world(&spread(vendor)));
         env.sandbox.always(vendor.service(), Some(Fault::LoopingPage));
         let run = format!("{} --json --concurrency 1", vendor.command());
         env.run_at(NOW, &run).assert_code(3).assert_sums();
-        // Three queries: a first page, and at most three pages without anything new.
+        // Three queries, each with a first page and at most three pages without a new alert.
         let requests = env.request_count(vendor.service());
         assert!(requests <= 12, "{vendor:?}: {requests}");
         env.sandbox.always(vendor.service(), None);
@@ -270,14 +281,14 @@ fn a_service_that_repeats_itself_is_not_asked_without_end() {
 
 #[test]
 fn without_pagination_nothing_is_known_to_be_complete() {
-    // One page, which contains everything.
+    // The window is a single page, which contains everything, but not the total.
     let vendor = Vendor::CrowdStrike;
     for alerts in [vec![], vec![vendor.alert(0, at_millis(1000))]] {
         let env = TestEnv::new(vendor.world(&alerts));
         env.sandbox.always(Service::FalconAlerts, Some(Fault::WithoutPagination));
         let output = env.run_at(NOW, "crowdstrike --json").assert_code(3);
         output.assert_stderr(&["did not report how many alerts there are"]);
-        assert_eq!(env.request_count(Service::FalconAlerts), 3);
+        assert_eq!(env.request_count(Service::FalconAlerts), 3, "three queries");
         assert_eq!(env.items().len(), alerts.len());
         let start = window_start(&output);
         env.sandbox.always(Service::FalconAlerts, None);
@@ -288,5 +299,5 @@ fn without_pagination_nothing_is_known_to_be_complete() {
 
 over_all_transports!(
     a_repeated_page_does_not_replace_another_one,
-    alerts_that_are_deleted_between_pages_block_nothing,
+    alerts_that_are_deleted_between_pages_are_not_missing,
 );

@@ -1,4 +1,4 @@
-//! Which values are indicators, how they are normalized, and what is never sent.
+//! Tests which values are indicators, how they are normalized, and which are never sent.
 
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ fn run_with(ioc_type: &str, ioc_value: &str) -> (Vec<String>, Vec<(String, u64)>
     (env.stored_indicators(), not_sent)
 }
 
+/// Runs with one alert, and asserts that exactly these indicators are sent.
 #[track_caller]
 fn assert_sent(ioc_type: &str, ioc_value: &str, expected: &[&str]) {
     let (stored, not_sent) = run_with(ioc_type, ioc_value);
@@ -31,13 +32,14 @@ fn assert_sent(ioc_type: &str, ioc_value: &str, expected: &[&str]) {
     assert_eq!(not_sent, [], "{ioc_type} {ioc_value}");
 }
 
+/// Does the same as [`assert_all_not_sent`] with a single value.
 #[track_caller]
 fn assert_not_sent(ioc_type: &str, ioc_value: &str, reason: &str) {
     assert_all_not_sent(ioc_type, &[ioc_value], reason);
 }
 
-/// Runs with one alert per value, and asserts that none is sent and that the log has the reason of
-/// each.
+/// Runs with one alert per value, and asserts that none is sent, that the log has the reason of
+/// each, and that all are counted as `indicators_{reason}`.
 #[track_caller]
 fn assert_all_not_sent(ioc_type: &str, values: &[&str], reason: &str) {
     let numbered = values.iter().enumerate();
@@ -128,17 +130,15 @@ fn ip_addresses_are_normalized_or_not_sent() {
     );
 }
 
-/// One address of each range that is not globally routable.
+/// One address of each range that is not globally routable: private, this network, loopback,
+/// link-local, carrier-grade NAT, documentation, benchmarking, multicast, reserved and broadcast;
+/// the same in IPv6, and IPv4 embedded in IPv6.
 const INTERNAL: [&str; 27] = [
-    // Private, loopback, link-local, this network.
-    "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "127.0.0.1", "169.254.1.1",
-    "0.0.0.0", // Carrier-grade NAT, documentation.
-    "100.64.0.1", "100.127.255.255", "192.0.2.1", "198.51.100.7", "203.0.113.9",
-    // Benchmarking, multicast, reserved, broadcast.
-    "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-    // The same in IPv6, and IPv4 embedded in IPv6.
-    "::1", "::", "fe80::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1", "3fff::1",
-    "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::",
+    "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "0.0.0.0", "127.0.0.1",
+    "169.254.1.1", "100.64.0.1", "100.127.255.255", "192.0.2.1", "198.51.100.7", "203.0.113.9",
+    "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1",
+    "fd12:3456::1", "ff02::1", "2001:db8::1", "3fff::1", "::ffff:10.0.0.1", "64:ff9b::a00:1",
+    "2002:a00:1::",
 ];
 
 #[test]
@@ -228,7 +228,7 @@ fn each_value_of_a_list_is_counted_separately() {
 }
 
 #[test]
-fn a_huge_value_is_invalid() {
+fn huge_values_are_invalid() {
     assert_not_sent("url", &format!("http://example.com/{}", "x".repeat(100_000)), "invalid");
     assert_not_sent("domain", &"a.".repeat(50_000), "invalid");
 }

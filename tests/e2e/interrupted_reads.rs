@@ -1,4 +1,5 @@
-//! Reads that fail part of the way: what was read is sent, and the next run reads the rest.
+//! Tests reads that fail before the last page: what was read is sent, and the next run reads the
+//! rest.
 
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use crate::support::alerts::{carbonblack, falcon_at, hashes, sha256, with};
 use crate::support::falcon_run::RUN;
 use crate::support::transport::over_all_transports;
 
+/// Returns an environment with these Falcon alerts.
 fn test_env(alerts: &[Value]) -> TestEnv {
     TestEnv::new(World::default().falcon_alerts(alerts))
 }
@@ -28,8 +30,9 @@ fn after_an_error_between_pages_the_next_run_reads_the_rest() {
             with(alert, "backend_timestamp", json!(time(number)))
         })
         .collect();
-    // Falcon's pages follow one another by time. The rows of Carbon Black may move while they are
-    // read, so that only the whole search is certain.
+    // The next run reads some alerts again. Falcon's pages are in the order of time: these are the
+    // 240 of the two hours before the last alert. The rows of Carbon Black may move while they are
+    // read, so that only a whole search is certain: this is the whole first page.
     for (service, run, fault, read_again) in [
         (Service::FalconAlerts, "crowdstrike --json", Fault::status(503, ""), 200..=241),
         (Service::FalconAlerts, "crowdstrike --json", Fault::Truncate, 200..=241),
@@ -43,7 +46,7 @@ fn after_an_error_between_pages_the_next_run_reads_the_rest() {
         let output = env.run_at("2026-11-21T00:15:00Z", run).assert_code(5);
         assert_eq!(output.assert_sums().count("processed"), 1000);
         assert_eq!(env.stored_values(), hashes(0..1000));
-        // Three days later, only the checkpoint knows how far the first run came.
+        // Three days later, only the checkpoint shows how far the first run came.
         env.sandbox.always(service, None);
         let output = env.run_at("2026-11-24T00:15:00Z", run).assert_code(0);
         output.assert_sums();
@@ -116,7 +119,7 @@ fn concurrent_requests_share_one_new_sign_in_and_faults_lose_nothing() {
             )
         })
         .collect();
-    let faults = [
+    let fault_lists = [
         vec![Fault::None, Fault::ExpireAccessTokens],
         vec![Fault::None, Fault::retry_after(429, "3"), Fault::retry_after(429, "2")],
         vec![Fault::None, Fault::Truncate, Fault::Html, Fault::None, Fault::ResetAfterProcessing],
@@ -128,15 +131,15 @@ fn concurrent_requests_share_one_new_sign_in_and_faults_lose_nothing() {
             Fault::ExpirePageTokens,
         ],
     ];
-    for queue in faults {
+    for faults in fault_lists {
         let env = test_env(&alerts);
-        env.sandbox.queue_faults(Service::FalconAlerts, queue.clone());
+        env.sandbox.queue_faults(Service::FalconAlerts, faults.clone());
         let output = env.run("crowdstrike --json --daily-limit 0").assert_code(0);
-        assert_eq!(output.assert_sums().count("alerts_fetched"), 3500, "{queue:?}");
-        assert_eq!(env.stored_values(), hashes(0..3500), "{queue:?}");
+        assert_eq!(output.assert_sums().count("alerts_fetched"), 3500, "{faults:?}");
+        assert_eq!(env.stored_values(), hashes(0..3500), "{faults:?}");
         let sign_ins = env.sandbox.requests_to(Service::FalconToken).len();
-        let expected = if queue.contains(&Fault::ExpireAccessTokens) { 2 } else { 1 };
-        assert_eq!(sign_ins, expected, "{queue:?}");
+        let expected = if faults.contains(&Fault::ExpireAccessTokens) { 2 } else { 1 };
+        assert_eq!(sign_ins, expected, "{faults:?}");
     }
 }
 

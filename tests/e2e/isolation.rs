@@ -1,5 +1,5 @@
-//! Several tenants in one process: nothing of one reaches another, and what goes wrong for one
-//! changes nothing for the others.
+//! Tests several tenants in one process: nothing of one reaches another, and what goes wrong for
+//! one changes nothing for the others.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::support::tenants_env::{TenantServices, TenantsEnv, by_tenant};
 use crate::support::vendor::Vendor;
 use crate::support::{NOW, RunOutput, TestEnv};
 
-/// The tenants, the last of which is the one that has trouble.
+/// The names of the tenants. Something goes wrong for the last one in some tests.
 const NAMES: [&str; 4] = ["alpha", "beta", "gamma", "trouble"];
 
 /// Returns a tenant with alerts of its own, and one whose id and indicator every other tenant of
@@ -37,6 +37,7 @@ fn services(name: &str, vendor: Vendor) -> TenantServices {
         .setting(&format!("organization-id = [\"uhash:{name}\"]"))
 }
 
+/// Returns the tenants of [`NAMES`].
 fn tenants() -> Vec<TenantServices> {
     vec![
         services("alpha", Vendor::CrowdStrike).setting("exclusion-file = \"alpha.txt\""),
@@ -46,7 +47,8 @@ fn tenants() -> Vec<TenantServices> {
     ]
 }
 
-fn start(env: TenantsEnv) -> TenantsEnv {
+/// Writes the exclusion file of `alpha`.
+fn with_exclusions(env: TenantsEnv) -> TenantsEnv {
     env.home.write("alpha.txt", "excluded-by-alpha.example.com\n");
     env
 }
@@ -58,39 +60,40 @@ fn token(request: &RecordedRequest) -> &str {
 
 #[test]
 fn each_tenant_sends_its_own_alerts_with_its_own_key_to_its_own_organization() {
-    let env = start(TenantsEnv::with_shared_recorded_future(tenants()));
+    let env = with_exclusions(TenantsEnv::with_shared_recorded_future(tenants()));
     let output = env.run("run --json --jobs 4 --log-level DEBUG").assert_code(0);
     let requests = env.home.sandbox.requests();
     let mut seen = BTreeSet::new();
     for stored in env.home.sandbox.stored() {
         let (id, value) = (text(&stored.item, "/detection/id"), text(&stored.item, "/ioc/value"));
+        // The third secret of a tenant is its Recorded Future key.
         let token = token(&requests[stored.request]);
         let name = NAMES.into_iter().find(|name| env.services(name).secrets()[2] == token);
-        let name = name.unwrap_or_else(|| panic!("{token} is nobody's"));
+        let name = name.unwrap_or_else(|| panic!("no tenant has the key {token}"));
         assert!(id.starts_with(name) || id == "shared:1", "{id} was sent for {name}");
         assert_eq!(stored.organization_ids, Some(vec![format!("uhash:{name}")]));
         seen.insert((name, value));
     }
     // The same alert and indicator of several tenants counts for each of them, and the exclusion of
     // one is not that of another.
-    let of = |name| seen.iter().filter(|(tenant, _)| *tenant == name).count();
-    assert_eq!(NAMES.map(of), [2, 3, 2, 3], "{seen:?}");
+    let stored_for = |name| seen.iter().filter(|(tenant, _)| *tenant == name).count();
+    assert_eq!(NAMES.map(stored_for), [2, 3, 2, 3], "{seen:?}");
     let outputs = by_tenant(&output);
     let excluded = NAMES.map(|name| outputs[name].count("indicators_excluded"));
     assert_eq!(excluded, [1, 0, 0, 0]);
-    assert_eq!(env.home.sandbox.requests().len(), 4, "no tenant's request was another's too");
+    assert_eq!(env.home.sandbox.requests().len(), 4, "one request per tenant");
 
-    // Nobody's secret reaches another service, the output, the log or the ledger.
+    // No secret of a tenant reaches the services of another one, the output, the log or the ledger.
     let secrets: Vec<String> = NAMES.iter().flat_map(|name| env.services(name).secrets()).collect();
     let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     assert_no_secrets(&env.home, &output, &secrets);
     for name in NAMES {
         let own = env.services(name).secrets();
-        let foreign: Vec<&&str> =
+        let of_others: Vec<&&str> =
             secrets.iter().filter(|secret| !own.contains(&(**secret).to_owned())).collect();
         for request in env.services(name).sandbox.requests() {
             let sent = format!("{request:?} {}", String::from_utf8_lossy(&request.body));
-            let found = foreign.iter().find(|secret| sent.contains(***secret));
+            let found = of_others.iter().find(|secret| sent.contains(***secret));
             assert_eq!(found, None, "sent to {name}: {sent}");
         }
     }
@@ -105,7 +108,7 @@ fn comparable(output: &RunOutput) -> Value {
     document
 }
 
-/// Returns what became of the tenants that have no trouble: their documents and what they sent.
+/// Returns the JSON documents of all tenants but `trouble`, and what they sent.
 fn others(env: &TenantsEnv, output: &RunOutput) -> Vec<(Value, Vec<Value>)> {
     let outputs = by_tenant(output);
     let others = NAMES.into_iter().filter(|name| *name != "trouble");
@@ -121,7 +124,7 @@ fn others(env: &TenantsEnv, output: &RunOutput) -> Vec<(Value, Vec<Value>)> {
 
 #[test]
 fn the_trouble_of_one_tenant_changes_nothing_for_the_others() {
-    let env = start(TenantsEnv::new(tenants()));
+    let env = with_exclusions(TenantsEnv::new(tenants()));
     let output = env.run("run --json").assert_code(0);
     let expected = others(&env, &output);
     assert!(expected.iter().all(|(_, items)| items.len() >= 2), "{expected:?}");
@@ -140,27 +143,27 @@ fn the_trouble_of_one_tenant_changes_nothing_for_the_others() {
         (Service::RecordedFuture, Fault::retry_after(429, "3600")),
     ];
     for (index, (service, fault)) in troubles.into_iter().enumerate() {
-        // With a thread for each tenant, or one for all.
+        // In turn with a thread for each tenant, and with one for all of them.
         let jobs = if index % 2 == 0 { 4 } else { 1 };
-        let env = start(TenantsEnv::new(tenants()));
+        let env = with_exclusions(TenantsEnv::new(tenants()));
         env.services("trouble").sandbox.always(service, Some(fault.clone()));
         let output = env.run(&format!("run --json --jobs {jobs}"));
-        let about =
+        let context =
             format!("{service:?} {}", format!("{fault:?}").chars().take(60).collect::<String>());
-        assert_eq!(output.code, by_tenant(&output)["trouble"].code, "{about}");
-        assert_ne!(output.code, 0, "{about}");
-        assert_eq!(others(&env, &output), expected, "{about}");
+        assert_eq!(output.code, by_tenant(&output)["trouble"].code, "{context}");
+        assert_ne!(output.code, 0, "{context}");
+        assert_eq!(others(&env, &output), expected, "{context}");
     }
 }
 
 #[test]
-fn alerts_of_one_tenant_that_cannot_be_read_are_counted_for_it_only() {
+fn an_unreadable_alert_is_counted_for_its_tenant_only() {
     let broken = with(falcon("broken", "domain", "x.example.com"), "composite_id", json!(null));
     let mut all = tenants();
     let world =
         World::default().falcon_alerts(&[broken, falcon("fine", "domain", "fine.example.com")]);
     all[3] = TenantServices::new("trouble", Vendor::CrowdStrike, world);
-    let env = start(TenantsEnv::new(all));
+    let env = with_exclusions(TenantsEnv::new(all));
     let output = env.run("run --json").assert_code(3);
     let outputs = by_tenant(&output);
     let unreadable = NAMES.map(|name| outputs[name].count("alerts_unreadable"));
@@ -172,7 +175,7 @@ fn alerts_of_one_tenant_that_cannot_be_read_are_counted_for_it_only() {
 
 #[test]
 fn a_queue_belongs_to_its_tenant() {
-    let env = start(TenantsEnv::new(tenants()));
+    let env = with_exclusions(TenantsEnv::new(tenants()));
     env.services("beta").sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let output = env.run("run --json").assert_code(5);
     let waiting = |output: &RunOutput| {
@@ -196,7 +199,7 @@ fn tenants_on_one_address_wait_together() {
     let tenants = ["one", "other"]
         .map(|name| TenantServices::new(name, Vendor::CrowdStrike, World::default()));
     let env = TenantsEnv::with_shared_falcon(home, tenants.into());
-    // Five minutes, divided by 1000.
+    // 300 seconds, divided by 1000.
     let limited = Fault::retry_after(429, "300");
     env.home.sandbox.queue_faults(Service::FalconAlerts, vec![limited.clone()]);
     env.run("run --json --jobs 2").assert_code(0);
@@ -206,7 +209,7 @@ fn tenants_on_one_address_wait_together() {
     let others = requests.iter().filter(|request| {
         request.service == Some(Service::FalconAlerts) && request.started > first.started
     });
-    // One that was on its way already may arrive.
+    // The other tenant may have sent a request before the response came.
     let early = others.filter(|request| request.started < resumed).count();
     assert!(early <= 1, "{early} requests during the wait");
     for name in ["one", "other"] {
@@ -216,12 +219,12 @@ fn tenants_on_one_address_wait_together() {
 
 #[test]
 fn tenants_that_hang_do_not_hold_back_those_after_them() {
-    // The first ones occupy all threads, and have not got any further for 30 seconds, divided by
-    // 1000.
+    // The first two tenants occupy both threads and make no progress. After 30 seconds, divided by
+    // 1000, others run in addition to them.
     let mut all = vec![services("trouble", Vendor::CrowdStrike)];
     all.extend(tenants().into_iter().take(3));
     all.insert(0, services("hanging", Vendor::CrowdStrike));
-    let env = start(TenantsEnv::new(all));
+    let env = with_exclusions(TenantsEnv::new(all));
     let hang = Fault::HangThenReset(Duration::from_secs(15));
     for name in ["trouble", "hanging"] {
         env.services(name).sandbox.queue_faults(Service::FalconAlerts, vec![hang.clone()]);

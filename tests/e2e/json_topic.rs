@@ -1,4 +1,4 @@
-//! `help json` documents exactly the keys of the real documents, with their types.
+//! Tests that `help json` documents exactly the keys of the JSON documents, with their types.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use crate::support::settings_file::{run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv, bare_command};
 use crate::topics::topic;
 
+/// Options of the runs in [`env`].
 const OPTIONS: &str = "--batch-size 1 --organization-id uhash:a --log-format json";
 
-/// A world with an unreadable alert, and a Recorded Future that accepts one batch without a
-/// summary, rejects one and then refuses the API key.
+/// Returns an environment with an unreadable alert. Recorded Future accepts one batch without
+/// reporting how many indicators it processed, rejects one batch, and then rejects the API key.
 fn env() -> TestEnv {
     let mut alerts: Vec<Value> =
         (0..4).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
@@ -31,7 +32,7 @@ fn env() -> TestEnv {
     env
 }
 
-/// The documented type of each key under a heading.
+/// Returns the documented type of each key under a heading.
 fn documented(heading: &str) -> BTreeMap<String, &'static str> {
     let key = |term: &'static str| {
         let (_, kind) = term.split_once(" (").unwrap();
@@ -40,8 +41,8 @@ fn documented(heading: &str) -> BTreeMap<String, &'static str> {
     terms(topic("json"), heading).into_iter().map(key).collect()
 }
 
-/// Collects the values of each key: `window.start`, `sources[].account`. The keys in `items` have
-/// a section of their own.
+/// Collects the values of each key of a document, for example `window.start` or
+/// `sources[].account`. The keys in `items` are left out: they have a section of their own.
 fn collect<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'a Value>>) {
     if !path.is_empty() && !path.ends_with("[]") {
         found.entry(path.to_owned()).or_default().push(value);
@@ -62,7 +63,7 @@ fn collect<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'
     }
 }
 
-/// Checks that the keys of these documents are those of the section, and their values of the types.
+/// Asserts that these documents have exactly the keys of a section, with values of their types.
 #[track_caller]
 fn check(heading: &str, documents: &[Value]) {
     let mut found = BTreeMap::new();
@@ -82,7 +83,7 @@ fn check(heading: &str, documents: &[Value]) {
     }
 }
 
-/// Whether a value is of a type such as `string, time, or null`.
+/// Reports whether a value is of a documented type such as `string, time, or null`.
 fn fits(value: &Value, kind: &str) -> bool {
     let (kind, nullable) = match kind.strip_suffix("or null") {
         Some(kind) => (kind.trim_end_matches([' ', ',']), true),

@@ -1,5 +1,6 @@
-//! SIGKILL at each crash point of a run and at random instants: after the next day's run, nothing
-//! is lost. Nothing is stored twice either, where the search for what was in flight is allowed.
+//! Tests SIGKILL at random instants of a run and at each crash point, a place in the program at
+//! which a test can kill it. After the next day's run, nothing is lost. If the API key may search
+//! for what was in flight, nothing is stored twice either.
 //!
 //! The long form kills at 200 instants: `cargo test --test e2e kill -- --ignored`.
 
@@ -22,6 +23,7 @@ struct KillTest {
 }
 
 impl KillTest {
+    /// Generates two days of alerts. Per day, 12 have an indicator that must arrive, and 4 do not.
     fn new(vendor: Vendor, can_search: bool) -> Self {
         let (oracle, mut world) = Oracle::generate(vendor, 2, 12, 4);
         world.recorded_future.search.is_allowed = can_search;
@@ -82,7 +84,7 @@ fn a_run_that_is_killed_at_a_crash_point_loses_nothing() {
             );
             let context = format!("{vendor:?}, step {step}");
             if output.code == 0 {
-                // One before and one after each of the two pages and the four batches.
+                // There is one before and one after each of the two pages and the four batches.
                 assert!(step > 12, "only {step} steps");
                 break;
             }
@@ -91,7 +93,7 @@ fn a_run_that_is_killed_at_a_crash_point_loses_nothing() {
             duplicates += test.assert_nothing_lost(&context);
             step += 1;
         }
-        // Each of the 12 indicators was stored by a batch whose run was killed after that.
+        // At some crash point, each of the 12 indicators was stored, but not recorded as delivered.
         assert_eq!(duplicates, if can_search { 0 } else { 12 }, "{vendor:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The generated Kubernetes documents, validated against the published schemas with
-//! `tests/kubernetes.py`. Without its package, what needs it is skipped.
+//! Tests the documents of `generate kubernetes`: they are validated against the published schemas
+//! with `tests/kubernetes.py`. Without the Python package of that script, this is skipped.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -16,10 +16,10 @@ use crate::support::alerts::{falcon, sha256};
 use crate::support::tool::tool;
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
-/// The oldest version that has all fields, and a newer one.
+/// The Kubernetes versions whose schemas are used: the oldest that has all fields, and a newer one.
 const VERSIONS: [&str; 2] = ["1.31", "1.37"];
 
-/// A file whose strings are special to YAML, TOML and the template, with secrets in it.
+/// A settings file with secrets, and with strings that are special to YAML, TOML and the template.
 const HOSTILE: &str = r#"# rf-api-key = "secret-in-a-comment"
 [defaults]
 rf-api-key = "secret-of-all-tenants"
@@ -50,7 +50,14 @@ enabled = false
 client-id-file = "/run/off/id"
 "#;
 
-/// Validates documents; returns them, or why they are not valid. `None` without the package.
+/// The exit code of the script if its package is not installed.
+const NOT_INSTALLED: i32 = 77;
+
+/// The path of the settings file in the container.
+const SETTINGS: &str = "/etc/collective-insights/config.toml";
+
+/// Validates documents. Returns them, or why they are not valid; `None` if the package is not
+/// installed.
 fn validate(text: &str) -> Option<Result<Vec<Value>, String>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubernetes.py");
     let mut python = tool("python3")?;
@@ -59,7 +66,7 @@ fn validate(text: &str) -> Option<Result<Vec<Value>, String>> {
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.code() == Some(77) {
+    if output.status.code() == Some(NOT_INSTALLED) {
         eprintln!("skipped: {message}");
         return None;
     }
@@ -86,6 +93,7 @@ struct Manifest {
 }
 
 impl Manifest {
+    /// Validates and reads a manifest; `None` if the package is not installed.
     fn read(text: &str) -> Option<Self> {
         let mut documents = validate(text)?.unwrap().into_iter();
         let mut next = |kind: &str| {
@@ -99,15 +107,17 @@ impl Manifest {
         Some(manifest)
     }
 
+    /// Returns the specification of the pod.
     fn pod(&self) -> &Value {
         &self.cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     }
 
+    /// Returns the only container.
     fn container(&self) -> &Value {
         &self.pod()["containers"][0]
     }
 
-    /// The value of the Secret at each path in the container.
+    /// Returns the values of the Secret by their paths in the container.
     fn files(&self) -> BTreeMap<PathBuf, String> {
         let mut files = BTreeMap::new();
         for mount in self.container()["volumeMounts"].as_array().unwrap() {
@@ -135,10 +145,8 @@ impl Manifest {
     }
 }
 
-const SETTINGS: &str = "/etc/collective-insights/config.toml";
-
 #[test]
-fn without_a_settings_file_it_is_the_example() {
+fn without_a_settings_file_the_example_is_used() {
     let folder = TempDir::new().unwrap();
     let mut command = bare_command(folder.path());
     command.args(["generate", "kubernetes"]);
@@ -155,7 +163,7 @@ fn without_a_settings_file_it_is_the_example() {
     let is_placeholder =
         |path: &Path, value: &str| path == Path::new(SETTINGS) || value == "REPLACE-ME";
     assert!(files.iter().all(|(path, value)| is_placeholder(path, value)), "{files:?}");
-    // The settings file in the container is read in the same way.
+    // The settings file in the container leads to the same documents.
     assert_eq!(generate(&files[Path::new(SETTINGS)], "").assert_code(0).stdout, text);
 }
 
@@ -166,6 +174,7 @@ fn what_the_settings_file_names_is_mounted_where_it_says() {
         assert!(!text.contains(hidden), "{text}");
     }
     assert!(text.is_ascii(), "{text}");
+    // The lines that contain a secret themselves.
     for line in [3, 21] {
         assert!(text.contains(&format!("# ATTENTION: line {line} of ")), "{text}");
     }
@@ -196,14 +205,14 @@ fn what_the_settings_file_names_is_mounted_where_it_says() {
         let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
         assert!(key.chars().all(is_allowed) && !key.starts_with(".."), "{key}");
     }
-    // 2 minutes of --wait, 120 of --deadline and 5 more, at most 4 times.
+    // 2 minutes of --wait, 120 of --deadline and 5 more, for each of at most 4 pods of a job.
     let job = &manifest.cron_job["spec"]["jobTemplate"]["spec"];
     assert_eq!(manifest.pod()["activeDeadlineSeconds"], 127 * 60);
     assert_eq!(job["activeDeadlineSeconds"], 4 * 127 * 60);
 }
 
 #[test]
-fn the_metrics_file_is_left_out_because_a_pod_has_none() {
+fn the_metrics_file_is_left_out() {
     let key = "[defaults]\nmetrics-file = \"/srv/x.prom\"\n";
     let text = generate(&HOSTILE.replace("[defaults]\n", key), "").assert_code(0).stdout;
     assert!(text.contains("# ATTENTION: metrics-file is left out here: "), "{text}");
@@ -247,6 +256,7 @@ fn the_pod_is_restricted() {
         assert_eq!(spec[field], expected, "{field}");
     }
     let rules = &spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"];
+    // The exit codes after which another pod would fail as well.
     let exit_codes = &rules[1]["onExitCodes"];
     assert_eq!(exit_codes["values"], json!([1, 2, 3, 4, 6]));
     assert_eq!(exit_codes["containerName"], container["name"]);
@@ -352,11 +362,11 @@ fn a_required_setting_that_is_missing_is_named() {
     }
 }
 
-/// The id of the user and the group of the pod.
+/// The id of the user and of the group that the pod runs as.
 const POD_USER: u32 = 65_532;
 
 #[test]
-fn the_container_runs_with_the_modes_of_a_mounted_secret() {
+fn the_command_of_the_container_can_read_the_files_of_a_mounted_secret() {
     let env = TestEnv::new(World::default().falcon_alerts(&[falcon(
         "cid:ind:1",
         "hash_sha256",
@@ -374,7 +384,7 @@ fn the_container_runs_with_the_modes_of_a_mounted_secret() {
     std::fs::create_dir(&state).unwrap();
     let program = env.path("program");
     std::fs::copy(env.command("").get_program(), &program).unwrap();
-    // As the kubelet does it: the files are root's, and the group of the pod can read them.
+    // As in a mounted Secret, the files belong to root, and the group of the pod can read them.
     for (path, value) in manifest.files() {
         let path = if path == Path::new(SETTINGS) { env.path("config.toml") } else { path };
         let secret = match path.file_name().unwrap().to_str().unwrap() {

@@ -1,4 +1,4 @@
-//! Failures on the local machine: concurrent runs, unusable ledgers, full disks.
+//! Tests failures on the local machine: concurrent runs, unusable ledgers, full disks.
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn used_ledger(env: &TestEnv) -> Vec<u8> {
     std::fs::read(env.path("collective-insights.db")).unwrap()
 }
 
-/// Damages the ledger at a path; it gets the content of the file too.
+/// A function that damages the ledger at a path. It is called with the content of the file too.
 type Damage<'a> = Box<dyn Fn(&Path, Vec<u8>) + 'a>;
 
 #[test]
@@ -67,6 +67,7 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
         db.execute_batch("CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')").unwrap();
     };
     let write = |path: &Path, bytes: &[u8]| std::fs::write(path, bytes).unwrap();
+    // The name of each kind of damage, a part of the help, and the function.
     let kinds: [(&str, &str, Damage<'_>); 6] = [
         ("empty", "mv ", Box::new(|path, _| write(path, b""))),
         ("zeroed", "mv ", Box::new(|path, bytes| write(path, &vec![0; bytes.len()]))),
@@ -113,7 +114,7 @@ fn an_unusable_ledger_is_not_changed_and_the_error_has_help() {
 
 #[test]
 fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
-    // Empty, cut off, without its quotes, and not UTF-8.
+    // The item in the ledger is empty, cut off, without its quotes, or not UTF-8.
     for item in ["''", "'{'", "replace(item, '\"', '')", "CAST(x'7B22FF227D' AS TEXT)"] {
         let env = env_with_alerts(4);
         used_ledger(&env);
@@ -141,7 +142,7 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         assert_eq!(entry["tries"], 1, "a damaged item is not sent");
         assert!(entry["words"].as_str().unwrap().starts_with(message), "{entry}");
         assert!(env.run("outbox list").assert_code(0).stdout.contains(message));
-        // Retried, it is quarantined again.
+        // After `outbox retry`, it is quarantined again.
         env.run("outbox retry").assert_code(0);
         env.run_at(LATER, RUN).assert_code(3);
         env.run("outbox drop --yes").assert_code(0);
@@ -152,7 +153,7 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
 
 #[test]
 fn an_item_that_differs_from_its_row_is_not_sent() {
-    // The type and the value, in the item and in its row, and the name of a key.
+    // The value, the type or the name of a key in the item; the value or the type in its row.
     for damage in [
         "item = json_set(item, '$.ioc.value', 'f' || substr(value, 2))",
         "item = json_set(item, '$.ioc.type', 'domain')",
@@ -169,7 +170,7 @@ fn an_item_that_differs_from_its_row_is_not_sent() {
         let output = env.run_at(LATER, RUN).assert_code(3);
         output.assert_sums().assert_stderr(&["the stored item is damaged"]);
         assert_eq!(output.count("quarantined"), 1, "{damage}");
-        // Where the row is damaged, the alert is not known any more, and is stored again.
+        // If the row is damaged, the alert is not known any more, and its indicator is sent again.
         let mut expected = hashes(0..4);
         if damage.starts_with("item") {
             expected.remove(1);
@@ -230,8 +231,10 @@ fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
         let mut command = env.command(&format!("{RUN} {mode}"));
         let running = RunningProcess::start(command.env("COLLECTIVE_INSIGHTS_TEST_NOW", LATER));
         wait_for_requests(&env.sandbox, Service::FalconAlerts, requests + 1);
-        // The run has checked the file. After a change by another program, SQLite reads it again.
+        // Damages a table of the ledger, which the run has checked before. SQLite reads the table
+        // again because another program has changed the file.
         let db = Connection::open(&path).unwrap();
+        // Pages have 4096 bytes, and are numbered from 1.
         let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'sighting'";
         let page: u64 = db.query_row(select, [], |row| row.get::<_, u32>(0)).unwrap().into();
         let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();

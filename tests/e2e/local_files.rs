@@ -1,4 +1,5 @@
-//! The files of a run: what is refused, and what other users may do to them.
+//! Tests the files that a run writes: which existing files it refuses, what other users may do to
+//! them, and that there is no core dump.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ fn a_log_that_is_not_a_file_is_a_warning_at_once() {
         ("socket", "it is not a regular file"),
         ("folder", "it is a directory"),
     ] {
-        // `check` is there to find what is wrong.
+        // A run continues without the log. `check` fails.
         for (command, code) in [("crowdstrike --no-ledger", 0), ("check crowdstrike --offline", 2)]
         {
             let mut command = env.command(command);
@@ -29,14 +30,14 @@ fn a_log_that_is_not_a_file_is_a_warning_at_once() {
             while !running.has_exited() && started.elapsed() < Duration::from_secs(20) {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            assert!(running.has_exited(), "{name}: it waits for a reader");
+            assert!(running.has_exited(), "{name}: the program waits for a reader");
             let output = running.finish().assert_code(code);
             let printed = format!("{}{}", output.stdout, output.stderr);
             let message = format!("the log file {name} cannot be written");
             assert!(printed.contains(&message) && printed.contains(reason), "{output:?}");
         }
     }
-    assert_eq!(env.stored_values().len(), 3, "each run goes on without the log");
+    assert_eq!(env.stored_values().len(), 3, "each run continues without the log");
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn files_that_another_user_linked_to_are_not_changed() {
             ("collective-insights.db", 6),
             ("collective-insights.log", 0),
         ] {
-            // Appending to a log that has another name changes nothing that was in it.
+            // A log that is a hard link is accepted: it is appended to, so nothing is overwritten.
             if kind == "a hard link" && code == 0 {
                 continue;
             }
@@ -60,9 +61,9 @@ fn files_that_another_user_linked_to_are_not_changed() {
             };
             linked.unwrap();
             for command in [RUN, "crowdstrike --dry-run", "check crowdstrike --offline"] {
-                // Without a ledger, nothing but a run that writes one takes the lock.
+                // There is no ledger. Only a run that creates one takes the lock.
                 let takes_lock = name != "collective-insights.db.lock" || command == RUN;
-                // Without its log a run goes on, and `check` fails.
+                // Without its log a run continues, and `check` fails.
                 let is_check = command.starts_with("check");
                 let code = if code == 0 && is_check { 2 } else { code };
                 let output = env.run(command).assert_code(if takes_lock { code } else { 0 });
@@ -82,8 +83,8 @@ fn files_that_others_can_change_are_a_warning() {
     let names =
         ["collective-insights.log", "collective-insights.db", "collective-insights.db.lock"];
     let env = env_with_alerts(1);
-    let clean = env.run(RUN).assert_code(0);
-    assert!(clean.notes().is_empty());
+    let first = env.run(RUN).assert_code(0);
+    assert!(first.notes().is_empty());
     let assert_warnings = |text: &str| {
         let output = env.run_at(LATER, RUN).assert_code(0);
         let notes = output.notes().join("\n");
@@ -105,8 +106,8 @@ fn files_that_others_can_change_are_a_warning() {
         }
     }
     assert_warnings("belongs to another user (id 12345");
-    let quiet = env.run_at(LATER, "crowdstrike --json --no-ledger --log-file /dev/null");
-    assert!(quiet.assert_code(0).notes().is_empty());
+    let without_files = env.run_at(LATER, "crowdstrike --json --no-ledger --log-file /dev/null");
+    assert!(without_files.assert_code(0).notes().is_empty());
 }
 
 #[test]

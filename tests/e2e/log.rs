@@ -1,4 +1,4 @@
-//! The log file: its permissions, the format of its lines, and its rotation.
+//! Tests the log file: its permissions, the format of its lines, and its rotation.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -37,6 +37,7 @@ fn every_line_has_a_time_a_level_and_a_run_id() {
 
 #[test]
 fn a_level_hides_less_severe_lines() {
+    // The API key is wrong, which is logged as an error.
     let logged_levels = |level: &str| {
         let env = TestEnv::new(
             one_alert_per_vendor()
@@ -93,6 +94,7 @@ fn a_json_log_has_numbers_as_numbers() {
         found.cloned().collect::<Vec<Value>>()
     };
     let finished = with("request finished");
+    // The sign-in, the request for alerts, its second attempt, and the submission.
     assert_eq!(finished.len(), 4, "{log}");
     for request in &finished {
         assert!(request["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{request}");
@@ -174,13 +176,13 @@ fn the_log_can_go_to_stderr() {
 }
 
 #[test]
-fn there_can_be_no_log() {
+fn the_log_can_be_switched_off() {
     let env = TestEnv::new(one_alert_per_vendor());
     let output = env.run("crowdstrike --json --log-file none").assert_code(0);
     assert_eq!((output.count("processed"), output.stderr.as_str()), (1, ""));
     env.run("check crowdstrike --offline --log-file none").assert_code(0);
     assert!(!env.path("none").exists() && env.log().is_empty());
-    // Another name of such a file.
+    // `./none` is the path of a file.
     env.run("carbonblack --log-file ./none").assert_code(0);
     assert!(env.path("none").exists());
 }

@@ -1,4 +1,4 @@
-//! The commands that show the ledger and manage undelivered submissions.
+//! Tests the commands that show the ledger and manage undelivered submissions.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,10 +10,9 @@ use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon_at, hashes, sha256};
+use crate::support::falcon_run::LATER;
 use crate::support::process::RunningProcess;
 use crate::support::{NO_CONFIG, RunOutput, TestEnv};
-
-const LATER: &str = "2026-11-22T01:15:00Z";
 
 /// Returns an environment after a run: alert 0 was delivered, 1 was rejected, 2 and 3 are queued.
 fn test_env() -> TestEnv {
@@ -88,7 +87,7 @@ fn a_success_that_is_too_old_fails_the_status() {
     assert_eq!(output.json()["sources"][0]["source"], "crowdstrike");
     output.assert_stderr(&["older than --max-age: crowdstrike (2026-11-22T00:15:0"]);
     env.run_at("2026-11-23T03:15:00Z", "status --max-age 2d").assert_code(0);
-    // A source that never succeeded.
+    // A source whose runs never succeeded.
     env.sandbox.always(Service::CarbonBlack, Some(Fault::status(401, "")));
     env.run("carbonblack").assert_code(4);
     env.run_at(LATER, "status --max-age 26h")
@@ -254,7 +253,7 @@ fn output_that_cannot_be_written_is_an_error() {
         assert_eq!(output.code, 1, "{arguments}: {}", output.stderr);
         assert!(output.stderr.contains("the output cannot be written"), "{}", output.stderr);
     }
-    // The run's own error is the more urgent one.
+    // The error of the run itself is more urgent, and has the exit code.
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(401, "")));
     let mut command = env.command("crowdstrike --organization-id uhash:a");
     let output = RunOutput::from(command.stdout(full).output().unwrap()).assert_code(4);
@@ -345,7 +344,7 @@ fn a_large_outbox_is_printed_without_being_kept_in_memory() {
     assert_eq!(entries.len(), COUNT);
     let ids = entries.iter().map(|entry| entry["id"].as_str().unwrap().parse::<u64>().unwrap());
     assert!(ids.is_sorted_by(|one, next| one < next), "each entry once, in order");
-    // Two more for the headings and the total.
+    // Two more lines for the headings and the total. The default limit is 50.
     assert_eq!(run_limited("outbox list --limit 0").stdout.lines().count(), COUNT + 2);
     let text = run_limited("outbox list").stdout;
     assert_eq!(text.lines().count(), 50 + 2);
@@ -372,17 +371,18 @@ fn a_slow_reader_does_not_lock_the_ledger() {
          FROM outbox, (SELECT 1 FROM outbox), (SELECT 1 FROM outbox, outbox, outbox, outbox)"
     ))
     .unwrap();
-    // More than a pipe holds, so that the command waits for its reader.
+    // The output is larger than a pipe can hold, so that the command waits for its reader.
     let mut listing = RunningProcess::start(&mut env.command("outbox list --json"));
     std::thread::sleep(Duration::from_millis(500));
     assert!(!listing.has_exited());
     db.busy_timeout(Duration::ZERO).unwrap();
     db.execute("UPDATE outbox SET attempts = 7", []).unwrap();
+    // The three entries, and 3⁶ copies of them.
     assert_eq!(listing.finish().assert_code(0).json()["entries"].as_array().unwrap().len(), 732);
 }
 
 #[test]
-fn a_lost_ledger_is_an_error() {
+fn a_journal_without_its_ledger_is_an_error() {
     for command in ["outbox retry", "outbox drop --yes"] {
         let env = TestEnv::new(World::default());
         env.write("collective-insights.db-journal", "journal of a deleted ledger");

@@ -1,4 +1,5 @@
-//! `--metrics-file`: what is in the file, compared with the report and the ledger.
+//! Tests what is in the file of `--metrics-file`, compared with the report and the ledger. The
+//! label `fate` has what became of alerts or indicators.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::tenants_env::{TenantsEnv, by_tenant};
 use crate::support::{NOW, RunOutput, TestEnv};
 
+/// The body of a response that rejects the request.
 const FORBIDDEN: &str = r#"{"errors":[{"code":403,"message":"a message of the service"}]}"#;
 
 /// Asserts that the fates of a tenant's last run are the counts of its report.
@@ -56,7 +58,7 @@ fn the_fates_add_up_to_the_numbers_of_the_report() {
         assert_eq!(indicators[fate], 1, "{fate} of {indicators:?}");
     }
     assert!(indicators["processed"] > 0 && indicators["waiting"] > 0, "{indicators:?}");
-    // The next run carries them in.
+    // The next run sends what is queued (`carried_in`).
     let output = env.run_at(LATER, MIXED_RUN).assert_code(0);
     assert!(output.count("carried_in") > 0);
     assert_counts(&read_metrics(&env), "crowdstrike", &output);
@@ -109,7 +111,7 @@ fn schedules_that_share_the_file_keep_each_others_numbers() {
     }
     let time = |labels| both.get("last_success_timestamp_seconds", labels);
     assert!(time(CARBON_BLACK_LABELS) > time(FALCON_LABELS), "{}", both.text);
-    // Without a queue there is no age, and no metric without a sample.
+    // Nothing is queued, so there is no age of the queue. A metric without a sample is left out.
     assert!(!both.names().contains(&"oldest_queued_timestamp_seconds"), "{}", both.text);
 }
 
@@ -124,7 +126,7 @@ fn a_failed_run_shows_its_exit_code_and_keeps_the_last_success() {
     let failed = read_metrics(&env);
     assert_eq!(failed.get("last_run_exit_code", FALCON_LABELS), "4");
     assert_eq!(failed.get("last_success_timestamp_seconds", FALCON_LABELS), success);
-    // One that fails before the ledger has its run.
+    // The next run fails before it is recorded in the ledger.
     env.write("bad", "http://[\n");
     env.run_at(LATER, &format!("{RUN_WITH_METRICS} --exclusion-file bad")).assert_code(2);
     let failed = read_metrics(&env);
@@ -149,7 +151,7 @@ fn a_run_that_finds_the_ledger_locked_shows_what_is_in_it() {
     assert_eq!(metrics.get("last_run_exit_code", CARBON_BLACK_LABELS), "7");
     assert_eq!(metrics.get("last_success_timestamp_seconds", CARBON_BLACK_LABELS), "0");
     assert_eq!(metrics.find("queued_indicators", CARBON_BLACK_LABELS), None);
-    // Of the tenant whose run is active, the last one that has ended.
+    // For the tenant that is running, these are the numbers of its last run that has ended.
     assert_eq!(metrics.get("last_run_exit_code", FALCON_LABELS), "0");
     assert_eq!(metrics.fates("last_run_alerts", "crowdstrike")["with_indicator"], 3);
     first.kill();
@@ -189,9 +191,9 @@ fn an_interrupted_run_writes_the_file() {
 #[test]
 fn runs_that_change_nothing_and_runs_with_wrong_settings_write_no_file() {
     let env = env_with_alerts(3);
-    for (more, code) in [("-n", 0), ("--debug", 0), ("--rf-api-url ftp://x", 2), ("--hours x", 2)] {
-        env.run(&format!("{RUN_WITH_METRICS} {more}")).assert_code(code);
-        assert!(!env.path(METRICS_FILE).exists(), "{more}");
+    for (flag, code) in [("-n", 0), ("--debug", 0), ("--rf-api-url ftp://x", 2), ("--hours x", 2)] {
+        env.run(&format!("{RUN_WITH_METRICS} {flag}")).assert_code(code);
+        assert!(!env.path(METRICS_FILE).exists(), "{flag}");
     }
 }
 
@@ -207,7 +209,7 @@ fn run_writes_one_file_for_all_tenants() {
     assert_eq!(first.get("last_run_exit_code", "acme crowdstrike"), "0");
     assert_eq!(first.get("last_run_exit_code", "beta carbonblack"), "2");
     assert_eq!(first.get("last_success_timestamp_seconds", "beta carbonblack"), "0");
-    // A ledger that is locked stops all of them.
+    // If the ledger is locked, no tenant can run.
     let lock = std::fs::File::open(env.home.path("collective-insights.db.lock")).unwrap();
     lock.lock().unwrap();
     env.run(run).assert_code(7);
@@ -238,7 +240,7 @@ fn tenants_that_are_no_longer_used_are_left_out() {
 }
 
 #[test]
-fn the_option_is_one_of_all_tenants() {
+fn the_file_cannot_be_set_for_a_single_tenant() {
     let env = TenantsEnv::new(vec![acme(), beta()]);
     let settings = std::fs::read_to_string(env.home.path("settings.toml")).unwrap();
     let key = format!("metrics-file = \"{METRICS_FILE}\"\n");
@@ -256,11 +258,11 @@ fn the_option_is_one_of_all_tenants() {
 #[test]
 fn no_secret_address_or_error_is_in_the_file() {
     let env = env_with_alerts(3);
-    let words = "a message of the service";
+    let message = "a message of the service";
     env.sandbox.queue_faults(Service::FalconAlerts, vec![Fault::status(403, FORBIDDEN)]);
     env.run(RUN_WITH_METRICS).assert_code(4);
     let text = read_metrics(&env).text;
-    for part in [RF_TOKEN, words, "127.0.0.1", "http", env.folder().to_str().unwrap()] {
+    for part in [RF_TOKEN, message, "127.0.0.1", "http", env.folder().to_str().unwrap()] {
         assert!(!text.contains(part), "{part} in {text}");
     }
 }

@@ -1,4 +1,5 @@
-//! `--metrics-file`: how the file is written, and what becomes of one that cannot be.
+//! Tests how the file of `--metrics-file` is written, and the warning if it cannot be written. The
+//! textfile collector of Prometheus reads the file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +11,7 @@ use crate::support::metrics_runs::{METRICS_FILE, RUN_WITH_METRICS, read_metrics}
 use crate::support::small_disk::SmallDisk;
 use crate::support::{RunOutput, TestEnv};
 
-/// The names of the files of a folder, sorted.
+/// Returns the names of the files of a folder, sorted.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
@@ -20,8 +21,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Runs with this metrics file, and returns the warnings: everything was sent, and the exit code is
-/// that of a success.
+/// Runs with this metrics file, and returns the warnings. Asserts that everything was sent, and
+/// that each warning is a note of the JSON document too.
 #[track_caller]
 fn warnings(env: &TestEnv, file: &str) -> String {
     let run = format!("crowdstrike --json --resend --metrics-file {file}");
@@ -29,7 +30,8 @@ fn warnings(env: &TestEnv, file: &str) -> String {
     assert_eq!(output.assert_sums().count("processed"), 3, "{}", output.stdout);
     let notes = output.notes().join(" ");
     let count = output.stderr.matches("warning: ").count();
-    assert_eq!(output.stderr.lines().filter(|line| notes.contains(&line[9..])).count(), count);
+    let warnings = output.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));
+    assert_eq!(warnings.filter(|warning| notes.contains(warning)).count(), count);
     output.stderr
 }
 
@@ -53,10 +55,10 @@ fn the_file_is_replaced_and_never_written_in_place() {
     let before = read_metrics(&env).text;
     let open = fs::File::open(env.path(METRICS_FILE)).unwrap();
     env.run_at(LATER, RUN_WITH_METRICS).assert_code(0);
-    // The collector may have opened the old one, and reads it to its end.
+    // A collector that has opened the old file before can still read it to its end.
     assert_eq!(std::io::read_to_string(open).unwrap(), before);
     assert_ne!(read_metrics(&env).text, before);
-    // An empty one may be made in advance.
+    // An empty file that was created in advance is replaced too.
     env.write(METRICS_FILE, "");
     env.run_at(LATER, RUN_WITH_METRICS).assert_code(0);
     read_metrics(&env);

@@ -1,5 +1,5 @@
-//! The metrics and alert rules of the help, compared with the file and checked by Prometheus' own
-//! tool. Without `promtool`, what needs it is skipped.
+//! Tests the metrics and the alert rules in the help: they are compared with the file, and checked
+//! by `promtool`, Prometheus' own tool. Without it, these checks are skipped.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -38,7 +38,7 @@ fn promtool_accepts_the_names_and_the_format() {
     let text = read_metrics(&env).text;
     let Some(output) = promtool(&["check", "metrics"], &text) else { return };
     assert_eq!((output.code, output.stdout + &output.stderr), (0, String::new()), "{text}");
-    // It notices what is wrong.
+    // `promtool` rejects a wrong name.
     let wrong = text.replace("last_run_alerts", "last_run_alerts_total");
     assert_ne!(promtool(&["check", "metrics"], &wrong).unwrap().code, 0);
 }
@@ -49,8 +49,8 @@ fn the_table_of_the_help_has_each_metric() {
     env.run(MIXED_RUN).assert_code(3);
     let metrics = read_metrics(&env);
     let rows = table(topic("operations"), "Monitoring");
-    let said: Vec<String> = rows.iter().flat_map(|row| quoted(row[0])).collect();
-    assert_eq!(said, metrics.names());
+    let documented: Vec<String> = rows.iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(documented, metrics.names());
     for row in rows {
         let unit = match quoted(row[0])[0].rsplit('_').next().unwrap() {
             "indicators" => "indicators",
@@ -69,18 +69,19 @@ fn the_table_of_the_help_has_each_metric() {
     }
 }
 
-/// The length of a test's samples, in minutes.
+/// When a test evaluates the rules, in minutes after the first sample: a little more than two days.
 const MINUTES: i64 = 2881;
 
-/// Returns a test of the rules: which alerts a sample leads to that lasts for two days.
-fn rule_test(sample: &str, value: i64, expected: &[&str]) -> String {
+/// Returns a test of the rules for `promtool`: which alerts fire when a metric has had this value
+/// for two days.
+fn rule_test(metric: &str, value: i64, expected: &[&str]) -> String {
     let mut test = format!(
         "rule_files: [rules.yml]
 evaluation_interval: 1m
 tests:
   - interval: 1m
     input_series:
-      - series: '{PREFIX}{sample}{{tenant=\"a\",source=\"s\"}}'
+      - series: '{PREFIX}{metric}{{tenant=\"a\",source=\"s\"}}'
         values: '{value}x3000'
     alert_rule_test:
 "
@@ -117,7 +118,7 @@ fn the_alert_rules_are_valid_and_fire_when_they_should() {
     assert!(output.stdout.contains("SUCCESS: 3 rules found"), "{output:?}");
     write_rules(folder.path());
     let ago = |hours: i64| MINUTES * 60 - hours * 3600;
-    for (sample, value, alerts) in [
+    for (metric, value, alerts) in [
         ("last_success_timestamp_seconds", ago(25), &[][..]),
         ("last_success_timestamp_seconds", ago(27), &["NoSuccess"]),
         ("last_success_timestamp_seconds", 0, &["NoSuccess"]),
@@ -133,8 +134,8 @@ fn the_alert_rules_are_valid_and_fire_when_they_should() {
         ("oldest_queued_timestamp_seconds", ago(47), &[]),
         ("oldest_queued_timestamp_seconds", 0, &["QueueTooOld"]),
     ] {
-        std::fs::write(file("test.yml"), rule_test(sample, value, alerts)).unwrap();
+        std::fs::write(file("test.yml"), rule_test(metric, value, alerts)).unwrap();
         let output = promtool(&["test", "rules", &file("test.yml")], "").unwrap();
-        assert_eq!(output.code, 0, "{sample} {value}: {output:?}");
+        assert_eq!(output.code, 0, "{metric} {value}: {output:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! `--metrics-file`: what a run keeps of the file that it replaces.
+//! Tests what a run with `--metrics-file` keeps of the file that it replaces.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,15 @@ use crate::support::metrics_runs::{
 };
 use crate::support::tenants_env::TenantsEnv;
 
+/// An hour after [`LATER`].
 const EVEN_LATER: &str = "2026-11-22T02:15:00Z";
+
+/// The metrics of the last run of a tenant.
 const LAST_RUN: [&str; 3] =
     ["last_run_timestamp_seconds", "last_run_duration_seconds", "last_run_exit_code"];
 
-/// Returns an environment with an alert of each source and a bad exclusion file: a run with it
-/// fails before the ledger has the run.
+/// Returns an environment with an alert of each source and a bad exclusion file. A run with that
+/// file fails before it is recorded in the ledger.
 fn env_with_bad_file() -> TestEnv {
     let env = TestEnv::new(
         World::default()
@@ -30,11 +33,12 @@ fn env_with_bad_file() -> TestEnv {
     env
 }
 
-/// Returns the command of a source.
+/// Returns the arguments of a run of a source that writes the metrics file.
 fn run_of(source: &str) -> String {
     RUN_WITH_METRICS.replace("crowdstrike", source)
 }
 
+/// Returns the values of [`LAST_RUN`].
 fn last_run<'a>(metrics: &'a Metrics, labels: &str) -> [&'a str; 3] {
     LAST_RUN.map(|name| metrics.get(name, labels))
 }
@@ -53,7 +57,7 @@ fn a_failure_that_is_not_in_the_ledger_stays_until_a_newer_run() {
         assert_eq!(after.get("last_run_exit_code", failed), "2");
         assert_eq!(after.get("last_success_timestamp_seconds", failed), "0");
         assert_eq!(after.get("last_run_exit_code", succeeded), "0");
-        // A newer run in the ledger, which wrote no file, replaces it.
+        // A newer run replaces the failure: it is in the ledger, although it wrote no metrics file.
         env.run_at(LATER, &format!("{failing} --json")).assert_code(0);
         env.run_at(EVEN_LATER, &run_of(other)).assert_code(0);
         let newer = read_metrics(&env);
@@ -79,12 +83,12 @@ fn a_failure_after_a_success_hides_its_numbers_and_keeps_its_time() {
 }
 
 #[test]
-fn what_is_not_a_sample_of_the_past_is_ignored() {
+fn samples_of_the_future_and_invalid_lines_are_ignored() {
     let env = env_with_bad_file();
     env.run_at(EVEN_LATER, &format!("{RUN_WITH_METRICS} --exclusion-file bad")).assert_code(2);
     let text = read_metrics(&env).text;
     let other = run_of("carbonblack");
-    // Written when the clock was wrong.
+    // This run is earlier than the failed one: the clock was wrong then.
     env.run(&other).assert_code(0);
     assert_eq!(read_metrics(&env).tenants(), ["carbonblack"]);
     env.write(METRICS_FILE, text.replace("\",source=", "\";source="));
@@ -136,7 +140,7 @@ fn where_the_ledger_cannot_be_read_the_last_runs_and_successes_are_kept() {
         ]
     );
     assert!(env.log().contains("the metrics file has last runs and successes only"));
-    // Nor does a failed run without a ledger hide them.
+    // A failed run without a ledger keeps them too.
     env.write("bad", "http://[\n");
     env.run_at(EVEN_LATER, &format!("{RUN_WITH_METRICS} --no-ledger --exclusion-file bad"))
         .assert_code(2);
@@ -147,7 +151,7 @@ fn where_the_ledger_cannot_be_read_the_last_runs_and_successes_are_kept() {
         assert_eq!(success(&without, labels), success(&before, labels), "{labels}");
         assert_ne!(success(&before, labels), "0", "{labels}");
     }
-    // Where none is known at all.
+    // Without the old file, no success is known.
     std::fs::remove_file(env.path(METRICS_FILE)).unwrap();
     env.run_at(EVEN_LATER, &format!("{RUN_WITH_METRICS} --no-ledger --exclusion-file bad"))
         .assert_code(2);

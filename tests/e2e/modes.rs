@@ -1,4 +1,4 @@
-//! Live mode, debug mode and dry run, and what each of them prints.
+//! Tests live mode, debug mode and dry run, and what each of them prints.
 
 use sandbox::seed::Recipe;
 use sandbox::{Fault, Service, World};
@@ -10,6 +10,7 @@ use crate::support::json::text;
 use crate::support::vendor::Vendor;
 use crate::support::{NOW, TestEnv};
 
+/// The keys of the counts in the JSON document, sorted.
 const COUNTS: [&str; 21] = [
     "alerts_below_threshold",
     "alerts_dismissed",
@@ -34,13 +35,16 @@ const COUNTS: [&str; 21] = [
     "would_submit",
 ];
 
+/// The headings of the table of a dry run.
+const HEADINGS: &str = "type severity indicator";
+
 fn two_alerts_per_vendor() -> World {
     World::default()
         .falcon_alerts(&[falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")])
         .carbon_black_alerts(&[carbonblack("a1", &sha256(1)), carbonblack("a2", &sha256(2))])
 }
 
-/// Returns one alert for each count in the summary.
+/// Returns an alert for each row of the summary.
 fn alerts_for_all_counts() -> Vec<Value> {
     let low = with(falcon("low", "domain", "low.example.com"), "severity", json!(5));
     vec![
@@ -65,7 +69,7 @@ fn the_document_has_exactly_the_documented_keys() {
             ("-n --debug", "dry-run"),
         ] {
             let env = TestEnv::new(two_alerts_per_vendor());
-            // A live run creates the ledger, which is a note.
+            // The first live run adds a note that it has created the ledger.
             env.run(&format!(
                 "{} --until 2026-11-02T00:00:00Z --since 2026-11-01T00:00:00Z",
                 vendor.command()
@@ -180,7 +184,7 @@ fn the_summary_has_the_numbers_of_the_document_after_faults_and_earlier_runs() {
     for name in ["waiting", "quarantined", "submitted", "indicators_excluded", "new"] {
         assert!(summary.count(name) > 0, "{name} in {}", first.stdout);
     }
-    // The next run has them from the first one.
+    // The next run has what the first one queued.
     let second = env.run(&format!("{run} --daily-limit 9")).assert_code(0);
     let summary = second.assert_summary(&env).summary();
     for name in ["carried_in", "waiting", "already_delivered"] {
@@ -261,7 +265,7 @@ fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
         assert_eq!(env.request_count(Service::RecordedFuture), 0);
         assert!(printed.stdout.contains("nothing was sent"), "{}", printed.stdout);
         assert!(printed.stdout.contains("2  to be sent"), "{}", printed.stdout);
-        // The live run then sends exactly that.
+        // The next live run sends exactly these items.
         env.run(vendor.command()).assert_code(0);
         assert_eq!(document.json()["items"], json!(env.items()));
         let rows: Vec<&str> = printed.stdout.lines().collect();
@@ -273,8 +277,6 @@ fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
         assert_eq!(rows[5], "", "the summary is last: {rows:?}");
     }
 }
-
-const HEADINGS: &str = "type severity indicator";
 
 #[test]
 fn a_dry_run_shows_the_twenty_most_severe_indicators() {
@@ -289,12 +291,13 @@ fn a_dry_run_shows_the_twenty_most_severe_indicators() {
     let output = env.run("crowdstrike -n").assert_code(0);
     let (table, summary) = output.stdout.split_once("\n\n").unwrap();
     let rows: Vec<&str> = table.lines().collect();
+    // The headings, two lines for each of twenty indicators, and the number of the others.
     assert_eq!((rows.len(), rows[41]), (42, "6 more: --json"), "{table}");
     assert_eq!(rows[1..3], ["domain 34       24.example.com", "    rule 24  [2J"]);
     assert_eq!(rows[39], "domain 15       05.example.com");
     assert!(summary.starts_with("CrowdStrike Falcon · "), "{summary}");
     output.assert_summary(&env);
-    // One without a severity comes last, and with up to twenty there is nothing more.
+    // An indicator without a severity is last. If all are shown, no number of others follows.
     let env = TestEnv::falcon(&alerts[24..]);
     let table = env.run("crowdstrike -n").assert_code(0).stdout;
     assert!(table.contains("\ndomain -        25.example.com\n    rule 25"), "{table}");
@@ -303,6 +306,7 @@ fn a_dry_run_shows_the_twenty_most_severe_indicators() {
 
 #[test]
 fn quiet_hides_the_summary_and_never_an_error() {
+    // `-k x` is a wrong API key.
     for flag in ["-q", "--quiet", "-q --dry-run", "-q -k x"] {
         let env = TestEnv::new(two_alerts_per_vendor());
         let output = env.run(&format!("crowdstrike {flag}"));

@@ -1,4 +1,4 @@
-//! A disk that has room to send a batch, and perhaps not to record the response.
+//! Tests runs on a disk that is nearly full: what cannot be recorded is not sent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::small_disk::SmallDisk;
 
-/// How many alerts there are; one batch has at most 200 of them.
+/// The number of alerts. A batch has at most 200 of them.
 const COUNT: u64 = 900;
 
-/// Returns how many indicators arrived more than once, counted each time but the first.
+/// Returns how often an indicator was stored that was stored before.
 fn repeated(env: &TestEnv) -> usize {
     let mut counts = HashMap::<String, usize>::new();
     for value in env.stored_values() {
@@ -23,9 +23,9 @@ fn repeated(env: &TestEnv) -> usize {
     counts.values().map(|count| count - 1).sum()
 }
 
-/// Lets three runs meet a disk with this much free space in KiB, and one a disk with enough of it.
-/// Returns how many indicators arrived in the three runs and how many of them repeatedly; `None`
-/// where no disk can be mounted.
+/// Runs with [`COUNT`] queued indicators: three times on a disk with this much free space in KiB,
+/// and then on a disk with enough. Returns how many indicators were stored in the three runs, and
+/// how many of them repeatedly; `None` if no disk can be mounted.
 fn runs_on_a_disk_with(free: u64) -> Option<(usize, usize)> {
     let env = env_with_alerts(COUNT);
     let path = env.path("disk");
@@ -103,6 +103,7 @@ fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
     // Creates the ledger, and reads nothing.
     env.run(&format!("{run} --since 2026-11-01T00:00:00Z --until 2026-11-02T00:00:00Z"))
         .assert_code(0);
+    // 40 KiB are left: not enough for all indicators.
     disk.fill(40);
     let output = env.run(&run).assert_code(6);
     let list = env.run("outbox list --json --ledger disk/ledger.db").assert_code(0).json();

@@ -1,4 +1,4 @@
-//! Files that belong to another user, as those that a run with sudo leaves behind.
+//! Tests files that belong to another user, such as those that a run with sudo leaves behind.
 
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -11,8 +11,8 @@ use crate::support::{RunOutput, TestEnv};
 /// The id of a user who owns nothing.
 const NOBODY: u32 = 65_534;
 
-/// Returns an environment after a run of root, in a folder that the other user may write to.
-/// `None` where these tests cannot become another user.
+/// Returns an environment after a run of root, in a folder of [`NOBODY`]. `None` if these tests
+/// cannot become another user.
 fn env_of_root() -> Option<TestEnv> {
     let env = env_with_alerts(1);
     env.run(RUN).assert_code(0);
@@ -29,7 +29,7 @@ fn env_of_root() -> Option<TestEnv> {
     Some(env)
 }
 
-/// Runs the binary as the user who is not root.
+/// Runs the binary as [`NOBODY`].
 fn run_as_nobody(env: &TestEnv, arguments: &str) -> RunOutput {
     let command = env.command_at(LATER, arguments);
     let mut other = Command::new(env.path("program"));
@@ -38,6 +38,7 @@ fn run_as_nobody(env: &TestEnv, arguments: &str) -> RunOutput {
     RunOutput::capture(&mut other)
 }
 
+/// Returns the part of an error about a file of root.
 fn owned_by_root(path: &Path) -> String {
     format!("{} is owned by root: the last run was started with sudo", path.display())
 }
@@ -51,7 +52,7 @@ fn a_ledger_that_may_not_be_read_names_its_owner() {
         let message = format!("the ledger {} cannot be read: ", ledger.display());
         output.assert_stderr(&[&message, &owned_by_root(&ledger), "sudo chown <USER>"]);
     }
-    // In a folder that this user cannot look into, the folder's owner counts.
+    // In a folder that this user cannot look into, the owner of the folder is named.
     let closed = env.path("closed");
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
@@ -61,9 +62,9 @@ fn a_ledger_that_may_not_be_read_names_its_owner() {
     output.assert_stderr(&["the ledger closed/a.db cannot be read: ", &folder]);
 }
 
-/// Those of the machine, which are for a service, are covered by the tests of the packages.
+/// The tests of the packages cover the settings file of the machine, which only a service may read.
 #[test]
-fn settings_of_the_user_that_may_not_be_read_are_an_error() {
+fn a_settings_file_of_the_user_that_may_not_be_read_is_an_error() {
     let Some(env) = env_of_root() else { return };
     let folder = env.path("config/collective-insights");
     let file = folder.join("config.toml");
@@ -88,7 +89,7 @@ fn a_ledger_that_may_only_be_read_is_shown_and_cannot_be_written() {
     let output = run_as_nobody(&env, RUN).assert_code(6);
     let message = format!("the ledger {} cannot be written: ", ledger.display());
     output.assert_stderr(&[&message, &owned_by_root(&ledger)]);
-    // The lock file alone belongs to root.
+    // Now only the lock file belongs to root.
     chown(&ledger, Some(NOBODY), None).unwrap();
     let output = run_as_nobody(&env, RUN).assert_code(6);
     let lock = env.path("collective-insights.db.lock");
@@ -125,19 +126,19 @@ fn the_owner_of_what_keeps_a_metrics_file_from_being_written_is_named() {
     let output = run_as_nobody(&env, run).assert_code(0);
     assert_eq!(output.count("processed"), 1);
     output.assert_stderr(&[message, &owned]);
-    // A file of root does not matter there: to replace it, this user must be able to write to the
-    // folder.
+    // With a file of root in it, the folder is still the cause: to replace the file, this user must
+    // be able to write to the folder.
     let file = folder.join("x.prom");
     std::fs::write(&file, "").unwrap();
     mode(&file, 0o644);
     let output = run_as_nobody(&env, run).assert_code(0);
     output.assert_stderr(&[message, &owned]);
     assert!(!output.stderr.contains("sudo"), "{}", output.stderr);
-    // In a folder like /tmp, only its owner can replace it.
+    // In a folder with the sticky bit, such as /tmp, only its owner can replace a file.
     mode(&folder, 0o1777);
     let of_file = format!("; {}", owned_by_root(&file));
     run_as_nobody(&env, run).assert_code(0).assert_stderr(&[message, &of_file]);
-    // In one that this user can write to, only whether it can be read.
+    // In a folder that this user can write to, it only matters whether the file can be read.
     mode(&folder, 0o777);
     mode(&file, 0o600);
     run_as_nobody(&env, run).assert_code(0).assert_stderr(&[message, &of_file]);
