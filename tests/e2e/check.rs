@@ -8,6 +8,7 @@ use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::commands::sources;
 use crate::support::{NOW, RunOutput, TestEnv, run_bare};
 
+/// Returns an environment with an alert of each vendor.
 fn test_env() -> TestEnv {
     TestEnv::new(
         World::default()

@@ -7,7 +7,7 @@ use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, hashes, sha256, with, without};
 use crate::support::vendor::Vendor;
 
-/// Reputations of a file, as Carbon Black names them.
+// Reputations of a file, as Carbon Black names them.
 const MALWARE: &str = "KNOWN_MALWARE";
 const TRUSTED: &str = "TRUSTED_WHITE_LIST";
 

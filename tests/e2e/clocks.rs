@@ -52,6 +52,7 @@ fn status(env: &TestEnv, now: &str) -> Value {
     output.json()["sources"][0].clone()
 }
 
+/// Returns the indicators of all alerts, sorted.
 fn all_hashes() -> Vec<String> {
     let mut hashes = hashes(0..HOURS);
     hashes.sort();

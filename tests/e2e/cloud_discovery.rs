@@ -7,10 +7,13 @@ use crate::support::RunOutput;
 use crate::support::failures::one_alert_per_vendor;
 use crate::support::https_env::{HttpsEnv, host_and_path};
 
+// The hosts of some clouds, and that of Recorded Future.
 const US_1: &str = "api.crowdstrike.com";
 const US_2: &str = "api.us-2.crowdstrike.com";
 const EU_1: &str = "api.eu-1.crowdstrike.com";
 const RECORDED_FUTURE: &str = "api.recordedfuture.com";
+
+// The paths of the requests.
 const SIGN_IN: &str = "/oauth2/token";
 const ALERTS: &str = "/alerts/combined/alerts/v1";
 const SUBMIT: &str = "/collective-insights/detections";
@@ -24,6 +27,7 @@ fn redirect(location: &str) -> Fault {
     }
 }
 
+/// Returns the URL of the sign-in at a host.
 fn sign_in_url(cloud: &str) -> String {
     format!("https://{cloud}{SIGN_IN}")
 }

@@ -11,13 +11,11 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{sha256, with};
 use crate::support::transport::{Transport, over_all_transports};
-use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
 
 /// The latency of the services, much longer than a loaded machine needs to send eight requests.
 const LATENCY: Duration = Duration::from_millis(200);
-const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
-
 /// Returns nine pages of alerts, spread evenly over the day.
 fn nine_pages(vendor: Vendor) -> World {
     let alerts: Vec<Value> = (0..9000)

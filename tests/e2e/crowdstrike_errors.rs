@@ -31,7 +31,7 @@ fn a_wrong_client_id() {
             "(trace ",
         ];
         let env = assert_fails_in("crowdstrike", change, 4, &texts);
-        assert_eq!(env.request_count(Service::FalconToken), 1, "it is not retried");
+        assert_eq!(env.request_count(Service::FalconToken), 1, "the sign-in is not retried");
     }
 }
 

@@ -29,7 +29,7 @@ fn in_doubt_after(fault: Fault, arguments: &str) -> TestEnv {
     env.sandbox.queue_faults(Service::RecordedFuture, vec![fault; ATTEMPTS]);
     let output = env.run(&format!("{arguments} --batch-size 2")).assert_code(5);
     // Indicators in doubt count as queued (`waiting`).
-    assert_counts(&output, &[("submitted", 0), ("waiting", 3)]);
+    assert_some_counts(&output, &[("submitted", 0), ("waiting", 3)]);
     assert_eq!(env.run("status --json").json()["sources"][0]["waiting"], 3);
     assert_eq!(env.request_count(Service::Search), 0, "attempts within a run do not search");
     env
@@ -43,7 +43,7 @@ fn env_with_indicators(count: u64) -> TestEnv {
 
 /// Asserts that the counts add up, and that these are as expected, whatever the others are.
 #[track_caller]
-fn assert_counts(output: &RunOutput, expected: &[(&str, u64)]) {
+fn assert_some_counts(output: &RunOutput, expected: &[(&str, u64)]) {
     output.assert_sums();
     let found: Vec<_> = expected.iter().map(|(name, _)| (*name, output.count(name))).collect();
     assert_eq!(found, expected);
@@ -67,7 +67,7 @@ fn what_is_found_is_delivered_and_only_the_rest_is_sent() {
     assert_eq!(stored(&env), [5, 5, 0]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
     let counts = [("carried_in", 3), ("already_delivered", 2), ("submitted", 1), ("waiting", 0)];
-    assert_counts(&output, &counts);
+    assert_some_counts(&output, &counts);
     assert_eq!(stored(&env), [5, 5, 1]);
     let search = env.sandbox.requests_to(Service::Search)[0].json().unwrap();
     let time = &env.items()[0]["timestamp"];
@@ -93,7 +93,7 @@ fn what_is_not_found_is_sent_again() {
         let env = in_doubt();
         change_search(&env, change);
         let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-        assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
+        assert_some_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
         assert_eq!(stored(&env), [6, 6, 1]);
     }
 }
@@ -116,7 +116,7 @@ fn what_was_never_stored_is_sent_once() {
     for fault in [Fault::Reset, Fault::status(503, ""), Fault::Html, Fault::status(408, "")] {
         let env = in_doubt_after(fault.clone(), RUN);
         let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-        assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
+        assert_some_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
         assert_eq!(stored(&env), [1, 1, 1], "{fault:?}");
         assert_eq!(env.request_count(Service::Search), 1, "{fault:?}");
     }
@@ -149,7 +149,7 @@ fn while_the_search_fails_the_batch_waits_up_to_two_days() {
     }
     assert_eq!(stored(&env), [5, 5, 1]);
     let output = env.run_at("2026-11-24T01:15:00Z", RUN).assert_code(0);
-    assert_counts(&output, &[("submitted", 2), ("waiting", 0)]);
+    assert_some_counts(&output, &[("submitted", 2), ("waiting", 0)]);
     assert_eq!(stored(&env), [6, 6, 1]);
     // When the search works again, its result counts.
     let env = in_doubt();
@@ -157,7 +157,7 @@ fn while_the_search_fails_the_batch_waits_up_to_two_days() {
     env.run_at(NEXT_DAY, RUN).assert_code(0);
     env.sandbox.always(Service::Search, None);
     let output = env.run_at("2026-11-24T00:15:00Z", RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 2), ("submitted", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 2), ("submitted", 0)]);
     assert_eq!(stored(&env), [5, 5, 1]);
 }
 
@@ -168,9 +168,9 @@ fn a_wrong_clock_does_not_end_the_doubt_while_no_service_can_be_reached() {
     let unreachable = "http://127.0.0.1:9";
     command.env("RF_API_URL", unreachable).env("CS_BASE_URL", unreachable);
     let output = RunOutput::capture(&mut command).assert_code(5);
-    assert_counts(&output, &[("waiting", 3), ("already_delivered", 0)]);
+    assert_some_counts(&output, &[("waiting", 3), ("already_delivered", 0)]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_some_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
     assert_eq!(stored(&env), [5, 5, 1]);
 }
 
@@ -180,11 +180,11 @@ fn only_what_was_stored_for_the_same_organizations_is_found() {
     let env = in_doubt_after(Fault::ResetAfterProcessing, organization);
     // Nothing was ever sent for the organization b.
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --organization-id b").assert_code(0);
-    assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
+    assert_some_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
     let env = in_doubt_after(Fault::ResetAfterProcessing, organization);
     let output =
         env.run_at(NEXT_DAY, "crowdstrike --json --organization-id uhash:a").assert_code(0);
-    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_some_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
 
 #[test]
@@ -211,9 +211,9 @@ fn a_run_that_is_ended_during_the_search_leaves_the_doubt() {
     wait_until(|| env.request_count(Service::Search) == 1);
     running.signal("TERM");
     let output = running.finish().assert_code(143);
-    assert_counts(&output, &[("waiting", 3), ("already_delivered", 0)]);
+    assert_some_counts(&output, &[("waiting", 3), ("already_delivered", 0)]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_some_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_search_that_takes_a_quarter_of_the_time_is_given_up() {
     env.sandbox.always(Service::Search, Some(hang));
     // A quarter of one minute.
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --deadline 1").assert_code(0);
-    assert_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
+    assert_some_counts(&output, &[("already_delivered", 0), ("submitted", 3)]);
 }
 
 #[test]
@@ -231,12 +231,12 @@ fn a_dry_run_and_a_test_run_search_for_nothing() {
     let env = in_doubt();
     // `--debug` makes it a test run: Recorded Future validates, and stores nothing.
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --dry-run").assert_code(0);
-    assert_counts(&output, &[("would_submit", 3)]);
+    assert_some_counts(&output, &[("would_submit", 3)]);
     let output = env.run_at(NEXT_DAY, "crowdstrike --json --debug").assert_code(0);
-    assert_counts(&output, &[("submitted", 3)]);
+    assert_some_counts(&output, &[("submitted", 3)]);
     assert_eq!(env.request_count(Service::Search), 0);
     let output = env.run_at(NOW, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
+    assert_some_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
 }
 
 #[test]
@@ -259,33 +259,33 @@ fn what_was_stored_before_it_was_rejected_alone_is_not_sent_again() {
     let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     let output = env.run(RUN).assert_code(3);
-    assert_counts(&output, &[("waiting", 1), ("quarantined", 0)]);
+    assert_some_counts(&output, &[("waiting", 1), ("quarantined", 0)]);
     output.assert_stderr(&["rejected 1 indicator", "may have stored it"]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
 #[test]
 fn what_was_rejected_in_doubt_and_is_not_found_goes_to_quarantine() {
     let env = env_with_indicators(1);
-    // The first attempt stores nothing, and gets no response. All later ones are rejected: 400.
+    // The first attempt gets no response and stores nothing. All others are rejected (400).
     let faults = vec![Fault::HangThenReset(std::time::Duration::from_millis(10))];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     env.sandbox.change(|world| {
         world.recorded_future.rejected_values = [(sha256(1), 400)].into_iter().collect();
     });
     let output = env.run(RUN).assert_code(3);
-    assert_counts(&output, &[("waiting", 1), ("quarantined", 0)]);
-    // So are those of the next run, whose first attempt gets no response either.
+    assert_some_counts(&output, &[("waiting", 1), ("quarantined", 0)]);
+    // In the next run too, the first attempt gets no response and all others are rejected.
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::Reset]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
-    assert_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
+    assert_some_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
 }
 
 /// Brings the only indicator into quarantine, although it is stored. A first run fails with a 401
 /// (wrong API key). The first attempt of the next run stores the indicator, without a response, and
-/// the second one is rejected (400). Without the first run it would stay queued, to be sent again.
+/// the second one is rejected (400). Without the first run, the indicator would stay in doubt.
 #[track_caller]
 fn fail_then_store_and_reject(env: &TestEnv) {
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(401, "")]);
@@ -293,7 +293,7 @@ fn fail_then_store_and_reject(env: &TestEnv) {
     let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
-    assert_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
+    assert_some_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn what_is_retried_after_a_rejection_in_doubt_is_searched_for_first() {
     let output = env.run_at(NEXT_DAY, "outbox retry").assert_code(0);
     assert_eq!(output.stdout, "1 indicator is queued again for the next run\n");
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
@@ -324,11 +324,11 @@ fn what_a_killed_run_sent_is_searched_for_when_it_is_retried() {
     change_search(&env, |search| search.never_found = vec![sha256(1)]);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(400, "")]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(3);
-    assert_counts(&output, &[("quarantined", 1)]);
+    assert_some_counts(&output, &[("quarantined", 1)]);
     env.run_at(NEXT_DAY, "outbox retry").assert_code(0);
     change_search(&env, |search| search.never_found = vec![]);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 1), ("submitted", 0), ("waiting", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
@@ -339,10 +339,10 @@ fn what_is_delivered_after_an_outbox_retry_with_a_wrong_clock_is_remembered() {
     // By this wrong clock, the delivery would be years old, and forgotten at once.
     env.run_at("2020-01-01T00:15:00Z", "outbox retry").assert_code(0);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
     // The alert is read again, and its indicator is known as delivered.
     let output = env.run_at(NEXT_DAY, &format!("{RUN} --hours 72")).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 1), ("submitted", 0)]);
     assert_eq!(stored(&env), [1, 0, 0]);
 }
 
@@ -352,10 +352,10 @@ fn many_rejections_in_doubt_stop_sending_as_well() {
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::ResetAfterProcessing]);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(400, ""); 200]);
     let output = env.run(RUN).assert_code(2);
-    assert_counts(&output, &[("waiting", 64), ("quarantined", 0)]);
+    assert_some_counts(&output, &[("waiting", 64), ("quarantined", 0)]);
     env.sandbox.clear_faults(Service::RecordedFuture);
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    assert_counts(&output, &[("already_delivered", 64), ("submitted", 0)]);
+    assert_some_counts(&output, &[("already_delivered", 64), ("submitted", 0)]);
 }
 
 #[test]
@@ -365,6 +365,6 @@ fn a_test_run_and_a_run_without_a_ledger_report_a_rejection_in_doubt_at_once() {
         let faults = vec![Fault::ResetAfterProcessing, Fault::status(400, "")];
         env.sandbox.queue_faults(Service::RecordedFuture, faults);
         let output = env.run(&format!("{RUN} {flags}")).assert_code(3);
-        assert_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
+        assert_some_counts(&output, &[("waiting", 0), ("quarantined", 1)]);
     }
 }

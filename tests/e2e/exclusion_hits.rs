@@ -10,6 +10,7 @@ use sandbox::World;
 use crate::support::alerts::{falcon, sha256};
 use crate::support::{NOW, RunOutput, TestEnv};
 
+/// The arguments of the runs.
 const RUN: &str = "crowdstrike --json --exclusion-file list.txt";
 
 /// A time shortly after the first run.

@@ -53,6 +53,7 @@ fn filled_ledger(env: &TestEnv) -> Vec<u8> {
         (4, "crowdstrike --json --batch-size 20 --tenant other --organization-id uhash:a"),
         (3, "carbonblack --json --batch-size 10"),
     ] {
+        // After these batches, a 401 ends the run.
         let mut faults = vec![Fault::None; batches];
         faults.push(Fault::status(401, ""));
         env.sandbox.queue_faults(Service::RecordedFuture, faults);
@@ -211,7 +212,7 @@ fn quarantined(env: &TestEnv) -> u64 {
     sources.iter().map(|source| source["quarantined"].as_u64().unwrap()).sum()
 }
 
-/// Does what the help of a damaged ledger says, and returns whether `check` finds no damage then.
+/// Does what the help of the error names, and reports whether `check` finds no damage after that.
 fn repair(env: &TestEnv) -> bool {
     let damaged = std::fs::read(env.path(LEDGER)).unwrap();
     if env.run("outbox repair").code != 0 {

@@ -9,10 +9,8 @@ use sandbox::{Fault, Service, World};
 use crate::paging::{assert_read_once_with, one_per_second};
 use crate::support::nginx::Nginx;
 use crate::support::tls::CertificateAuthority;
-use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};
-
-const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Returns this many pages of alerts of 6 to 8 KB over the test day.
 fn large_pages(vendor: Vendor, pages: usize) -> World {

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use crate::paging::one_per_second;
 use crate::support::alerts::sha256;
 use crate::support::transport::over_all_transports;
-use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
 use crate::support::{NOW, TestEnv};
 
 /// The number of alerts: four pages.
 const COUNT: u64 = 3500;
-const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
 /// The time of the next run: so late that it reads the window of the first run only if the
 /// checkpoint is still there.
 const LATER: &str = "2026-11-26T00:15:00Z";

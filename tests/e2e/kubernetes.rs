@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::alerts::{falcon, sha256};
+use crate::support::generate::generate;
 use crate::support::tool::tool;
 use crate::support::{NOW, RunOutput, TestEnv, bare_command};
 
@@ -75,7 +76,7 @@ fn validate(text: &str) -> Option<Result<Vec<Value>, String>> {
 }
 
 /// Runs `generate kubernetes` with this settings file.
-fn generate(settings: &str, arguments: &str) -> RunOutput {
+fn generate_kubernetes(settings: &str, arguments: &str) -> RunOutput {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("config.toml");
     std::fs::write(&path, settings).unwrap();
@@ -147,12 +148,9 @@ impl Manifest {
 
 #[test]
 fn without_a_settings_file_the_example_is_used() {
-    let folder = TempDir::new().unwrap();
-    let mut command = bare_command(folder.path());
-    command.args(["generate", "kubernetes"]);
-    let text = RunOutput::capture(&mut command).assert_code(0).stdout;
-    let example = crate::support::generate::generate("config").assert_code(0).stdout;
-    assert_eq!(generate(&example, "").assert_code(0).stdout, text);
+    let text = generate("kubernetes").assert_code(0).stdout;
+    let example = generate("config").assert_code(0).stdout;
+    assert_eq!(generate_kubernetes(&example, "").assert_code(0).stdout, text);
     let Some(manifest) = Manifest::read(&text) else { return };
     let files = manifest.files();
     let paths: Vec<&str> = files.keys().map(|path| path.to_str().unwrap()).collect();
@@ -164,12 +162,12 @@ fn without_a_settings_file_the_example_is_used() {
         |path: &Path, value: &str| path == Path::new(SETTINGS) || value == "REPLACE-ME";
     assert!(files.iter().all(|(path, value)| is_placeholder(path, value)), "{files:?}");
     // The settings file in the container leads to the same documents.
-    assert_eq!(generate(&files[Path::new(SETTINGS)], "").assert_code(0).stdout, text);
+    assert_eq!(generate_kubernetes(&files[Path::new(SETTINGS)], "").assert_code(0).stdout, text);
 }
 
 #[test]
 fn what_the_settings_file_names_is_mounted_where_it_says() {
-    let text = generate(HOSTILE, "").assert_code(0).stdout;
+    let text = generate_kubernetes(HOSTILE, "").assert_code(0).stdout;
     for hidden in ["secret-in", "secret-of", "secret\non", "on-two-lines", "/run/off"] {
         assert!(!text.contains(hidden), "{text}");
     }
@@ -214,14 +212,14 @@ fn what_the_settings_file_names_is_mounted_where_it_says() {
 #[test]
 fn the_metrics_file_is_left_out() {
     let key = "[defaults]\nmetrics-file = \"/srv/x.prom\"\n";
-    let text = generate(&HOSTILE.replace("[defaults]\n", key), "").assert_code(0).stdout;
+    let text = generate_kubernetes(&HOSTILE.replace("[defaults]\n", key), "").assert_code(0).stdout;
     assert!(text.contains("# ATTENTION: metrics-file is left out here: "), "{text}");
     assert!(!text.contains("/srv/x.prom"), "{text}");
 }
 
 #[test]
 fn the_pod_is_restricted() {
-    let text = generate(HOSTILE, "").assert_code(0).stdout;
+    let text = generate_kubernetes(HOSTILE, "").assert_code(0).stdout;
     let Some(manifest) = Manifest::read(&text) else { return };
     let (pod, container) = (manifest.pod(), manifest.container());
     assert_eq!(
@@ -268,7 +266,7 @@ fn the_pod_is_restricted() {
 
 #[test]
 fn the_schemas_find_mistakes() {
-    let text = generate(HOSTILE, "").assert_code(0).stdout;
+    let text = generate_kubernetes(HOSTILE, "").assert_code(0).stdout;
     if validate(&text).is_none() {
         return;
     }
@@ -293,12 +291,12 @@ fn the_schemas_find_mistakes() {
 
 #[test]
 fn each_cron_job_has_its_own_tenants_secrets_and_volume() {
-    let generate = |arguments: &str| {
-        let text = generate(HOSTILE, arguments).assert_code(0).stdout;
+    let manifest = |arguments: &str| {
+        let text = generate_kubernetes(HOSTILE, arguments).assert_code(0).stdout;
         Manifest::read(&text)
     };
-    let Some(a) = generate("--name ci-a --tenant a") else { return };
-    let b = generate("--name ci-b --tenant b").unwrap();
+    let Some(a) = manifest("--name ci-a --tenant a") else { return };
+    let b = manifest("--name ci-b --tenant b").unwrap();
     let name = |document: &Value| document["metadata"]["name"].as_str().unwrap().to_owned();
     let claim = |manifest: &Manifest| {
         manifest.pod()["volumes"][0]["persistentVolumeClaim"]["claimName"]
@@ -325,7 +323,7 @@ fn each_cron_job_has_its_own_tenants_secrets_and_volume() {
 #[test]
 fn a_path_that_no_container_can_have_is_an_error() {
     let settings = "[defaults]\nledger = \"/etc/x.db\"\nca-cert = \"ca.pem\"\nexclusion-file = \"/a:b\"\n[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\nclient-id-file = \"/a/../b\"\n";
-    let output = generate(settings, "").assert_code(2);
+    let output = generate_kubernetes(settings, "").assert_code(2);
     assert_eq!(output.stdout, "");
     output.assert_stderr(&[
         "config.toml:2: ledger must be in a folder of its own",
@@ -337,16 +335,22 @@ fn a_path_that_no_container_can_have_is_an_error() {
 
 #[test]
 fn what_is_not_in_the_file_or_not_a_name_is_an_error() {
-    generate(HOSTILE, "--tenant nobody").assert_code(2).assert_stderr(&["has no tenant nobody"]);
-    generate(HOSTILE, "--tenant off").assert_code(2).assert_stderr(&["enabled = false"]);
-    generate("[defaults]\nhours = 3\n", "").assert_code(2).assert_stderr(&["no enabled tenant"]);
-    generate(HOSTILE, "--name a_b").assert_code(2).assert_stderr(&["lower-case letters"]);
+    generate_kubernetes(HOSTILE, "--tenant nobody")
+        .assert_code(2)
+        .assert_stderr(&["has no tenant nobody"]);
+    generate_kubernetes(HOSTILE, "--tenant off").assert_code(2).assert_stderr(&["enabled = false"]);
+    generate_kubernetes("[defaults]\nhours = 3\n", "")
+        .assert_code(2)
+        .assert_stderr(&["no enabled tenant"]);
+    generate_kubernetes(HOSTILE, "--name a_b")
+        .assert_code(2)
+        .assert_stderr(&["lower-case letters"]);
 }
 
 #[test]
 fn a_password_in_a_url_is_not_printed() {
     let settings = "[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\nrf-api-url = \"https://me:p4ssw0rd@api.example.com/x\"\nbase-url = \"me:p4ssw0rd@api.example.com\"\n";
-    let output = generate(settings, "").assert_code(0);
+    let output = generate_kubernetes(settings, "").assert_code(0);
     assert!(output.stdout.contains("https://api.example.com/x"), "{}", output.stdout);
     for text in [&output.stdout, &output.stderr] {
         assert!(!text.contains("p4ssw0rd"), "{text}");
@@ -355,7 +359,7 @@ fn a_password_in_a_url_is_not_printed() {
 
 #[test]
 fn a_required_setting_that_is_missing_is_named() {
-    let text = generate("[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\n", "");
+    let text = generate_kubernetes("[[tenant]]\nname = \"a\"\nsource = \"carbonblack\"\n", "");
     let text = text.assert_code(0).stdout;
     for key in ["rf-api-key", "org-id", "hostname", "secret", "api-id"] {
         assert!(text.contains(&format!("# ATTENTION: tenant a has no {key}. ")), "{key}: {text}");
@@ -377,7 +381,8 @@ fn the_command_of_the_container_can_read_the_files_of_a_mounted_secret() {
     let settings = format!(
         "[defaults]\nrf-api-key-file = \"{folder}/rf\"\nrf-api-url = \"{url}\"\nledger = \"{folder}/state/x.db\"\n[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\nbase-url = \"{url}\"\nclient-id-file = \"{folder}/id\"\nclient-secret-file = \"{folder}/secret\"\n"
     );
-    let Some(manifest) = Manifest::read(&generate(&settings, "").assert_code(0).stdout) else {
+    let Some(manifest) = Manifest::read(&generate_kubernetes(&settings, "").assert_code(0).stdout)
+    else {
         return;
     };
     let state = env.path("state");

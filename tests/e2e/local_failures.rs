@@ -51,6 +51,7 @@ fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing()
 
 /// Delivers one submission and leaves all others queued. Returns the bytes of the ledger.
 fn used_ledger(env: &TestEnv) -> Vec<u8> {
+    // The 401 ends the run.
     let faults = vec![Fault::None, Fault::status(401, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     env.run("crowdstrike --batch-size 1").assert_code(4);
@@ -321,7 +322,7 @@ fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
     );
     output.assert_sums();
     disk.resize("8m");
-    // The alerts are older than 24 hours now: the ledger has the only record of the unsent ones.
+    // The alerts are older than 24 hours now: only the ledger has those that were not sent.
     let output: RunOutput = env.run_at("2026-11-23T00:15:00Z", run).assert_code(0);
     output.assert_sums();
     assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");

@@ -20,13 +20,14 @@ fn test_env() -> TestEnv {
         (0..4).map(|number| falcon_at(number, "2026-11-21T08:00:00Z")).collect();
     let env = TestEnv::new(World::default().falcon_alerts(&alerts));
     let rejection = Fault::status(400, r#"{"message":"not \u001b[31mlike this"}"#);
+    // The 401 ends the run.
     let faults = vec![Fault::None, rejection, Fault::status(401, "")];
     env.sandbox.queue_faults(Service::RecordedFuture, faults);
     env.run("crowdstrike --batch-size 1 --organization-id uhash:a").assert_code(4);
     env
 }
 
-/// Returns the values and the states that `outbox list` shows.
+/// Returns the values and the states that `outbox list` shows. The state `waiting` means queued.
 fn listed(env: &TestEnv, arguments: &str) -> Vec<(Value, Value)> {
     let list = env.run(&format!("outbox list --json {arguments}")).assert_code(0).json();
     assert_eq!(list["schema_version"], 1);
@@ -295,7 +296,11 @@ fn an_export_to_a_file_is_complete_or_leaves_the_old_file() {
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), printed);
     assert_eq!(env.run("outbox export").assert_code(0).stdout, printed);
-    assert_eq!(files(), before + 2, "no temporary file is left");
+    assert_eq!(
+        files(),
+        before + 2,
+        "only the folder and the link are new: no temporary file is left"
+    );
 }
 
 #[test]

@@ -38,6 +38,7 @@ const COUNTS: [&str; 21] = [
 /// The headings of the table of a dry run.
 const HEADINGS: &str = "type severity indicator";
 
+/// Returns a world in which each vendor has two alerts with one indicator each.
 fn two_alerts_per_vendor() -> World {
     World::default()
         .falcon_alerts(&[falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")])

@@ -109,6 +109,7 @@ fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
     let list = env.run("outbox list --json --ledger disk/ledger.db").assert_code(0).json();
     let queued = u64::try_from(list["entries"].as_array().unwrap().len()).unwrap();
     assert_eq!(output.assert_sums().count("waiting"), queued);
+    // Neither sent nor stored in the ledger.
     assert!(output.count("not_stored") > 0, "{output:?}");
     let dry_run = env.run(&format!("{run} --dry-run")).assert_code(0);
     assert_eq!((dry_run.count("would_submit"), dry_run.count("not_stored")), (COUNT, 0));

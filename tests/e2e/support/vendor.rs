@@ -9,6 +9,9 @@ use super::alerts::{carbonblack, falcon, sha256, with};
 /// The arguments for the exact test day; `--hours` would depend on the clock.
 pub const DAY_WINDOW: &str = "--since 2026-11-21T00:15:00Z --until 2026-11-22T00:15:00Z";
 
+/// The milliseconds of a day.
+pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
 /// A vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vendor {
