@@ -14,7 +14,7 @@ use crate::support::{RunOutput, TestEnv, bare_command};
 use crate::topics::topic;
 
 /// Returns `VALUE [ORIGIN]` of an option in the output of `check --show-config --json`.
-fn shown(output: &RunOutput, flag: &str) -> String {
+fn value_and_origin(output: &RunOutput, flag: &str) -> String {
     let document = output.json();
     let settings = document["settings"].as_array().unwrap();
     let found = settings.iter().find(|setting| setting["setting"] == flag);
@@ -24,7 +24,7 @@ fn shown(output: &RunOutput, flag: &str) -> String {
 }
 
 /// Runs `check crowdstrike --show-config --json` with the settings file and these variables.
-fn show(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
+fn show_config(env: &TestEnv, arguments: &str, variables: &[(&str, &str)]) -> RunOutput {
     let arguments =
         format!("check crowdstrike --show-config --json --config settings.toml {arguments}");
     run_with_variables(env, &arguments, variables).assert_code(0)
@@ -64,7 +64,7 @@ fn the_example_in_the_help_topic_is_valid() {
 fn each_value_is_shown_with_the_line_that_sets_it() {
     let env = env_with_one_alert();
     write_settings_file(&env);
-    let output = show(&env, "--tenant acme-falcon", &[]);
+    let output = show_config(&env, "--tenant acme-falcon", &[]);
     for (flag, expected) in [
         ("--rf-api-key", "(secret) [file rf (settings.toml:2)]"),
         ("--hours", "36 [settings.toml:9]"),
@@ -78,7 +78,7 @@ fn each_value_is_shown_with_the_line_that_sets_it() {
         ("--batch-size", "1000 [default]"),
         ("--tenant", "acme-falcon [argument]"),
     ] {
-        assert_eq!(shown(&output, flag), expected);
+        assert_eq!(value_and_origin(&output, flag), expected);
     }
 }
 
@@ -87,9 +87,12 @@ fn an_argument_precedes_a_variable_which_precedes_the_file() {
     let env = env_with_one_alert();
     write_settings_file(&env);
     let tenant = [("COLLECTIVE_INSIGHTS_TENANT", "acme-falcon")];
-    let output = show(&env, "", &tenant);
-    assert_eq!(shown(&output, "--tenant"), "acme-falcon [variable COLLECTIVE_INSIGHTS_TENANT]");
-    assert_eq!(shown(&output, "--min-severity"), "medium [settings.toml:18]");
+    let output = show_config(&env, "", &tenant);
+    assert_eq!(
+        value_and_origin(&output, "--tenant"),
+        "acme-falcon [variable COLLECTIVE_INSIGHTS_TENANT]"
+    );
+    assert_eq!(value_and_origin(&output, "--min-severity"), "medium [settings.toml:18]");
     let variables = [
         ("COLLECTIVE_INSIGHTS_CROWDSTRIKE_MIN_SEVERITY", "70"),
         ("COLLECTIVE_INSIGHTS_SKIP_DISMISSED", "0"),
@@ -97,7 +100,7 @@ fn an_argument_precedes_a_variable_which_precedes_the_file() {
         ("COLLECTIVE_INSIGHTS_HOURS", ""),
         ("CS_CLIENT_SECRET", "from-a-variable-0001"),
     ];
-    let output = show(&env, "--tenant acme-falcon", &variables);
+    let output = show_config(&env, "--tenant acme-falcon", &variables);
     for (flag, expected) in [
         ("--min-severity", "70 [variable COLLECTIVE_INSIGHTS_CROWDSTRIKE_MIN_SEVERITY]"),
         ("--skip-dismissed", "false [variable COLLECTIVE_INSIGHTS_SKIP_DISMISSED]"),
@@ -105,19 +108,19 @@ fn an_argument_precedes_a_variable_which_precedes_the_file() {
         ("--hours", "36 [settings.toml:9]"),
         ("--client-secret", "(secret) [variable CS_CLIENT_SECRET]"),
     ] {
-        assert_eq!(shown(&output, flag), expected);
+        assert_eq!(value_and_origin(&output, flag), expected);
     }
-    let output = show(&env, "--tenant acme-falcon --min-severity 5", &variables);
-    assert_eq!(shown(&output, "--min-severity"), "5 [argument]");
+    let output = show_config(&env, "--tenant acme-falcon --min-severity 5", &variables);
+    assert_eq!(value_and_origin(&output, "--min-severity"), "5 [argument]");
 }
 
 #[test]
 fn without_a_tenant_only_the_defaults_apply() {
     let env = env_with_one_alert();
     write_settings_file(&env);
-    let output = show(&env, "", &[]);
-    assert_eq!(shown(&output, "--hours"), "36 [settings.toml:9]");
-    assert_eq!(shown(&output, "--min-severity"), "0 [default]");
+    let output = show_config(&env, "", &[]);
+    assert_eq!(value_and_origin(&output, "--hours"), "36 [settings.toml:9]");
+    assert_eq!(value_and_origin(&output, "--min-severity"), "0 [default]");
     let output = run_with_variables(&env, "crowdstrike --config settings.toml", &[]).assert_code(2);
     output.assert_stderr(&[
         "required settings are missing:\n    --client-id (CS_CLIENT_ID)\n",
@@ -129,26 +132,26 @@ fn without_a_tenant_only_the_defaults_apply() {
 fn a_value_from_elsewhere_never_conflicts_with_an_argument() {
     let env = env_with_one_alert();
     env.write("settings.toml", "[defaults]\nsince = \"3d\"\nuntil = \"2d\"\nno-ledger = true\n");
-    let output = show(&env, "", &[]);
-    assert_eq!(shown(&output, "--since"), "3d [settings.toml:2]");
-    let output = show(&env, "--hours 5 --ledger l.db", &[]);
+    let output = show_config(&env, "", &[]);
+    assert_eq!(value_and_origin(&output, "--since"), "3d [settings.toml:2]");
+    let output = show_config(&env, "--hours 5 --ledger l.db", &[]);
     for (flag, expected) in [
         ("--hours", "5 [argument]"),
         ("--since", " [not set]"),
         ("--until", " [not set]"),
         ("--no-ledger", "false [default]"),
     ] {
-        assert_eq!(shown(&output, flag), expected);
+        assert_eq!(value_and_origin(&output, flag), expected);
     }
     let variable = [("COLLECTIVE_INSIGHTS_HOURS", "7")];
-    let output = show(&env, "", &variable);
-    assert_eq!(shown(&output, "--hours"), "7 [variable COLLECTIVE_INSIGHTS_HOURS]");
-    assert_eq!(shown(&output, "--since"), " [not set]");
+    let output = show_config(&env, "", &variable);
+    assert_eq!(value_and_origin(&output, "--hours"), "7 [variable COLLECTIVE_INSIGHTS_HOURS]");
+    assert_eq!(value_and_origin(&output, "--since"), " [not set]");
     let member = [("COLLECTIVE_INSIGHTS_CROWDSTRIKE_MEMBER_CID", "abc")];
-    let output = show(&env, "--all-cids", &member);
-    assert_eq!(shown(&output, "--member-cid"), " [not set]");
-    let output = show(&env, "--since 1d", &variable);
-    assert_eq!(shown(&output, "--hours"), "24 [default]");
+    let output = show_config(&env, "--all-cids", &member);
+    assert_eq!(value_and_origin(&output, "--member-cid"), " [not set]");
+    let output = show_config(&env, "--since 1d", &variable);
+    assert_eq!(value_and_origin(&output, "--hours"), "24 [default]");
 }
 
 #[test]
@@ -158,13 +161,13 @@ fn a_cloud_and_a_base_url_of_different_layers_do_not_mix() {
         "settings.toml",
         "[defaults]\n[defaults.crowdstrike]\nbase-url = \"https://a.example\"\n\n[[tenant]]\nname = \"a\"\nsource = \"crowdstrike\"\ncloud = \"eu-1\"\n",
     );
-    let output = show(&env, "--tenant a", &[]);
-    assert_eq!(shown(&output, "--cloud"), "eu-1 [settings.toml:8]");
-    assert_eq!(shown(&output, "--base-url"), " [not set]");
-    let output = show(&env, "--tenant a", &[("CS_BASE_URL", "https://b.example")]);
-    assert_eq!(shown(&output, "--base-url"), "https://b.example [variable CS_BASE_URL]");
-    let output = show(&env, "", &[]);
-    assert_eq!(shown(&output, "--base-url"), "https://a.example [settings.toml:3]");
+    let output = show_config(&env, "--tenant a", &[]);
+    assert_eq!(value_and_origin(&output, "--cloud"), "eu-1 [settings.toml:8]");
+    assert_eq!(value_and_origin(&output, "--base-url"), " [not set]");
+    let output = show_config(&env, "--tenant a", &[("CS_BASE_URL", "https://b.example")]);
+    assert_eq!(value_and_origin(&output, "--base-url"), "https://b.example [variable CS_BASE_URL]");
+    let output = show_config(&env, "", &[]);
+    assert_eq!(value_and_origin(&output, "--base-url"), "https://a.example [settings.toml:3]");
 }
 
 #[test]
@@ -269,7 +272,7 @@ fn the_file_of_the_user_is_found() {
         let mut command = bare_command(env.folder());
         command.args(["check", "crowdstrike", "--show-config", "--json"]);
         command.env_remove("COLLECTIVE_INSIGHTS_CONFIG").envs(variables.iter().copied());
-        shown(&RunOutput::capture(&mut command).assert_code(0), "--hours")
+        value_and_origin(&RunOutput::capture(&mut command).assert_code(0), "--hours")
     };
     let line = format!("36 [{}:9]", folder.join("config.toml").display());
     assert_eq!(run(&[("HOME", &env.path("home"))]), line);

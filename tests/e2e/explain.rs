@@ -44,14 +44,14 @@ fn answer(env: &TestEnv, question: &str) -> Value {
     answer
 }
 
-/// Returns the part about the only tenant.
+/// Returns the part of the answer about the only tenant.
 fn answer_of_tenant(env: &TestEnv, question: &str) -> Value {
     let answer = answer(env, question);
     assert_eq!(answer["tenants"].as_array().unwrap().len(), 1, "{answer}");
     answer["tenants"][0].clone()
 }
 
-/// Returns the state of the only entry of the ledger, and the entry.
+/// Returns the state of the only entry in the answer, and the entry.
 fn only_entry(env: &TestEnv, question: &str) -> (String, Value) {
     let tenant = answer_of_tenant(env, question);
     let entries = tenant["entries"].as_array().unwrap();
@@ -169,7 +169,7 @@ fn a_batch_without_a_response_is_in_doubt() {
     assert!(text.contains("  in doubt       since 2026-11-22T00:15:"), "{text}");
 }
 
-/// Returns an environment after a run that left out a mention for each reason.
+/// Returns an environment after a run that left out a mention for each reason that CrowdStrike has.
 fn env_with_left_out() -> TestEnv {
     let dismissed =
         with(falcon("5", "domain", "dismissed.example.com"), "tags", json!(["false_positive"]));

@@ -1,4 +1,5 @@
-//! End-to-end tests: the real binary against the sandbox, over HTTP on 127.0.0.1.
+//! End-to-end tests: the real binary against the sandbox, a simulation of the services, over HTTP
+//! on 127.0.0.1.
 
 #![allow(
     unreachable_pub,
@@ -7,7 +8,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test fails by a panic, and one that is skipped prints so"
+    reason = "a test fails by a panic, and prints that it is skipped"
 )]
 
 mod base_urls;

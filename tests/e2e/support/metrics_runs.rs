@@ -12,9 +12,11 @@ pub const METRICS_FILE: &str = "insights.prom";
 /// A run that writes [`METRICS_FILE`].
 pub const RUN_WITH_METRICS: &str = "crowdstrike --json --metrics-file insights.prom";
 
-/// The tenant and the source in the labels of a run without settings file, for
-/// [`Metrics::get`].
+/// The labels of a CrowdStrike run without a settings file, for [`Metrics::get`]: the tenant and
+/// the source.
 pub const FALCON_LABELS: &str = "crowdstrike crowdstrike";
+
+/// The labels of a Carbon Black run without a settings file.
 pub const CARBON_BLACK_LABELS: &str = "carbonblack carbonblack";
 
 /// Reads [`METRICS_FILE`].
