@@ -19,7 +19,7 @@ const LATENCY: Duration = Duration::from_millis(200);
 /// Returns nine pages of alerts, spread evenly over the day.
 fn nine_pages(vendor: Vendor) -> World {
     let alerts: Vec<Value> = (0..9000)
-        .map(|number| vendor.plain_alert(number, at_millis(number * DAY_MILLIS / 9000)))
+        .map(|number| vendor.alert_without_indicator(number, at_millis(number * DAY_MILLIS / 9000)))
         .collect();
     vendor.world(&alerts).latency(LATENCY)
 }
@@ -77,7 +77,8 @@ fn no_alert_is_lost_between_two_time_slices() {
         let alerts: Vec<Value> = (0..ALERTS)
             .map(|number| {
                 let arrived = at_millis(0) + TimeDelta::nanoseconds(number * spacing);
-                let alert = Vendor::CrowdStrike.plain_alert(number.try_into().unwrap(), arrived);
+                let alert = Vendor::CrowdStrike
+                    .alert_without_indicator(number.try_into().unwrap(), arrived);
                 let arrived = arrived.to_rfc3339_opts(SecondsFormat::Nanos, true);
                 with(alert, "created_timestamp", json!(arrived))
             })

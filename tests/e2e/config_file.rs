@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::support::commands::every_command;
 use crate::support::markdown::code;
+use crate::support::markdown::topic;
 use crate::support::settings_file::{env_with_one_alert, run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv, bare_command};
-use crate::topics::topic;
 
 /// Returns `VALUE [ORIGIN]` of an option in the output of `check --show-config --json`.
 fn value_and_origin(output: &RunOutput, flag: &str) -> String {

@@ -5,17 +5,19 @@ use sandbox::world::MissingValue;
 use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
-use crate::paging::{
-    assert_read_once, assert_read_once_sequentially, one_per_second, plain_alerts,
-};
 use crate::support::TestEnv;
 use crate::support::alerts::{falcon, sha256};
+use crate::support::paging::{
+    alerts_without_indicator, assert_read_once, assert_read_once_sequentially, one_per_second,
+};
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
 
 #[test]
 fn the_last_page_is_recognized_by_any_form_of_a_missing_token() {
-    let alerts =
-        plain_alerts(Vendor::CrowdStrike, (0..1001).map(|number| at_millis(number * 1000)));
+    let alerts = alerts_without_indicator(
+        Vendor::CrowdStrike,
+        (0..1001).map(|number| at_millis(number * 1000)),
+    );
     for missing in [MissingValue::Absent, MissingValue::Null, MissingValue::Empty] {
         for after_on_last_page in [false, true] {
             let world = World::default().falcon_alerts(&alerts).with(|world| {
@@ -81,7 +83,7 @@ fn after_a_rejected_page_token_the_read_restarts_without_loss_or_duplicates() {
 #[test]
 fn a_page_token_that_is_always_rejected_ends_the_run() {
     let vendor = Vendor::CrowdStrike;
-    let alerts = plain_alerts(vendor, std::iter::repeat_n(at_millis(5000), 1500));
+    let alerts = alerts_without_indicator(vendor, std::iter::repeat_n(at_millis(5000), 1500));
     for (in_body, message) in
         [(false, "invalid pagination token"), (true, "Search context expired")]
     {

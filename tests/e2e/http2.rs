@@ -6,8 +6,8 @@ use sandbox::seed::Recipe;
 use sandbox::world::Http2Limits;
 use sandbox::{Fault, Service, World};
 
-use crate::paging::{assert_read_once_with, one_per_second};
 use crate::support::nginx::Nginx;
+use crate::support::paging::{assert_read_once_with, one_per_second};
 use crate::support::tls::CertificateAuthority;
 use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
 use crate::support::{RunOutput, TestEnv};

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use sandbox::{Fault, Service};
 use serde_json::{Value, json};
 
-use crate::paging::one_per_second;
 use crate::support::alerts::sha256;
+use crate::support::paging::one_per_second;
 use crate::support::transport::over_all_transports;
 use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
 use crate::support::{NOW, TestEnv};
@@ -34,7 +34,7 @@ fn alerts_at(vendor: Vendor, instant: impl Fn(u64) -> DateTime<Utc>) -> Vec<Valu
         if has_indicator(number) {
             vendor.alert(number, instant(number))
         } else {
-            vendor.plain_alert(number, instant(number))
+            vendor.alert_without_indicator(number, instant(number))
         }
     };
     (0..COUNT).map(alert).collect()

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, without};
+use crate::support::markdown::topic;
 use crate::support::markdown::{quoted, terms};
 use crate::support::settings_file::{run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv, bare_command};
-use crate::topics::topic;
 
 /// Options of the runs in [`env`].
 const OPTIONS: &str = "--batch-size 1 --organization-id uhash:a --log-format json";

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use sandbox::{Fault, RF_TOKEN, Service, World};
 use serde_json::Value;
 
-use crate::several_tenants::{acme, beta};
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::falcon_run::{LATER, env_with_alerts};
 use crate::support::metrics::Metrics;
@@ -18,6 +17,7 @@ use crate::support::metrics_runs::{
 };
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::tenants_env::{TenantsEnv, by_tenant};
+use crate::support::tenants_env::{acme, beta};
 use crate::support::{NOW, RunOutput, TestEnv};
 
 /// The body of a response that rejects the request.

@@ -155,7 +155,7 @@ fn a_folder_that_cannot_be_written_is_a_warning() {
 
 #[test]
 fn a_warning_of_all_tenants_is_printed_once() {
-    use crate::several_tenants::{acme, beta};
+    use crate::support::tenants_env::{acme, beta};
     let env = crate::support::tenants_env::TenantsEnv::new(vec![acme(), beta()]);
     let output = env.run("run --json --metrics-file missing/x.prom").assert_code(0);
     assert_eq!(output.stderr.matches("the metrics file").count(), 1, "{}", output.stderr);

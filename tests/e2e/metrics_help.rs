@@ -9,11 +9,11 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 use crate::support::RunOutput;
+use crate::support::markdown::topic;
 use crate::support::markdown::{code, quoted, table};
 use crate::support::metrics::PREFIX;
 use crate::support::metrics_runs::{MIXED_RUN, env_for_mixed_run, read_metrics};
 use crate::support::tool::tool;
-use crate::topics::topic;
 
 /// Runs `promtool` with this input. `None` if it is not installed.
 fn promtool(arguments: &[&str], input: &str) -> Option<RunOutput> {

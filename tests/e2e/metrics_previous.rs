@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use sandbox::World;
 
-use crate::several_tenants::{acme, beta};
 use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::falcon_run::{LATER, env_with_alerts};
@@ -13,6 +12,7 @@ use crate::support::metrics_runs::{
     CARBON_BLACK_LABELS, FALCON_LABELS, METRICS_FILE, RUN_WITH_METRICS, read_metrics,
 };
 use crate::support::tenants_env::TenantsEnv;
+use crate::support::tenants_env::{acme, beta};
 
 /// An hour after [`LATER`].
 const EVEN_LATER: &str = "2026-11-22T02:15:00Z";

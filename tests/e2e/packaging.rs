@@ -7,10 +7,10 @@ use sandbox::World;
 
 use crate::support::alerts::{falcon, sha256};
 use crate::support::generate::generate;
+use crate::support::markdown::topic;
 use crate::support::markdown::{code, section, terms};
 use crate::support::tool::{run_tool, tool};
 use crate::support::{RunOutput, TestEnv};
-use crate::topics::topic;
 
 const SYSUSERS: &str = include_str!("../../.packaging/sysusers.conf");
 const TMPFILES: &str = include_str!("../../.packaging/tmpfiles.conf");

@@ -1,56 +1,15 @@
 //! Tests that every alert in a window is read exactly once: at page boundaries, beyond Carbon
 //! Black's limit of 10,000 rows, and among equal timestamps.
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::support::TestEnv;
 use crate::support::alerts::sha256;
+use crate::support::paging::{
+    alerts_without_indicator, assert_read_once, assert_read_once_sequentially, one_per_second,
+};
 use crate::support::transport::over_all_transports;
 use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
-use crate::support::{RunOutput, TestEnv};
-
-/// Returns alerts with different indicators, one per second.
-pub fn one_per_second(vendor: Vendor, count: u64) -> Vec<Value> {
-    let seconds = (0..count).map(|number| vendor.alert(number, at_millis(number * 1000)));
-    seconds.collect()
-}
-
-/// Returns alerts without an indicator that arrived at these instants.
-pub fn plain_alerts(
-    vendor: Vendor,
-    instants: impl IntoIterator<Item = DateTime<Utc>>,
-) -> Vec<Value> {
-    let numbered = (0..).zip(instants);
-    numbered.map(|(number, instant)| vendor.plain_alert(number, instant)).collect()
-}
-
-/// Reads the test day, and asserts that each of the alerts was delivered exactly once.
-#[track_caller]
-pub fn assert_read_once(vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
-    assert_read_once_with("", vendor, env, count)
-}
-
-/// Does the same with one request at a time, so that the number of requests is known.
-#[track_caller]
-pub fn assert_read_once_sequentially(vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
-    assert_read_once_with("--concurrency 1", vendor, env, count)
-}
-
-/// Does the same with other flags.
-#[track_caller]
-pub fn assert_read_once_with(flags: &str, vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
-    let output =
-        env.run(&format!("{} --json {DAY_WINDOW} {flags}", vendor.command())).assert_code(0);
-    output.assert_counts(&[
-        ("alerts_fetched", count),
-        ("indicators_found", count),
-        ("submitted", count),
-        ("processed", count),
-    ]);
-    let expected: Vec<String> = (0..count).map(sha256).collect();
-    assert_eq!(env.stored_values(), expected, "{vendor:?}");
-    output
-}
 
 /// Asserts the same as [`assert_page_count`] with few indicators, which is faster for many alerts.
 fn assert_page_count_of_many(count: u64, pages: usize) {
@@ -61,7 +20,7 @@ fn assert_page_count_of_many(count: u64, pages: usize) {
             if has_indicator(number) {
                 vendor.alert(number, arrived)
             } else {
-                vendor.plain_alert(number, arrived)
+                vendor.alert_without_indicator(number, arrived)
             }
         };
         let alerts: Vec<Value> = (0..count).map(alert).collect();
@@ -185,7 +144,7 @@ fn equal_timestamps_across_row_10000_are_read_once() {
             let shared = if tied.contains(&number) { tied.start } else { number };
             at_millis(shared * 1000)
         });
-        let env = TestEnv::new(vendor.world(&plain_alerts(vendor, instants)));
+        let env = TestEnv::new(vendor.world(&alerts_without_indicator(vendor, instants)));
         let output = env.run(&format!("carbonblack --json {DAY_WINDOW}")).assert_code(0);
         output.assert_counts(&[("alerts_fetched", 12_000), ("alerts_without_indicator", 12_000)]);
     }
@@ -195,7 +154,7 @@ fn equal_timestamps_across_row_10000_are_read_once() {
 fn alerts_beyond_row_10000_are_read_with_more_searches() {
     let vendor = Vendor::CarbonBlack;
     let instants = (0..25_000).map(|number| at_millis(number / 3 * 1000));
-    let env = TestEnv::new(vendor.world(&plain_alerts(vendor, instants)));
+    let env = TestEnv::new(vendor.world(&alerts_without_indicator(vendor, instants)));
     let output = env.run(&format!("carbonblack --json {DAY_WINDOW}")).assert_code(0);
     output.assert_counts(&[("alerts_fetched", 25_000), ("alerts_without_indicator", 25_000)]);
 }
@@ -206,7 +165,7 @@ fn more_than_10000_alerts_at_one_instant_are_an_error() {
     let instant = at_millis(5000);
     let alerts = [
         vec![vendor.alert(0, at_millis(1000))],
-        plain_alerts(vendor, std::iter::repeat_n(instant, 10_002)),
+        alerts_without_indicator(vendor, std::iter::repeat_n(instant, 10_002)),
         vec![vendor.alert(1, at_millis(9000))],
     ];
     let env = TestEnv::new(vendor.world(&alerts.concat()));
@@ -221,7 +180,7 @@ fn more_than_10000_alerts_at_one_instant_are_an_error() {
 fn alerts_after_exactly_10000_at_one_instant_are_an_error_too() {
     let vendor = Vendor::CarbonBlack;
     let alerts = [
-        plain_alerts(vendor, std::iter::repeat_n(at_millis(5000), 10_000)),
+        alerts_without_indicator(vendor, std::iter::repeat_n(at_millis(5000), 10_000)),
         vec![vendor.alert(1_000_000, at_millis(9000))],
     ];
     let env = TestEnv::new(vendor.world(&alerts.concat()));
@@ -234,7 +193,8 @@ fn alerts_after_exactly_10000_at_one_instant_are_an_error_too() {
 fn exactly_10000_alerts_at_the_last_instant_are_read() {
     let vendor = Vendor::CarbonBlack;
     let env = TestEnv::new(
-        vendor.world(&plain_alerts(vendor, std::iter::repeat_n(at_millis(5000), 10_000))),
+        vendor
+            .world(&alerts_without_indicator(vendor, std::iter::repeat_n(at_millis(5000), 10_000))),
     );
     let output = env.run(&format!("carbonblack --json {DAY_WINDOW}")).assert_code(0);
     assert_eq!(output.count("alerts_fetched"), 10_000);
@@ -255,7 +215,7 @@ fn an_alert_at_the_end_of_the_window_is_skipped_even_if_the_service_returns_it()
 fn a_large_window_is_read_in_slices_of_about_ten_thousand_alerts() {
     let vendor = Vendor::CrowdStrike;
     let instants = (0..25_000).map(|number| at_millis(number / 3 * 3000));
-    let env = TestEnv::new(vendor.world(&plain_alerts(vendor, instants)));
+    let env = TestEnv::new(vendor.world(&alerts_without_indicator(vendor, instants)));
     let output =
         env.run(&format!("crowdstrike --json {DAY_WINDOW} --concurrency 1")).assert_code(0);
     output.assert_counts(&[("alerts_fetched", 25_000), ("alerts_without_indicator", 25_000)]);

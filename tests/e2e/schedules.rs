@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::commands::sources;
 use crate::support::generate::{generate, generate_in};
+use crate::support::markdown::topic;
 use crate::support::tool::{run_tool, tool};
 use crate::support::vendor::Vendor;
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv, bare_command};
-use crate::topics::topic;
 
 /// Returns the lines of the crontab without the comments.
 fn crontab() -> Vec<String> {

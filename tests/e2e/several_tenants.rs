@@ -4,23 +4,10 @@
 use sandbox::{Fault, Sandbox, Service, World};
 use serde_json::Value;
 
-use crate::support::alerts::{carbonblack, falcon, sha256};
+use crate::support::alerts::{falcon, sha256};
 use crate::support::json::text;
-use crate::support::tenants_env::{SETTINGS, TenantServices, TenantsEnv, by_tenant};
+use crate::support::tenants_env::{SETTINGS, TenantServices, TenantsEnv, acme, beta, by_tenant};
 use crate::support::vendor::Vendor;
-
-/// Returns a CrowdStrike tenant with two indicators.
-pub fn acme() -> TenantServices {
-    let alerts = [falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")];
-    TenantServices::new("acme", Vendor::CrowdStrike, World::default().falcon_alerts(&alerts))
-}
-
-/// Returns a Carbon Black tenant with three indicators.
-pub fn beta() -> TenantServices {
-    let alerts: Vec<Value> =
-        (1..=3).map(|number| carbonblack(&format!("b{number}"), &sha256(number))).collect();
-    TenantServices::new("beta", Vendor::CarbonBlack, World::default().carbon_black_alerts(&alerts))
-}
 
 /// Returns the values of the stored indicators, sorted.
 fn values(sandbox: &Sandbox) -> Vec<String> {

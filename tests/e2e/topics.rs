@@ -10,14 +10,8 @@ use sandbox::World;
 use tempfile::TempDir;
 
 use crate::support::commands::{every_command, sources};
-use crate::support::markdown::{code, quoted, table, terms};
+use crate::support::markdown::{code, quoted, table, terms, topic};
 use crate::support::{RunOutput, TestEnv, bare_command};
-
-/// The text of a topic.
-#[track_caller]
-pub fn topic(name: &str) -> &'static str {
-    TOPICS.into_iter().find(|topic| topic.name == name).unwrap().text
-}
 
 /// The notes in brackets in the help of an option. A variable whose name is generated from that of
 /// the option (`COLLECTIVE_INSIGHTS_...`) is left out.

@@ -1,5 +1,7 @@
 //! Reads parts of the README and of the help topics, to be compared with the program.
 
+use collective_insights::cli::TOPICS;
+
 /// Returns the lines below a heading of any level, up to the next one.
 #[track_caller]
 pub fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
@@ -41,4 +43,10 @@ pub fn quoted(text: &str) -> Vec<String> {
 pub fn code<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
     text.split(fence.as_str()).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect()
+}
+
+/// Returns the text of a help topic.
+#[track_caller]
+pub fn topic(name: &str) -> &'static str {
+    TOPICS.into_iter().find(|topic| topic.name == name).unwrap().text
 }

@@ -16,6 +16,7 @@ pub mod metrics_runs;
 pub mod nginx;
 pub mod oracle;
 mod output;
+pub mod paging;
 pub mod process;
 pub mod quarter;
 pub mod real_proxy;

@@ -9,8 +9,10 @@ use std::process::Command;
 use chrono::{DateTime, Utc};
 use sandbox::world::{CarbonBlackAccount, FalconAccount, RecordedFutureAccount};
 use sandbox::{Sandbox, World};
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::alerts::{carbonblack, falcon, sha256};
 use super::oracle::Tenant;
 use super::vendor::Vendor;
 use super::{NOW, RunOutput, TestEnv};
@@ -206,4 +208,17 @@ pub fn by_tenant(output: &RunOutput) -> BTreeMap<String, RunOutput> {
         (tenant["tenant"].as_str().unwrap().to_owned(), output)
     });
     tenants.collect()
+}
+
+/// Returns a CrowdStrike tenant with two indicators.
+pub fn acme() -> TenantServices {
+    let alerts = [falcon("1", "domain", "a.example.com"), falcon("2", "ip", "8.8.4.4")];
+    TenantServices::new("acme", Vendor::CrowdStrike, World::default().falcon_alerts(&alerts))
+}
+
+/// Returns a Carbon Black tenant with three indicators.
+pub fn beta() -> TenantServices {
+    let alerts: Vec<Value> =
+        (1..=3).map(|number| carbonblack(&format!("b{number}"), &sha256(number))).collect();
+    TenantServices::new("beta", Vendor::CarbonBlack, World::default().carbon_black_alerts(&alerts))
 }

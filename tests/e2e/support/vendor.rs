@@ -49,7 +49,7 @@ impl Vendor {
     }
 
     /// Returns a minimal alert without an indicator.
-    pub fn plain_alert(self, number: u64, arrived: DateTime<Utc>) -> Value {
+    pub fn alert_without_indicator(self, number: u64, arrived: DateTime<Utc>) -> Value {
         json!({
             self.id_key(): format!("id:ind:{number}"),
             "product": "epp",
