@@ -23,8 +23,8 @@
 //!   the ledger.
 //! - **window**: the span of time that a run reads. **Checkpoint**: up to when all alerts were
 //!   read. **Gap**: a span before the checkpoint that no run read.
-//! - **ledger**: the file that runs share. **Outbox**: its entries that are not delivered: queued,
-//!   or in **quarantine** because Recorded Future rejected them.
+//! - **ledger**: the file that runs share. **Outbox**: its entries that are not delivered: queued
+//!   (`waiting` in JSON), or in **quarantine** because Recorded Future rejected them.
 //! - **in doubt**: sent, and perhaps stored, but not confirmed. The next run searches Recorded
 //!   Future for it before it sends it again.
 //!

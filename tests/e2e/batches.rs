@@ -38,7 +38,7 @@ fn batches_have_at_most_the_configured_size() {
     ] {
         let env = TestEnv::falcon(&alerts(5));
         let output = env.run(&format!("crowdstrike --json --batch-size {size}")).assert_code(0);
-        assert_eq!(output.assert_sums().count("processed"), 5);
+        assert_eq!(output.assert_counts_add_up().count("processed"), 5);
         assert_eq!(env.batch_sizes(), expected);
         assert_eq!(env.stored_values(), [1, 2, 3, 4, 5].map(sha256));
     }
@@ -130,7 +130,7 @@ fn fewer_processed_than_sent_is_a_warning_with_the_numbers() {
     let env = env_with_all_types();
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::FewerProcessed(3)]);
     let output = env.run("crowdstrike --json").assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!(
         (output.count("submitted"), output.count("processed"), output.count("unprocessed")),
         (5, 2, 3)
@@ -161,7 +161,7 @@ fn more_processed_than_sent_is_counted_as_sent() {
     let body = json!({"result": {"status": "OK", "debug": false, "summary": {"processed": {"hash": 99, "domain": 1, "ip": 1, "url": 1}}}});
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(200, body.to_string())]);
     let output = env.run("crowdstrike --json").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 5);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 5);
     assert!(env.log().contains("indicator_type=hash sent=2 processed=99"));
 }
 
@@ -173,7 +173,7 @@ fn responses_without_a_summary_count_as_processed_with_one_note_per_run() {
             .with(|world| world.recorded_future.summary = false),
     );
     let output = env.run("crowdstrike --json --batch-size 1").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     let notes = output.notes();
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].contains("without reporting how many it processed"), "{notes:?}");
@@ -194,7 +194,7 @@ fn unknown_keys_of_a_receipt_are_ignored() {
         let body = json!({"result": result, "other": 1}).to_string();
         env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::status(202, body)]);
         let output = env.run("crowdstrike --json").assert_code(0);
-        assert_eq!(output.assert_sums().count("processed"), 1, "{result}");
+        assert_eq!(output.assert_counts_add_up().count("processed"), 1, "{result}");
         assert_eq!(env.request_count(Service::RecordedFuture), 1);
     }
 }
@@ -206,7 +206,7 @@ fn a_success_response_that_is_not_a_receipt_delivers_nothing() {
         let response = Fault::status(code, body);
         env.sandbox.always(Service::RecordedFuture, Some(response.clone()));
         let output = env.run("crowdstrike --json").assert_code(5);
-        assert_eq!(output.assert_sums().count("waiting"), 2, "{code} {body}");
+        assert_eq!(output.assert_counts_add_up().count("waiting"), 2, "{code} {body}");
         let error = &output.json()["error"];
         assert_eq!(error["kind"], "temporary", "{code} {body}");
         assert!(error["message"].to_string().contains("malformed response"), "{error}");
@@ -215,7 +215,7 @@ fn a_success_response_that_is_not_a_receipt_delivers_nothing() {
         env.sandbox.always(Service::RecordedFuture, None);
         env.sandbox.queue_faults(Service::RecordedFuture, vec![response; 4]);
         let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
-        assert_eq!(output.assert_sums().count("processed"), 2, "{code} {body}");
+        assert_eq!(output.assert_counts_add_up().count("processed"), 2, "{code} {body}");
         assert_eq!(env.stored_values(), [1, 2].map(sha256));
     }
 }
@@ -235,7 +235,7 @@ fn both_spellings_of_ok_are_accepted() {
         let world = World::default().falcon_alerts(&alerts(2));
         let env = TestEnv::new(world.with(|world| world.recorded_future.status = spelling.into()));
         let output = env.run("crowdstrike --json").assert_code(0);
-        assert_eq!(output.assert_sums().count("processed"), 2, "{spelling}");
+        assert_eq!(output.assert_counts_add_up().count("processed"), 2, "{spelling}");
         assert!(output.notes().is_empty());
     }
 }

@@ -33,7 +33,7 @@ fn a_rejected_item_is_quarantined_and_all_others_arrive() {
         env.sandbox
             .change(|world| world.recorded_future.rejected_values.push((sha256(37), status)));
         let output = env.run("crowdstrike --json").assert_code(3);
-        output.assert_sums();
+        output.assert_counts_add_up();
         assert_eq!((output.count("processed"), output.count("quarantined")), (99, 1));
         let others: Vec<String> = (0..100).filter(|number| *number != 37).map(sha256).collect();
         assert_eq!(env.stored_values(), others, "{status}");
@@ -50,7 +50,7 @@ fn a_rejected_item_is_quarantined_and_all_others_arrive() {
         // It stays in quarantine: the next run sends nothing.
         let before = posts(&env).len();
         let again = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
-        assert_eq!(again.assert_sums().count("indicators_repeated"), 1);
+        assert_eq!(again.assert_counts_add_up().count("indicators_repeated"), 1);
         assert_eq!(posts(&env).len(), before);
     }
 }
@@ -64,7 +64,7 @@ fn several_rejected_items_need_no_more_requests_than_documented() {
             rejected.iter().map(|number| (sha256(*number), 400)).collect();
     });
     let output = env.run("crowdstrike --json").assert_code(3);
-    assert_eq!(output.assert_sums().count("quarantined"), 5);
+    assert_eq!(output.assert_counts_add_up().count("quarantined"), 5);
     assert_eq!(env.stored_values().len(), 507);
     // 5 of 512 items are rejected, and log2(512) is 9.
     assert!(posts(&env).len() <= 1 + 2 * 5 * 9, "{}", posts(&env).len());
@@ -76,7 +76,7 @@ fn a_413_lowers_the_batch_size() {
     let env = test_env(100);
     env.sandbox.change(|world| world.recorded_future.max_items = 12);
     let output = env.run("crowdstrike --json --batch-size 40").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 100);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 100);
     // 40 and 20 are too large, 10 is accepted; later batches are at most twice as large as that.
     let sizes = env.batch_sizes();
     assert_eq!(sizes[..4], [40, 20, 10, 10]);
@@ -103,7 +103,7 @@ fn a_413_for_a_single_item_says_nothing_about_batches() {
         let too_large = (sha256(position), 413);
         env.sandbox.change(|world| world.recorded_future.rejected_values.push(too_large));
         let output = env.run("crowdstrike --json").assert_code(3);
-        output.assert_sums();
+        output.assert_counts_add_up();
         assert_eq!((output.count("processed"), output.count("quarantined")), (2999, 1));
         assert_eq!(quarantined(&env)["entries"][0]["value"], sha256(position));
         // Three batches, 2·log2(1000) to find the item, and 10 to double the size from 1 to 1000.
@@ -122,7 +122,7 @@ fn a_body_that_is_too_large_is_split_too() {
     let env = test_env(60);
     env.sandbox.change(|world| world.recorded_future.max_bytes = 5000);
     let output = env.run("crowdstrike --json").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 60);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 60);
     assert_eq!(env.stored_values().len(), 60);
 }
 
@@ -141,13 +141,13 @@ fn rejected_credentials_stop_the_run_and_nothing_is_lost() {
         env.sandbox
             .queue_faults(Service::RecordedFuture, vec![Fault::None, Fault::status(status, "")]);
         let output = env.run("crowdstrike --json --batch-size 10").assert_code(4);
-        output.assert_sums();
+        output.assert_counts_add_up();
         assert_eq!((output.count("processed"), output.count("waiting")), (10, 20));
         assert_eq!(output.json()["error"]["kind"], "credentials");
         assert_eq!(posts(&env).len(), 2);
         // The next run sends what the first one left queued.
         let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json").assert_code(0);
-        assert_eq!(output.assert_sums().count("carried_in"), 20);
+        assert_eq!(output.assert_counts_add_up().count("carried_in"), 20);
         assert_eq!(env.stored_values().len(), 30);
     }
 }
@@ -157,7 +157,7 @@ fn an_exhausted_daily_quota_stops_the_run() {
     let env = test_env(30);
     env.sandbox.change(|world| world.recorded_future.store_limit = Some(20));
     let output = env.run("crowdstrike --json --batch-size 10").assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("processed"), output.count("waiting")), (20, 10));
     assert!(output.notes()[0].contains("quota"), "{output:?}");
     // No batch is split, and nothing is quarantined.
@@ -173,7 +173,7 @@ fn a_run_stops_after_20_rejections_if_nothing_is_accepted() {
     let rejection = Fault::status(400, r#"{"message":"organization_ids: no such organization"}"#);
     env.sandbox.always(Service::RecordedFuture, Some(rejection));
     let output = env.run("crowdstrike --json --organization-id uhash:wrong").assert_code(2);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("quarantined"), output.count("waiting")), (20, 180));
     assert!(output.json()["error"].to_string().contains("--organization-id"));
     env.sandbox.always(Service::RecordedFuture, None);
@@ -192,7 +192,7 @@ fn a_run_stops_after_20_rejections_in_a_row_after_the_last_acceptance() {
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::None; 5]);
     env.sandbox.always(Service::RecordedFuture, Some(rejection));
     let output = env.run("crowdstrike --json --batch-size 10").assert_code(2);
-    output.assert_sums();
+    output.assert_counts_add_up();
     let counts = ["processed", "quarantined", "waiting"].map(|name| output.count(name));
     assert_eq!(counts, [50, 20, 130]);
     assert!(posts(&env).len() <= 5 + 2 * 20, "{} requests", posts(&env).len());
@@ -220,7 +220,7 @@ fn an_acceptance_between_rejections_lets_a_run_continue() {
             rejected.map(|number| (sha256(number), 422)).collect();
     });
     let output = env.run("crowdstrike --json").assert_code(3);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("processed"), output.count("quarantined")), (5, 95));
     output.assert_stderr(&["all others were processed as usual"]);
 }
@@ -230,7 +230,7 @@ fn a_live_run_that_is_answered_as_debug_counts_nothing_as_delivered() {
     let env = test_env(10);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::WrongDebugEcho]);
     let output = env.run("crowdstrike --json").assert_code(1);
-    assert_eq!(output.assert_sums().count("waiting"), 10);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 10);
     assert_eq!(env.stored_values(), Vec::<String>::new());
     env.run_at("2026-11-22T01:15:00Z", "crowdstrike").assert_code(0);
     assert_eq!(env.stored_values().len(), 10);
@@ -241,7 +241,7 @@ fn fewer_processed_than_sent_is_logged_and_not_sent_again() {
     let env = test_env(10);
     env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::FewerProcessed(3)]);
     let output = env.run("crowdstrike --json").assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("processed"), output.count("unprocessed")), (7, 3));
     assert!(env.log().contains("processed=7"), "{}", env.log());
     let output = env.run_at("2026-11-22T01:15:00Z", "crowdstrike --json");

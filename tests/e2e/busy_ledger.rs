@@ -39,7 +39,7 @@ fn a_response_is_recorded_when_a_reader_has_closed_the_ledger() {
     assert_eq!(env.stored_values().len(), 2, "no batch is sent while the ledger is read");
     drop(reader);
     let output = running.finish().assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 6);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 6);
     assert!(env.log().contains("another program has the ledger locked"));
     assert_eq!(env.stored_values(), hashes(0..6));
 }
@@ -57,9 +57,9 @@ fn a_signal_ends_a_run_that_waits_for_a_reader() {
     running.signal("TERM");
     let output = running.finish().assert_code(143);
     assert!(signalled.elapsed() < LIMIT, "{:?}", signalled.elapsed());
-    output.assert_sums().assert_stderr(&["SIGTERM", "another program"]);
+    output.assert_counts_add_up().assert_stderr(&["SIGTERM", "another program"]);
     drop(reader);
-    env.run_at(LATER, RUN).assert_code(0).assert_sums();
+    env.run_at(LATER, RUN).assert_code(0).assert_counts_add_up();
     assert_eq!(
         env.request_count(Service::Search),
         1,

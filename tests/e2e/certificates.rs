@@ -135,7 +135,7 @@ fn a_rejected_certificate_of_recorded_future_leaves_the_submissions_queued() {
         "the certificate of api.recordedfuture.com was rejected",
         "cause: it expired",
     ]);
-    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 1);
     assert_eq!(https.env.request_count(Service::RecordedFuture), 0);
 }
 

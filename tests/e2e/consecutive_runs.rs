@@ -32,7 +32,7 @@ fn three_missed_days_are_caught_up_with_one_note() {
     let first = env.run_at("2026-11-19T00:15:00Z", RUN).assert_code(0);
     assert_eq!(first.notes(), Vec::<String>::new());
     let output = env.run_at("2026-11-23T00:15:00Z", RUN).assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     assert_eq!(env.stored_values(), hashes(1..=4));
     let notes = output.notes();
     assert_eq!(notes.len(), 1);
@@ -189,14 +189,14 @@ fn overlapping_and_repeated_backfills_send_nothing_twice() {
     let posts = env.sandbox.requests_to(Service::RecordedFuture).len();
     for (minute, again) in [(17, &first), (18, &second)] {
         let output = env.run_at(&format!("2026-11-22T00:{minute}:00Z"), again).assert_code(0);
-        let found = output.assert_sums().count("indicators_found");
+        let found = output.assert_counts_add_up().count("indicators_found");
         assert_eq!((found, output.count("already_delivered")), (found, found));
     }
     assert_eq!(env.sandbox.requests_to(Service::RecordedFuture).len(), posts);
     assert_eq!(env.stored_values(), hashes([1, 2, 3]));
     // Only --resend sends them again.
     let output = env.run_at("2026-11-22T00:19:00Z", &format!("{first} --resend")).assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 2);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 2);
     assert_eq!(env.stored_values(), hashes([1, 1, 2, 2, 3]));
 }
 
@@ -220,7 +220,7 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
     let env = test_env(&alerts);
     let run = format!("{RUN} --daily-limit 4 --batch-size 3");
     let output = env.run_at("2026-11-22T00:15:00Z", &run).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("processed"), output.count("waiting")), (4, 6));
     assert_eq!(detections(&env), ["id9", "id8", "id7", "id6"]);
     let note = "daily limit of 4 indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others";
@@ -233,7 +233,7 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
     assert_eq!(env.sandbox.requests_to(Service::RecordedFuture).len(), posts);
     env.run_at("2026-11-23T00:15:00Z", &run).assert_code(0);
     let output = env.run_at("2026-11-24T00:15:00Z", &run).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("carried_in"), output.count("waiting")), (2, 0));
     assert_eq!(env.stored_values(), hashes(0..10));
     assert_eq!(detections(&env).last().unwrap(), "id0");
@@ -249,7 +249,7 @@ fn queued_indicators_do_not_take_the_quota_of_more_severe_new_ones() {
     env.run_at("2026-11-22T00:15:00Z", &run).assert_code(0);
     assert_eq!(detections(&env), ["id0", "id1", "id2"]);
     let output = env.run_at("2026-11-23T00:15:00Z", &run).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("carried_in"), output.count("waiting")), (1, 1));
     assert_eq!(detections(&env)[3..], ["id4", "id5", "id6"]);
     // Without a limit, the queued indicator is sent before the vendor is read.
@@ -278,7 +278,7 @@ fn a_day_whose_quota_is_used_up_is_a_success() {
     let quota = Fault::status(429, r#"{"message":"Daily quota exceeded"}"#);
     env.sandbox.always(Service::RecordedFuture, Some(quota));
     let output = env.run_at("2026-11-21T00:15:00Z", RUN).assert_code(0);
-    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 1);
     assert!(output.notes()[0].contains("the daily quota of submissions is used up"), "{output:?}");
     let status = env.run_at("2026-11-21T00:15:00Z", "status --json").json();
     assert!(status["sources"][0]["last_success"].is_string());
@@ -298,10 +298,10 @@ fn an_outage_of_recorded_future_only_delays_submissions() {
         test_env(&[falcon_at(1, "2026-11-20T08:00:00Z"), falcon_at(2, "2026-11-21T08:00:00Z")]);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     let output = env.run_at("2026-11-21T00:15:00Z", RUN).assert_code(5);
-    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 1);
     env.sandbox.always(Service::RecordedFuture, None);
     let output = env.run_at("2026-11-22T00:15:00Z", RUN).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("carried_in"), output.count("processed")), (1, 2));
     assert_eq!(detections(&env), ["id1", "id2"]);
 }
@@ -314,7 +314,7 @@ fn resend_sends_what_is_queued_and_read_again_only_once() {
     env.sandbox.always(Service::RecordedFuture, None);
     let again = format!("{RUN} --resend");
     let output = env.run_at("2026-11-21T01:15:00Z", &again).assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_repeated"), 1);
+    assert_eq!(output.assert_counts_add_up().count("indicators_repeated"), 1);
     assert_eq!(env.stored_values(), hashes([1]));
 }
 
@@ -326,7 +326,7 @@ fn queued_submissions_are_sent_even_if_the_vendor_is_unreachable() {
     env.sandbox.always(Service::RecordedFuture, None);
     env.sandbox.always(Service::FalconToken, Some(Fault::Reset));
     let output = env.run_at("2026-11-22T00:15:00Z", RUN).assert_code(5);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("carried_in"), output.count("processed")), (1, 1));
     assert_eq!(env.stored_values(), hashes([1]));
 }

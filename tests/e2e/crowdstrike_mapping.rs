@@ -13,7 +13,7 @@ fn item(alert: Value) -> Value {
     env.only_item()
 }
 
-/// Returns an alert with an indicator of its own.
+/// Returns an alert with an indicator in `ioc_value`. `support::alerts` has its other fields.
 fn alert() -> Value {
     falcon("cid:ind:1", "hash_sha256", &sha256(1))
 }
@@ -65,7 +65,7 @@ fn ids_are_sent_unchanged() {
 }
 
 #[test]
-fn the_name_falls_back_from_description_to_display_name_to_name() {
+fn the_names_of_detection_and_incident_fall_back_to_other_fields() {
     let named = with(alert(), "name", json!("WrittenByRule"));
     let no_text = without(named.clone(), "description");
     let no_title = without(no_text.clone(), "display_name");
@@ -91,7 +91,7 @@ fn the_timestamp_is_the_event_time_in_milliseconds() {
         ("2026-11-21T08:00:00.123456789Z", "2026-11-21T08:00:00.123Z"),
         ("2026-11-21T08:00:00.999999999Z", "2026-11-21T08:00:00.999Z"),
         ("2026-11-21T10:00:00.5+02:00", "2026-11-21T08:00:00.500Z"),
-        // Long before the alert was created. Windows filter by the creation time.
+        // Long before the alert was created. A window is filtered by the creation time.
         ("2026-10-01T08:00:00Z", "2026-10-01T08:00:00.000Z"),
     ] {
         assert_eq!(
@@ -107,13 +107,14 @@ fn the_timestamp_is_the_event_time_in_milliseconds() {
         json!("2026-11-21 08:00"),
         json!(1_795_248_000),
     ] {
+        // The creation time is sent instead.
         let item = item(with(alert(), "timestamp", invalid.clone()));
         assert_eq!(item["timestamp"], "2026-11-21T08:01:00.123Z", "{invalid}");
     }
 }
 
 #[test]
-fn only_mitre_codes_are_sent_without_duplicates() {
+fn mitre_codes_are_sent_once_and_other_codes_are_not_sent() {
     let listed = json!([
         {"tactic_id": "TA0005", "technique_id": "T1059.001"},
         {"tactic_id": "CSTA0004", "technique_id": "CST0007"},

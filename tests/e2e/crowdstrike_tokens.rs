@@ -53,7 +53,7 @@ fn the_same_page_token_twice_is_an_error() {
     env.sandbox.queue_faults(Service::FalconAlerts, faults);
     let output = env.run("crowdstrike --json").assert_code(1);
     output.assert_stderr(&["same page token twice"]);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!(env.request_count(Service::FalconAlerts), 2);
     assert_eq!(env.stored_values(), [sha256(1), sha256(2)]);
 }

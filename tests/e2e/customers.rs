@@ -35,7 +35,7 @@ fn alerts_of_several_customers_are_not_shared_together() {
     for mode in ["", "--dry-run", "--debug", "--no-ledger"] {
         let output = env.run(&format!("crowdstrike --json {mode}")).assert_code(2);
         output.assert_stderr(&["at least 2 customers", "--member-cid", "--all-cids"]);
-        output.assert_sums().assert_counts(&[]);
+        output.assert_counts_add_up().assert_counts(&[]);
         assert!(env.submission_bodies().is_empty(), "{mode}");
     }
     let status = env.run("status --json").json();
@@ -43,7 +43,7 @@ fn alerts_of_several_customers_are_not_shared_together() {
     assert_eq!(status["sources"][0]["read_until"], Value::Null);
     // The withdrawn runs left nothing in the ledger: all alerts are new.
     let output = env.run("crowdstrike --json --all-cids").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     assert_eq!(env.stored_values(), [1, 2, 3].map(sha256));
 }
 
@@ -61,13 +61,13 @@ fn a_withdrawn_run_changes_nothing_of_what_earlier_runs_queued_and_delivered() {
         [alert_at("a", 3, "2026-11-20T10:00:00Z"), alert_at("b", 4, "2026-11-20T11:00:00Z")];
     env.sandbox.change(|world| others.iter().for_each(|alert| world.falcon.alerts.push(alert)));
     let output = env.run_at(RUN_TIME, "crowdstrike --json --resend").assert_code(2);
-    output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    output.assert_counts_add_up().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     assert_eq!(env.stored_values(), [sha256(1)]);
 
     // A tenant of one customer does not become one of all customers by itself.
     env.run_at(RUN_TIME, "crowdstrike --all-cids").assert_code(2);
     let output = env.run_at(RUN_TIME, "crowdstrike --json --all-cids --adopt").assert_code(0);
-    output.assert_sums().assert_counts(&[
+    output.assert_counts_add_up().assert_counts(&[
         ("alerts_fetched", 4),
         ("carried_in", 1),
         ("indicators_found", 4),
@@ -88,7 +88,7 @@ fn what_earlier_runs_queued_is_not_sent_before_the_customer_is_known() {
     let other = alert_at("b", 2, "2026-11-20T09:00:00Z");
     env.sandbox.change(|world| world.falcon.alerts.push(&other));
     let output = env.run_at(RUN_TIME, "crowdstrike --json --daily-limit 0").assert_code(2);
-    output.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    output.assert_counts_add_up().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     assert!(env.items().is_empty());
 }
 
@@ -131,7 +131,7 @@ fn a_child_of_a_parent_account_is_read_alone() {
     env.run("crowdstrike").assert_code(2);
     assert!(env.items().is_empty());
     let child = format!("crowdstrike --json --member-cid {}", customer_cid(1));
-    let alerts = env.run(&child).assert_code(0).assert_sums().count("alerts_fetched");
+    let alerts = env.run(&child).assert_code(0).assert_counts_add_up().count("alerts_fetched");
     assert!((80..120).contains(&alerts), "{alerts}");
     env.run("crowdstrike --all-cids").assert_code(2);
     let all = env.run("crowdstrike --json --all-cids --tenant all").assert_code(0);
@@ -158,7 +158,7 @@ fn what_was_queued_for_all_customers_is_not_sent_for_one() {
     env.sandbox.change(|world| world.falcon.alerts.clear());
     let none = env.run("crowdstrike --json").assert_code(0);
     none.assert_stderr(&["2 queued indicators of tenant crowdstrike were not sent", "--adopt"]);
-    none.assert_sums().assert_counts(&[("carried_in", 2), ("waiting", 2)]);
+    none.assert_counts_add_up().assert_counts(&[("carried_in", 2), ("waiting", 2)]);
     env.sandbox.change(|world| world.falcon.alerts.push(&alert_of("a", 1)));
     env.run("crowdstrike").assert_code(2);
     assert!(env.items().is_empty());

@@ -44,7 +44,7 @@ fn env_with_indicators(count: u64) -> TestEnv {
 /// Asserts that the counts add up, and that these are as expected, whatever the others are.
 #[track_caller]
 fn assert_some_counts(output: &RunOutput, expected: &[(&str, u64)]) {
-    output.assert_sums();
+    output.assert_counts_add_up();
     let found: Vec<_> = expected.iter().map(|(name, _)| (*name, output.count(name))).collect();
     assert_eq!(found, expected);
 }
@@ -104,7 +104,7 @@ fn pages_of_the_search_that_do_not_add_up_end_the_doubt_without_losing_anything(
     change_search(&env, |search| search.max_page_size = 1);
     env.sandbox.always(Service::Search, Some(Fault::LoopingPage));
     let output = env.run_at(NEXT_DAY, RUN).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     let found = output.count("already_delivered");
     assert_eq!(found + output.count("submitted"), 3);
     assert!(stored(&env).iter().all(|count| *count >= 1));
@@ -142,7 +142,7 @@ fn while_the_search_fails_the_batch_waits_up_to_two_days() {
     env.sandbox.always(Service::Search, Some(Fault::status(503, "")));
     for now in [NEXT_DAY, "2026-11-23T23:15:00Z"] {
         let output = env.run_at(now, RUN).assert_code(0);
-        output.assert_sums();
+        output.assert_counts_add_up();
         assert_eq!((output.count("waiting"), output.count("already_delivered")), (2, 0), "{now}");
         let notes = output.notes();
         assert!(notes.iter().any(|note| note.contains("can be searched")), "{notes:?}");
@@ -196,7 +196,7 @@ fn what_another_tenant_sent_for_other_organizations_does_not_count_as_delivered(
         env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::Reset; ATTEMPTS]);
         env.run("crowdstrike --json --tenant own").assert_code(5);
         let output = env.run_at(NEXT_DAY, "crowdstrike --json --tenant own").assert_code(0);
-        output.assert_sums();
+        output.assert_counts_add_up();
         assert_eq!(output.count("already_delivered"), found, "{other}");
         assert_eq!(output.count("submitted"), 2 - found, "{other}");
     }

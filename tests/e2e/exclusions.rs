@@ -42,7 +42,7 @@ fn excluded_by(list: impl AsRef<[u8]>) -> Vec<String> {
     let mut excluded = without_list.stored_values();
     excluded.retain(|value| !sent.contains(value));
     let count = u64::try_from(excluded.len()).unwrap();
-    assert_eq!(output.assert_sums().count("indicators_excluded"), count);
+    assert_eq!(output.assert_counts_add_up().count("indicators_excluded"), count);
     excluded
 }
 
@@ -120,7 +120,7 @@ fn the_example_file_works_unchanged() {
     ]);
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/exclusions.example.txt");
     let output = env.run(&format!("crowdstrike --json --exclusion-file {example}")).assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_excluded"), 2);
+    assert_eq!(output.assert_counts_add_up().count("indicators_excluded"), 2);
     assert_eq!(env.stored_values(), ["www.example.com"]);
 }
 
@@ -129,7 +129,7 @@ fn carbon_black_supports_the_flag_that_its_script_had() {
     let env = TestEnv::carbonblack(&[carbonblack("a1", &sha256(1)), carbonblack("a2", &sha256(2))]);
     env.write("list.txt", sha256(1));
     let output = env.run("carbonblack --json -ef list.txt").assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_excluded"), 1);
+    assert_eq!(output.assert_counts_add_up().count("indicators_excluded"), 1);
     assert_eq!(env.stored_values(), [sha256(2)]);
 }
 

@@ -194,7 +194,7 @@ fn a_run_accepts_the_generated_exclusion_file() {
     write!(file, "{text}\n{}\n", sha256(1)).unwrap();
     let output = env.run("carbonblack --dry-run --json --exclusion-file known-good.txt");
     let output = output.assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_excluded"), 1);
+    assert_eq!(output.assert_counts_add_up().count("indicators_excluded"), 1);
 }
 
 #[test]

@@ -17,8 +17,8 @@ fn on_next_day(alert: Value) -> Value {
     with(alert, "created_timestamp", json!("2026-11-22T08:01:00.123456789Z"))
 }
 
-/// Returns an environment with two alerts for one file, one for another, and one for the first file
-/// a day later.
+/// Returns an environment with two alerts of Falcon for one file, one for another, one for the first
+/// file a day later, and one of Carbon Black for a third file.
 fn test_env() -> TestEnv {
     TestEnv::new(
         World::default()
@@ -52,7 +52,7 @@ fn days_indicators_and_techniques_are_counted() {
     let document = history(&env, "");
     assert_eq!(document["schema_version"], 1);
     assert_eq!(document["since"], "2026-10-25");
-    // The key of the days.
+    // The days are under the key `nights`.
     let days = &document["nights"];
     let rows: Vec<(&str, &str)> = days
         .as_array()
@@ -183,7 +183,7 @@ fn a_damaged_ledger_is_an_error_and_is_not_changed() {
 }
 
 #[test]
-fn a_failed_run_can_be_explained_a_month_later() {
+fn a_failed_run_and_its_error_are_shown_a_month_later() {
     let env = TestEnv::falcon(&[falcon_at(1, "2026-11-21T08:00:00Z")]);
     env.run_at("2026-11-22T00:15:00Z", "crowdstrike").assert_code(0);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(401, "")));

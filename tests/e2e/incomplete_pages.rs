@@ -54,7 +54,7 @@ fn indicators() -> impl Iterator<Item = u64> {
 fn assert_all_read(vendor: Vendor, env: &TestEnv, flags: &str) {
     let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
     let output = env.run(&run).assert_code(0);
-    assert_eq!(output.assert_sums().count("alerts_fetched"), COUNT, "{vendor:?} {flags}");
+    assert_eq!(output.assert_counts_add_up().count("alerts_fetched"), COUNT, "{vendor:?} {flags}");
     let expected: Vec<String> = indicators().map(sha256).collect();
     assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
 }
@@ -125,7 +125,7 @@ fn alerts_that_are_deleted_between_pages_are_not_missing() {
                 let delete = Fault::RemoveAlerts(vec![format!("id:ind:{deleted}")]);
                 env.sandbox.queue_faults(vendor.service(), vec![Fault::None, delete]);
                 let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
-                env.run(&run).assert_code(0).assert_sums();
+                env.run(&run).assert_code(0).assert_counts_add_up();
                 let was_read = |number: &u64| *number != deleted || deleted == 500;
                 let expected: Vec<String> = indicators().filter(was_read).map(sha256).collect();
                 assert_eq!(env.stored_values(), expected, "{vendor:?} {deleted} {flags}");
@@ -144,7 +144,7 @@ fn an_alert_that_moved_up_is_read_although_the_first_page_has_no_total() {
             let delete = Fault::RemoveAlerts(vec!["id:ind:500".to_owned()]);
             env.sandbox.queue_faults(vendor.service(), vec![Fault::WithoutPagination, delete]);
             let run = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
-            env.run(&run).assert_code(0).assert_sums();
+            env.run(&run).assert_code(0).assert_counts_add_up();
             let expected: Vec<String> = indicators().map(sha256).collect();
             assert_eq!(env.stored_values(), expected, "{vendor:?} {flags}");
         }
@@ -166,8 +166,10 @@ fn an_alert_that_moved_up_before_the_read_failed_is_read_by_the_next_run() {
         ];
         env.sandbox.queue_faults(vendor.service(), faults);
         let run = format!("{} --json --concurrency 1", vendor.command());
-        env.run(&format!("{run} --since 2026-11-21T00:15:00Z")).assert_code(4).assert_sums();
-        env.run_at("2026-11-25T00:15:00Z", &run).assert_code(0).assert_sums();
+        env.run(&format!("{run} --since 2026-11-21T00:15:00Z"))
+            .assert_code(4)
+            .assert_counts_add_up();
+        env.run_at("2026-11-25T00:15:00Z", &run).assert_code(0).assert_counts_add_up();
         let expected: Vec<String> = indicators().map(sha256).collect();
         assert_eq!(env.stored_values(), expected, "{vendor:?}");
     }
@@ -226,7 +228,7 @@ fn an_alert_that_is_promised_but_not_returned_is_read_by_the_next_run() {
             hide(vec![format!("id:ind:{MISSING}")]);
             let run = format!("{} --json {flags}", vendor.command());
             let output = env.run_at(NOW, &run).assert_code(3);
-            output.assert_sums();
+            output.assert_counts_add_up();
             output.assert_stderr(&[
                 "error: ",
                 "did not return all alerts from",
@@ -268,7 +270,7 @@ fn a_service_that_repeats_itself_is_not_queried_without_end() {
         let env = TestEnv::new(vendor.world(&spread(vendor)));
         env.sandbox.always(vendor.service(), Some(Fault::LoopingPage));
         let run = format!("{} --json --concurrency 1", vendor.command());
-        env.run_at(NOW, &run).assert_code(3).assert_sums();
+        env.run_at(NOW, &run).assert_code(3).assert_counts_add_up();
         // Three queries, each with a first page and at most three pages without a new alert.
         let requests = env.request_count(vendor.service());
         assert!(requests <= 12, "{vendor:?}: {requests}");

@@ -12,7 +12,7 @@ const SHA1: &str = "0123456789ABCDEF0123456789abcdef01234567";
 fn run_with(ioc_type: &str, ioc_value: &str) -> (Vec<String>, Vec<(String, u64)>) {
     let env = TestEnv::falcon(&[falcon("id", ioc_type, ioc_value)]);
     let output = env.run("crowdstrike --json").assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     let document = output.json();
     let counts = document["counts"].as_object().unwrap().iter();
     let not_sent = counts
@@ -62,7 +62,7 @@ fn assert_all_not_sent(ioc_type: &str, values: &[&str], reason: &str) {
     }
     assert_eq!(env.stored_indicators(), [""; 0]);
     let count = u64::try_from(values.len()).unwrap();
-    assert_eq!(output.assert_sums().count(&format!("indicators_{reason}")), count);
+    assert_eq!(output.assert_counts_add_up().count(&format!("indicators_{reason}")), count);
 }
 
 #[test]

@@ -44,12 +44,12 @@ fn after_an_error_between_pages_the_next_run_reads_the_rest() {
         env.sandbox.queue_faults(service, vec![Fault::None]);
         env.sandbox.always(service, Some(fault));
         let output = env.run_at("2026-11-21T00:15:00Z", run).assert_code(5);
-        assert_eq!(output.assert_sums().count("processed"), 1000);
+        assert_eq!(output.assert_counts_add_up().count("processed"), 1000);
         assert_eq!(env.stored_values(), hashes(0..1000));
         // Three days later, only the checkpoint shows how far the first run came.
         env.sandbox.always(service, None);
         let output = env.run_at("2026-11-24T00:15:00Z", run).assert_code(0);
-        output.assert_sums();
+        output.assert_counts_add_up();
         let overlap = output.count("already_delivered");
         assert!(read_again.contains(&overlap), "{overlap} read again");
         assert_eq!(env.stored_values(), hashes(0..2500));
@@ -75,7 +75,7 @@ fn after_an_expired_page_token_nothing_is_lost_or_counted_twice() {
     let expire = vec![Fault::None, Fault::ExpirePageTokens, Fault::None, Fault::ExpirePageTokens];
     env.sandbox.queue_faults(Service::FalconAlerts, expire);
     let output = env.run(RUN).assert_code(0);
-    assert_eq!(output.assert_sums().count("alerts_fetched"), 2500);
+    assert_eq!(output.assert_counts_add_up().count("alerts_fetched"), 2500);
     assert_eq!(env.stored_values(), hashes(0..2500));
 }
 
@@ -135,7 +135,7 @@ fn concurrent_requests_share_one_new_sign_in_and_faults_lose_nothing() {
         let env = test_env(&alerts);
         env.sandbox.queue_faults(Service::FalconAlerts, faults.clone());
         let output = env.run("crowdstrike --json --daily-limit 0").assert_code(0);
-        assert_eq!(output.assert_sums().count("alerts_fetched"), 3500, "{faults:?}");
+        assert_eq!(output.assert_counts_add_up().count("alerts_fetched"), 3500, "{faults:?}");
         assert_eq!(env.stored_values(), hashes(0..3500), "{faults:?}");
         let sign_ins = env.sandbox.requests_to(Service::FalconToken).len();
         let expected = if faults.contains(&Fault::ExpireAccessTokens) { 2 } else { 1 };

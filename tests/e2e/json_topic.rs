@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::alerts::{carbonblack, falcon, falcon_at, sha256, without};
 use crate::support::markdown::topic;
-use crate::support::markdown::{quoted, terms};
+use crate::support::markdown::{in_backticks, terms};
 use crate::support::settings_file::{run_with_variables, write_settings_file};
 use crate::support::{RunOutput, TestEnv, bare_command};
 
@@ -36,7 +36,7 @@ fn env() -> TestEnv {
 fn documented(heading: &str) -> BTreeMap<String, &'static str> {
     let key = |term: &'static str| {
         let (_, kind) = term.split_once(" (").unwrap();
-        (quoted(term).remove(0), kind.strip_suffix(')').unwrap())
+        (in_backticks(term).remove(0), kind.strip_suffix(')').unwrap())
     };
     terms(topic("json"), heading).into_iter().map(key).collect()
 }

@@ -59,7 +59,7 @@ impl KillTest {
         std::thread::sleep(Duration::from_millis(10));
         let output = RunOutput::capture(&mut self.command(2));
         assert_eq!(output.code, 0, "{context}: {output:?}");
-        output.assert_sums();
+        output.assert_counts_add_up();
         let may_be_lost = |index: usize, request: &RecordedRequest| {
             self.in_flight.contains(&index) || response_lost(index, request)
         };

@@ -44,7 +44,7 @@ fn a_ledger_that_reaches_the_limit_of_file_sizes_is_an_error_and_loses_nothing()
     let env = env_with_alerts(900);
     let output = RunOutput::capture(&mut in_shell(&env, "ulimit -f 300")).assert_code(6);
     output.assert_stderr(&["the ledger", "ulimit -f"]);
-    output.assert_sums();
+    output.assert_counts_add_up();
     env.run_at("2026-11-23T00:15:00Z", RUN).assert_code(0);
     assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");
 }
@@ -125,13 +125,15 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         drop(db);
         let message = "the stored item is damaged";
         let dry_run = env.run_at(LATER, "crowdstrike --json --dry-run").assert_code(3);
-        assert_eq!(dry_run.assert_sums().count("would_submit"), 2, "{item}");
+        assert_eq!(dry_run.assert_counts_add_up().count("would_submit"), 2, "{item}");
         let export = env.run("outbox export").assert_code(0);
         assert_eq!(export.json().as_array().unwrap().len(), 2);
         export.assert_stderr(&["warning: 1 stored item is left out", "outbox list --quarantined"]);
         for run in ["crowdstrike --json --debug", RUN] {
             let output = env.run_at(LATER, run).assert_code(3);
-            output.assert_sums().assert_stderr(&["the stored item is damaged", "outbox drop"]);
+            output
+                .assert_counts_add_up()
+                .assert_stderr(&["the stored item is damaged", "outbox drop"]);
             assert_eq!((output.count("processed"), output.count("quarantined")), (2, 1), "{item}");
             assert_eq!(output.json()["error"]["kind"], "partial");
         }
@@ -169,7 +171,7 @@ fn an_item_that_differs_from_its_row_is_not_sent() {
         assert_eq!(db.execute(&format!("UPDATE outbox SET {damage} WHERE id = 2"), []), Ok(1));
         drop(db);
         let output = env.run_at(LATER, RUN).assert_code(3);
-        output.assert_sums().assert_stderr(&["the stored item is damaged"]);
+        output.assert_counts_add_up().assert_stderr(&["the stored item is damaged"]);
         assert_eq!(output.count("quarantined"), 1, "{damage}");
         // If the row is damaged, the alert is not known any more, and its indicator is sent again.
         let mut expected = hashes(0..4);
@@ -196,7 +198,7 @@ fn many_damaged_items_do_not_stop_the_delivery_like_many_rejections() {
     assert_eq!(db.execute("UPDATE outbox SET item = '{' WHERE id < 25", []), Ok(24));
     drop(db);
     let output = env.run_at(LATER, "crowdstrike --json --batch-size 5").assert_code(3);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("processed"), output.count("quarantined")), (6, 24));
 }
 
@@ -210,7 +212,7 @@ fn a_failed_clean_up_counts_as_a_failure_of_the_run() {
     )
     .unwrap();
     let output = env.run_at(LATER, RUN).assert_code(6);
-    assert_eq!(output.assert_sums().count("processed"), 2);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 2);
     output.assert_stderr(&["no space"]);
     let status = env.run_at(LATER, "status --json").assert_code(0).json();
     assert_eq!(status["sources"][0]["last_exit_code"], 6);
@@ -243,7 +245,7 @@ fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
         db.execute_batch("CREATE TABLE other (x); DROP TABLE other").unwrap();
         drop(db);
         let output = running.finish().assert_code(6);
-        output.assert_sums().assert_stderr(&["is damaged"]);
+        output.assert_counts_add_up().assert_stderr(&["is damaged"]);
         assert!(!output.stderr.contains("was left as it is"), "{mode}: {output:?}");
         assert_eq!(output.count("carried_in"), 2, "{mode}");
         assert!(output.count("indicators_found") > 0, "{mode}");
@@ -302,7 +304,7 @@ fn a_full_disk_for_the_log_does_not_stop_a_run() {
     }
     let env = env_with_alerts(3);
     let output = env.run("crowdstrike --json --log-file /dev/full").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     assert_eq!(output.stderr.matches("the log cannot be written").count(), 1, "{}", output.stderr);
 }
 
@@ -320,11 +322,11 @@ fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
         output.stderr.contains("the disk is full") && output.stderr.contains("df -h"),
         "{output:?}"
     );
-    output.assert_sums();
+    output.assert_counts_add_up();
     disk.resize("8m");
     // The alerts are older than 24 hours now: only the ledger has those that were not sent.
     let output: RunOutput = env.run_at("2026-11-23T00:15:00Z", run).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");
 }
 
@@ -333,7 +335,7 @@ fn without_a_ledger_a_second_run_sends_everything_again() {
     let env = env_with_alerts(3);
     for now in ["2026-11-22T00:15:00Z", LATER] {
         let output = env.run_at(now, "crowdstrike --json --no-ledger").assert_code(0);
-        assert_eq!(output.assert_sums().count("processed"), 3);
+        assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     }
     assert_eq!(env.sandbox.stored().len(), 6);
     let files: Vec<_> =

@@ -26,7 +26,7 @@ const FORBIDDEN: &str = r#"{"errors":[{"code":403,"message":"a message of the se
 /// Asserts that the fates of a tenant's last run are the counts of its report.
 #[track_caller]
 fn assert_counts(metrics: &Metrics, tenant: &str, output: &RunOutput) {
-    output.assert_sums();
+    output.assert_counts_add_up();
     let counts = output.json()["counts"].clone();
     let alerts = metrics.fates("last_run_alerts", tenant);
     let indicators = metrics.fates("last_run_indicators", tenant);

@@ -27,7 +27,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn warnings(env: &TestEnv, file: &str) -> String {
     let run = format!("crowdstrike --json --resend --metrics-file {file}");
     let output = env.run_at(LATER, &run).assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 3, "{}", output.stdout);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 3, "{}", output.stdout);
     let notes = output.notes().join(" ");
     let count = output.stderr.matches("warning: ").count();
     let warnings = output.stderr.lines().filter_map(|line| line.strip_prefix("warning: "));

@@ -1,5 +1,5 @@
-//! Tests the metrics and the alert rules in the help: they are compared with the file, and checked
-//! by `promtool`, Prometheus' own tool. Without it, these checks are skipped.
+//! Tests the metrics and the alert rules in the help: they are compared with the metrics file of
+//! a run, and checked by `promtool`, Prometheus' own tool. Without it, these checks are skipped.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::RunOutput;
 use crate::support::markdown::topic;
-use crate::support::markdown::{code, quoted, table};
+use crate::support::markdown::{code, in_backticks, table};
 use crate::support::metrics::PREFIX;
 use crate::support::metrics_runs::{MIXED_RUN, env_for_mixed_run, read_metrics};
 use crate::support::tool::tool;
@@ -49,10 +49,10 @@ fn the_table_of_the_help_has_each_metric() {
     env.run(MIXED_RUN).assert_code(3);
     let metrics = read_metrics(&env);
     let rows = table(topic("operations"), "Monitoring");
-    let documented: Vec<String> = rows.iter().flat_map(|row| quoted(row[0])).collect();
+    let documented: Vec<String> = rows.iter().flat_map(|row| in_backticks(row[0])).collect();
     assert_eq!(documented, metrics.names());
     for row in rows {
-        let unit = match quoted(row[0])[0].rsplit('_').next().unwrap() {
+        let unit = match in_backticks(row[0])[0].rsplit('_').next().unwrap() {
             "indicators" => "indicators",
             "alerts" => "alerts",
             "seconds" if row[0].contains("timestamp") => "Unix time",

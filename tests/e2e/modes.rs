@@ -249,7 +249,7 @@ fn a_response_for_the_other_mode_is_an_error() {
         env.sandbox.always(Service::RecordedFuture, Some(Fault::WrongDebugEcho));
         let output = env.run(&format!("crowdstrike --json {flag}")).assert_code(1);
         output.assert_stderr(&["responded with debug: ", text]);
-        output.assert_sums();
+        output.assert_counts_add_up();
         assert_eq!((output.count("processed"), output.count("waiting")), (0, 2));
         assert_eq!(output.json()["error"]["kind"], "unexpected");
     }
@@ -260,7 +260,8 @@ fn a_dry_run_prints_what_would_be_sent_and_sends_nothing() {
     for vendor in Vendor::ALL {
         let env = TestEnv::new(two_alerts_per_vendor());
         let document = env.run(&format!("{} -n --json", vendor.command())).assert_code(0);
-        let counts = (document.assert_sums().count("would_submit"), document.count("submitted"));
+        let counts =
+            (document.assert_counts_add_up().count("would_submit"), document.count("submitted"));
         assert_eq!(counts, (2, 0));
         let printed = env.run(&format!("{} --dry-run", vendor.command())).assert_code(0);
         assert_eq!(env.request_count(Service::RecordedFuture), 0);

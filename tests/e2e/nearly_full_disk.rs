@@ -41,7 +41,7 @@ fn runs_on_a_disk_with(free: u64) -> Option<(usize, usize)> {
     }
     let (arrived, repeated_before) = (env.stored_values().len(), repeated(&env));
     disk.empty();
-    env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_sums();
+    env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_counts_add_up();
     let mut values = env.stored_values();
     values.dedup();
     assert_eq!(values, hashes(0..COUNT), "{free} KiB: everything arrives");
@@ -80,14 +80,14 @@ fn a_batch_is_recorded_although_the_disk_fills_while_it_is_sent() {
     disk.fill(0);
     assert!(!running.has_exited());
     let output = running.finish().assert_code(6);
-    output.assert_sums().assert_stderr(&["the disk is full"]);
+    output.assert_counts_add_up().assert_stderr(&["the disk is full"]);
     assert_eq!(output.count("processed"), 200, "the batch in flight is recorded");
     for _ in 0..3 {
         env.run_at(LATER, &run).assert_code(6);
     }
     assert_eq!(env.stored_values().len(), 200, "what cannot be recorded is not sent");
     disk.empty();
-    env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_sums();
+    env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_counts_add_up();
     assert_eq!(env.stored_values(), hashes(0..COUNT), "everything arrives once");
 }
 
@@ -108,7 +108,7 @@ fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
     let output = env.run(&run).assert_code(6);
     let list = env.run("outbox list --json --ledger disk/ledger.db").assert_code(0).json();
     let queued = u64::try_from(list["entries"].as_array().unwrap().len()).unwrap();
-    assert_eq!(output.assert_sums().count("waiting"), queued);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), queued);
     // Neither sent nor stored in the ledger.
     assert!(output.count("not_stored") > 0, "{output:?}");
     let dry_run = env.run(&format!("{run} --dry-run")).assert_code(0);

@@ -28,7 +28,7 @@ fn assert_page_count_of_many(count: u64, pages: usize) {
             let env = TestEnv::new(vendor.world(&alerts));
             let arguments = format!("{} --json {DAY_WINDOW} {flags}", vendor.command());
             let output = env.run(&arguments).assert_code(0);
-            assert_eq!(output.assert_sums().count("alerts_fetched"), count, "{vendor:?}");
+            assert_eq!(output.assert_counts_add_up().count("alerts_fetched"), count, "{vendor:?}");
             let numbers = (0..count).filter(|number| has_indicator(*number));
             let expected: Vec<String> = numbers.map(sha256).collect();
             assert_eq!(env.stored_values(), expected, "{vendor:?}");
@@ -171,7 +171,7 @@ fn more_than_10000_alerts_at_one_instant_are_an_error() {
     let env = TestEnv::new(vendor.world(&alerts.concat()));
     let output = env.run(&format!("carbonblack --json {DAY_WINDOW}")).assert_code(3);
     output.assert_stderr(&["10000", "2026-11-21T00:15:05.000Z", "--since"]);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!(output.json()["error"]["kind"], "partial");
     assert_eq!(env.stored_values(), [sha256(0)], "what was read before is sent");
 }

@@ -13,13 +13,14 @@ use crate::support::real_proxy::{PASSWORD, ProxyProgram, USER};
 use crate::support::secret_scan::assert_no_secrets;
 use crate::support::vendor::Vendor;
 
-/// A password with all the characters that a URL must encode.
+/// A password with characters that a URL must encode.
 const SPECIAL_PASSWORD: &str = "p@ss:w/rd %42#?";
 const SPECIAL_PASSWORD_IN_URL: &str = "p%40ss%3Aw%2Frd%20%2542%23%3F";
 /// The header for the user `batch` and this password (RFC 7617).
 const SPECIAL_PASSWORD_HEADER: &str = "Basic YmF0Y2g6cEBzczp3L3JkICU0MiM/";
 
-/// Returns a command that sends all requests to the TLS terminator, by its URL, and trusts its CA.
+/// Returns a command that connects to the TLS port in front of the sandbox by its URL instead of
+/// the real host names, and trusts its CA.
 fn behind_terminator(https: &HttpsEnv, arguments: &str) -> Command {
     let mut command = https.command(arguments);
     let url = https.terminator.url();
@@ -115,7 +116,7 @@ fn require_credentials(head: &str) -> Option<String> {
     let authorized = head.lines().any(|line| {
         line.eq_ignore_ascii_case(&format!("Proxy-Authorization: {SPECIAL_PASSWORD_HEADER}"))
     });
-    // It repeats the request with its secrets, as some proxies do.
+    // The response repeats the request, secrets included, as those of some proxies do.
     (!authorized).then(|| {
         let body = format!("no: {head}");
         let length = body.len();
@@ -127,6 +128,7 @@ fn require_credentials(head: &str) -> Option<String> {
 fn credentials_are_read_from_the_url_in_each_variable() {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         let https = HttpsEnv::new(one_alert_per_vendor());
+        // It forwards every host to the sandbox.
         let proxy = ConnectProxy::with_rejections(https.terminator.port, require_credentials);
         let url = |password: &str| format!("http://batch:{password}@127.0.0.1:{}", proxy.port);
         let mut command = https.command("crowdstrike --debug --ca-cert ca.pem");
@@ -142,6 +144,7 @@ fn credentials_are_read_from_the_url_in_each_variable() {
 #[test]
 fn a_407_is_not_retried_and_shows_no_secret() {
     for (credentials, secret) in [
+        // There is no secret: these texts are in no output.
         ("", "no credentials at all"),
         ("batch@", "no password at all"),
         ("batch:wr0ng-pr0xy-s3cret@", "wr0ng-pr0xy-s3cret"),
@@ -149,6 +152,7 @@ fn a_407_is_not_retried_and_shows_no_secret() {
     ] {
         for arguments in ["crowdstrike --debug", "carbonblack --json", "check crowdstrike"] {
             let https = HttpsEnv::new(one_alert_per_vendor());
+            // It forwards every host to the sandbox.
             let proxy = ConnectProxy::with_rejections(https.terminator.port, require_credentials);
             let mut command = https.command(&format!("{arguments} --ca-cert ca.pem"));
             let url = format!("http://{credentials}127.0.0.1:{}", proxy.port);
@@ -264,6 +268,7 @@ fn an_invalid_proxy_ends_the_run_before_any_request() {
 #[test]
 fn an_unused_all_proxy_is_ignored() {
     let https = HttpsEnv::new(one_alert_per_vendor());
+    // The command has `HTTPS_PROXY`, which takes precedence.
     let mut command = https.command("crowdstrike --ca-cert ca.pem");
     RunOutput::capture(command.env("ALL_PROXY", "socks5://127.0.0.1:1")).assert_code(0);
     assert_eq!(https.env.items().len(), 1);

@@ -10,7 +10,7 @@ use crate::support::vendor::Vendor;
 /// Returns the notes of a run, as one text.
 fn notes(env: &TestEnv, command: &str) -> String {
     let output = env.run(&format!("{command} --json")).assert_code(0);
-    output.assert_sums();
+    output.assert_counts_add_up();
     output.notes().join("\n")
 }
 

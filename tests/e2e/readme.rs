@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::generate::generate;
-use crate::support::markdown::{code, quoted, section, table};
+use crate::support::markdown::{code, in_backticks, section, table};
 use crate::support::vendor::Vendor;
 use crate::support::{NO_CONFIG, NOW, RunOutput, TestEnv};
 
@@ -54,7 +54,8 @@ fn the_table_of_sent_fields_matches_what_is_sent() {
         paths(&request.json().unwrap(), "", &mut sent);
     }
     let rows = table(README, "Data sent to Recorded Future");
-    let documented: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
+    let documented: BTreeSet<String> =
+        rows.into_iter().flat_map(|row| in_backticks(row[0])).collect();
     assert_eq!(documented, sent);
 }
 

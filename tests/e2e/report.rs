@@ -166,7 +166,7 @@ fn recorded(env: &TestEnv, name: &str) -> u64 {
 }
 
 #[test]
-fn internal_names_are_in_the_page_only_with_details() {
+fn samples_of_what_was_left_out_are_shown_only_with_details() {
     let env = quarter::shared();
     let ledger = Connection::open(env.path("collective-insights.db")).unwrap();
     let select = "SELECT value FROM left_out WHERE reason = 'unsupported' ORDER BY mentions DESC";
@@ -185,6 +185,7 @@ fn a_tenant_that_stopped_long_ago_has_days_without_success() {
     let page = page_at(&env, "2027-01-31T09:00:00Z", "");
     assert_eq!(page.tile("days without success"), 29, "today's run may be yet to come");
     let row = &page.rows("Health of each tenant")[0];
+    // Days that succeeded, that failed, and without a run; the longest time without success.
     assert_eq!(row[2..6], ["0", "0", "29", "29 d 9 h"], "{row:?}");
 }
 
@@ -256,6 +257,7 @@ fn a_run_that_was_killed_hides_no_queue_and_one_that_runs_has_not_failed() {
     let mut killed = env.command_at("2026-11-23T00:15:00Z", "crowdstrike");
     killed.env("COLLECTIVE_INSIGHTS_TEST_KILL_AT", "3");
     RunOutput::capture(&mut killed).assert_code(-1);
+    // A run that started more than 3 hours ago and did not end was killed.
     for (now, failed) in [("2026-11-23T02:00:00Z", 0), ("2026-11-23T06:30:00Z", 1)] {
         let page = page_at(&env, now, "");
         assert_eq!(outcomes(&page)["queued"], 2);
@@ -289,6 +291,7 @@ fn damaged_numbers_do_not_stop_the_report() {
         let change =
             format!("UPDATE run SET counts = json_set(counts, '$.submitted', json('{number}'))");
         ledger.execute(&change, []).unwrap();
+        // The table of the entries that were sent.
         ledger.execute("UPDATE settled SET severity = 300", []).unwrap();
         assert_eq!(page(&env, "").tile("indicators shared"), 0, "{number}");
     }
@@ -370,7 +373,7 @@ fn days_later(days: i64, alert: Value) -> Value {
 const HOSTILE: &str =
     "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&lt;\u{1b}[31m\u{202e}\u{0}\u{85}";
 
-/// Returns a ledger with hostile text in every part that a service can write.
+/// Returns an environment whose ledger has hostile text in ids, a URL and error messages.
 fn hostile_env() -> TestEnv {
     let id = |number: u8| format!("cid:ind:{number}{HOSTILE}");
     let url = "http://a.example.com/<script>?'\"`onload=";

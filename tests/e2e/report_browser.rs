@@ -66,7 +66,7 @@ fn the_browser_of_these_tests_detects_requests_errors_and_overflow() {
     let Some(mut browser) = browser() else { return };
     let folder = TempDir::new().unwrap();
     let image = "<img alt=\"\" src=\"http://example.com/image.png\">";
-    // A request reaches the proxy.
+    // A request is seen, in the page and on the network.
     let visit = browser.open(&write_page(&folder, &html("", image)));
     assert_eq!(visit.requests, ["http://example.com/image.png"]);
     assert_eq!(visit.network_requests, ["GET http://example.com/image.png HTTP/1.1"]);

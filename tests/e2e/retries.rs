@@ -75,7 +75,11 @@ fn a_run_survives_four_temporary_faults() {
             let env = test_env();
             env.sandbox.queue_faults(service, faults.to_vec());
             let output = env.run(arguments).assert_code(0);
-            assert_eq!(output.assert_sums().count("processed"), 1, "{service:?} {faults:?}");
+            assert_eq!(
+                output.assert_counts_add_up().count("processed"),
+                1,
+                "{service:?} {faults:?}"
+            );
             assert_eq!(env.request_count(service), faults.len() + 1, "{service:?} {faults:?}");
         }
     }
@@ -100,7 +104,7 @@ fn the_fifth_temporary_fault_ends_the_run_and_nothing_is_lost() {
             assert_eq!(requests, 5, "{service:?} {fault:?}");
             assert_eq!(output.json()["error"]["kind"], "temporary");
             let waiting = u64::from(service == Service::RecordedFuture);
-            assert_eq!(output.assert_sums().count("waiting"), waiting, "{fault:?}");
+            assert_eq!(output.assert_counts_add_up().count("waiting"), waiting, "{fault:?}");
             assert_eq!(env.stored_values(), Vec::<String>::new());
         }
         env.sandbox.always(service, None);
@@ -114,7 +118,7 @@ fn a_refused_connection_is_tried_five_times() {
     let env = test_env();
     env.sandbox.pause_listening();
     let output = env.run("crowdstrike --json").assert_code(5);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert!(env.log().contains("attempt=4 max_attempts=5"), "{}", env.log());
     env.sandbox.resume_listening();
     env.run_at("2026-11-22T00:20:00Z", "crowdstrike").assert_code(0);
@@ -187,7 +191,7 @@ fn a_requested_wait_of_more_than_five_minutes_ends_the_run() {
             env.sandbox.always(service, Some(fault.clone()));
             let output = env.run(arguments).assert_code(5);
             assert_eq!(env.request_count(service), 1, "{fault:?}");
-            let error = output.assert_sums().json()["error"].to_string();
+            let error = output.assert_counts_add_up().json()["error"].to_string();
             assert!(error.contains("127.0.0.1 requested a "), "{error}");
             assert!(error.contains(" 301 s") || error.contains(" 600 s"), "{error}");
             env.sandbox.always(service, None);
@@ -236,7 +240,7 @@ fn a_second_401_ends_the_run() {
     let env = test_env();
     env.sandbox.always(Service::FalconAlerts, Some(Fault::ExpireAccessTokens));
     let output = env.run("crowdstrike --json").assert_code(4);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!(env.request_count(Service::FalconToken), 2);
     assert_eq!(env.request_count(Service::FalconAlerts), 2);
 }
@@ -271,7 +275,7 @@ fn the_deadline_also_limits_waits() {
             .env("COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR", "1"),
     );
     let output = output.assert_code(5);
-    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 1);
     let error = &output.json()["error"];
     let message = error["message"].as_str().unwrap();
     let expected =
@@ -339,7 +343,7 @@ fn an_untrusted_certificate_is_not_retried() {
     server.kill().unwrap();
     server.wait().unwrap();
     let output = output.assert_code(2);
-    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 1);
     assert!(output.json()["error"].to_string().contains("certificate"), "{output:?}");
     assert!(!env.log().contains("retrying"), "{}", env.log());
 }

@@ -38,7 +38,12 @@ fn recorded_alerts_are_read_without_an_error() {
     for vendor in Vendor::ALL {
         let (command, flags) = (vendor.command(), flags(vendor));
         let output = env.run(&format!("{command} --json {flags} {DAY_WINDOW}")).assert_code(0);
-        assert_eq!(output.assert_sums().count("alerts_unreadable"), 0, "{}", output.stdout);
+        assert_eq!(
+            output.assert_counts_add_up().count("alerts_unreadable"),
+            0,
+            "{}",
+            output.stdout
+        );
         assert!(output.count("alerts_fetched") > 0, "{}", output.stdout);
         assert_eq!(
             output.count("alerts_fetched"),
@@ -79,7 +84,7 @@ fn recorded_alerts_of_every_product_are_read_without_an_error() {
         let output =
             env.run(&format!("{} --json {choice} {DAY_WINDOW}", vendor.command())).assert_code(0);
         assert_eq!(
-            output.assert_sums().count("alerts_fetched"),
+            output.assert_counts_add_up().count("alerts_fetched"),
             u64::try_from(alerts.len()).unwrap()
         );
         assert_eq!(output.count("alerts_unreadable"), 0, "{}", env.log());
@@ -141,7 +146,7 @@ fn each_choice_sends_what_the_recorded_alerts_say() {
             let flags = format!("{} {}", choice.options, flags(vendor));
             let command = format!("{} --json {flags} {DAY_WINDOW}", vendor.command());
             let output = env.run(&command).assert_code(0);
-            output.assert_sums();
+            output.assert_counts_add_up();
             for (count, expected) in [
                 ("alerts_fetched", fetched),
                 ("alerts_dismissed", choice.dismissed),

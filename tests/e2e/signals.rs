@@ -37,7 +37,7 @@ fn a_signal_ends_a_run_within_seconds_and_the_next_one_continues() {
         // The documented limit is 5 s; a machine under load may need longer to end a process.
         assert!(signalled.elapsed() < Duration::from_secs(8), "{:?}", signalled.elapsed());
         let waiting = if service == Service::RecordedFuture { 3 } else { 0 };
-        assert_eq!(output.assert_sums().count("waiting"), waiting);
+        assert_eq!(output.assert_counts_add_up().count("waiting"), waiting);
         assert_eq!(output.json()["error"]["kind"], "interrupted");
         let output = env.run_at(LATER, RUN).assert_code(0);
         assert_eq!(output.count("carried_in"), waiting);
@@ -66,7 +66,7 @@ fn after_a_signal_the_request_in_flight_finishes_and_no_other_starts() {
     wait_for_requests(&env.sandbox, Service::RecordedFuture, 1);
     running.signal("TERM");
     let output = running.finish().assert_code(143);
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!((output.count("processed"), output.count("waiting")), (2, 4));
     env.run_at(LATER, RUN).assert_code(0);
     assert_eq!(env.stored_values(), hashes(0..6), "nothing is sent twice");
@@ -83,6 +83,6 @@ fn a_signal_ends_a_wait_before_a_retry() {
     // The signal may arrive before the response or during the wait: there is no second attempt.
     running.signal("TERM");
     let output = running.finish().assert_code(143);
-    assert_eq!(output.assert_sums().count("waiting"), 3);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 3);
     assert_eq!(env.sandbox.requests_to(Service::RecordedFuture).len(), 1);
 }

@@ -66,7 +66,7 @@ fn a_tenant_with_a_new_key_client_or_organization_continues() {
     let key = ("RF_API_KEY", OTHER_KEY);
     let arguments = "crowdstrike --json --organization-id uhash:a";
     let second = run_with(&env, LATER, arguments, &[OTHER_CLIENT[0], OTHER_CLIENT[1], key]);
-    second.assert_code(0).assert_sums().assert_counts(&[
+    second.assert_code(0).assert_counts_add_up().assert_counts(&[
         ("alerts_fetched", 2),
         ("indicators_found", 2),
         ("indicators_repeated", 1),
@@ -108,7 +108,7 @@ fn alerts_of_another_customer_stop_the_run_before_anything_is_stored_or_sent() {
         let arguments = format!("crowdstrike --json {mode}");
         let output = run_with(&env, LATER, &arguments, &OTHER_CLIENT).assert_code(2);
         output.assert_stderr(&["another customer", "tenant crowdstrike", "--tenant", "--adopt"]);
-        output.assert_sums().assert_counts(&[("carried_in", 2), ("waiting", 2)]);
+        output.assert_counts_add_up().assert_counts(&[("carried_in", 2), ("waiting", 2)]);
     }
     assert!(env.items().is_empty());
     let check = run_with(&env, LATER, "check crowdstrike", &OTHER_CLIENT).assert_code(2);
@@ -118,7 +118,7 @@ fn alerts_of_another_customer_stop_the_run_before_anything_is_stored_or_sent() {
 
     // A run with another tenant name is not affected.
     let own = run_with(&env, LATER, "crowdstrike --json --tenant acme", &OTHER_CLIENT);
-    own.assert_code(0).assert_sums().assert_counts(&[
+    own.assert_code(0).assert_counts_add_up().assert_counts(&[
         ("alerts_fetched", 1),
         ("indicators_found", 1),
         ("submitted", 1),
@@ -155,17 +155,20 @@ fn queued_submissions_wait_until_an_alert_shows_the_customer_of_new_credentials(
     env.sandbox.always(Service::RecordedFuture, None);
     replace_alerts(&env, &[]);
     let held = run_with(&env, LATER, "crowdstrike --json", &OTHER_CLIENT).assert_code(0);
-    held.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    held.assert_counts_add_up().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     held.assert_stderr(&[
         "warning: 1 queued indicator of tenant crowdstrike was not sent: no alert has shown",
         "--adopt",
     ]);
     let dry_run = run_with(&env, LATER, "crowdstrike --json --dry-run", &OTHER_CLIENT);
-    dry_run.assert_code(0).assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    dry_run
+        .assert_code(0)
+        .assert_counts_add_up()
+        .assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     // A vendor that cannot be read shows no customer either.
     env.sandbox.always(Service::FalconToken, Some(Fault::status(500, "")));
     let failed = run_with(&env, LATER, "crowdstrike --json", &OTHER_CLIENT).assert_code(5);
-    failed.assert_sums().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
+    failed.assert_counts_add_up().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     env.sandbox.always(Service::FalconToken, None);
     assert!(env.items().is_empty());
     // The credentials that have read the customer's alerts before need no new alert.

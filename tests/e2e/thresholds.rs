@@ -50,7 +50,7 @@ fn without_thresholds_all_alerts_are_requested_and_pass() {
         without(without(falcon("x", "domain", "a.example.com"), "severity"), "confidence");
     let env = TestEnv::falcon(&[severities(&[1, 100]), vec![without_scores]].concat());
     let output = env.run("crowdstrike --json").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 3);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     let filter = filter(&env);
     assert!(!filter.contains("severity") && !filter.contains("confidence"), "{filter}");
 }
@@ -75,7 +75,7 @@ fn both_thresholds_are_part_of_the_request() {
 fn alerts_that_the_service_leaves_out_are_counted_with_one_small_request() {
     let env = TestEnv::falcon(&severities(&[10, 20, 30, 60, 70]));
     let output = env.run("crowdstrike --json --min-severity 60").assert_code(0);
-    output.assert_sums().assert_counts(&[
+    output.assert_counts_add_up().assert_counts(&[
         ("alerts_fetched", 5),
         ("alerts_below_threshold", 3),
         ("indicators_found", 2),
@@ -90,7 +90,7 @@ fn alerts_that_the_service_leaves_out_are_counted_with_one_small_request() {
 
     let env = TestEnv::carbonblack(&carbonblack_severities(&[1, 4, 5, 10]));
     let output = env.run("carbonblack --json --min-severity 5").assert_code(0);
-    output.assert_sums().assert_counts(&[
+    output.assert_counts_add_up().assert_counts(&[
         ("alerts_fetched", 4),
         ("alerts_below_threshold", 2),
         ("indicators_found", 2),
@@ -138,7 +138,7 @@ fn a_request_for_the_number_that_hangs_does_not_delay_the_delivery_for_long() {
     let hang = Fault::HangThenRespond(Duration::from_mins(1));
     env.sandbox.queue_faults(Service::FalconAlerts, vec![Fault::None, hang]);
     let output = env.run("crowdstrike --json --min-severity 60").assert_code(0);
-    assert_eq!(output.assert_sums().count("processed"), 1);
+    assert_eq!(output.assert_counts_add_up().count("processed"), 1);
     assert!(output.stdout.contains("no answer within 10 s"), "{}", output.stdout);
 }
 
@@ -169,7 +169,7 @@ fn carbon_black_severity_is_checked_again() {
     });
     let env = TestEnv::new(world);
     let output = env.run("carbonblack --json --min-severity 5").assert_code(0);
-    assert_eq!(output.assert_sums().count("alerts_below_threshold"), 2);
+    assert_eq!(output.assert_counts_add_up().count("alerts_below_threshold"), 2);
     assert_eq!(env.stored_values(), [sha256(5)]);
     for invalid in ["0", "11", "high"] {
         env.run(&format!("carbonblack --min-severity {invalid}")).assert_code(2);
@@ -198,7 +198,7 @@ fn confidence_is_checked_again() {
     };
     let env = env_without_server_filter(&[79, 80, 81].map(alert));
     let output = env.run("crowdstrike --json --min-confidence 80").assert_code(0);
-    assert_eq!(output.assert_sums().count("alerts_below_threshold"), 1);
+    assert_eq!(output.assert_counts_add_up().count("alerts_below_threshold"), 1);
     assert_eq!(env.stored_values(), [80, 81].map(sha256));
 }
 

@@ -34,7 +34,7 @@ fn a_service_that_always_times_out_is_an_error_with_help() {
     env.sandbox.always(Service::RecordedFuture, Some(slow));
     let output = env.run("crowdstrike --timeout 1 --json").assert_code(5);
     output.assert_stderr(&["127.0.0.1 did not respond in time", "--timeout <SECONDS>"]);
-    assert_eq!(output.assert_sums().count("waiting"), 1);
+    assert_eq!(output.assert_counts_add_up().count("waiting"), 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sandbox::World;
 use tempfile::TempDir;
 
 use crate::support::commands::{every_command, sources};
-use crate::support::markdown::{code, quoted, table, terms, topic};
+use crate::support::markdown::{code, in_backticks, table, terms, topic};
 use crate::support::{RunOutput, TestEnv, bare_command};
 
 /// The notes in brackets in the help of an option. A variable whose name is generated from that of
@@ -63,7 +63,7 @@ pub fn help(command: &str) -> BTreeMap<String, OptionNotes> {
 fn documented(heading: &str) -> BTreeMap<String, OptionNotes> {
     let option = |term: &'static str| {
         let (names, notes) = term.split_once(" [").unwrap_or((term, ""));
-        (quoted(names).join(", "), OptionNotes::read(&format!("[{}", notes.replace('`', ""))))
+        (in_backticks(names).join(", "), OptionNotes::read(&format!("[{}", notes.replace('`', ""))))
     };
     terms(topic("options"), heading).into_iter().map(option).collect()
 }
@@ -80,7 +80,7 @@ fn the_options_are_those_of_the_real_help() {
 #[test]
 fn the_commands_have_the_options_that_the_list_gives_them() {
     for term in terms(topic("operations"), "Commands") {
-        let mut said = quoted(term);
+        let mut said = in_backticks(term);
         let command = said.remove(0);
         let mut real: BTreeSet<String> = help(&command).into_keys().collect();
         // The text above the list says which commands have these options.
@@ -107,7 +107,7 @@ fn the_exit_codes_are_those_of_the_failures() {
     assert_eq!(said, real);
     let (_, names) = topic("json").split_once("The name of the exit code: ").unwrap();
     let (names, _) = names.split_once("\n- ").unwrap();
-    let names: BTreeSet<String> = quoted(names).into_iter().collect();
+    let names: BTreeSet<String> = in_backticks(names).into_iter().collect();
     assert_eq!(names, FailureKind::ALL.map(|kind| kind.name().to_owned()).into());
 }
 
@@ -117,7 +117,7 @@ fn the_table_of_numbers_names_every_count_of_a_run() {
     let document = output.assert_code(0).json();
     let real: BTreeSet<String> = document["counts"].as_object().unwrap().keys().cloned().collect();
     let rows = table(topic("numbers"), "Numbers");
-    let said: BTreeSet<String> = rows.into_iter().flat_map(|row| quoted(row[0])).collect();
+    let said: BTreeSet<String> = rows.into_iter().flat_map(|row| in_backticks(row[0])).collect();
     assert_eq!(said, real);
 }
 
@@ -136,7 +136,7 @@ fn the_messages_in_the_topic_troubleshooting_are_those_of_the_program() {
     let mut source = String::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut source);
     for term in terms(topic("troubleshooting"), "Messages") {
-        let message = quoted(term).remove(0);
+        let message = in_backticks(term).remove(0);
         assert!(source.contains(&message), "no such message: {message:?}");
     }
 }
@@ -186,14 +186,14 @@ fn help_on_something_unknown_is_an_error() {
 fn the_flags_of_the_python_scripts_are_accepted() {
     for row in table(topic("options"), "Flags of the Python scripts") {
         let source = row[0].to_lowercase().replace(' ', "");
-        let flag = quoted(row[1]).remove(0);
+        let flag = in_backticks(row[1]).remove(0);
         let value = if flag == "--debug" { "" } else { "DEBUG" };
         for command in ["", "check"] {
             let line = format!("collective-insights {command} {source} {flag} {value}");
             let parsed = collective_insights::cli::parse(line.split_whitespace().map(Into::into));
             assert!(parsed.is_ok(), "{line}");
         }
-        assert!(help(&source).contains_key(&quoted(row[2]).join(", ")), "{source} {flag}");
+        assert!(help(&source).contains_key(&in_backticks(row[2]).join(", ")), "{source} {flag}");
     }
 }
 
@@ -210,7 +210,7 @@ fn commands_in_the_texts_are_understood() {
     let texts = TOPICS.map(|topic| topic.text).into_iter().chain([include_str!("../../README.md")]);
     for text in texts {
         let blocks = code(text, "sh").into_iter().flat_map(str::lines).map(str::to_owned);
-        for command in blocks.chain(quoted(text)) {
+        for command in blocks.chain(in_backticks(text)) {
             // A placeholder such as <command> is not a value.
             if !command.starts_with("collective-insights ") || command.contains('<') {
                 continue;

@@ -7,15 +7,15 @@ use crate::support::TestEnv;
 use crate::support::alerts::{carbonblack, falcon, sha256, with};
 use crate::support::json::text;
 
-/// Returns an alert for the same indicator, with this event time and creation time.
-fn detection(id: &str, event_time: &str, created: &str, technique: &str) -> Value {
+/// Returns an alert for the hash `sha256(1)`, with this event time and creation time.
+fn alert(id: &str, event_time: &str, created: &str, technique: &str) -> Value {
     let alert = with(falcon(id, "hash_sha256", &sha256(1)), "timestamp", json!(event_time));
     let alert = with(alert, "created_timestamp", json!(created));
     let alert = with(alert, "description", json!(format!("seen by {id}")));
     with(with(alert, "tactic_id", json!("")), "technique_id", json!(technique))
 }
 
-/// Returns the six orders of three alerts.
+/// Returns the six orders of three values.
 fn orders([a, b, c]: [Value; 3]) -> [[Value; 3]; 6] {
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
         .map(|order| order.map(|at| [&a, &b, &c][at].clone()))
@@ -27,9 +27,9 @@ fn the_earliest_detection_represents_the_indicator_in_any_order() {
     for created in orders(created.map(Value::from)) {
         let [a, b, c] = created.each_ref().map(|created| created.as_str().unwrap());
         let env = TestEnv::falcon(&[
-            detection("late", "2026-11-21T07:00:00Z", a, "T1002"),
-            detection("early", "2026-11-20T05:00:00Z", b, "T1003"),
-            detection("latest", "2026-11-21T09:00:00Z", c, "T1001"),
+            alert("late", "2026-11-21T07:00:00Z", a, "T1002"),
+            alert("early", "2026-11-20T05:00:00Z", b, "T1003"),
+            alert("latest", "2026-11-21T09:00:00Z", c, "T1001"),
         ]);
         let output = env.run("crowdstrike --json").assert_code(0);
         output.assert_counts(&[
@@ -51,7 +51,7 @@ fn the_earliest_detection_represents_the_indicator_in_any_order() {
 #[test]
 fn the_order_of_detections_at_the_same_time_does_not_matter() {
     let (time, created) = ("2026-11-21T07:00:00Z", "2026-11-21T10:00:00Z");
-    let alerts = ["b", "a", "c"].map(|id| detection(id, time, created, "T1001"));
+    let alerts = ["b", "a", "c"].map(|id| alert(id, time, created, "T1001"));
     for order in orders(alerts) {
         let env = TestEnv::falcon(&order);
         env.run("crowdstrike").assert_code(0);
@@ -72,7 +72,7 @@ fn different_spellings_are_one_indicator() {
         falcon("8", "md5", &"ab".repeat(16)),
     ]);
     let output = env.run("crowdstrike --json").assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_repeated"), 4);
+    assert_eq!(output.assert_counts_add_up().count("indicators_repeated"), 4);
     let hash = format!("hash {}", "ab".repeat(16));
     let expected = ["domain example.com", &hash, "ip 2606:4700::1", "url http://example.com/"];
     assert_eq!(env.stored_indicators(), expected);
@@ -87,7 +87,7 @@ fn an_indicator_that_is_mentioned_twice_in_one_alert_is_sent_once() {
     let alert = with(falcon("1", "domain", "a.example.com"), "ioc_context", context);
     let env = TestEnv::falcon(&[alert]);
     let output = env.run("crowdstrike --json").assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_repeated"), 2);
+    assert_eq!(output.assert_counts_add_up().count("indicators_repeated"), 2);
     assert_eq!(env.stored_indicators(), ["domain a.example.com"]);
 }
 
@@ -110,6 +110,6 @@ fn an_indicator_in_many_alerts_is_sent_once() {
         (0..50).map(|number| carbonblack(&format!("a{number}"), &sha256(1))).collect();
     let env = TestEnv::carbonblack(&alerts);
     let output = env.run("carbonblack --json").assert_code(0);
-    assert_eq!(output.assert_sums().count("indicators_repeated"), 49);
+    assert_eq!(output.assert_counts_add_up().count("indicators_repeated"), 49);
     assert_eq!(text(&env.only_item(), "/detection/id"), "a0");
 }

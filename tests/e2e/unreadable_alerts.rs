@@ -87,7 +87,7 @@ fn an_odd_value_in_any_field_but_the_id_does_not_affect_the_indicator() {
         }
         let env = TestEnv::new(world);
         let output = env.run(&format!("{} --json", vendor.command())).assert_code(0);
-        assert_eq!(output.assert_sums().count("alerts_fetched"), number, "{vendor:?}");
+        assert_eq!(output.assert_counts_add_up().count("alerts_fetched"), number, "{vendor:?}");
         assert_eq!(env.stored_values(), hashes(1..=number), "{vendor:?}");
     }
 }
@@ -169,7 +169,7 @@ fn invalid_values_in_unused_fields_are_ignored() {
             let raw = with_raw_field(&alert, field);
             let env = env_with_raw(vendor, &raw, &alert);
             let output = env.run(&format!("{} --json", vendor.command())).assert_code(0);
-            assert_eq!(output.assert_sums().count("processed"), 4, "{vendor:?} {raw}");
+            assert_eq!(output.assert_counts_add_up().count("processed"), 4, "{vendor:?} {raw}");
         }
     }
 }
@@ -214,7 +214,7 @@ fn a_page_with_alerts_and_errors_makes_the_run_partial() {
         let env = env_with_page_error(code, true);
         let output = env.run("crowdstrike --json").assert_code(3);
         output.assert_stderr(&["a shard did not answer", "trace"]);
-        assert_eq!(output.assert_sums().count("processed"), 1, "{code}");
+        assert_eq!(output.assert_counts_add_up().count("processed"), 1, "{code}");
         assert_eq!(output.json()["error"]["kind"], "partial", "{code}");
         assert_eq!(env.stored_values(), [sha256(1)], "{code}");
     }

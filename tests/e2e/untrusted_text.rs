@@ -204,7 +204,7 @@ fn huge_texts_are_shortened() {
         World::default().falcon_alerts(std::slice::from_ref(&alert)).falcon_raw(raw, &alert),
     );
     let output = env.run("crowdstrike --json").assert_code(3);
-    assert_eq!(output.assert_sums().count("alerts_unreadable"), 1);
+    assert_eq!(output.assert_counts_add_up().count("alerts_unreadable"), 1);
     let item = env.only_item();
     assert_eq!(item["detection"]["name"].as_str().unwrap().chars().count(), 2000);
     assert_eq!(item["incident"]["name"].as_str().unwrap().chars().count(), 2000);
@@ -242,7 +242,7 @@ fn a_response_that_needs_too_much_memory_is_an_error() {
             let command = env.command(&format!("{vendor} --json"));
             let output =
                 RunOutput::capture(&mut with_memory_limit(450, &command)).assert_code(code);
-            output.assert_sums();
+            output.assert_counts_add_up();
         }
     }
 }

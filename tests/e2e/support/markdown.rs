@@ -35,7 +35,7 @@ pub fn terms<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
 }
 
 /// Returns the parts of a text that are in backticks.
-pub fn quoted(text: &str) -> Vec<String> {
+pub fn in_backticks(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 

@@ -321,7 +321,7 @@ pub fn check_counts(
     if document["window"].is_null() {
         return;
     }
-    output.assert_sums();
+    output.assert_counts_add_up();
     assert_eq!(output.count("carried_in"), carried_in, "{document}");
     let requests = tenant.sandbox.requests();
     check_pauses(&requests[first_request..]);

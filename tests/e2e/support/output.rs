@@ -60,7 +60,7 @@ impl RunOutput {
 
     /// Asserts that the counts in the JSON document add up.
     #[track_caller]
-    pub fn assert_sums(&self) -> &Self {
+    pub fn assert_counts_add_up(&self) -> &Self {
         let sum = |names: &[&str]| names.iter().map(|name| self.count(name)).sum::<u64>();
         let outcomes = [
             "indicators_unsupported", "indicators_invalid", "indicators_private",
@@ -85,7 +85,7 @@ impl RunOutput {
         for (name, _) in expected {
             self.count(name);
         }
-        self.assert_sums()
+        self.assert_counts_add_up()
     }
 }
 

@@ -71,7 +71,7 @@ impl RunOutput {
             compared += 1;
         }
         assert_eq!(compared, COUNTS_IN_LOG, "{finished}");
-        summary.assert_sums(&self.stdout);
+        summary.assert_counts_add_up(&self.stdout);
         self
     }
 }
@@ -127,7 +127,7 @@ impl Summary {
     }
 
     #[track_caller]
-    fn assert_sums(&self, text: &str) {
+    fn assert_counts_add_up(&self, text: &str) {
         let sum_of = |group: &str| self.sums.get(group).map(|sum| u64::try_from(*sum).unwrap());
         if let Some(with_indicator) = self.with_indicator {
             assert_eq!(sum_of("alerts"), Some(with_indicator), "{text}");

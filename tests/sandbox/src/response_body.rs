@@ -13,7 +13,7 @@ use crate::handler::Disconnect;
 use crate::record::InFlight;
 
 /// The size of the chunks of a body in bytes. hyper polls for the next chunk once the previous ones
-/// are in the socket, so "sent in full" is nearly exact.
+/// are in the socket, so [`InFlight::complete`] is called when nearly all bytes are sent.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The number of chunks of a slow body.
 const SLOW_CHUNKS: u32 = 20;
@@ -35,7 +35,7 @@ impl ResponseBody {
         Self::new(split(body, CHUNK_BYTES), Duration::ZERO, false, in_flight)
     }
 
-    /// Sends the body in [`SLOW_CHUNKS`] chunks, spread over that time.
+    /// Sends the body in up to [`SLOW_CHUNKS`] chunks, spread over up to this time.
     pub(crate) fn slow(body: Bytes, time: Duration, in_flight: InFlight) -> Self {
         let chunks = usize::try_from(SLOW_CHUNKS).unwrap_or(1);
         let size = body.len().div_ceil(chunks).max(1);

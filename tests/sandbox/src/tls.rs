@@ -1,4 +1,4 @@
-//! TLS, with certificates that are generated at the start.
+//! TLS, with generated certificates.
 
 use std::fmt;
 use std::sync::Arc;

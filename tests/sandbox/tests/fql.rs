@@ -52,7 +52,7 @@ fn filters_match() {
 }
 
 #[test]
-fn an_alert_without_the_field_never_matches() {
+fn a_field_that_is_absent_or_of_another_type_never_matches() {
     let alert =
         json!({"product": "epp", "severity": null, "confidence": "80", "created_timestamp": 5});
     for filter in [

@@ -1,5 +1,5 @@
-//! Tests of the sandbox's generated alerts: they are deterministic, of the right size, and varied
-//! enough for every count in a run's report.
+//! Tests of the sandbox's generated alerts: they are deterministic, of the right size, and have each
+//! type of indicator and each odd value.
 
 mod common;
 
@@ -51,7 +51,7 @@ fn sizes_are_as_documented() {
 }
 
 #[test]
-fn alerts_are_in_their_window_and_the_right_share_has_indicators() {
+fn alerts_are_between_start_and_end_and_the_right_share_has_indicators() {
     let recipe = Recipe::new(4000, end());
     let (falcon, carbon_black) = (falcon_alerts(&recipe), carbon_black_alerts(&recipe));
     for (alerts, key) in [(&falcon, "created_timestamp"), (&carbon_black, "backend_timestamp")] {
@@ -81,7 +81,7 @@ fn alerts_are_in_their_window_and_the_right_share_has_indicators() {
 }
 
 #[test]
-fn the_alerts_have_cases_for_every_count_of_a_report() {
+fn the_alerts_have_each_type_of_indicator_and_each_odd_value() {
     let recipe = Recipe::new(8000, end());
     let falcon = falcon_alerts(&recipe);
     let some = |alerts: &[Value], what: &str, wanted: &dyn Fn(&Value) -> bool| {
@@ -132,7 +132,7 @@ fn has(alert: &Value, field: &str) -> bool {
     alert[field].as_str().is_some_and(|text| !text.is_empty())
 }
 
-/// Whether a field has one of these values, in any case.
+/// Whether a field has one of these values, in upper or lower case.
 fn is_in(alert: &Value, field: &str, names: &[&str]) -> bool {
     let text = alert[field].as_str().unwrap_or_default();
     names.iter().any(|name| name.eq_ignore_ascii_case(text))
@@ -149,7 +149,7 @@ const TRUSTED: [&str; 6] = [
 const BAD: [&str; 6] =
     ["KNOWN_MALWARE", "SUSPECT_MALWARE", "HEURISTIC", "PUP", "ADWARE", "COMPANY_BLACK_LIST"];
 
-/// Filters alerts, and checks that there are enough for a share.
+/// Filters alerts, and asserts that more than 100 match: a share of fewer would be random.
 fn only(alerts: &[Value], predicate: impl Fn(&Value) -> bool) -> Vec<&Value> {
     let found: Vec<&Value> = alerts.iter().filter(|alert| predicate(alert)).collect();
     assert!(found.len() > 100, "{}", found.len());
@@ -168,7 +168,7 @@ fn assert_share(
 }
 
 #[test]
-fn reputations_have_the_shares_of_recorded_alerts() {
+fn reputations_are_as_frequent_as_in_real_alerts() {
     let alerts = carbon_black_alerts(&Recipe::new(6000, end()));
     let has_indicator = |alert: &Value| {
         ["blocked_sha256", "blocked_md5", "ioc_hit"].iter().any(|field| has(alert, field))
@@ -183,17 +183,17 @@ fn reputations_have_the_shares_of_recorded_alerts() {
     let reputation = "blocked_effective_reputation";
     assert_share(&blocked, 0.65..0.8, |alert| is_in(alert, reputation, &TRUSTED));
     assert_share(&blocked, 0.1..0.2, |alert| is_in(alert, reputation, &BAD));
-    let acting = only(&alerts, |alert| has(alert, "process_name"));
+    let with_process = only(&alerts, |alert| has(alert, "process_name"));
     let text = |alert: &Value| alert[process].as_str().unwrap_or_default().to_owned();
-    assert_share(&acting, 0.01..0.04, |alert| !has(alert, process));
-    assert_share(&acting, 0.01..0.04, |alert| {
+    assert_share(&with_process, 0.01..0.04, |alert| !has(alert, process));
+    assert_share(&with_process, 0.01..0.04, |alert| {
         text(alert).contains(|char: char| char.is_ascii_lowercase())
     });
-    assert_share(&acting, 0.001..0.01, |alert| text(alert) == "MADE_UP_LIST");
+    assert_share(&with_process, 0.001..0.01, |alert| text(alert) == "MADE_UP_LIST");
 }
 
 #[test]
-fn a_file_has_one_reputation_at_most() {
+fn no_file_is_both_trusted_and_bad() {
     let alerts = carbon_black_alerts(&Recipe { distinct: 60, ..Recipe::new(4000, end()) });
     let mut judged = std::collections::BTreeMap::new();
     for alert in &alerts {
@@ -210,7 +210,7 @@ fn a_file_has_one_reputation_at_most() {
 }
 
 #[test]
-fn watchlists_name_their_technique_in_the_report_only() {
+fn watchlist_alerts_name_a_technique_in_their_threat_report_only() {
     let alerts = carbon_black_alerts(&Recipe::new(4000, end()));
     let watchlists = only(&alerts, |alert| alert["type"] == "WATCHLIST");
     for field in ["attack_tactic", "attack_technique", "ttps"] {
@@ -299,7 +299,7 @@ fn alerts_are_spread_over_the_customers() {
 }
 
 #[test]
-fn a_seeded_world_serves_the_same_alerts_as_the_lists() {
+fn a_seeded_world_serves_the_generated_alerts() {
     let recipe = Recipe::new(130, end()).full_size();
     let sandbox = Sandbox::start(World::default().seed_falcon(&recipe).seed_carbon_black(&recipe));
     let query = json!({"sort": "created_timestamp|asc", "limit": 1000});
@@ -313,8 +313,9 @@ fn a_seeded_world_serves_the_same_alerts_as_the_lists() {
     };
     alerts.sort_by_key(by_time_and_id);
     assert_eq!(page.json()["resources"], Value::Array(alerts.clone()));
-    let served: usize = alerts.iter().map(|alert| alert.to_string().len()).sum();
-    assert!(page.body.len() < served + alerts.len() + 400, "no key is duplicated");
+    // The padding is appended as text: a key that is in both would make the body longer.
+    let expected: usize = alerts.iter().map(|alert| alert.to_string().len()).sum();
+    assert!(page.body.len() < expected + alerts.len() + 400, "no key is duplicated");
 
     let body = json!({
         "rows": 1000, "sort": [{"field": "backend_timestamp", "order": "ASC"}],
@@ -331,6 +332,7 @@ fn recorded_samples_are_loaded_from_a_folder() {
     let dir = std::env::temp_dir().join(format!("sandbox-samples-{}", std::process::id()));
     let (start, end) = (end() - TimeDelta::hours(1), end());
     assert!(samples(&dir, start, end).is_none());
+    // Files are read in the order of their names. Keys with `_` are notes; an error is not an alert.
     for (path, text) in [
         (
             "crowdstrike/alert_one.json",

@@ -1,4 +1,5 @@
-//! Generates the alerts of the quarter. All data is invented: hashes are random digits, domains are
+//! Generates the alerts of a quarter of a year: 90 nights, with one run per vendor and night. All
+//! data is invented: hashes are random digits, domains are
 //! under example.com, example.net and example.org, public addresses are in 1.0.0.0/8.
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Utc, Weekday};
@@ -51,7 +52,8 @@ struct Campaign {
     /// The first and the last day, counted from 0.
     days: (u32, u32),
     vendors: &'static [Vendor],
-    /// How many indicators it has, and how many alerts per working day name one.
+    /// The number of its indicators, and about how many alerts of each vendor name one per working
+    /// day.
     size: (u64, u32),
     /// The index in [`TECHNIQUES`] of its only technique.
     technique: usize,
@@ -119,7 +121,8 @@ enum Content {
     Dismissed,
 }
 
-/// The type and the value of an indicator that an alert names.
+/// The type of an indicator that an alert names, or `trusted` for the hash of a trusted file, and
+/// its value.
 type Named = (&'static str, String);
 
 /// The values of campaigns and of trusted files have numbers from here on: above those of
@@ -140,12 +143,13 @@ impl Generator {
         Self { random: Rng::with_seed(20_260_825), known: Vec::new(), alerts: 0 }
     }
 
-    /// Returns the indicators that Recorded Future rejects.
+    /// Returns the indicators that the sandbox is to reject. Call it after the last day.
     pub fn rejected(&self) -> Vec<String> {
         self.known.iter().skip(900).step_by(1700).map(|(_, value)| value.clone()).collect()
     }
 
-    /// Generates the alerts of a vendor that were created in the 24 hours before a night.
+    /// Generates the alerts of a vendor that were created in the 24 hours before the run of night
+    /// `day`.
     pub fn day(&mut self, vendor: Vendor, day: u32) -> Vec<Value> {
         let start = first_night() + TimeDelta::days(i64::from(day) - 1);
         let is_weekend = matches!(start.weekday(), Weekday::Sat | Weekday::Sun);
@@ -154,7 +158,7 @@ impl Generator {
             Vendor::CrowdStrike => 265,
             Vendor::CarbonBlack => 180,
         };
-        // A quarter more at the end, and up to 15 % more or less from day to day.
+        // 25 % more at the end, and up to 15 % more or less from day to day.
         let trend = base + base * day / (4 * NIGHTS);
         let count = per_day(trend * self.random.u32(85..=115) / 100);
         let mut alerts: Vec<Value> = (0..count).map(|_| self.alert(vendor, day, start)).collect();
@@ -222,12 +226,12 @@ impl Generator {
         self.render(vendor, start, named, (severity, technique), content == Content::Dismissed)
     }
 
-    /// Chooses a technique. The first ones are frequent; each has a part of the quarter in which it
+    /// Chooses a technique. A few are frequent and most are rare; in one sixth of the quarter, each
     /// is three times as frequent.
     fn technique(&mut self, day: u32) -> usize {
         let weight = |number: u32| {
             let in_season = day / 15 == number % 6;
-            // 7 is coprime to 30, so each tactic has frequent and rare techniques.
+            // 7 is coprime to 30: each rank occurs once, and those of a tactic are spread out.
             let rank = number * 7 % 30;
             u64::from(600 / (rank + 3) * if in_season { 3 } else { 1 })
         };

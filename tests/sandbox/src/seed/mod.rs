@@ -23,7 +23,8 @@ pub use samples::samples;
 pub struct Recipe {
     /// The number of alerts.
     pub count: usize,
-    /// The first alert is created at this instant or shortly after.
+    /// The first alert is created at this instant, or after it by up to half of the mean distance
+    /// between two alerts.
     pub start: DateTime<Utc>,
     /// All alerts are created before this instant.
     pub end: DateTime<Utc>,
@@ -31,7 +32,8 @@ pub struct Recipe {
     pub seed: u64,
     /// The share of alerts (0 to 1) that name an indicator.
     pub indicator_share: f64,
-    /// The number of different indicator values per type, and of files per judgement.
+    /// The number of different indicator values per type, and of files that Carbon Black trusts,
+    /// finds bad, or has not decided on, each.
     pub distinct: usize,
     /// The number of CrowdStrike customers. The alerts are spread evenly over them: see
     /// [`customer_cid`].
@@ -46,7 +48,7 @@ pub struct Recipe {
 /// The size of a generated alert as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// About 0.7 KB: only the fields that are different in every alert.
+    /// About 0.7 KB: only the fields that are not padding.
     Small,
     /// About 3.7 KB, like most real ones.
     Full,
@@ -124,7 +126,7 @@ pub fn carbon_black_alerts(recipe: &Recipe) -> Vec<Value> {
 
 impl World {
     /// Adds generated Falcon alerts directly as text, which is fast for large numbers. All clients
-    /// can sign in to the children among the customers.
+    /// can sign in to the child accounts.
     pub fn seed_falcon(mut self, recipe: &Recipe) -> Self {
         let children: Vec<String> = (1..recipe.customers).map(customer_cid).collect();
         for account in &mut self.falcon.accounts {
@@ -142,12 +144,12 @@ impl World {
     }
 }
 
-/// Generates the fields that are different in every alert.
+/// Generates the fields that are not padding.
 type GenerateAlert = fn(&Recipe, usize) -> Map<String, Value>;
 /// Generates the fields that only make an alert as large as a real one.
 type GeneratePadding = fn(u64) -> Map<String, Value>;
 
-/// The number of different paddings; the alerts take turns.
+/// The number of different paddings: alert n has padding n modulo this.
 const PADDINGS: u64 = 64;
 
 fn paddings(recipe: &Recipe, padding: GeneratePadding) -> Vec<Map<String, Value>> {
