@@ -85,7 +85,8 @@ fn dispatch(parsed: &Parsed, progress: &Progress) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints help to stdout, or an error of the command line to stderr, and to stdout as JSON.
+/// Prints help to stdout, or an error of the command line to stderr, and with `--json` also to
+/// stdout as a document. Returns the exit code.
 fn print_message(message: &clap::Error, is_json: bool) -> ExitCode {
     if is_json && message.use_stderr() {
         report::print_error_document(&cli::as_failure(message));
@@ -141,7 +142,7 @@ fn new_run_id() -> String {
     format!("{:012x}", fastrand::u64(..) >> 16)
 }
 
-/// Starts the log. A file that cannot be opened is a warning: what a run sends matters more.
+/// Starts the log. If its file cannot be opened, the run warns and continues without it.
 fn init_logging(args: &ProcessArgs, run_id: &str, tenant: Option<&TenantName>, clock: Clock) {
     let settings = args.log.settings(args.debug);
     if let Some(failure) = logging::start(&settings, run_id, tenant, clock) {
@@ -169,7 +170,8 @@ fn log_settings(effective: &[EffectiveOption]) {
     }
 }
 
-/// Writes the metrics file of a process whose runs have ended, and returns its warnings.
+/// Writes the metrics file of a process whose runs have ended, unless it has none or ran with
+/// `--dry-run` or `--debug`. Returns warnings.
 fn write_metrics(
     args: &ProcessArgs,
     ledger: &LedgerChoice,

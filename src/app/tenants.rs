@@ -72,7 +72,8 @@ fn run_all(
     }
 }
 
-/// Returns how the run of each tenant ended. Without a report, none has started.
+/// Returns how the run of each tenant ended. If there is a failure instead of a report, no run has
+/// started: all have its exit code.
 fn ended_runs<'a>(
     jobs: &'a [TenantJob],
     report: &'a Result<TenantsReport, Failure>,
@@ -105,10 +106,11 @@ fn options(args: &RunTenantsArgs) -> Result<TenantsOptions, Failure> {
     })
 }
 
-/// Returns the run of a tenant. Settings that are not valid are its own failure.
+/// Returns the run of a tenant. If its settings are not valid, the job has the failure, so that the
+/// other tenants can run.
 ///
 /// # Errors
-/// When the program itself has no such source, although the settings file was checked.
+/// When the program does not have the source, although the settings file was checked: a defect.
 fn job(command: TenantCommand) -> Result<TenantJob, Failure> {
     let TenantCommand { name, source, parsed } = command;
     let _span = logging::enter(&name);

@@ -10,15 +10,15 @@ use secrecy::SecretString;
 use super::layered::InnermostCommand;
 use crate::settings::{EffectiveOption, Origin};
 
-/// Returns every option of the innermost subcommand. An option in `resolved` is taken from there,
-/// and the origin of one that was added to the command line from `origins`.
+/// Returns every option of the innermost subcommand. An option in `resolved` is taken from there.
+/// `origins` has the origin of each option that was added to the command line, by its flag.
 pub(super) fn options(
     definition: &Command,
     matches: &ArgMatches,
     origins: &BTreeMap<String, Origin>,
     resolved: &[EffectiveOption],
 ) -> Vec<EffectiveOption> {
-    // Those of every command are part of the definition of the program only.
+    // Global options, such as --color, are part of the definition of the program only.
     let of_every_command = definition.get_arguments().filter(|argument| argument.is_global_set());
     let InnermostCommand { command, matches, .. } = InnermostCommand::find(definition, matches);
     command
@@ -49,7 +49,7 @@ fn option(
         None => Origin::Unset,
     };
     let value = match argument.get_action() {
-        // Secrets come from the lookup; mask them here too, in case one does not.
+        // Secrets are in `resolved`, masked; do not show one that is missing there.
         _ if is_secret(argument) => String::new(),
         ArgAction::SetTrue => matches.get_flag(id).to_string(),
         _ => matches

@@ -87,7 +87,7 @@ impl Scope {
         // A tenant is named by its table.
         match self {
             _ if option.key == "tenant" => false,
-            Self::Defaults => !option.is_of_one_source,
+            Self::Defaults => !option.is_source_specific,
             Self::Source => !option.applies_to_process,
         }
     }

@@ -89,8 +89,8 @@ pub(crate) enum Artifact {
 pub(crate) struct ConfigArgs {
     /// Settings file [env: COLLECTIVE_INSIGHTS_CONFIG]
     ///
-    /// If it has tenants, they are scheduled together, with `run`. Without it, that is
-    /// collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config or /etc; on Windows in
+    /// If it has tenants, they are scheduled together, with `run`. It is looked for as
+    /// collective-insights/config.toml in $XDG_CONFIG_HOME, ~/.config and /etc; on Windows in
     /// %LOCALAPPDATA%.
     /// [default: the first that exists]
     #[arg(long, value_name = "FILE")]
@@ -119,7 +119,8 @@ pub(crate) struct WeeklyReportArgs {
     pub weekly_report: Option<PathBuf>,
 }
 
-/// Parses the name of a CronJob (an RFC 1123 label, and the names of its jobs are longer).
+/// Parses the name of a CronJob: an RFC 1123 label, shorter than 63 characters because Kubernetes
+/// adds 11 to it for the names of the jobs.
 fn resource_name(text: &str) -> Result<String, &'static str> {
     const MAX_CHARACTERS: usize = 52;
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -220,7 +220,7 @@ pub(crate) enum OutboxAction {
 /// An operation on checkpoints.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckpointAction {
-    /// Set checkpoints that are in the future back by 30 days
+    /// Set checkpoints that are in the future to 30 days ago
     ///
     /// While a checkpoint is in the future, which a wrong clock can lead to, no run reads what
     /// earlier runs missed. The next run reads the alerts of 30 days again, or since the first

@@ -1,4 +1,5 @@
-//! The command line: its definition, the flags of the Python scripts, and the settings it leads to.
+//! The command line: its definition, the flags of the Python scripts that this program replaces,
+//! and the options that variables and the settings file add.
 
 mod commands;
 mod effective;
@@ -117,7 +118,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Returns the source that is run or checked.
+    /// Returns the source that is run or checked; `None` if the command names no source.
     pub(crate) const fn source(&self) -> Option<&SourceCommand> {
         match &self.command {
             Command::Source(source) => Some(source),
@@ -129,7 +130,7 @@ impl Parsed {
     /// Returns the source that is run or checked.
     ///
     /// # Errors
-    /// When there is none, although a command line was made for the source of this name.
+    /// When there is none, although the command line was created for the source `name`.
     pub(crate) fn source_named(&self, name: &str) -> Result<&SourceCommand, Failure> {
         self.source().ok_or_else(|| source_command::unknown(name))
     }
@@ -145,8 +146,9 @@ impl Parsed {
         self.origins.contains_key(flag)
     }
 
-    /// Returns every option of the innermost subcommand with its effective value, safe to show. An
-    /// option in `resolved` is taken from there, because it can come from outside the command line.
+    /// Returns every option of the innermost subcommand with its effective value, safe to show.
+    /// `resolved` are the options that were looked up because they have a variable of a vendor:
+    /// their values can be missing in the parsed arguments.
     pub(crate) fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
         effective::options(definition(), &self.matches, &self.origins, resolved)
     }
@@ -204,7 +206,8 @@ pub(crate) fn color_of_messages(arguments: &[OsString]) -> ColorChoice {
     choices.filter_map(Result::ok).next_back().unwrap_or_default()
 }
 
-/// Logs a warning for each variable of this process that looks like that of an option, but is not.
+/// Logs a warning for each variable of this process that is named like one of the program, but sets
+/// no option.
 pub(crate) fn warn_about_unknown_variables() {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for warning in settable::unknown_variables(definition(), names) {

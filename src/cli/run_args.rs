@@ -99,7 +99,7 @@ pub(crate) struct ProcessArgs {
     /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
     /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
     /// -l debug.
-    // Repeated, it is accepted as it was by the scripts' argparse.
+    // It may be repeated, as in the scripts.
     #[arg(long, overrides_with = "debug", help_heading = "Log and output")]
     pub debug: bool,
     #[command(flatten)]
@@ -128,7 +128,7 @@ pub(crate) struct ProcessArgs {
 }
 
 impl ProcessArgs {
-    /// Returns the path of the ledger, or that there is none.
+    /// Returns whether the run has a ledger, and its path.
     ///
     /// # Errors
     /// As [`default_ledger`].
@@ -140,7 +140,7 @@ impl ProcessArgs {
         Ok(LedgerChoice::File { path: self.ledger.path()?, in_state_folder })
     }
 
-    /// Returns whether and how to wait for another run.
+    /// Returns how to wait for another run; `None` without `--wait`.
     pub(crate) fn wait(&self) -> Option<LockWait> {
         let limit = self.wait?.to_std().ok()?;
         Some(LockWait { limit, announce: !self.output.quiet && !self.logs_to_stderr() })
@@ -155,7 +155,7 @@ impl ProcessArgs {
         }
     }
 
-    /// Returns whether the log goes to stderr.
+    /// Returns whether the log goes to stderr, alone or in addition to a file.
     pub(crate) fn logs_to_stderr(&self) -> bool {
         self.debug || self.log.is_stderr()
     }
@@ -263,7 +263,7 @@ impl CommonArgs {
     }
 
     /// Returns the settings of a run of the source with this name; `None` if one is missing or not
-    /// valid.
+    /// valid, which `lookup` records.
     pub(crate) fn resolve(&self, source: &str, lookup: &mut Lookup) -> Option<Settings> {
         Some(Settings {
             tenant: self.tenant(source),
@@ -310,8 +310,8 @@ impl CommonArgs {
     }
 }
 
-/// Returns an organization id as Recorded Future expects it. People paste it without the prefix;
-/// both spellings are one organization.
+/// Returns an organization id as Recorded Future expects it: with the prefix, which people leave
+/// out or write in capitals.
 fn with_prefix(id: &str) -> String {
     const PREFIX: &str = "uhash:";
     let bare = match id.split_at_checked(PREFIX.len()) {
@@ -431,7 +431,8 @@ impl LogArgs {
         self.file.as_os_str() == "-"
     }
 
-    /// Returns the settings of the log. With `debug` it has level DEBUG, and goes to stderr too.
+    /// Returns the settings of the log. With `debug`, its level is DEBUG and it also goes to
+    /// stderr.
     pub(crate) fn settings(&self, debug: bool) -> LogSettings<'_> {
         LogSettings {
             file: self.path(),

@@ -39,7 +39,8 @@ pub(crate) struct ScheduledTable {
     pub heading: String,
     /// The name of the table or tenant, for example `[defaults]` or `tenant acme`.
     pub owner: String,
-    /// A name for its files, which no other table has.
+    /// A prefix for the names of secret files that are created for this table; each table has
+    /// another.
     pub file_prefix: String,
     pub entries: Vec<ScheduledEntry>,
 }
@@ -72,17 +73,18 @@ impl Parsed {
     /// Returns the settings file of the command if it has tenants.
     ///
     /// # Errors
-    /// When none of them is enabled, or the file cannot be scheduled.
+    /// When none of them is enabled, an option of `run` is not valid, or the absolute path of the
+    /// file is not known.
     pub(crate) fn scheduled_file(&self) -> Result<Option<ScheduledFile>, Failure> {
         let found = self.file.as_ref().filter(|found| !found.file.tenants.is_empty());
         found.map(|found| scheduled(found, &[])).transpose()
     }
 
-    /// Returns the settings file of the command with these tenants, or with all enabled ones.
-    /// Without a file, or with an empty one, that is the example.
+    /// Returns the settings file of the command with these tenants, or with all enabled ones if
+    /// none is named. If there is no file, or an empty one, `example` is its text.
     ///
     /// # Errors
-    /// When the file has no such tenant, or cannot be scheduled.
+    /// When the file has no such enabled tenant, and as for [`Self::scheduled_file`].
     pub(crate) fn scheduled_file_or(
         &self,
         example: &str,
@@ -101,7 +103,7 @@ fn scheduled(found: &FoundFile, tenants: &[TenantName]) -> Result<ScheduledFile,
     let file = &found.file;
     let chosen = chosen_tenants(file, tenants)?;
     let sources = source_keys()?;
-    // Those of all sources are the same for each.
+    // Every source has the options that [defaults] can set, so the keys of any one do.
     let defaults = sources.values().next().map_or(Vec::new(), |keys| entries(&file.defaults, keys));
     let mut tables = vec![ScheduledTable::new("[defaults]", "defaults", defaults)];
     for (source, table) in &file.source_defaults {
@@ -215,15 +217,16 @@ fn meaning(key: &str, options: &[Settable]) -> Meaning {
         Some(option) if option.is_secret => Meaning::Secret,
         Some(option) if option.key == "ledger" => Meaning::Ledger,
         Some(option) if option.key == "metrics-file" => Meaning::Metrics,
-        // The paths of a process are those that it writes to.
+        // The other paths of a process are those of its log and metrics, which it writes to.
         Some(option) if option.is_path && !option.applies_to_process => Meaning::File,
         Some(_) => Meaning::Plain,
+        // `<secret>-file`.
         None => Meaning::File,
     }
 }
 
-/// Returns the maximum run time and the maximum wait of `run` with this file, in minutes, without
-/// the variables of this process: the scheduled one has others.
+/// Returns the maximum run time and the maximum wait of `run` with this file, in minutes. Variables
+/// of this process have no effect: the scheduled process has others.
 fn run_times(found: &FoundFile) -> Result<(u32, u32), Failure> {
     let run = parse_words([NAME, "run"].map(Into::into).into())
         .map_err(|error| usage_error::as_failure(&error))?
@@ -233,7 +236,8 @@ fn run_times(found: &FoundFile) -> Result<(u32, u32), Failure> {
     Ok((args.process.deadline, u32::try_from(wait).unwrap_or(u32::MAX)))
 }
 
-/// Returns a sentence for each required setting that is in none of the tables of a tenant.
+/// Returns a sentence for each required setting that the file does not have for a tenant: neither
+/// in its table nor in the defaults.
 fn missing_settings(file: &ConfigFile, tenant: &TenantTable, keys: &SourceKeys) -> Vec<String> {
     let TenantTable { name, source, table, .. } = tenant;
     let of_source = file.source_defaults.iter().filter(|(of, _)| of == source);

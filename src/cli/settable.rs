@@ -16,7 +16,7 @@ use super::source_command::SourceCommand;
 use super::{NAME, usage_error};
 use crate::settings::config_file::{CONFIG_VARIABLE, Value};
 
-/// The options with which a person agrees to something. They must be given where the person is.
+/// The options with which a person agrees to something: only accepted on the command line.
 const CONFIRMATIONS: [&str; 6] =
     ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
 
@@ -40,8 +40,9 @@ pub(super) struct Settable {
     pub is_secret: bool,
     /// Whether the value is the path of a file.
     pub is_path: bool,
-    /// Whether only one source has the option.
-    pub is_of_one_source: bool,
+    /// Whether the sources do not have the option in common: it is defined by this source, although
+    /// another one can have an option of the same name, such as `--min-severity`.
+    pub is_source_specific: bool,
     /// Whether it applies to the whole process, and so cannot differ from tenant to tenant.
     pub applies_to_process: bool,
     /// The generated variable.
@@ -49,7 +50,8 @@ pub(super) struct Settable {
 }
 
 impl Settable {
-    /// Returns an option of a command; `source` is the name of the source that it runs.
+    /// Returns an option of a command; `None` if it can only be given on the command line. `source`
+    /// is the source that the command runs, and `common` has the options that all sources have.
     fn new(argument: &Arg, source: Option<&str>, common: &Command) -> Option<Self> {
         let key = argument.get_long()?;
         let is_excluded = ["help", "version", "config"].contains(&key) || is_confirmation(key);
@@ -67,7 +69,7 @@ impl Settable {
             arity,
             is_secret: argument.get_value_parser().type_id() == TypeId::of::<SecretString>(),
             is_path: argument.get_value_parser().type_id() == TypeId::of::<PathBuf>(),
-            is_of_one_source: owner.is_some(),
+            is_source_specific: owner.is_some(),
             applies_to_process: applies_to_process(key),
             variable: variable(owner, key),
         })
@@ -100,7 +102,7 @@ impl Settable {
     /// Returns the text of a variable as a value of the option.
     ///
     /// # Errors
-    /// The reason why it is not one.
+    /// The reason why it is not such a value.
     pub(super) fn parse_variable(&self, text: &str) -> Result<Value, String> {
         match self.arity {
             Arity::One => Ok(Value::One(text.to_owned())),
@@ -132,11 +134,11 @@ pub(super) fn options<'a>(
     arguments.filter_map(|argument| Settable::new(argument, source, common)).collect()
 }
 
-/// Whether an option is one of a whole process, which has one ledger, one log and one output.
+/// Whether an option applies to a whole process, which has one ledger, one log and one output.
 fn applies_to_process(key: &str) -> bool {
     static PROCESS: LazyLock<Command> =
         LazyLock::new(|| ProcessArgs::augment_args(Command::new(NAME)));
-    // The run of a tenant may be shorter.
+    // A tenant can have a deadline that is shorter than that of the process.
     key != "deadline" && PROCESS.get_arguments().any(|argument| argument.get_long() == Some(key))
 }
 
@@ -147,7 +149,8 @@ fn common_options() -> &'static Command {
     &COMMON
 }
 
-/// Returns the generated variable of an option; `owner` is the source whose own it is.
+/// Returns the generated variable of an option; `owner` is the source that defines the option, if
+/// it is specific to one.
 fn variable(owner: Option<&str>, key: &str) -> String {
     let words = ["collective-insights"].into_iter().chain(owner).chain([key]);
     words.collect::<Vec<_>>().join("_").replace('-', "_").to_ascii_uppercase()
@@ -223,8 +226,8 @@ fn add_known_variables(
     }
 }
 
-/// Returns why a command does not accept these arguments; `None` if it does, or would together with
-/// others.
+/// Returns why a command does not accept these arguments; `None` if it does, or if only required
+/// ones are missing.
 pub(super) fn rejection(command: &Command, arguments: &[OsString]) -> Option<String> {
     let words = [OsString::from(NAME)].into_iter().chain(arguments.iter().cloned());
     let error = command.clone().try_get_matches_from(words).err()?;
@@ -235,7 +238,7 @@ pub(super) fn rejection(command: &Command, arguments: &[OsString]) -> Option<Str
     Some(failure.message)
 }
 
-/// Returns the key that is most like an unknown one.
+/// Returns the known key that is most like `key`; `None` if none is similar.
 pub(super) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let command = known.fold(Command::new(NAME).disable_help_flag(true), |command, key| {
         command.arg(Arg::new(key.to_owned()).long(key.to_owned()).action(ArgAction::SetTrue))

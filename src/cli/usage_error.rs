@@ -7,7 +7,7 @@ use super::NAME;
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
 
-/// Hides what may be a secret whose flag is missing or misspelled.
+/// Hides words that may be a secret whose flag is missing or misspelled, and escapes the others.
 pub(super) fn without_secrets(mut error: clap::Error) -> clap::Error {
     let hidden =
         |what: &str| ContextValue::String(format!("({what}; not shown, it may be a secret)"));
@@ -17,7 +17,7 @@ pub(super) fn without_secrets(mut error: clap::Error) -> clap::Error {
         {
             error.insert(ContextKind::InvalidArg, hidden("a word that is not an option"));
             error.remove(ContextKind::SuggestedArg);
-            // It repeats the word.
+            // The tip repeats the word.
             error.remove(ContextKind::Suggested);
         }
         (ErrorKind::InvalidSubcommand, _) => {
@@ -44,13 +44,13 @@ fn sanitize(error: &mut clap::Error) {
         let safe = redact::sanitize(text);
         if safe != *text {
             error.insert(kind, ContextValue::String(safe));
-            // It repeats the text.
+            // The tip repeats the text.
             error.remove(ContextKind::Suggested);
         }
     }
 }
 
-/// Hides a word that was given as a command, unless it looks like one.
+/// Hides a word that was given as a command, unless it may be a mistyped one.
 fn hide_command(error: &mut clap::Error, hidden: impl Fn(&str) -> ContextValue) {
     let shown = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(word)) if may_be_command(word) => {
@@ -59,12 +59,12 @@ fn hide_command(error: &mut clap::Error, hidden: impl Fn(&str) -> ContextValue) 
         _ => hidden("a word that is not a command"),
     };
     error.insert(ContextKind::InvalidSubcommand, shown);
-    // It repeats the word.
+    // The tip repeats the word.
     error.remove(ContextKind::Suggested);
 }
 
-/// Keeps the last suggestion: they are sorted by similarity, and aliases of two letters resemble
-/// many words.
+/// Keeps the last suggestion, which is the most similar one: aliases of two letters resemble many
+/// words.
 fn keep_nearest_command(error: &mut clap::Error) {
     if let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) {
         let nearest = names.last().cloned().into_iter().collect();
@@ -82,8 +82,8 @@ fn may_be_command(word: &str) -> bool {
     word.len() <= MAX_LENGTH && !may_be_secret(word) && (is_short || has_lowercase)
 }
 
-/// Whether a rejected value contains a word that could be a key: letters and digits, at least as
-/// long as the shortest key. Keys can be joined to other words, as in `secret/id` and `key:value`.
+/// Whether a rejected value contains a word that could be a key: it has letters and digits, and is
+/// at least as long as the shortest key. Keys can be joined to other words, as in `secret/id`.
 fn may_be_secret(value: &str) -> bool {
     const MIN_LENGTH: usize = 10;
     /// For words with hyphens and underscores, such as `us-gov-west-1`.
@@ -99,8 +99,8 @@ fn may_be_secret(value: &str) -> bool {
     })
 }
 
-/// Adds what to do about an option where a command is expected: the scripts were not told which
-/// source they read.
+/// Adds a tip if the command line begins with an option instead of a command (not `has_command`):
+/// the scripts were called like that, because each read one source only.
 pub(super) fn with_tip(mut error: clap::Error, has_command: bool) -> clap::Error {
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
     if is_unknown && !has_command && error.get(ContextKind::SuggestedArg).is_none() {
@@ -112,8 +112,8 @@ pub(super) fn with_tip(mut error: clap::Error, has_command: bool) -> clap::Error
     error
 }
 
-/// Returns an error of the command line as a failure: the first paragraph is what happened, the
-/// others are what to do.
+/// Returns an error of the command line as a failure: its first paragraph becomes the message, the
+/// others become the help.
 pub(crate) fn as_failure(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     let (message, help) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));

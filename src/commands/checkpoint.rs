@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::ledger::TenantFilter;
 use crate::report::counted;
 
-/// A checkpoint is set back by this: as far as a run catches up by default, and less than the time
-/// for which delivered indicators are kept.
+/// A checkpoint is set to this long before now: as far as a run catches up by default, and less
+/// than the time for which delivered indicators are kept, so that nothing is sent twice.
 const SET_BACK: TimeDelta = TimeDelta::days(30);
 
 /// Sets back the checkpoints that are in the future.
@@ -19,9 +19,9 @@ pub(crate) fn checkpoint(action: &CheckpointAction, clock: Clock) -> Result<Stri
     let CheckpointAction::Reset { ledger, yes } = action;
     let path = ledger.path()?;
     let reader = open_reader(&path)?;
-    let sources = reader.status(clock.now(), &TenantFilter::default())?;
+    let tenants = reader.status(clock.now(), &TenantFilter::default())?;
     drop(reader);
-    let in_future = sources.iter().filter(|source| source.is_checkpoint_in_future).count();
+    let in_future = tenants.iter().filter(|tenant| tenant.is_checkpoint_in_future).count();
     if in_future == 0 {
         return Ok("no checkpoint is in the future\n".to_owned());
     }

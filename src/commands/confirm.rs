@@ -6,7 +6,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::report;
 
 /// Asks a question on the terminal and returns whether the answer is yes. `action` is what `--yes`
-/// allows, for example `drop 2 indicators`.
+/// allows, for example `drop 2 indicators`; `help` is what to do without a terminal.
 ///
 /// # Errors
 /// When stdin is not a terminal, or the answer cannot be read.

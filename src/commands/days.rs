@@ -22,8 +22,8 @@ pub(super) struct Day {
     pub source: String,
     /// The number of runs; 0 on a day without one.
     pub runs: u32,
-    /// The sums of their counts; `None` where no run recorded any. `carried_in` is that of the
-    /// first run, and `waiting` that of the last: a queue is not counted twice.
+    /// The sums of their counts; `None` if no run recorded any. The queue is not counted twice:
+    /// `carried_in` is from the first run, and `waiting` from the last one.
     pub counts: Option<Counts>,
     /// Whether there was a run, and all runs ended with exit code 0.
     pub all_succeeded: bool,
@@ -65,14 +65,14 @@ impl Day {
 
 /// Whether a run ended with an exit code other than 0, or was killed.
 pub(super) fn has_failed(run: &RunRecord, now: DateTime<Utc>) -> bool {
-    // One that seems to start in the future has another clock than this command.
+    // A run that seems to start in the future had another clock; it may be running as well.
     let age = (now - run.started_at).abs();
     let is_running = run.finished_at.is_none() && age < MAX_RUN_TIME;
     run.exit_code != Some(0) && !is_running
 }
 
-/// Returns the counts that a run recorded. A number that no run can have is damage, and then there
-/// are none: sums of them would overflow.
+/// Returns the counts that a run recorded; `None` if there are none, or if one is so large that it
+/// must be damaged: sums could overflow.
 fn counts_of(run: &RunRecord) -> Option<Counts> {
     const MAX: u64 = 1_000_000_000;
     let numbers: Map<String, Value> = serde_json::from_str(run.counts.as_deref()?).ok()?;
@@ -80,7 +80,7 @@ fn counts_of(run: &RunRecord) -> Option<Counts> {
     numbers.values().all(is_plausible).then(|| serde_json::from_value(numbers.into()).ok())?
 }
 
-/// Returns the first of the last `days` UTC days, of which today is one.
+/// Returns the first of the last `days` UTC days, including today.
 pub(super) fn first_day(now: DateTime<Utc>, days: u32) -> NaiveDate {
     now.date_naive() - Days::new(u64::from(days.saturating_sub(1)))
 }
@@ -90,8 +90,9 @@ pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// Returns the days of these runs (the oldest run first), and a row for each day without a run of
-/// a tenant that had run before. Today gets none: its run may be yet to come.
+/// Returns a row for each day and tenant with live runs, sorted by day, from runs with the oldest
+/// first. A day without a run also has a row if the tenant ran before, except today: the run may be
+/// yet to come.
 pub(super) fn days(runs: &[RunRecord], now: DateTime<Utc>) -> Vec<Day> {
     let today = now.date_naive();
     // Only live runs deliver anything.

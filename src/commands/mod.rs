@@ -52,7 +52,7 @@ fn no_ledger(path: &Path) -> Failure {
     Failure::new(
         FailureKind::Ledger,
         format!("there is no ledger at {}", path.display()),
-        "The first run creates it. If runs use another one, name it with --ledger; as another user, run this as that user.",
+        "The first run creates it. If runs use another one, name it with --ledger. If they run as another user, run this command as that user.",
     )
 }
 

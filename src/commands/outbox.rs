@@ -18,10 +18,10 @@ use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
 use crate::redact::{self, sanitize};
 use crate::report::{self, Layout, Stdout, counted, timestamp};
 
-/// How many entries are listed as text, unless an option says otherwise.
+/// How many entries are listed as text without `--limit`.
 const TEXT_LIMIT: u32 = 50;
 
-/// The indent of what belongs to the line of an entry.
+/// The indent of the further lines of an entry.
 const INDENT: &str = "    ";
 
 /// Lists, retries, exports or drops undelivered indicators.
@@ -42,7 +42,7 @@ pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Fail
 
 /// Saves what can be read of a damaged ledger in a new one.
 fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
-    // An empty file is damaged: only one that does not exist is none.
+    // `open` fails for an empty file, which is damaged and can be repaired.
     if path.symlink_metadata().is_err() && LedgerReader::open(path)?.is_none() {
         return Err(no_ledger(path));
     }
@@ -62,7 +62,7 @@ fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Returns the entries that the arguments choose.
+/// Returns a filter for the entries that the arguments choose.
 ///
 /// # Errors
 /// When the ledger has no such tenant, and when it cannot be read.
@@ -72,14 +72,16 @@ fn entry_filter(ledger: &LedgerReader, args: &EntryFilterArgs) -> Result<EntryFi
     Ok(EntryFilter { tenants, state, last: None })
 }
 
-/// The first entries that a filter selects, and how many it selects in all.
+/// The first entries that match a filter, and the number of all that match.
 struct Selected {
+    /// Matches the first entries only.
     first: EntryFilter,
     total: u64,
 }
 
 impl Selected {
-    /// Selects at most `limit` entries; 0 for no limit. `None` where the filter selects nothing.
+    /// Selects at most `limit` entries (0 for no limit), those that were stored first. `None` if no
+    /// entry matches.
     fn new(
         ledger: &LedgerReader,
         args: &EntryFilterArgs,
@@ -93,7 +95,7 @@ impl Selected {
             0 => Some(end),
             limit => ledger.last_of_first(limit, &filter)?,
         };
-        // A run may have delivered all of them meanwhile.
+        // None: a run delivered all of them meanwhile.
         Ok(last.map(|last| Self { first: EntryFilter { last: Some(last), ..filter }, total }))
     }
 }
@@ -263,8 +265,8 @@ fn drop_entries(
     if !yes && !confirmed(count, &tenants)? {
         return Ok("nothing was dropped\n".into());
     }
-    // Opened after the confirmation, so that the ledger is not locked while waiting for it. What a
-    // run stored meanwhile was not confirmed.
+    // Opened after the confirmation, so that the ledger is not locked while waiting for it. Entries
+    // after `last` were stored by a run meanwhile, and are not part of what was confirmed.
     let ledger = open_ledger(&path, clock)?;
     let dropped = ledger.drop_entries(&EntryFilter { last: Some(last), ..filter }, clock.now())?;
     Ok(format!(

@@ -19,10 +19,10 @@ pub(super) struct OutputFile {
 }
 
 impl OutputFile {
-    /// Begins a file that only this user can read. `option` names it.
+    /// Begins a file that only this user can read. `option` is the one that names it, for messages.
     ///
     /// # Errors
-    /// When it cannot be created, or when `path` names the ledger or anything but a regular file:
+    /// When it cannot be created, or when `path` is the ledger or exists and is not a regular file:
     /// renaming would replace a device such as `/dev/null`.
     pub(super) fn create(
         path: &Path,
@@ -47,10 +47,11 @@ impl OutputFile {
         Ok(Self { path: path.to_owned(), option, file })
     }
 
-    /// Lets those read the file who can read the one that it replaces, if there is one.
+    /// Copies the mode and the group of the file that is replaced, as
+    /// [`AtomicFile::keep_permissions`] does.
     ///
     /// # Errors
-    /// When the permissions cannot be changed.
+    /// When the mode cannot be set.
     pub(super) fn keep_permissions(&self) -> Result<(), Failure> {
         self.file.keep_permissions().map_err(|error| unwritable(&self.path, self.option, error))
     }
@@ -66,7 +67,7 @@ impl OutputFile {
     /// Makes the content durable and gives the file its name.
     ///
     /// # Errors
-    /// When that fails; then a file that had the name before is unchanged.
+    /// As [`AtomicFile::finish`].
     pub(super) fn finish(self) -> Result<(), Failure> {
         let Self { path, option, file } = self;
         file.finish().map_err(|error| unwritable(&path, option, error))

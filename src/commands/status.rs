@@ -11,14 +11,15 @@ use crate::ledger::{LedgerReader, TenantFilter, TenantStatus};
 use crate::redact::sanitize;
 use crate::report::{self, Layout, thousands, timestamp};
 
-/// The status of a tenant, and how the settings file has it.
+/// The status of a tenant, and whether the settings file has it.
 struct Listed {
     status: TenantStatus,
-    /// `None` where the settings file has no tenants.
+    /// `None` if the settings file has no tenants.
     settings_entry: Option<SettingsEntry>,
 }
 
-/// Returns the last run, last success, checkpoint, queue and quarantine of each tenant.
+/// Returns the last run, last success, checkpoint, queue and quarantine of each tenant. With
+/// `--max-age` they are printed instead, and an old success is a failure.
 pub(crate) fn status(
     args: &StatusArgs,
     file: FileTenants<'_>,
@@ -39,7 +40,7 @@ pub(crate) fn status(
     if tenants.is_empty() {
         return Err(no_tenant());
     }
-    // Nothing is older than what a time cannot express.
+    // `None` if no time can be that long ago: then no success is too old.
     let oldest = clock.now().checked_sub_signed(max_age);
     let is_old = |tenant: &&Listed| {
         let success = tenant.status.last_success;
@@ -48,7 +49,7 @@ pub(crate) fn status(
     let is_expected = |tenant: &&Listed| match tenant.settings_entry {
         None | Some(SettingsEntry::Enabled) => true,
         Some(SettingsEntry::Disabled) => false,
-        // It was removed, unless a person names it.
+        // A tenant that was removed from the file is only expected to run if --tenant names it.
         Some(SettingsEntry::Absent) => filter.name.is_some(),
     };
     let old: Vec<String> =
@@ -109,29 +110,30 @@ fn too_old(tenants: &[String], file: FileTenants<'_>) -> Failure {
 fn as_text(tenant: &Listed) -> String {
     let layout = Layout::stdout();
     let row = |name: &str, value: String| layout.paragraph(&format!("  {name:<13}  "), &value);
-    let source = &tenant.status;
+    let status = &tenant.status;
     let note = tenant.settings_entry.and_then(SettingsEntry::note);
     let note = note.map(|note| row("settings", note.to_owned())).unwrap_or_default();
-    if source.account.is_empty() {
-        let title = layout.title(&source.tenant, &format!(" ({})", source.source));
+    // Only the settings file has the tenant.
+    if status.account.is_empty() {
+        let title = layout.title(&status.tenant, &format!(" ({})", status.source));
         return format!("{title}{note}{}", row("last run", "never".to_owned()));
     }
-    let since = source
+    let since = status
         .oldest_queued
         .map(|time| format!(" (oldest since {})", time_or_never(Some(time))))
         .unwrap_or_default();
-    let future = if source.is_checkpoint_in_future {
+    let future = if status.is_checkpoint_in_future {
         " (in the future: missed alerts are not read; see `collective-insights checkpoint reset --help`)"
     } else {
         ""
     };
-    let mut text = layout.title(&source.tenant, &identity(source));
+    let mut text = layout.title(&status.tenant, &identity(status));
     text.push_str(&note);
-    text.push_str(&row("last run", last_run(source)));
-    text.push_str(&row("last success", time_or_never(source.last_success)));
-    text.push_str(&row("last alerts", time_or_never(source.last_alerts)));
-    text.push_str(&row("read until", format!("{}{future}", time_or_never(source.read_until))));
-    for gap in &source.gaps {
+    text.push_str(&row("last run", last_run(status)));
+    text.push_str(&row("last success", time_or_never(status.last_success)));
+    text.push_str(&row("last alerts", time_or_never(status.last_alerts)));
+    text.push_str(&row("read until", format!("{}{future}", time_or_never(status.read_until))));
+    for gap in &status.gaps {
         let (start, end) = (time_or_never(Some(gap.start)), time_or_never(Some(gap.end)));
         let options = gap.as_options();
         text.push_str(&row(
@@ -139,17 +141,17 @@ fn as_text(tenant: &Listed) -> String {
             format!("{start} to {end}: read it with {options}, or give it up with --accept-gap"),
         ));
     }
-    text.push_str(&row("queued", format!("{}{since}", thousands(source.queued))));
-    text.push_str(&row("in quarantine", thousands(source.quarantined)));
-    let used_today = thousands(source.used_today);
+    text.push_str(&row("queued", format!("{}{since}", thousands(status.queued))));
+    text.push_str(&row("in quarantine", thousands(status.quarantined)));
+    let used_today = thousands(status.used_today);
     text.push_str(&row("sent today", format!("{used_today} (this API key, UTC day)")));
-    if let Some(warning) = source.no_alerts_warning() {
+    if let Some(warning) = status.no_alerts_warning() {
         text.push_str(&row("warning", warning));
     }
     text
 }
 
-/// Returns the source, account, customer and organizations, as they follow the name of the tenant.
+/// Returns the source, account, customer and organizations, to be shown after the tenant's name.
 fn identity(status: &TenantStatus) -> String {
     let customer = status.customer.as_ref().map(|digest| format!(", customer {digest}"));
     let organizations = if status.organizations.is_empty() {
@@ -175,27 +177,27 @@ fn last_run(status: &TenantStatus) -> String {
 fn as_json(tenants: &[Listed]) -> String {
     let sources: Vec<_> = tenants
         .iter()
-        .map(|Listed { status: source, settings_entry }| {
+        .map(|Listed { status, settings_entry }| {
             json!({
-                "tenant": source.tenant,
-                "source": source.source,
+                "tenant": status.tenant,
+                "source": status.source,
                 "settings_file": settings_entry.map(SettingsEntry::name),
-                "account": source.account,
-                "customer": source.customer,
-                "organizations": source.organizations,
-                "last_run": source.last_run.map(timestamp),
-                "last_exit_code": source.last_exit_code,
-                "last_error": source.last_error,
-                "last_success": source.last_success.map(timestamp),
-                "last_alerts": source.last_alerts.map(timestamp),
-                "quiet": source.is_quiet,
-                "read_until": source.read_until.map(timestamp),
-                "read_until_in_future": source.is_checkpoint_in_future,
-                "gaps": source.gaps.iter().copied().map(report::window).collect::<Vec<_>>(),
-                "waiting": source.queued,
-                "oldest_waiting": source.oldest_queued.map(timestamp),
-                "quarantined": source.quarantined,
-                "used_today": source.used_today,
+                "account": status.account,
+                "customer": status.customer,
+                "organizations": status.organizations,
+                "last_run": status.last_run.map(timestamp),
+                "last_exit_code": status.last_exit_code,
+                "last_error": status.last_error,
+                "last_success": status.last_success.map(timestamp),
+                "last_alerts": status.last_alerts.map(timestamp),
+                "quiet": status.is_quiet,
+                "read_until": status.read_until.map(timestamp),
+                "read_until_in_future": status.is_checkpoint_in_future,
+                "gaps": status.gaps.iter().copied().map(report::window).collect::<Vec<_>>(),
+                "waiting": status.queued,
+                "oldest_waiting": status.oldest_queued.map(timestamp),
+                "quarantined": status.quarantined,
+                "used_today": status.used_today,
             })
         })
         .collect();

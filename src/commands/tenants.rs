@@ -36,7 +36,8 @@ impl SettingsEntry {
     }
 }
 
-/// The tenants of the settings file. Where it has none, nothing is known about those of the ledger.
+/// The tenants of the settings file. If it has none, or does not exist, it excludes no tenant of
+/// the ledger.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct FileTenants<'a>(pub(crate) &'a [TenantTable]);
 
@@ -52,7 +53,7 @@ impl FileTenants<'_> {
         (!self.0.is_empty()).then_some(entry)
     }
 
-    /// Returns whether the file has tenants, and this is not an enabled one of them.
+    /// Returns whether the file has tenants, but no enabled one of this name.
     pub(crate) fn is_left_out(self, name: &str) -> bool {
         self.entry(name).is_some_and(|entry| entry != SettingsEntry::Enabled)
     }
@@ -94,7 +95,7 @@ pub(super) fn known_tenants(
     Ok(all.filter(|tenant| filter.has(&tenant.name, &tenant.source)).collect())
 }
 
-/// Returns the tenants that the arguments name.
+/// Returns a filter for the tenants that the arguments name.
 ///
 /// # Errors
 /// When neither the ledger nor the settings file has a tenant of that name, and when the ledger

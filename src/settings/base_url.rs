@@ -7,7 +7,7 @@ use super::lookup::Names;
 use crate::failure::Failure;
 
 /// Parses the address of a service: `https` (`http` for loopback hosts only) and a host, without a
-/// path, a user name or a password.
+/// path, a query, a user name or a password.
 ///
 /// # Errors
 /// When the text is not such an address; the message gives `example`.
@@ -37,7 +37,7 @@ pub(crate) fn base_url(text: &str, names: &Names, example: &str) -> Result<Url, 
         _ => return invalid("it must start with https://"),
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return invalid("it must not have a path");
+        return invalid("it must not have a path or a query");
     }
     Ok(url)
 }

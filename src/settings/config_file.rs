@@ -1,4 +1,5 @@
-//! The settings file, in TOML: finds, reads and parses it. What the keys mean is decided elsewhere.
+//! The settings file, in TOML: finds, reads and parses it. Which keys a table can have, and with
+//! which values, is checked in `cli::file_keys`.
 
 mod parse;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub(crate) struct ConfigFile {
     pub is_private: bool,
     /// `[defaults]`: the settings of every tenant.
     pub defaults: Table,
-    /// `[defaults.<source>]`: the settings of every tenant of a source, with its name.
+    /// `[defaults.<source>]`: the name of a source, and the settings of all its tenants.
     pub source_defaults: Vec<(String, Table)>,
     /// Each `[[tenant]]`.
     pub tenants: Vec<TenantTable>,
@@ -47,7 +48,7 @@ pub(crate) struct TenantTable {
     pub table: Table,
 }
 
-/// The settings of one table, in their order.
+/// The settings of one table.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Table {
     pub entries: Vec<Entry>,
@@ -67,11 +68,11 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Flag(bool),
-    /// A string or an integer.
+    /// A string or a decimal integer.
     One(String),
-    /// An array of strings and integers.
+    /// An array of strings and decimal integers.
     Many(Vec<String>),
-    /// Anything else: what it is.
+    /// A value that no option accepts: what it is, for messages.
     Other(&'static str),
 }
 
@@ -98,9 +99,10 @@ impl Table {
 }
 
 impl ConfigFile {
-    /// Reads the file that the argument names, else the variable, else the first that exists of the
-    /// user's and the machine's; `None` if there is none, or only the machine's, in a folder
-    /// that this user may not look into. Returns how it was found too.
+    /// Reads the file that the argument names, else the one of the variable, else the first
+    /// existing one of the default paths: the user's file, then the machine's. Returns it with the
+    /// origin of its path. `None` if no file is named and none exists, or if the only one is the
+    /// machine's in a folder that this user may not look into.
     ///
     /// # Errors
     /// When a named file does not exist, and when the file cannot be read.
@@ -140,7 +142,7 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// Returns a file with this text, named `config.toml`, that only its owner can read.
+    /// Returns a file with this text as if it was `config.toml` and only its owner could read it.
     pub(crate) fn with_text(text: &str, sources: &[String]) -> Self {
         Self { path: "config.toml".into(), is_private: true, ..parse::parse(text, sources) }
     }
@@ -157,8 +159,9 @@ impl ConfigFile {
         self.tenants.iter().find(|tenant| tenant.name == *name)
     }
 
-    /// Returns the failure of a file with mistakes, those of its tables and these of its settings.
-    /// It names all of them, so that they can be corrected together.
+    /// Returns a failure if there are mistakes: those that parsing found, and `mistakes`, which are
+    /// about keys and values. It lists the first 20 by line, so that they can be corrected
+    /// together.
     pub(crate) fn failure(&self, mut mistakes: Vec<Mistake>) -> Option<Failure> {
         const MAX_SHOWN: usize = 20;
         mistakes.extend(self.mistakes.iter().cloned());
@@ -186,8 +189,8 @@ fn is_absent(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Whether this user may not look into the folder of a file, as into /etc/collective-insights of an
-/// installed package: its settings are not for this user.
+/// Whether this user may not look into the folder of a file. The folder /etc/collective-insights of
+/// an installed package is such a one for most users: its settings are not for them.
 fn is_in_closed_folder(path: &Path, error: &std::io::Error) -> bool {
     let is_denied = |error: &std::io::Error| error.kind() == ErrorKind::PermissionDenied;
     is_denied(error) && path.symlink_metadata().is_err_and(|error| is_denied(&error))

@@ -61,7 +61,7 @@ impl Precedence {
 pub(crate) struct Wanted<'a> {
     /// The long option without its dashes.
     pub key: &'a str,
-    /// The variables of the option, besides the generated one.
+    /// The vendor's variables, if the option has any. They precede the generated variable.
     pub names: Option<&'a Names>,
     pub is_secret: bool,
 }
@@ -72,7 +72,8 @@ pub(crate) struct Found {
     /// The value; `None` if a file for a secret is empty, which ends the search.
     pub value: Option<Value>,
     pub origin: Origin,
-    /// The position of its layer, from 0; a lower one takes precedence.
+    /// The position of its layer, from 0; a lower one takes precedence. `Lookup::find` counts from
+    /// 1, because arguments come first there.
     pub rank: usize,
 }
 
@@ -81,14 +82,14 @@ pub(crate) struct Found {
 pub(crate) struct Layers {
     environment: Environment,
     precedence: Precedence,
-    /// The generated variable of each option, by its key.
+    /// The generated variable of each option (`COLLECTIVE_INSIGHTS_<OPTION>`), by its key.
     variables: BTreeMap<String, String>,
     file: Option<Rc<ConfigFile>>,
     /// The name of the source.
     source: Option<String>,
-    /// The tenant that was named.
+    /// The tenant that was named, which may be missing in the file.
     tenant_name: Option<TenantName>,
-    /// The tables of the file that apply.
+    /// The tables of the file that apply to this source and tenant; empty if the file has none.
     tenant: Table,
     source_defaults: Table,
     defaults: Table,
@@ -144,8 +145,7 @@ impl Layers {
         self.file = Some(file);
     }
 
-    /// Returns a warning if the settings file has tenants, and the one that was named is not among
-    /// them.
+    /// Returns a warning if the settings file has tenants, but not the one that was named.
     pub(super) fn unknown_tenant(&self) -> Option<String> {
         let file = self.file.as_ref().filter(|file| !file.tenants.is_empty())?;
         let name = self.tenant_name.as_ref().filter(|name| file.tenant(name).is_none())?;
@@ -155,7 +155,8 @@ impl Layers {
         ))
     }
 
-    /// Returns a sentence about the tenants of the settings file, if none of them was chosen.
+    /// Returns a sentence that lists tenants of this source in the settings file, with a space
+    /// before it; an empty text if there are none, or if a tenant of the file was chosen.
     pub(crate) fn tenant_hint(&self) -> String {
         const MAX_NAMED: usize = 5;
         let Some((file, source)) = self.file.as_ref().zip(self.source.as_ref()) else {
@@ -178,10 +179,12 @@ impl Layers {
         )
     }
 
-    /// Returns the first value of an option that is not blank.
+    /// Returns the first value of an option that is not blank, or the file of a secret if that is
+    /// empty.
     ///
     /// # Errors
-    /// When a variable is not UTF-8, and when a file for a secret cannot be read.
+    /// When a variable is not UTF-8, when one that has several values does not have its form, and
+    /// when a file for a secret cannot be read.
     pub(crate) fn find(&self, wanted: Wanted<'_>) -> Result<Option<Found>, Failure> {
         for (rank, layer) in self.precedence.layers().into_iter().enumerate() {
             if let Some((value, origin)) = self.find_in(layer, wanted)? {
@@ -267,7 +270,7 @@ impl Layers {
     }
 }
 
-/// Returns the text of a variable; `None` if it is blank.
+/// Returns the text of a variable; `None` if it is not set, or blank.
 ///
 /// # Errors
 /// When it is not UTF-8.

@@ -1,4 +1,5 @@
-//! Looks up settings: the argument, then the [`Layers`]. Otherwise the default, if there is one.
+//! Looks up settings that have a variable of a vendor: the value is the argument, else that of the
+//! [`Layers`], else the default.
 
 use std::fmt;
 use std::rc::Rc;
@@ -17,16 +18,17 @@ const HOW_TO_SET: &str = "Set each with its flag, with the environment variable 
 /// The text that is shown instead of a secret.
 const MASK: &str = "(secret)";
 
-/// The names of a setting that can be set outside the command line.
+/// The names of a secret, or of another setting that has a variable in addition to the generated
+/// one.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub flag: &'static str,
     /// The environment variable. For a secret, `<VARIABLE>_FILE` names a file that holds it, and
     /// the variable in lower case is the name of its systemd credential.
     pub variable: &'static str,
-    /// Variables of the vendor's own tools, used if `variable` is not set.
+    /// Variables of the vendor's own tools, used if `variable` is not set or blank.
     pub fallbacks: &'static [&'static str],
-    /// A variable of the vendor's own tools that holds it next to other values, used last.
+    /// A variable of the vendor's own tools that also has other values, used after `fallbacks`.
     pub combined: Option<Part>,
 }
 
@@ -37,21 +39,21 @@ impl Names {
     }
 }
 
-/// A part of a variable that holds several values.
+/// One of the values of a variable that has several, such as `<secret>/<id>`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
     pub variable: &'static str,
-    /// The form of its value.
+    /// The form of the variable's value, for messages.
     pub form: &'static str,
-    /// Returns the part; `None` if the value does not have this form.
+    /// Returns the part of the variable's value; `None` if that does not have this form.
     pub take: fn(&str) -> Option<&str>,
 }
 
 impl Part {
-    /// Returns the part of a value.
+    /// Returns the part of the variable's value.
     ///
     /// # Errors
-    /// When the value has another form.
+    /// When the value has another form, or the part is blank.
     pub(super) fn of(&self, value: &str) -> Result<String, Failure> {
         let part = non_blank((self.take)(value)).map(str::to_owned);
         part.ok_or_else(|| {
@@ -87,6 +89,15 @@ impl From<SettingsError> for Failure {
     }
 }
 
+/// Whether a run needs a setting, and whether its value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SettingKind {
+    Optional,
+    Required,
+    /// A required setting whose value must not be shown.
+    Secret,
+}
+
 /// One setting that was looked up.
 #[derive(Debug)]
 pub(crate) struct Setting {
@@ -97,7 +108,7 @@ pub(crate) struct Setting {
     pub is_required: bool,
     shown_value: String,
     origin: Origin,
-    /// The file that should contain the value, if it was read and is empty.
+    /// The file that should contain the value but is empty, for messages.
     empty_file: Option<String>,
 }
 
@@ -139,7 +150,7 @@ impl Lookup {
         argument: Option<&str>,
     ) -> Option<String> {
         let found = self.find_text(names, argument);
-        self.record(names, false, false, found)
+        self.record(names, SettingKind::Optional, found)
     }
 
     /// Looks up a text that has a default.
@@ -151,7 +162,7 @@ impl Lookup {
     ) -> String {
         let found = self.find_text(names, argument);
         let found = found.unwrap_or_else(|| (default.to_owned(), Origin::Default));
-        self.record(names, false, false, Some(found)).unwrap_or_default()
+        self.record(names, SettingKind::Optional, Some(found)).unwrap_or_default()
     }
 
     /// Looks up a required text. `None` is reported as missing.
@@ -161,7 +172,7 @@ impl Lookup {
         argument: Option<&str>,
     ) -> Option<String> {
         let found = self.find_text(names, argument);
-        self.record(names, false, true, found)
+        self.record(names, SettingKind::Required, found)
     }
 
     /// Looks up a required secret, also in files. `None` is reported as missing.
@@ -172,7 +183,7 @@ impl Lookup {
     ) -> Option<SecretString> {
         let argument = argument.map(ExposeSecret::expose_secret);
         let mut empty_file = None;
-        let found = match self.find(names, argument, true) {
+        let found = match self.find(names, argument, SettingKind::Secret) {
             Some(Found { value: Some(Value::One(value)), origin, .. }) => Some((value, origin)),
             Some(Found { origin, .. }) => {
                 empty_file = Some(match &origin {
@@ -184,7 +195,7 @@ impl Lookup {
             }
             None => None,
         };
-        let secret = self.record(names, true, true, found).map(SecretString::from);
+        let secret = self.record(names, SettingKind::Secret, found).map(SecretString::from);
         if let Some(setting) = self.settings.last_mut() {
             setting.empty_file = empty_file;
         }
@@ -194,20 +205,20 @@ impl Lookup {
         })
     }
 
-    /// Returns whether the first setting is from a layer that takes precedence over that of the
-    /// second one. Each is given with its argument.
+    /// Returns whether the layer of the first setting takes precedence over the layer of the second
+    /// one, or only the first one has a value. Each is given with its argument.
     pub(crate) fn precedes(
         &mut self,
         (one, one_argument): (&'static Names, Option<&str>),
         (other, other_argument): (&'static Names, Option<&str>),
     ) -> bool {
-        let one = self.find(one, one_argument, false);
-        let other = self.find(other, other_argument, false);
+        let one = self.find(one, one_argument, SettingKind::Optional);
+        let other = self.find(other, other_argument, SettingKind::Optional);
         one.is_some_and(|one| other.is_none_or(|other| one.rank < other.rank))
     }
 
-    /// Returns the validated value of a setting; an error is reported with the line of the settings
-    /// file, if the value is from there.
+    /// Returns the validated value of a setting. An error is recorded as for [`Self::accept`], with
+    /// the line of the settings file as its cause if the value is from there.
     pub(crate) fn validate<T>(
         &mut self,
         names: &Names,
@@ -223,7 +234,7 @@ impl Lookup {
         }))
     }
 
-    /// Returns a validated value; an error is reported as an invalid setting.
+    /// Returns a validated value; [`Self::finish`] returns the first error as an invalid setting.
     pub(crate) fn accept<T>(&mut self, validated: Result<T, Failure>) -> Option<T> {
         match validated {
             Ok(value) => Some(value),
@@ -234,15 +245,18 @@ impl Lookup {
         }
     }
 
-    /// Returns the settings that were looked up, in that order.
+    /// Returns the settings in the order in which they were looked up.
     pub(crate) fn settings(&self) -> &[Setting] {
         &self.settings
     }
 
-    /// Returns `value` and its options. Logs a warning about each secret that others may see.
+    /// Returns `value`, which was created from the settings, and the effective options. Logs a
+    /// warning about secrets that others may see, and about a tenant that the settings file does
+    /// not have.
     ///
     /// # Errors
-    /// When a setting is unreadable, missing or invalid (in this order), even if there is a value.
+    /// When a setting is unreadable, missing or invalid (in this order), even if there is a
+    /// `value`.
     pub(crate) fn finish<T>(
         self,
         value: Option<T>,
@@ -320,23 +334,24 @@ impl Lookup {
         names: &'static Names,
         argument: Option<&str>,
     ) -> Option<(String, Origin)> {
-        match self.find(names, argument, false)? {
+        match self.find(names, argument, SettingKind::Optional)? {
             Found { value: Some(Value::One(text)), origin, .. } => Some((text, origin)),
             _ => None,
         }
     }
 
-    /// Returns the argument if it is not blank, else what the layers have.
+    /// Returns the argument if it is not blank (with rank 0), else what the layers have.
     fn find(
         &mut self,
         names: &'static Names,
         argument: Option<&str>,
-        is_secret: bool,
+        kind: SettingKind,
     ) -> Option<Found> {
         if let Some(text) = non_blank(argument) {
             let value = Some(Value::One(text.to_owned()));
             return Some(Found { value, origin: Origin::Argument, rank: 0 });
         }
+        let is_secret = kind == SettingKind::Secret;
         let wanted = Wanted { key: names.key(), names: Some(names), is_secret };
         let found = self.layers.find(wanted);
         let found = self.record_unreadable(found)?;
@@ -347,10 +362,10 @@ impl Lookup {
     fn record(
         &mut self,
         names: &'static Names,
-        is_secret: bool,
-        is_required: bool,
+        kind: SettingKind,
         found: Option<(String, Origin)>,
     ) -> Option<String> {
+        let is_secret = kind == SettingKind::Secret;
         let (value, origin) = found.unzip();
         let shown_value = match &value {
             None => String::new(),
@@ -361,7 +376,7 @@ impl Lookup {
         self.settings.push(Setting {
             names,
             is_secret,
-            is_required,
+            is_required: kind != SettingKind::Optional,
             shown_value,
             origin,
             empty_file: None,
@@ -369,7 +384,7 @@ impl Lookup {
         value
     }
 
-    /// Returns what was found; an error is recorded as an unreadable setting.
+    /// Returns what was found. An error is recorded: [`Self::finish`] returns the first one.
     fn record_unreadable<T>(&mut self, found: Result<Option<T>, Failure>) -> Option<T> {
         found.unwrap_or_else(|failure| {
             self.unreadable.get_or_insert(failure);
@@ -399,13 +414,13 @@ fn mask_userinfo(value: &str) -> String {
     }
 }
 
-/// Logs a warning if the secret is in quotation marks, which env files and crontabs keep. They may
-/// be part of it, so the value stays as it is.
+/// Logs a warning if the secret is in quotation marks, which env files and crontabs keep. They are
+/// not removed: they may be part of the secret.
 fn warn_if_quoted(secret: &SecretString, names: &Names) {
     let plain = secret.expose_secret();
     let unquoted = |mark| plain.strip_prefix(mark)?.strip_suffix(mark);
     if let Some(unquoted) = unquoted('"').or_else(|| unquoted('\'')) {
-        // Usually the real secret.
+        // Usually this is the real secret: hide it in messages too.
         redact::register_secret(&SecretString::from(unquoted));
         tracing::warn!(
             "the value of {names} begins and ends with a quotation mark; remove the quotation marks if they are not part of it"

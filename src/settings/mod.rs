@@ -29,7 +29,7 @@ use crate::recorded_future;
 /// The time range that was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedSpan {
-    /// The last N hours (1 to 8760), and the time that earlier runs missed.
+    /// The last N hours (1 to 8760), extended back to the checkpoint if runs were missed.
     Hours(u32),
     /// Exactly this range.
     Exact {
@@ -40,20 +40,21 @@ pub(crate) enum RequestedSpan {
     },
 }
 
+/// Whether a run has a ledger, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LedgerChoice {
     /// The ledger in this file.
     File {
         path: PathBuf,
-        /// Whether it is in the state folder, which a run creates.
+        /// Whether this is the default path. A run creates the state folder, but no other.
         in_state_folder: bool,
     },
-    /// There is no ledger.
+    /// `--no-ledger`.
     None,
 }
 
 impl LedgerChoice {
-    /// Returns the path of the ledger.
+    /// Returns the path of the ledger; `None` if there is none.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File { path, .. } => Some(path),
@@ -69,7 +70,7 @@ pub(crate) enum Mode {
     Live,
     /// Sends them with `options.debug`: Recorded Future validates but does not store them.
     Debug,
-    /// Prints them.
+    /// Prints them, and sends nothing.
     DryRun,
 }
 
@@ -89,13 +90,13 @@ impl Mode {
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Settings {
     pub tenant: TenantName,
-    /// Whether the tenant's customer may be another one than before.
+    /// Whether the alerts may belong to a customer id that differs from the one in the ledger.
     pub adopt: bool,
     pub recorded_future: recorded_future::Config,
     pub span: RequestedSpan,
     /// The maximum span that a run catches up.
     pub max_catch_up: TimeDelta,
-    /// Whether spans that no run read are given up.
+    /// Whether the gaps of the tenant are given up, the one that this run leaves too.
     pub accept_gap: bool,
     /// The file of indicators that are never sent.
     pub exclusion_file: Option<PathBuf>,
@@ -110,19 +111,18 @@ pub(crate) struct Settings {
     pub skip_dismissed: bool,
     /// Whether indicators that were delivered before are sent again.
     pub resend: bool,
-    /// The use of the selected indicators.
     pub mode: Mode,
     pub ledger: LedgerChoice,
-    /// Whether and how to wait for another run that has the ledger locked.
+    /// How to wait while another run has the ledger locked; `None` to fail at once.
     pub wait: Option<LockWait>,
 }
 
-/// The options for waiting for another run that has the ledger locked.
+/// How a run waits while another one has the ledger locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LockWait {
     /// The maximum wait.
     pub limit: Duration,
-    /// Whether it says so on the terminal.
+    /// Whether a message on the terminal says that the run waits.
     pub announce: bool,
 }
 

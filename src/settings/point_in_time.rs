@@ -16,7 +16,7 @@ pub(crate) enum PointInTime {
 }
 
 impl PointInTime {
-    /// Returns the instant that is meant, UTC. Nothing is before 1970.
+    /// Returns the instant, UTC; the start of 1970 if it would be earlier.
     pub(crate) fn at(self, now: DateTime<Utc>) -> DateTime<Utc> {
         let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
         let instant = match self {
@@ -30,7 +30,7 @@ impl PointInTime {
         instant.unwrap_or_default().max(DateTime::UNIX_EPOCH)
     }
 
-    /// Returns whether it needs no explanation.
+    /// Returns whether the instant was given as such. A run prints the instant of every other form.
     pub(crate) const fn is_explicit(self) -> bool {
         matches!(self, Self::Instant(_))
     }

@@ -1,5 +1,5 @@
-//! Secrets in files: those that `<VARIABLE>_FILE` and the settings file name, and systemd's
-//! credentials.
+//! Secrets in files. `<VARIABLE>_FILE` or the settings file names such a file, or it is one of
+//! systemd's credentials.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::platform::ownership;
 /// The maximum size of a file with a secret.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Reads a secret from the file that `<VARIABLE>_FILE` names. The secret is `None` if the file is
-/// empty.
+/// Reads a secret from the file that `<VARIABLE>_FILE` names; `None` if that is not set. The secret
+/// is `None` if the file is empty.
 pub(super) fn named(
     environment: Environment,
     variable: &str,
@@ -34,7 +34,8 @@ pub(super) fn named(
     Ok(Some((value, Origin::File(variable, path))))
 }
 
-/// Reads a secret from the credentials directory. The secret is `None` if the file is empty.
+/// Reads a secret from systemd's credentials directory; `None` if that has no such file. The secret
+/// is `None` if the file is empty.
 pub(super) fn credential(
     environment: Environment,
     names: &Names,

@@ -1,7 +1,7 @@
 //! The default place of the ledger.
 //!
-//! The ledger is state, and state has one home: in the working folder, a second folder would send
-//! everything again. The log stays there, because it is for a person to read.
+//! It does not depend on the working folder: a run that is started in another folder would find no
+//! ledger there, and send everything again. The log is in the working folder, for people to read.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,8 @@ const LEDGER: &str = "collective-insights.db";
 /// Returns the default path of the ledger.
 ///
 /// # Errors
-/// When the user has no state folder, and when the ledger seems to be in the working folder, where
-/// earlier versions had it.
+/// When the user has no state folder, and when the state folder has no ledger but the working
+/// folder has one, where earlier versions created it.
 pub(crate) fn default_ledger() -> Result<PathBuf, Failure> {
     let folder = folders::state().ok_or_else(no_folder)?;
     let path = folder.join(LEDGER);

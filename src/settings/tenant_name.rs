@@ -7,12 +7,12 @@ use std::str::FromStr;
 const MAX_CHARACTERS: usize = 64;
 
 /// The name under which a ledger keeps the detections of one customer from one source: letters,
-/// digits, `.`, `_` and `-`, so that it can stand in a log line, a file name and a URL.
+/// digits, `.`, `_` and `-`, so that it can be part of a log line, a file name and a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TenantName(String);
 
 impl TenantName {
-    /// Returns the name of a source's tenant where none is given: the source's.
+    /// Returns the default name of a tenant: the name of its source.
     pub(crate) fn of_source(source: &str) -> Self {
         Self(source.to_owned())
     }

@@ -15,12 +15,12 @@ use crate::settings::Settings;
 
 /// A rule is listed if it has not matched for this number of days.
 const UNUSED_DAYS: i64 = 90;
-/// How many of these rules are listed.
+/// How many of these rules are listed at most.
 const SHOWN_RULES: usize = 20;
 /// The maximum length of a rule that is shown, in characters.
 const SHOWN_CHARS: usize = 80;
 
-/// Reads the file, and counts its rules and those that have not matched.
+/// Reads the exclusion file. Returns how many rules it has and which of them have not matched.
 pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, Failure> {
     let exclusions = run::read_exclusions(settings)?;
     let Some(path) = &settings.exclusion_file else {
@@ -38,7 +38,7 @@ pub(super) fn check(settings: &Settings, now: DateTime<Utc>) -> Result<String, F
             Ok(Some(hits)) => message.push_str(&hits.describe_unused(&exclusions)),
             // No run has used the rules yet.
             Ok(None) => {}
-            // The check of the ledger comes next, and fails where the file is damaged.
+            // The check of the ledger comes next, and fails if the ledger is damaged.
             Err(error) => {
                 let _ = write!(message, "; their hits cannot be read: {error}");
             }
@@ -55,7 +55,7 @@ struct Hits {
 }
 
 impl Hits {
-    /// Reads them from the ledger; `None` if no run is recorded.
+    /// Reads the hits from the ledger; `None` if no run is recorded.
     fn read(ledger: &Path, now: DateTime<Utc>) -> ledger::Result<Option<Self>> {
         let Some(reader) = LedgerReader::open(ledger)? else { return Ok(None) };
         let Some(first_run) = reader.first_run()? else { return Ok(None) };

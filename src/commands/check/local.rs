@@ -15,8 +15,8 @@ use crate::metrics;
 use crate::run;
 use crate::settings::{EffectiveOption, LedgerChoice, Origin, Settings, TenantName};
 
-/// Runs the checks of a target that send no request. The result has a run if requests can be sent.
-/// Checks that tenants have in common go to `shared`, which runs each once for the same value.
+/// Performs the checks of a target that send no request. The section has a run if requests can be
+/// sent. Checks of what tenants can share are added to `shared`.
 pub(super) fn check(target: &Target<'_>, shared: &mut SharedChecks, clock: Clock) -> Section {
     let tenant = target.tenant.as_ref();
     let _span = tenant.map(logging::enter);
@@ -49,7 +49,7 @@ fn check_run(
     let settings = &run.settings;
     let tenant = section.tenant.clone();
     let tenant = tenant.as_ref();
-    // The second argument is the value by which `shared` knows whether the check was run before.
+    // The second argument is the value by which `shared` knows whether the check was done before.
     let network = format!("{:?}", settings.network);
     let network_ok = shared.check(Check::TlsAndProxy, network, tenant, || settings.network.check());
     let exclusions = format!("{:?}", settings.exclusion_file);
@@ -113,8 +113,8 @@ fn warn_if_no_alerts(
     Ok(())
 }
 
-/// Creates and removes a file in the folder of `path`. If a run would create the folder, in the
-/// nearest folder above it that exists.
+/// Creates and removes a file in the folder of `path`. If that is missing and a run would create
+/// it, uses the nearest folder above it that exists.
 fn check_folder_is_writable(path: &Path, run_creates_folder: bool) -> Result<(), Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

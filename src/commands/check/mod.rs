@@ -1,4 +1,4 @@
-//! `check`: verifies that a run can work. Prints one line per check: a pass, or how to fix it.
+//! `check`: verifies that a run can work. Prints each check that passed, or how to fix its failure.
 
 mod exclusions;
 mod local;
@@ -21,7 +21,7 @@ use crate::settings::{EffectiveOption, Origin, TenantName};
 struct Target<'a> {
     source: &'a SourceCommand,
     parsed: &'a Parsed,
-    /// The tenant, if all those of the settings file are checked.
+    /// The tenant, if all tenants of the settings file are checked.
     tenant: Option<TenantName>,
 }
 
@@ -30,11 +30,11 @@ impl<'a> Target<'a> {
         Some(Self { source: parsed.source()?, parsed, tenant: None })
     }
 
-    /// Whether any setting of the source's own is set.
+    /// Whether a setting is set that is specific to the source, such as its credentials.
     ///
     /// # Errors
     /// When a value could not be read.
-    fn is_begun(&self) -> Result<bool, Failure> {
+    fn has_own_setting(&self) -> Result<bool, Failure> {
         let mut lookup = Lookup::new(&self.parsed.layers);
         let _incomplete = self.source.args().0.resolve(&mut lookup);
         let options = lookup.into_options()?;
@@ -73,14 +73,21 @@ pub(crate) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
     }
 }
 
-/// Checks every source that has all its settings without any argument.
+/// Checks every source that has a setting of its own by variables or the settings file; with
+/// `--show-config` every source.
+///
+/// # Errors
+/// When there is none, unless `--json` is given: then every source is checked. When a value cannot
+/// be read.
 fn check_configured(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<ExitCode, Failure> {
     let parsed = parsed.each_source()?;
     let (mut configured, mut unconfigured) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
     for target in parsed.iter().filter_map(Target::new) {
         match target.resolve() {
-            Err(SettingsError::Missing(failure)) if !args.show_config && !target.is_begun()? => {
+            Err(SettingsError::Missing(failure))
+                if !args.show_config && !target.has_own_setting()? =>
+            {
                 let name = |setting: &String| format!("{}: {setting}", target.title());
                 missing.extend(failure.list.iter().map(name));
                 unconfigured.push(target);
@@ -89,7 +96,7 @@ fn check_configured(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
         }
     }
     if configured.is_empty() && args.json() {
-        // A program that reads the output gets a document in this case too.
+        // A program that reads the output gets a document in this case too, with what is missing.
         configured.append(&mut unconfigured);
     }
     if configured.is_empty() {

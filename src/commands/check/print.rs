@@ -11,7 +11,7 @@ use crate::failure::{Failure, most_urgent_exit_code};
 use crate::report::{self, Layout, failure_block};
 use crate::settings::{EffectiveOption, TenantName};
 
-/// Prints the findings. Returns the exit code of the most urgent failure.
+/// Prints the findings. Returns the exit code of the most urgent failure, or success.
 ///
 /// # Errors
 /// When they cannot be printed.
@@ -66,8 +66,8 @@ fn as_text(section: &Section, layout: Layout) -> String {
     text
 }
 
-/// Returns a line for each tenant that passed; below them, what failed, each once with the tenants
-/// for which it did. What failed for tenants together is among the sections that they share.
+/// Returns a line for each tenant that passed, and then each failure once, with the tenants that it
+/// concerns. Failures in the `shared` sections are not repeated, but their tenants have not passed.
 fn tenants_as_text(sections: &[&Section], shared: &[&Section], layout: Layout) -> String {
     if sections.is_empty() {
         return String::new();
@@ -90,7 +90,7 @@ fn tenants_as_text(sections: &[&Section], shared: &[&Section], layout: Layout) -
         passed_count += usize::from(!is_left_out);
         let name = section.tenant.as_ref().map_or("", TenantName::as_str);
         text.push_str(&match section.findings.last() {
-            // Where each setting comes from is too much for many tenants: `--show-config`.
+            // The origin of each setting is too much for many tenants: `--show-config` prints it.
             Some(Finding { check: Check::Settings, .. }) | None => layout
                 .paragraph(&mark(Check::Settings, layout), &format!("{name}: settings are valid")),
             Some(finding) => {

@@ -21,7 +21,7 @@ pub(super) enum Check {
     Permission,
     Customers,
     NotConfigured,
-    /// Nothing is checked, or nothing more.
+    /// The tenant is disabled, or its vendor cannot be reached, so that nothing more is checked.
     LeftOut,
 }
 
@@ -51,7 +51,7 @@ impl Check {
 #[derive(Debug)]
 pub(super) struct Finding {
     pub check: Check,
-    /// The tenants that it is about, if it is made for tenants.
+    /// The tenants that it is about; empty if a source is checked without one.
     pub tenants: Vec<TenantName>,
     /// The result, or the failure with its help.
     pub result: Result<String, Failure>,
@@ -66,12 +66,12 @@ impl Finding {
 /// The findings about one service or one tenant.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// The service, or what several tenants share.
+    /// The service, or `All tenants` for what they share.
     pub title: &'static str,
     /// The tenant, if all findings are about one.
     pub tenant: Option<TenantName>,
     pub findings: Vec<Finding>,
-    /// The run that the service would be part of, if its settings are valid.
+    /// The run whose requests are checked; `None` if no request can be sent with its settings.
     pub run: Option<ResolvedRun>,
 }
 
@@ -86,7 +86,7 @@ impl Section {
         self.findings.push(Finding { check, tenants, result });
     }
 
-    /// Adds a finding; if the same one is there already, only its tenants.
+    /// Adds a finding, or only its tenants to an equal one that is there already.
     pub(super) fn merge(&mut self, finding: Finding) {
         let same = self
             .findings
@@ -109,15 +109,16 @@ impl Section {
     }
 }
 
-/// The checks of what tenants can share: each is made once.
+/// The checks of what tenants can share, such as the ledger: each is performed once per value.
 #[derive(Debug, Default)]
 pub(super) struct SharedChecks {
-    /// Each with what it is about, for example a path.
+    /// Each with the value that was checked, for example a path.
     made: Vec<(String, Finding)>,
 }
 
 impl SharedChecks {
-    /// Makes a check for a tenant, unless it was made for another one. Returns whether it passed.
+    /// Performs a check for a tenant, unless it was performed with the same value (`about`) for
+    /// another one. Returns whether it passed.
     pub(super) fn check(
         &mut self,
         check: Check,

@@ -27,10 +27,10 @@ use crate::sources::{BoxFuture, Customers};
 use crate::submission::Submission;
 use crate::window::Window;
 
-/// The maximum time for all services of one source, and the time that each further one adds.
+/// The maximum time of all requests, and what each checked source or tenant adds to it.
 const DEADLINE: Duration = Duration::from_mins(5);
 const DEADLINE_PER_RUN: Duration = Duration::from_secs(5);
-/// How many tenants are checked at a time.
+/// How many checks send requests at a time.
 const MAX_IN_FLIGHT: usize = 8;
 /// The title of the section about Recorded Future.
 const RECORDED_FUTURE: &str = "Recorded Future";
@@ -39,8 +39,8 @@ const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
 /// The EICAR test file: harmless, and known to every security product.
 const EICAR_SHA256: &str = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
 
-/// Checks the vendor of each section that has a run. Returns the findings about Recorded Future,
-/// and about the addresses of the vendors that tenants share.
+/// Checks the vendor of each section that has a run, and adds the findings to it. Returns sections
+/// with the findings about Recorded Future, and about vendors' addresses that tenants share.
 pub(super) fn check(
     sections: &mut [Section],
     json: bool,
@@ -91,14 +91,15 @@ fn announcement(count: usize) -> String {
     Layout::stdout().paragraph("", &text)
 }
 
-/// A submission that tests what several runs have in common.
+/// A test submission with settings that several runs have in common.
 struct TestSubmission {
-    /// One of these runs.
+    /// The first of these runs.
     run: Arc<ResolvedRun>,
     tenants: Vec<TenantName>,
 }
 
-/// Returns one submission for each address, API key and list of organizations.
+/// Returns one submission for each combination of network settings, and address, API key and
+/// organizations of Recorded Future.
 fn test_submissions(
     sections: &[Section],
     runs: &[Option<Arc<ResolvedRun>>],
@@ -121,7 +122,8 @@ fn test_submissions(
     submissions
 }
 
-/// A check that sends requests: what it is about, and its findings.
+/// A check that sends requests. Returns the position of its section or test submission, and its
+/// findings.
 type Task = BoxFuture<'static, (usize, Vec<Finding>)>;
 
 /// Performs checks concurrently, and returns their results in the order of the checks.
@@ -144,8 +146,9 @@ async fn perform(tasks: Vec<Task>) -> Result<Vec<(usize, Vec<Finding>)>, Failure
     Ok(done)
 }
 
-/// The addresses of services, each checked once.
+/// The services that are checked.
 struct Services {
+    /// Each address is checked once.
     addresses: Vec<Address>,
     clock: Clock,
     deadline: Duration,
@@ -163,7 +166,7 @@ struct Address {
 }
 
 impl Services {
-    /// Returns the checks of the runs' vendors, of those that can be reached.
+    /// Returns a check for each run whose vendor can be reached.
     async fn probes(
         &mut self,
         sections: &mut [Section],
@@ -183,7 +186,7 @@ impl Services {
         Ok(tasks)
     }
 
-    /// Returns the checks of Recorded Future, if it can be reached.
+    /// Returns a check for each test submission, if Recorded Future can be reached.
     async fn tests(&mut self, submissions: &[TestSubmission]) -> Result<Vec<Task>, Failure> {
         let (mut tasks, clock) = (Vec::<Task>::new(), self.clock);
         for (at, TestSubmission { run, tenants }) in submissions.iter().enumerate() {
@@ -199,7 +202,8 @@ impl Services {
         Ok(tasks)
     }
 
-    /// Checks the connection to an address. Returns a client if there is one.
+    /// Checks the connection to an address, unless that was done before. Returns a client if the
+    /// address can be reached.
     async fn reach(
         &mut self,
         title: &'static str,
@@ -213,18 +217,18 @@ impl Services {
         let at = known.unwrap_or(self.addresses.len());
         if known.is_none() {
             let http = self.client(network)?;
-            let findings = reach(url, &http, self.clock).await;
+            let findings = check_connection(url, &http, self.clock).await;
             let (url, network, tenants) = (url.clone(), network.clone(), Vec::new());
             self.addresses.push(Address { title, url, network, http, tenants, findings });
         }
         Ok(self.addresses.get_mut(at).and_then(|address| {
             address.tenants.extend_from_slice(tenants);
-            // A limit of its own: the pause of one service must not delay the check of the next.
+            // Its own limit for requests: a pause for one service must not delay the next check.
             is_reachable(&address.findings).then(|| address.http.with_concurrency(1))
         }))
     }
 
-    /// Returns a client with these network settings, and with a limit of its own.
+    /// Returns a client with these network settings, without retries and for one request at a time.
     fn client(&self, network: &NetworkOptions) -> Result<Http, Failure> {
         let same = self.addresses.iter().find(|address| address.network == *network);
         let http = match same {
@@ -234,8 +238,8 @@ impl Services {
         Ok(http.without_retries().with_concurrency(1))
     }
 
-    /// Returns a section for each service. The findings about the vendor of a section without a
-    /// tenant are added to that.
+    /// Adds the findings about the vendor of a section without a tenant to that section. Returns a
+    /// section for each other service.
     fn into_sections(self, sections: &mut [Section]) -> Vec<Section> {
         let mut found = Vec::new();
         for Address { title, tenants, findings, .. } in self.addresses {
@@ -281,7 +285,7 @@ async fn probe(run: &ResolvedRun, http: &Http, clock: Clock) -> Vec<Finding> {
     findings
 }
 
-/// Checks whose alerts they are, as a run does.
+/// Checks, as a run does, that the alerts belong to the customer of this tenant.
 fn check_customers(run: &ResolvedRun, customers: &Customers) -> Result<(), Failure> {
     let settings = &run.settings;
     let known = match settings.ledger.path().filter(|_| !settings.adopt) {
@@ -300,7 +304,7 @@ fn is_reachable(findings: &[Finding]) -> bool {
 }
 
 /// Checks the connection to a service and compares its clock with this machine's.
-async fn reach(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
+async fn check_connection(url: &Url, http: &Http, clock: Clock) -> Vec<Finding> {
     let time = match http.reach(url).await {
         Ok(time) => time,
         Err(error) => return vec![Finding::new(failed_step(&error), Err(error.into()))],
@@ -343,7 +347,8 @@ fn compare(service: DateTime<Utc>, system: DateTime<Utc>) -> Result<String, Fail
 
 async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<String, Failure> {
     let item = test_submission(run.source.info(), clock)?;
-    match Client::new(http, &run.settings.recorded_future, true)?.submit(&[&item]).await.outcome {
+    let debug = true;
+    match Client::new(http, &run.settings.recorded_future, debug)?.submit(&[&item]).await.outcome {
         Outcome::Delivered(_) => Ok("the test submission was accepted (and not stored)".into()),
         Outcome::Rejected(rejection) => Err(Failure::new(
             FailureKind::Unexpected,
@@ -356,6 +361,7 @@ async fn submit_test(run: &ResolvedRun, http: &Http, clock: Clock) -> Result<Str
     }
 }
 
+/// Returns the JSON of the test submission.
 fn test_submission(source: SourceInfo, clock: Clock) -> Result<Box<RawValue>, Failure> {
     let internal = |error: Box<dyn Error + Send + Sync>| {
         let message = "internal error: the test submission cannot be created";

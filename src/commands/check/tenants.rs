@@ -12,7 +12,7 @@ use crate::{logging, report};
 /// The title of what tenants share: files and network settings.
 const SHARED: &str = "All tenants";
 
-/// Checks each enabled tenant, whatever goes wrong with the others.
+/// Checks each enabled tenant, also if the check of another one fails.
 ///
 /// # Errors
 /// When none is enabled, and when the findings cannot be printed.
@@ -49,6 +49,9 @@ pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
 }
 
 /// Returns what is checked for a tenant.
+///
+/// # Errors
+/// When a value in its command line is not valid.
 fn target(command: &TenantCommand) -> Result<Target<'_>, Failure> {
     let parsed = command.parsed.as_ref().map_err(Clone::clone)?;
     let source = parsed.source_named(&command.source)?;

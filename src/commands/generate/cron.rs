@@ -7,7 +7,8 @@ use super::schedule_inputs::{self, ScheduledSource};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind};
 
-/// Returns a crontab with the preparation as comments above the entries. A `report` is a file.
+/// Returns a crontab with an entry for each source, and the preparation as comments above them.
+/// `report` is the file of the weekly report.
 pub(super) fn crontab(program: &str, report: Option<&str>) -> Result<String, Failure> {
     let sources = schedule_inputs::all()?;
     let mut entries: String = sources.iter().map(|source| entry(source, program)).collect();
@@ -24,8 +25,8 @@ pub(super) fn crontab(program: &str, report: Option<&str>) -> Result<String, Fai
         .replace("@ENTRIES@\n", &entries))
 }
 
-/// Returns a crontab with one entry, which runs all tenants of this settings file. A `report` is a
-/// file.
+/// Returns a crontab with one entry, which runs all tenants of this settings file. `report` is the
+/// file of the weekly report.
 pub(super) fn crontab_of_run(program: &str, config: &str, report: Option<&str>) -> String {
     let mut entry =
         format!("15 0 * * * cd \"$HOME/{NAME}\" && exec {program} run --config {config} --quiet\n");
@@ -45,8 +46,8 @@ fn entry(source: &ScheduledSource, program: &str) -> String {
     )
 }
 
-/// Returns the entry of the weekly report, if there is to be one. It prints nothing when it is
-/// written, like a run.
+/// Returns the entry of the weekly report, if there is to be one; `start` starts the program. Like
+/// those of runs, the entry prints nothing on success.
 fn report_entry(file: Option<&str>, start: &str) -> String {
     let entry = |file| {
         format!("# Every Monday, a report of the last 30 days. Its folder must exist, and this user be able to write to it. It names

@@ -25,7 +25,7 @@ pub(super) fn replace(directory: &Path, files: &[File]) -> Result<String, Failur
         .collect()
 }
 
-/// Writes the files unless one of them exists with other content: it may have been edited.
+/// Writes the files, or none if one of them exists with other content: it may have been edited.
 pub(super) fn add(directory: &Path, files: &[File]) -> Result<String, Failure> {
     let changed: Vec<String> = files
         .iter()

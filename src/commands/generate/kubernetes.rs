@@ -32,7 +32,7 @@ const LEDGER_FOLDER: &str = "/var/lib/collective-insights";
 /// Returns the documents for a settings file, in YAML.
 ///
 /// # Errors
-/// When a path of the file cannot be one of a container.
+/// When the settings file names a path that cannot be mounted in a container.
 pub(super) fn manifest(name: &str, file: &ScheduledFile) -> Result<String, Failure> {
     let mut files = Files::default();
     let ledger_folder = add_paths(file, &mut files)?;
@@ -59,11 +59,11 @@ pub(super) fn manifest(name: &str, file: &ScheduledFile) -> Result<String, Failu
         ("PROGRAM", quoted(DEFAULT_PATH)),
         ("VERSION", env!("CARGO_PKG_VERSION").to_owned()),
         ("PLACEHOLDER", PLACEHOLDER.to_owned()),
-        ("WARNINGS\n", warnings),
-        ("SECRET_DATA\n", settings + &files::secret_data(&keys)),
+        ("WARNINGS", warnings),
+        ("SECRET_DATA", settings + &files::secret_data(&keys)),
         ("CONFIG", quoted(&format!("{SETTINGS_FOLDER}/{}", files::SETTINGS))),
-        ("MOUNTS\n", files::mounts(&keys)),
-        ("VOLUMES\n", files::volumes(name, &keys)),
+        ("MOUNTS", files::mounts(&keys)),
+        ("VOLUMES", files::volumes(name, &keys)),
         ("LEDGER_FOLDER", folder),
         ("LEDGER_SIZE", LEDGER_SIZE.to_owned()),
         ("TEMPORARY_SIZE", TEMPORARY_SIZE.to_owned()),
@@ -84,17 +84,14 @@ pub(super) fn manifest(name: &str, file: &ScheduledFile) -> Result<String, Failu
     Ok(fill(include_str!("kubernetes.txt"), &values))
 }
 
-/// Replaces each `@NAME@` of the template, in one pass: a value may contain such a text itself.
+/// Replaces each `@NAME@` of the template, in one pass because a value may contain such a text. A
+/// line end at the end of a value is left out, because the template has one.
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (at, part) in template.split('@').enumerate() {
-        let value = |ending: &str| {
-            let name = format!("{part}{ending}");
-            values.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_str())
-        };
-        match value("").or_else(|| value("\n")).filter(|_| at % 2 == 1) {
-            // The line end of a placeholder on lines of its own comes from its value.
-            Some(value) => text.push_str(value.strip_suffix('\n').unwrap_or(value)),
+        let value = values.iter().find(|(name, _)| *name == part);
+        match value.filter(|_| at % 2 == 1) {
+            Some((_, value)) => text.push_str(value.strip_suffix('\n').unwrap_or(value)),
             None => text.push_str(part),
         }
     }
@@ -102,6 +99,9 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
 }
 
 /// Adds the files that the settings file names, and returns the folder of the ledger.
+///
+/// # Errors
+/// When a path cannot be mounted in a container; the failure lists all such paths.
 fn add_paths(file: &ScheduledFile, files: &mut Files) -> Result<String, Failure> {
     let mut ledger_folder = LEDGER_FOLDER.to_owned();
     let mut mistakes = Vec::new();
@@ -130,12 +130,13 @@ fn add_paths(file: &ScheduledFile, files: &mut Files) -> Result<String, Failure>
     .with_list(mistakes))
 }
 
-/// Returns the option of a setting and whose it is.
+/// Returns the option of a setting and its table, for example `client-secret of tenant acme`.
 fn usage(entry: &ScheduledEntry, table: &ScheduledTable) -> String {
     format!("{} of {}", entry.key, table.owner)
 }
 
-/// Returns the settings file with a file for each secret that it contains itself.
+/// Returns the text of the settings file for the container. A secret in it is replaced by the path
+/// of a file, which is added to `files`.
 fn settings_text(file: &ScheduledFile, files: &mut Files, warnings: &mut String) -> String {
     let mut text = String::new();
     for table in &file.tables {
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn values_are_not_searched_for_placeholders() {
-        let values = [("A", "@B@".to_owned()), ("B", "b".to_owned()), ("C\n", "c\n".to_owned())];
+        let values = [("A", "@B@".to_owned()), ("B", "b".to_owned()), ("C", "c\n".to_owned())];
         assert_eq!(fill("x @A@ @B@\n@C@\ny", &values), "x @B@ b\nc\ny");
     }
 }

@@ -30,14 +30,14 @@ pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, F
         Artifact::Man { dir: Some(dir) } => files::replace(dir, &man::pages()?),
         Artifact::Cron { program, report, .. } => {
             let (program, report) = (scheduled_program(program)?, weekly_report(report)?);
-            match run(parsed)? {
+            match scheduled_run(parsed)? {
                 Some(run) => Ok(cron::crontab_of_run(&program, &run.config, report)),
                 None => cron::crontab(&program, report),
             }
         }
         Artifact::Systemd { dir, program, report, .. } => {
             let (program, report) = (scheduled_program(program)?, weekly_report(report)?);
-            let units = systemd::units(&program, run(parsed)?.as_ref(), report)?;
+            let units = systemd::units(&program, scheduled_run(parsed)?.as_ref(), report)?;
             match dir {
                 None => Ok(systemd::as_text(&units)),
                 Some(dir) => files::add(dir, &units),
@@ -52,7 +52,7 @@ pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, F
 }
 
 /// Returns the run of all tenants, if the settings file has tenants.
-fn run(parsed: &Parsed) -> Result<Option<Run>, Failure> {
+fn scheduled_run(parsed: &Parsed) -> Result<Option<Run>, Failure> {
     let Some(file) = parsed.scheduled_file()? else { return Ok(None) };
     let path = &file.path;
     let config = path.to_str().filter(|path| is_plain(path)).ok_or_else(|| {
@@ -74,7 +74,7 @@ fn unusable_path(path: &str, help: &str) -> Failure {
     Failure::new(FailureKind::Configuration, message, help)
 }
 
-/// Returns a settings file: the example of the help topic, so that there is only one.
+/// Returns an example of a settings file: the one in the help topics, so that there is only one.
 fn settings_file() -> &'static str {
     let texts = TOPICS.iter().map(|topic| topic.text);
     let mut examples = texts.filter_map(|text| Some(text.split_once("```toml\n")?.1));
@@ -86,9 +86,8 @@ fn settings_file() -> &'static str {
 fn scheduled_program(args: &ProgramArgs) -> Result<String, Failure> {
     let Some(path) = &args.program else { return Ok(program()) };
     path.to_str().filter(|path| is_plain(path)).map(str::to_owned).ok_or_else(|| {
-        Failure::new(
-            FailureKind::Configuration,
-            format!("the path {} cannot be written into a schedule", sanitize(&path.display().to_string())),
+        unusable_path(
+            &path.display().to_string(),
             "Name the program with an absolute path of letters, digits and . _ + - / (--program, COLLECTIVE_INSIGHTS_PROGRAM).",
         )
     })
@@ -117,6 +116,7 @@ fn program() -> String {
         .unwrap_or_else(|| DEFAULT_PATH.to_owned())
 }
 
+/// Whether a path is absolute and has no character that is special to cron or systemd.
 fn is_plain(path: &str) -> bool {
     path.starts_with('/')
         && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte))

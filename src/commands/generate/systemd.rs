@@ -19,7 +19,7 @@ const HIDDEN_DIRECTORIES: [&str; 5] = ["/home/", "/root/", "/run/user/", "/tmp/"
 /// The folder from which Debian's package of `node_exporter` reads metrics files.
 const METRICS_FOLDER: &str = "/var/lib/prometheus/node-exporter";
 
-/// The network that a run needs.
+/// The lines of a unit that allow the network that a run needs.
 const NETWORK: &str = "# AF_UNIX is for the system's resolver and the journal.
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 ";
@@ -44,8 +44,11 @@ struct Schedule {
     wait: u32,
 }
 
-/// Returns the names and contents of the units: those of each source, or those of all tenants of
-/// the settings file, and those of the weekly report that is to be written to the file `report`.
+/// Returns the names and contents of the units: for each source, or for the `run` of all tenants of
+/// the settings file, and for the weekly report if there is a file `report` for it.
+///
+/// # Errors
+/// When a path cannot be written into a unit, or the service cannot see it.
 pub(super) fn units(
     program: &str,
     run: Option<&Run>,
@@ -90,7 +93,8 @@ pub(super) fn as_text(units: &[File]) -> String {
     texts.join("\n")
 }
 
-/// Returns the service that writes the weekly report to a file.
+/// Returns the service that writes the weekly report to a file. If the services in `after` are due
+/// at the same time, it waits for them.
 fn report_service(file: &str, program: &str, config: Option<&str>, after: &[String]) -> String {
     let folder = Path::new(file).parent().and_then(Path::to_str).unwrap_or("/");
     let environment = config
@@ -151,8 +155,11 @@ fn schedule_of_run(run: &Run) -> Result<Schedule, Failure> {
     })
 }
 
-/// Returns the folder of the metrics file. A relative path is one in the service's own folder,
-/// which it may write to.
+/// Returns the folder of the metrics file; `None` if there is no such file, or if its path is
+/// relative: then it is in the service's own folder, which the service may write to anyway.
+///
+/// # Errors
+/// When the path cannot be written into a unit.
 fn metrics_folder(run: &Run) -> Result<Option<&str>, Failure> {
     let Some(path) = run.metrics_file.as_deref().filter(|path| path.starts_with('/')) else {
         return Ok(None);
@@ -168,14 +175,14 @@ fn metrics_folder(run: &Run) -> Result<Option<&str>, Failure> {
     }
 }
 
-/// Returns what lets the service write a metrics file to this folder; as a comment where there is
-/// none.
+/// Returns the setting that lets the service write a metrics file to this folder; if there is none,
+/// an example as a comment.
 fn metrics(folder: Option<&str>) -> String {
     let (mark, folder) = match folder {
         Some(folder) => ("", folder),
         None => ("# ", METRICS_FOLDER),
     };
-    // The dash: a folder that is missing must not keep the service from its start.
+    // With the dash, the service also starts if the folder is missing.
     format!(
         "# For --metrics-file, after `setfacl -m u:{NAME}:rwx {folder}`:\n{mark}ReadWritePaths=-{folder}\n"
     )

@@ -1,4 +1,4 @@
-//! A help topic as a man page: from the Markdown that topics use to roff.
+//! A help topic as a man page: converts the Markdown of the topic to roff.
 
 use std::iter::Peekable;
 use std::str::Lines;
@@ -47,7 +47,7 @@ fn block(line: &str, lines: &mut Peekable<Lines<'_>>, roff: &mut Roff) {
         }
         roff.control("fi", []);
     } else if line.starts_with('|') {
-        // The line below the head of a table distinguishes it from a row.
+        // The head of a table is left out: it is the row with a line of dashes below it.
         if lines.next_if(|next| next.starts_with("|-")).is_none() {
             table_row(line, roff);
         }
@@ -75,7 +75,7 @@ fn table_row(line: &str, roff: &mut Roff) {
     roff.text(inlines(&rest.join(": ")));
 }
 
-/// Returns the marker of a list item, as roff writes it, and the item's first line.
+/// Returns the marker of a list item in roff, and the item's first line; `None` for another line.
 fn list_item(line: &str) -> Option<(&str, &str)> {
     if let Some(text) = line.strip_prefix("- ") {
         return Some(("\\(bu", text));

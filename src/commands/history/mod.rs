@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::ledger::{LedgerReader, Period, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
 use crate::report::{self, Layout, timestamp};
 
-/// The number of indicators and techniques that are shown.
+/// The maximum number of indicators, and of techniques, that are shown.
 const TOP: u32 = 10;
 
 /// The history of a span of days.
@@ -23,7 +23,7 @@ struct History {
     days: u32,
     /// The first day, UTC.
     since: NaiveDate,
-    /// The first day whose indicators are still kept.
+    /// The first day of `indicators`: `since`, or later if the ledger does not keep them that long.
     indicators_since: NaiveDate,
     rows: Vec<Day>,
     tenants: Vec<KnownTenant>,
@@ -31,7 +31,8 @@ struct History {
     techniques: Vec<Technique>,
 }
 
-/// Returns each day's numbers, the top indicators and the top MITRE techniques.
+/// Returns each day's numbers, the top indicators and the top MITRE techniques; with `--runs`, each
+/// run instead.
 pub(crate) fn history(
     args: &HistoryArgs,
     file: FileTenants<'_>,

@@ -6,10 +6,10 @@ use crate::ledger::RunRecord;
 use crate::redact::sanitize;
 use crate::report::{self, Layout, duration, timestamp};
 
-/// The indent of what does not fit in the line of a run.
+/// The indent of the further lines of a run whose result does not fit in one.
 const INDENT: usize = 4;
 
-/// Returns the runs as text, the latest last.
+/// Returns the runs as text, in this order.
 pub(super) fn text(runs: &[RunRecord], layout: Layout) -> String {
     let width = runs.iter().map(|run| sanitize(&run.tenant).len()).max().unwrap_or_default();
     let width = width.max("tenant".len());

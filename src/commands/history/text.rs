@@ -1,5 +1,5 @@
-//! The history as text for 80 columns; elsewhere than on a terminal, longer indicators and names
-//! exceed them.
+//! The history as text that fits the terminal. If stdout is not a terminal it has 80 columns, which
+//! long indicators and names exceed.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::report::{Counts, Layout, NumberRow, NumberTable};
 /// The longest bar.
 const MAX_BAR_COLUMNS: usize = 10;
 
-/// The width where the output is not for a terminal.
+/// The width if stdout is not a terminal.
 const COLUMNS: usize = 80;
 /// The columns between the numbers of a day and its bar: the mark of a failed run and its spaces.
 const MARK_COLUMNS: usize = 3;
@@ -39,7 +39,8 @@ pub(super) fn no_run(since: NaiveDate, days: u32, layout: Layout) -> String {
     layout.paragraph("", &format!("no run since {since} (the last {days} days, UTC)"))
 }
 
-/// Returns which enabled tenants have never run, and which of the shown ones `run` leaves out.
+/// Returns which enabled tenants have never run, and which of the shown tenants the settings file
+/// excludes from `run`.
 pub(super) fn tenant_notes(
     tenants: &[KnownTenant],
     is_shown: impl Fn(&str) -> bool,
@@ -64,7 +65,7 @@ pub(super) fn tenant_notes(
     notes.map(|(mark, note, names)| layout.paragraph(mark, &format!("{note}: {names}"))).collect()
 }
 
-/// Returns how long a bar can be after this many columns.
+/// Returns the maximum length of a bar that begins after this many columns.
 fn bar_columns(layout: Layout, before: usize) -> usize {
     layout.columns().unwrap_or(COLUMNS).saturating_sub(before).min(MAX_BAR_COLUMNS)
 }
@@ -153,8 +154,8 @@ fn largest(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-/// Returns a bar in proportion to a number, with this length for the largest number. It is never
-/// empty for a number above 0.
+/// Returns a bar whose length is `columns` for the number `max`, and in proportion for a lower one.
+/// A number above 0 has a bar, unless `columns` is 0.
 fn bar(number: u64, max: u64, columns: usize) -> String {
     let columns = u64::try_from(columns).unwrap_or(u64::MAX);
     let length = number

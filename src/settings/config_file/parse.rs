@@ -126,7 +126,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Takes a required text out of a tenant's table; returns it with its line.
+    /// Takes a required text out of a tenant's table; returns it with its line. `tenant` is where
+    /// the table is, for the mistake that it does not have the key.
     fn take(
         &mut self,
         table: &mut Table,

@@ -1,4 +1,4 @@
-//! Where the file is looked for, and the tables and lines of a parsed one.
+//! The tables, lines and mistakes of a parsed file.
 
 use super::parse::NOT_TENANTS;
 use super::*;

@@ -97,7 +97,7 @@ fn a_file_that_the_settings_file_names_has_the_secret() {
 }
 
 #[test]
-fn a_part_of_a_variable_is_used_last_and_must_have_its_form() {
+fn a_part_of_a_variable_is_used_after_fallbacks_and_must_have_its_form() {
     const PART: Names = Names {
         combined: Some(Part {
             variable: "BOTH",

@@ -1,5 +1,5 @@
-//! The files of a settings file in a container: keys of a Secret, which is mounted where the
-//! settings file names them.
+//! The files that a settings file names, in a container: each is a key of a Secret, and mounted at
+//! the path that the settings file has for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -7,20 +7,21 @@ use std::path::{Component, Path};
 
 use super::quote::quoted;
 
-/// The folder of the settings file. One volume has all files below it.
+/// The folder of the settings file. One volume has it and all other files in this folder.
 pub(super) const SETTINGS_FOLDER: &str = "/etc/collective-insights";
 /// The name of the settings file, and its key in the Secret.
 pub(super) const SETTINGS: &str = "config.toml";
 /// The placeholder in the Secret for the content of a file.
 pub(super) const PLACEHOLDER: &str = "REPLACE-ME";
-/// A volume in one of these, or around them, would hide what the container needs.
+/// What the container needs: a volume at one of these folders, or above it, would hide that.
 const NEEDED_FOLDERS: [&str; 4] = [SETTINGS_FOLDER, "/usr/local/bin", "/etc/ssl/certs", "/tmp"];
 /// The longest key of a Secret, less room for a suffix.
 const MAX_KEY: usize = 240;
 
-/// The files by their paths, with what each is.
+/// The files, by their paths in the container.
 #[derive(Debug, Default)]
 pub(super) struct Files {
+    /// The settings that use each file, for example `ca-cert of [defaults]`.
     usages: BTreeMap<String, Vec<String>>,
 }
 
@@ -46,7 +47,8 @@ impl Files {
         Ok(())
     }
 
-    /// Adds a file that the settings file does not name, and returns its path.
+    /// Adds a file for a secret that is in the settings file itself, and returns the path of the
+    /// file.
     pub(super) fn add_secret(&mut self, name: &str, usage: &str) -> String {
         let path =
             unique(&format!("{SETTINGS_FOLDER}/{name}"), |path| !self.usages.contains_key(path));
@@ -54,7 +56,7 @@ impl Files {
         path
     }
 
-    /// Returns each file with a key of its own.
+    /// Returns each file with a key that no other file has.
     pub(super) fn keys(&self) -> Vec<SecretFile> {
         let mut taken = BTreeSet::from([SETTINGS.to_owned()]);
         let usages = self.usages.iter();
@@ -69,20 +71,21 @@ impl Files {
 }
 
 impl SecretFile {
-    /// Returns the path below the folder of the settings file, if it is there.
+    /// Returns the path relative to the folder of the settings file; `None` if it is not below
+    /// that.
     fn below_settings(&self) -> Option<&str> {
         self.path.strip_prefix(SETTINGS_FOLDER)?.strip_prefix('/')
     }
 }
 
-/// Returns the name with the first suffix that makes it free.
+/// Returns the name, or if that is not free, the name with the first free suffix from `-2`.
 fn unique(name: &str, is_free: impl Fn(&str) -> bool) -> String {
     let suffixes = (2..).map(|number: u64| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(suffixes);
     names.find(|name| is_free(name)).unwrap_or_else(|| name.to_owned())
 }
 
-/// Returns the file name with the characters that a key of a Secret can have.
+/// Returns the name of the file as a key of a Secret: other characters become hyphens.
 fn key(path: &str) -> String {
     let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
@@ -95,7 +98,10 @@ fn key(path: &str) -> String {
     }
 }
 
-/// Returns the path as Kubernetes accepts it.
+/// Returns the path without empty and `.` components.
+///
+/// # Errors
+/// The reason why Kubernetes cannot mount a file at this path.
 fn container_path(path: &str) -> Result<String, &'static str> {
     if !path.starts_with('/') {
         return Err("must be an absolute path");
@@ -121,6 +127,9 @@ fn container_path(path: &str) -> Result<String, &'static str> {
 }
 
 /// Returns the folder of a ledger.
+///
+/// # Errors
+/// The reason why a volume cannot be mounted there.
 pub(super) fn ledger_folder(path: &str) -> Result<String, &'static str> {
     let path = container_path(path)?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -166,8 +175,8 @@ pub(super) fn secret_data(files: &[SecretFile]) -> String {
     data
 }
 
-/// Returns the mounts: the folder of the settings file, and each file elsewhere by itself, because
-/// its folder can have other files.
+/// Returns the mounts: one for the folder of the settings file, and one for each file elsewhere,
+/// because a mount of its folder would hide other files.
 pub(super) fn mounts(files: &[SecretFile]) -> String {
     let mut mounts = format!(
         "            - name: settings\n              mountPath: {SETTINGS_FOLDER}\n              readOnly: true\n"

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Returns the text in double quotes, with the escapes that YAML and TOML have in common. All but
-/// the printable characters of ASCII are escaped, so that no other one can end a line or a comment.
+/// Returns the text in double quotes, with the escapes that YAML and TOML have in common.
+/// Everything but printable ASCII is escaped, because other characters can end a line or a comment.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
