@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show daily totals, top indicators and top ATT&CK techniques
     ///
-    /// One row per UTC day and source adds up all its runs. Below are the indicators named by the
+    /// One row per UTC day and tenant adds up all its runs. Below are the indicators named by the
     /// most detections and the ATT&CK techniques of the delivered ones. Runs with --dry-run or
     /// --debug do not count.
     #[command(after_long_help = help_text::HISTORY)]

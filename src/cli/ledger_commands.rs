@@ -60,8 +60,8 @@ pub(crate) struct StatusArgs {
     /// Exit with code 3 if the last success of a tenant is older
     ///
     /// For monitoring. A tenant that never succeeded counts as older. If the settings file has
-    /// tenants, only its enabled ones and the one of --tenant are checked. A number of seconds (s),
-    /// minutes (m), hours (h) or days (d).
+    /// tenants, its enabled ones are checked; one that it does not have only with --tenant. A
+    /// number of seconds (s), minutes (m), hours (h) or days (d).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub max_age: Option<TimeDelta>,
     #[command(flatten)]

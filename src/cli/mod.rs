@@ -107,7 +107,8 @@ pub struct Parsed {
     /// When to use colors.
     pub(crate) color: ColorChoice,
     matches: ArgMatches,
-    /// The parsed arguments, after the translation of the scripts' flags.
+    /// The parsed arguments, with the scripts' flags translated. Once the settings file was read,
+    /// they have the options from there and from variables too.
     arguments: Vec<OsString>,
     /// The origin of each option that was added to the command line, by its flag.
     origins: BTreeMap<String, Origin>,

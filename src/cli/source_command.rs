@@ -47,7 +47,7 @@ pub(crate) struct ResolvedRun {
     pub source: Box<dyn Source>,
     /// All other settings.
     pub settings: Settings,
-    /// The options that can also be set outside the command line.
+    /// The options with a variable of a vendor, as they were looked up.
     pub resolved: Vec<EffectiveOption>,
 }
 

@@ -96,7 +96,7 @@ pub(crate) struct Settings {
     pub span: RequestedSpan,
     /// The maximum span that a run catches up.
     pub max_catch_up: TimeDelta,
-    /// Whether the gaps of the tenant are given up, the one that this run leaves too.
+    /// Whether the gaps of the tenant are given up, including one that this run leaves.
     pub accept_gap: bool,
     /// The file of indicators that are never sent.
     pub exclusion_file: Option<PathBuf>,

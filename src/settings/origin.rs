@@ -10,7 +10,8 @@ pub(crate) enum Origin {
     Argument,
     /// This environment variable.
     Variable(String),
-    /// This file, named by this variable or this line of the settings file.
+    /// A file with a secret: the variable or the `path:line` of the settings file that names it,
+    /// and its path.
     File(String, PathBuf),
     /// This file in systemd's credentials directory.
     Credential(PathBuf),

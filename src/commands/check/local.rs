@@ -86,6 +86,7 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
     }
     // Opens, locks and checks the whole file, and changes nothing.
     Ledger::check_integrity(path, clock.now())?;
+    // The folder exists, because the ledger is in it.
     check_folder_is_writable(path, false)?;
     Ok(format!("{} is valid and writable", path.display()))
 }

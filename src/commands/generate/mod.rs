@@ -82,7 +82,7 @@ fn settings_file() -> &'static str {
     example.map_or("", |(example, _)| example)
 }
 
-/// Returns the path of the program for a schedule: the chosen one, or that of this program.
+/// Returns the path of the program for a schedule: that of `--program`, or that of this program.
 fn scheduled_program(args: &ProgramArgs) -> Result<String, Failure> {
     let Some(path) = &args.program else { return Ok(program()) };
     path.to_str().filter(|path| is_plain(path)).map(str::to_owned).ok_or_else(|| {

@@ -28,7 +28,7 @@ RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 struct Schedule {
     /// The command, which is also part of the units' names.
     command: &'static str,
-    /// The source or sources, for the description.
+    /// The source, or `all tenants`, for the comment above the service.
     title: String,
     description: String,
     /// The preparations, as comments.

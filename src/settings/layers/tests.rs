@@ -8,8 +8,8 @@ use super::*;
 const KEY: Names =
     Names { flag: "--key", variable: "KEY", fallbacks: &["OTHER_KEY"], combined: None };
 
-/// Returns layers in which every option has a value everywhere.
-fn everywhere(precedence: Precedence, environment: Environment) -> Layers {
+/// Returns layers of a settings file in which each table has a value for `key`.
+fn with_all_tables(precedence: Precedence, environment: Environment) -> Layers {
     let table = |line| Table {
         entries: vec![Entry {
             key: "key".to_owned(),
@@ -48,9 +48,9 @@ fn a_command_about_one_tenant_prefers_variables() {
         (others, "variable OTHER_KEY"),
         (generated, "variable GENERATED_KEY"),
     ] {
-        assert_eq!(origin(&everywhere(Precedence::Variables, environment)), expected);
+        assert_eq!(origin(&with_all_tables(Precedence::Variables, environment)), expected);
     }
-    let mut layers = everywhere(Precedence::Variables, |_| None);
+    let mut layers = with_all_tables(Precedence::Variables, |_| None);
     assert_eq!(origin(&layers), "config.toml:7");
     layers.tenant = Table::default();
     assert_eq!(origin(&layers), "config.toml:5");
@@ -66,7 +66,7 @@ fn a_command_about_one_tenant_prefers_variables() {
 #[test]
 fn a_command_about_many_tenants_prefers_what_a_tenant_sets() {
     let all: Environment = |name| matches!(name, "KEY" | "GENERATED_KEY").then(|| "text".into());
-    let mut layers = everywhere(Precedence::Tenant, all);
+    let mut layers = with_all_tables(Precedence::Tenant, all);
     assert_eq!(origin(&layers), "config.toml:7");
     layers.tenant = Table::default();
     assert_eq!(origin(&layers), "variable KEY");
@@ -81,7 +81,7 @@ fn a_file_that_the_settings_file_names_has_the_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     std::fs::write(&path, " from-a-file \n").unwrap();
-    let mut layers = everywhere(Precedence::Variables, |_| None);
+    let mut layers = with_all_tables(Precedence::Variables, |_| None);
     layers.tenant.entries = vec![Entry {
         key: "key-file".to_owned(),
         value: Value::One(path.display().to_string()),

@@ -236,7 +236,7 @@ mod tests {
             "/etc/collective-insights/rf",
             "/c/config.toml",
             "/c/.hidden",
-            "/c/a b:".trim_end_matches(':'),
+            "/c/a b",
             "/c/a\nb",
             "/c/\u{e4}",
         ] {
