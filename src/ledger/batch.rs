@@ -15,10 +15,10 @@ use super::{EntryId, Result, TenantId, TenantLedger};
 use crate::indicator::IndicatorType;
 use crate::submission::{self, DamagedItem};
 
-/// Ids whose delivered rows are deleted in one transaction: bounds the size of the journal.
+/// The length of the range of ids that one transaction deletes: bounds the size of the journal.
 const DELETE_CHUNK: i64 = 20_000;
 
-/// The size by which the row of a batch grows when it is delivered: a time, and the difference of
+/// The bytes by which the row of a batch grows when it is delivered: a time, and the difference of
 /// `delivered` and `sending`.
 const RESERVE: i64 = 24 + 2;
 
@@ -34,6 +34,7 @@ pub(crate) struct QueuedItem {
     /// Whether it was sent before, without success.
     pub was_sent: bool,
     value: String,
+    /// The negated severity; 1 if it is unknown. The queue is sorted by it.
     rank: i64,
 }
 
@@ -58,7 +59,6 @@ impl QueuedItem {
     /// Returns the severity, 0 to 100, where the vendor gave one.
     #[must_use]
     pub(crate) fn severity(&self) -> Option<u8> {
-        // See the schema: unknown is 1.
         u8::try_from(self.rank.checked_neg()?).ok()
     }
 
@@ -108,8 +108,8 @@ impl TenantLedger {
         })
     }
 
-    /// Returns how many of the `limit` most severe entries that these tenants have queued each of
-    /// them has.
+    /// Counts the `limit` most severe queued entries of these tenants, by tenant. Tenants that have
+    /// none of them are left out.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -133,8 +133,8 @@ impl TenantLedger {
         })
     }
 
-    /// Writes the batch of a request that is about to be sent. What records its response fits into
-    /// its row, and into the journal that stays: neither file has to grow.
+    /// Writes the batch of a request that is about to be sent. Its row and the journal that stays
+    /// have the space that recording its delivery needs: neither file has to grow then.
     ///
     /// # Errors
     /// [`Problem::NotQueued`] when one of the entries is not queued for this tenant, and when the
@@ -157,7 +157,7 @@ impl TenantLedger {
     #[expect(clippy::needless_pass_by_value, reason = "a batch is delivered once")]
     pub(crate) fn deliver_batch(&self, batch: Batch) -> Result<()> {
         let now = self.clock().now();
-        // Only then, because it changes an index, for which a full disk may have no space.
+        // Not changed otherwise: it is in an index, for which a full disk may have no space.
         let clock_was_corrected = now < batch.begun_at || now - batch.begun_at > TimeDelta::days(1);
         self.transaction(|db| {
             if clock_was_corrected {
@@ -240,36 +240,37 @@ impl TenantLedger {
         })
     }
 
-    /// Queues the entries of batches again whose rows are damaged or missing. In a private ledger,
-    /// where nothing is looked up, also those of batches in doubt.
+    /// Queues the entries of batches again whose rows are damaged or missing, and returns their
+    /// number. In a dry run, which does not search for batches in doubt, also the entries of these.
     pub(super) fn requeue_lost(&self) -> Result<u64> {
-        let is_private = self.shared().real_is_attached();
+        let is_dry_run = self.shared().real_is_attached();
         self.transaction(|db| {
-            // By the rows of the outbox, which has all of these entries. CROSS JOIN keeps the order
-            // of the tables.
+            // CROSS JOIN keeps the order of the tables: the outbox, which has all of these entries,
+            // is shorter.
             let rows = db.execute(
                 "DELETE FROM settled WHERE id IN (
                     SELECT outbox.id FROM outbox CROSS JOIN settled ON settled.id = outbox.id
                         LEFT JOIN batch ON batch.id = settled.batch
                     WHERE outbox.tenant = ?1 AND ifnull(batch.state, 'sending') = 'sending'
                         AND (?2 OR batch.tenant IS NOT ?1))",
-                params![self.tenant.0, is_private],
+                params![self.tenant.0, is_dry_run],
             )?;
             let delete = "DELETE FROM batch WHERE state = 'sending' AND tenant = ?1
                             AND (?2 OR NOT EXISTS (SELECT 1 FROM settled WHERE batch = batch.id))";
-            db.execute(delete, params![self.tenant.0, is_private])?;
+            db.execute(delete, params![self.tenant.0, is_dry_run])?;
             Ok(super::columns::row_count(rows))
         })
     }
 
-    /// Deletes the rows of delivered entries from the outbox, in the order in which they are in the
-    /// file: deleting them batch by batch, by severity, would rewrite each page several times.
+    /// Deletes the rows of all tenants' delivered entries from the outbox, in the order in which
+    /// they are in the file: deleting them batch by batch, by severity, would rewrite each page
+    /// several times.
     ///
     /// # Errors
     /// When the ledger cannot be written.
     pub(crate) fn delete_delivered(&self) -> Result<()> {
         let span = self.read(|db| {
-            // One query for both would read the whole index.
+            // One subquery for both would read the whole index.
             let select = "SELECT ifnull((SELECT min(id) FROM outbox), 0),
                                  ifnull((SELECT max(id) FROM outbox), -1)";
             Ok(db.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
@@ -291,7 +292,7 @@ impl TenantLedger {
     }
 }
 
-/// Converts a limit for a query. The largest number means that there is none.
+/// Converts a limit for a query. The largest number means no limit.
 fn clamp(limit: impl TryInto<i64>) -> i64 {
     limit.try_into().unwrap_or(i64::MAX)
 }
@@ -382,7 +383,7 @@ struct SentIndicator {
 }
 
 impl SentItem {
-    /// Reads it from an item; it is empty where the item is not one.
+    /// Reads the parts of an item; those of a damaged one are empty.
     pub(super) fn read(item: &str) -> Self {
         serde_json::from_str(item).unwrap_or_default()
     }
@@ -399,15 +400,15 @@ impl SentItem {
 }
 
 impl Techniques {
-    /// Counts those that an item names, each once. Tactics (`TA0002`) are left out: nearly every
-    /// technique comes with one.
+    /// Counts the techniques that an item names, each once. Tactics (`TA0002`) are left out: nearly
+    /// every technique comes with one.
     pub(super) fn add(&mut self, item: &SentItem) {
         for code in item.mitre_codes.iter().filter(|code| is_technique(code)) {
             *self.0.entry(code.clone()).or_default() += 1;
         }
     }
 
-    /// Returns them as a JSON object.
+    /// Returns the counts as a JSON object, by technique.
     pub(super) fn json(&self) -> String {
         let map: serde_json::Map<String, Value> =
             self.0.iter().map(|(code, count)| (code.clone(), (*count).into())).collect();

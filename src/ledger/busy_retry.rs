@@ -9,24 +9,25 @@ use crate::shutdown::Shutdown;
 /// The time that `SQLite` itself waits for the lock. Between two such waits a signal is noticed.
 pub(super) const ATTEMPT: Duration = Duration::from_millis(100);
 
-/// The wait of a call that no run bounds, or that begins when the run's time is nearly over:
-/// longer than a query of a person takes.
+/// The longest wait of a call of a command, which has no deadline: longer than a query of a person
+/// takes.
 const USUAL: Duration = Duration::from_mins(1);
 
-/// The minimum wait of each call when the run's time is over.
+/// The minimum wait of each call of a run, also when the run's time is over.
 const MINIMUM: Duration = Duration::from_secs(5);
 
 /// The limit for waiting until other programs unlock the file.
 ///
-/// A batch that was accepted and cannot be recorded is sent again. So a run waits as long as it may
-/// take, and after a signal as long as the request in flight may take.
+/// A batch that was accepted and cannot be recorded is sent again. So a run waits until its
+/// deadline, and after a signal as long as a request in flight may take.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BusyRetry {
+    /// The deadline of a run, and the signals that end it; `None` for a command.
     run: Option<(Instant, Shutdown)>,
 }
 
 impl BusyRetry {
-    /// Waits until `deadline` from now has passed, or a signal leaves no more time.
+    /// Returns the limit of a run that ends after `deadline` from now, or by a signal.
     pub(crate) fn until(deadline: Duration, shutdown: Shutdown) -> Self {
         Self { run: Some((Instant::now() + deadline, shutdown)) }
     }

@@ -24,7 +24,7 @@ pub(crate) struct DeliveredEntry {
     pub value: String,
     /// When Recorded Future confirmed it, UTC.
     pub delivered_at: DateTime<Utc>,
-    /// The time of its detection as it was sent, UTC; that of the delivery where it is not known.
+    /// The time of its detection as it was sent, UTC; `delivered_at` where it is not known.
     pub detected_at: DateTime<Utc>,
 }
 
@@ -90,7 +90,7 @@ impl LedgerReader {
     }
 
     /// Calls `each` with the type and the indicator of every entry that is in the ledger, whatever
-    /// became of it.
+    /// became of it; twice if it is in both tables.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -108,8 +108,8 @@ impl LedgerReader {
         Ok(())
     }
 
-    /// Returns what is needed to send these entries again. Those are left out of which no alert is
-    /// known any more.
+    /// Returns what is needed to send these entries again. Entries are left out if no alert, time
+    /// or field of them is known any more.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -143,8 +143,8 @@ impl LedgerReader {
 }
 
 impl Ledger {
-    /// Queues delivered entries again with these items, and returns their number. Those that are
-    /// not delivered any more are left out.
+    /// Queues delivered entries again with these items, and returns their number. Entries that are
+    /// not in the ledger as delivered, or are still in the outbox, are left out.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -57,7 +57,8 @@ struct ItemDetection {
 }
 
 impl TenantLedger {
-    /// Returns the batches in doubt that earlier runs of the tenant left.
+    /// Returns the tenant's batches in doubt, by id. A batch that this run is sending is in the
+    /// same state, so this is for the time before.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -89,9 +90,9 @@ impl TenantLedger {
         })
     }
 
-    /// Ends the doubt about a batch: the entries that were found count as delivered when it began;
-    /// the others are queued again, with at least one attempt. Returns the number of those that
-    /// were found.
+    /// Ends the doubt about a batch. The entries that were found count as delivered at the time
+    /// when the batch began; the others are queued again, with at least one attempt. Returns the
+    /// number of delivered ones.
     ///
     /// # Errors
     /// When the ledger cannot be written.

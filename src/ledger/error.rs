@@ -179,8 +179,8 @@ impl LedgerError {
 }
 
 impl Problem {
-    /// Returns that a file was not opened, because it is not a ledger or damaged. Nothing was
-    /// written.
+    /// Returns the problem of a file that is not opened, because it is not a ledger or is damaged.
+    /// Nothing was written.
     pub(super) fn refused(detail: impl Into<String>) -> Self {
         Self::Damaged { detail: detail.into(), unchanged: true }
     }
@@ -195,7 +195,7 @@ impl Problem {
     }
 }
 
-/// Returns whether this user may not read or not write the file, with its owner.
+/// Returns the problem of a file that this user may not read, or else not write, with its owner.
 fn denied(path: &Path, reason: &str) -> Problem {
     let owner = ownership::describe_owner(path)
         .or_else(|| ownership::describe_owner(&lock_path(path)))

@@ -1,5 +1,5 @@
 //! The number of matches of exclusion rules: only of rules that matched, because a file can have
-//! hundreds of thousands.
+//! hundreds of thousands of rules.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,8 +14,8 @@ use super::tenant::OF_TENANTS;
 use super::{LedgerReader, Result, TenantFilter};
 
 impl Store<'_> {
-    /// Counts mentions that exclusion rules matched. A rule is known by its normal form, so that
-    /// the file can be edited and sorted.
+    /// Counts mentions that exclusion rules matched. The normal form of a rule identifies it, so
+    /// that the file can be edited and sorted.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -43,8 +43,8 @@ pub(crate) struct RuleHits {
 }
 
 impl LedgerReader {
-    /// Returns the rules that matched a mention since a time, those with the most hits first: at
-    /// most `limit` of them, and their number.
+    /// Returns the rules that matched a mention since a time: at most `limit`, those with the most
+    /// hits (at any time) first, and the number of all of these rules.
     ///
     /// # Errors
     /// When the ledger cannot be read.

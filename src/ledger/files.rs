@@ -15,7 +15,7 @@ use super::schema;
 use crate::local_file::{self, Accept};
 use crate::platform::files::{open_owner_only, sync_folder as sync};
 
-/// No mutex within the process: a connection may change its thread, but two never share it.
+/// No mutex within the process: a connection may move to another thread, but two never share it.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Files up to this size in bytes are checked whole when they are opened: it takes milliseconds.
@@ -91,7 +91,8 @@ pub(super) fn journal_path(path: &Path) -> PathBuf {
 }
 
 /// Whether there is the journal of an unfinished change, which `SQLite` undoes when it opens the
-/// file. The journal of a finished one begins with zeros. One that cannot be read counts.
+/// file. The journal of a finished change begins with zeros. A journal that cannot be read counts
+/// as unfinished.
 fn has_hot_journal(path: &Path) -> bool {
     let mut first = [0];
     match File::open(journal_path(path)).and_then(|mut journal| journal.read(&mut first)) {
@@ -162,8 +163,8 @@ pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
 /// The part of a ledger that is checked when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Every table but the long history of what was delivered, which would take a second: it is
-    /// checked where the file is small.
+    /// All tables but `settled`, `sighting` and `left_out`, which would take a second: they are
+    /// checked only in a small file.
     Quick,
     /// Everything.
     Full,
@@ -312,8 +313,8 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Keeps the journal's space between transactions: recording the response of a batch needs no more
-/// of it than what wrote the batch, so it succeeds also when the disk is full by then.
+/// Keeps the journal's space between transactions: recording the delivery of a batch needs no more
+/// of it than writing the batch did, so it succeeds also when the disk is full by then.
 pub(super) fn keep_journal(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "PERSIST")?;
     db.pragma_update(None, "journal_size_limit", KEPT_JOURNAL)

@@ -33,7 +33,7 @@ impl Fingerprint {
         }
     }
 
-    /// Parses the last words of a note in the lock file.
+    /// Parses the words of a note in the lock file, from the third one on.
     pub(super) fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
         Some(Self { length: words.next()?.parse().ok()?, crc: words.next()?.parse().ok()? })
     }

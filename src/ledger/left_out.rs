@@ -40,9 +40,9 @@ pub(crate) struct LeftOutTotal {
     pub reason: String,
     /// `None` where the value is not an indicator that may be sent.
     pub indicator_type: Option<IndicatorType>,
-    /// The beginning of the text.
+    /// The beginning of the value.
     pub value: String,
-    /// The number of mentions.
+    /// The number of mentions, in all runs since it was left out for the first time.
     pub mentions: u64,
     /// When a run left it out last, UTC.
     pub last_at: DateTime<Utc>,
@@ -86,8 +86,8 @@ impl Store<'_> {
 }
 
 impl LedgerReader {
-    /// Returns the samples of one of these values, or whose last alert has this id, by tenant.
-    /// The case of rejected values does not matter: they keep the alert's spelling.
+    /// Returns the samples that have one of these values, or whose last alert has this id, sorted
+    /// by tenant. The case of rejected values does not matter: they are stored as in the alert.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -121,8 +121,8 @@ impl LedgerReader {
         })
     }
 
-    /// Returns what was left out since a time and has the most mentions, summed over the tenants,
-    /// at most `limit`. The mentions are those of all runs that the samples are from.
+    /// Returns at most `limit` of the values that were left out since a time: those with the most
+    /// mentions, summed over the tenants. Mentions before that time count too.
     ///
     /// # Errors
     /// When the ledger cannot be read.

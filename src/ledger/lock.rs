@@ -24,7 +24,7 @@ pub(crate) struct Lock {
     file: File,
     /// This process and the time, as they are in the lock file.
     note: String,
-    /// The file as the last run left it; `None` where that is not known.
+    /// The fingerprint of the ledger as the last run left it; `None` where that is not known.
     fingerprint: Option<Fingerprint>,
 }
 
@@ -52,7 +52,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(locked(path, &mut file)),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        // Another name of a file that has other content would empty that file.
+        // The note would overwrite any other file to which this is a hard link.
         let previous = read_note(&mut file).map_err(failed)?;
         if !is_note(&previous) {
             return Err(unwritable("it has other content than a lock, so it is not changed"));
@@ -100,7 +100,7 @@ pub(crate) fn lock_path(path: &Path) -> PathBuf {
     files::with_suffix(path, ".lock")
 }
 
-/// Reads the beginning of a lock file, which is longer than any note.
+/// Reads the beginning of a lock file: more bytes than any note has.
 fn read_note(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut note = Vec::new();
     file.take(200).read_to_end(&mut note)?;

@@ -12,9 +12,9 @@ use super::{EntryId, LedgerReader, Result, TenantFilter, TenantId, gap};
 use crate::indicator::Indicator;
 use crate::window::Window;
 
-/// How many alerts of an indicator are named, the newest; all are counted.
+/// How many alerts of an indicator are returned per tenant: the newest. All are counted.
 const NAMED_ALERTS: usize = 100;
-/// How many indicators of an alert are named.
+/// How many indicators of an alert are returned per tenant.
 const NAMED_ENTRIES: usize = 1000;
 
 /// The result of a look-up.
@@ -37,7 +37,7 @@ pub(crate) struct Alerts {
     pub first: DateTime<Utc>,
     /// When the newest was created, UTC.
     pub last: DateTime<Utc>,
-    /// The id, the time of the creation (UTC) and the entry of the newest, which is the last one.
+    /// The newest alerts, in the order of their creation: id, time of creation (UTC), and entry.
     pub newest: VecDeque<(String, DateTime<Utc>, EntryId)>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct SpanRead {
     pub from: Option<DateTime<Utc>>,
     /// The checkpoint.
     pub until: Option<DateTime<Utc>>,
-    /// The spans between that no run read, the earliest first.
+    /// The spans before the checkpoint that no run read, the earliest first.
     pub gaps: Vec<Window>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct KnownEntry {
     pub indicator_type: String,
     /// The indicator.
     pub value: String,
-    /// The number of detections that named it in the same run.
+    /// The number of detections that named it in the run that stored it.
     pub detections: u64,
     /// From 0 to 100, where the vendor gave one.
     pub severity: Option<u8>,
@@ -127,7 +127,7 @@ impl LedgerReader {
             let (alerts, of_alert) = sightings(db, &ids, alert, &tenants)?;
             ids.extend(of_alert.values().flat_map(|(_, entries)| entries));
             let entries = entries(db, &ids, &tenants)?;
-            // Where all that it named was purged, the alert counts as never seen.
+            // An alert whose entries were all purged counts as never seen.
             let is_known = |ids: &BTreeSet<i64>| entries.iter().any(|one| ids.contains(&one.id.0));
             let alert_created = of_alert.into_iter().filter(|(_, (_, ids))| is_known(ids));
             let alert_created = alert_created.map(|(tenant, (time, _))| (tenant, time)).collect();
@@ -135,7 +135,7 @@ impl LedgerReader {
         })
     }
 
-    /// Returns the start of the first window and the checkpoint of each tenant, by its name.
+    /// Returns the span that the runs of each tenant have read, by the tenant's name.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -230,7 +230,7 @@ fn entries(
         let fate = read_fate(row)?;
         Ok(match (tenant, fate) {
             (Some(tenant), Some(fate)) => Some(read_entry(row, tenant, fate)?),
-            // Of another tenant, or its batch is damaged.
+            // Of a tenant that is not meant, purged, or damaged.
             _ => None,
         })
     })?;
@@ -258,7 +258,7 @@ fn read_fate(row: &Row<'_>) -> rusqlite::Result<Option<Fate>> {
 }
 
 fn read_entry(row: &Row<'_>, tenant: &str, fate: Fate) -> rusqlite::Result<KnownEntry> {
-    // What was never sent has them in its item only.
+    // The field and the codes of an entry that is in no batch are in its item only.
     let item = row.get::<_, Option<ItemColumn>>("item")?;
     let item = item.map(|item| SentItem::read(&item.0)).unwrap_or_default();
     Ok(KnownEntry {

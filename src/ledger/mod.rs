@@ -45,17 +45,18 @@
 //! 1. An entry is in `outbox`, in `settled`, or in both: in both while its batch is `sending`, and
 //!    after it was delivered until the row in `outbox` is deleted. The view `pending` has the rows
 //!    of `outbox` that are not delivered.
-//! 2. Before a request is sent, one transaction writes its batch. The response changes one row,
-//!    that of the batch.
-//! 3. Within a run an indicator has one entry. A sighting names the entry that it was merged into.
-//!    A sighting whose entry was purged counts as never seen.
+//! 2. Before a request is sent, one transaction writes its batch. A response that confirms it
+//!    changes one row, that of the batch.
+//! 3. Within a run an indicator has one entry. A sighting names the entry that has its alert. A
+//!    sighting whose entry was purged counts as never seen.
 //! 4. The id of an entry or batch is never reused, even if `sqlite_sequence` lost its count:
 //!    opening restores it from the ids that are in use.
-//! 5. The daily quota is the number of entries in the batches that were delivered on that UTC day
-//!    with that token. Techniques are counted per batch, when it is written, and again
+//! 5. The number of entries in the batches that were delivered on a UTC day with a token is what
+//!    is used of its daily quota. Techniques are counted per batch, when it is written, and again
 //!    when a doubt about it ends.
-//! 6. A run never moves a checkpoint back, over a gap, beyond now, or by a clock that no service
-//!    confirmed. Until there is one, `read_from` is where the next run starts.
+//! 6. A run never moves a checkpoint back, over a gap that it does not record, beyond now, or by a
+//!    clock that no service confirmed. Until there is a checkpoint, the next run starts at
+//!    `read_from`.
 //! 7. No secret is stored: accounts, customers and tokens are stored as digests.
 //! 8. Times are RFC 3339 in UTC with milliseconds and a `Z`, so that they sort as text; only
 //!    `sighting.created_at` and `settled.detected_at` are numbers.
@@ -70,16 +71,17 @@
 //!
 //! A new ledger is created under another name and renamed when complete. An empty file is therefore
 //! not a new ledger but one that lost its content, and is refused like any other damaged one. A
-//! damaged file is never renamed or deleted. Damage that is noticed when the file is opened leaves
-//! every byte of it as it is; only the unfinished change of a killed run is undone first.
+//! damaged file is never deleted, and only `outbox repair` renames it. If damage is noticed when
+//! the file is opened, no byte is changed, except that the unfinished change of a killed run is
+//! undone first.
 //!
 //! # Checks against damage
 //! - Each time the ledger is opened, its tables are compared with what this program creates, and
 //!   `SQLite` checks the tables that decide what is sent. Some indexes exist only for this: they
 //!   are a second copy of the columns that matter.
-//! - The rest is what was delivered, the sightings and the samples: large, and checked if the file
-//!   is small, by `check`, and by a run if the file has another length or checksum than the last
-//!   run recorded in the lock file.
+//! - The other tables, `settled`, `sighting` and `left_out`, are large. They are checked if the
+//!   file is small, by `check`, and by a run if the file has another length or checksum than the
+//!   last run recorded in the lock file.
 //! - Before an entry is sent, its item is compared with the columns of its row.
 //! - `outbox repair` copies what can be read into a new ledger.
 
@@ -151,10 +153,12 @@ pub(crate) struct Ledger {
     // Declared before the lock, because fields are dropped in order: the lock outlives the
     // connection.
     reader: LedgerReader,
-    /// Whether the real ledger is attached as `real`, to be read only.
+    /// Whether this is the private ledger of a dry run, with the real one attached as `real`, which
+    /// is only read.
     real_is_attached: bool,
     /// Whether opening it created the file.
     is_new: bool,
+    /// `None` for a temporary ledger.
     lock: Option<Lock>,
 }
 
@@ -163,8 +167,8 @@ impl Ledger {
     /// dropped.
     ///
     /// # Errors
-    /// [`Problem::Locked`] at once when another run has it; every other variant but
-    /// [`Problem::NotQueued`] for a file or folder that cannot be used.
+    /// [`Problem::Locked`] at once when another run has it, and when the file or its folder cannot
+    /// be used.
     pub(crate) fn open(path: &Path, now: DateTime<Utc>) -> Result<Self> {
         Self::open_with(path, now, BusyRetry::default(), None)
     }
@@ -178,8 +182,8 @@ impl Ledger {
         Lock::acquire(&files::resolve(path)?, now)
     }
 
-    /// Opens the ledger as [`Ledger::open`] does, for a run: with its own limit for waiting until
-    /// other programs unlock the file, and with the run's lock if it took that before.
+    /// Opens the ledger as [`Ledger::open`] does, for a run: with the run's limit for waiting until
+    /// other programs unlock the file, and with the lock if the run has taken it already.
     fn open_with(
         path: &Path,
         now: DateTime<Utc>,
@@ -201,8 +205,8 @@ impl Ledger {
         let reader = LedgerReader::new(db, path, busy_retry);
         let ledger = Self { reader, real_is_attached: false, is_new, lock: Some(lock) };
         // Also when the version is current: this proves now, not after an hour of fetching, that
-        // the folder takes a journal and the disk has space. The first transaction: what fails in
-        // it leaves the file as it is.
+        // the folder takes a journal and the disk has space. This is the first transaction, so an
+        // error in it leaves the file as it is.
         let opened = ledger.transaction(|db| {
             schema::migrate(db, version)?;
             Ok(schema::restore_sequences(db, "main")?)
@@ -223,7 +227,8 @@ impl Ledger {
         }
     }
 
-    /// Opens an empty private ledger that is deleted when dropped, for `--no-ledger`.
+    /// Opens an empty private ledger that is deleted when dropped, for `--no-ledger` and for dry
+    /// runs without a ledger.
     ///
     /// # Errors
     /// When no folder for temporary files can be written.
@@ -243,10 +248,11 @@ impl Ledger {
 
     /// Opens a private ledger for `--debug` and `--dry-run` that sees everything in the ledger at
     /// `path`, locks it as a run does, and changes nothing in it. All that is written is gone
-    /// when it is dropped. Where there is no ledger, none is created.
+    /// when it is dropped. Where there is no ledger, none is created. `check` is for a file that is
+    /// as the last run left it; any other is checked completely.
     ///
     /// # Errors
-    /// As [`Ledger::open`] and [`Ledger::temporary`].
+    /// As [`Ledger::open`] and [`Ledger::temporary`], and when the file has an older version.
     fn open_dry_run_with(
         path: &Path,
         now: DateTime<Utc>,
@@ -275,7 +281,9 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Attaches the real ledger and copies what a run changes: all but the long history.
+    /// Attaches the real ledger and copies its tables. Not copied: `sighting` and most of
+    /// `settled`, which are long and are looked up in `real`, and the hits of exclusion rules and
+    /// the samples, to which a run only adds.
     fn attach_real(&self, path: &Path) -> Result<()> {
         let db = self.reader.db();
         let attach = || Ok(db.execute("ATTACH ?1 AS real", [files::uri(path, "mode=ro")])?);

@@ -71,7 +71,7 @@ pub(crate) struct EntryFilter {
     pub tenants: TenantFilter,
     /// Only entries in this state.
     pub state: Option<EntryState>,
-    /// Only entries stored up to this one.
+    /// Only this entry and those stored before it.
     pub last: Option<EntryId>,
 }
 
@@ -112,7 +112,8 @@ pub(crate) struct OutboxEntry {
     pub attempts: u32,
     /// Whether it is queued or in quarantine.
     pub state: EntryState,
-    /// The HTTP status of the rejection; `None` where it was not sent.
+    /// The HTTP status of the rejection. This and the next two: `None` while it is queued. In
+    /// quarantine, `None` means that it was not sent.
     pub status: Option<u16>,
     /// Recorded Future's message of the rejection, or why it was not sent.
     pub message: Option<String>,

@@ -12,12 +12,12 @@ pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
 /// compared with the year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
 
-/// The time after which a process purges again.
+/// The time for which a process does not purge again.
 const PURGE_INTERVAL: TimeDelta = TimeDelta::hours(1);
 
 impl TenantLedger {
-    /// Purges as [`TenantLedger::purge_expired_at`] does, unless another tenant of this process has
-    /// done it: it is for all tenants, and reads all runs and batches.
+    /// Purges as [`TenantLedger::purge_expired_at`] does, unless a tenant of this process did it
+    /// within the last hour: one purge is for all tenants, and reads all runs and batches.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -69,7 +69,8 @@ fn purge_settled(db: &Connection, before: DateTime<Utc>) -> rusqlite::Result<()>
             WHERE settled.id = sighting.entry AND ended_at < ?1)",
         params![Time(before), before.timestamp_millis()],
     )?;
-    // One range: by severity, the entries of a batch are spread over all that was queued with it.
+    // One range of ids for all batches: entries are sent by severity, so the ids of a batch are
+    // spread over everything that was queued with it.
     db.execute(
         &format!(
             "DELETE FROM settled

@@ -33,8 +33,8 @@ impl LedgerReader {
         Ok(Some(reader))
     }
 
-    /// Lets all reads from here on see the same state, whatever a run writes meanwhile, which waits
-    /// with it until the reader is dropped. So they should be fast: they sort with two threads.
+    /// Lets all reads from here on see the same state. A run that writes meanwhile waits until the
+    /// reader is dropped, so the reads should be fast: they sort with two threads.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -107,7 +107,8 @@ impl LedgerReader {
         }
     }
 
-    /// Returns the error of this ledger. What ended a wait for the file may have been a signal.
+    /// Returns the error of this ledger. If it was busy and there is a signal, the signal ended the
+    /// wait.
     pub(super) fn failed(&self, problem: Problem) -> LedgerError {
         let problem = match (problem, self.busy_retry.signal()) {
             (Problem::Busy(_), Some(signal)) => Problem::Interrupted(signal),

@@ -56,7 +56,7 @@ DELETE FROM repeat WHERE entry NOT IN (SELECT id FROM outbox);";
 
 impl Ledger {
     /// Replaces a damaged ledger by a new one with everything that can be read of it; the damaged
-    /// file is renamed. `None` where the ledger is not damaged, and then nothing is changed.
+    /// file is renamed. `None` where there is no ledger, or it is not damaged: then it stays.
     ///
     /// # Errors
     /// As [`Ledger::open`], and when nothing can be read of the file.
@@ -83,7 +83,7 @@ impl Ledger {
             Ok(Repaired { damaged, ..saved })
         });
         for leftover in [copy, repaired] {
-            // They exist only where something failed, which is reported.
+            // `repaired` still exists only where something failed, which is reported.
             let _ = fs::remove_file(files::journal_path(&leftover));
             let _ = fs::remove_file(leftover);
         }

@@ -113,8 +113,8 @@ const COLUMNS: &str = "run.id, name, source, mode, run.read_from, run.read_until
     finished_at, exit_code, counts, error";
 
 impl LedgerReader {
-    /// Returns the last run of each tenant that has ended. A run that a wrong clock put into the
-    /// future is returned only if the tenant has no other.
+    /// Returns each tenant's last run of those that have ended. A run that a wrong clock put into
+    /// the future is returned only if the tenant has no other.
     ///
     /// # Errors
     /// When the ledger cannot be read.

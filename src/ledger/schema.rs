@@ -59,9 +59,9 @@ CREATE TABLE run (
 CREATE INDEX run_times ON run (tenant, started_at, finished_at, exit_code);
 
 -- Entries that leave the outbox together: in one request, or dropped by one command.
--- AUTOINCREMENT, as below: a dry run must not give the id of a batch that it queued again.
--- A response must be recorded also when the disk is full: nothing that it changes is in an index,
--- and the row keeps its size.
+-- AUTOINCREMENT, as below: in a dry run, real.settled still has the ids of batches that the dry run
+-- deleted. A delivery must be recorded also when the disk is full: nothing that it changes is in an
+-- index, and the row keeps its size.
 CREATE TABLE batch (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant      INTEGER NOT NULL REFERENCES tenant (id),
@@ -108,6 +108,7 @@ CREATE TABLE repeat (
     count INTEGER NOT NULL
 ) STRICT;
 
+-- Entries that are in a batch, whatever its state.
 CREATE TABLE settled (
     id          INTEGER PRIMARY KEY, -- the entry's id in the outbox
     type        TEXT NOT NULL,
@@ -165,7 +166,7 @@ CREATE TABLE left_out (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Creates the tables in an empty database. The caller holds the transaction.
+/// Creates the tables in an empty database.
 pub(super) fn create(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(TABLES)?;
     migrate(db, FIRST_VERSION)
@@ -184,8 +185,8 @@ fn apply(db: &Connection, found: u32, migrations: &[(u32, &str)]) -> rusqlite::R
     Ok(())
 }
 
-/// Writes whose file it is and its version; also when both are current, which proves early that the
-/// file can be written.
+/// Writes the application id and the version; also when both are current, which proves early that
+/// the file can be written.
 fn stamp(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
     db.pragma_update(None, "user_version", VERSION)
@@ -234,7 +235,7 @@ pub(super) fn find_difference(db: &Connection) -> rusqlite::Result<Option<String
 }
 
 /// Makes sure that no id is given twice, also where `sqlite_sequence` lost its count. `from` is the
-/// schema whose tables have the ids. The caller holds the transaction.
+/// database that has the ids: `main`, or `real` for a dry run. The caller holds the transaction.
 pub(super) fn restore_sequences(db: &Connection, from: &str) -> rusqlite::Result<()> {
     let largest = |column: &str, table: &str| -> rusqlite::Result<i64> {
         let select = format!("SELECT ifnull(max({column}), 0) FROM {from}.{table}");
@@ -245,8 +246,8 @@ pub(super) fn restore_sequences(db: &Connection, from: &str) -> rusqlite::Result
     restore_sequence(db, "batch", || largest("id", "batch"), || largest("batch", "settled"))
 }
 
-/// Raises the count of a table where it is missing or smaller than an id that was `found`. Only
-/// then it looks for ids that are `elsewhere`, which reads a whole table.
+/// Raises the count of a table if it is missing or smaller than the largest id that `found`
+/// returns. Only then it calls `elsewhere`, which reads a whole table for larger ids.
 fn restore_sequence(
     db: &Connection,
     table: &str,

@@ -19,14 +19,14 @@ pub(crate) struct LedgerOptions<'a> {
     pub dry_run: bool,
     /// The limit for waiting until other programs unlock the file.
     pub busy_retry: BusyRetry,
-    /// The ledger's lock, where the process has waited for it.
+    /// The ledger's lock, if the process has taken it already, after waiting for it.
     pub lock: Option<Lock>,
 }
 
 /// The ledger of a process. Its clones are the same one.
 ///
 /// One connection for all tenants: operations of several connections would wait for one another's
-/// locks on the file, and each would have a cache and an examination of its own.
+/// locks on the file, and each would have a cache of its own and check the file again.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedLedger {
     ledger: Arc<Mutex<Ledger>>,
@@ -37,7 +37,7 @@ pub(crate) struct SharedLedger {
     path: Arc<PathBuf>,
     /// Whether opening it created the file.
     is_new: bool,
-    /// Whether the real ledger is attached as `real`, to be read only.
+    /// Whether this is the private ledger of a dry run, with the real one attached as `real`.
     real_is_attached: bool,
 }
 
@@ -79,8 +79,8 @@ impl SharedLedger {
         self.is_new.then(|| self.path())
     }
 
-    /// Returns the time as of which a tenant of this process purged. Other tenants wait for the
-    /// result to be dropped, before they lock the ledger.
+    /// Returns the time as of which a tenant of this process purged. Until the result is dropped,
+    /// other tenants wait here; none of them may have the ledger locked.
     pub(super) fn purged_as_of(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
         self.purged_as_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,8 +90,9 @@ impl SharedLedger {
         self.wanted.notified().await;
     }
 
-    /// Waits for the operations of other tenants, and returns the ledger for one operation, which
-    /// waits for other programs as long as this. No thread may have it twice.
+    /// Waits for the operations of other tenants, and returns the ledger for one operation, with
+    /// its limit for waiting for other programs. A thread must not call this again before it has
+    /// dropped the result.
     pub(super) fn lock(&self, busy_retry: &BusyRetry) -> MutexGuard<'_, Ledger> {
         let mut ledger = match self.ledger.try_lock() {
             Ok(ledger) => ledger,

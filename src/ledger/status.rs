@@ -28,8 +28,8 @@ pub(crate) struct TenantStatus {
     pub account: String,
     /// The beginning of the customer's digest, where it is known.
     pub customer: Option<String>,
-    /// When the last run started, UTC. Those in the future, by a wrong clock, count only where all
-    /// are.
+    /// When the last run started, UTC. Runs in the future, by a wrong clock, count only if all runs
+    /// are in the future.
     pub last_run: Option<DateTime<Utc>>,
     /// The last run's exit code; `None` while it runs, or when it was killed.
     pub last_exit_code: Option<i32>,
@@ -39,8 +39,8 @@ pub(crate) struct TenantStatus {
     pub last_success: Option<DateTime<Utc>>,
     /// When the last run that found any alerts ended, UTC; never in the future.
     pub last_alerts: Option<DateTime<Utc>>,
-    /// Whether runs have succeeded for three days and more since, without any alert. A source
-    /// whose API was switched off looks like this.
+    /// Whether a run succeeded 71 h or longer after the last one that found alerts. A source whose
+    /// API was switched off looks like this.
     pub is_quiet: bool,
     /// The checkpoint: up to when all alerts were fetched, UTC.
     pub read_until: Option<DateTime<Utc>>,
@@ -71,7 +71,8 @@ impl TenantStatus {
 }
 
 impl LedgerReader {
-    /// Returns the status of these tenants, with the quota of the UTC day.
+    /// Returns the status of these tenants, with what they have used of the quota on the UTC day of
+    /// `now`.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -1,4 +1,4 @@
-//! Storing what a page names: uniqueness within the run, and what earlier runs did.
+//! Stores the mentions of a run: each indicator once, and no mention that an earlier run stored.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,6 +14,7 @@ enum SightingState {
     /// It is in the outbox.
     Pending {
         entry: EntryId,
+        /// Whether this run stored the entry, and it is not in quarantine.
         this_run: bool,
     },
     Delivered {
@@ -22,9 +23,9 @@ enum SightingState {
     Dropped,
 }
 
-/// Entries of this run by their indicator, and sightings that it removed. Tables of the
-/// connection's own, not in memory: they may become larger than memory. See
-/// [`super::files::temporary`] for where they are.
+/// `run_entry`: the entries of this run by their indicator. `unlinked`: the sightings that it
+/// removed, because it sends what was delivered again. Temporary tables rather than maps: they may
+/// become larger than memory. See [`super::files::temporary`] for where they are.
 const CREATE_RUN_TABLES: &str = "
 CREATE TEMP TABLE IF NOT EXISTS run_entry (
     tenant INTEGER NOT NULL,
@@ -50,8 +51,8 @@ impl TenantLedger {
         })
     }
 
-    /// Removes the entries and sightings that this run stored, restores the tenant's earlier
-    /// properties, and records why the run stops.
+    /// Removes the entries and sightings that this run stored, restores the sightings that it
+    /// removed and the tenant's earlier properties, and records why the run stops.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -85,8 +86,9 @@ pub(crate) struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Stores one mention, unless an earlier run has stored it: as a new entry, or merged into the
-    /// entry that the indicator has in this run.
+    /// Stores one mention as a new entry, or merges it into the entry that the indicator has in
+    /// this run. A mention that an earlier run stored is left out, unless it was delivered and this
+    /// run sends again what was delivered.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -142,7 +144,7 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
     ) -> Result<Option<SightingState>, Problem> {
-        // A dry run settles entries of the real ledger in its own tables.
+        // A dry run puts entries of the real ledger into batches of its own, which come first here.
         let (batch, earlier) = match schema {
             "main" => ("settled.batch", ""),
             _ => (
@@ -214,8 +216,8 @@ impl Store<'_> {
         Ok(entry)
     }
 
-    /// Merges an alert into an entry of this run. A damaged item is replaced: the indicator is sent
-    /// for the alerts that can still be read.
+    /// Merges an alert into an entry of this run. If the stored item is damaged, one for this alert
+    /// alone replaces it.
     fn merge(
         &self,
         entry: EntryId,

@@ -38,11 +38,12 @@ impl Period {
 pub(crate) struct Summary {
     /// The number of indicators.
     pub indicators: u64,
-    /// The number of these that were not delivered before, within the 90 days of the ledger.
+    /// The number of indicators that were not delivered before the period, as far as the ledger
+    /// goes back (90 days).
     pub new: u64,
     /// When the earliest delivery in the ledger took place, UTC.
     pub first_delivery: Option<DateTime<Utc>>,
-    /// The number of these that more than one source named.
+    /// The number of indicators that more than one source named.
     pub in_several_sources: u64,
     /// The indicators that most alerts named.
     pub top: Vec<Delivered>,
@@ -59,11 +60,11 @@ pub(crate) struct Delivered {
     pub value: String,
     /// The number of detections that named it, in the period.
     pub detections: u64,
-    /// The highest severity of these, 1 to 100; `None` where none has one.
+    /// The highest severity of these, 0 to 100; `None` where none has one.
     pub severity: Option<u8>,
 }
 
-/// The sources and alerts of an indicator, as far back as the ledger goes.
+/// The sources of an indicator in a period, and its alerts as far back as the ledger goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// The names of the sources that named it in the period.
@@ -85,7 +86,7 @@ impl Origin {
     }
 }
 
-/// The best of many indicators.
+/// The indicators with the most detections, the first of equal ones, at most `limit`.
 struct Top {
     limit: usize,
     best: Vec<Delivered>,
@@ -96,8 +97,8 @@ impl Top {
         Self { limit, best: Vec::new() }
     }
 
-    /// Adds an indicator of this many detections if it is one of the best. They come in the order
-    /// of type and value, which decides between equal ones.
+    /// Adds an indicator of this many detections if it is one of the best. Indicators come in the
+    /// order of type and value, which decides between equal ones.
     fn add(
         &mut self,
         detections: u64,

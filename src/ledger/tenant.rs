@@ -12,8 +12,8 @@ use super::{Ledger, LedgerReader, Result, TenantLedger};
 pub(crate) struct TenantId(pub(super) i64);
 
 /// A tenant as a run configures it. The name identifies it. Its source never changes, and its
-/// customer only with `adopt`; a new key or client id starts nothing over. The caller digests what
-/// is secret or nearly so.
+/// customer only with `adopt`; with a new key or client id it stays the same tenant. The caller
+/// digests what is secret or nearly so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tenant {
     /// The name, unique in a ledger.
@@ -22,13 +22,13 @@ pub(crate) struct Tenant {
     pub source: String,
     /// A digest of the client id or organization key at the vendor.
     pub account: String,
-    /// A digest of the customer whose alerts the account reads, where the settings tell.
+    /// A digest of the customer whose alerts the account reads, if the settings name it.
     pub customer: Option<String>,
     /// A digest of the Recorded Future token.
     pub token: String,
     /// The Recorded Future organization ids; their order and repeats do not matter.
     pub organizations: Vec<String>,
-    /// Whether another customer takes the place of the one that the ledger knows.
+    /// Whether another customer may replace the one that the ledger knows.
     pub adopt: bool,
 }
 
@@ -41,12 +41,12 @@ pub(super) struct Properties {
     /// run while no customer is known.
     account: String,
     token: String,
-    /// A sorted JSON array. It is never parsed here: a damaged one stops no run, and is replaced.
+    /// A sorted JSON array. A run never parses it, and replaces it: a damaged one does not stop it.
     organizations: String,
 }
 
 impl Tenant {
-    /// Returns the properties of a tenant of which nothing was read yet.
+    /// Returns the properties of this tenant, without a customer.
     pub(super) fn properties(&self) -> Properties {
         let mut organizations = self.organizations.clone();
         organizations.sort_unstable();
@@ -60,7 +60,7 @@ impl Tenant {
 /// Which tenants a person means. The default means all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TenantFilter {
-    /// The one with this name.
+    /// Only the tenant with this name.
     pub name: Option<String>,
     /// Only tenants of this source.
     pub source: Option<String>,
@@ -99,7 +99,8 @@ impl LedgerReader {
 }
 
 impl Ledger {
-    /// Returns the id of a tenant, new or known, and its properties before this run.
+    /// Adds a tenant unless it is known. Returns its id, and its properties before this run; those
+    /// of this run if it is new.
     pub(super) fn tenant(&self, tenant: &Tenant) -> Result<(TenantId, Properties)> {
         self.transaction(|db| {
             if let Some((id, source, before)) = find(db, &tenant.name)? {
@@ -117,7 +118,7 @@ impl Ledger {
     }
 }
 
-/// Compares a tenant with what the ledger knows under its name.
+/// Fails if the ledger knows the tenant's name with another source or customer.
 fn compare(tenant: &Tenant, source: String, known: Option<&str>) -> Result<(), Problem> {
     let name = tenant.name.clone();
     if source != tenant.source {
@@ -171,7 +172,7 @@ impl TenantLedger {
         self.transaction(|db| Ok(write(db, self.tenant, &properties)?))
     }
 
-    /// Takes back what this run recorded. The caller holds the transaction.
+    /// Restores the properties from before this run. The caller holds the transaction.
     pub(super) fn restore_properties(&self, db: &Connection) -> rusqlite::Result<()> {
         write(db, self.tenant, &self.before)
     }

@@ -49,7 +49,8 @@ pub(crate) struct TenantLedger {
 }
 
 impl TenantLedger {
-    /// Begins to use the ledger for a run, and queues again what a damaged batch has.
+    /// Opens the ledger for a run. Adds the tenant if it is new, queues the entries of damaged
+    /// batches again, and deletes delivered entries from the outbox.
     ///
     /// # Errors
     /// When the ledger cannot be read or written, and when the tenant has another source or
@@ -77,7 +78,7 @@ impl TenantLedger {
         Ok(opened)
     }
 
-    /// Opens a ledger for one run: that at `path`, or a private one.
+    /// Opens a ledger for one run: the one at `path`, or else a private one.
     #[cfg(test)]
     pub(crate) fn open_alone(
         path: Option<&Path>,
@@ -109,7 +110,7 @@ impl TenantLedger {
         self.shared.lock(&self.busy_retry).reader().read(query)
     }
 
-    /// Returns once another tenant waits for the ledger: what keeps it then should end soon.
+    /// Returns once another tenant waits for the ledger: a transaction should end soon then.
     pub(crate) async fn wanted_by_others(&self) {
         self.shared.wanted().await;
     }
@@ -118,7 +119,7 @@ impl TenantLedger {
         &self.shared
     }
 
-    /// Returns the clock of what is stored.
+    /// Returns the clock whose times are stored.
     pub(super) fn clock(&self) -> Clock {
         *self.clock.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +150,7 @@ impl TenantLedger {
         self.read(|db| Ok(oldest_queued(db, self.tenant)?))
     }
 
-    /// Returns the number of indicators delivered with this token on the UTC day of now, by all
+    /// Returns the number of indicators delivered with this token on the current UTC day, by all
     /// tenants.
     ///
     /// # Errors
@@ -192,7 +193,7 @@ pub(super) fn oldest_queued(
 /// Returns the number of entries delivered with a token on a UTC day.
 pub(super) fn quota_used(db: &Connection, token: &str, day: NaiveDate) -> rusqlite::Result<u64> {
     let next = day.succ_opt().unwrap_or(day);
-    // The index has only when a batch began: a run, and so a request, takes a day at most.
+    // The index has only when a batch began: at most a day before it was delivered.
     let earliest = day.checked_sub_days(Days::new(2)).unwrap_or(day);
     let mut select = db.prepare_cached(
         "SELECT ifnull(sum(entries), 0) FROM batch

@@ -28,8 +28,8 @@ impl<T> Bisection<T> {
         self.parts.pop()
     }
 
-    /// Splits a rejected part into two halves to send; returns a single item, which is the rejected
-    /// one.
+    /// Splits a rejected part into two halves, which are sent next. A part of one item is not
+    /// split: returns that item.
     pub(crate) fn split(&mut self, part: Part<T>) -> Option<T> {
         let Part { mut items, may_be_stored } = part;
         if items.len() <= 1 {

@@ -56,7 +56,7 @@ struct RequestBody<'a> {
 
 #[derive(Debug, Serialize)]
 struct RequestOptions {
-    /// Always sent, because the sources disagree on its default.
+    /// Always sent, because Recorded Future's documents disagree on its default.
     debug: bool,
     summary: bool,
 }

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     Rejected(Rejection),
     /// The daily quota is used up: everything stays queued until tomorrow.
     QuotaExhausted(Failure),
-    /// The run cannot continue: everything stays queued.
+    /// The run cannot send anything more: everything stays queued.
     Fatal(Failure),
 }
 

@@ -81,7 +81,7 @@ impl SearchError {
     }
 }
 
-/// The state after reading a page.
+/// The outcome of reading the pages of a result.
 enum Read {
     /// All of it was read.
     Whole,
@@ -123,7 +123,7 @@ impl Client {
     ///
     /// # Errors
     /// When the key may not search, when there is no usable response, and when the pages do not add
-    /// up: then some of it may be missing.
+    /// up. What `found` got until then may be only a part.
     pub(crate) async fn search(
         &self,
         query: &Query,
@@ -160,7 +160,7 @@ impl Client {
             if progress.offset == 0 {
                 first_total = total;
             }
-            // As many may mean as many or more.
+            // A total of exactly MAX_ROWS may be the service's limit: there may be more rows.
             let is_large = progress.offset.max(total.unwrap_or_default()) >= MAX_ROWS;
             if is_large && query.times.can_be_divided() {
                 return Ok(Read::TooLarge);
@@ -179,7 +179,8 @@ impl Client {
                 }
             }
             if rows.is_empty() || total.is_some_and(|total| progress.offset >= total) {
-                // Rows that others add meanwhile move the ones that count to later pages.
+                // Compared with the first total: rows that others add meanwhile move the rows that
+                // it counts to later pages, but do not remove them.
                 return Ok(match first_total {
                     Some(total) if progress.rows < total => Read::Inconsistent(format!(
                         "it has {} different rows instead of {total}",
@@ -221,7 +222,7 @@ impl Client {
 
 impl DetectionTimes {
     /// Returns the span of these times, and a second before and after it: a service may round them.
-    /// `None` for none.
+    /// `None` if there are no times.
     pub(crate) fn of(times: impl Iterator<Item = DateTime<Utc>>) -> Option<Self> {
         let mut span: Option<Self> = None;
         for at in times {
@@ -315,7 +316,7 @@ fn rejected(response: &Response, host: &str) -> SearchError {
         )),
         Outcome::Delivered(_) => unexpected("a search was confirmed like a batch".into()),
     };
-    // With another key, which sending needs too, the search may be allowed.
+    // A 401 is about the key, which sending needs too: with another one the search may work.
     SearchError { failure, is_lasting: status != 401 }
 }
 

@@ -1,5 +1,4 @@
-//! Delivering the outbox: batch by batch, one after the other, each settled only on a verified
-//! receipt.
+//! Delivers the outbox, one batch after the other. Only a verified receipt confirms a batch.
 
 mod failures;
 mod send;
@@ -27,7 +26,7 @@ pub(super) struct DeliveryState {
     batch_size: usize,
     /// Batches that were accepted.
     batches: u64,
-    /// Submissions that were sent in this run or are queued.
+    /// Submissions that were sent or put into quarantine in this run, or are queued.
     total: u64,
     /// Entries in quarantine that were not sent, because their items are damaged.
     unsendable: u64,
@@ -82,12 +81,12 @@ impl DeliveryState {
         self.waiting == Waiting::Now
     }
 
-    /// Lets the run wait for what is left of the quota.
+    /// Registers the run for a part of what will be left of the quota.
     pub(super) fn wait(&self, ledger: &TenantLedger) {
         self.quota.wait(ledger.tenant());
     }
 
-    /// Takes what the run gets of what was left.
+    /// Takes the run's part of what was left of the quota: it may send as many more.
     ///
     /// # Errors
     /// Ledger errors.
@@ -160,7 +159,8 @@ impl Run<'_> {
         Ok(quota.reserve(wanted.min(share), limit, ledger)?)
     }
 
-    /// Stops until it is known what other tenants leave, or for this day where nothing can come.
+    /// Stops sending: until it is known what other tenants leave of the quota, or for this day if
+    /// no more can come.
     fn stop_at_quota(&mut self) {
         if self.delivery.quota.is_shared() && self.delivery.waiting == Waiting::NotYet {
             self.delivery.waiting = Waiting::Now;
@@ -212,7 +212,7 @@ impl Run<'_> {
         });
     }
 
-    /// Returns why the others are not sent today.
+    /// Returns why the remaining indicators are not sent today.
     fn quota_exhausted(&self, sent_any: bool) -> Failure {
         let limit = self.settings.daily_limit.unwrap_or_default();
         let is_dry_run = self.settings.mode == Mode::DryRun;
@@ -239,7 +239,8 @@ impl Run<'_> {
         )
     }
 
-    /// Stops sending for this day. That does not fail a run which can leave the rest for the next.
+    /// Stops sending for this day. The run fails only without a ledger, where no later run sends
+    /// the rest.
     fn pause_delivery(&mut self, failure: Failure) {
         if self.settings.ledger == LedgerChoice::None {
             self.stop_delivery(failure);
@@ -288,7 +289,8 @@ impl Run<'_> {
         queued.map(|_| ()).map_err(Failure::from)
     }
 
-    /// Counts what is not settled as queued, as far as that is in the ledger.
+    /// Counts the indicators without a result in this run: up to `queued` of them are in the
+    /// ledger; the others are not stored.
     fn count_waiting(&mut self, queued: u64) {
         let counts = &mut self.report.counts;
         let unsettled = counts.unsettled();
@@ -324,7 +326,7 @@ impl Run<'_> {
         let count = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
         let counts = &mut self.report.counts;
         counts.would_submit = count;
-        // What is damaged would go to quarantine.
+        // Damaged items are counted as quarantined already.
         counts.waiting = counts.unsettled().saturating_sub(count);
         if counts.waiting > 0 {
             self.report.note(self.quota_exhausted(count > 0).to_string());

@@ -18,7 +18,7 @@ const MAX_WAIT: TimeDelta = TimeDelta::days(2);
 
 /// The result of looking up a batch.
 enum LookUp {
-    /// The entries that Recorded Future has; none if the search does not work.
+    /// The entries that Recorded Future has. If the search does not work, perhaps not all.
     Found(BTreeSet<EntryId>),
     /// A later run may find out.
     NotNow(Failure),
@@ -28,8 +28,9 @@ enum LookUp {
 
 impl Run<'_> {
     /// Ends the doubt about the batches of earlier runs. What Recorded Future has counts as
-    /// delivered; the rest is queued again, as all of it is where the search does not work: then it
-    /// may be sent twice, but is never lost.
+    /// delivered; the rest is queued again. If the search fails, but may work later, the batch
+    /// stays in doubt. If it cannot work, everything that it did not find is queued again: it may
+    /// be sent twice, but is never lost.
     ///
     /// # Errors
     /// Ledger errors.
@@ -72,7 +73,7 @@ impl Run<'_> {
         let Some(times) = times else {
             return Ok(LookUp::Found(found));
         };
-        // Without organizations, a row does not tell whose it is.
+        // Without organizations, a row does not tell which tenant sent it.
         if organizations.is_empty() && self.ledger.may_match_other_tenants()? {
             return Ok(LookUp::Found(found));
         }

@@ -41,7 +41,7 @@ struct Selected {
 #[derive(Debug)]
 enum ReadOutcome {
     Complete,
-    /// Reading failed; the failure is reported.
+    /// Not all pages were read or stored; the failure is in the report, or in [`Selected`].
     Incomplete,
     /// A page has alerts that must not be shared, for example of another customer.
     Rejected(Failure),
@@ -52,7 +52,7 @@ impl Run<'_> {
     /// the report, and what was fetched before it is stored.
     ///
     /// # Errors
-    /// Ledger errors.
+    /// Ledger errors, and when alerts must not be shared: then nothing of the run stays stored.
     pub(super) async fn fetch(&mut self) -> Result<(), Failure> {
         self.report.progress.set(Work::Reading { pages: 0, alerts: 0, total: None });
         let (mut reader, first) = self.first_page().await;
@@ -162,8 +162,9 @@ impl Run<'_> {
         }
     }
 
-    /// Asks the vendor how many alerts the window has without the thresholds: those below them were
-    /// not sent. `None` if there are no thresholds, or the window was not read completely.
+    /// Requests the number of alerts that the window has without the thresholds: the vendor did not
+    /// send those below them. `None` if there are no thresholds, if the window was not read
+    /// completely, or if the number cannot be found, which is reported.
     async fn count_without_thresholds(
         &mut self,
         reader: &mut dyn AlertReader,
@@ -204,7 +205,8 @@ impl Run<'_> {
         (reader, page)
     }
 
-    /// Deletes all that the run stored from the ledger, which keeps the reason as that of the run.
+    /// Deletes everything that the run stored from the ledger, and records the failure there as the
+    /// error of the run.
     ///
     /// # Errors
     /// Always: `failure`, or that of the ledger.

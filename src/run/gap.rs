@@ -7,8 +7,9 @@ use crate::settings::Mode;
 use crate::window::Window;
 
 impl Run<'_> {
-    /// Records what was fetched completely: it closes gaps, and moves the checkpoint, over a gap
-    /// too. The run that leaves a gap fails because of it, later runs do not.
+    /// Records a span that was fetched completely: moves the checkpoint, over `gap` too, which is
+    /// recorded; closes earlier gaps in the span; and gives up all gaps with `--accept-gap`. The
+    /// run that leaves a gap fails because of it, later runs do not.
     ///
     /// # Errors
     /// Ledger errors.

@@ -52,7 +52,7 @@ pub(crate) struct Process {
     pub shutdown: Shutdown,
     /// The rate limits that the runs share.
     pub address_limits: AddressLimits,
-    /// The ledger, where the runs of several tenants share it and the time that is left.
+    /// The ledger and the deadline, if the runs of several tenants share them.
     pub shared: Option<(SharedLedger, Instant)>,
 }
 
@@ -64,17 +64,16 @@ pub(crate) async fn run(
     progress: &Progress,
 ) -> Report {
     match begin(settings, source, process, KeyQuota::alone(), progress).await {
-        Part::Whole(report) => *report,
-        Part::First(run) => run.resume(process.clock).await,
+        RunState::Ended(report) => *report,
+        RunState::WaitsForQuota(run) => run.resume(process.clock).await,
     }
 }
 
-/// The result of a run, or of its first part.
-enum Part<'a> {
-    /// It has ended.
-    Whole(Box<Report>),
+/// The state of a run after its first part.
+enum RunState<'a> {
+    Ended(Box<Report>),
     /// It has sent its share of the quota and waits for more.
-    First(Box<Run<'a>>),
+    WaitsForQuota(Box<Run<'a>>),
 }
 
 /// Begins a run, and ends it unless it has to wait for more quota than its share.
@@ -84,19 +83,19 @@ async fn begin<'a>(
     process: &Process,
     quota: Arc<KeyQuota>,
     progress: &Progress,
-) -> Part<'a> {
+) -> RunState<'a> {
     let heartbeat = tokio::spawn(progress.clone().log_heartbeat(process.clock));
-    let part = match Run::prepare(settings, source, process, quota, progress).await {
+    let state = match Run::prepare(settings, source, process, quota, progress).await {
         Ok(run) => run.perform().await,
         Err(failure) => {
             let run_id = &process.run_id;
             let mut report = Report::new(run_id, &settings.tenant, source.info(), settings.mode);
             report.fail(failure);
-            Part::Whole(Box::new(report))
+            RunState::Ended(Box::new(report))
         }
     };
     heartbeat.abort();
-    part
+    state
 }
 
 /// A run in progress.
@@ -121,7 +120,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Checks everything that can be wrong on this machine, before any request is made.
+    /// Checks everything that can be wrong on this machine, and opens the ledger, before any
+    /// request is made.
     async fn prepare(
         settings: &'a Settings,
         source: &'a dyn Source,
@@ -191,26 +191,26 @@ impl<'a> Run<'a> {
     }
 
     /// Performs the run and records it in the ledger.
-    async fn perform(mut self) -> Part<'a> {
+    async fn perform(mut self) -> RunState<'a> {
         if let Err(failure) = self.start() {
             self.report.fail(failure);
-            return Part::Whole(Box::new(self.report));
+            return RunState::Ended(Box::new(self.report));
         }
         let done = self.deliver_and_fetch().await;
         if done.is_ok() && self.delivery.waits_for_quota() {
-            // They are no longer needed, and many runs may wait.
+            // The exclusions are no longer needed, and many runs may wait.
             self.exclusions = Arc::default();
-            return Part::First(Box::new(self));
+            return RunState::WaitsForQuota(Box::new(self));
         }
-        Part::Whole(Box::new(self.end(done)))
+        RunState::Ended(Box::new(self.end(done)))
     }
 
-    /// Lets the run have its part of what will be left of the quota.
+    /// Registers the run for a part of what will be left of the quota.
     fn wait_for_quota(&self) {
         self.delivery.wait(&self.ledger);
     }
 
-    /// Sends what the run gets of the quota that was left, and ends it.
+    /// Sends as much as the run gets of the quota that was left, and ends the run.
     async fn resume(mut self, clock: Clock) -> Report {
         let heartbeat = tokio::spawn(self.report.progress.clone().log_heartbeat(clock));
         let done = match self.delivery.take_allowance(&self.ledger) {
@@ -221,14 +221,14 @@ impl<'a> Run<'a> {
         self.end(done)
     }
 
-    /// Ends a run that waits for quota.
+    /// Ends a run that waits for quota, because of a signal.
     fn interrupt(mut self, signal: Signal) -> Report {
         self.report.fail(Failure::new(
             FailureKind::Interrupted(signal),
             format!("interrupted by {} before everything was sent", signal.name()),
             "Run again; the next run continues where this one ended.",
         ));
-        // What would be cleaned up waits for the next run: this has to be fast.
+        // Nothing is cleaned up, which the next run does: this has to be fast.
         for step in [self.count_remaining(true), self.finish()] {
             if let Err(failure) = step {
                 self.report.fail(failure);
@@ -256,9 +256,10 @@ impl<'a> Run<'a> {
     }
 
     async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
-        // A daily limit is for the most severe, which are known only after fetching. With --resend,
-        // an alert that is read again would be sent once more. And alerts may show that they, and
-        // so the key that this run has, belong to another customer.
+        // With a daily limit, the most severe indicators are sent, which are known only after
+        // fetching. With --resend, what is queued would be delivered, fetched again and sent once
+        // more. And alerts may show that this run's credentials belong to another customer than
+        // what is queued.
         let depends_on_alerts = self.settings.daily_limit.is_some()
             || self.settings.resend
             || self.source.customer() == CustomerSource::Alerts
@@ -291,7 +292,8 @@ impl<'a> Run<'a> {
         self.check_checkpoint(checkpoint);
         let start = self.plan.window.start;
         let until = self.plan.complete_until;
-        // Where nothing was fetched, a gap stays, so that a run with a higher limit can fetch it.
+        // If nothing was fetched, the checkpoint does not move over a gap either: a later run with
+        // a higher limit can still fetch it.
         if until <= start || !self.require_confirmed_clock() {
             return Ok(());
         }
@@ -306,8 +308,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Deletes what was delivered from the outbox, and what is too old to matter. Before the run is
-    /// recorded, so that a failure counts as one of the run.
+    /// Deletes delivered entries from the outbox, and everything that has expired. Called before
+    /// the run is recorded, so that a failure counts as one of the run.
     fn clean_up(&self) -> Result<(), Failure> {
         self.ledger.delete_delivered()?;
         if let Some(now) = self.purge_time() {
@@ -334,7 +336,7 @@ impl<'a> Run<'a> {
 /// Reads the exclusion file that the settings name.
 ///
 /// # Errors
-/// When the file cannot be read; names the invalid line.
+/// As for [`read_exclusion_file`].
 pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure> {
     match &settings.exclusion_file {
         Some(path) => read_exclusion_file(path),
@@ -345,7 +347,7 @@ pub(crate) fn read_exclusions(settings: &Settings) -> Result<Exclusions, Failure
 /// Reads an exclusion file.
 ///
 /// # Errors
-/// When a line is not valid; names it.
+/// When the file cannot be read, or when lines are not valid: names them.
 pub(crate) fn read_exclusion_file(path: &Path) -> Result<Exclusions, Failure> {
     let exclusions = Exclusions::read(path).map_err(|error| {
         let failure = Failure::new(
@@ -362,7 +364,7 @@ pub(crate) fn read_exclusion_file(path: &Path) -> Result<Exclusions, Failure> {
     Ok(exclusions)
 }
 
-/// Returns what to say about a header in the exclusion file.
+/// Returns the note about a header in the exclusion file; `None` if it has no header.
 pub(crate) fn header_note(exclusions: &Exclusions) -> Option<String> {
     let header = exclusions.header()?;
     Some(format!(
@@ -371,7 +373,7 @@ pub(crate) fn header_note(exclusions: &Exclusions) -> Option<String> {
     ))
 }
 
-/// Returns a warning for each file of a run that others can change.
+/// Returns a warning for each file of a run that others can change, or, on Windows, read.
 pub(crate) fn file_warnings(log: Option<&Path>, ledger: &LedgerChoice) -> Vec<String> {
     let mut warnings = vec![log.and_then(|log| local_file::warning("log file", log))];
     if let Some(path) = ledger.path() {
@@ -382,7 +384,7 @@ pub(crate) fn file_warnings(log: Option<&Path>, ledger: &LedgerChoice) -> Vec<St
     warnings.into_iter().flatten().collect()
 }
 
-/// Creates the state folder for the ledger, with mode 0700.
+/// Creates the state folder, with mode 0700, if this is a live run with its ledger there.
 fn create_state_folder(ledger: &LedgerChoice, mode: Mode) -> Result<(), Failure> {
     let LedgerChoice::File { path, in_state_folder: true } = ledger else {
         return Ok(());
@@ -416,7 +418,7 @@ async fn lock(
     let Settings { ledger, mode, wait, .. } = settings;
     create_state_folder(ledger, *mode)?;
     if wait.is_some() {
-        // What would end the run later ends it before the wait.
+        // A mistake in these settings ends the run before the wait, not after it.
         settings.network.check()?;
     }
     wait::take_lock(ledger, *wait, *mode, clock, shutdown).await

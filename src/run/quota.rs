@@ -1,9 +1,9 @@
 //! The quota of a Recorded Future key for one day, which all tenants with this key share.
 //!
-//! Each tenant may send its share (the quota by the number of tenants) as soon as it has read its
-//! alerts. What is left then goes to the most severe of all, once every tenant has sent its share
-//! or failed. A tenant that takes too long does not hold back the others: when most of the time is
-//! over, they divide what is left besides its share.
+//! Each tenant may send its share (the quota divided by the number of tenants) as soon as it has
+//! read its alerts. What is left then goes to the most severe of all, once every tenant has sent
+//! its share or failed. A tenant that takes too long does not hold back the others: when most of
+//! the time is over, they divide what is left besides its share.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,9 +20,10 @@ pub(crate) struct KeyQuota {
     tenants: u64,
     /// The maximum number of indicators per UTC day: the highest one of the tenants.
     limit: u64,
-    /// When what is left is divided at the latest.
+    /// When what is left is divided at the latest; `None` for a single run.
     divided_at: Option<Instant>,
-    /// The clock of the process: those of the tenants follow what their vendors say.
+    /// The clock of the process: the clocks of the tenants follow their vendors'. `None` for a
+    /// single run.
     clock: Option<Clock>,
     /// Recorded Future gets the batches of a key one after the other.
     pub(super) turns: OneAtATime,
@@ -41,7 +42,7 @@ struct QuotaState {
     in_flight: u64,
     /// The tenants that wait for what is left.
     waiting: Vec<TenantId>,
-    /// The rest of the quota, divided among the tenants that waited, until they use it.
+    /// The rest of the quota, divided among the tenants that waited, until they take their part.
     allowances: BTreeMap<TenantId, u64>,
 }
 
@@ -82,7 +83,7 @@ impl KeyQuota {
         FirstPart(Arc::clone(self))
     }
 
-    /// Returns how many indicators a tenant with this limit may send at once.
+    /// Returns how many indicators a tenant with this limit may send before the rest is divided.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -111,7 +112,8 @@ impl KeyQuota {
         }
     }
 
-    /// Returns what is used and being sent, whatever the day of the tenant is.
+    /// Returns what is used and being sent. If the day of the tenant is another than that of the
+    /// others, what they delivered since the first share was known counts too.
     fn taken(&self, state: &mut QuotaState, ledger: &TenantLedger) -> Result<u64> {
         let used = self.used_today(ledger)?;
         let used = if self.is_shared() {
@@ -122,7 +124,7 @@ impl KeyQuota {
         Ok(used.saturating_add(state.in_flight))
     }
 
-    /// Reserves as many of the indicators that a run wants to send as its limit has left.
+    /// Reserves `wanted` indicators for a run, or as many as its limit has left.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -139,7 +141,7 @@ impl KeyQuota {
         Ok(Reservation { quota: Arc::clone(self), count })
     }
 
-    /// Lets a tenant wait for what is left.
+    /// Registers a tenant for a part of what will be left.
     pub(super) fn wait(&self, tenant: TenantId) {
         self.lock().waiting.push(tenant);
     }
@@ -150,7 +152,8 @@ impl KeyQuota {
             || self.divided_at.is_some_and(|latest| Instant::now() >= latest)
     }
 
-    /// Returns how many indicators a tenant that waited may send: its part of the most severe ones.
+    /// Returns how many indicators a tenant that waited may send: its part of the most severe ones
+    /// of all tenants that wait. The first of them divides what is left.
     ///
     /// # Errors
     /// When the ledger cannot be read.

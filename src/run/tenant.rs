@@ -21,11 +21,11 @@ const ALL_CUSTOMERS: &str = "all";
 pub(super) struct CustomerState {
     /// The customers that the alerts named.
     seen: Customers,
-    /// The digest of the one whose alerts earlier runs of the tenant read.
+    /// The digest of the customer whose alerts earlier runs of the tenant read.
     known: Option<String>,
-    /// That of the one that the settings name.
+    /// The digest of the customer that the settings name.
     named: Option<String>,
-    /// Whether another one takes the place of the one that is known.
+    /// Whether another customer may replace the known one.
     adopt: bool,
     /// Whether the alerts were read by the same account last.
     is_same_account: bool,
@@ -44,7 +44,8 @@ impl CustomerState {
         }
     }
 
-    /// Returns the digest of the customer whose alerts were read, once that is known.
+    /// Returns the digest of the customer whose alerts are read, once that is known. With `adopt`,
+    /// it is the known one as long as nothing names another.
     fn customer(&self) -> Option<String> {
         let read = || self.seen.only().map(|id| digest("customer", id));
         self.named.clone().or_else(read).or_else(|| self.known.clone().filter(|_| self.adopt))
@@ -62,8 +63,8 @@ impl CustomerState {
 }
 
 impl Run<'_> {
-    /// Checks whose alerts a page has: a tenant has those of one customer, unless all may be shared
-    /// together.
+    /// Checks whose alerts a page has: a tenant has the alerts of one customer, unless the settings
+    /// let it share those of all customers together.
     ///
     /// # Errors
     /// When they belong to several customers, or to another one than the tenant's.
@@ -77,7 +78,8 @@ impl Run<'_> {
         )
     }
 
-    /// Records the properties of this run, which has read a page or the end of the window.
+    /// Records the tenant's properties, after this run has read a page, or found that there is
+    /// none.
     ///
     /// # Errors
     /// Ledger errors.
@@ -90,8 +92,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns why nothing that is queued may be sent: nothing has shown yet that this run reads
-    /// the alerts of the same customer.
+    /// Returns the warning that queued indicators are not sent, because nothing has shown yet that
+    /// this run reads the alerts of the same customer; `None` if they may be sent.
     pub(super) fn delivery_hold(&self, queued: u64) -> Option<String> {
         (queued > 0 && !self.customer.may_deliver()).then(|| {
             format!(
@@ -104,7 +106,7 @@ impl Run<'_> {
     }
 }
 
-/// Returns the digest of the customer that the settings name.
+/// Returns the digest of the customer that the settings name; [`ALL_CUSTOMERS`] if they name all.
 fn named_customer(source: &dyn Source) -> Option<String> {
     match source.customer() {
         CustomerSource::Settings(id) => Some(digest("customer", &id)),

@@ -61,14 +61,14 @@ impl Run<'_> {
         }
     }
 
-    /// Returns whether the window was chosen by the clock that is known to be right by now.
+    /// Returns whether the window was chosen by the clock that is used now, or one close to it.
     pub(super) fn is_window_current(&self) -> bool {
         let offset = self.service_offset().unwrap_or_default();
         (offset - self.time.window_offset).abs() <= MAX_DIFFERENCE
     }
 
     /// Chooses the window again if the clock by which it was chosen is wrong, and returns whether
-    /// it is another one now.
+    /// the window changed.
     ///
     /// # Errors
     /// When the requested span is not possible at the right time, and those of the ledger.

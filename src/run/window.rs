@@ -16,7 +16,7 @@ const USUAL_DELAY: TimeDelta = TimeDelta::hours(1);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct WindowPlan {
     pub window: Window,
-    /// Every alert of the window before this instant was fetched; its start until then.
+    /// Every alert of the window before this instant was fetched: the window's start at first.
     pub complete_until: DateTime<Utc>,
     /// Sentences about the window for the summary.
     pub note: Option<String>,
@@ -103,7 +103,8 @@ fn exact(
     Ok(WindowPlan { note, may_init_checkpoint: until.is_none(), ..plan })
 }
 
-/// Extends the last `span` back to the checkpoint, at most by `max_catch_up`.
+/// Returns the last `span`, extended back to the checkpoint and the overlap before it, but not to
+/// more than `max_catch_up` before now.
 fn catch_up_window(
     span: TimeDelta,
     fetched: Option<Window>,
@@ -112,11 +113,12 @@ fn catch_up_window(
 ) -> WindowPlan {
     let requested = now - span;
     let checkpoint = fetched.map(|fetched| fetched.end);
-    // The overlap covers what was fetched, not alerts that are older than any run asked for.
+    // The overlap covers what was fetched, not alerts that are older than any run requested.
     let overlap = fetched.map(|fetched| fetched.start.max(fetched.end - OVERLAP));
     let wanted = overlap.map_or(requested, |overlap| requested.min(overlap));
     let limit = now - max_catch_up;
-    // A run that is a little late, or later by the overlap, leaves no gap at the limit.
+    // A run that is a little late leaves no gap: the checkpoint, and the overlap before it, may be
+    // a little beyond the limit.
     let is_in_reach = checkpoint.is_none_or(|checkpoint| checkpoint >= limit - USUAL_DELAY);
     let start = if is_in_reach { wanted } else { requested.min(limit) };
     let late = checkpoint.filter(|checkpoint| *checkpoint < requested - USUAL_DELAY);

@@ -29,7 +29,7 @@ impl Run<'_> {
             self.send_part(part, &mut bisection, reserved).await?;
             crash_point();
         }
-        // What was not sent again stays queued; what may have been stored stays in doubt.
+        // Parts that were not sent again are queued, or in doubt if they may have been stored.
         while let Some(part) = bisection.next_part() {
             if part.may_be_stored {
                 let batch = self.ledger.begin_batch(&part.items)?;
@@ -88,9 +88,9 @@ impl Run<'_> {
         bisection: &mut Bisection<QueuedItem>,
     ) -> Result<(), Failure> {
         let size = part.items.len();
-        // A test run stores nothing, and without a ledger no later run looks for it. One that an
-        // earlier run sent in vain stays in doubt no longer: it would never get to quarantine where
-        // each run loses a response.
+        // Not in a test run, which stores nothing, nor without a ledger, where no later run looks
+        // for it. Not if an earlier run sent it in vain either: if each run loses a response, it
+        // would never get into quarantine.
         let is_first = !part.items.iter().any(|item| item.was_sent);
         let is_in_doubt = part.may_be_stored
             && is_first
@@ -159,7 +159,7 @@ impl Run<'_> {
         self.record_rejection(rejection);
     }
 
-    /// Stops sending where one item after the other is rejected.
+    /// Counts a rejection, and stops sending after too many in a row.
     fn record_rejection(&mut self, rejection: &Rejection) {
         self.delivery.rejections_in_a_row += 1;
         if self.delivery.rejections_in_a_row >= MAX_REJECTIONS_IN_A_ROW {
@@ -190,8 +190,8 @@ impl Run<'_> {
     }
 
     /// Compares what was processed with what was sent, type by type, and returns the number
-    /// processed. A difference is a warning, not a failure: the service may know an indicator
-    /// already.
+    /// processed; all, if the receipt has no counts. A difference is a warning, not a failure: the
+    /// service may know an indicator already.
     fn reconcile(&mut self, items: &[QueuedItem], receipt: &Receipt) -> u64 {
         let Some(processed) = receipt.processed else {
             if !std::mem::replace(&mut self.delivery.uncounted_reported, true) {

@@ -1,4 +1,4 @@
-//! Which tenant runs next, and what has become of the others.
+//! Runs tenants on threads: which one is next, and the reports of those that have ended.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -14,15 +14,15 @@ use crate::logging;
 use crate::report::progress::{HEARTBEAT, Progress, Work};
 use crate::report::{self, Report};
 use crate::run::quota::KeyQuota;
-use crate::run::{Part, Process, Run, begin};
+use crate::run::{Process, Run, RunState, begin};
 use crate::settings::{Mode, Settings};
 use crate::shutdown;
 
 /// The time between two checks for a run that can continue.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// A run that has not got any further for this long does not count among those at a time.
+/// A run without progress for this long does not count for the number of concurrent runs.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// How many of these there can be: each needs memory.
+/// How many such runs do not count: each needs memory.
 const MAX_STALLED: usize = 64;
 /// The part of the time after which what is left of a quota is divided at the latest: the rest is
 /// for sending it.
@@ -34,7 +34,7 @@ pub(super) struct Queue<'a> {
     /// How many run at a time.
     max_running: usize,
     mode: Mode,
-    /// The progress of each job.
+    /// The quota of the key of each job.
     quotas: Vec<Arc<KeyQuota>>,
     process: &'a Process,
     state: Mutex<QueueState<'a>>,
@@ -52,7 +52,7 @@ struct QueueState<'a> {
     reports: Vec<Option<Report>>,
 }
 
-/// The state of a thread.
+/// The work of one thread: a run, or its last part.
 enum Task<'a> {
     Begin(Progress),
     Resume(Box<Run<'a>>),
@@ -148,8 +148,8 @@ impl<'a> Queue<'a> {
         Some(task)
     }
 
-    /// Performs a task that no other thread has taken. Whatever goes wrong is in the report of its
-    /// tenant.
+    /// Performs a task unless another thread has taken it. Whatever goes wrong is in the report of
+    /// its tenant.
     fn perform_once(&self, job: usize, task: &Mutex<Option<Task<'a>>>) {
         let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (Some(task), Some(tenant), Some(quota)) =
@@ -159,46 +159,51 @@ impl<'a> Queue<'a> {
         };
         let _span = logging::enter(&tenant.tenant);
         let perform = AssertUnwindSafe(|| self.perform(tenant, quota, task));
-        let part = std::panic::catch_unwind(perform)
-            .unwrap_or_else(|_| Part::Whole(Box::new(self.failed(tenant, panicked()))));
+        let result = std::panic::catch_unwind(perform)
+            .unwrap_or_else(|_| RunState::Ended(Box::new(self.failed(tenant, panicked()))));
         let mut state = self.lock();
         state.running.remove(&job);
-        match part {
-            Part::Whole(report) => {
+        match result {
+            RunState::Ended(report) => {
                 if let Some(slot) = state.reports.get_mut(job) {
                     *slot = Some(*report);
                 }
             }
-            Part::First(run) => state.waiting.push((job, run)),
+            RunState::WaitsForQuota(run) => state.waiting.push((job, run)),
         }
         self.changed.notify_all();
     }
 
-    fn perform(&self, job: &'a TenantJob, quota: &Arc<KeyQuota>, task: Task<'a>) -> Part<'a> {
-        let part = match task {
+    fn perform(&self, job: &'a TenantJob, quota: &Arc<KeyQuota>, task: Task<'a>) -> RunState<'a> {
+        let state = match task {
             Task::Begin(progress) => {
                 let _first_part = quota.first_part();
-                let part = self.begin(job, quota, &progress);
-                // Before the quota can be divided.
-                if let Part::First(run) = &part {
+                let state = self.begin(job, quota, &progress);
+                // Before `_first_part` is dropped and the quota can be divided.
+                if let RunState::WaitsForQuota(run) = &state {
                     run.wait_for_quota();
                 }
-                part
+                state
             }
             Task::Resume(run) => {
                 let report = block_on(self.process, async || run.resume(self.process.clock).await);
                 let report = report.unwrap_or_else(|failure| self.failed(job, failure));
-                Part::Whole(Box::new(report))
+                RunState::Ended(Box::new(report))
             }
-            Task::Interrupt(run, signal) => Part::Whole(Box::new(run.interrupt(signal))),
+            Task::Interrupt(run, signal) => RunState::Ended(Box::new(run.interrupt(signal))),
         };
-        if let Part::Whole(report) = &part {
+        if let RunState::Ended(report) = &state {
             report::log_summary(report);
         }
-        part
+        state
     }
 
-    fn begin(&self, job: &'a TenantJob, quota: &Arc<KeyQuota>, progress: &Progress) -> Part<'a> {
+    fn begin(
+        &self,
+        job: &'a TenantJob,
+        quota: &Arc<KeyQuota>,
+        progress: &Progress,
+    ) -> RunState<'a> {
         let done = match (&job.run, self.process.shutdown.signal()) {
             (Err(failure), _) => Err(failure.clone()),
             (Ok(_), Some(signal)) => Err(Failure::new(
@@ -210,7 +215,7 @@ impl<'a> Queue<'a> {
                 begin(settings, source.as_ref(), self.process, Arc::clone(quota), progress).await
             }),
         };
-        done.unwrap_or_else(|failure| Part::Whole(Box::new(self.failed(job, failure))))
+        done.unwrap_or_else(|failure| RunState::Ended(Box::new(self.failed(job, failure))))
     }
 
     fn failed(&self, job: &TenantJob, failure: Failure) -> Report {
@@ -265,7 +270,8 @@ fn block_on<T>(process: &Process, work: impl AsyncFnOnce() -> T) -> Result<T, Fa
     shutdown::block_on_with(process.shutdown.clone(), async |_| work().await)
 }
 
-/// Returns the quota of each job: the same one for those with the same key, wherever they send.
+/// Returns the quota of each job: the same one for all jobs with the same key, whatever their
+/// organizations or base URL.
 fn quotas(jobs: &[TenantJob], divided_at: Instant, process: &Process) -> Vec<Arc<KeyQuota>> {
     let key = |settings: &Settings| settings.recorded_future.token.expose_secret().to_owned();
     let settings = || jobs.iter().map(|job| job.run.as_ref().ok().map(|(_, settings)| settings));
