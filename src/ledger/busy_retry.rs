@@ -13,7 +13,7 @@ pub(super) const ATTEMPT: Duration = Duration::from_millis(100);
 /// takes.
 const USUAL: Duration = Duration::from_mins(1);
 
-/// The minimum wait of each call of a run, also when the run's time is over.
+/// The minimum wait of each call of a run, also when the run's time is over; a signal ends it.
 const MINIMUM: Duration = Duration::from_secs(5);
 
 /// The limit for waiting until other programs unlock the file.

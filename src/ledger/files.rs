@@ -36,6 +36,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// lock. A ledger that exists is a regular file and not a link.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     let failed = |error: io::Error| match error.kind() {
+        // A kind of file that `local_file` does not accept.
         ErrorKind::Other => Problem::Unwritable(error.to_string()).at(path),
         _ => Problem::from(error).at(path),
     };

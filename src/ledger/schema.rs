@@ -19,8 +19,9 @@ pub(super) const VERSION: u32 = 1;
 /// (2, "ALTER TABLE outbox ADD COLUMN note TEXT"),
 /// ```
 ///
-/// An entry never changes once it was released. A new ledger gets [`TABLES`] and all migrations; a
-/// run applies to an older one what is missing, in one transaction.
+/// A migration never changes once it was released. A new ledger gets [`TABLES`] and all migrations;
+/// a run, or a command that changes the ledger, applies to an older one what is missing, in one
+/// transaction.
 const MIGRATIONS: &[(u32, &str)] = &[];
 
 /// The version of [`TABLES`], to which the migrations are applied.

@@ -148,6 +148,8 @@ impl Client {
         Ok(unreadable)
     }
 
+    /// Reads the result of a query page by page, until it is whole or one of the other cases of
+    /// [`Read`] applies. Counts the rows that name no indicator.
     async fn read(
         &self,
         query: &Query,

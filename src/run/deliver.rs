@@ -125,6 +125,7 @@ impl Run<'_> {
         while !self.delivery.stopped {
             let mut reserved = self.reserve_quota()?;
             let limit = usize::try_from(reserved.count).unwrap_or(usize::MAX);
+            // At least one, to learn whether anything is queued that the quota holds back.
             let items = self.ledger.next_items(limit.max(1), cursor)?;
             let Some(last) = items.last() else {
                 self.report.progress.finish();

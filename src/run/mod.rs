@@ -256,10 +256,10 @@ impl<'a> Run<'a> {
     }
 
     async fn deliver_and_fetch(&mut self) -> Result<(), Failure> {
-        // With a daily limit, the most severe indicators are sent, which are known only after
-        // fetching. With --resend, what is queued would be delivered, fetched again and sent once
-        // more. And alerts may show that this run's credentials belong to another customer than
-        // what is queued.
+        // Some runs must fetch first. With a daily limit, the most severe indicators are sent,
+        // which are known only then. With --resend, what is queued would be delivered, fetched
+        // again and sent once more. And alerts may show that the credentials belong to another
+        // customer than what is queued.
         let depends_on_alerts = self.settings.daily_limit.is_some()
             || self.settings.resend
             || self.source.customer() == CustomerSource::Alerts

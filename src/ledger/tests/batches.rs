@@ -117,8 +117,8 @@ fn an_entry_with_a_damaged_rejection_time_keeps_no_other_in_quarantine() {
     for item in queue(&ledger) {
         quarantine(&ledger, &item, "bad");
     }
-    let damage = "UPDATE outbox SET rejected_at = 'yesterday' WHERE value = 'a'";
-    ledger.ledger().reader().db().execute(damage, []).unwrap();
+    let damage = "UPDATE outbox SET rejected_at = 'yesterday' WHERE value = 'a.evil.net'";
+    assert_eq!(ledger.ledger().reader().db().execute(damage, []).unwrap(), 1);
     let retried = ledger.ledger().retry_quarantined(&EntryFilter::default(), at(5)).unwrap();
     assert_eq!(retried, 2);
     let in_doubt = ledger.batches_in_doubt().unwrap();
@@ -459,7 +459,7 @@ fn tenants_of_a_process_purge_once_an_hour() {
         rows(&ledger, "settled")
     };
     assert_eq!(purge(0, 0), 1);
-    // A wrong clock of one tenant's service does not prevent the purge of the others.
+    // A tenant whose service has a clock that is behind does not prevent the purge of the others.
     assert_eq!(purge(91, 0), 0);
     assert_eq!(purge(91, 60), 1);
     assert_eq!(purge(91, 61), 0);

@@ -65,7 +65,8 @@ fn a_first_window_or_a_run_in_the_future_prevents_nothing() {
 
 #[test]
 fn only_checkpoints_in_the_future_are_set_back() {
-    // The start of the first window, the checkpoint, and both afterwards, in days.
+    // The start of the first window and the checkpoint, and afterwards the checkpoint and the
+    // start, in days.
     for (first, checkpoint, expected) in [
         (0, 400, (Some(70), Some(0))),
         (90, 400, (Some(90), Some(90))),

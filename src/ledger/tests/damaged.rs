@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use super::*;
 
-/// A ledger in which every table has rows, on several pages.
+/// A ledger with rows in most tables; those of `outbox` and `sighting` fill several pages.
 pub(super) fn healthy() -> Folder {
     let folder = Folder::new();
     let ledger = folder.open();
@@ -157,8 +157,8 @@ fn a_page_of_noise_in_a_large_file() {
             is_damaged(&folder, &name);
             continue;
         }
-        // The long history is not examined whenever it is only read, because that takes a second,
-        // and the samples of what was left out are not, because nothing depends on them.
+        // A reader does not examine the long history, which takes a second, nor the samples, on
+        // which nothing depends. A run does, because the file changed since the last run.
         drop(folder.reader());
         for opened in [
             Ledger::open(&folder.ledger(), at(0)).map(|_| ()),
@@ -244,10 +244,13 @@ fn a_file_that_changed_since_the_last_run_is_examined_whole() {
     let mut broken = whole.clone();
     broken[page.unwrap() * 4096..][..4096].fill(0x5A);
     let lock = lock_path(&folder.ledger());
-    let sealed = fs::read(&lock).unwrap();
-    for note in
-        [&*sealed, b"", b"1234 2026-03-01T00:00:00.000Z\n", b"1 2026-03-01T00:00:00.000Z 7 7\n"]
-    {
+    let note_of_last_run = fs::read(&lock).unwrap();
+    for note in [
+        &*note_of_last_run,
+        b"",
+        b"1234 2026-03-01T00:00:00.000Z\n",
+        b"1 2026-03-01T00:00:00.000Z 7 7\n",
+    ] {
         fs::write(&lock, note).unwrap();
         fs::write(folder.ledger(), &broken).unwrap();
         let opened = Ledger::open(&folder.ledger(), at(0));
@@ -323,7 +326,8 @@ fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
 #[test]
 fn an_id_is_not_given_again_when_the_count_of_the_outbox_is_lost() {
     let folder = healthy();
-    // What was delivered has the highest ids, then what is queued, then what only sightings name.
+    // At first a delivered entry has the highest id, then a queued one; in the last case, only a
+    // sighting names it.
     for (name, id, lose) in [
         ("late", 62, "DELETE FROM sqlite_sequence"),
         ("later", 63, "UPDATE sqlite_sequence SET seq = 9"),

@@ -145,7 +145,7 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
 }
 
 #[test]
-fn a_dry_run_reads_what_another_program_cannot_lock_away() {
+fn a_dry_run_works_while_another_program_reads_the_ledger() {
     let folder = ledger_with_all_states();
     let other = Connection::open(folder.ledger()).unwrap();
     other.execute_batch("BEGIN; SELECT count(*) FROM outbox").unwrap();

@@ -61,7 +61,7 @@ fn a_transaction_that_is_left_open_fails_what_comes_next() {
 }
 
 #[test]
-fn a_full_disk_undoes_only_the_operation_that_met_it() {
+fn a_full_disk_undoes_only_the_operation_that_fails() {
     let store_many = |ledger: &TenantLedger| {
         ledger.store(|store| {
             for number in 0..2000 {

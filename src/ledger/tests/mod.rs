@@ -343,7 +343,7 @@ fn quarantined(ledger: &TenantLedger) -> u64 {
         .unwrap()
 }
 
-/// Counts deliveries for the quota, as those of another tenant with this token.
+/// Counts deliveries with a token for the quota, at a time in minutes.
 fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
     record_delivered(ledger.ledger().reader().db(), ledger.tenant, token, entries, at(minutes));
 }

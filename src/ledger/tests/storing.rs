@@ -267,7 +267,7 @@ fn a_withdrawn_run_leaves_what_was_there_before() {
         };
         select.query_map([], row).unwrap().collect::<rusqlite::Result<Vec<Vec<_>>>>().unwrap()
     };
-    // Each has its key as the order.
+    // Each returns its rows in the order of its key.
     let tables = ["outbox", "repeat", "sighting", "settled", "batch"];
     let folder = Folder::new();
     let first = folder.open();

@@ -88,9 +88,9 @@ impl Run<'_> {
         bisection: &mut Bisection<QueuedItem>,
     ) -> Result<(), Failure> {
         let size = part.items.len();
-        // Not in a test run, which stores nothing, nor without a ledger, where no later run looks
-        // for it. Not if an earlier run sent it in vain either: if each run loses a response, it
-        // would never get into quarantine.
+        // There is no doubt in a test run, which stores nothing, and without a ledger no later run
+        // looks for the item. If an earlier run sent it too, it does not stay in doubt: if each run
+        // loses a response, it would never get into quarantine.
         let is_first = !part.items.iter().any(|item| item.was_sent);
         let is_in_doubt = part.may_be_stored
             && is_first

@@ -261,8 +261,8 @@ impl Driver<'_> {
                        WHERE batch.state = 'dropped' OR outbox.state = 'quarantined'";
         assert_eq!(ids(dropped), [0_i64; 0]);
         if !self.dry_run {
-            // With `resend`, a delivered row may still be there without its alert, which is stored
-            // again.
+            // `outbox` may have rows without an alert: with `resend`, the alert of a delivered one
+            // is stored again.
             let unseen = "SELECT id FROM pending WHERE id NOT IN (SELECT entry FROM sighting)";
             assert_eq!(ids(unseen), [0_i64; 0], "an entry that no alert names");
         }

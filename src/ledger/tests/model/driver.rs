@@ -1,4 +1,4 @@
-//! Does each step to the ledger and to the model, and compares what the two return.
+//! Applies each step to the ledger and to the model, and compares what the two return.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::maps::{Model, is_found};
 use super::*;
 use crate::ledger::batch::Batch;
 
-/// The ledger, and what a run has in hand.
+/// The ledger, and what a run remembers of it.
 pub(super) struct Driver<'a> {
     pub(super) folder: &'a Folder,
     pub(super) ledger: TenantLedger,
@@ -15,7 +15,7 @@ pub(super) struct Driver<'a> {
     pub(super) now: DateTime<Utc>,
     /// Every item as the queue showed it last, also those that left it.
     pub(super) items: BTreeMap<i64, QueuedItem>,
-    /// Batches that were begun, with their number in the model.
+    /// Batches that were begun, with their numbers in the model and the times at which they began.
     sending: Vec<(Batch, u32, DateTime<Utc>)>,
 }
 
@@ -186,11 +186,11 @@ impl<'a> Driver<'a> {
                 self.ledger.deliver_batch(batch).unwrap();
                 model.deliver_batch(number, now);
             }
-            Ending::Release => {
+            Ending::Requeue => {
                 self.ledger.requeue_batch(&batch).unwrap();
                 model.requeue_batch(number);
             }
-            Ending::ReleaseFailed => {
+            Ending::RequeueFailed => {
                 self.ledger.requeue_failed_batch(&batch).unwrap();
                 for row in model.requeue_batch(number) {
                     row.attempts += 1;
@@ -229,8 +229,8 @@ impl<'a> Driver<'a> {
         *self = Self::open(folder, model, false, self.now);
     }
 
-    /// Closes the file, so that it can be opened again; batches in hand are lost, as in a killed
-    /// run.
+    /// Closes the file, so that it can be opened again; batches that were begun stay so, as those
+    /// of a killed run.
     fn close(&mut self) {
         self.ledger = temporary();
         self.sending.clear();

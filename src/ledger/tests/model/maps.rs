@@ -19,7 +19,7 @@ pub(super) struct Row {
     pub(super) stored_at: DateTime<Utc>,
     pub(super) attempts: u32,
     pub(super) rejection: Option<(u16, String, DateTime<Utc>)>,
-    /// All that were merged into it.
+    /// All mentions that were merged into it.
     mentions: Vec<Mention>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct BatchRow {
     pub(super) entries: u64,
     pub(super) span: Option<(i64, i64)>,
     pub(super) techniques: BTreeMap<String, u64>,
-    /// Of one that was sent.
+    /// `None` for a batch that was never `sending`.
     pub(super) begun_at: Option<DateTime<Utc>>,
     pub(super) ended_at: Option<DateTime<Utc>>,
 }
@@ -340,17 +340,17 @@ impl Model {
     /// Removes a batch, and returns the rows of its entries.
     pub(super) fn requeue_batch(&mut self, number: u32) -> Vec<&mut Row> {
         self.batches.remove(&number).unwrap();
-        let released: BTreeSet<i64> = self
+        let requeued: BTreeSet<i64> = self
             .settled
             .iter()
             .filter(|(_, settled)| settled.batch == number)
             .map(|(id, _)| *id)
             .collect();
-        self.settled.retain(|id, _| !released.contains(id));
-        self.outbox.iter_mut().filter(|(id, _)| released.contains(id)).map(|(_, row)| row).collect()
+        self.settled.retain(|id, _| !requeued.contains(id));
+        self.outbox.iter_mut().filter(|(id, _)| requeued.contains(id)).map(|(_, row)| row).collect()
     }
 
-    /// Queues the entries of a batch again that are not found.
+    /// Ends the doubt about a batch: the entries that are not found are queued again.
     fn resolve_batch(&mut self, number: u32, is_dry: bool) {
         let entries = self.settled.iter().filter(|(_, settled)| settled.batch == number);
         for (id, _) in entries.filter(|_| !is_dry) {
@@ -499,7 +499,7 @@ impl Model {
             .filter(|id| self.batch_of(**id).unwrap().ended_at.is_some_and(|ended| ended < old))
             .copied()
             .collect();
-        // A sighting that says it is younger stays, and counts as never seen.
+        // A sighting whose alert was created later stays, and counts as never seen.
         self.sightings.retain(|(_, detection, entry)| {
             let mention =
                 Mention { detection: *detection, severity: None, indicator: 0, field: "" };

@@ -18,7 +18,7 @@ const TENANTS: usize = 3;
 const DETECTIONS: usize = 4;
 const INDICATORS: usize = 3;
 
-/// An operation. Entries are picked by their id, so that many picks miss.
+/// An operation. Entries are picked by numbers that may be their ids: many picks miss.
 #[derive(Debug, Clone)]
 enum Step {
     /// Another run of a tenant, after the one before it ended or was killed.
@@ -73,14 +73,16 @@ struct Mention {
     field: &'static str,
 }
 
+/// How a batch ends.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
     Deliver,
-    Release,
-    ReleaseFailed,
+    Requeue,
+    RequeueFailed,
     Quarantine,
 }
 
+/// The entries that `outbox retry` or `outbox drop` changes.
 #[derive(Debug, Clone)]
 struct Choice {
     source: Option<&'static str>,
@@ -98,7 +100,7 @@ impl Choice {
     }
 }
 
-/// Two tenants of one source that share a token, and a tenant with another.
+/// Two tenants of one source that share a token, and one of another source with another token.
 fn tenant_of(number: usize) -> Tenant {
     match number {
         0 => tenant("crowdstrike"),
@@ -112,7 +114,7 @@ fn tenant_of(number: usize) -> Tenant {
 }
 
 impl Mention {
-    /// The alert: its id and times depend on its number, its codes and its severity change.
+    /// The alert. Its number decides its id and times; its severity, and with it its codes, vary.
     fn alert(self) -> Detection {
         let (id, observed, created) =
             [("d0", 5, 0), ("'d1", 3, 1), ("d2", 3, 100 * DAY), ("d3", 9, 400 * DAY)]
@@ -152,11 +154,11 @@ fn choice() -> impl Strategy<Value = Choice> {
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
-    use Ending::{Deliver, Quarantine, Release, ReleaseFailed};
+    use Ending::{Deliver, Quarantine, Requeue, RequeueFailed};
     prop_oneof![
         4 => Just(Deliver),
-        1 => Just(Release),
-        1 => Just(ReleaseFailed),
+        1 => Just(Requeue),
+        1 => Just(RequeueFailed),
         2 => Just(Quarantine),
     ]
 }
@@ -169,7 +171,7 @@ fn next_run_step(reopen: impl Strategy<Value = bool>) -> impl Strategy<Value = S
     })
 }
 
-/// What a dry run does too.
+/// A step that is also possible in a dry run.
 fn plain_step() -> impl Strategy<Value = Step> {
     let rule = prop::sample::select(&["example.com", ".example.com", "'"][..]);
     let hits = btree_map(rule.prop_map(str::to_owned), 1..3_u64, 0..3);
@@ -209,7 +211,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(Config {
-        // `PROPTEST_CASES=10000` tries more, for example in a night.
+        // `PROPTEST_CASES=10000` tries more, for example overnight.
         cases: Config::default().cases / 4,
         failure_persistence: None,
         ..Config::default()
