@@ -21,9 +21,9 @@
 //!    Recorded Future for its entries; those that are found are delivered, and the others are
 //!    queued again by deleting their rows in `settled`.
 //! 6. If Recorded Future rejects entry 17 itself, its row in `settled` is deleted, and the one in
-//!    `outbox` changes to `quarantined`. `outbox retry` changes it back to `waiting`. If it was sent
-//!    more than once, `outbox retry` puts it into a batch in doubt too: an earlier attempt may have
-//!    stored it.
+//!    `outbox` changes to `quarantined`. `outbox retry` changes it back to `waiting`. If the entry
+//!    was sent more than once, `outbox retry` also puts it into a batch in doubt: an attempt before
+//!    the rejection may have stored it.
 //!
 //! # Tables
 //! - `tenant`: a name, the source and customer whose alerts it has, and the account, Recorded

@@ -45,11 +45,11 @@ pub(crate) struct Summary {
     pub first_delivery: Option<DateTime<Utc>>,
     /// The number of indicators that more than one source named.
     pub in_several_sources: u64,
-    /// The indicators that most alerts named.
+    /// The indicators with the most detections.
     pub top: Vec<Delivered>,
-    /// The indicators from several sources that most alerts named.
+    /// The indicators from several sources with the most detections.
     pub top_in_several: Vec<Delivered>,
-    /// The new indicators that most alerts named.
+    /// The new indicators with the most detections.
     pub top_new: Vec<Delivered>,
 }
 

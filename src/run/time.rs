@@ -88,7 +88,8 @@ impl Run<'_> {
         Ok(is_other)
     }
 
-    /// Records where the first run starts to fetch, unless an earlier one started before.
+    /// Records the start of the window as that of the first one, unless an earlier run has recorded
+    /// an earlier start.
     pub(super) fn record_first_window(&self) -> Result<(), Failure> {
         let start = self.plan.window.start;
         let is_first = self.fetched.is_none_or(|fetched| start <= fetched.start);
