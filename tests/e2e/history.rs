@@ -17,8 +17,8 @@ fn on_next_day(alert: Value) -> Value {
     with(alert, "created_timestamp", json!("2026-11-22T08:01:00.123456789Z"))
 }
 
-/// Returns an environment with two alerts of Falcon for one file, one for another, one for the first
-/// file a day later, and one of Carbon Black for a third file.
+/// Returns an environment with two alerts of Falcon for one file, one for another, one for the
+/// first file a day later, and one of Carbon Black for a third file.
 fn test_env() -> TestEnv {
     TestEnv::new(
         World::default()

@@ -43,7 +43,7 @@ impl Metrics {
     }
 
     /// Returns a value as it is written; `labels` is for example `acme crowdstrike`, or
-    /// `acme crowdstrike waiting` for a metric with the label `fate`: what became of the indicators.
+    /// `acme crowdstrike waiting` for a metric with the label `fate` (what became of something).
     pub fn find(&self, name: &str, labels: &str) -> Option<&str> {
         let labels: Vec<&str> = labels.split(' ').collect();
         let fate = labels.get(2).map_or_else(String::new, |fate| format!(",fate=\"{fate}\""));

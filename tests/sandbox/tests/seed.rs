@@ -1,5 +1,5 @@
-//! Tests of the sandbox's generated alerts: they are deterministic, of the right size, and have each
-//! type of indicator and each odd value.
+//! Tests of the sandbox's generated alerts: they are deterministic, of the right size, and have
+//! each type of indicator and each odd value.
 
 mod common;
 
@@ -332,7 +332,7 @@ fn recorded_samples_are_loaded_from_a_folder() {
     let dir = std::env::temp_dir().join(format!("sandbox-samples-{}", std::process::id()));
     let (start, end) = (end() - TimeDelta::hours(1), end());
     assert!(samples(&dir, start, end).is_none());
-    // Files are read in the order of their names. Keys with `_` are notes; an error is not an alert.
+    // Files are read in the order of their names. Keys with `_` are notes; an error is skipped.
     for (path, text) in [
         (
             "crowdstrike/alert_one.json",
