@@ -5,8 +5,9 @@
 //! the query ends short of its largest total, the part is queried again, at most twice in a run.
 //! Each query is compared with its own totals, because alerts can be deleted in between.
 //!
-//! An alert that a page lists twice counts twice, as in the total: a service that stores it twice
-//! would be incomplete for ever. One that two pages list counts once: a page may come twice.
+//! An alert that one page lists twice counts twice, as in the total: otherwise the part would never
+//! be complete if the service stores the alert twice. An alert on two pages counts once, because a
+//! page may be returned twice.
 
 use std::collections::HashSet;
 
@@ -26,13 +27,13 @@ const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 /// The alerts of a part, as far as they were received, and how many were promised.
 #[derive(Debug, Default)]
 pub(super) struct Completeness {
-    /// Counts the ids of this query, and recognizes those of earlier ones.
+    /// Counts the ids of this query, and recognizes those of earlier queries.
     seen: SeenIds,
     /// The number of alerts that had the id of another one on their page: the service counts both.
     duplicates: u64,
     /// The number of alerts without an id in this query.
     anonymous: u64,
-    /// The largest number of them in an earlier query.
+    /// The largest number of alerts without an id in an earlier query.
     anonymous_before: u64,
     /// The largest total of this query; `None` if none was reported.
     promised: Option<u64>,
@@ -47,8 +48,8 @@ impl Completeness {
         self.promised = self.promised.max(Some(total));
     }
 
-    /// Records the alerts of a page, and returns those that no page of this part had before. `part`
-    /// is the span of the query, in `window`.
+    /// Records the alerts of a page, and returns those that no page of this part had before, in
+    /// this query or an earlier one. `part` is the span of the query, in `window`.
     pub(super) fn record_page(
         &mut self,
         mut alerts: Vec<ParsedAlert>,
@@ -58,7 +59,7 @@ impl Completeness {
         let is_empty = alerts.is_empty();
         alerts.retain(|alert| !is_of_another_part(alert, part, window));
         if alerts.is_empty() && !is_empty {
-            // It is the response to another request, and so is all that would follow from it.
+            // It is the response to another request, and so would be the pages after it.
             self.pages_without_news = MAX_PAGES_WITHOUT_NEWS;
             return Vec::new();
         }
@@ -82,7 +83,8 @@ impl Completeness {
         let mut is_new = is_new.into_iter();
         alerts.retain(|_| is_new.next().unwrap_or(true));
         self.count_anonymous(&mut alerts, anonymous);
-        // Whether alerts without an id are new is not known. They are as long as they are promised.
+        // Nothing shows whether alerts without an id are new. They count as new until more were
+        // received than the service promised.
         let has_promised =
             anonymous > 0 && self.promised.is_some_and(|promised| self.received() <= promised);
         self.pages_without_news =
@@ -101,19 +103,19 @@ impl Completeness {
         });
     }
 
-    /// Returns the number of alerts that this query returned. Those of repeated pages, and those
-    /// that another page had before, do not count.
+    /// Returns the number of alerts that this query returned. Alerts of repeated pages, and alerts
+    /// that an earlier page of the query had, do not count again.
     pub(super) fn received(&self) -> u64 {
         let unique = u64::try_from(self.seen.len()).unwrap_or(u64::MAX);
         unique.saturating_add(self.duplicates).saturating_add(self.anonymous)
     }
 
-    /// Returns the largest number of alerts that the service promised.
+    /// Returns the largest number of alerts that the service promised in this query.
     pub(super) fn promised(&self) -> Option<u64> {
         self.promised
     }
 
-    /// Whether all alerts that were promised were received.
+    /// Whether the service promised a number of alerts, and at least as many were received.
     pub(super) fn is_met(&self) -> bool {
         self.promised.is_some_and(|promised| self.received() >= promised)
     }
@@ -123,12 +125,12 @@ impl Completeness {
         self.pages_without_news == 0
     }
 
-    /// Whether the query only repeats itself: it has to end.
+    /// Whether the query has to end: its pages repeat, or are of another part of the window.
     pub(super) fn is_stalled(&self) -> bool {
         self.pages_without_news >= MAX_PAGES_WITHOUT_NEWS
     }
 
-    /// Returns the number of ids that are counted.
+    /// Returns the number of ids that this query returned.
     pub(super) fn remembered(&self) -> usize {
         self.seen.len()
     }
@@ -151,7 +153,7 @@ impl Completeness {
         Self { seen: self.seen.between(start, end), promised: Some(1), ..Self::default() }
     }
 
-    /// Returns the part that begins at `start`, where this one was read up to, and has at least
+    /// Returns the part that begins at `start`, up to which this one was read, and has at least
     /// `promised` alerts. It recognizes the alerts of that instant.
     pub(super) fn remainder(&self, start: DateTime<Utc>, promised: u64) -> Self {
         Self { seen: self.seen.carry_over(start), promised: Some(promised), ..Self::default() }

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-/// The way in which the customer of a source's alerts is known.
+/// Where the customer of a source's alerts is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CustomerSource {
     /// The settings name the customer by this id.
     Settings(String),
     /// The alerts name it.
     Alerts,
-    /// The alerts of any number of customers are shared together.
+    /// It does not matter: the alerts of any number of customers are shared together.
     Any,
 }
 
-/// The longest id that is told apart, in characters. Those seen have 32 hex digits.
+/// Ids are compared up to this length, in characters. Those seen have 32 hex digits.
 const MAX_CHARACTERS: usize = 64;
 
-/// The customers that alerts name. An alert that names none counts as nobody else's.
+/// The customers that alerts name. An alert that names none adds no customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Customers(BTreeSet<String>);
 
@@ -29,7 +29,7 @@ impl Customers {
         }
     }
 
-    /// Adds all customers of others.
+    /// Adds the customers of another set.
     pub(crate) fn extend(&mut self, others: &Self) {
         for id in others.0.difference(&self.0).cloned().collect::<Vec<_>>() {
             self.0.insert(id);

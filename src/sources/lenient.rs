@@ -66,8 +66,8 @@ fn without_leap_second(time: DateTime<Utc>) -> DateTime<Utc> {
     time.with_nanosecond(nanosecond).unwrap_or(time)
 }
 
-/// Decodes a score: a number, or a text that is one, truncated to an integer of at most 255.
-/// Anything else is `None`.
+/// Decodes a score: a number that is not negative, or a text that is one, truncated to an integer
+/// of at most 255. Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     let number = scalar(deserializer)?.and_then(|scalar| match scalar {
         Scalar::Text(text) => text.split('.').next()?.parse().ok(),
@@ -76,7 +76,8 @@ pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
 }
 
-/// Decodes a count: an integer, or a text that is one. Anything else is `None`.
+/// Decodes a count: an integer that is not negative, or a text that is one. Anything else is
+/// `None`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(scalar(deserializer)?.and_then(|scalar| match scalar {
         Scalar::Text(text) => text.parse().ok(),
@@ -84,7 +85,8 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     }))
 }
 
-/// Decodes a truth value: `true` in any form, or a number that is not 0. Anything else is `false`.
+/// Decodes a truth value: `true`, also as a text in any case, or a positive integer. Anything else
+/// is `false`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(scalar(deserializer)?.is_some_and(|scalar| match scalar {
         Scalar::Text(text) => text.eq_ignore_ascii_case("true"),
@@ -142,7 +144,7 @@ trait Converter<'de>: Sized {
     }
 }
 
-/// A text that is not empty, or a number, which is not formatted.
+/// An integer that is not negative, or any other scalar as a text that is not empty.
 enum Scalar<'de> {
     Text(Cow<'de, str>),
     Number(u64),

@@ -1,4 +1,4 @@
-//! The vendors, one submodule each: signs in, pages through the alerts and maps them to
+//! The vendors. The submodule of each signs in, pages through the alerts and maps them to
 //! [`Detection`](crate::detection::Detection)s.
 //!
 //! A new vendor is a folder with the same outline (`args.rs`, `mod.rs`, `wire.rs`, `mapping.rs`,
@@ -71,8 +71,8 @@ pub(crate) trait SourceArgs: fmt::Debug {
         &[]
     }
 
-    /// Returns the options of what is worth sharing, for the generated schedules. What the script
-    /// sent remains the default.
+    /// Returns the options for the generated schedules: they select what is worth sharing. Without
+    /// them a run sends what the Python script sent.
     fn recommended_options(&self) -> &'static str;
 
     /// Returns the source with its settings, or `None` if one is missing or not valid; `lookup` has
@@ -89,7 +89,7 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// Returns the account whose alerts are read: client id and member CID, or organization key.
     fn account(&self) -> String;
 
-    /// Returns how it is known whose alerts are read.
+    /// Returns where the customer of the alerts is named.
     fn customer(&self) -> CustomerSource;
 
     /// Returns the configured address of the API.
@@ -100,7 +100,7 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
         Thresholds::default()
     }
 
-    /// Whether files that the vendor trusts are held back.
+    /// Whether files that the vendor trusts are left out.
     fn skip_trusted(&self) -> bool {
         false
     }
@@ -110,13 +110,13 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
         format!("{trusted} of {hashes} hashes belong to programs that {} trusts", self.info().title)
     }
 
-    /// Explains alerts without an indicator in the chosen fields, of which as many as `alerts` have
-    /// one in others.
+    /// Explains the alerts without an indicator in the fields of `--indicator`. `alerts` is the
+    /// number of those that have one in the fields of another `--indicator`.
     fn other_choice_note(&self, _alerts: u64) -> Option<String> {
         None
     }
 
-    /// Returns why the alerts of as many customers as `count` must not be shared together.
+    /// Returns the failure for alerts of `count` customers, which must not be shared together.
     fn several_customers(&self, count: usize) -> Failure {
         Failure::new(
             FailureKind::Configuration,
@@ -141,7 +141,8 @@ pub(crate) trait AlertReader: fmt::Debug {
     /// Returns the next page; `None` at the end of the window.
     ///
     /// # Errors
-    /// When the window cannot be read further. The pages returned before remain valid.
+    /// When the window cannot be read further, and at its end when a part of it is incomplete. The
+    /// pages returned before remain valid.
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<Page>, Failure>>;
 
     /// Returns the number of alerts in the window whatever their scores, where the vendor reports

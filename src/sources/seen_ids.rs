@@ -14,7 +14,8 @@ pub(super) struct SeenIds {
     key: RandomState,
     /// Creation times by the hash of the id: nanoseconds since 1970, or [`UNKNOWN`].
     instants: HashMap<u64, i64>,
-    /// The same for the ids that the part before this one, or an earlier query of it, has seen.
+    /// The same for the ids that the part before this one, or an earlier query of this part, has
+    /// seen.
     inherited: HashMap<u64, i64>,
 }
 

@@ -84,8 +84,8 @@ pub(crate) struct Args {
     /// process, blocked, both or malicious. malicious (recommended): of every alert, the hashes of
     /// the process and of the blocked file that Carbon Black judges to be bad, and the IOC that was
     /// hit. The others send hashes of alerts that blocked a file or hit an IOC, whatever Carbon
-    /// Black thinks of them: process (as the Python script) that of the acting process, often a
-    /// clean system program; blocked that of the blocked file, often one as well; both these two.
+    /// Black thinks of them. process, as the Python script: of the acting process, often a clean
+    /// system program. blocked: of the blocked file, often clean too. both: of both files.
     #[arg(
         long,
         value_name = "WHICH",

@@ -36,7 +36,7 @@ pub(super) fn search_rejected(response: &Response, host: &str) -> Failure {
             "Check --org-id (CB_ORG_ID): the org key of about eight letters and digits under Settings > API Access, not the org id number. Also check --hostname (CB_HOSTNAME). Carbon Black EDR (on-premises) is another product and not supported. If both are right, update this program.",
         )
         .with_cause("the organization key is wrong, or this host is not Carbon Black Cloud, or this version of its API was switched off"),
-        // Of the same kind as a 404, with which a version that was switched off is answered too.
+        // The same kind of failure as for a 404, which a version that was switched off may return.
         410 => Failure::new(
             FailureKind::Configuration,
             message,

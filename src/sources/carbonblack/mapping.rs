@@ -153,8 +153,8 @@ fn mentions(alert: &Alert<'_>, choice: IndicatorChoice) -> Vec<Mention> {
     chosen.into_iter().flatten().map(File::mention).collect()
 }
 
-/// Returns the files that Carbon Black judges to be bad, and the IOC that was hit. A hash that it
-/// trusts elsewhere in the alert is trusted.
+/// Returns the files that Carbon Black judges to be bad, and the IOC that was hit. A hash counts as
+/// trusted if Carbon Black trusts it in any role of the alert.
 fn malicious(alert: &Alert<'_>) -> Vec<Mention> {
     let bad = [process(alert).best(), blocked(alert).best()].into_iter().flatten();
     let bad = bad
@@ -169,13 +169,13 @@ fn is_trusted(alert: &Alert<'_>, hash: &str) -> bool {
         .any(|file| file.reputation == Reputation::Trusted && file.hash.eq_ignore_ascii_case(hash))
 }
 
-/// Returns the IOC that was hit, where the alert says in which field it was looked for. Otherwise
-/// it may be a query.
+/// Returns the IOC that was hit, if the alert names a field of a known type in which it was looked
+/// for. Otherwise it may be a query.
 fn ioc_hit(alert: &Alert<'_>) -> Option<Mention> {
     let hit = alert.ioc_hit.as_deref()?;
     let field = alert.ioc_field.as_deref()?;
     let claimed = claimed_type(field)?;
-    // The hit is the file in that field, unless the alert names another one there.
+    // The hit is the file in that field, unless the alert itself has a hash there.
     let is_unnamed = !all_files(alert).any(|file| file.field.eq_ignore_ascii_case(field));
     let trusted =
         is_trusted(alert, hit) || is_unnamed && reputation_in(alert, field) == Reputation::Trusted;
@@ -206,7 +206,7 @@ fn claimed_type(field: &str) -> Option<ClaimedType> {
     }
 }
 
-/// Returns the codes of an alert; those of a watchlist hit are only in its report.
+/// Returns the MITRE codes of an alert; a watchlist hit has them only in the fields `report_*`.
 fn mitre_codes(alert: &Alert<'_>) -> MitreCodes {
     let attack = [&alert.attack_tactic, &alert.attack_technique];
     attack

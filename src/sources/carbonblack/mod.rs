@@ -33,12 +33,12 @@ const INFO: SourceInfo = SourceInfo {
 /// The fields of an alert that are read as indicators.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum IndicatorChoice {
-    /// The hash of the acting process of an alert that blocked a file or hit an IOC, as in the
-    /// Python script. It is often a program that Carbon Black trusts.
+    /// The SHA-256 of the acting process of an alert that blocked a file or hit an IOC, as in the
+    /// Python script. It is often that of a program that Carbon Black trusts.
     #[default]
     Process,
     /// The hash of the blocked file of such an alert: its SHA-256, or its MD5 if there is no
-    /// SHA-256. It is often a program that Carbon Black trusts.
+    /// SHA-256. It is often that of a program that Carbon Black trusts.
     Blocked,
     /// Both hashes.
     Both,
@@ -58,7 +58,7 @@ pub(crate) struct Config {
     /// The minimum severity, 1 to 10, applied by the server and again by `selection`; 0 for all.
     pub min_severity: u8,
     pub indicator: IndicatorChoice,
-    /// Whether trusted files are held back whatever the choice; `malicious` always does.
+    /// Whether files that Carbon Black trusts are left out. With `malicious` they always are.
     pub skip_trusted: bool,
     /// The number of parallel requests, 1 to 32.
     pub concurrency: usize,

@@ -10,7 +10,7 @@ use crate::sources::parsed_alert::ParsedAlert;
 #[derive(Debug, Default)]
 pub(super) struct AlertPage {
     pub alerts: Vec<ParsedAlert>,
-    /// The number of rows of the search.
+    /// The number of rows that the service reports for the search.
     pub found: Option<u64>,
 }
 
@@ -30,8 +30,8 @@ fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedB
 /// Decodes and checks a page that begins with the row `first_row`, counted from 1.
 ///
 /// # Errors
-/// When the body is not JSON, or when it has no alerts although it has no number of rows or one of
-/// at least `first_row`. Treated as empty, it would lose alerts.
+/// When the body is not a JSON object, or when it has no alerts although it reports no number of
+/// rows, or at least `first_row` of them. Treated as the end, such a page would lose alerts.
 pub(super) fn alert_page(
     response: &Response,
     first_row: u32,

@@ -22,11 +22,11 @@ use crate::window::Window;
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-auth-token");
 /// Half of the 1,000 requests in 5 minutes that the vendor names for an IP address: other programs
-/// use the same ones. A run reaches it only with more than about 500,000 alerts.
+/// share them. A run reaches it only with more than about 500,000 alerts.
 const CEILING: RequestCeiling = RequestCeiling { requests: 500, period: Duration::from_mins(5) };
 const LIMITS: RowLimits = RowLimits { page: 1000, last: 10_000 };
 
-/// The number of rows of a request that only asks for the total.
+/// The rows of a request that only needs the total: one.
 const FIRST_ROW: RowRequest = RowRequest { start: 1, count: 1 };
 
 type RowReply = (RowRequest, Result<AlertPage, Failure>);
@@ -56,7 +56,7 @@ impl Reader {
         Self { client, window, queue, range, limit, incomplete, total: None }
     }
 
-    /// Returns the next page of the current range; `None` at the end of the window.
+    /// Returns the next page, if necessary from the next range; `None` at the end of the window.
     pub(super) async fn next_page(&mut self) -> Result<Option<Page>, Failure> {
         loop {
             let span = self.range.span(self.window);
@@ -77,15 +77,15 @@ impl Reader {
 
     /// Requests one alert of the window without thresholds, and returns how many there are.
     pub(super) async fn total_without_thresholds(&self) -> Result<Option<u64>, Failure> {
-        // The end is inclusive, and one at the end belongs to the next window.
+        // The end is inclusive, but an alert at the end belongs to the next window.
         let Window { start, end } = self.window;
         let before_end = Some(end - TimeDelta::milliseconds(1)).filter(|before| *before > start);
         let span = Window { start, end: before_end.unwrap_or(end) };
         Ok(self.client.search(span, FIRST_ROW, 0).await?.found)
     }
 
-    /// Returns the range to read after this one, or this one before another search; `None` at the
-    /// end of the window.
+    /// Returns the range to read after this one, or if this one is incomplete the same for another
+    /// search; `None` at the end of the window.
     fn next_range(&mut self) -> Result<Option<RowRange>, Failure> {
         if !self.range.is_complete() {
             if let Some(again) = self.range.query_again() {
@@ -97,8 +97,8 @@ impl Reader {
         if !self.range.is_truncated() {
             return Ok(None);
         }
-        // It begins at the last instant, inclusive. The vendor's own tools add a millisecond, which
-        // loses alerts of the same instant.
+        // The next range begins at the last instant, inclusive. The vendor's own tools add a
+        // millisecond, which loses alerts of the same instant.
         match self.range.next_range() {
             None => {
                 Err(errors::too_many_at_instant(&instant(self.range.complete_until()), LIMITS.last))
@@ -127,9 +127,9 @@ impl Reader {
         }
     }
 
-    /// Returns the instant before which every alert was read. An alert that is deleted while the
-    /// rows are read moves all later ones up, past the next request: nothing of a range is certain
-    /// before all its rows are counted.
+    /// Returns the instant before which every alert was read. If an alert is deleted while the rows
+    /// are read, all later ones move up, and the next request skips one: no part of a range is
+    /// certain before all its rows are counted.
     fn complete_until(&self) -> DateTime<Utc> {
         match self.queue.is_empty() && self.range.is_complete() {
             false => self.range.start,
@@ -199,7 +199,7 @@ impl SearchClient {
         Ok(request::post(&self.settings.base, &path, headers, request::json_body(&search)?))
     }
 
-    /// Returns the token: the secret comes first; if the two are swapped, the response is 401.
+    /// Returns the token. The secret comes first: in the other order, the response is 401.
     fn token(&self) -> Result<HeaderValue, Failure> {
         let (secret, id) =
             (self.settings.secret.expose_secret(), self.settings.api_id.expose_secret());

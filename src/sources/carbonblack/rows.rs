@@ -118,8 +118,7 @@ impl RowRange {
         Window { start: self.start, end: window.end }
     }
 
-    /// Records the number of rows that a page reports, of which a search returns those up to the
-    /// last.
+    /// Records the number of rows that a page reports, at most the number that one search returns.
     fn promise(&mut self, request: RowRequest, received: u32, found: Option<u64>) {
         if let Some(found) = usable_number(found, request.start.saturating_add(received)) {
             self.reports_number |= request.start == 1;
@@ -160,8 +159,8 @@ impl RowRange {
         requests
     }
 
-    /// Returns the instant before which every alert of the range was read: that of the last page
-    /// without a gap before it.
+    /// Returns the instant before which every alert of the range was read: the latest one of the
+    /// pages before the first gap.
     pub(super) fn complete_until(&self) -> DateTime<Utc> {
         let mut row = 1;
         let mut complete_until = self.start;
@@ -172,8 +171,8 @@ impl RowRange {
         complete_until
     }
 
-    /// Whether there are or may be rows of the window that this range cannot return: it was read to
-    /// the last row, and nothing shows that there are no more.
+    /// Whether the window has, or may have, rows that this range cannot return: the service reports
+    /// more rows than it returns, or it returned the last one without having reported as many.
     pub(super) fn is_truncated(&self) -> bool {
         if self.is_past_window {
             return false;
@@ -186,8 +185,7 @@ impl RowRange {
         }
     }
 
-    /// Whether all rows that the service ever promised, and that a search can return, were
-    /// received.
+    /// Whether all rows that the service promised in this search, and can return, were received.
     pub(super) fn is_complete(&self) -> bool {
         self.reports_number && self.completeness.is_met() && !self.is_stalled()
     }
@@ -197,12 +195,13 @@ impl RowRange {
         self.completeness.is_stalled()
     }
 
-    /// Adds the range to those that stay incomplete.
+    /// Adds the range to the incomplete parts.
     pub(super) fn give_up(&self, window: Window, incomplete: &mut IncompleteParts) {
         incomplete.add(self.span(window), &self.completeness, self.reports_number);
     }
 
-    /// Returns the range before another search for all its rows; `None` if there were too many.
+    /// Returns this range with nothing read, for another search for all its rows; `None` after too
+    /// many searches.
     pub(super) fn query_again(&self) -> Option<Self> {
         let completeness = self.completeness.query_again()?;
         tracing::warn!(
@@ -227,8 +226,8 @@ impl RowRange {
     }
 }
 
-/// Returns the number of rows that a page reports. One smaller than that of the rows before `next`,
-/// which the service returned, is wrong.
+/// Returns the number of rows that a page reports; `None` if it is wrong, because the service
+/// returned a later row: the one before `next`.
 fn usable_number(found: Option<u64>, next: u32) -> Option<u64> {
     found.filter(|found| *found >= u64::from(next - 1))
 }

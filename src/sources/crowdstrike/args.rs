@@ -154,7 +154,7 @@ impl Args {
     fn address(&self, lookup: &mut Lookup) -> Option<Address> {
         let cloud = self.cloud.map(Cloud::name);
         let base = self.base_url.as_deref();
-        // The one from the higher layer applies, for example an argument before a variable.
+        // Of the two, the one that takes precedence applies, such as an argument over a variable.
         let base = if lookup.precedes((&CLOUD, cloud), (&BASE_URL, base)) {
             None
         } else {

@@ -58,7 +58,7 @@ impl Cloud {
         Self::ALL.into_iter().find(|cloud| cloud.name().eq_ignore_ascii_case(region.trim()))
     }
 
-    /// Returns the cloud of this name, with hyphens, with underscores or without.
+    /// Returns the cloud of this name, written with hyphens, underscores or neither, in any case.
     pub(super) fn from_any_spelling(name: &str) -> Option<Self> {
         let bare = |name: &str| name.trim().to_ascii_lowercase().replace(['-', '_'], "");
         Self::ALL.into_iter().find(|cloud| bare(cloud.name()) == bare(name))

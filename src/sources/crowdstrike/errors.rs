@@ -39,7 +39,8 @@ pub(super) fn sign_in_rejected(response: &Response, host: &str) -> Failure {
     }
 }
 
-/// Returns whether a response to a sign-in rejects the credentials, whatever its 5xx status says.
+/// Returns whether a response to a sign-in has a 5xx status but, by the code in its body, rejects
+/// the credentials.
 pub(super) fn rejects_credentials(response: &Response) -> bool {
     response.status.is_server_error() && sign_in_status(response) < 500
 }
@@ -116,7 +117,7 @@ pub(super) fn in_page(page: &AlertPage) -> Option<Failure> {
     ))
 }
 
-/// Returns the failure for a page token that was already returned for another page.
+/// Returns the failure for a page token that was already used.
 pub(super) fn repeated_token() -> Failure {
     Failure::new(
         FailureKind::Unexpected,
@@ -127,7 +128,7 @@ pub(super) fn repeated_token() -> Failure {
     )
 }
 
-/// Returns the failure for alerts of several customers that nobody said to share together.
+/// Returns the failure for alerts of several customers without `--all-cids`.
 pub(super) fn several_customers(count: usize) -> Failure {
     Failure::new(
         FailureKind::Configuration,

@@ -71,8 +71,9 @@ fn assessment(alert: &Alert<'_>) -> Assessment {
     }
 }
 
-/// Returns the hashes of the files that Falcon stopped or took away. The alert's own hash is one of
-/// them only then: otherwise it is that of the triggering process, often a clean system program.
+/// Returns the hashes of the files that Falcon stopped or took away. The alert's field `sha256` is
+/// one of them only if Falcon acted on that file or found it in a scan; otherwise it is that of the
+/// triggering process, often a clean system program.
 fn files(alert: &Alert<'_>) -> Vec<Mention> {
     let disposition = &alert.pattern_disposition_details;
     let is_scan = alert.r#type.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("ods"));

@@ -52,11 +52,12 @@ fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedB
     })
 }
 
-/// Decodes and checks a page, the first of its query or a later one.
+/// Decodes and checks a page. `is_first` is whether it is the first page of its query.
 ///
 /// # Errors
-/// When the body is not JSON, when it has neither alerts nor errors nor a total, or when it is a
-/// first page without alerts although its total is not 0. Treated as empty, it would lose alerts.
+/// When the body is not a JSON object. Also when it has neither alerts nor errors, and either no
+/// total and no trace id, or, on a first page, a total that is not 0. Treated as the end, such a
+/// page would lose alerts.
 pub(super) fn alert_page(
     response: &Response,
     is_first: bool,

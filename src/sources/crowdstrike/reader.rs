@@ -23,14 +23,16 @@ use crate::window::Window;
 const PATH: &str = "alerts/combined/alerts/v1";
 /// Alerts per page: the maximum of the service.
 const PAGE_SIZE: u32 = 1000;
-/// Alerts that are requested to learn their number: the documentation asks for more than one.
+/// Alerts that are requested when only the total is needed: the documentation asks for more than
+/// one.
 const COUNT_SIZE: u32 = 2;
 /// Alerts that are requested to verify access: enough to see whether they are of several customers.
 const PROBE_SIZE: u32 = 100;
 /// Alerts per slice: the memory of a run does not grow with its window.
 const SLICE_SIZE: usize = 10_000;
-/// Half of the account's 6,000 requests per minute: other programs use the same ones. A run reaches
-/// it only with more than 3,000,000 alerts: 8 requests at a time of 100 ms are 4,800 per minute.
+/// Half of the account's 6,000 requests per minute: other programs share them. A run can reach it
+/// (8 concurrent requests of 100 ms each are 4,800 per minute), but only with more than 3,000,000
+/// alerts.
 const CEILING: RequestCeiling = RequestCeiling { requests: 3000, period: Duration::from_mins(1) };
 /// Immutable, so that no alert moves while pages are read.
 const SORT: &str = "created_timestamp|asc";
@@ -167,8 +169,9 @@ fn host(settings: &Config) -> String {
     settings.address.base().host_str().unwrap_or(VENDOR).to_owned()
 }
 
-/// Returns the window and the thresholds in Falcon's query language. The window is one of
-/// `created_timestamp`, which never changes; one of `timestamp` would miss what hosts upload late.
+/// Returns the window and the thresholds in Falcon's query language. The window is a span of
+/// `created_timestamp`, which never changes; by `timestamp`, alerts that hosts upload late would be
+/// missed.
 fn filter(start: DateTime<Utc>, end: DateTime<Utc>, thresholds: Thresholds) -> String {
     let instant = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let mut filter = format!(

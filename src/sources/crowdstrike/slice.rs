@@ -33,9 +33,9 @@ pub(super) struct TimeSlice {
     completeness: Completeness,
     /// Whether the last page reported a usable total.
     reports_total: bool,
-    /// The latest creation seen.
+    /// The latest creation time seen.
     latest: DateTime<Utc>,
-    /// Whether the alerts came in the requested order. Only then are all before `latest` known.
+    /// Whether the alerts came in the requested order. Only then were all before `latest` read.
     in_order: bool,
 }
 
@@ -82,7 +82,7 @@ impl TimeSlice {
         window: Window,
     ) -> Vec<AlertOutcome> {
         let count = u64::try_from(alerts.len()).unwrap_or(u64::MAX);
-        // One smaller than the page itself is wrong.
+        // A total smaller than the page itself is wrong.
         let total = total.filter(|total| *total >= count);
         self.reports_total = total.is_some();
         if let Some(total) = total {
@@ -119,8 +119,8 @@ impl TimeSlice {
         self.seen_tokens.insert(token, None)
     }
 
-    /// Whether the last page reported a total, and all alerts that the service ever promised were
-    /// received. Nothing is missing then, if there is no further page.
+    /// Whether the last page reported a total, and all alerts that the service promised in this
+    /// query were received. Nothing is missing then, if there is no further page.
     pub(super) fn is_complete(&self) -> bool {
         self.reports_total && self.completeness.is_met() && !self.is_stalled()
     }
@@ -130,12 +130,13 @@ impl TimeSlice {
         self.completeness.is_stalled()
     }
 
-    /// Adds the slice to those that stay incomplete.
+    /// Adds the slice to the incomplete parts.
     pub(super) fn give_up(&self, incomplete: &mut IncompleteParts) {
         incomplete.add(self.span(), &self.completeness, self.reports_total);
     }
 
-    /// Returns the slice before another query of all its alerts; `None` after too many queries.
+    /// Returns this slice with nothing read, for another query of all its alerts; `None` after too
+    /// many queries.
     pub(super) fn query_again(&self) -> Option<Self> {
         let completeness = self.completeness.query_again()?;
         tracing::warn!(
@@ -208,8 +209,8 @@ impl TimeSlice {
         fraction(self.complete_until() - self.start, alerts, self.completeness.received())
     }
 
-    /// Splits the slice into parts of equal duration. If the alerts are expected in less than half
-    /// of it, that span is split, and what follows is one more part with few alerts.
+    /// Splits the slice into at most `parts` parts of equal duration. If the alerts are expected in
+    /// less than half of it, only that span is split equally, and the rest is one part.
     fn split_evenly(self, parts: u64, estimated_span: TimeDelta) -> Vec<Self> {
         let whole = self.end - self.start;
         let (span, shares) =

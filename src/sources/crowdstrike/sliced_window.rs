@@ -13,7 +13,7 @@ use crate::sources::incomplete::IncompleteParts;
 use crate::sources::watermark::Watermark;
 use crate::window::Window;
 
-/// The progress of a window that is read in slices. Together they return each alert once.
+/// The progress of a window that is read in slices. Together the slices return each alert once.
 #[derive(Debug)]
 pub(super) struct SlicedWindow {
     window: Window,
@@ -107,13 +107,13 @@ impl SlicedWindow {
         self.window
     }
 
-    /// Returns the failure that reports the slices that stayed incomplete, once.
+    /// Returns the failure that reports the slices that stayed incomplete, on the first call only.
     pub(super) fn take_failure(&mut self) -> Option<Failure> {
         self.incomplete.take_failure(errors::VENDOR)
     }
 
-    /// Returns a slice that ended short before another query. If it was queried too often, it stays
-    /// incomplete.
+    /// Returns a slice that ended short, with nothing read, for another query. If it was queried
+    /// too often, records that it stays incomplete.
     fn query_again(&mut self, slice: &TimeSlice) -> Option<TimeSlice> {
         let again = slice.query_again();
         if again.is_some() {
@@ -126,7 +126,8 @@ impl SlicedWindow {
         again
     }
 
-    /// Records what follows a slice: the slice itself, or its remainder in one or more slices.
+    /// Records the slices that continue the slice at `start`: itself, or its remainder in one or
+    /// more slices.
     fn split(&mut self, start: DateTime<Utc>, next: &[TimeSlice]) {
         if next.iter().all(|slice| slice.start != start) {
             // Its other alerts are now promised by other queries.

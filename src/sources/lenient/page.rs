@@ -13,10 +13,10 @@ use super::repair::{repair, without_duplicate_keys};
 use super::{AnyValue, Converter, ListConverter};
 use crate::http::MalformedBody;
 
-/// Decodes a page with `decode`. The first pass is enough for everything that real services
-/// usually send. Where it fails, values that no decoder accepts are repaired; where that is not
-/// enough, so are the duplicate keys of each element, and only an element that still fails becomes
-/// `null`.
+/// Decodes a page with `decode`; `list` is the key of its alerts. The first pass is enough for
+/// everything that real services usually send. If it fails, values that no decoder accepts are
+/// repaired. If that is not enough, duplicate keys are removed too, and only an alert that still
+/// cannot be decoded becomes `null`.
 ///
 /// # Errors
 /// When the bytes are not a JSON object, or when the last pass fails.
@@ -46,7 +46,7 @@ pub(in crate::sources) fn decode_page<P>(
 }
 
 /// Removes duplicate keys from the elements of `list` that are not valid, and from all other values
-/// of the page.
+/// of the page. An element that remains invalid becomes `null`.
 fn repair_keys(page: &str, list: &str, is_valid: impl Fn(&str) -> bool) -> Result<String, Error> {
     let is_valid = |element: &RawValue| is_valid(element.get());
     let mut keys: BTreeMap<String, Cow<'_, RawValue>> = BTreeMap::new();
@@ -88,7 +88,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Elements<T> {
     }
 }
 
-/// A value that is `None` unless it is an object.
+/// A decoded object; `None` for any other JSON value.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::sources) struct Lenient<T>(pub Option<T>);
 
