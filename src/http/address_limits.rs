@@ -8,15 +8,15 @@ use reqwest::Url;
 
 use super::concurrency::{ConcurrencyLimit, Permit, RequestCeiling};
 
-/// A limit for each address, which all clients with these limits share: where one is told to wait,
-/// all wait, and the ceiling is for all together. Requests in flight are not limited here: those of
-/// a tenant that hang must not hold back the others.
+/// One limit per address (scheme, host and port), which clients share. If a service tells one of
+/// them to wait, all wait, and the ceiling counts the requests of all. The number of requests in
+/// flight is not limited here, so that hanging requests of one tenant do not hold up the others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AddressLimits(Arc<Mutex<BTreeMap<String, Arc<ConcurrencyLimit>>>>);
 
 impl AddressLimits {
-    /// Returns the limit of the address of a URL. The first client sets the ceiling: the clients of
-    /// one address are of the same vendor.
+    /// Returns the limit of the address of a URL. The first call for an address sets the ceiling:
+    /// all clients of one address are of the same vendor.
     pub(super) fn of(&self, url: &Url, ceiling: RequestCeiling) -> Arc<ConcurrencyLimit> {
         let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = limits.entry(url.origin().ascii_serialization());
@@ -34,7 +34,8 @@ impl Default for OneAtATime {
     }
 }
 
-/// Permission for one request in flight, of its client and of the address that others use too.
+/// Permission for one request in flight: from its client's own limit, and from the limit of its
+/// address if that is shared.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub own: Permit,

@@ -44,7 +44,8 @@ pub(crate) struct RejectedCertificate {
     reason: Reason,
     /// `None` if the certificate cannot be parsed.
     subject: Option<String>,
-    /// The issuer, and that of the last certificate of the chain: the one to trust.
+    /// The issuer of the certificate, then the issuer of the last certificate of the chain: the one
+    /// to trust.
     issuers: Vec<String>,
 }
 

@@ -1,8 +1,9 @@
 //! The concurrency limit of one service, shared by all its requests.
 //!
-//! A 429 pauses all requests for its wait and halves the limit; each full round of successes raises
-//! the limit by one. When `X-RateLimit-Remaining` falls to the maximum, the limit becomes 1 and all
-//! requests pause for a second. A vendor's requests have a ceiling per period, too.
+//! A 429 pauses all requests for its wait and halves the limit; as many successes as the limit
+//! raise it by one. When `X-RateLimit-Remaining` falls to the maximum of the limit, the limit
+//! becomes 1 and all requests pause for a second. A vendor's requests have a ceiling per period,
+//! too.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,11 +35,11 @@ pub(super) struct ConcurrencyLimit {
 struct LimitState {
     limit: usize,
     in_flight: usize,
-    /// The number of successes since the limit last changed.
+    /// The number of successes since the limit changed or a 429 came.
     successes: usize,
     resume_at: Instant,
     lowered_at: Instant,
-    /// When the latest requests started, as many as the ceiling counts.
+    /// When the latest requests started: at most as many as the ceiling allows per period.
     starts: VecDeque<Instant>,
 }
 

@@ -230,8 +230,8 @@ fn because(error: &ClientError) -> String {
     error.reason().map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
-/// Returns an error and its sources, the outermost first. An I/O error skips the error that it
-/// wraps in its own sources.
+/// Returns an error and its sources, the outermost first. The error that an I/O error wraps is one
+/// of them: `io::Error::source` would skip it.
 pub(super) fn links<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -50,7 +50,8 @@ pub(crate) const MAX_CONCURRENCY: u8 = 32;
 /// The HTTP/2 window of a response: the bytes that a server may send before they are read.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
-/// Returns the same for all bodies of an HTTP/2 connection, which the services of a host share.
+/// Returns the HTTP/2 window of a connection, in bytes, for all its bodies together. The services
+/// of a host share a connection.
 ///
 /// It is enough for a full stream window of each request in flight, and one for a sign-in or a
 /// submission. Otherwise bodies that wait for a buffer would use up the connection's window, and
@@ -82,8 +83,9 @@ pub(crate) struct Http {
     deadline: tokio::time::Instant,
     shutdown: Shutdown,
     limit: Arc<ConcurrencyLimit>,
-    /// The limits that other clients share, if any, and the ceiling of those of this service.
+    /// The limits per address that this client shares with others, if any.
     addresses: Option<AddressLimits>,
+    /// The ceiling of this service, for its own limit and for those of `addresses`.
     ceiling: Option<RequestCeiling>,
     waits: PendingWaits,
     buffers: Arc<BodyBuffers>,
@@ -99,7 +101,8 @@ impl Http {
     /// `deadline` bounds the whole run, from now.
     ///
     /// # Errors
-    /// When certificates cannot be loaded, or the environment's proxy is invalid.
+    /// When certificates cannot be loaded, the environment's proxy is invalid, or the client cannot
+    /// be built.
     pub(crate) fn new(
         options: &NetworkOptions,
         clock: Clock,
@@ -177,7 +180,8 @@ impl Http {
         }
     }
 
-    /// Returns a client that sends its requests and those of others one after the other.
+    /// Returns a client that sends requests one after the other, together with the other clients
+    /// that share `turns`.
     pub(crate) fn with_turns(&self, turns: &OneAtATime) -> Self {
         Self { limit: Arc::clone(&turns.0), ..self.clone() }
     }
@@ -215,7 +219,7 @@ impl Http {
     /// Checks that a server responds at a URL, and returns the time in its response (UTC).
     ///
     /// # Errors
-    /// When there is no response.
+    /// As for [`Self::send`].
     pub(crate) async fn reach(&self, url: &Url) -> Result<Option<DateTime<Utc>>, HttpError> {
         let request = Request::new(Method::GET, url.clone(), HeaderMap::new(), Vec::new());
         Ok(match self.send(&request, |response| Ok(response.date())).await? {
@@ -227,8 +231,8 @@ impl Http {
     /// Sends a request, retries temporary errors, and parses a successful response with `parse`.
     ///
     /// # Errors
-    /// When there is no usable response: network, certificate, a requested wait longer than
-    /// [`MAX_RETRY_AFTER`], the run's deadline, or a signal.
+    /// When there is no usable response: network, certificate, a malformed or too large body, a
+    /// requested wait longer than [`MAX_RETRY_AFTER`], the run's deadline, or a signal.
     pub(crate) async fn send<T>(
         &self,
         request: &Request,
@@ -264,7 +268,7 @@ impl Http {
                 Err(error) if error.is_temporary() => (AttemptError::Http(error), None),
                 Err(error) => return Err(error),
             };
-            // Also at least the backoff: a request for no wait would use up all attempts at once.
+            // At least the backoff: a `Retry-After` of 0 would use up all attempts at once.
             let wait = retry::backoff(attempt).max(requested_wait.unwrap_or_default());
             if error.status() == Some(429) {
                 // Also where this request is not sent again: the others must not be sent either.

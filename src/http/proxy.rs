@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use crate::failure::{Failure, FailureKind};
 use crate::redact;
 
-/// The spellings of each variable; the first that is set counts.
+/// The two spellings of each variable; the first that is set counts, even if it is empty.
 const FOR_HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const FOR_HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const FOR_ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];

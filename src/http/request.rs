@@ -19,7 +19,7 @@ pub(crate) struct Request {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
     is_final: fn(&Response) -> bool,
-    /// Shared by the clones.
+    /// See [`Self::may_have_arrived`]. Shared by the clones.
     may_have_arrived: Arc<AtomicBool>,
 }
 
@@ -47,12 +47,13 @@ impl Request {
         (self.is_final)(response)
     }
 
-    /// Returns whether the service may have processed the request although no response said so.
+    /// Returns whether the service may have processed the request in one of its attempts.
     pub(crate) fn may_have_arrived(&self) -> bool {
         self.may_have_arrived.load(Ordering::Relaxed)
     }
 
-    /// Remembers it where this result of an attempt does not rule it out.
+    /// Records that the service may have processed the request, unless the result of an attempt
+    /// rules that out.
     pub(super) fn observe(&self, result: &Result<Response, HttpError>) {
         let is_ruled_out = match result {
             Ok(response) => {

@@ -17,8 +17,8 @@ const PLAUSIBLE_YEARS: std::ops::Range<i32> = 2026..2100;
 pub(crate) struct ServiceClock(Arc<Mutex<Option<TimeDelta>>>);
 
 impl ServiceClock {
-    /// Returns how far the service's clock is ahead (negative: behind): zero where a `Date` was
-    /// within [`MAX_DIFFERENCE`], and `None` where there was none.
+    /// Returns how far the service's clock is ahead (negative: behind): zero if any `Date` was
+    /// within [`MAX_DIFFERENCE`], and `None` if there was no usable `Date`.
     pub(crate) fn offset(&self) -> Option<TimeDelta> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -36,8 +36,9 @@ impl ServiceClock {
     }
 }
 
-/// Returns the offset after one more response. Two clocks that agree are right, whatever others
-/// say. Otherwise the earliest time counts: nothing can have been read of what is later.
+/// Returns the offset after one more response. If the clocks of one service and of this machine
+/// agree, they are right, whatever other responses say. Otherwise the earliest time counts: alerts
+/// after it cannot have been read.
 fn combine(earlier: Option<TimeDelta>, difference: TimeDelta) -> TimeDelta {
     if difference.abs() <= MAX_DIFFERENCE || earlier.is_some_and(|earlier| earlier.is_zero()) {
         return TimeDelta::zero();

@@ -61,8 +61,9 @@ pub(super) fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientCon
     Ok(tls)
 }
 
-/// Returns the verifier with these additional roots. Clients with the same ones share it: reading
-/// the system's certificates takes milliseconds, and a process may have hundreds of clients.
+/// Returns the verifier with these additional roots. The last one is kept for the next client with
+/// the same roots: reading the system's certificates takes milliseconds, and a process may have
+/// hundreds of clients.
 fn verifier(extra_roots: Vec<CertificateDer<'static>>) -> Result<Arc<DescribingVerifier>, Error> {
     static LAST: Mutex<Option<(Vec<CertificateDer<'static>>, Arc<DescribingVerifier>)>> =
         Mutex::new(None);

@@ -1,4 +1,4 @@
-//! Active retry waits, for the progress line.
+//! Active waits before retries and during pauses of a service, for the progress line.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
