@@ -20,7 +20,7 @@ pub(super) struct TenantFile {
     pub path: Option<PathBuf>,
     /// The rule that matches the indicator.
     pub rule: Option<LineAndRule>,
-    /// Whether it could not be read, so that the rule is not known.
+    /// Whether the file, or the tenant's settings, could not be read: then the rule is not known.
     pub is_unreadable: bool,
 }
 
@@ -44,7 +44,8 @@ impl<'a> ExclusionFiles<'a> {
         parsed: &'a Parsed,
         indicator: Option<&'a Indicator>,
     ) -> Result<Self, Failure> {
-        // A variable is looked up as runs do: a table of the settings file comes before it.
+        // Only an argument counts for all tenants. Variables and the settings file are looked up
+        // for each tenant, as runs do: its table takes precedence over a variable.
         let given = args.exclusion_file.clone();
         let given = given.filter(|_| !parsed.is_set_elsewhere("--exclusion-file"));
         let mut files =
@@ -55,8 +56,8 @@ impl<'a> ExclusionFiles<'a> {
         Ok(files)
     }
 
-    /// Returns the file of a tenant, and the rule that matches. One that cannot be read is a
-    /// warning: the ledger's answer matters more.
+    /// Returns the file of a tenant, and the rule that matches. A file that cannot be read is only
+    /// a warning, because the ledger's answer matters more.
     pub(super) fn of(&mut self, tenant: &KnownTenant) -> TenantFile {
         if self.indicator.is_none() {
             return TenantFile::default();

@@ -34,7 +34,7 @@ const DEFANGED: [(&str, &str); 13] = [
 /// A question, as it was asked and as it was understood.
 #[derive(Debug)]
 pub(super) struct Question {
-    /// As it was asked, without surrounding white space: the id of an alert is looked up so.
+    /// As it was asked, without surrounding white space. The id of an alert is looked up by it.
     pub text: String,
     /// The text without defanging.
     refanged: String,
@@ -54,7 +54,7 @@ impl Question {
         excerpt(&redact::without_credentials(&self.text))
     }
 
-    /// Returns the texts that samples of what was left out may have.
+    /// Returns the texts as which the ledger may have it among the samples of what was left out.
     pub(super) fn sampled_texts(&self) -> Vec<String> {
         let normal = self.indicator.as_ref().ok().map(Indicator::value);
         let texts = [normal, Some(&self.text), Some(&self.refanged)].into_iter().flatten();
@@ -62,11 +62,11 @@ impl Question {
     }
 }
 
-/// Returns the first type of indicator that a text is, or why it may not be sent as any.
+/// Returns the text as an indicator of the first type that fits, or why it may not be sent.
 fn recognize(text: &str) -> Result<Indicator, RejectReason> {
     let mut reason = RejectReason::Invalid;
     for claim in CLAIMS {
-        // A sentence may end after it. In a URL, the dot may belong to it.
+        // A dot at the end may be that of a sentence. In a URL, it may be part of the URL.
         let text = match claim {
             ClaimedType::Url => text,
             _ => text.trim_end_matches('.'),

@@ -35,7 +35,7 @@ pub(super) fn text(answer: &Answer<'_>, layout: Layout) -> String {
     text
 }
 
-/// Returns the heading: what the question was taken for and, if so, why it is never sent.
+/// Returns the heading: what the question was taken for and, if that is never sent, why.
 fn title(answer: &Answer<'_>, layout: Layout) -> String {
     let asked = answer.question.shown();
     let is_alert = answer.tenants.iter().any(|tenant| tenant.alert_created.is_some());

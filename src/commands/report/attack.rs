@@ -10,7 +10,7 @@ use crate::ledger::Technique;
 use crate::mitre::{ATTACK_NOTICE, ATTACK_VERSION, TACTICS, TechniqueName};
 use crate::report::thousands;
 
-/// A technique with the names that are known of it.
+/// A technique, its known name, and its number of submissions in the period before.
 struct Cell<'a> {
     technique: &'a Technique,
     name: Option<TechniqueName>,

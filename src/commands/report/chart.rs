@@ -19,7 +19,7 @@ pub(super) struct Series {
     /// The class that gives it its color.
     pub class: &'static str,
     pub values: Vec<u64>,
-    /// Whether the days add up: those of a queue, in which one can be for days, do not.
+    /// Whether the days can be summed. Not for a queue, where an indicator can be for days.
     pub adds_up: bool,
 }
 
@@ -110,7 +110,7 @@ impl DayChart<'_> {
     fn description(&self, totals: &[u64]) -> String {
         let highest = self.days.iter().zip(totals).max_by_key(|(_, total)| **total);
         let highest = highest
-            // With a queue, a day has more than the sum counts.
+            // The total of a day includes the queue, which the sum does not.
             .filter(|(_, total)| **total > 0 && self.series.iter().all(|series| series.adds_up))
             .map(|(day, total)| format!(" The highest day is {day} with {}.", thousands(*total)));
         let sums = self.series.iter().filter_map(|series| Some((series, series.sum()?)));
@@ -134,7 +134,7 @@ impl DayChart<'_> {
         });
         let parts: Vec<_> = parts
             .map(|(series, value)| {
-                // At least a line of it is seen.
+                // At least a line is visible.
                 let height = (value * HEIGHT / scale).max(4).min(top);
                 top -= height;
                 (series, value, top, height)
@@ -184,7 +184,7 @@ fn width(days: &[NaiveDate]) -> u64 {
     u64::try_from(days.len()).unwrap_or(u64::MAX).saturating_mul(DAY)
 }
 
-/// Returns the position of each day, from that of the first on.
+/// Returns the horizontal position of each day; `first` is that of the first one.
 fn positions(first: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(first), |x| Some(x + DAY))
 }
@@ -200,7 +200,7 @@ fn marks(days: &[NaiveDate]) -> Vec<NaiveDate> {
     marks
 }
 
-/// Returns the points of a line through the middle of each day, of numbers of tenths.
+/// Returns the points of a line through the middle of each day. The values are in tenths.
 fn points(tenths: &[Option<u64>], scale: u64) -> String {
     let point = |(x, value): (u64, &Option<u64>)| {
         Some(format!("{x},{}", HEIGHT.saturating_sub((*value)? * HEIGHT / (scale * 10))))
@@ -250,7 +250,7 @@ pub(super) fn swatch(class: &str) -> Markup {
     }
 }
 
-/// Returns a bar of this share of the width.
+/// Returns a bar whose share of the width is that of `part` in `whole`.
 pub(super) fn bar(class: &str, part: u64, whole: u64) -> Markup {
     let permille = part.saturating_mul(1000).checked_div(whole).unwrap_or_default().min(1000);
     let permille = if part > 0 { permille.max(3) } else { 0 };

@@ -39,10 +39,11 @@ pub(super) struct Data {
     pub earlier_since: NaiveDate,
     /// When the earliest recorded run of each tenant started, UTC.
     pub first_runs: BTreeMap<String, DateTime<Utc>>,
-    /// The rows of `history` for these days, and for the period before.
+    /// The rows of `history` for these days.
     pub rows: Vec<Day>,
+    /// The rows of `history` for the period before, and at least for the six days before.
     pub earlier_rows: Vec<Day>,
-    /// The runs that deliver, in both periods, the oldest first, without their counts.
+    /// The runs that deliver, of `rows` and `earlier_rows`, the oldest first, without their counts.
     pub runs: Vec<RunRecord>,
     pub tenants: Vec<KnownTenant>,
     pub statuses: Vec<TenantStatus>,
@@ -53,10 +54,10 @@ pub(super) struct Data {
     pub summary: Summary,
     pub origins: HashMap<(IndicatorType, String), Origin>,
     pub rules: Vec<RuleHits>,
-    /// The number of rules that matched, listed or not.
+    /// The number of rules that matched in the period, listed or not.
     pub rule_count: u64,
     pub rejections: Vec<Rejections>,
-    /// The values that were not sent and that most alerts named.
+    /// The values that were left out, those with the most mentions.
     pub left_out: Vec<LeftOutTotal>,
 }
 
@@ -161,14 +162,14 @@ impl Data {
         total(&self.rows)
     }
 
-    /// Returns those of the period before.
+    /// Returns the counts of all tenants in the period before.
     pub(super) fn earlier_total(&self) -> Counts {
         let is_earlier = |row: &&Day| row.date >= self.earlier_since;
         total(self.earlier_rows.iter().filter(is_earlier))
     }
 }
 
-/// The rules that are listed, and what was left out.
+/// How many rules are listed, and how many values that were left out.
 const TOP_RULES: u32 = 20;
 const TOP_LEFT_OUT: u32 = 20;
 

@@ -22,7 +22,7 @@ pub(super) fn tenths(tenths: u64) -> String {
     format!("{}.{}", thousands(tenths / 10), tenths % 10)
 }
 
-/// Returns the percentage with one decimal; `-` of nothing.
+/// Returns the percentage with one decimal; `-` if `whole` is 0.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     match part.saturating_mul(1000).saturating_add(whole / 2).checked_div(whole) {
         Some(permille) => format!("{} %", tenths(permille)),
@@ -68,7 +68,7 @@ pub(super) fn table(label: &str, head: &Markup, rows: &Markup) -> Markup {
     }
 }
 
-/// Returns the numbers of a chart, folded.
+/// Returns the numbers of a chart as a table that the reader can unfold.
 pub(super) fn numbers(label: &str, head: &Markup, rows: &Markup) -> Markup {
     html! { details { summary { "Numbers: " (label) } (table(label, head, rows)) } }
 }

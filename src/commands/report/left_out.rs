@@ -82,7 +82,7 @@ fn samples(data: &Data) -> Markup {
     }
 }
 
-/// Removes the trace id at the end, which is another one for each request.
+/// Removes the trace id at the end, which differs for each request.
 fn without_trace(message: &str) -> &str {
     message.rsplit_once(" (trace ").map_or(message, |(reason, _)| reason)
 }

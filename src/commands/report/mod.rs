@@ -39,7 +39,7 @@ pub(crate) fn report(
     // is not kept meanwhile: a signal would leave it behind.
     drop(create()?);
     let data = Data::read(&ledger, filter, file, args.days, clock.now())?;
-    // A run waits with what it writes until then.
+    // Until then, runs wait before they write to the ledger.
     drop(ledger);
     let page = page::page(&data, args.with_details).into_string();
     let mut output = create()?;

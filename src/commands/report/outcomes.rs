@@ -136,6 +136,7 @@ fn mentions(total: &Counts) -> Markup {
     figure("Mentions of indicators in these alerts", "mentions", all, &rows, &note)
 }
 
+/// The name, the class of the color, the meaning and the count of an outcome.
 type Row = (&'static str, &'static str, &'static str, u64);
 
 fn figure(title: &str, unit: &str, all: u64, rows: &[Row], note: &Markup) -> Markup {
@@ -178,7 +179,7 @@ fn per_day(data: &Data) -> Markup {
             .collect(),
         adds_up: outcome.name != QUEUED,
     });
-    // What is always zero needs no color.
+    // An outcome that never occurs needs no color.
     let series = series.filter(|series| series.values.iter().any(|value| *value > 0));
     DayChart {
         id: "outcomes-per-day",

@@ -74,7 +74,7 @@ fn scope(data: &Data) -> Markup {
     }
 }
 
-/// Allows nothing but the one style sheet in the page.
+/// Returns the content security policy: it allows only the style sheet in the page.
 fn policy() -> String {
     let digest = STANDARD.encode(Sha256::digest(STYLE));
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")

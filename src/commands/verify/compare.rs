@@ -12,21 +12,20 @@ use crate::indicator::IndicatorType;
 use crate::ledger::{DeliveredEntry, EntryId, LedgerReader};
 use crate::recorded_future::{Client, DetectionTimes, FoundRow, Query};
 
-/// How long after its delivery an indicator may not be found yet: how long it takes is not
-/// documented.
+/// How long after its delivery an indicator may not be found yet. The real time is not documented.
 const MAX_DELAY: TimeDelta = TimeDelta::hours(24);
 /// How many missing indicators are kept to be shown.
 const MAX_SHOWN: usize = 1000;
-/// The type of what is of none that the ledger can have.
+/// The common name of all types that the ledger cannot have.
 const OTHER_TYPE: &str = "other";
 
 /// How many indicators of one day or type were delivered, and what Recorded Future has of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Numbers {
-    /// Delivered, by the ledger. The sum of the next three.
+    /// Delivered, according to the ledger: the sum of found, missing and recent.
     pub delivered: u64,
     pub found: u64,
-    /// The entries that are not found a day after the delivery.
+    /// The entries that are not found although they were delivered more than a day ago.
     pub missing: u64,
     /// The entries that are not found, but were delivered within the last day.
     pub recent: u64,
@@ -49,17 +48,18 @@ impl Numbers {
 /// The result of comparing.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
-    /// The numbers by the UTC day of the delivery; unknown rows by that of their detection.
+    /// The numbers by the UTC day of the delivery, or of the detection for unknown rows.
     pub days: BTreeMap<NaiveDate, Numbers>,
     /// The numbers by the type of the indicator, as Recorded Future names it.
     pub types: BTreeMap<String, Numbers>,
-    /// Each missing indicator once per tenant: its last delivery.
+    /// The last delivery of each missing indicator, by tenant and [`key`].
     pub missing: BTreeMap<(String, u64), EntryId>,
-    /// The first of them to show.
+    /// The first missing deliveries, to show them.
     pub shown: Vec<DeliveredEntry>,
     /// Rows of the search that name no indicator.
     pub unreadable: u64,
-    /// What was found and none of the tenants delivered: its type, and the day of its detection.
+    /// The type and the day of the detection of what was found although the tenants of its search
+    /// did not deliver it, by [`key`].
     unknown: HashMap<u64, (&'static str, Option<NaiveDate>)>,
 }
 
@@ -110,7 +110,7 @@ impl Comparison {
         self.unknown.extend(days);
         ledger.for_each_delivered(tenants, token, since, |entry| {
             let key = key(&entry.indicator_type, &entry.value);
-            // One that was delivered meanwhile was not searched for.
+            // An indicator that was delivered meanwhile was not searched for.
             if let Some(is_found) = is_found.get(&key) {
                 self.count(entry, key, *is_found, now);
             }
@@ -176,8 +176,8 @@ fn type_of(row: &FoundRow) -> &'static str {
     IndicatorType::from_name(&row.indicator_type).map_or(OTHER_TYPE, IndicatorType::as_str)
 }
 
-/// Returns what an indicator has in common with its row: the same type and value. Hashes and domain
-/// names are the same in any case.
+/// Returns a hash of type and value, which an indicator in the ledger and its row in the search
+/// have in common. Upper and lower case are the same in hashes and domain names.
 fn key(indicator_type: &str, value: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     indicator_type.hash(&mut hasher);

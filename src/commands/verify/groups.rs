@@ -32,10 +32,12 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Returns the named tenants; else the enabled ones of the settings file, or all of the ledger.
+    /// Groups the named tenants, or else the enabled ones of the settings file; without a settings
+    /// file, all of the ledger. A tenant that has never run is in no group.
     ///
     /// # Errors
-    /// When there is no tenant of that name, and when the ledger cannot be read.
+    /// When a named tenant is unknown or disabled, when none is enabled, and when the ledger cannot
+    /// be read.
     pub(super) fn new(
         ledger: &LedgerReader,
         parsed: &Parsed,
@@ -103,7 +105,7 @@ impl Groups {
     }
 }
 
-/// Returns the command line of each tenant: of those of the settings file, or else of the ledger.
+/// Returns the command line of each chosen tenant of the settings file; without one, of the ledger.
 fn commands(
     known: &[KnownTenant],
     parsed: &Parsed,

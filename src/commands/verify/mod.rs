@@ -27,7 +27,7 @@ use crate::{logging, shutdown};
 /// The maximum time for the searches of one key.
 const DEADLINE: Duration = Duration::from_mins(30);
 
-/// With more missing indicators and none that is found, nothing is queued again.
+/// If more indicators are missing and not one is found, nothing is queued again.
 const MAX_REQUEUED_BLINDLY: usize = 100;
 
 /// The result of the command.
@@ -101,7 +101,8 @@ const fn is_interrupt(failure: &Failure) -> bool {
 /// Queues missing entries again, and returns their number.
 ///
 /// # Errors
-/// When so much is missing that the search is more likely to be wrong, and those of the ledger.
+/// When more than [`MAX_REQUEUED_BLINDLY`] are missing and none is found, because then the search
+/// is probably wrong, and when the ledger cannot be used.
 fn requeue(
     ledger: &LedgerReader,
     path: &Path,
@@ -123,7 +124,8 @@ fn requeue(
     Ok(open_ledger(path, clock)?.requeue_delivered(&items, clock.now())?)
 }
 
-/// Returns the JSON of an entry, as it was sent but for the names.
+/// Returns the JSON of an entry as it was sent, but without the names, which the ledger does not
+/// keep.
 fn item(entry: &SentEntry) -> Result<(EntryId, String), Failure> {
     let source = SourceCommand::named(&entry.source)?;
     let codes = entry.mitre_codes.split(' ').filter(|code| !code.is_empty());

@@ -36,7 +36,7 @@ fn exit_code(verified: &Verified, missing: Option<&Failure>) -> u8 {
     most_urgent_exit_code(verified.failures.iter().map(|(_, failure)| failure).chain(missing))
 }
 
-/// Returns the failure of what is missing.
+/// Returns the failure that reports missing indicators; `None` if none is missing.
 fn missing(verified: &Verified) -> Option<Failure> {
     let missing = verified.comparison.total().missing;
     let help = match verified.requeued {
