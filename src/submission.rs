@@ -133,7 +133,7 @@ impl<'a> Submission<'a> {
         &self.ioc.value
     }
 
-    /// Returns the name of the detection, or else that of the incident.
+    /// Returns the name of the detection, or else that of the incident, or else an empty text.
     pub(crate) fn description(&self) -> &str {
         self.detection.name.as_deref().or(self.incident.name.as_deref()).unwrap_or_default()
     }
@@ -159,10 +159,10 @@ impl<'a> Submission<'a> {
     }
 }
 
-/// A stored item is not sent because it changed since it was stored.
+/// The reason why a stored item is not sent: it changed since it was stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DamagedItem {
-    /// It is not JSON, or lacks a field, or has another.
+    /// It is not JSON, lacks a field, or has an unknown one.
     #[error("the stored item is damaged: {0}")]
     Malformed(#[from] serde_json::Error),
     /// It names another indicator than its row in the ledger.

@@ -37,16 +37,17 @@ pub(crate) fn normalize(text: &str) -> Option<String> {
     (name.contains('.') || is_reserved(name)).then(|| name.to_owned())
 }
 
-/// Returns the normal form of a host that the `url` crate has parsed: lower case, ASCII, and
-/// without a number as its last label, which would be an address. One label is enough for a host.
+/// Returns the normal form of a host name; `None` if it is not valid. The `url` crate has parsed
+/// `ascii`: it is in lower case, and its last label is not a number, which would be an address. One
+/// label is enough for a host.
 pub(super) fn host_name(ascii: &str) -> Option<&str> {
     let name = ascii.strip_suffix('.').unwrap_or(ascii);
     let last_fits = name.rsplit_once('.').is_none_or(|(_, last)| !last.contains('_'));
     (name.len() <= MAX_NAME && last_fits && name.split('.').all(is_label)).then_some(name)
 }
 
-/// Returns whether a name in normal form is internal. A single label is: it is looked up in the
-/// local domain.
+/// Returns whether a name in normal form is internal. A single label is internal, because it is
+/// looked up in the local domain.
 pub(crate) fn is_internal(name: &str) -> bool {
     !name.contains('.') || is_reserved(name)
 }

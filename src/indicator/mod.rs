@@ -42,7 +42,7 @@ impl Indicator {
     /// [`RejectReason::Meaningless`] if it is a hash that says nothing, [`RejectReason::Private`]
     /// if it belongs to an internal network.
     pub fn parse(claim: ClaimedType, text: &str) -> Result<Self, RejectReason> {
-        // Where the vendor's text was damaged, another indicator would be sent.
+        // A replacement character shows that the text was damaged: another indicator would be sent.
         if text.len() > MAX_BYTES || text.contains(char::REPLACEMENT_CHARACTER) {
             return Err(RejectReason::Invalid);
         }

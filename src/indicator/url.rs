@@ -48,7 +48,7 @@ impl Host {
 
 /// Returns the normal form of an `http` or `https` URL, internal hosts included.
 pub(crate) fn normalize(text: &str) -> Option<NormalizedUrl> {
-    // The parser silently drops some of them, and the URL would not be the reported one.
+    // The parser silently drops some control characters, which would change the URL.
     if text.chars().any(char::is_control) {
         return None;
     }

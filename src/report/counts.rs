@@ -58,7 +58,7 @@ impl Counts {
         self.waiting = next.waiting;
     }
 
-    /// Returns whether the sums hold.
+    /// Returns whether the sums of indicators and of submissions hold.
     pub(crate) const fn add_up(&self) -> bool {
         self.carried_in + self.tally.indicators_found == self.settled() + self.remaining()
             && self.submitted == self.processed + self.unprocessed
@@ -68,7 +68,8 @@ impl Counts {
         self.would_submit + self.waiting + self.not_stored
     }
 
-    /// Returns how many indicators are not settled by the run's own counts.
+    /// Returns how many of the queued and found indicators are not yet counted as left out, sent or
+    /// quarantined.
     pub(crate) const fn unsettled(&self) -> u64 {
         (self.carried_in + self.tally.indicators_found).saturating_sub(self.settled())
     }

@@ -17,7 +17,7 @@ const INDENT: &str = "    ";
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct DryRunItem {
-    /// 0 to 100, where the vendor gave one.
+    /// The severity on the scale of the vendor, if it gave one.
     #[serde(skip)]
     pub severity: Option<u8>,
     /// The JSON that would be sent.
@@ -43,7 +43,7 @@ pub(super) fn list(report: &Report, layout: Layout) -> String {
     text
 }
 
-/// Returns what stands before an indicator. A SHA-256 after it ends at column 80.
+/// Returns the columns before an indicator. A SHA-256 after them ends at column 80.
 fn cells(indicator_type: &str, severity: &str) -> String {
     format!("{indicator_type:<6} {severity:<8} ")
 }

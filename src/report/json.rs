@@ -97,7 +97,7 @@ pub(crate) fn window(window: Window) -> Value {
     json!({"start": timestamp(window.start), "end": timestamp(window.end)})
 }
 
-/// Returns the document of a command that cannot work, on one line.
+/// Returns the document of a command that failed, on one line.
 pub(super) fn error_document(failure: &Failure) -> String {
     document(json!({
         "schema_version": 1,
@@ -127,7 +127,7 @@ fn lines<const N: usize>(texts: [&[String]; N]) -> Vec<String> {
     texts.into_iter().flatten().map(|text| sanitize(text)).collect()
 }
 
-/// Returns the text of a document whose items stay what would be sent, apart from secrets.
+/// Returns a document on one line. Its items are what would be sent, but with secrets masked.
 fn run_text(document: &impl Serialize) -> String {
     // Strings, numbers and valid raw JSON cannot fail to serialize.
     serde_json::to_string(document).map_or_else(

@@ -17,7 +17,7 @@ use crate::redact::sanitize;
 /// The widths, in columns, that text is laid out for. A narrower terminal breaks lines itself.
 const MIN_COLUMNS: usize = 24;
 const MAX_COLUMNS: usize = 200;
-/// The indent of further lines where that of the first one would take too much of the width.
+/// The indent of further lines, added to that of the label, if the label is a third of the width.
 const SMALL_INDENT: usize = 2;
 /// A word of a table is shortened to what is left of the line, but not to less than this.
 const MIN_WORD_COLUMNS: usize = 20;
@@ -97,8 +97,9 @@ impl Layout {
         wrap(&text, columns, margin, &further) + "\n"
     }
 
-    /// Returns the cells of a table's row and its last one, a single word, on one line: the word is
-    /// shortened to the columns that are left. Where these are too few, it is below, indented.
+    /// Returns a row of a table on one line: `cells`, and the last cell, which is a single word and
+    /// is shortened to the columns that are left. If these are too few, the word is on the next
+    /// line, indented.
     pub(crate) fn row(self, cells: &str, indent: usize, word: &str) -> String {
         let left = self.columns.map(|columns| columns.saturating_sub(display_width(cells)));
         match left {

@@ -92,8 +92,7 @@ impl Report {
         self.notes.push(note);
     }
 
-    /// Adds a warning and logs it. Few things are one: what a person must know although nothing
-    /// failed.
+    /// Adds a warning and logs it. Only for what a person must know although nothing failed.
     pub(crate) fn warn(&mut self, warning: String) {
         tracing::warn!("{warning}");
         self.warnings.push(warning);
@@ -129,8 +128,8 @@ pub(crate) fn is_interrupt(failure: &Failure) -> bool {
     failure.kind == FailureKind::Interrupted(Signal::Interrupt)
 }
 
-/// Prints a run's report (summary to stdout and the log, failures to stderr) and returns the exit
-/// code.
+/// Prints a run's report (summary to stdout and the log, warnings and failures to stderr) and
+/// returns the exit code.
 #[must_use]
 pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
     log_summary(report);
@@ -157,7 +156,7 @@ pub(crate) fn print(report: &Report, output: Output) -> ExitCode {
         write_stderr(&layout.paragraph("", &text::interrupted(report)));
     }
     let unprinted = printed.map_err(|failure| print_failure(&failure)).err();
-    // Last, and also with --quiet: a crontab with --debug shares nothing.
+    // Last, and also with --quiet: a crontab with --debug would never deliver anything.
     if report.mode == Mode::Debug {
         warn("test mode: Recorded Future stored nothing");
     }
@@ -182,8 +181,7 @@ pub(crate) fn print_error(failure: &Failure, is_json: bool) -> ExitCode {
     print_failure(failure)
 }
 
-/// Prints the document of a failure. If stdout has a document already, or a part of one, it stays
-/// the only one.
+/// Prints the document of a failure, unless stdout already has a document or a part of one.
 pub(crate) fn print_error_document(failure: &Failure) {
     if !stdout::is_used()
         && let Err(failure) = write_stdout(&json::error_document(failure))

@@ -25,7 +25,7 @@ use crate::redact::sanitize;
 
 /// The interval at which progress is logged.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The rate at which the line is drawn, and its maximum, per second.
+/// The interval at which the line is drawn, and the maximum rate of all changes to it.
 const FRAME: Duration = Duration::from_millis(100);
 const MAX_FRAMES_PER_SECOND: u8 = 20;
 /// The maximum wait for the line to be cleared after a panic or a signal.
@@ -70,7 +70,7 @@ pub(crate) enum Work {
         sent: u64,
         /// The submissions that were rejected.
         rejected: u64,
-        /// All submissions of the run: these, and the queued ones.
+        /// All submissions of the run: sent, rejected and queued.
         total: u64,
     },
     /// Running several tenants.
@@ -90,11 +90,11 @@ pub(crate) struct Progress(Arc<Shared>);
 struct Shared {
     phase: Mutex<Phase>,
     waits: OnceLock<PendingWaits>,
-    /// Whether phases that are done leave a line.
+    /// Whether a line is printed for each phase that is done.
     keeps_lines: AtomicBool,
 }
 
-/// The work since the run began another kind of it.
+/// The current work, and since when it is of this kind.
 #[derive(Debug, Clone, Copy)]
 struct Phase {
     work: Work,
@@ -148,7 +148,7 @@ impl Progress {
         self.0.lock_phase().changed.elapsed() > age
     }
 
-    /// Ends the phase, all of whose work is done: a line says so.
+    /// Ends the phase, whose work is done, and prints a line about it.
     pub(crate) fn finish(&self) {
         let phase = *self.0.lock_phase();
         self.set(Work::Idle);

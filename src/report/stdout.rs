@@ -1,4 +1,4 @@
-//! Standard output: what cannot be written is an error, unless the reader closed the pipe.
+//! Standard output. A failed write is an error, unless the reader closed the pipe.
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

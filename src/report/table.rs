@@ -6,7 +6,7 @@ use super::layout::{Layout, display_width, thousands};
 
 /// The narrowest terminal for a table.
 const MIN_COLUMNS: usize = 50;
-/// The cell of a number that there is none of.
+/// The cell of an absent number.
 const NO_NUMBER: &str = "-";
 
 /// Rows with a name and a number for each heading.

@@ -175,8 +175,8 @@ fn dry_run_items(report: &TenantsReport, layout: Layout) -> String {
     text
 }
 
-/// Returns what the reports say, each once, with the tenants that say it: a service that is down
-/// would fill the screen with the same words for each.
+/// Returns the texts of the reports, each once, with its tenants: otherwise a service that is down
+/// would fill the screen with the same text for each tenant.
 fn by_text<'a, T: PartialEq + 'a>(
     report: &'a TenantsReport,
     texts: impl Fn(&'a Report) -> &'a [T],
@@ -203,7 +203,7 @@ pub(crate) fn tenants_by_value<'a, T: PartialEq>(
     found
 }
 
-/// Returns the names of tenants, of many the first ones.
+/// Returns the names of tenants: if there are many, the first ones and the number of the others.
 pub(crate) fn names(tenants: &[&str]) -> String {
     let (first, others) = tenants.split_at(tenants.len().min(MAX_NAMES));
     let first = first.join(", ");

@@ -122,7 +122,7 @@ fn alert_rows(report: &Report) -> Vec<Row> {
     group("alerts", [fetched].into_iter().chain(signed('-', left_out)))
 }
 
-/// Returns what happened to the mentions of indicators in the other alerts.
+/// Returns what happened to the mentions of indicators in the alerts that were not left out.
 fn mention_rows(report: &Report) -> Vec<Row> {
     let tally = &report.counts.tally;
     if tally.indicators_found == 0 {
@@ -158,11 +158,11 @@ fn indicator_rows(report: &Report) -> Vec<Row> {
         (counts.not_stored, "neither sent nor stored", Style::Failed),
     ];
     let mut rows: Vec<Row> = carried_in.chain(signed('-', left)).collect();
-    // Where no alert was read, nothing new is not a result.
+    // If no alert was read, "0 new" is not a result.
     if !rows.is_empty() && counts.tally.alerts_fetched > 0 {
         rows.insert(0, row(new, "new", Style::Plain));
     }
-    // A run that failed before it sent anything did not send zero.
+    // A run that failed before it sent anything has no "0 sent".
     let sent_or_to_be = counts.submitted + counts.would_submit;
     if sent_or_to_be > 0 || report.failures().is_empty() {
         let style = if sent_or_to_be > 0 { Style::Result } else { Style::Plain };
@@ -191,7 +191,8 @@ fn sent(report: &Report) -> String {
     }
 }
 
-/// Returns the window: its length, if that is whole hours to the minute, and its end.
+/// Returns the window: its length and its end if it is 1 to 72 whole hours (to the minute), or else
+/// its start and its end.
 fn describe_window(window: Window) -> String {
     let minute = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M").to_string();
     let length = window.end - window.start;

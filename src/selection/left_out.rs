@@ -7,8 +7,8 @@ use crate::detection::{Detection, Mention};
 use crate::indicator::{Indicator, IndicatorType};
 use crate::redact;
 
-/// The number of different samples that a run keeps: bounds its memory, and the growth of the
-/// ledger.
+/// The number of different samples that a run keeps. It limits the memory of the run and the growth
+/// of the ledger.
 pub(crate) const MAX_SAMPLES: usize = 5000;
 
 /// The maximum length of a value that is kept, in characters.
@@ -31,7 +31,7 @@ pub(crate) struct SampleKey {
     pub value: String,
 }
 
-/// The number of times.
+/// How often a mention was left out, and in which alert last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// The beginning of the id of the last alert that named it.
@@ -41,7 +41,7 @@ pub(crate) struct Sample {
 }
 
 impl LeftOut {
-    /// Adds a mention. What the ledger knows as delivered or queued is not left out.
+    /// Adds a mention, unless it is repeated or already delivered: its indicator is in the ledger.
     pub(super) fn add(&mut self, reason: SkipReason, detection: &Detection, mention: &Mention) {
         if matches!(reason, SkipReason::Repeated | SkipReason::AlreadyDelivered) {
             return;
@@ -67,7 +67,7 @@ impl LeftOut {
         self.samples.iter()
     }
 
-    /// Whether nothing was left out.
+    /// Whether there are no samples.
     pub(crate) fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }

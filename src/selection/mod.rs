@@ -96,7 +96,7 @@ impl Selection {
                     }
                     return Ok(());
                 }
-                // If several fields name an indicator, the first by name is sent, in each run.
+                // If several fields name an indicator, each run sends the first field by name.
                 detection.mentions.sort_by_key(|mention| mention.field);
                 let mut outcomes = BTreeMap::new();
                 for mention in &detection.mentions {

@@ -25,7 +25,8 @@ pub(super) enum SkipReason {
         /// Counted from 1.
         line: u32,
     },
-    /// The indicator is sent already, by this run or for this alert, or will be, or was dropped.
+    /// The indicator was named before in this alert, or is already in the outbox or in quarantine,
+    /// or was dropped from there.
     Repeated,
     /// An earlier run delivered it.
     AlreadyDelivered,

@@ -27,7 +27,7 @@ pub(crate) struct Tally {
     pub indicators_found: u64,
     /// Mentions of a type that Recorded Future does not take.
     pub indicators_unsupported: u64,
-    /// Mentions that are not of the type that the alert claims.
+    /// Mentions that are not of the type that the alert claims, and hashes of nothing.
     pub indicators_invalid: u64,
     /// Mentions of internal addresses and host names.
     pub indicators_private: u64,
@@ -46,10 +46,11 @@ pub(crate) struct Tally {
     /// Alerts that name no indicator, by the vendor's name for their kind; only some kinds.
     #[serde(skip)]
     pub kinds_without_indicator: BTreeMap<Box<str>, u64>,
-    /// Alerts without an indicator in which another choice of fields would find one.
+    /// Alerts without an indicator in which another `--indicator` would find one.
     #[serde(skip)]
     pub alerts_for_other_choice: u64,
-    /// Unique new indicators: each becomes one submission. Reported as what became of them.
+    /// Unique new indicators: each becomes one submission. Not in JSON, which has what became of
+    /// them.
     #[serde(skip)]
     pub selected: u64,
     /// The number of these that are hashes.
@@ -60,7 +61,7 @@ pub(crate) struct Tally {
     pub trusted_selected: u64,
 }
 
-/// The largest number of kinds that are told apart.
+/// The maximum number of kinds that are counted on their own.
 const MAX_KINDS: usize = 10;
 
 impl Tally {
@@ -91,15 +92,16 @@ impl Tally {
         self.already_delivered += other.already_delivered;
     }
 
-    /// Adds the alerts that the vendor left out because of the thresholds: as many as `total`, the
-    /// number of alerts in the window, is larger than that of those it returned.
+    /// Adds the alerts that the vendor left out because of the thresholds. `total` is the number of
+    /// alerts in the window whatever their scores.
     pub(crate) const fn add_left_out(&mut self, total: u64) {
         let left_out = total.saturating_sub(self.alerts_fetched);
         self.alerts_fetched += left_out;
         self.alerts_below_threshold += left_out;
     }
 
-    /// Returns the count for a reason: of alerts for the first two, of mentions for all others.
+    /// Returns the count for a reason: of alerts if these are left out as a whole (below the
+    /// thresholds, dismissed), of mentions for all other reasons.
     pub(super) const fn skipped(&mut self, reason: SkipReason) -> &mut u64 {
         match reason {
             SkipReason::BelowThreshold => &mut self.alerts_below_threshold,

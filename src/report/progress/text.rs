@@ -46,7 +46,7 @@ impl Phase {
         ]
     }
 
-    /// Returns what was done; `None` if it was nothing.
+    /// Returns what was done; `None` if no page was read, and for work without a line of its own.
     pub(super) fn describe_done(&self) -> Option<String> {
         let took = duration(self.started.elapsed());
         match self.work {
@@ -109,7 +109,7 @@ impl Work {
     }
 }
 
-/// Returns the percentage, rounded down; 100 for everything, also for nothing of nothing.
+/// Returns the percentage, rounded down; 100 also if `total` is 0.
 pub(super) fn percent(done: u64, total: u64) -> u128 {
     match total {
         0 => 100,
@@ -117,7 +117,8 @@ pub(super) fn percent(done: u64, total: u64) -> u128 {
     }
 }
 
-/// Returns how long the rest takes if it goes on like this, once that can be said.
+/// Returns how long the rest takes at the same rate; `None` in the first two seconds, and when
+/// nothing is done or nothing is left.
 pub(super) fn estimate(elapsed: Duration, done: u64, total: u64) -> Option<Duration> {
     let left = total.checked_sub(done).filter(|left| *left > 0)?;
     if elapsed < MIN_ESTIMATED || done == 0 {
