@@ -1,7 +1,7 @@
 //! Access lists of Windows: the parts that need no Windows, so that every system tests them.
 
-/// Returns the arguments with which `icacls` gives a file to this user, SYSTEM and administrators
-/// only. What is created in a folder inherits that.
+/// Returns the arguments with which `icacls` gives a file or folder to the user with this `sid`,
+/// SYSTEM and administrators only. Files and folders in a folder inherit that.
 pub(crate) fn icacls_arguments(sid: &str, is_folder: bool) -> Vec<String> {
     const SYSTEM: &str = "S-1-5-18";
     const ADMINISTRATORS: &str = "S-1-5-32-544";
@@ -13,7 +13,7 @@ pub(crate) fn icacls_arguments(sid: &str, is_folder: bool) -> Vec<String> {
     arguments
 }
 
-/// Returns the number of the user in the output of `whoami /user /fo csv /nh`.
+/// Returns the number (SID) of the user in the output of `whoami /user /fo csv /nh`.
 pub(crate) fn parse_sid(output: &str) -> Option<&str> {
     let (_, sid) = output.trim().rsplit_once(',')?;
     let sid = sid.strip_prefix('"')?.strip_suffix('"')?;

@@ -6,7 +6,7 @@ use std::path::Path;
 pub(crate) const MOVE: &str = "mv";
 /// Shows the free space of all disks.
 pub(crate) const DISK_SPACE: &str = "df -h";
-/// Shows the limits of a user.
+/// The help when the system has no more memory, threads or open files for this user.
 pub(crate) const LIMITS: &str = "Check the limits of this user (ulimit -a).";
 /// The limits of the size of a file.
 pub(crate) const FILE_SIZE_LIMIT: &str = "ulimit -f";

@@ -29,11 +29,11 @@ pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<
     Ok(file)
 }
 
-/// Gives a file the mode and the group of another. Where it cannot have that group, which this user
-/// may not be in, no group has access.
+/// Gives a file the mode and the group of another. If the group cannot be set, for example because
+/// this user is not in it, no group has access.
 ///
 /// # Errors
-/// When the system does not allow it.
+/// When the mode cannot be set.
 pub(crate) fn copy_access(file: &File, other: &Metadata) -> io::Result<()> {
     let has_group = file.metadata()?.gid() == other.gid()
         || std::os::unix::fs::fchown(file, None, Some(other.gid())).is_ok();
@@ -87,8 +87,8 @@ pub(crate) fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
     one.dev() == other.dev() && one.ino() == other.ino()
 }
 
-/// Whether this user may not read the file. Requested from the system, because opening and closing
-/// a ledger would drop `SQLite`'s locks on it.
+/// Whether this user may not read the file. The file is not opened for this: closing a ledger would
+/// drop `SQLite`'s locks on it.
 pub(crate) fn is_unreadable(path: &Path) -> bool {
     accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS) == Err(Errno::ACCESS)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-/// The name of the folder in that of all programs' state.
+/// The name of this program's folder, in the folder for the state of all programs.
 const FOLDER: &str = "collective-insights";
 
 /// The variables that name a state folder.
@@ -57,7 +57,7 @@ pub(crate) fn state() -> Option<PathBuf> {
     Environment::current().folder()
 }
 
-/// Returns where the settings file may be: in the user's folder, and in the machine's.
+/// Returns the paths where the settings file may be: the user's, then that of the machine.
 pub(crate) fn settings_files() -> Vec<PathBuf> {
     settings_files_in(env::var_os("XDG_CONFIG_HOME"), env::home_dir())
 }

@@ -29,8 +29,8 @@ pub(crate) fn warning(description: &str, path: &Path) -> Option<String> {
     }
 }
 
-/// Returns who owns a file or a folder, if it is not this user, as a sentence. Of a file that does
-/// not exist or cannot be seen, the folder counts.
+/// Returns who owns a file or a folder, if it is not this user, as a sentence. If it does not exist
+/// or cannot be seen, the nearest folder above it counts.
 pub(crate) fn describe_owner(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let (found, metadata) =
@@ -62,8 +62,8 @@ fn user_name(id: u32, passwd: &str) -> String {
     name.unwrap_or_else(|| format!("user {id}"))
 }
 
-/// Whether other users can read the file. The group of a file of root may, if it is the group that
-/// this process has: that is how it reads the file, for example as a Kubernetes Secret.
+/// Whether other users can read the file. If it belongs to root, this process may read it through
+/// its own group, for example as a Kubernetes Secret: then that group does not count.
 ///
 /// # Errors
 /// When the file does not exist, or the system does not tell.

@@ -41,7 +41,7 @@ impl Signals {
     }
 }
 
-/// Whether SIGHUP is ignored, as `nohup` does. Where the system does not tell, it is not.
+/// Whether this process ignores SIGHUP, as under `nohup`; `false` where the system does not tell.
 fn is_hangup_ignored() -> bool {
     const HANGUP: u64 = 1;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

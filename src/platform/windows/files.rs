@@ -1,8 +1,8 @@
 //! Opens files, and restricts new ones to this user, SYSTEM and administrators.
 //!
 //! A new file first inherits the access list of its folder. Before anything is written to it, it
-//! gets a list of its own; to create it with that would require unsafe code. A user who may read
-//! files in that folder, and opens it in between, can read it.
+//! gets a list of its own; creating it with that list would require unsafe code. A user who may
+//! read files in that folder, and opens the new one in between, can read it.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ pub(crate) fn open_owner_only(path: &Path, options: &mut OpenOptions) -> io::Res
     let is_new = is_absent(path);
     let file = options.open(path)?;
     if is_new {
-        ownership::restrict(path, false);
+        ownership::restrict(path);
     }
     Ok(file)
 }
@@ -58,7 +58,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let is_new = is_absent(path);
     fs::create_dir_all(path)?;
     if is_new {
-        ownership::restrict(path, true);
+        ownership::restrict(path);
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ static NOT_RESTRICTED: Mutex<Option<String>> = Mutex::new(None);
 
 /// Gives a file or folder that was just created to this user, SYSTEM and administrators only. If
 /// that fails, for example on FAT, the reason is in [`created_warning`].
-pub(super) fn restrict(path: &Path, is_folder: bool) {
-    if let Err(reason) = set_access_list(path, is_folder) {
+pub(super) fn restrict(path: &Path) {
+    if let Err(reason) = set_access_list(path) {
         let mut first = NOT_RESTRICTED.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| format!("{}: {reason}", path.display()));
     }
@@ -33,10 +33,10 @@ pub(crate) fn created_warning() -> Option<String> {
     ))
 }
 
-fn set_access_list(path: &Path, is_folder: bool) -> Result<(), String> {
+fn set_access_list(path: &Path) -> Result<(), String> {
     let whoami = run("whoami.exe", |command| command.args(["/user", "/fo", "csv", "/nh"]))?;
     let sid = parse_sid(&whoami).ok_or("whoami does not name the user's number")?;
-    run("icacls.exe", |command| command.arg(path).args(icacls_arguments(sid, is_folder)))?;
+    run("icacls.exe", |command| command.arg(path).args(icacls_arguments(sid, path.is_dir())))?;
     Ok(())
 }
 
@@ -45,7 +45,7 @@ fn run(
     program: &str,
     arguments: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Result<String, String> {
-    /// It has no window, and gets no Ctrl-C.
+    /// The program has no window, and gets no Ctrl-C.
     const CREATE_NO_WINDOW: u32 = 0x0800_0000;
     let system = env::var_os("SystemRoot").map_or_else(|| r"C:\Windows".into(), PathBuf::from);
     // Its full path: a program of this name in the working folder is not started.

@@ -8,8 +8,8 @@ use tokio::signal::windows::{
 
 use crate::failure::Signal;
 
-/// Receives signals from its creation on. Not those of a logoff: they do not name the user, and a
-/// scheduled task gets those of all.
+/// Receives signals from its creation on, except those of a logoff: they do not name the user, and
+/// a scheduled task gets those of all users.
 pub(crate) struct Signals {
     ctrl_c: CtrlC,
     ctrl_break: CtrlBreak,
