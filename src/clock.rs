@@ -1,16 +1,16 @@
-//! The clock of a run: the current time, and the scale of waits.
+//! The clock of a run: the current time, and the scale of waits and intervals.
 //!
 //! Tests need a fixed time and short waits. Builds with debug assertions read two variables for
 //! them, which release builds ignore: `COLLECTIVE_INSIGHTS_TEST_NOW` (RFC 3339) is the time at
-//! which the run starts, and `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides the waits between
-//! attempts.
+//! which the run starts, and `COLLECTIVE_INSIGHTS_TEST_WAIT_DIVISOR` divides waits and intervals.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-/// A larger difference between this machine's clock and a service's is a wrong clock: nobody needs
-/// a better one, and `Date` has whole seconds and comes late by the latency of the network.
+/// A larger difference between this machine's clock and a service's means that one is wrong. A
+/// smaller one does no harm, and cannot be measured exactly: `Date` has whole seconds and comes
+/// late by the latency of the network.
 pub(crate) const MAX_DIFFERENCE: TimeDelta = TimeDelta::minutes(5);
 
 /// Describes how far a clock is ahead of another (negative: behind), for example `5 h ahead of`.
@@ -34,7 +34,7 @@ pub(crate) fn describe_difference(ahead: TimeDelta) -> String {
     format!("{size} {direction}")
 }
 
-/// Returns the time in UTC, and scales the waits between attempts.
+/// Returns the time in UTC, and scales waits and intervals.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     started_at: DateTime<Utc>,

@@ -17,7 +17,8 @@ pub(crate) fn long() -> String {
     format!("{VERSION} (commit {COMMIT}, {})", target())
 }
 
-/// Returns the target as rustc names it, without a build script, to which alone cargo passes it.
+/// Returns the target as rustc names it. It is put together here, because cargo passes it to build
+/// scripts only.
 pub(crate) fn target() -> String {
     let environment = if cfg!(target_env = "musl") {
         "-musl"

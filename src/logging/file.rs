@@ -32,7 +32,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    /// The size from which it is rotated, in bytes.
+    /// The maximum size, in bytes: before it gets larger, it is rotated.
     max_size: u64,
     /// How many rotated files are kept.
     keep: u8,
@@ -43,7 +43,7 @@ pub(super) struct LogFile {
 struct OpenFile {
     file: File,
     size: u64,
-    /// Rotation is not tried again in this run.
+    /// Whether rotation failed: it is not tried again in this process.
     rotation_failed: bool,
 }
 

@@ -46,7 +46,7 @@ pub(crate) enum Format {
 pub(crate) struct LogSettings<'a> {
     /// The file: created with mode 0600, or appended to. `None` for no file.
     pub file: Option<&'a Path>,
-    /// The size from which the file is rotated, in bytes.
+    /// The maximum size of the file, in bytes: before it gets larger, it is rotated.
     pub max_size: u64,
     /// How many rotated files are kept.
     pub keep: u8,
@@ -58,8 +58,8 @@ pub(crate) struct LogSettings<'a> {
     pub to_stderr: bool,
 }
 
-/// Starts the log of this process. Returns the failure of a file that cannot be opened: nothing is
-/// written to it.
+/// Starts the log of this process. If the file cannot be opened, nothing is written to it, and the
+/// failure is returned.
 #[must_use]
 pub(crate) fn start(
     settings: &LogSettings<'_>,

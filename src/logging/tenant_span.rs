@@ -1,4 +1,4 @@
-//! Whose run an event is about, where one process has the runs of several tenants: a span names the
+//! The tenant that an event is about, in a process with runs of several tenants: a span names the
 //! tenant, and each thread that works for a tenant is in its span.
 
 use std::fmt::Debug;
@@ -13,7 +13,7 @@ use crate::settings::TenantName;
 
 const FIELD: &str = "tenant";
 
-/// Enters the span of a tenant on this thread; its end is when the result is dropped.
+/// Enters the span of a tenant on this thread. Dropping the result leaves it.
 pub(crate) fn enter(tenant: &TenantName) -> EnteredSpan {
     // Of the most urgent level, so that no log level leaves it out.
     tracing::error_span!("tenant", { FIELD } = tenant.as_str()).entered()
@@ -25,7 +25,7 @@ pub(crate) fn in_same_span<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || span.in_scope(work)
 }
 
-/// The tenant of a span.
+/// The tenant that a span names, if any.
 #[derive(Debug, Default)]
 pub(super) struct SpanTenant(Option<String>);
 

@@ -1,7 +1,7 @@
 //! The metrics file: the numbers of all tenants as Prometheus text, for the textfile collector of
-//! `node_exporter`. It is replaced at the end of each run, with what the ledger has, the runs of
-//! this process, and the last runs of the file before that are not in the ledger: several schedules
-//! of one ledger write the same file.
+//! `node_exporter`. It is replaced when the runs of a process have ended. The new file has what the
+//! ledger has, the runs of this process, and of the old file the last runs that the ledger lacks:
+//! several schedules of one ledger write the same file.
 
 mod previous;
 mod text;
@@ -77,7 +77,7 @@ pub(crate) struct Inputs<'a, F> {
     pub clock: Clock,
 }
 
-/// The metrics of a tenant. The default is that of one of which nothing is known.
+/// The metrics of a tenant; by default of one of which nothing is known.
 #[derive(Debug, Default)]
 struct TenantMetrics {
     /// When the last run with exit code 0 ended, UTC; `None` where none is known.
@@ -120,7 +120,7 @@ pub(crate) fn write<F: Fn(&str) -> bool>(path: &Path, inputs: &Inputs<'_, F>) ->
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn check(path: &Path) -> Result<String, Failure> {
-    // Dropped, it is deleted.
+    // The new file is not finished: dropping it deletes it.
     create(path).map_err(|error| unwritable(path, error))?;
     let unread = if is_collected(path) {
         ""
@@ -158,7 +158,7 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
 fn obstacle(path: &Path) -> PathBuf {
     let is_unreadable =
         File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
-    // Dropped, it is deleted.
+    // The new file is not finished: dropping it deletes it.
     if is_unreadable || AtomicFile::create(path, Readers::Everyone).is_ok() {
         return path.to_owned();
     }
@@ -166,8 +166,8 @@ fn obstacle(path: &Path) -> PathBuf {
     resolved.parent().map_or_else(|| path.to_owned(), Path::to_owned)
 }
 
-/// Begins the file, and returns the content of the one that it replaces. Another file is not
-/// replaced: its name may be that of the ledger by mistake.
+/// Begins the new file, and returns the content of the one that it replaces. Only a metrics file is
+/// replaced: the path may be that of the ledger by mistake.
 fn create(path: &Path) -> io::Result<(AtomicFile, String)> {
     local_file::verify(path, Accept::File)?;
     let previous = previous::read(path)?;
@@ -177,7 +177,7 @@ fn create(path: &Path) -> io::Result<(AtomicFile, String)> {
     Ok((AtomicFile::create(path, Readers::Everyone)?, previous))
 }
 
-/// Returns the tenants of the ledger, of the file before, and of this process.
+/// Returns the tenants of the ledger, of the previous file, and of this process.
 fn collect<F: Fn(&str) -> bool>(
     inputs: &Inputs<'_, F>,
     previous: &str,
@@ -212,7 +212,7 @@ fn collect<F: Fn(&str) -> bool>(
     }
     for run in &inputs.runs {
         let own = all.entry(run.key()).or_default();
-        // One that the ledger has is read from there, as those of other tenants are.
+        // A run that the ledger has was read from there, like those of other tenants.
         if own.last_run.as_ref().is_none_or(|last| last.id.as_deref() != Some(run.id)) {
             own.last_run = Some(LastRun::of_process(run, now));
             own.last_success = if run.exit_code == 0 { Some(now) } else { own.last_success };

@@ -1,5 +1,5 @@
 //! The metrics file that a run replaces. It may have what the ledger does not: the end of a run
-//! that failed before the ledger had it, and all of them where the ledger cannot be read.
+//! that failed before it was recorded, and if the ledger cannot be read, the ends of all runs.
 
 use std::collections::BTreeMap;
 use std::fs::File;

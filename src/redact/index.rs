@@ -118,8 +118,8 @@ fn first_two(prefix: &[u8]) -> usize {
 fn starts_of<'a>(mut text: &'a [u8], sorted: &'a [Spelling]) -> impl Iterator<Item = &'a Spelling> {
     iter::from_fn(move || {
         loop {
-            // A spelling with which the text starts is sorted before it. If the last one there is
-            // none, shorter ones can only be in what it has in common with the text.
+            // A spelling with which the text starts is sorted before the text. If the last one
+            // before it is not a start, a start can only be in what both have in common.
             let end = sorted.partition_point(|spelling| spelling.bytes() <= text);
             let last = sorted.get(..end)?.last()?;
             let bytes = last.bytes();

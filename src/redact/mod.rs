@@ -16,7 +16,7 @@ use self::spelling::Spelling;
 /// Every secret of this process.
 static SECRETS: LazyLock<RwLock<Index>> = LazyLock::new(RwLock::default);
 
-/// Registers a secret, which is masked from now on.
+/// Registers a secret, which is masked from now on. One of less than 6 bytes is ignored.
 pub(crate) fn register_secret(secret: &SecretString) {
     let spellings = Spelling::all(secret);
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);

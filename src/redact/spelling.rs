@@ -19,8 +19,9 @@ pub(super) struct Spelling {
     base64: Option<Base64>,
 }
 
-/// In base64, a character has 6 bits: one at either end of the secret may also have bits of what is
-/// before or after it.
+/// In base64, a character has 6 bits: the first and the last one of a secret can also have bits of
+/// what is next to it. Such characters differ, so that the text of a spelling does not have them,
+/// but they are masked with it.
 struct Base64 {
     shares_first: bool,
     shares_last: bool,
@@ -71,7 +72,8 @@ impl Spelling {
         self.base64.is_some()
     }
 
-    /// Combines two spellings with the same text: what either shares is shared.
+    /// Combines two spellings with the same text: a character that one of them shares with its
+    /// neighbor is masked for both.
     pub(super) fn combine(&mut self, other: &Self) {
         if let (Some(base64), Some(other)) = (&mut self.base64, &other.base64) {
             base64.shares_first |= other.shares_first;

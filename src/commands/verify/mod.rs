@@ -66,7 +66,8 @@ fn compare(args: &VerifyArgs, parsed: &Parsed, clock: Clock) -> Result<Verified,
     shutdown::block_on(async |shutdown| {
         for group in by_key {
             let http = Http::new(&group.network, clock, DEADLINE, shutdown.clone());
-            let client = http.and_then(|http| Client::new(&http, &group.recorded_future, false));
+            let debug = false;
+            let client = http.and_then(|http| Client::new(&http, &group.recorded_future, debug));
             let compared = match client {
                 Ok(client) => comparison.add(&ledger, &client, &group, since, now).await,
                 Err(failure) => Err(failure),

@@ -159,7 +159,8 @@ async fn first_page(
 ) -> Result<AlertPage, Failure> {
     let filter = filter(window.start, window.end, thresholds);
     let query = Query { filter: &filter, limit, sort: SORT, after: None };
-    let read = |response: &Response| alert_page(response, true, IndicatorChoice::default());
+    let is_first = true;
+    let read = |response: &Response| alert_page(response, is_first, IndicatorChoice::default());
     let reply = session.post(PATH, &query, read).await?;
     let page = request::accepted(reply, |response| errors::query_rejected(response, host))?;
     errors::in_page(&page).map_or(Ok(page), Err)
