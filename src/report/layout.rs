@@ -17,7 +17,7 @@ use crate::redact::sanitize;
 /// The widths, in columns, that text is laid out for. A narrower terminal breaks lines itself.
 const MIN_COLUMNS: usize = 24;
 const MAX_COLUMNS: usize = 200;
-/// The indent of further lines, added to that of the label, if the label is a third of the width.
+/// The indent of further lines below a title, and below a label that takes a third of the width.
 const SMALL_INDENT: usize = 2;
 /// A word of a table is shortened to what is left of the line, but not to less than this.
 const MIN_WORD_COLUMNS: usize = 20;

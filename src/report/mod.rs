@@ -37,7 +37,7 @@ use crate::window::Window;
 pub(crate) struct Output {
     /// Whether to print one JSON document instead of text.
     pub json: bool,
-    /// Whether to print nothing on success, and no progress.
+    /// Whether to print only warnings and failures, and no progress.
     pub quiet: bool,
 }
 

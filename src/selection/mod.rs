@@ -67,8 +67,8 @@ impl Selection {
         Self { rules, exclusions, tally: Tally::default(), left_out: LeftOut::default() }
     }
 
-    /// Adds one alert. `store` takes the detection, the indicator, and the name of the field that
-    /// has it.
+    /// Adds one alert. `store` gets the detection, the indicator, and the name of the field that
+    /// has it, and returns whether it is new.
     ///
     /// # Errors
     /// The errors of `store`.

@@ -15,7 +15,7 @@ use crate::indicator::ClaimedType;
 use crate::ledger::{BusyRetry, Tenant, TenantLedger, TenantOptions};
 use crate::mitre::{MitreCode, MitreCodes};
 
-/// Few enough that they repeat.
+/// Texts of indicators: few, so that they repeat.
 const VALUES: [(ClaimedType, &str); 6] = [
     (ClaimedType::Domain, "example.com"),
     (ClaimedType::Domain, "www.example.com"),
@@ -38,7 +38,7 @@ const SOURCE: SourceInfo = SourceInfo {
     incident_type: "source-alert",
 };
 
-/// Trust depends on the indicator alone.
+/// Any mention. Whether it is trusted depends on the indicator alone.
 fn mention() -> impl Strategy<Value = Mention> {
     let parse = |(claim, text)| {
         let mention = Mention::parse("ioc_value", claim, text);
@@ -153,7 +153,7 @@ fn open(path: Option<&Path>, options: TenantOptions<'_>) -> TenantLedger {
 #[derive(Debug, PartialEq)]
 struct Selected {
     tally: Tally,
-    /// Of all exclusion rules.
+    /// The number of mentions that an exclusion rule matched.
     hits: u64,
     items: Vec<Value>,
 }

@@ -39,6 +39,7 @@ pub(super) struct TenantHealth<'a> {
     tenant: &'a KnownTenant,
     /// One state per day of the period, the oldest first.
     days: Vec<DayState>,
+    /// The numbers of days that succeeded, failed, and had no run although one was expected.
     succeeded: u64,
     pub failed: u64,
     pub without_run: u64,
@@ -113,7 +114,7 @@ fn longest_without_success(
     longest
 }
 
-/// Returns the health of each tenant, those with most failures first.
+/// Returns the health of each tenant that has run, those with the most days without success first.
 pub(super) fn tenants<'a>(data: &'a Data) -> Vec<TenantHealth<'a>> {
     let (mut rows, mut runs) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
     for row in &data.rows {

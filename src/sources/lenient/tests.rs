@@ -279,7 +279,7 @@ fn bytes_that_are_not_utf_8_break_only_their_text() {
 }
 
 #[test]
-fn deep_nesting_is_malformed_and_does_not_overflow_the_stack() {
+fn deep_nesting_breaks_only_its_element_and_does_not_overflow_the_stack() {
     for depth in [100, 200, 100_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         for element in

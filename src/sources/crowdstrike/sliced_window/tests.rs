@@ -46,7 +46,7 @@ struct Scene {
 #[derive(Debug, Clone, Copy)]
 enum Total {
     Exact,
-    /// Never smaller than a page.
+    /// The exact number up to this limit, which is not smaller than a page.
     AtMost(u64),
 }
 
