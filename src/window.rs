@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 pub(crate) struct Window {
     /// The first instant that belongs to it.
     pub start: DateTime<Utc>,
-    /// The first instant that no longer does.
+    /// The first instant after it.
     pub end: DateTime<Utc>,
 }
 

@@ -69,7 +69,8 @@ impl Indicator {
     }
 }
 
-/// Returns the type, the text in normal form, and whether it belongs to an internal network.
+/// Returns the type, the text in normal form, and whether it belongs to an internal network; `None`
+/// if the text is not of the claimed type.
 fn normalize(claim: ClaimedType, text: &str) -> Option<(IndicatorType, String, bool)> {
     let hash = |digits| Some((IndicatorType::Hash, hash::normalize(text, digits)?, false));
     match claim {

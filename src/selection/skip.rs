@@ -71,7 +71,7 @@ impl SkipReason {
     }
 }
 
-/// Limits an alert's id for the log.
+/// Returns the beginning of an alert's id without secrets, for the log and for samples.
 pub(super) fn excerpt_of_id(id: &str) -> String {
     redact::excerpt(id, MAX_ID_CHARS)
 }

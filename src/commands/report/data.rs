@@ -50,6 +50,7 @@ pub(super) struct Data {
     /// Also those of the six days before.
     pub deliveries: DeliveriesByDay,
     pub techniques: Vec<Technique>,
+    /// The submissions of each technique in the period before, by its code.
     pub earlier_techniques: HashMap<String, u64>,
     pub summary: Summary,
     pub origins: HashMap<(IndicatorType, String), Origin>,
