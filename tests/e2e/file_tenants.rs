@@ -36,7 +36,7 @@ fn disable(env: &TestEnv, tenant: &str) {
     edit(env, &name, &format!("{name}enabled = false\n"));
 }
 
-/// Returns each tenant of a list and its state in the settings file, for example `acme-cbc enabled`.
+/// Returns each tenant of a list and its state in the settings file, such as `acme-cbc enabled`.
 fn states(tenants: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("null").to_owned();
     let tenants = tenants.as_array().unwrap().iter();
