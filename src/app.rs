@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use crate::cli::{self, Command, Parsed, ProcessArgs, ResolvedRun, SourceCommand};
 use crate::clock::Clock;
-use crate::commands::{self, FileTenants, check, generate};
+use crate::commands::{self, SettingsFileTenants, check, generate};
 use crate::failure::{Failure, FailureKind, REPORT_BUG};
 use crate::http::AddressLimits;
 use crate::metrics::{EndedRun, Inputs};
@@ -62,7 +62,7 @@ fn run_command(parsed: Parsed, progress: &Progress) -> ExitCode {
 
 fn dispatch(parsed: &Parsed, progress: &Progress) -> Result<ExitCode, Failure> {
     let clock = Clock::from_environment();
-    let file = FileTenants(parsed.file_tenants());
+    let file = SettingsFileTenants(parsed.file_tenants());
     let output = match &parsed.command {
         Command::Source(source) => return Ok(run_source(source, parsed, clock, progress)),
         Command::Run(args) => return tenants::run(args, parsed, clock, progress),
@@ -182,7 +182,7 @@ fn write_metrics(
     let Some(path) = args.metrics_file.as_deref().filter(|_| args.mode() == Mode::Live) else {
         return Vec::new();
     };
-    let file = FileTenants(parsed.file_tenants());
+    let file = SettingsFileTenants(parsed.file_tenants());
     let is_left_out = |tenant: &str| file.is_left_out(tenant);
     metrics::write(path, &Inputs { ledger: ledger.path(), runs, is_left_out, clock })
 }

@@ -24,9 +24,13 @@
 //! - **window**: the span of time that a run reads. **Checkpoint**: up to when all alerts were
 //!   read. **Gap**: a span before the checkpoint that no run read.
 //! - **ledger**: the file that runs share. **Outbox**: its entries that are not delivered: queued
-//!   (`waiting` in JSON), or in **quarantine** because Recorded Future rejected them.
+//!   (`waiting` in JSON), or in **quarantine** because Recorded Future rejected them or the
+//!   stored item is damaged. **Sighting**: an alert that named the indicator of an entry.
 //! - **in doubt**: sent, and perhaps stored, but not confirmed. The next run searches Recorded
-//!   Future for it before it sends it again.
+//!   Future for it before it sends it again; until then it counts as queued.
+//! - **settled**: in a batch that is being sent, was delivered, or was dropped by a person.
+//! - **left out**: a mention that is not sent on purpose, because it is excluded, private, trusted,
+//!   unsupported or invalid; a mention that repeats another or was delivered before is not.
 //!
 //! # Modules
 //! | module | purpose | must not know |

@@ -60,8 +60,8 @@ pub(crate) struct StatusArgs {
     /// Exit with code 3 if the last success of a tenant is older
     ///
     /// For monitoring. A tenant that never succeeded counts as older. If the settings file has
-    /// tenants, its enabled ones are checked; one that it does not have only with --tenant. A
-    /// number of seconds (s), minutes (m), hours (h) or days (d).
+    /// tenants, its enabled ones are checked, and a tenant that is not in it only if --tenant names
+    /// it. A number of seconds (s), minutes (m), hours (h) or days (d).
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub max_age: Option<TimeDelta>,
     #[command(flatten)]
@@ -154,9 +154,9 @@ pub(crate) struct VerifyArgs {
     pub tenant: Vec<TenantName>,
     /// Queue again what is missing
     ///
-    /// The next run sends it, with the id, time and codes of its alerts, but without their names,
-    /// which the ledger does not keep. What was delivered within the last 24 hours is left alone:
-    /// it may not be found yet.
+    /// The next run sends it, with the id of its earliest alert, the time and the MITRE codes, but
+    /// without names, which the ledger does not keep. What was delivered within the last 24 hours
+    /// is left alone: it may not be found yet.
     #[arg(long)]
     pub requeue_missing: bool,
     #[command(flatten)]
@@ -166,7 +166,7 @@ pub(crate) struct VerifyArgs {
     pub json: bool,
 }
 
-/// An operation on undelivered indicators.
+/// An operation on undelivered indicators, or the repair of the ledger.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxAction {
     /// List queued and quarantined indicators
@@ -193,7 +193,7 @@ pub(crate) enum OutboxAction {
         filter: EntryFilterArgs,
         /// Write to this file instead of stdout
         ///
-        /// The file has mode 0600. It is complete and on disk, or an existing one stays as it is.
+        /// Only its owner can read the file. If the export fails, an existing file is not changed.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -204,7 +204,7 @@ pub(crate) enum OutboxAction {
         #[command(flatten)]
         ledger: LedgerArgs,
     },
-    /// Drop indicators, so that they are never sent
+    /// Drop indicators: they are sent only if a new alert names them
     Drop {
         #[command(flatten)]
         filter: EntryFilterArgs,

@@ -28,7 +28,7 @@ pub(crate) use self::history::history;
 pub(crate) use self::outbox::outbox;
 pub(crate) use self::report::report;
 pub(crate) use self::status::status;
-pub(crate) use self::tenants::FileTenants;
+pub(crate) use self::tenants::SettingsFileTenants;
 pub(crate) use self::verify::verify;
 
 /// Opens the ledger for a command that reads it.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::confirm::confirm;
 use super::output_file::OutputFile;
-use super::tenants::{FileTenants, tenant_filter};
+use super::tenants::{SettingsFileTenants, tenant_filter};
 use super::{no_ledger, open_ledger, open_reader};
 use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
@@ -68,7 +68,7 @@ fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
 /// When the ledger has no such tenant, and when it cannot be read.
 fn entry_filter(ledger: &LedgerReader, args: &EntryFilterArgs) -> Result<EntryFilter, Failure> {
     let state = args.quarantined.then_some(EntryState::Quarantined);
-    let tenants = tenant_filter(ledger, &args.tenants, FileTenants::default())?;
+    let tenants = tenant_filter(ledger, &args.tenants, SettingsFileTenants::default())?;
     Ok(EntryFilter { tenants, state, last: None })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::tenants::{FileTenants, SettingsEntry, known_tenants, tenant_filter};
+use super::tenants::{SettingsEntry, SettingsFileTenants, known_tenants, tenant_filter};
 use super::{open_reader, time_or_never};
 use crate::cli::StatusArgs;
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ struct Listed {
 /// `--max-age` they are printed instead, and an old success is a failure.
 pub(crate) fn status(
     args: &StatusArgs,
-    file: FileTenants<'_>,
+    file: SettingsFileTenants<'_>,
     clock: Clock,
 ) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
@@ -60,7 +60,7 @@ pub(crate) fn status(
 /// Returns the tenants of the ledger, then those of the settings file that have never run.
 fn list(
     ledger: &LedgerReader,
-    file: FileTenants<'_>,
+    file: SettingsFileTenants<'_>,
     filter: &TenantFilter,
     clock: Clock,
 ) -> Result<Vec<Listed>, Failure> {
@@ -91,7 +91,7 @@ fn no_tenant() -> Failure {
     )
 }
 
-fn too_old(tenants: &[String], file: FileTenants<'_>) -> Failure {
+fn too_old(tenants: &[String], file: SettingsFileTenants<'_>) -> Failure {
     let unused = match file.0 {
         [] => "keeps its entry: name others with --tenant.",
         _ => {

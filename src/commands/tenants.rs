@@ -39,9 +39,9 @@ impl SettingsEntry {
 /// The tenants of the settings file. If it has none, or does not exist, it excludes no tenant of
 /// the ledger.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct FileTenants<'a>(pub(crate) &'a [TenantTable]);
+pub(crate) struct SettingsFileTenants<'a>(pub(crate) &'a [TenantTable]);
 
-impl FileTenants<'_> {
+impl SettingsFileTenants<'_> {
     /// Returns whether the file has the tenant of this name; `None` if it has no tenants at all.
     pub(super) fn entry(self, name: &str) -> Option<SettingsEntry> {
         let found = self.0.iter().find(|tenant| tenant.name.as_str() == name);
@@ -78,7 +78,7 @@ pub(super) struct KnownTenant {
 /// When the ledger cannot be read.
 pub(super) fn known_tenants(
     ledger: &LedgerReader,
-    file: FileTenants<'_>,
+    file: SettingsFileTenants<'_>,
     filter: &TenantFilter,
 ) -> Result<Vec<KnownTenant>, Failure> {
     let in_ledger = ledger.tenants()?;
@@ -103,7 +103,7 @@ pub(super) fn known_tenants(
 pub(super) fn tenant_filter(
     ledger: &LedgerReader,
     args: &TenantArgs,
-    file: FileTenants<'_>,
+    file: SettingsFileTenants<'_>,
 ) -> Result<TenantFilter, Failure> {
     let name = args.tenant.as_ref().map(ToString::to_string);
     if let Some(name) = &name {
@@ -116,7 +116,11 @@ pub(super) fn tenant_filter(
 }
 
 /// Returns the failure for a tenant that neither the ledger nor the settings file has.
-pub(super) fn unknown_tenant(name: &str, known: &[KnownTenant], file: FileTenants<'_>) -> Failure {
+pub(super) fn unknown_tenant(
+    name: &str,
+    known: &[KnownTenant],
+    file: SettingsFileTenants<'_>,
+) -> Failure {
     let message = match file.0 {
         [] => format!("the ledger has no tenant {name}"),
         _ => format!("neither the ledger nor the settings file has a tenant {name}"),

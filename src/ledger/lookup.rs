@@ -1,4 +1,4 @@
-//! Looks up one indicator, or one alert.
+//! Looks up one indicator, or one alert. [`super`] describes the tables.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -107,8 +107,8 @@ pub(crate) enum Fate {
 }
 
 impl LedgerReader {
-    /// Returns what became of an indicator, and of those that an alert named. The history has no
-    /// index for either and is read whole.
+    /// Returns what became of an indicator, and of those that an alert named. The tables have no
+    /// index of indicators or alerts and are read whole.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -9,7 +9,7 @@ use super::batch::{self, SentItem};
 use super::columns::{ItemColumn, Time, optional_time, row_count, text, time};
 use super::outbox::entry_condition;
 use super::reader::query;
-use super::{EntryFilter, EntryId, EntryState, Ledger, Result, SIGHTINGS_KEPT, TenantId};
+use super::{EntryFilter, EntryId, EntryState, INDICATORS_KEPT, Ledger, Result, TenantId};
 
 impl Ledger {
     /// Requeues the quarantined entries that match the filter, and returns their number. Those that
@@ -89,7 +89,7 @@ impl Ledger {
 /// before that or more than 90 days later. If they are found, they count as delivered at this time,
 /// and this machine's clock, by which they expire, may be wrong: a command asks no service.
 fn doubt_began_at(rejected_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
-    let is_plausible = |rejected_at| rejected_at <= now && now <= rejected_at + SIGHTINGS_KEPT;
+    let is_plausible = |rejected_at| rejected_at <= now && now <= rejected_at + INDICATORS_KEPT;
     rejected_at.filter(|time| !is_plausible(*time)).unwrap_or(now)
 }
 

@@ -129,12 +129,12 @@ pub(crate) use left_out::{LeftOutSample, LeftOutTotal};
 pub(crate) use lock::{Lock, lock_path};
 pub(crate) use lookup::{Alerts, Fate, KnownEntry, SpanRead};
 pub(crate) use outbox::{EntryFilter, EntryId, EntryState, OutboxEntry, Rejections};
-pub(crate) use purge::SIGHTINGS_KEPT;
+pub(crate) use purge::INDICATORS_KEPT;
 pub(crate) use reader::LedgerReader;
 pub(crate) use runs::RunRecord;
 pub(crate) use shared::{LedgerOptions, SharedLedger};
 pub(crate) use status::TenantStatus;
-pub(crate) use summary::{Delivered, DeliveriesByDay, Origin, Period, Summary};
+pub(crate) use summary::{Delivered, DeliveriesByDay, IndicatorOrigin, Period, Summary};
 pub(crate) use tenant::{Tenant, TenantFilter, TenantId};
 pub(crate) use tenant_ledger::{TenantLedger, TenantOptions};
 

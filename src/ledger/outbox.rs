@@ -31,7 +31,7 @@ impl fmt::Display for EntryId {
 /// The state of an entry in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryState {
-    /// It will be sent.
+    /// It is waiting to be sent, or in doubt.
     Queued,
     /// Recorded Future rejected it, or its item is damaged.
     Quarantined,
@@ -75,8 +75,8 @@ pub(crate) struct EntryFilter {
     pub last: Option<EntryId>,
 }
 
-/// Returns the condition of a query on `outbox` or `pending` whose first four parameters are those
-/// of [`EntryFilter::params`].
+/// Returns the condition of a query on the table `outbox`, or on the view `pending` of its rows
+/// that are not delivered. The first four parameters are those of [`EntryFilter::params`].
 pub(super) fn entry_condition() -> String {
     format!("{OF_TENANTS} AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR id <= ?4)")
 }
@@ -98,7 +98,7 @@ pub(crate) struct OutboxEntry {
     pub source: String,
     /// The Recorded Future organizations that receive it.
     pub organizations: Vec<String>,
-    /// The run that stored it.
+    /// The run that stored it; empty if `verify` queued it again.
     pub run: String,
     /// The type of the indicator.
     pub indicator_type: String,
@@ -112,8 +112,8 @@ pub(crate) struct OutboxEntry {
     pub attempts: u32,
     /// Whether it is queued or in quarantine.
     pub state: EntryState,
-    /// The HTTP status of the rejection. This and the next two: `None` while it is queued. In
-    /// quarantine, `None` means that it was not sent.
+    /// In quarantine, the HTTP status of the rejection, or `None` if the entry was not sent. While
+    /// it is queued, this, `message` and `rejected_at` are `None`.
     pub status: Option<u16>,
     /// Recorded Future's message of the rejection, or why it was not sent.
     pub message: Option<String>,

@@ -7,7 +7,7 @@ use super::columns::Time;
 use super::{Result, TenantLedger};
 
 /// The time for which delivered and dropped indicators are kept, and samples of unsent ones.
-pub(crate) const SIGHTINGS_KEPT: TimeDelta = TimeDelta::days(90);
+pub(crate) const INDICATORS_KEPT: TimeDelta = TimeDelta::days(90);
 /// The time for which runs, batches and the hits of exclusion rules are kept: a year can be
 /// compared with the year before.
 const RUNS_KEPT: TimeDelta = TimeDelta::days(400);
@@ -36,7 +36,7 @@ impl TenantLedger {
     /// need in order to send nothing twice.
     pub(super) fn purge_expired_at(&self, now: DateTime<Utc>) -> Result<()> {
         let before = |kept| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let (settled, runs) = (before(SIGHTINGS_KEPT), before(RUNS_KEPT));
+        let (settled, runs) = (before(INDICATORS_KEPT), before(RUNS_KEPT));
         self.transaction(|db| {
             purge_settled(db, settled)?;
             for (delete, before) in [

@@ -66,7 +66,7 @@ pub(crate) struct Delivered {
 
 /// The sources of an indicator in a period, and its alerts as far back as the ledger goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct IndicatorOrigin {
     /// The names of the sources that named it in the period.
     pub sources: BTreeSet<String>,
     /// When the first and the last alert that named it were created, UTC.
@@ -75,7 +75,7 @@ pub(crate) struct Origin {
     pub alerts: BTreeSet<(DateTime<Utc>, String)>,
 }
 
-impl Origin {
+impl IndicatorOrigin {
     fn add_alert(&mut self, created_at: DateTime<Utc>, id: String) {
         let (first, last) = self.seen.unwrap_or((created_at, created_at));
         self.seen = Some((first.min(created_at), last.max(created_at)));
@@ -204,10 +204,10 @@ impl LedgerReader {
         indicators: impl Iterator<Item = &'a Delivered>,
         period: Period,
         tenants: &TenantFilter,
-    ) -> Result<HashMap<(IndicatorType, String), Origin>> {
+    ) -> Result<HashMap<(IndicatorType, String), IndicatorOrigin>> {
         let values = json_array(indicators.map(|indicator| indicator.value.as_str()));
         self.read(|db| {
-            let mut origins: HashMap<_, Origin> = HashMap::new();
+            let mut origins: HashMap<_, IndicatorOrigin> = HashMap::new();
             let mut entries = HashMap::new();
             // One scan of each of the two long tables, whatever the number of indicators.
             let mut select = db.prepare_cached(&format!(

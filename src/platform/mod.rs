@@ -3,7 +3,7 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | `advice` | commands that help texts name |
+//! | `advice` | parts of help texts, such as commands |
 //! | `arguments` | parts of arguments that need not be UTF-8 |
 //! | `files` | opens files, with access for their owner only |
 //! | `folders` | where the ledger and the settings file are |

@@ -55,7 +55,7 @@ impl Layout {
     }
 
     /// Returns a label and a text as lines: the text continues under its beginning. The label can
-    /// be styled; secrets and control characters in the text are masked.
+    /// be styled; in the text, secrets are masked and control characters escaped.
     pub(crate) fn paragraph(self, label: &str, text: &str) -> String {
         let width = display_width(label);
         if self.columns.is_some_and(|columns| width * 3 >= columns) {
@@ -90,7 +90,7 @@ impl Layout {
         };
         let longest = columns.saturating_sub(indent);
         let words: Vec<_> = text.split(' ').map(|word| shorten(word, longest)).collect();
-        // As part of the text, so that a word that does not fit after the label is below it.
+        // The label is wrapped as part of the text: a first word that does not fit goes below it.
         let (margin, label) = label.split_at(label.len() - label.trim_start().len());
         let text = format!("{label}{}", words.join(" "));
         let further = " ".repeat(indent);
@@ -170,7 +170,7 @@ pub(crate) fn thousands(number: u64) -> String {
     groups.join(",")
 }
 
-/// Returns a length of time in its two largest units, such as `400 ms`, `3 min 5 s` or `2 d 1 h`.
+/// Returns a length of time in one or two units: `400 ms`, `59 s`, `3 min 5 s`, `2 d 1 h`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours) = (seconds / 60, seconds / 3600);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_has_two_units() {
+    fn a_length_of_time_has_one_or_two_units() {
         let text = |millis| duration(Duration::from_millis(millis));
         assert_eq!(text(400), "400 ms");
         assert_eq!(text(59_999), "59 s");

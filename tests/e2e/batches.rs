@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{falcon, sha256};
 use crate::support::json::{keys, texts};
-use crate::support::vendor::{Vendor, at_millis};
+use crate::support::vendor::{Vendor, millis_into_day};
 use crate::support::{RunOutput, TestEnv};
 
 /// Returns Falcon alerts, one per minute, with the numbers from 1 to `count`.
 fn alerts(count: u64) -> Vec<Value> {
-    let alert = |number| Vendor::CrowdStrike.alert(number, at_millis(number * 60_000));
+    let alert = |number| Vendor::CrowdStrike.alert(number, millis_into_day(number * 60_000));
     (1..=count).map(alert).collect()
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::alerts::{sha256, with};
 use crate::support::transport::{Transport, over_all_transports};
-use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, millis_into_day};
 use crate::support::{RunOutput, TestEnv};
 
 /// The latency of the services, much longer than a loaded machine needs to send eight requests.
@@ -19,7 +19,9 @@ const LATENCY: Duration = Duration::from_millis(200);
 /// Returns nine pages of alerts, spread evenly over the day.
 fn nine_pages(vendor: Vendor) -> World {
     let alerts: Vec<Value> = (0..9000)
-        .map(|number| vendor.alert_without_indicator(number, at_millis(number * DAY_MILLIS / 9000)))
+        .map(|number| {
+            vendor.alert_without_indicator(number, millis_into_day(number * DAY_MILLIS / 9000))
+        })
         .collect();
     vendor.world(&alerts).latency(LATENCY)
 }
@@ -76,7 +78,7 @@ fn no_alert_is_lost_between_two_time_slices() {
     for spacing in [1_000_000, 500_000, 1] {
         let alerts: Vec<Value> = (0..ALERTS)
             .map(|number| {
-                let arrived = at_millis(0) + TimeDelta::nanoseconds(number * spacing);
+                let arrived = millis_into_day(0) + TimeDelta::nanoseconds(number * spacing);
                 let alert = Vendor::CrowdStrike
                     .alert_without_indicator(number.try_into().unwrap(), arrived);
                 let arrived = arrived.to_rfc3339_opts(SecondsFormat::Nanos, true);
@@ -216,7 +218,7 @@ impl Scenario {
     fn alerts(&self) -> Vec<Value> {
         // Each indicator is mentioned by seven alerts with the same event time.
         let alert = |(number, instant)| {
-            let alert = self.vendor.alert(number, at_millis(instant));
+            let alert = self.vendor.alert(number, millis_into_day(instant));
             let field = match self.vendor {
                 Vendor::CrowdStrike => "ioc_value",
                 Vendor::CarbonBlack => "process_sha256",
@@ -238,8 +240,8 @@ impl Scenario {
         let output: RunOutput = env.run(&format!(
             "{} --json --no-ledger --since {} --until {} --concurrency {concurrency}",
             self.vendor.command(),
-            sandbox::time::millis(at_millis(self.window.0)),
-            sandbox::time::millis(at_millis(self.window.1)),
+            sandbox::time::millis(millis_into_day(self.window.0)),
+            sandbox::time::millis(millis_into_day(self.window.1)),
         ));
         let output = output.assert_code(0);
         output.assert_counts_add_up();

@@ -91,7 +91,7 @@ fn the_timestamp_is_the_event_time_in_milliseconds() {
         ("2026-11-21T08:00:00.123456789Z", "2026-11-21T08:00:00.123Z"),
         ("2026-11-21T08:00:00.999999999Z", "2026-11-21T08:00:00.999Z"),
         ("2026-11-21T10:00:00.5+02:00", "2026-11-21T08:00:00.500Z"),
-        // Long before the alert was created. A window is filtered by the creation time.
+        // Long before the alert was created: a run reads what was created in its window.
         ("2026-10-01T08:00:00Z", "2026-10-01T08:00:00.000Z"),
     ] {
         assert_eq!(

@@ -10,13 +10,13 @@ use crate::support::alerts::{falcon, sha256};
 use crate::support::paging::{
     alerts_without_indicator, assert_read_once, assert_read_once_sequentially, one_per_second,
 };
-use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_WINDOW, Vendor, millis_into_day};
 
 #[test]
 fn the_last_page_is_recognized_by_any_form_of_a_missing_token() {
     let alerts = alerts_without_indicator(
         Vendor::CrowdStrike,
-        (0..1001).map(|number| at_millis(number * 1000)),
+        (0..1001).map(|number| millis_into_day(number * 1000)),
     );
     for missing in [MissingValue::Absent, MissingValue::Null, MissingValue::Empty] {
         for after_on_last_page in [false, true] {
@@ -64,7 +64,7 @@ fn after_a_rejected_page_token_the_read_restarts_without_loss_or_duplicates() {
     // Three alerts share each instant, so that equal timestamps are on both sides of a page
     // boundary.
     let alerts: Vec<Value> =
-        (0..3500).map(|number| vendor.alert(number, at_millis(number / 3 * 1000))).collect();
+        (0..3500).map(|number| vendor.alert(number, millis_into_day(number / 3 * 1000))).collect();
     // Which of the requests are rejected: by their status, or in the body of a 200.
     let cases = [vec![2], vec![3], vec![2, 4], vec![2, 4, 6]];
     for (rejected, in_body) in cases.iter().flat_map(|case| [(case, false), (case, true)]) {
@@ -83,7 +83,7 @@ fn after_a_rejected_page_token_the_read_restarts_without_loss_or_duplicates() {
 #[test]
 fn a_page_token_that_is_always_rejected_ends_the_run() {
     let vendor = Vendor::CrowdStrike;
-    let alerts = alerts_without_indicator(vendor, std::iter::repeat_n(at_millis(5000), 1500));
+    let alerts = alerts_without_indicator(vendor, std::iter::repeat_n(millis_into_day(5000), 1500));
     for (in_body, message) in
         [(false, "invalid pagination token"), (true, "Search context expired")]
     {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::TestEnv;
 use crate::support::alerts::hashes;
 use crate::support::safe_text::assert_safe;
-use crate::support::vendor::{Vendor, at_millis};
+use crate::support::vendor::{Vendor, millis_into_day};
 
 /// The number of valid alerts on each page.
 const VALID: u64 = 6;
@@ -107,7 +107,7 @@ fn env_with_page(vendor: Vendor, random: &mut Rng) -> TestEnv {
     let mut numbers: Vec<u64> = (1..=VALID + DAMAGED).collect();
     random.shuffle(&mut numbers);
     let world = numbers.into_iter().fold(World::default(), |world, number| {
-        let alert = vendor.alert(number, at_millis(random.u64(1..80_000_000)));
+        let alert = vendor.alert(number, millis_into_day(random.u64(1..80_000_000)));
         let text = if number <= VALID { alert.to_string() } else { damaged(&alert, random) };
         vendor.add_raw(world, &text, &alert)
     });

@@ -9,12 +9,12 @@ use sandbox::{Fault, Service, World};
 use crate::support::nginx::Nginx;
 use crate::support::paging::{assert_read_once_with, one_per_second};
 use crate::support::tls::CertificateAuthority;
-use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, millis_into_day};
 use crate::support::{RunOutput, TestEnv};
 
 /// Returns this many pages of alerts of 6 to 8 KB over the test day.
 fn large_pages(vendor: Vendor, pages: usize) -> World {
-    let recipe = Recipe::new(pages * 1000, at_millis(DAY_MILLIS)).large();
+    let recipe = Recipe::new(pages * 1000, millis_into_day(DAY_MILLIS)).large();
     match vendor {
         Vendor::CrowdStrike => World::default().tls().seed_falcon(&recipe),
         Vendor::CarbonBlack => World::default().tls().seed_carbon_black(&recipe),

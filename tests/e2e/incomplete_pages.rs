@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::alerts::sha256;
 use crate::support::paging::one_per_second;
 use crate::support::transport::over_all_transports;
-use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_MILLIS, DAY_WINDOW, Vendor, millis_into_day};
 use crate::support::{NOW, TestEnv};
 
 /// The number of alerts: four pages.
@@ -25,7 +25,7 @@ const LATER: &str = "2026-11-26T00:15:00Z";
 /// Returns an environment with [`COUNT`] alerts, one per second. Few have an indicator, which makes
 /// the tests faster.
 fn env_with_alerts(vendor: Vendor) -> TestEnv {
-    TestEnv::new(vendor.world(&alerts_at(vendor, |number| at_millis(number * 1000))))
+    TestEnv::new(vendor.world(&alerts_at(vendor, |number| millis_into_day(number * 1000))))
 }
 
 /// Returns [`COUNT`] alerts that arrive at these instants.
@@ -156,7 +156,7 @@ fn an_alert_that_moved_up_before_the_read_failed_is_read_by_the_next_run() {
     for vendor in Vendor::ALL {
         // The alerts are far apart, so that the alert that moved up is not in the two hours before
         // the checkpoint, which the next run reads in any case.
-        let instant = |number| at_millis(number * (DAY_MILLIS / COUNT));
+        let instant = |number| millis_into_day(number * (DAY_MILLIS / COUNT));
         let env = TestEnv::new(vendor.world(&alerts_at(vendor, instant)));
         // The request for the last page, which would show that an alert is missing, fails.
         let faults = vec![
@@ -200,7 +200,7 @@ fn a_response_to_another_request_does_not_replace_a_time_slice() {
 /// Returns the instant at which an alert arrives, spread over the day before [`NOW`]. The window
 /// of a run starts a little later than that day.
 fn spread_instant(number: u64) -> DateTime<Utc> {
-    at_millis(60_000 + number * (DAY_MILLIS - 120_000) / COUNT)
+    millis_into_day(60_000 + number * (DAY_MILLIS - 120_000) / COUNT)
 }
 
 /// Returns [`COUNT`] alerts at these instants.
@@ -285,7 +285,7 @@ fn a_service_that_repeats_itself_is_not_queried_without_end() {
 fn without_pagination_nothing_is_known_to_be_complete() {
     // The window is a single page, which contains everything, but not the total.
     let vendor = Vendor::CrowdStrike;
-    for alerts in [vec![], vec![vendor.alert(0, at_millis(1000))]] {
+    for alerts in [vec![], vec![vendor.alert(0, millis_into_day(1000))]] {
         let env = TestEnv::new(vendor.world(&alerts));
         env.sandbox.always(Service::FalconAlerts, Some(Fault::WithoutPagination));
         let output = env.run_at(NOW, "crowdstrike --json").assert_code(3);

@@ -8,7 +8,7 @@ use sandbox::{Sandbox, World};
 use serde_json::Value;
 
 use crate::support::TestEnv;
-use crate::support::vendor::{DAY_WINDOW, Vendor, at_millis};
+use crate::support::vendor::{DAY_WINDOW, Vendor, millis_into_day};
 
 /// Loads the recorded alerts of both vendors, spread over the test day.
 fn samples() -> Option<[Vec<Value>; 2]> {
@@ -16,7 +16,7 @@ fn samples() -> Option<[Vec<Value>; 2]> {
     let folder = std::env::var_os("COLLECTIVE_INSIGHTS_SAMPLES")
         .map_or_else(|| default.into(), PathBuf::from);
     let end: DateTime<Utc> = "2026-11-22T00:15:00Z".parse().unwrap();
-    let samples = sandbox::seed::samples(&folder, at_millis(0), end);
+    let samples = sandbox::seed::samples(&folder, millis_into_day(0), end);
     if samples.is_none() {
         println!("skipped: there are no samples in {}", folder.display());
     }

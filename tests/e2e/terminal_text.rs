@@ -167,6 +167,8 @@ fn piped_output_is_not_wrapped_or_shortened() {
     assert!(output.stdout.contains(&format!(" {hash}\n")), "{}", output.stdout);
     let output = env.run("status --ledger none.db").assert_code(6);
     let lines: Vec<&str> = output.stderr.lines().collect();
-    assert!(lines[1].starts_with("  help: ") && lines[1].ends_with("run this as that user."));
+    assert!(
+        lines[1].starts_with("  help: ") && lines[1].ends_with("run this command as that user.")
+    );
     assert_eq!(lines.len(), 2, "{lines:?}");
 }

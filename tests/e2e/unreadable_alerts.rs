@@ -6,19 +6,21 @@ use sandbox::{Fault, Service, World};
 use serde_json::{Value, json};
 
 use crate::support::alerts::{EVENT_TIME, falcon, hashes, sha256, with, without};
-use crate::support::vendor::{Vendor, at_millis};
+use crate::support::vendor::{Vendor, millis_into_day};
 use crate::support::{RunOutput, TestEnv};
 
 /// Returns an environment with two readable alerts, an alert with this raw text, and one more
 /// readable alert.
 fn env_with_raw(vendor: Vendor, raw: &str, search_as: &Value) -> TestEnv {
-    let world = vendor
-        .world(&[vendor.alert(1, at_millis(1_000_000)), vendor.alert(2, at_millis(2_000_000))]);
+    let world = vendor.world(&[
+        vendor.alert(1, millis_into_day(1_000_000)),
+        vendor.alert(2, millis_into_day(2_000_000)),
+    ]);
     let world = vendor.add_raw(world, raw, search_as);
     TestEnv::new(vendor.add_raw(
         world,
-        &vendor.alert(3, at_millis(3_000_000)).to_string(),
-        &vendor.alert(3, at_millis(3_000_000)),
+        &vendor.alert(3, millis_into_day(3_000_000)).to_string(),
+        &vendor.alert(3, millis_into_day(3_000_000)),
     ))
 }
 
@@ -78,7 +80,7 @@ fn an_odd_value_in_any_field_but_the_id_does_not_affect_the_indicator() {
             for odd in odd_values() {
                 for copies in 1..=2 {
                     number += 1;
-                    let alert = vendor.alert(number, at_millis(number * 1000));
+                    let alert = vendor.alert(number, millis_into_day(number * 1000));
                     let odd = vec![format!(r#""{field}": {odd}"#); copies].join(", ");
                     let raw = with_raw_field(&without(alert.clone(), field), &odd);
                     world = vendor.add_raw(world, &raw, &alert);
@@ -95,7 +97,7 @@ fn an_odd_value_in_any_field_but_the_id_does_not_affect_the_indicator() {
 #[test]
 fn an_odd_id_or_time_is_repaired_or_makes_the_alert_unreadable() {
     for vendor in Vendor::ALL {
-        let alert = vendor.alert(7, at_millis(2_500_000));
+        let alert = vendor.alert(7, millis_into_day(2_500_000));
         let key = vendor.id_key();
         for (id, expected) in [
             (format!(r#""{key}": "id:ind:9", "{key}": "id:ind:8""#), "id:ind:8"),
@@ -142,7 +144,7 @@ fn elements_that_are_not_objects_are_unreadable() {
 #[test]
 fn alerts_without_an_id_or_a_time_are_unreadable() {
     for vendor in Vendor::ALL {
-        let alert = vendor.alert(7, at_millis(2_500_000));
+        let alert = vendor.alert(7, millis_into_day(2_500_000));
         let time_keys =
             ["timestamp", "created_timestamp", "detection_timestamp", "backend_timestamp"];
         let invalid_times =
@@ -163,7 +165,7 @@ fn alerts_without_an_id_or_a_time_are_unreadable() {
 #[test]
 fn invalid_values_in_unused_fields_are_ignored() {
     for vendor in Vendor::ALL {
-        let alert = vendor.alert(7, at_millis(2_500_000));
+        let alert = vendor.alert(7, millis_into_day(2_500_000));
         let deep = format!(r#""x": {}{}"#, "[".repeat(120), "]".repeat(120));
         for field in [r#""x": 1, "x": 2"#, r#""x": 1e999"#, r#""x": "\ud800""#, &deep] {
             let raw = with_raw_field(&alert, field);
@@ -185,9 +187,10 @@ fn fields_of_an_unexpected_type_are_treated_as_absent() {
                 "ioc_context", "tactic_id", "technique_id", "mitre_attack", "attack_tactic",
                 "attack_technique", "ttps", "blocked_sha256", "blocked_md5",
             ];
-            let alert = fields.iter().fold(vendor.alert(1, at_millis(1_000_000)), |alert, key| {
-                with(alert, key, unexpected.clone())
-            });
+            let alert =
+                fields.iter().fold(vendor.alert(1, millis_into_day(1_000_000)), |alert, key| {
+                    with(alert, key, unexpected.clone())
+                });
             let env = TestEnv::new(vendor.world(&[alert]));
             env.run(vendor.command()).assert_code(0);
             let item = env.only_item();

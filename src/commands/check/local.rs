@@ -1,4 +1,5 @@
-//! The checks that send no request: settings, exclusions, ledger, log and metrics file.
+//! The checks that send no request: settings, TLS and proxy, exclusions, ledger, log and metrics
+//! file.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -15,8 +16,9 @@ use crate::metrics;
 use crate::run;
 use crate::settings::{EffectiveOption, LedgerChoice, Origin, Settings, TenantName};
 
-/// Performs the checks of a target that send no request. The section has a run if requests can be
-/// sent. Checks of what tenants can share are added to `shared`.
+/// Performs the checks of a source or of one tenant (the target) that send no request, and returns
+/// the findings, with the resolved settings as `run` if requests can be sent. Checks of what
+/// tenants can share are added to `shared`.
 pub(super) fn check(target: &Target<'_>, shared: &mut SharedChecks, clock: Clock) -> Section {
     let tenant = target.tenant.as_ref();
     let _span = tenant.map(logging::enter);
@@ -84,7 +86,7 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
         check_folder_is_writable(path, *in_state_folder)?;
         return Ok(format!("{} does not exist yet; the first run creates it", path.display()));
     }
-    // Opens, locks and checks the whole file, and changes nothing.
+    // Opens, locks and checks the whole file. Only the lock file changes.
     Ledger::check_integrity(path, clock.now())?;
     // The folder exists, because the ledger is in it.
     check_folder_is_writable(path, false)?;

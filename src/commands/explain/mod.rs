@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use self::excluded::{ExclusionFiles, TenantFile};
 use self::question::Question;
 use super::open_reader;
-use super::tenants::{FileTenants, KnownTenant, SettingsEntry, known_tenants, tenant_filter};
+use super::tenants::{
+    KnownTenant, SettingsEntry, SettingsFileTenants, known_tenants, tenant_filter,
+};
 use crate::cli::{ExplainArgs, Parsed};
 use crate::failure::Failure;
 use crate::indicator::{Indicator, IndicatorType};
@@ -62,7 +64,7 @@ impl Answer<'_> {
 pub(crate) fn explain(args: &ExplainArgs, parsed: &Parsed) -> Result<String, Failure> {
     let path = args.ledger.path()?;
     let ledger = open_reader(&path)?;
-    let file = FileTenants(parsed.file_tenants());
+    let file = SettingsFileTenants(parsed.file_tenants());
     let filter = tenant_filter(&ledger, &args.tenants, file)?;
     let tenants = known_tenants(&ledger, file, &filter)?;
     let question = Question::new(&args.question);

@@ -7,7 +7,7 @@ use super::{Answer, TenantAnswer};
 use crate::commands::tenants::SettingsEntry;
 use crate::commands::time_or_never;
 use crate::indicator::{Indicator, RejectReason};
-use crate::ledger::{Alerts, Fate, KnownEntry, LeftOutSample, SIGHTINGS_KEPT};
+use crate::ledger::{Alerts, Fate, INDICATORS_KEPT, KnownEntry, LeftOutSample};
 use crate::redact::sanitize;
 use crate::report::{Layout, counted, names, shorten, thousands};
 use crate::selection::{MAX_SAMPLES, excerpt};
@@ -236,7 +236,7 @@ fn never_seen(answer: &Answer<'_>, layout: Layout) -> String {
     let path = std::path::absolute(answer.ledger);
     let path = path.as_deref().unwrap_or(answer.ledger).display();
     let samples = thousands(u64::try_from(MAX_SAMPLES).unwrap_or(u64::MAX));
-    let days = SIGHTINGS_KEPT.num_days();
+    let days = INDICATORS_KEPT.num_days();
     let other_tenant = if answer.is_filtered { ", or of another tenant" } else { "" };
     let elsewhere = format!("It is in another ledger than {path} (--ledger){other_tenant}.");
     let reasons = match answer.question.indicator {

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::days::{self, Day, first_day, midnight};
 use super::open_reader;
-use super::tenants::{FileTenants, KnownTenant, SettingsEntry, known_tenants, tenant_filter};
+use super::tenants::{
+    KnownTenant, SettingsEntry, SettingsFileTenants, known_tenants, tenant_filter,
+};
 use crate::cli::HistoryArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::ledger::{LedgerReader, Period, SIGHTINGS_KEPT, Technique, TenantFilter, TopIndicator};
+use crate::ledger::{INDICATORS_KEPT, LedgerReader, Period, Technique, TenantFilter, TopIndicator};
 use crate::report::{self, Layout, timestamp};
 
 /// The maximum number of indicators, and of techniques, that are shown.
@@ -35,7 +37,7 @@ struct History {
 /// run instead.
 pub(crate) fn history(
     args: &HistoryArgs,
-    file: FileTenants<'_>,
+    file: SettingsFileTenants<'_>,
     clock: Clock,
 ) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
@@ -85,7 +87,7 @@ impl History {
         now: DateTime<Utc>,
     ) -> Result<Self, Failure> {
         let since = first_day(now, days);
-        let indicators_since = since.max((now - SIGHTINGS_KEPT).date_naive());
+        let indicators_since = since.max((now - INDICATORS_KEPT).date_naive());
         Ok(Self {
             days,
             since,

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::commands::days::{self, Day, first_day, midnight};
-use crate::commands::tenants::{FileTenants, KnownTenant, known_tenants};
+use crate::commands::tenants::{KnownTenant, SettingsFileTenants, known_tenants};
 use crate::failure::Failure;
 use crate::indicator::IndicatorType;
 use crate::ledger::{
-    DeliveriesByDay, LedgerReader, LeftOutTotal, Origin, Period, Rejections, RuleHits, RunRecord,
-    SIGHTINGS_KEPT, Summary, Technique, TenantFilter, TenantStatus,
+    DeliveriesByDay, INDICATORS_KEPT, IndicatorOrigin, LedgerReader, LeftOutTotal, Period,
+    Rejections, RuleHits, RunRecord, Summary, Technique, TenantFilter, TenantStatus,
 };
 use crate::report::Counts;
 use crate::settings::Mode;
 
-/// The rows of each list.
+/// The maximum number of indicators in each list.
 pub(super) const TOP: usize = 20;
 /// More techniques than ATT&CK has; a vendor can name others.
 const MAX_TECHNIQUES: u32 = 1000;
@@ -37,11 +37,12 @@ pub(super) struct Data {
     pub since: NaiveDate,
     /// The first day of the period before, which is as long.
     pub earlier_since: NaiveDate,
-    /// When the earliest recorded run of each tenant started, UTC.
+    /// When the earliest recorded live run of each tenant started, UTC.
     pub first_runs: BTreeMap<String, DateTime<Utc>>,
-    /// The rows of `history` for these days.
+    /// One row per tenant and day with runs, as the command `history` shows: for these days, and
+    /// for days in the future if a clock was wrong.
     pub rows: Vec<Day>,
-    /// The rows of `history` for the period before, and at least for the six days before.
+    /// The same for the period before, and at least for the six days before.
     pub earlier_rows: Vec<Day>,
     /// The runs that deliver, of `rows` and `earlier_rows`, the oldest first, without their counts.
     pub runs: Vec<RunRecord>,
@@ -53,12 +54,14 @@ pub(super) struct Data {
     /// The submissions of each technique in the period before, by its code.
     pub earlier_techniques: HashMap<String, u64>,
     pub summary: Summary,
-    pub origins: HashMap<(IndicatorType, String), Origin>,
+    /// The sources and the last alerts of each listed indicator.
+    pub origins: HashMap<(IndicatorType, String), IndicatorOrigin>,
+    /// The exclusion rules that matched in the period, those with the most hits.
     pub rules: Vec<RuleHits>,
-    /// The number of rules that matched in the period, listed or not.
+    /// The number of exclusion rules that matched in the period, listed or not.
     pub rule_count: u64,
     pub rejections: Vec<Rejections>,
-    /// The values that were left out, those with the most mentions.
+    /// The values that were left out on purpose, those with the most mentions.
     pub left_out: Vec<LeftOutTotal>,
 }
 
@@ -70,7 +73,7 @@ impl Data {
     pub(super) fn read(
         ledger: &LedgerReader,
         filter: TenantFilter,
-        file: FileTenants<'_>,
+        file: SettingsFileTenants<'_>,
         days: u32,
         now: DateTime<Utc>,
     ) -> Result<Self, Failure> {
@@ -125,14 +128,14 @@ impl Data {
         self.since.iter_days().take(usize::try_from(self.days).unwrap_or(usize::MAX)).collect()
     }
 
-    /// Returns the day of the earliest recorded run.
+    /// Returns the day of the earliest recorded live run.
     pub(super) fn first_day(&self) -> Option<NaiveDate> {
         self.first_runs.values().min().map(DateTime::date_naive)
     }
 
     /// Returns the first day for which the ledger still has each single delivery.
     pub(super) fn first_delivery_day(&self) -> Option<NaiveDate> {
-        let kept = (self.now - SIGHTINGS_KEPT).date_naive() + Days::new(1);
+        let kept = (self.now - INDICATORS_KEPT).date_naive() + Days::new(1);
         self.first_day().map(|first| first.max(kept))
     }
 
@@ -170,7 +173,7 @@ impl Data {
     }
 }
 
-/// How many rules are listed, and how many values that were left out.
+/// How many exclusion rules are listed, and how many values that were left out.
 const TOP_RULES: u32 = 20;
 const TOP_LEFT_OUT: u32 = 20;
 
@@ -178,7 +181,7 @@ const TOP_LEFT_OUT: u32 = 20;
 fn total<'a>(rows: impl IntoIterator<Item = &'a Day>) -> Counts {
     let mut tenants: BTreeMap<&str, Counts> = BTreeMap::new();
     for row in rows {
-        // A day on which no run recorded its counts says nothing about the queue.
+        // A day without counts would set the queue to 0: `add_next_run` takes that of the last day.
         if let Some(next) = &row.counts {
             tenants
                 .entry(&row.tenant)

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::data::Data;
 use super::html::{instant, number, table, text};
-use crate::ledger::{Delivered, Origin};
+use crate::ledger::{Delivered, IndicatorOrigin};
 use crate::report::timestamp;
 
 pub(super) fn section(data: &Data, with_details: bool) -> Markup {
@@ -61,7 +61,7 @@ fn list(
         th scope="col" { "first seen (UTC)" } th scope="col" { "last seen (UTC)" }
         @if with_details { th scope="col" { "last alerts" } }
     };
-    let unknown = Origin::default();
+    let unknown = IndicatorOrigin::default();
     let rows = html! {
         @for indicator in indicators {
             @let key = (indicator.indicator_type, indicator.value.clone());
@@ -89,7 +89,7 @@ fn list(
     }
 }
 
-fn alerts(origin: &Origin) -> Markup {
+fn alerts(origin: &IndicatorOrigin) -> Markup {
     html! {
         @for (created_at, id) in origin.alerts.iter().rev() {
             span.alert { (timestamp(*created_at)) " " (text(id)) }

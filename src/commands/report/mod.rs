@@ -18,7 +18,7 @@ mod shared;
 use self::data::Data;
 use super::open_reader;
 use super::output_file::OutputFile;
-use super::tenants::{FileTenants, tenant_filter};
+use super::tenants::{SettingsFileTenants, tenant_filter};
 use crate::cli::ReportArgs;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -28,15 +28,15 @@ use crate::report::{Layout, thousands};
 /// Writes the page and returns what to print.
 pub(crate) fn report(
     args: &ReportArgs,
-    file: FileTenants<'_>,
+    file: SettingsFileTenants<'_>,
     clock: Clock,
 ) -> Result<String, Failure> {
     let path = args.ledger.path()?;
     let ledger = open_reader(&path)?;
     let filter = tenant_filter(&ledger, &args.tenants, file)?;
     let create = || OutputFile::create(&args.html, "--html", &path);
-    // A file that cannot be written is reported before the ledger is read, which takes seconds. It
-    // is not kept meanwhile: a signal would leave it behind.
+    // Reading takes seconds, so first find out whether the file can be written. The temporary file
+    // is deleted again: a signal would leave it behind.
     drop(create()?);
     let data = Data::read(&ledger, filter, file, args.days, clock.now())?;
     // Until then, runs wait before they write to the ledger.

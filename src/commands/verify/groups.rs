@@ -2,7 +2,7 @@
 
 use crate::cli::{Parsed, TenantCommand};
 use crate::commands::tenants::{
-    FileTenants, KnownTenant, SettingsEntry, known_tenants, unknown_tenant,
+    KnownTenant, SettingsEntry, SettingsFileTenants, known_tenants, unknown_tenant,
 };
 use crate::failure::{Failure, FailureKind};
 use crate::http::NetworkOptions;
@@ -43,7 +43,7 @@ impl Groups {
         parsed: &Parsed,
         named: &[TenantName],
     ) -> Result<Self, Failure> {
-        let file = FileTenants(parsed.file_tenants());
+        let file = SettingsFileTenants(parsed.file_tenants());
         let known = known_tenants(ledger, file, &TenantFilter::default())?;
         let mut groups = Self::default();
         for command in commands(&known, parsed, named)? {
@@ -118,7 +118,7 @@ fn commands(
     }
     let is_unknown = |name: &&TenantName| known.iter().all(|one| one.name != name.as_str());
     if let Some(unknown) = named.iter().find(is_unknown) {
-        return Err(unknown_tenant(unknown.as_str(), known, FileTenants::default()));
+        return Err(unknown_tenant(unknown.as_str(), known, SettingsFileTenants::default()));
     }
     let is_chosen = |name: &TenantName| named.is_empty() || named.contains(name);
     let all = known.iter().filter_map(|one| Some((one.name.parse().ok()?, &one.source)));

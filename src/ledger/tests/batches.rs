@@ -57,7 +57,7 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
     assert_eq!((entry.status, entry.message.as_deref()), (Some(422), Some("first message")));
-    assert_eq!((entry.attempts, entry.rejected_at), (1, Some(at(1))));
+    assert_eq!((entry.attempts, entry.rejected_at), (1, Some(at_minute(1))));
 }
 
 #[test]
@@ -119,11 +119,11 @@ fn an_entry_with_a_damaged_rejection_time_keeps_no_other_in_quarantine() {
     }
     let damage = "UPDATE outbox SET rejected_at = 'yesterday' WHERE value = 'a.evil.net'";
     assert_eq!(ledger.ledger().reader().db().execute(damage, []).unwrap(), 1);
-    let retried = ledger.ledger().retry_quarantined(&EntryFilter::default(), at(5)).unwrap();
+    let retried = ledger.ledger().retry_quarantined(&EntryFilter::default(), at_minute(5)).unwrap();
     assert_eq!(retried, 2);
     let in_doubt = ledger.batches_in_doubt().unwrap();
     let entries: Vec<_> = in_doubt.iter().map(|batch| batch.entries.len()).collect();
-    assert_eq!((entries, in_doubt[0].age(at(5))), (vec![2], TimeDelta::zero()));
+    assert_eq!((entries, in_doubt[0].age(at_minute(5))), (vec![2], TimeDelta::zero()));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn what_is_found_of_a_batch_in_doubt_is_delivered_since_it_was_sent() {
             ("domain", "c.evil.net", "c")
         ]
     );
-    assert!(batch.entries.iter().all(|entry| entry.detected_at == at(0)));
+    assert!(batch.entries.iter().all(|entry| entry.detected_at == at_minute(0)));
     let found = [items[0].id, items[2].id].into();
     assert_eq!(ledger.resolve_batch(batch, &found).unwrap(), 2);
     assert_eq!(queue(&ledger).iter().map(|item| item.id).collect::<Vec<_>>(), [items[1].id]);
@@ -196,7 +196,8 @@ fn what_is_found_of_a_batch_in_doubt_is_delivered_since_it_was_sent() {
     assert_eq!(used(&mut ledger, 2 * DAY), 0, "they were sent on another day");
     assert_eq!(used(&mut ledger, 6), 2);
     let reader = ledger.ledger();
-    let techniques = reader.reader().techniques(Period::since(at(0)), 9, &TenantFilter::default());
+    let techniques =
+        reader.reader().techniques(Period::since(at_minute(0)), 9, &TenantFilter::default());
     let codes: Vec<_> = techniques.unwrap().into_iter().map(|one| one.code).collect();
     assert_eq!(codes, ["T1001", "T1003"]);
 }
@@ -258,7 +259,7 @@ fn the_quota_belongs_to_the_token_and_the_utc_day() {
         ledger.requeue_failed_batch(&batch).unwrap();
     }
     let mut ledger = folder.open_as("crowdstrike", "three");
-    ledger.ledger().drop_entries(&EntryFilter::default(), at(1)).unwrap();
+    ledger.ledger().drop_entries(&EntryFilter::default(), at_minute(1)).unwrap();
     count_delivered(&ledger, TOKEN, 40, DAY - 1);
     count_delivered(&ledger, TOKEN, 7, DAY);
     count_delivered(&ledger, "another", 3, 0);
@@ -286,7 +287,7 @@ fn dropping_leaves_a_trace_and_takes_only_what_matches() {
             state,
             ..EntryFilter::default()
         };
-        folder.open_whole().drop_entries(&filter, at(2)).unwrap()
+        folder.open_whole().drop_entries(&filter, at_minute(2)).unwrap()
     };
     let quarantined = Some(EntryState::Quarantined);
     assert_eq!(dropped(Some("' OR 1 --"), None), 0);
@@ -313,7 +314,7 @@ fn entries_stored_after_the_last_one_of_the_filter_are_not_dropped() {
     drop(ledger);
     let entries = folder.reader().list(&EntryFilter::default()).unwrap();
     let filter = EntryFilter { last: Some(entries[1].id), ..EntryFilter::default() };
-    assert_eq!(folder.open_whole().drop_entries(&filter, at(1)).unwrap(), 2);
+    assert_eq!(folder.open_whole().drop_entries(&filter, at_minute(1)).unwrap(), 2);
     let left = folder.reader().list(&EntryFilter::default()).unwrap();
     assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [entries[2].id]);
 }
@@ -331,7 +332,7 @@ fn what_a_killed_run_was_sending_can_be_dropped_but_not_what_it_delivered() {
     let _batch = ledger.begin_batch(&items[1..2]).unwrap();
     drop(ledger);
     let whole = folder.open_whole();
-    assert_eq!(whole.drop_entries(&EntryFilter::default(), at(1)).unwrap(), 2);
+    assert_eq!(whole.drop_entries(&EntryFilter::default(), at_minute(1)).unwrap(), 2);
     drop(whole);
     let mut ledger = folder.open_as("crowdstrike", "next");
     let states = ["a", "b", "c"].map(|name| state(&ledger, "d", name));
@@ -350,7 +351,7 @@ fn only_what_was_delivered_or_dropped_is_purged_and_only_when_it_is_old() {
     let items = queue(&ledger);
     quarantine(&ledger, &items[1], "bad");
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    ledger.ledger().drop_entries(&filter, at(0)).unwrap();
+    ledger.ledger().drop_entries(&filter, at_minute(0)).unwrap();
     quarantine(&ledger, &items[2], "bad");
     let batch = ledger.begin_batch(&items[..1]).unwrap();
     ledger.deliver_batch(batch).unwrap();
@@ -393,7 +394,7 @@ fn a_batch_that_is_being_sent_is_never_purged() {
 fn a_sighting_without_its_entry_counts_as_never_seen() {
     let mut ledger = temporary();
     // Created long after it was delivered, by a clock that was wrong.
-    let odd = Detection { created_at: at(200 * DAY), ..alert("odd") };
+    let odd = Detection { created_at: at_minute(200 * DAY), ..alert("odd") };
     add(&ledger, &odd, &domain("a"));
     deliver_all(&ledger);
     ledger.delete_delivered().unwrap();
@@ -455,7 +456,7 @@ fn tenants_of_a_process_purge_once_an_hour() {
         store(&ledger, &format!("a{days}-{minutes}"), &["d"]);
         deliver_all(&ledger);
         ledger.delete_delivered().unwrap();
-        ledger.purge_expired_once(at(days * 24 * 60 + minutes)).unwrap();
+        ledger.purge_expired_once(at_minute(days * 24 * 60 + minutes)).unwrap();
         rows(&ledger, "settled")
     };
     assert_eq!(purge(0, 0), 1);

@@ -14,7 +14,7 @@ pub(super) fn healthy() -> Folder {
     for number in 0..60 {
         store(&ledger, &format!("n{number}"), &["d1", "d2"]);
     }
-    hit(&ledger, &[("example.com", 1)]);
+    count_rule_hits(&ledger, &[("example.com", 1)]);
     // Enough sightings for several pages.
     let ids: Vec<String> = (0..60).map(|number| format!("{number:0150}")).collect();
     store(&ledger, "n0", &ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -41,10 +41,10 @@ fn healthy_and_large() -> Folder {
 pub(super) fn errors(folder: &Folder) -> [LedgerError; 5] {
     let (bytes, path) = (folder.bytes(), folder.ledger());
     let errors = [
-        Ledger::open(&path, at(0)).map(|_| ()).unwrap_err(),
-        Ledger::open_existing(&path, at(0)).map(|_| ()).unwrap_err(),
-        Ledger::open_dry_run(&path, at(0)).map(|_| ()).unwrap_err(),
-        Ledger::check_integrity(&path, at(0)).unwrap_err(),
+        Ledger::open(&path, at_minute(0)).map(|_| ()).unwrap_err(),
+        Ledger::open_existing(&path, at_minute(0)).map(|_| ()).unwrap_err(),
+        Ledger::open_dry_run(&path, at_minute(0)).map(|_| ()).unwrap_err(),
+        Ledger::check_integrity(&path, at_minute(0)).unwrap_err(),
         LedgerReader::open(&path).map(|_| ()).unwrap_err(),
     ];
     assert!(folder.bytes() == bytes, "the file changed");
@@ -161,9 +161,9 @@ fn a_page_of_noise_in_a_large_file() {
         // which nothing depends. A run does, because the file changed since the last run.
         drop(folder.reader());
         for opened in [
-            Ledger::open(&folder.ledger(), at(0)).map(|_| ()),
-            Ledger::open_dry_run(&folder.ledger(), at(0)).map(|_| ()),
-            Ledger::check_integrity(&folder.ledger(), at(0)),
+            Ledger::open(&folder.ledger(), at_minute(0)).map(|_| ()),
+            Ledger::open_dry_run(&folder.ledger(), at_minute(0)).map(|_| ()),
+            Ledger::check_integrity(&folder.ledger(), at_minute(0)),
         ] {
             let Err(LedgerError { problem: Problem::Damaged { unchanged: true, .. }, .. }) = opened
             else {
@@ -189,7 +189,7 @@ fn a_page_of_zeros_or_noise() {
             if owner.is_some() {
                 is_damaged(&folder, &what);
             } else {
-                drop(Ledger::open_dry_run(&folder.ledger(), at(0)));
+                drop(Ledger::open_dry_run(&folder.ledger(), at_minute(0)));
             }
             assert!(folder.bytes() == broken, "{what}: the file changed");
         }
@@ -201,7 +201,7 @@ fn a_page_of_zeros_or_noise() {
     assert!(count("outbox") > 3 && count("sighting") > 1, "{owners:?}");
     assert!(owners.iter().flatten().count() > owners.len() / 2, "{owners:?}");
     fs::write(folder.ledger(), &whole).unwrap();
-    Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
+    Ledger::check_integrity(&folder.ledger(), at_minute(0)).unwrap();
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn damage_that_comes_while_a_run_has_the_file_open_is_reported_where_it_is_read(
             fs::write(folder.ledger(), &whole).unwrap();
             let path = folder.ledger();
             let options = TenantOptions { run_id: name, ..options() };
-            let clock = Clock::fixed(at(0));
+            let clock = Clock::fixed(at_minute(0));
             let ledger = TenantLedger::open_alone(Some(&path), dry_run, options, clock).unwrap();
             let file = OpenOptions::new().write(true).open(&path).unwrap();
             for (page, _) in
@@ -253,7 +253,7 @@ fn a_file_that_changed_since_the_last_run_is_examined_whole() {
     ] {
         fs::write(&lock, note).unwrap();
         fs::write(folder.ledger(), &broken).unwrap();
-        let opened = Ledger::open(&folder.ledger(), at(0));
+        let opened = Ledger::open(&folder.ledger(), at_minute(0));
         assert!(
             matches!(
                 opened,
@@ -282,13 +282,15 @@ fn a_value_that_the_ledger_never_writes() {
     let ledger = folder.open_as("crowdstrike", "next");
     let mut damaged = vec![
         ledger.checkpoint().map(|_| ()),
-        ledger.advance_checkpoint(Window { start: at(0), end: at(0) }, None).map(|_| ()),
+        ledger
+            .advance_checkpoint(Window { start: at_minute(0), end: at_minute(0) }, None)
+            .map(|_| ()),
     ];
     let whole = ledger.ledger();
     let reader = whole.reader();
     damaged.extend([
         reader.list(&EntryFilter::default()).map(|_| ()),
-        reader.status(at(0), &TenantFilter::default()).map(|_| ()),
+        reader.status(at_minute(0), &TenantFilter::default()).map(|_| ()),
         reader.runs(DateTime::UNIX_EPOCH, &TenantFilter::default()).map(|_| ()),
         reader.top_indicators(DateTime::UNIX_EPOCH, 9, &TenantFilter::default()).map(|_| ()),
     ]);

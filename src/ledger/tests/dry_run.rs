@@ -16,12 +16,14 @@ fn ledger_with_all_states() -> Folder {
     deliver(&items[2]);
     quarantine(&ledger, &items[4], "no");
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    ledger.ledger().drop_entries(&filter, at(0)).unwrap();
+    ledger.ledger().drop_entries(&filter, at_minute(0)).unwrap();
     quarantine(&ledger, &items[1], "no");
     let _being_sent = ledger.begin_batch([&items[5]]).unwrap();
     ledger.begin_run("live", window()).unwrap();
     assert_eq!(
-        ledger.advance_checkpoint(Window { start: at(-60), end: at(0) }, None).unwrap(),
+        ledger
+            .advance_checkpoint(Window { start: at_minute(-60), end: at_minute(0) }, None)
+            .unwrap(),
         Advance::Moved
     );
     drop(ledger);
@@ -69,7 +71,7 @@ fn a_dry_run_sees_everything() {
     );
     assert_eq!(queue(&dry_run).len(), 2, "what a killed run was sending is queued again");
     assert_eq!(dry_run.quota_used().unwrap(), 2);
-    assert_eq!(dry_run.checkpoint().unwrap(), Some(at(0)));
+    assert_eq!(dry_run.checkpoint().unwrap(), Some(at_minute(0)));
     assert_eq!(
         dry_run
             .ledger()
@@ -131,10 +133,15 @@ fn a_dry_run_changes_nothing_in_the_ledger() {
     assert_eq!(state(&dry_run, "many", "n7"), "delivered");
     assert_eq!((dry_run.queued().unwrap(), quarantined(&dry_run)), (0, 2));
     assert_eq!(dry_run.quota_used().unwrap(), 2003);
-    assert_eq!(dry_run.ledger().retry_quarantined(&EntryFilter::default(), at(0)).unwrap(), 2);
+    assert_eq!(
+        dry_run.ledger().retry_quarantined(&EntryFilter::default(), at_minute(0)).unwrap(),
+        2
+    );
     set_time(&mut dry_run, 500 * DAY);
     assert_eq!(
-        dry_run.advance_checkpoint(Window { start: at(-60), end: at(5) }, None).unwrap(),
+        dry_run
+            .advance_checkpoint(Window { start: at_minute(-60), end: at_minute(5) }, None)
+            .unwrap(),
         Advance::Moved
     );
     dry_run.finish_run(0, "{}", None).unwrap();
@@ -165,6 +172,6 @@ fn a_debug_run_knows_what_it_delivered_itself() {
     dry_run.delete_delivered().unwrap();
     assert_eq!(store(&dry_run, "queued", &["queued"]), [StoreOutcome::AlreadyDelivered]);
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    assert_eq!(dry_run.ledger().drop_entries(&filter, at(1)).unwrap(), 1);
+    assert_eq!(dry_run.ledger().drop_entries(&filter, at_minute(1)).unwrap(), 1);
     assert_eq!(store(&dry_run, "quarantined", &["quarantined"]), [StoreOutcome::Duplicate]);
 }

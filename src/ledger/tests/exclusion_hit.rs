@@ -4,7 +4,7 @@ use super::*;
 
 fn rules(ledger: &TenantLedger, minutes: i64) -> Vec<String> {
     let mut rules: Vec<_> =
-        ledger.ledger().reader().rules_hit_since(at(minutes)).unwrap().into_iter().collect();
+        ledger.ledger().reader().rules_hit_since(at_minute(minutes)).unwrap().into_iter().collect();
     rules.sort();
     rules
 }
@@ -21,12 +21,12 @@ fn hits(ledger: &TenantLedger) -> Vec<(i64, String, u32)> {
 fn hits_are_summed_by_tenant_and_known_for_all() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    hit(&ledger, &[("example.com", 2), (".example.com", 1)]);
+    count_rule_hits(&ledger, &[("example.com", 2), (".example.com", 1)]);
     set_time(&mut ledger, 5);
-    hit(&ledger, &[("example.com", 40)]);
+    count_rule_hits(&ledger, &[("example.com", 40)]);
     drop(ledger);
     let ledger = folder.open_as("carbonblack", "other");
-    hit(&ledger, &[("example.com", 1), ("8.8.8.0/24", 1)]);
+    count_rule_hits(&ledger, &[("example.com", 1), ("8.8.8.0/24", 1)]);
     let named = |tenant, rule: &str, hits| (tenant, rule.to_owned(), hits);
     assert_eq!(
         hits(&ledger),
@@ -56,9 +56,9 @@ fn hits_are_stored_with_their_page_or_not_at_all() {
 #[test]
 fn rules_are_forgotten_long_after_their_last_hit() {
     let mut ledger = temporary();
-    hit(&ledger, &[("a.example", 1), ("b.example", 1)]);
+    count_rule_hits(&ledger, &[("a.example", 1), ("b.example", 1)]);
     set_time(&mut ledger, DAY);
-    hit(&ledger, &[("b.example", 1)]);
+    count_rule_hits(&ledger, &[("b.example", 1)]);
     // A rule is kept for 400 days after its last hit; the second one was hit a day later.
     for (days, purged) in [(400, 0), (401, 1), (401, 0), (402, 1)] {
         set_time(&mut ledger, days * DAY);
@@ -77,16 +77,16 @@ fn the_first_run_is_the_earliest_of_all_tenants() {
     let mut ledger = folder.open_as("carbonblack", "other");
     set_time(&mut ledger, 3);
     ledger.begin_run("live", window()).unwrap();
-    assert_eq!(ledger.ledger().reader().first_run().unwrap(), Some(at(3)));
+    assert_eq!(ledger.ledger().reader().first_run().unwrap(), Some(at_minute(3)));
 }
 
 #[test]
 fn a_dry_run_counts_its_own_hits_only_and_leaves_none() {
     let folder = Folder::new();
-    hit(&folder.open(), &[("example.com", 1)]);
+    count_rule_hits(&folder.open(), &[("example.com", 1)]);
     let dry_run = folder.open_dry_run();
     assert_eq!(rules(&dry_run, 0), [""; 0]);
-    hit(&dry_run, &[("example.com", 7), ("other.example", 7)]);
+    count_rule_hits(&dry_run, &[("example.com", 7), ("other.example", 7)]);
     assert_eq!(rules(&dry_run, 0), ["example.com", "other.example"]);
     drop(dry_run);
     let ledger = folder.open();

@@ -6,8 +6,8 @@ use super::*;
 fn a_ledger_keeps_what_was_stored_and_only_its_owner_can_read_it() {
     let folder = Folder::new();
     assert!(LedgerReader::open(&folder.ledger()).unwrap().is_none());
-    assert!(Ledger::open_existing(&folder.ledger(), at(0)).unwrap().is_none());
-    Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
+    assert!(Ledger::open_existing(&folder.ledger(), at_minute(0)).unwrap().is_none());
+    Ledger::check_integrity(&folder.ledger(), at_minute(0)).unwrap();
     assert_eq!(folder.file_names().len(), 0, "nothing is created by looking");
     let ledger = folder.open();
     store(&ledger, "a", &["d"]);
@@ -103,11 +103,11 @@ fn a_journal_without_its_ledger_is_never_applied_to_a_new_one() {
     let path = folder.ledger();
     std::fs::write(path.with_file_name("ledger.db-journal"), "left behind").unwrap();
     assert!(matches!(
-        Ledger::open(&path, at(0)),
+        Ledger::open(&path, at_minute(0)),
         Err(LedgerError { problem: Problem::Damaged { .. }, .. })
     ));
     assert!(matches!(
-        Ledger::open_dry_run(&path, at(0)),
+        Ledger::open_dry_run(&path, at_minute(0)),
         Err(LedgerError { problem: Problem::Damaged { .. }, .. })
     ));
     assert!(matches!(
@@ -165,7 +165,8 @@ fn a_killed_write_is_undone_when_the_ledger_is_opened() {
     assert_eq!(reader.list(&EntryFilter::default()).unwrap().len(), 1);
     drop(reader);
     let ledger =
-        TenantLedger::open_alone(Some(&killed), false, options(), Clock::fixed(at(0))).unwrap();
+        TenantLedger::open_alone(Some(&killed), false, options(), Clock::fixed(at_minute(0)))
+            .unwrap();
     assert_eq!(state(&ledger, "d", "a"), "waiting");
     assert_eq!(state(&ledger, "d2", "n0"), "new");
 }

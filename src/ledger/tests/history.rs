@@ -21,13 +21,13 @@ fn deliver(
 }
 
 fn top(reader: &LedgerReader, since: i64) -> Vec<(String, u64, DateTime<Utc>)> {
-    let top = reader.top_indicators(at(since), 10, &TenantFilter::default()).unwrap();
+    let top = reader.top_indicators(at_minute(since), 10, &TenantFilter::default()).unwrap();
     top.into_iter().map(|top| (top.value, top.detections, top.last_delivered)).collect()
 }
 
 fn techniques(reader: &LedgerReader, since: i64) -> Vec<(String, u64)> {
     let techniques =
-        reader.techniques(Period::since(at(since)), 10, &TenantFilter::default()).unwrap();
+        reader.techniques(Period::since(at_minute(since)), 10, &TenantFilter::default()).unwrap();
     techniques.into_iter().map(|technique| (technique.code, technique.submissions)).collect()
 }
 
@@ -39,7 +39,7 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     let other = Tenant { name: "other".to_owned(), ..one.clone() };
     let open = |tenant| {
         let options = TenantOptions { tenant, ..options() };
-        TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at(0))).unwrap()
+        TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at_minute(0))).unwrap()
     };
     let none = MitreCodes::default;
     deliver(&mut open(one.clone()), "a", &["d1", "d2"], &none(), 1);
@@ -48,7 +48,7 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     let mut ledger = open(one);
     deliver(&mut ledger, "b", &["d1"], &none(), 4);
     let by_name =
-        |name: &str, count, minutes| (domain(name).value().to_owned(), count, at(minutes));
+        |name: &str, count, minutes| (domain(name).value().to_owned(), count, at_minute(minutes));
     let all = [by_name("a", 5, 3), by_name("b", 1, 4)];
     assert_eq!(top(ledger.ledger().reader(), 0), all);
     // What is queued, being sent, in quarantine or dropped was not shared.
@@ -62,7 +62,7 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
         .ledger()
         .drop_entries(
             &EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() },
-            at(5),
+            at_minute(5),
         )
         .unwrap();
     quarantine(&ledger, &items[2], "no");
@@ -72,7 +72,12 @@ fn indicators_are_counted_by_the_detections_that_named_them_summed_over_tenants(
     assert_eq!(top(&folder.reader(), 0), all);
     assert_eq!(top(ledger.ledger().reader(), 4), [by_name("b", 1, 4)]);
     assert_eq!(
-        ledger.ledger().reader().top_indicators(at(0), 1, &TenantFilter::default()).unwrap().len(),
+        ledger
+            .ledger()
+            .reader()
+            .top_indicators(at_minute(0), 1, &TenantFilter::default())
+            .unwrap()
+            .len(),
         1
     );
 }
@@ -109,7 +114,7 @@ fn techniques_are_counted_by_the_submissions_that_named_them() {
         ledger
             .ledger()
             .reader()
-            .techniques(Period::since(at(0)), 1, &TenantFilter::default())
+            .techniques(Period::since(at_minute(0)), 1, &TenantFilter::default())
             .unwrap()
             .len(),
         1
@@ -166,7 +171,7 @@ fn the_last_run_of_a_tenant_is_the_latest_that_has_ended() {
     let folder = Folder::new();
     let mut one = folder.open_as("crowdstrike", "1");
     let last = |ledger: &TenantLedger| -> Vec<(String, String, Option<i32>)> {
-        let runs = ledger.ledger().reader().last_ended_runs(at(100)).unwrap();
+        let runs = ledger.ledger().reader().last_ended_runs(at_minute(100)).unwrap();
         runs.into_iter().map(|run| (run.tenant, run.id, run.exit_code)).collect()
     };
     let run = |ledger: &mut TenantLedger, id: &str, minutes, exit_code: Option<u8>| {

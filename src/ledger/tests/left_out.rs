@@ -7,7 +7,7 @@ use crate::selection::MAX_SAMPLES;
 fn samples(ledger: &TenantLedger, value: &str) -> Vec<(String, String, u64, String, i64, i64)> {
     let whole = ledger.ledger();
     let found = whole.reader().left_out_of(&[value], "absent", &TenantFilter::default()).unwrap();
-    let minutes = |time: DateTime<Utc>| (time - at(0)).num_minutes();
+    let minutes = |time: DateTime<Utc>| (time - at_minute(0)).num_minutes();
     let sample = |sample: LeftOutSample| {
         let (first, last) = (minutes(sample.first_at), minutes(sample.last_at));
         (sample.tenant, sample.value, sample.mentions, sample.alert, first, last)
@@ -26,12 +26,12 @@ fn count(ledger: &TenantLedger) -> usize {
 fn mentions_are_summed_by_tenant_with_the_last_alert() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    leave_out(&ledger, &[("a.example", "d1", 2), ("b.example", "d1", 1)]);
+    add_left_out_samples(&ledger, &[("a.example", "d1", 2), ("b.example", "d1", 1)]);
     set_time(&mut ledger, 5);
-    leave_out(&ledger, &[("a.example", "d2", 40)]);
+    add_left_out_samples(&ledger, &[("a.example", "d2", 40)]);
     drop(ledger);
     let ledger = folder.open_as("carbonblack", "other");
-    leave_out(&ledger, &[("A.Example", "d3", 1)]);
+    add_left_out_samples(&ledger, &[("A.Example", "d3", 1)]);
     let named = |tenant: &str, value: &str, mentions, alert: &str, last| {
         (tenant.to_owned(), value.to_owned(), mentions, alert.to_owned(), 0, last)
     };
@@ -51,15 +51,15 @@ fn mentions_are_summed_by_tenant_with_the_last_alert() {
 fn those_with_the_most_mentions_are_first_over_all_tenants() {
     let folder = Folder::new();
     let mut ledger = folder.open();
-    leave_out(&ledger, &[("a.example", "d", 2), ("b.example", "d", 3)]);
+    add_left_out_samples(&ledger, &[("a.example", "d", 2), ("b.example", "d", 3)]);
     set_time(&mut ledger, 5);
-    leave_out(&ledger, &[("c.example", "d", 1)]);
+    add_left_out_samples(&ledger, &[("c.example", "d", 1)]);
     drop(ledger);
     let ledger = folder.open_as("carbonblack", "other");
-    leave_out(&ledger, &[("a.example", "d", 2)]);
+    add_left_out_samples(&ledger, &[("a.example", "d", 2)]);
     let whole = ledger.ledger();
     let top = |since, limit, tenants: &TenantFilter| -> Vec<(String, u64)> {
-        let top = whole.reader().top_left_out(at(since), limit, tenants).unwrap();
+        let top = whole.reader().top_left_out(at_minute(since), limit, tenants).unwrap();
         top.into_iter().map(|sample| (sample.value, sample.mentions)).collect()
     };
     let named = |value: &str, mentions| (value.to_owned(), mentions);
@@ -85,7 +85,7 @@ fn the_latest_of_each_tenant_stay() {
     assert_eq!(count(&ledger), MAX_SAMPLES);
     set_time(&mut ledger, 1);
     add(&ledger, &samples_of("new", 10));
-    leave_out(&ledger, &[("old7.example", "d", 1)]);
+    add_left_out_samples(&ledger, &[("old7.example", "d", 1)]);
     assert_eq!(count(&ledger), MAX_SAMPLES);
     assert_eq!(samples(&ledger, "new9.example").len(), 1);
     assert_eq!(samples(&ledger, "old7.example")[0].2, 2);
@@ -98,9 +98,9 @@ fn the_latest_of_each_tenant_stay() {
 #[test]
 fn they_are_kept_for_90_days() {
     let mut ledger = temporary();
-    leave_out(&ledger, &[("a.example", "d", 1), ("b.example", "d", 1)]);
+    add_left_out_samples(&ledger, &[("a.example", "d", 1), ("b.example", "d", 1)]);
     set_time(&mut ledger, DAY);
-    leave_out(&ledger, &[("b.example", "d", 1)]);
+    add_left_out_samples(&ledger, &[("b.example", "d", 1)]);
     for (days, purged) in [(90, 0), (91, 1), (91, 0), (92, 1)] {
         set_time(&mut ledger, days * DAY);
         assert_eq!(ledger.purge_expired().unwrap().left_out, purged, "{days}");
@@ -122,9 +122,9 @@ fn they_are_stored_with_their_transaction_or_not_at_all() {
 #[test]
 fn a_dry_run_leaves_none() {
     let folder = Folder::new();
-    leave_out(&folder.open(), &[("a.example", "d", 1)]);
+    add_left_out_samples(&folder.open(), &[("a.example", "d", 1)]);
     let dry_run = folder.open_dry_run();
-    leave_out(&dry_run, &[("a.example", "d", 7), ("b.example", "d", 7)]);
+    add_left_out_samples(&dry_run, &[("a.example", "d", 7), ("b.example", "d", 7)]);
     drop(dry_run);
     let ledger = folder.open();
     assert_eq!(samples(&ledger, "a.example")[0].2, 1);

@@ -8,11 +8,12 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
     let path = folder.ledger();
     let ledger = folder.open();
     let second = [
-        Ledger::open(&path, at(1)).map(|_| ()),
-        Ledger::open_existing(&path, at(1)).map(|_| ()),
-        Ledger::open_dry_run(&path, at(1)).map(|_| ()),
-        Ledger::check_integrity(&path, at(1)),
-        TenantLedger::open_alone(Some(&path), false, options(), Clock::fixed(at(1))).map(|_| ()),
+        Ledger::open(&path, at_minute(1)).map(|_| ()),
+        Ledger::open_existing(&path, at_minute(1)).map(|_| ()),
+        Ledger::open_dry_run(&path, at_minute(1)).map(|_| ()),
+        Ledger::check_integrity(&path, at_minute(1)),
+        TenantLedger::open_alone(Some(&path), false, options(), Clock::fixed(at_minute(1)))
+            .map(|_| ()),
     ];
     for second in second {
         match second {
@@ -27,14 +28,14 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
     {
         let link = path.with_file_name("another-name.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        let refused = Ledger::open(&link, at(1));
+        let refused = Ledger::open(&link, at_minute(1));
         assert!(
             matches!(refused, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
             "{refused:?}"
         );
         let folder_link = path.parent().unwrap().with_extension("link");
         std::os::unix::fs::symlink(path.parent().unwrap(), &folder_link).unwrap();
-        let locked = Ledger::open(&folder_link.join("ledger.db"), at(1));
+        let locked = Ledger::open(&folder_link.join("ledger.db"), at_minute(1));
         std::fs::remove_file(folder_link).unwrap();
         assert!(
             matches!(locked, Err(LedgerError { problem: Problem::Locked { .. }, .. })),
@@ -45,7 +46,7 @@ fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
     drop(ledger);
     let dry_run = folder.open_dry_run();
     assert!(matches!(
-        Ledger::open(&path, at(3)),
+        Ledger::open(&path, at_minute(3)),
         Err(LedgerError { problem: Problem::Locked { .. }, .. })
     ));
     drop(dry_run);

@@ -29,7 +29,7 @@ fn each_fate_is_found() {
     deliver(&items[0]);
     quarantine(&ledger, &items[2], "no");
     let filter = EntryFilter { state: Some(EntryState::Quarantined), ..EntryFilter::default() };
-    ledger.ledger().drop_entries(&filter, at(6)).unwrap();
+    ledger.ledger().drop_entries(&filter, at_minute(6)).unwrap();
     quarantine(&ledger, &items[3], "no");
     let _being_sent = ledger.begin_batch([&items[4]]).unwrap();
     drop(ledger);
@@ -37,14 +37,16 @@ fn each_fate_is_found() {
         Fate::Delivered { at, batch } => (at, batch),
         other => panic!("{name}: {other:?}"),
     };
-    assert_eq!(delivered("deleted"), (at(5), 1));
-    assert_eq!(delivered("delivered"), (at(5), 2));
-    assert_eq!(fate(&folder, "dropped"), Fate::Dropped { at: at(6) });
+    assert_eq!(delivered("deleted"), (at_minute(5), 1));
+    assert_eq!(delivered("delivered"), (at_minute(5), 2));
+    assert_eq!(fate(&folder, "dropped"), Fate::Dropped { at: at_minute(6) });
     let message = "no".to_owned();
-    let rejected = Fate::Quarantined { since: at(5), status: Some(400), message };
+    let rejected = Fate::Quarantined { since: at_minute(5), status: Some(400), message };
     assert_eq!(fate(&folder, "quarantined"), rejected);
-    assert!(matches!(fate(&folder, "sending"), Fate::InDoubt { since, .. } if since == at(5)));
-    assert_eq!(fate(&folder, "queued"), Fate::Queued { since: at(0) });
+    assert!(
+        matches!(fate(&folder, "sending"), Fate::InDoubt { since, .. } if since == at_minute(5))
+    );
+    assert_eq!(fate(&folder, "queued"), Fate::Queued { since: at_minute(0) });
     for name in names {
         let found = find(&folder, name, "");
         let entry = &found.entries[0];
@@ -56,7 +58,7 @@ fn each_fate_is_found() {
     }
     let of_alert = find(&folder, "absent", "d2");
     assert_eq!(of_alert.entries.len(), names.len());
-    assert_eq!(of_alert.alert_created["crowdstrike"], at(0));
+    assert_eq!(of_alert.alert_created["crowdstrike"], at_minute(0));
     assert_eq!(find(&folder, "absent", "d"), Found::default());
 }
 

@@ -44,7 +44,7 @@ const SOURCE: SourceInfo = SourceInfo {
 };
 
 /// The time `minutes` after the first day of the tests began.
-fn at(minutes: i64) -> DateTime<Utc> {
+fn at_minute(minutes: i64) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339("2026-03-01T00:00:00Z").unwrap().to_utc()
         + TimeDelta::minutes(minutes)
 }
@@ -74,7 +74,7 @@ fn options() -> TenantOptions<'static> {
 }
 
 fn temporary() -> TenantLedger {
-    TenantLedger::open_alone(None, false, options(), Clock::fixed(at(0))).unwrap()
+    TenantLedger::open_alone(None, false, options(), Clock::fixed(at_minute(0))).unwrap()
 }
 
 /// A folder for a ledger.
@@ -96,18 +96,18 @@ impl Folder {
     fn open_as(&self, source: &str, run_id: &str) -> TenantLedger {
         let path = self.ledger();
         let options = TenantOptions { tenant: tenant(source), run_id, ..options() };
-        TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at(0))).unwrap()
+        TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at_minute(0))).unwrap()
     }
 
     fn open_dry_run(&self) -> TenantLedger {
         let path = self.ledger();
         let options = TenantOptions { run_id: "dry", ..options() };
-        TenantLedger::open_alone(Some(&path), true, options, Clock::fixed(at(0))).unwrap()
+        TenantLedger::open_alone(Some(&path), true, options, Clock::fixed(at_minute(0))).unwrap()
     }
 
     /// Opens the whole ledger, as a command does.
     fn open_whole(&self) -> Ledger {
-        Ledger::open_existing(&self.ledger(), at(0)).unwrap().expect("there is a ledger")
+        Ledger::open_existing(&self.ledger(), at_minute(0)).unwrap().expect("there is a ledger")
     }
 
     fn reader(&self) -> LedgerReader {
@@ -194,7 +194,7 @@ impl LedgerReader {
 }
 
 fn set_time(ledger: &mut TenantLedger, minutes: i64) {
-    ledger.set_clock(Clock::fixed(at(minutes)));
+    ledger.set_clock(Clock::fixed(at_minute(minutes)));
 }
 
 /// Ends the doubt about all batches, as a run does once it has searched.
@@ -224,7 +224,7 @@ fn next_run_that_finds(
 }
 
 fn window() -> Window {
-    Window { start: at(-60), end: at(0) }
+    Window { start: at_minute(-60), end: at_minute(0) }
 }
 
 fn domain(name: &str) -> Indicator {
@@ -239,8 +239,8 @@ fn codes(codes: &[&str]) -> MitreCodes {
 fn alert(id: &str) -> Detection {
     Detection {
         id: id.to_owned(),
-        observed_at: at(0),
-        created_at: at(0),
+        observed_at: at_minute(0),
+        created_at: at_minute(0),
         name: None,
         incident_name: None,
         assessment: Assessment::default(),
@@ -264,13 +264,13 @@ fn store(ledger: &TenantLedger, name: &str, detections: &[&str]) -> Vec<StoreOut
 }
 
 /// Counts hits of exclusion rules as one transaction.
-fn hit(ledger: &TenantLedger, rules: &[(&str, u64)]) {
+fn count_rule_hits(ledger: &TenantLedger, rules: &[(&str, u64)]) {
     let hits = rules.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect();
     ledger.store(|store| store.count_hits(&hits)).unwrap();
 }
 
 /// Adds values that were left out, their last alerts and numbers of mentions, as one transaction.
-fn leave_out(ledger: &TenantLedger, samples: &[(&str, &str, u64)]) {
+fn add_left_out_samples(ledger: &TenantLedger, samples: &[(&str, &str, u64)]) {
     let sample = |(value, alert, mentions): &(&str, &str, u64)| {
         ("excluded", (*value).to_owned(), (*alert).to_owned(), *mentions)
     };
@@ -345,7 +345,13 @@ fn quarantined(ledger: &TenantLedger) -> u64 {
 
 /// Counts deliveries with a token for the quota, at a time in minutes.
 fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
-    record_delivered(ledger.ledger().reader().db(), ledger.tenant, token, entries, at(minutes));
+    record_delivered(
+        ledger.ledger().reader().db(),
+        ledger.tenant,
+        token,
+        entries,
+        at_minute(minutes),
+    );
 }
 
 /// Inserts a batch that was delivered, without entries.

@@ -31,9 +31,9 @@ fn a_database_of_another_program() {
             let path = folder.ledger();
             let before = folder.bytes();
             for opened in [
-                Ledger::open(&path, at(0)).map(|_| ()),
-                Ledger::open_dry_run(&path, at(0)).map(|_| ()),
-                Ledger::check_integrity(&path, at(0)),
+                Ledger::open(&path, at_minute(0)).map(|_| ()),
+                Ledger::open_dry_run(&path, at_minute(0)).map(|_| ()),
+                Ledger::check_integrity(&path, at_minute(0)),
                 LedgerReader::open(&path).map(|_| ()),
             ] {
                 assert!(
@@ -75,13 +75,14 @@ fn a_folder_a_missing_folder_and_a_path_without_a_name() {
     for path in
         [parent.to_owned(), absent.clone(), folder.ledger().join("below-a-file"), PathBuf::new()]
     {
-        let existing = Ledger::open_existing(&path, at(0)).map(|found| assert!(found.is_none()));
+        let existing =
+            Ledger::open_existing(&path, at_minute(0)).map(|found| assert!(found.is_none()));
         let is_none = path == absent || path == Path::new("");
         assert_eq!(existing.is_ok(), is_none, "{}: {existing:?}", path.display());
         for opened in [
-            Ledger::open(&path, at(0)).map(|_| ()),
-            Ledger::open_dry_run(&path, at(0)).map(|_| ()),
-            Ledger::check_integrity(&path, at(0)),
+            Ledger::open(&path, at_minute(0)).map(|_| ()),
+            Ledger::open_dry_run(&path, at_minute(0)).map(|_| ()),
+            Ledger::check_integrity(&path, at_minute(0)),
         ] {
             let refused =
                 matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. }));
@@ -107,7 +108,8 @@ mod on_unix {
         let folder = healthy();
         let link = folder.ledger().with_file_name("link.db");
         symlink("/nowhere/ledger.db", &link).unwrap();
-        for opened in [Ledger::open(&link, at(0)), Ledger::open_dry_run(&link, at(0))] {
+        for opened in [Ledger::open(&link, at_minute(0)), Ledger::open_dry_run(&link, at_minute(0))]
+        {
             assert!(
                 matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
                 "{opened:?}"
@@ -122,7 +124,8 @@ mod on_unix {
         set_mode(&folder.ledger(), 0o400);
         let bytes = folder.bytes();
         let path = folder.ledger();
-        for opened in [Ledger::open(&path, at(0)), Ledger::open_dry_run(&path, at(0))] {
+        for opened in [Ledger::open(&path, at_minute(0)), Ledger::open_dry_run(&path, at_minute(0))]
+        {
             assert!(
                 matches!(opened, Err(LedgerError { problem: Problem::Unwritable { .. }, .. })),
                 "{opened:?}"
@@ -144,12 +147,13 @@ mod on_unix {
             return;
         }
         let absent = parent.join("new.db");
-        let mut opened = vec![Ledger::open(&path, at(0)), Ledger::open(&absent, at(0))];
+        let mut opened =
+            vec![Ledger::open(&path, at_minute(0)), Ledger::open(&absent, at_minute(0))];
         set_mode(parent, 0o700);
         fs::remove_file(parent.join("ledger.db.lock")).unwrap();
         set_mode(parent, 0o500);
-        opened.push(Ledger::open(&path, at(0)));
-        opened.push(Ledger::open_dry_run(&path, at(0)));
+        opened.push(Ledger::open(&path, at_minute(0)));
+        opened.push(Ledger::open_dry_run(&path, at_minute(0)));
         let listed = folder.reader().list(&EntryFilter::default()).map(|entries| entries.len());
         set_mode(parent, 0o700);
         for opened in opened {

@@ -11,7 +11,7 @@ fn tenants_never_mix() {
     store(&one, "a", &["d"]);
     let items = queue(&one);
     assert!(matches!(
-        one.advance_checkpoint(Window { start: at(-5), end: at(0) }, None).unwrap(),
+        one.advance_checkpoint(Window { start: at_minute(-5), end: at_minute(0) }, None).unwrap(),
         Advance::Moved
     ));
     drop(one);
@@ -43,7 +43,10 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
     assert_eq!(states(&ledger), ["waiting", "waiting", "new"]);
     quarantine(&ledger, &items[0], "bad");
     assert_eq!(states(&ledger), ["quarantined", "quarantined", "new"]);
-    assert_eq!(ledger.ledger().retry_quarantined(&EntryFilter::default(), at(0)).unwrap(), 1);
+    assert_eq!(
+        ledger.ledger().retry_quarantined(&EntryFilter::default(), at_minute(0)).unwrap(),
+        1
+    );
     deliver_all(&ledger);
     assert_eq!(states(&ledger), ["delivered", "delivered", "new"]);
     next_run(&mut ledger, "next");
@@ -56,7 +59,8 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
 fn dropped_alerts_are_remembered_although_the_clock_is_behind() {
     let mut ledger = temporary();
     store(&ledger, "a", &["d1"]);
-    let dropped = ledger.ledger().drop_entries(&EntryFilter::default(), at(-100 * DAY)).unwrap();
+    let dropped =
+        ledger.ledger().drop_entries(&EntryFilter::default(), at_minute(-100 * DAY)).unwrap();
     assert_eq!(dropped, 1);
     set_time(&mut ledger, DAY);
     ledger.purge_expired().unwrap();
@@ -93,7 +97,7 @@ fn resend_stores_again_what_was_delivered_but_not_what_a_person_dropped() {
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items[..1]).unwrap();
     ledger.deliver_batch(batch).unwrap();
-    ledger.ledger().drop_entries(&EntryFilter::default(), at(1)).unwrap();
+    ledger.ledger().drop_entries(&EntryFilter::default(), at_minute(1)).unwrap();
     drop(ledger);
     let mut ledger = folder.open_as("crowdstrike", "next");
     let store_both = |ledger: &TenantLedger| {
@@ -113,7 +117,7 @@ fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
     let folder = Folder::new();
     let ledger = folder.open();
     let seen = |id: &str, minutes, severity, names: &[&str]| Detection {
-        observed_at: at(minutes),
+        observed_at: at_minute(minutes),
         mitre_codes: codes(names),
         ..severe(id, severity)
     };
@@ -181,10 +185,10 @@ fn an_alert_is_known_by_its_id_and_its_time_of_creation() {
     let url = Indicator::parse(ClaimedType::Url, "http://a.evil.net/").unwrap();
     assert_eq!(add(&ledger, &alert("d"), &domain("a")), StoreOutcome::New);
     assert_eq!(add(&ledger, &alert("d"), &url), StoreOutcome::New);
-    let later = Detection { created_at: at(1), ..alert("d") };
+    let later = Detection { created_at: at_minute(1), ..alert("d") };
     assert_eq!(add(&ledger, &later, &domain("a")), StoreOutcome::Duplicate);
     // Seen at another time, it is the same alert.
-    let same = Detection { observed_at: at(1), ..alert("d") };
+    let same = Detection { observed_at: at_minute(1), ..alert("d") };
     assert_eq!(add(&ledger, &same, &domain("a")), StoreOutcome::Duplicate);
     assert_eq!(detections_of(&ledger, "outbox"), [2, 1]);
 }
@@ -250,7 +254,7 @@ fn hostile_values_come_back_as_they_were() {
         quarantine(&ledger, &queue(&ledger)[0], text);
         let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
         assert_eq!((entries[0].message.as_deref(), entries[0].run.as_str()), (Some(text), text));
-        ledger.ledger().drop_entries(&EntryFilter::default(), at(0)).unwrap();
+        ledger.ledger().drop_entries(&EntryFilter::default(), at_minute(0)).unwrap();
         assert_eq!(state(&ledger, text, "a"), "dropped");
     }
 }
@@ -280,7 +284,7 @@ fn a_withdrawn_run_leaves_what_was_there_before() {
 
     let path = folder.ledger();
     let options = TenantOptions { run_id: "second", resend: true, ..options() };
-    let clock = Clock::fixed(at(1));
+    let clock = Clock::fixed(at_minute(1));
     let second = TenantLedger::open_alone(Some(&path), false, options, clock).unwrap();
     second.begin_run("live", window()).unwrap();
     // Sent again, still queued, and new.

@@ -7,7 +7,7 @@ use super::*;
 fn open(folder: &Folder, tenant: Tenant) -> Result<TenantLedger> {
     let path = folder.ledger();
     let options = TenantOptions { tenant, ..options() };
-    TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at(0)))
+    TenantLedger::open_alone(Some(&path), false, options, Clock::fixed(at_minute(0)))
 }
 
 #[test]
@@ -27,13 +27,13 @@ fn a_tenant_is_its_name_and_everything_else_may_change() {
     let ledger = open(&folder, changed).unwrap();
     assert_eq!((ledger.tenant, ledger.queued().unwrap()), (id, 1));
     let organizations = || {
-        let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
+        let status = folder.reader().status(at_minute(0), &TenantFilter::default()).unwrap();
         status[0].organizations.clone()
     };
     assert_eq!(organizations(), ["uhash:a", "uhash:b"], "a run that reads nothing changes nothing");
     ledger.record_properties(None).unwrap();
     let status =
-        ledger.ledger().reader().status(at(0), &TenantFilter::default()).unwrap().remove(0);
+        ledger.ledger().reader().status(at_minute(0), &TenantFilter::default()).unwrap().remove(0);
     assert_eq!(status.organizations, ["uhash:a", "uhash:c"]);
     deliver_all(&ledger);
     assert_eq!(ledger.quota_used().unwrap(), 1, "with the new token");
@@ -53,7 +53,7 @@ fn a_tenant_keeps_its_source() {
     let other = Tenant { source: "carbonblack".to_owned(), ..tenant("crowdstrike") };
     let error = open(&folder, other).unwrap_err();
     assert!(matches!(error.problem, Problem::OtherSource { .. }), "{error}");
-    let status = folder.reader().status(at(0), &TenantFilter::default()).unwrap();
+    let status = folder.reader().status(at_minute(0), &TenantFilter::default()).unwrap();
     assert_eq!((status.len(), status[0].source.as_str()), (1, "crowdstrike"));
 }
 
@@ -141,7 +141,7 @@ fn a_person_chooses_tenants_by_name_and_by_source() {
     let folder = Folder::new();
     for (name, source) in [("a", "crowdstrike"), ("b", "crowdstrike"), ("c", "carbonblack")] {
         let ledger = open(&folder, Tenant { name: name.to_owned(), ..tenant(source) }).unwrap();
-        ledger.begin_run("live", Window { start: at(-1), end: at(0) }).unwrap();
+        ledger.begin_run("live", Window { start: at_minute(-1), end: at_minute(0) }).unwrap();
         store(&ledger, name, &["d"]);
         store(&ledger, &format!("{name}-sent"), &["d"]);
         let batch = ledger.begin_batch(&queue(&ledger)[1..]).unwrap();
@@ -159,14 +159,14 @@ fn a_person_chooses_tenants_by_name_and_by_source() {
     for (name, source, expected) in cases {
         let tenants =
             TenantFilter { name: name.map(str::to_owned), source: source.map(str::to_owned) };
-        let status = reader.status(at(0), &tenants).unwrap();
+        let status = reader.status(at_minute(0), &tenants).unwrap();
         let mut names: Vec<_> = status.into_iter().map(|status| status.tenant).collect();
         names.sort();
         assert_eq!(names.concat(), expected, "{tenants:?}");
-        let runs = reader.runs(at(-9), &tenants).unwrap();
+        let runs = reader.runs(at_minute(-9), &tenants).unwrap();
         let names: Vec<_> = runs.into_iter().map(|run| run.tenant).collect();
         assert_eq!(names.concat(), expected, "{tenants:?}");
-        let top = reader.top_indicators(at(-9), 9, &tenants).unwrap();
+        let top = reader.top_indicators(at_minute(-9), 9, &tenants).unwrap();
         assert_eq!(top.len(), expected.len(), "{tenants:?}");
         let filter = EntryFilter { tenants, ..EntryFilter::default() };
         let entries = reader.list(&filter).unwrap();
@@ -188,12 +188,13 @@ fn open_shared(folder: &Folder) -> SharedLedger {
         busy_retry: BusyRetry::default(),
         lock: None,
     };
-    SharedLedger::open(file, Clock::fixed(at(0))).unwrap()
+    SharedLedger::open(file, Clock::fixed(at_minute(0))).unwrap()
 }
 
 fn open_as(shared: &SharedLedger, name: &str) -> TenantLedger {
     let tenant = Tenant { name: name.to_owned(), ..tenant("crowdstrike") };
-    TenantLedger::open(shared, TenantOptions { tenant, ..options() }, Clock::fixed(at(0))).unwrap()
+    TenantLedger::open(shared, TenantOptions { tenant, ..options() }, Clock::fixed(at_minute(0)))
+        .unwrap()
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn several_tenants_use_one_open_ledger_at_once() {
     });
     drop(shared);
     let reader = folder.reader();
-    let runs = reader.runs(at(0), &TenantFilter::default()).unwrap();
+    let runs = reader.runs(at_minute(0), &TenantFilter::default()).unwrap();
     let names: BTreeSet<&str> = runs.iter().map(|run| run.tenant.as_str()).collect();
     assert_eq!(names, BTreeSet::from(["a", "b", "c", "d"]));
     assert!(runs.iter().all(|run| run.exit_code == Some(0)), "{runs:?}");

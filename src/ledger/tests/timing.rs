@@ -82,7 +82,7 @@ fn send_all(ledger: &TenantLedger, size: usize) -> usize {
 fn timing_of_100_000_new_mentions() {
     let folder = Folder::new();
     let mentions: Vec<_> =
-        (0..COUNT).map(|number| (large_alert(number, at(0)), sha256(number))).collect();
+        (0..COUNT).map(|number| (large_alert(number, at_minute(0)), sha256(number))).collect();
     let mut watch = Stopwatch::start();
     let ledger = folder.open();
     watch.lap("create");
@@ -112,12 +112,12 @@ fn timing_of_100_000_new_mentions() {
     watch.lap("open with 100,000 delivered");
     assert_eq!(store_all(&ledger, &mentions), 0);
     watch.lap("look up 100,000 delivered");
-    folder.reader().status(at(0), &TenantFilter::default()).unwrap();
+    folder.reader().status(at_minute(0), &TenantFilter::default()).unwrap();
     watch.lap("open a reader and read the status");
-    ledger.purge_expired_at(at(0)).unwrap();
+    ledger.purge_expired_at(at_minute(0)).unwrap();
     watch.lap("purge, nothing old enough");
     set_time(&mut ledger, 100 * DAY);
-    ledger.purge_expired_at(at(100 * DAY)).unwrap();
+    ledger.purge_expired_at(at_minute(100 * DAY)).unwrap();
     watch.lap("purge 100,000");
     let sample = |number: usize| {
         ("excluded", sha256(number).value().to_owned(), mentions[number].0.id.clone(), 1)
@@ -157,8 +157,9 @@ fn fill_history(ledger: &TenantLedger, queued: u32) {
         tenant = ledger.tenant.0,
     ))
     .unwrap();
-    let mentions: Vec<_> =
-        (0..queued as usize).map(|number| (large_alert(number, at(0)), sha256(number))).collect();
+    let mentions: Vec<_> = (0..queued as usize)
+        .map(|number| (large_alert(number, at_minute(0)), sha256(number)))
+        .collect();
     store_all(ledger, &mentions);
 }
 
@@ -176,7 +177,7 @@ fn timing_of_opening_a_ledger_of_90_days() {
         for _ in 0..2 {
             let reader = folder.reader();
             watch.lap("open a reader");
-            reader.status(at(0), &TenantFilter::default()).unwrap();
+            reader.status(at_minute(0), &TenantFilter::default()).unwrap();
             watch.lap("read the status");
             let (asked, all) = (sha256(7), TenantFilter::default());
             reader.find(Some(&asked), "absent", &all).unwrap();
@@ -196,7 +197,7 @@ fn timing_of_opening_a_ledger_of_90_days() {
             drop(ledger);
             watch.lap("close");
         }
-        Ledger::check_integrity(&folder.ledger(), at(0)).unwrap();
+        Ledger::check_integrity(&folder.ledger(), at_minute(0)).unwrap();
         watch.lap("examine everything");
     }
 }

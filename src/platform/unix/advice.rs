@@ -1,4 +1,4 @@
-//! Commands that help texts name.
+//! Parts of help texts that depend on the system.
 
 use std::path::Path;
 

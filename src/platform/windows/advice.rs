@@ -1,10 +1,11 @@
-//! Commands that help texts name. They are the same in PowerShell and in the command prompt.
+//! Parts of help texts that depend on the system. The commands work in PowerShell and in the
+//! command prompt.
 
 use std::path::Path;
 
 /// Renames a file.
 pub(crate) const MOVE: &str = "move";
-/// Shows the free space of a disk.
+/// Shows the free space of drive C:.
 pub(crate) const DISK_SPACE: &str = "fsutil volume diskfree C:";
 /// The help when the system has no more memory or handles.
 pub(crate) const LIMITS: &str = "Check the free memory of this machine.";

@@ -96,7 +96,7 @@ impl Work {
         }
     }
 
-    /// Returns how much is done, and of how much, if that is known.
+    /// Returns how much is finished (rejected indicators too), and of how much, if that is known.
     fn extent(self) -> Option<(u64, u64)> {
         match self {
             Self::Idle => None,

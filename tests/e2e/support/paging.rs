@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::alerts::sha256;
-use super::vendor::{DAY_WINDOW, Vendor, at_millis};
+use super::vendor::{DAY_WINDOW, Vendor, millis_into_day};
 use super::{RunOutput, TestEnv};
 
 /// Returns alerts with different indicators, one per second.
 pub fn one_per_second(vendor: Vendor, count: u64) -> Vec<Value> {
-    let seconds = (0..count).map(|number| vendor.alert(number, at_millis(number * 1000)));
+    let seconds = (0..count).map(|number| vendor.alert(number, millis_into_day(number * 1000)));
     seconds.collect()
 }
 

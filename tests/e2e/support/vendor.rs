@@ -101,7 +101,7 @@ impl Vendor {
 }
 
 /// Returns the instant this many milliseconds after the start of the test day.
-pub fn at_millis(milliseconds: u64) -> DateTime<Utc> {
+pub fn millis_into_day(milliseconds: u64) -> DateTime<Utc> {
     let start: DateTime<Utc> = "2026-11-21T00:15:00Z".parse().unwrap();
     start + TimeDelta::milliseconds(milliseconds.try_into().unwrap())
 }

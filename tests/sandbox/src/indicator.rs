@@ -1,4 +1,4 @@
-//! Checks that the value of an indicator is valid and normalized. Other spellings are rejected.
+//! Checks that the value of an indicator is valid and, unless it is a URL, in normal form.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,7 +47,7 @@ fn url(value: &str) -> Result<(), String> {
     let has_space = value.chars().any(|c| c.is_whitespace() || c.is_control());
     match host {
         Some(host) if !host.is_empty() && !has_space => Ok(()),
-        _ => Err("must be a URL that begins with http:// or https://".into()),
+        _ => Err("must be a URL with http:// or https://, a host and no spaces".into()),
     }
 }
 
@@ -76,7 +76,8 @@ fn ip(value: &str) -> Result<(), String> {
     if global { Ok(()) } else { Err("must be a globally routable address".into()) }
 }
 
-/// Reports whether an address is neither in the IANA special-purpose registry nor multicast.
+/// Reports whether an address is globally reachable: not multicast, and in none of the other ranges
+/// of the IANA special-purpose registry.
 fn is_global_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = address.is_private()
@@ -88,7 +89,8 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
         || (a == 198 && (18..20).contains(&b))
-        || (a, b, c) == (192, 0, 0);
+        || (a, b, c) == (192, 0, 0)
+        || (a, b, c) == (192, 88, 99);
     !special
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Driver<'a> {
 impl<'a> Driver<'a> {
     pub(super) fn new(folder: &'a Folder, model: &mut Model) -> Self {
         model.next_run(0, false, false);
-        Self::open(folder, model, false, at(0))
+        Self::open(folder, model, false, at_minute(0))
     }
 
     /// Opens the ledger for the run of the model.
@@ -70,7 +70,7 @@ impl<'a> Driver<'a> {
                 assert_eq!(count, model.drop_entries(choice, now));
             }
             Step::RecordFirstWindow { start } => {
-                let start = at(start * DAY);
+                let start = at_minute(start * DAY);
                 self.ledger.record_first_window(start).unwrap();
                 if model.checkpoints[model.tenant].is_none() {
                     model.first_windows[model.tenant] = Some(start);
@@ -82,7 +82,7 @@ impl<'a> Driver<'a> {
                 assert_eq!(count, model.reset_checkpoints(now));
             }
             Step::Advance { from, until } => {
-                let (from, until) = (at(from * DAY), at(until * DAY));
+                let (from, until) = (at_minute(from * DAY), at_minute(until * DAY));
                 let advance = self
                     .ledger
                     .advance_checkpoint(Window { start: from, end: until }, None)
@@ -217,7 +217,7 @@ impl<'a> Driver<'a> {
         let mut driver = Self::open(folder, &clone, true, self.now);
         driver.compare(&clone);
         for (step, day) in steps {
-            driver.apply(&mut clone, step, at(day * DAY));
+            driver.apply(&mut clone, step, at_minute(day * DAY));
             driver.compare(&clone);
         }
         // Not among the steps: a dry run reads the real history to its end, and purges only its

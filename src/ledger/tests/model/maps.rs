@@ -129,7 +129,7 @@ impl Model {
         let path = folder.ledger();
         let tenant = |tenant: usize| {
             let options = TenantOptions { tenant: tenant_of(tenant), ..options() };
-            let clock = Clock::fixed(at(0));
+            let clock = Clock::fixed(at_minute(0));
             TenantLedger::open_alone(Some(&path), false, options, clock).unwrap().tenant
         };
         Self {

@@ -120,8 +120,8 @@ impl Mention {
             [("d0", 5, 0), ("'d1", 3, 1), ("d2", 3, 100 * DAY), ("d3", 9, 400 * DAY)]
                 [self.detection];
         Detection {
-            observed_at: at(observed),
-            created_at: at(created),
+            observed_at: at_minute(observed),
+            created_at: at_minute(created),
             mitre_codes: self.codes().iter().map(|code| MitreCode::parse(code).unwrap()).collect(),
             ..severe(id, self.severity)
         }
@@ -223,12 +223,12 @@ proptest! {
         let mut model = Model::new(&folder);
         let mut driver = Driver::new(&folder, &mut model);
         for (step, day) in steps {
-            driver.apply(&mut model, &step, at(day * DAY));
+            driver.apply(&mut model, &step, at_minute(day * DAY));
             driver.compare(&model);
         }
         // Finally, what is in the file counts.
         let last = Step::NextRun { tenant: 0, resend: false, reopen: true };
-        driver.apply(&mut model, &last, at(0));
+        driver.apply(&mut model, &last, at_minute(0));
         driver.compare(&model);
     }
 }
