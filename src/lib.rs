@@ -20,7 +20,9 @@
 //! - **submission**: one item of a request to Recorded Future: an indicator and the alert that
 //!   represents it. **Batch**: the submissions of one request.
 //! - **source**: a vendor. **Tenant**: one account of a source, with its settings and its part of
-//!   the ledger.
+//!   the ledger. **Customer**: the organization whose alerts they are, as the vendor names it (the
+//!   CID of Falcon); an account can see the alerts of several.
+//! - **test mode** (`--debug`): Recorded Future checks what is sent and does not store it.
 //! - **window**: the span of time that a run reads. **Checkpoint**: up to when all alerts were
 //!   read. **Gap**: a span before the checkpoint that no run read.
 //! - **ledger**: the file that runs share. **Outbox**: its entries that are not delivered: queued

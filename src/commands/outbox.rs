@@ -95,7 +95,7 @@ impl Selected {
             0 => Some(end),
             limit => ledger.last_of_first(limit, &filter)?,
         };
-        // None: a run delivered all of them meanwhile.
+        // None: another process delivered, dropped or requeued all of them meanwhile.
         Ok(last.map(|last| Self { first: EntryFilter { last: Some(last), ..filter }, total }))
     }
 }
@@ -226,7 +226,7 @@ fn write_items(
     write("]\n")?;
     if damaged > 0 {
         report::warn(&format!(
-            "{} left out: damaged; after the next run, `collective-insights outbox list --quarantined` shows them",
+            "{} damaged and not exported; after the next run, `collective-insights outbox list --quarantined` shows them",
             counted(damaged, "stored item is", "stored items are")
         ));
     }

@@ -28,7 +28,7 @@ pub struct LedgerError {
 /// The reason why an operation on a ledger failed.
 #[derive(Debug)]
 pub enum Problem {
-    /// Another run has the ledger.
+    /// Another run, or a command that changes the ledger, has it open.
     Locked {
         /// The process id of the other run, where its note in the lock file can be read.
         process: Option<u32>,

@@ -78,7 +78,11 @@ impl Ledger {
             let damaged = free_name(&path)?;
             let failed = |error: io::Error| Problem::from(error).at(&path);
             fs::rename(&path, &damaged).map_err(failed)?;
-            fs::rename(&repaired, &path).map_err(failed)?;
+            if let Err(error) = fs::rename(&repaired, &path) {
+                // The first error is the one to report.
+                let _ = fs::rename(&damaged, &path);
+                return Err(failed(error));
+            }
             files::sync_folder(&path).map_err(failed)?;
             Ok(Repaired { damaged, ..saved })
         });
@@ -126,8 +130,10 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
         schema::restore_sequences(&to, "main")?;
         to.execute_batch("COMMIT")?;
         let count =
-            |table| to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
-        let (pending, settled) = (count("pending")?, count("settled")?);
+            |rows| to.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
+        let pending = count("pending")?;
+        // Those that are being sent are pending.
+        let settled = count("settled JOIN batch ON batch.id = batch WHERE state <> 'sending'")?;
         Ok(Some(Repaired { damaged: PathBuf::new(), pending, settled, incomplete }))
     };
     copied()

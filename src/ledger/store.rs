@@ -23,8 +23,8 @@ enum SightingState {
     Dropped,
 }
 
-/// `run_entry`: the entries of this run by their indicator. `unlinked`: the sightings that it
-/// removed, because it sends what was delivered again. Temporary tables rather than maps: they may
+/// `run_entry`: the entries of this run by their indicator. `unlinked`: the sightings that this run
+/// removed, to send delivered indicators once more. Temporary tables rather than maps: they may
 /// become larger than memory. See [`super::files::temporary`] for where they are.
 const CREATE_RUN_TABLES: &str = "
 CREATE TEMP TABLE IF NOT EXISTS run_entry (
@@ -51,8 +51,9 @@ impl TenantLedger {
         })
     }
 
-    /// Removes the entries and sightings that this run stored, restores the sightings that it
-    /// removed and the tenant's earlier properties, and records why the run stops.
+    /// Removes the entries and sightings that this run stored. Restores the sightings that it
+    /// removed and the earlier account, customer, token and organizations of the tenant, and
+    /// records why the run stops.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -87,8 +88,8 @@ pub(crate) struct Store<'a> {
 
 impl Store<'_> {
     /// Stores one mention as a new entry, or merges it into the entry that the indicator has in
-    /// this run. A mention that an earlier run stored is left out, unless it was delivered and this
-    /// run sends again what was delivered.
+    /// this run. A mention that an earlier run stored is not stored again, unless it was delivered
+    /// and this run sends again what was delivered.
     ///
     /// # Errors
     /// When the ledger cannot be read or written.
@@ -144,7 +145,7 @@ impl Store<'_> {
         detection: &Detection,
         indicator: &Indicator,
     ) -> Result<Option<SightingState>, Problem> {
-        // A dry run puts entries of the real ledger into batches of its own, which come first here.
+        // A dry run can put an entry of the real ledger into its own batch: that one counts then.
         let (batch, earlier) = match schema {
             "main" => ("settled.batch", ""),
             _ => (

@@ -35,7 +35,7 @@ pub(crate) struct DetectionTimes {
     pub to: DateTime<Utc>,
 }
 
-/// A submission that Recorded Future has, or several of one indicator.
+/// A row of a result. Recorded Future may merge several submissions of one indicator into one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FoundRow {
     /// The type of the indicator, in lower case.
@@ -119,7 +119,7 @@ impl Progress {
 
 impl Client {
     /// Calls `found` for what Recorded Future has, in any order; for some of it more than once.
-    /// Returns the number of rows that name no indicator.
+    /// Returns the number of rows that name no indicator; one that is read again counts again.
     ///
     /// # Errors
     /// When the key may not search, when there is no usable response, and when the pages do not add
@@ -137,10 +137,10 @@ impl Client {
                 Read::TooLarge => left.extend(times.halves()),
                 Read::Inconsistent(reason) => {
                     reads += 1;
-                    tracing::warn!("the result of a search is read again: {reason}");
                     if reads == MAX_READS {
                         return Err(SearchError::lasting(inconsistent(&reason)));
                     }
+                    tracing::warn!("the result of a search is read again: {reason}");
                     left.push(times);
                 }
             }
@@ -181,8 +181,8 @@ impl Client {
                 }
             }
             if rows.is_empty() || total.is_some_and(|total| progress.offset >= total) {
-                // Compared with the first total: rows that others add meanwhile move the rows that
-                // it counts to later pages, but do not remove them.
+                // Rows that others add meanwhile move older rows to later pages and remove none: at
+                // least as many rows as the first total come.
                 return Ok(match first_total {
                     Some(total) if progress.rows < total => Read::Inconsistent(format!(
                         "it has {} different rows instead of {total}",
@@ -326,7 +326,7 @@ fn unexpected(message: String) -> Failure {
     Failure::new(
         FailureKind::Unexpected,
         message,
-        "Run again with --debug and report this together with the log; Recorded Future's support asks for the trace id.",
+        "Report this, together with the log of a run with --log-level debug; Recorded Future's support asks for the trace id.",
     )
 }
 
@@ -421,7 +421,7 @@ mod tests {
         for count in [9_999, 10_000, 25_001] {
             let (values, requests) = found(rows(count, true, |number| number.to_string())).await;
             assert_eq!(values.len(), count);
-            // A few more than full pages.
+            // Dividing costs at most 24 requests more than the full pages.
             assert!((count / 1000..count / 1000 + 25).contains(&requests), "{requests}");
         }
     }

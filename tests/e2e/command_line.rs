@@ -194,7 +194,7 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
-fn the_help_of_a_source_contains_every_flag_variable_and_exit_code() {
+fn the_help_of_a_source_contains_its_main_flags_and_variables_and_every_exit_code() {
     let common = "--rf-api-key RF_API_KEY --rf-api-url RF_API_URL https://api.recordedfuture.com --organization-id \
         --hours --exclusion-file --batch-size --dry-run --debug --log-level --log-file --json --quiet -k -n -l -q";
     let crowdstrike = "--client-id CS_CLIENT_ID --client-secret CS_CLIENT_SECRET --cloud us-gov-2 --base-url \

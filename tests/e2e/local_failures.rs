@@ -128,7 +128,10 @@ fn a_damaged_item_goes_to_quarantine_and_all_others_are_sent() {
         assert_eq!(dry_run.assert_counts_add_up().count("would_submit"), 2, "{item}");
         let export = env.run("outbox export").assert_code(0);
         assert_eq!(export.json().as_array().unwrap().len(), 2);
-        export.assert_stderr(&["warning: 1 stored item is left out", "outbox list --quarantined"]);
+        export.assert_stderr(&[
+            "warning: 1 stored item is damaged and not exported",
+            "outbox list --quarantined",
+        ]);
         for run in ["crowdstrike --json --debug", RUN] {
             let output = env.run_at(LATER, run).assert_code(3);
             output

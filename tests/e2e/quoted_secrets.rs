@@ -54,7 +54,7 @@ fn a_secret_in_quotation_marks_is_used_as_it_is_with_a_warning() {
 }
 
 #[test]
-fn a_quotation_mark_at_one_end_of_a_secret_causes_no_warning() {
+fn a_secret_without_the_same_quotation_mark_at_both_ends_causes_no_warning() {
     for key in [format!("\"{RF_TOKEN}"), format!("{RF_TOKEN}'"), format!("\"{RF_TOKEN}'")] {
         let env = TestEnv::new(one_alert_per_vendor());
         env.sandbox.change(|world| world.recorded_future.accounts[0].token.clone_from(&key));

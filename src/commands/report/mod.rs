@@ -1,4 +1,5 @@
-//! `report`: a page with charts of what was shared, for a browser or for paper.
+//! `report`: a page with charts of what was sent to Recorded Future ("shared"), for a browser or
+//! for paper.
 //!
 //! One file without scripts, which loads nothing. [`data`] reads the ledger; each section is a file
 //! that makes a part of the page from it.

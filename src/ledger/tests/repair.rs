@@ -143,3 +143,18 @@ fn a_file_that_is_not_damaged_or_not_a_ledger_stays_as_it_is() {
     assert_eq!(Ledger::repair(&folder.ledger(), at_minute(0)).unwrap(), None);
     assert!(!folder.ledger().exists());
 }
+
+#[test]
+fn an_entry_that_is_being_sent_counts_once() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    store(&ledger, "sending", &["d1"]);
+    let _batch = ledger.begin_batch(&queue(&ledger)).unwrap();
+    drop(ledger);
+    let mut damaged = folder.bytes();
+    // The name of the format.
+    damaged[3] = b'?';
+    fs::write(folder.ledger(), damaged).unwrap();
+    let repaired = Ledger::repair(&folder.ledger(), at_minute(0)).unwrap().expect("it was damaged");
+    assert_eq!((repaired.pending, repaired.settled), (1, 0));
+}

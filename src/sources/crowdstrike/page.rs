@@ -11,13 +11,15 @@ use crate::sources::parsed_alert::ParsedAlert;
 #[derive(Debug, Default)]
 pub(super) struct AlertPage {
     pub alerts: Vec<ParsedAlert>,
-    /// The errors that the service reports although it answers with 200.
+    /// The errors that the service reports although it answers with 200; `None` in place of those
+    /// that are not objects.
     pub errors: Vec<Lenient<ApiError>>,
     /// The number of alerts that match the query; a lower bound.
     pub total: Option<u64>,
     /// The token of the next page; `None` on the last one.
     pub next_token: Option<String>,
     pub trace_id: Option<String>,
+    /// The customers (CIDs) that the alerts name.
     pub customers: Customers,
 }
 
@@ -55,9 +57,9 @@ fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedB
 /// Decodes and checks a page. `is_first` is whether it is the first page of its query.
 ///
 /// # Errors
-/// When the body is not a JSON object. Also when it has neither alerts nor errors, and either no
-/// total and no trace id, or, on a first page, a total that is not 0. Treated as the end, such a
-/// page would lose alerts.
+/// When the body is not a JSON object. Also when the page has no alerts and no errors in two cases:
+/// it has no total and no trace id; or it is the first page, and its total is not 0. Treated as the
+/// end, such a page would lose alerts.
 pub(super) fn alert_page(
     response: &Response,
     is_first: bool,

@@ -1,8 +1,9 @@
 //! Generates any number of alerts, deterministically, and loads recorded ones.
 //!
-//! All data is invented: hashes are random digits, domains are under example.com, example.net and
-//! example.org, public addresses are in 1.0.0.0/8. Some of it is difficult on purpose: private
-//! addresses, unsupported indicator types, hashes of a wrong length, `""` and null.
+//! All generated data is invented: hashes are random digits, domains are under example.com,
+//! example.net and example.org, public addresses are in 1.0.0.0/8 and 2a00::/16. Some of it is
+//! difficult on purpose: private addresses, unsupported indicator types, hashes of a wrong length,
+//! `""` and null.
 
 mod carbon_black;
 mod falcon;
@@ -32,8 +33,8 @@ pub struct Recipe {
     pub seed: u64,
     /// The share of alerts (0 to 1) that name an indicator.
     pub indicator_share: f64,
-    /// The number of different indicator values per type, and of files that Carbon Black trusts,
-    /// finds bad, or has not decided on, each.
+    /// The number of different values of each of these: a type of indicator, the malware that
+    /// Falcon stops, and the files that Carbon Black trusts, finds bad, or has not judged.
     pub distinct: usize,
     /// The number of CrowdStrike customers. The alerts are spread evenly over them: see
     /// [`customer_cid`].
@@ -164,7 +165,7 @@ fn paddings(recipe: &Recipe, padding: GeneratePadding) -> Vec<Map<String, Value>
     (0..count).map(padded).collect()
 }
 
-/// Generates a long command line with an encoded script, and its plain text.
+/// Generates a long command line with random base64 in place of a script, and a plain script.
 fn command_line(number: u64) -> Map<String, Value> {
     let mut random = Prng::new(0xC0DE, number, 0);
     let script = random.base64(2000);
