@@ -106,9 +106,9 @@ pub mod bench_api {
     pub use crate::indicator::{ClaimedType, Indicator};
     pub use crate::selection::exclusions::Exclusions;
     pub use crate::sources::carbonblack::{
-        IndicatorChoice as CarbonBlackChoice, read_page as read_carbonblack_page,
+        IndicatorChoice as CarbonBlackIndicators, read_page as read_carbonblack_page,
     };
     pub use crate::sources::crowdstrike::{
-        IndicatorChoice as CrowdStrikeChoice, read_page as read_crowdstrike_page,
+        IndicatorChoice as CrowdStrikeIndicators, read_page as read_crowdstrike_page,
     };
 }

@@ -15,7 +15,7 @@ impl Window {
     /// Returns the options that read it, in whole seconds.
     pub(crate) fn as_options(self) -> String {
         let seconds = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        // The end is rounded up: at most a second too much is read.
+        // Rounded outward: less than a second too much is read at each end.
         let until = self.end + TimeDelta::milliseconds(999);
         format!("--since {} --until {}", seconds(self.start), seconds(until))
     }

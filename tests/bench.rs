@@ -15,7 +15,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use collective_insights::bench_api::{
-    CarbonBlackChoice, ClaimedType, CrowdStrikeChoice, Exclusions, Indicator,
+    CarbonBlackIndicators, ClaimedType, CrowdStrikeIndicators, Exclusions, Indicator,
     read_carbonblack_page, read_crowdstrike_page,
 };
 use divan::counter::{BytesCount, ItemsCount};
@@ -34,7 +34,7 @@ fn now() -> DateTime<Utc> {
     "2026-11-22T00:15:00Z".parse().unwrap()
 }
 
-/// Returns a page as the services send it, with its alerts in this list.
+/// Returns a page as the services send it, with the alerts under the key `list`.
 fn page(list: &str, alerts: &[Value]) -> Vec<u8> {
     json!({list: alerts, "meta": {"pagination": {"total": alerts.len()}}, "num_found": alerts.len()})
         .to_string()
@@ -47,7 +47,7 @@ fn decode_a_crowdstrike_page(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
-        .bench(|| read_crowdstrike_page(black_box(&page), CrowdStrikeChoice::Ioc).unwrap());
+        .bench(|| read_crowdstrike_page(black_box(&page), CrowdStrikeIndicators::Ioc).unwrap());
 }
 
 #[divan::bench]
@@ -56,10 +56,10 @@ fn decode_a_carbonblack_page(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(page.len()))
         .counter(ItemsCount::new(PAGE))
-        .bench(|| read_carbonblack_page(black_box(&page), CarbonBlackChoice::Process).unwrap());
+        .bench(|| read_carbonblack_page(black_box(&page), CarbonBlackIndicators::Process).unwrap());
 }
 
-/// Indicators of each type in spellings that have to be normalized.
+/// Indicators of most types in spellings that have to be normalized.
 const SPELLINGS: [(ClaimedType, &str); 6] = [
     (ClaimedType::Sha256, " E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
     (ClaimedType::Md5, "D41D8CD98F00B204E9800998ECF8427E"),

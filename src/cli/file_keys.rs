@@ -178,7 +178,7 @@ impl Validator<'_> {
                 .collect();
             if !owners.is_empty() {
                 return format!(
-                    "not every source has {key}; set it in {} or in a [[tenant]]",
+                    "{key} belongs to a source; set it in {} or in a [[tenant]]",
                     owners.join(", ")
                 );
             }

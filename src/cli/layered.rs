@@ -298,7 +298,7 @@ fn no_tenants(message: &str, tip: &str) -> Failure {
         FailureKind::Configuration,
         message,
         format!(
-            "This command needs a settings file with a [[tenant]] for each customer and source (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights generate config` prints an example.{tip} No request was made."
+            "Name a settings file with a [[tenant]] for each customer and source (--config, COLLECTIVE_INSIGHTS_CONFIG); `collective-insights generate config` prints an example.{tip} No request was made."
         ),
     )
 }

@@ -40,8 +40,8 @@ pub(super) struct Settable {
     pub is_secret: bool,
     /// Whether the value is the path of a file.
     pub is_path: bool,
-    /// Whether the sources do not have the option in common: it is defined by this source, although
-    /// another one can have an option of the same name, such as `--min-severity`.
+    /// Whether the source defines the option itself. Another one can have an option of the same
+    /// name, such as `--min-severity`.
     pub is_source_specific: bool,
     /// Whether it applies to the whole process, and so cannot differ from tenant to tenant.
     pub applies_to_process: bool,

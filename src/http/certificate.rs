@@ -42,7 +42,7 @@ pub(crate) struct RejectedCertificate {
     /// The host that it should be valid for.
     pub(super) host: String,
     reason: Reason,
-    /// `None` if the certificate cannot be parsed.
+    /// `None` if the certificate is missing, not known, or cannot be parsed.
     subject: Option<String>,
     /// The issuer of the certificate, then the issuer of the last certificate of the chain: the one
     /// to trust.
@@ -95,7 +95,7 @@ impl RejectedCertificate {
         }))
     }
 
-    /// Returns the description that our verifier put into the error.
+    /// Returns the description that [`DescribingVerifier`](super::trust) put into the error.
     fn from_verifier(error: &rustls::Error) -> Option<Self> {
         match error {
             rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(described))) => {
@@ -164,7 +164,7 @@ impl fmt::Display for Reason {
             Self::NotYetValid(Some(day)) => write!(f, "it is not valid before {day}"),
             Self::NotYetValid(None) => f.write_str("it is not valid yet"),
             Self::WrongName(names) if names.is_empty() => {
-                f.write_str("it is not valid for any host name")
+                f.write_str("it is not valid for this host name")
             }
             Self::WrongName(names) => {
                 write!(f, "it is valid for other names: {}", names.join(", "))

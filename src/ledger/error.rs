@@ -16,7 +16,7 @@ use crate::platform::ownership;
 /// The result type of the ledger's functions.
 pub(crate) type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
-/// An operation on the ledger failed. In every case the ledger is as it was before the call.
+/// An operation on the ledger failed. The ledger is as it was before the call.
 #[derive(Debug)]
 pub struct LedgerError {
     /// The ledger.

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{Connection, params};
 
 use super::batch::{self, SentItem};
-use super::columns::{ItemColumn, Time, optional_time, row_count, text, time};
+use super::columns::{ItemColumn, Time, optional_time, row_count, text};
 use super::outbox::entry_condition;
 use super::reader::query;
 use super::{EntryFilter, EntryId, EntryState, INDICATORS_KEPT, Ledger, Result, TenantId};
@@ -31,8 +31,8 @@ impl Ledger {
                 entry_condition()
             );
             let changed = db.prepare_cached(&update)?.execute(filter.params())?;
-            for ((tenant, token, _), InDoubt { items, rejected_at }) in in_doubt {
-                let begun_at = doubt_began_at(rejected_at, now);
+            for ((tenant, token, _), items) in in_doubt {
+                let begun_at = time_of_command(db, tenant, now)?;
                 batch::write(db, (TenantId(tenant), &token), &items, begun_at)?;
             }
             Ok(row_count(changed))
@@ -40,8 +40,7 @@ impl Ledger {
     }
 
     /// Drops the entries that match the filter, and returns their number. The ledger remembers
-    /// their alerts, so that the next run does not send them again. They count as dropped now, or
-    /// when the newest of them was stored, if this machine's clock is behind that.
+    /// their alerts, so that the next run does not send them again.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -52,13 +51,7 @@ impl Ledger {
             for tenant in tenants {
                 // `pending` has those in doubt too. Nothing searches for a dropped one any more.
                 let chosen = format!("FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
-                let select = format!("SELECT max(stored_at) {chosen}");
-                let newest: Vec<Option<DateTime<Utc>>> =
-                    query(db, &select, &filter.params(), |row| {
-                        // Damaged entries can be dropped too.
-                        Ok(optional_time(row, 0).unwrap_or_default())
-                    })?;
-                let dropped_at = newest.into_iter().flatten().fold(now, DateTime::max);
+                let dropped_at = time_of_command(db, tenant, now)?;
                 let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
                               SELECT id, token, 'dropped', 0, '{}', ?2, ?2 FROM tenant WHERE id = ?1";
                 db.execute(insert, params![tenant, Time(dropped_at)])?;
@@ -85,30 +78,29 @@ impl Ledger {
     }
 }
 
-/// Returns when the doubt about rejected entries began: now, or when they were rejected, if now is
-/// before that or more than 90 days later. If they are found, they count as delivered at this time,
-/// and this machine's clock, by which they expire, may be wrong: a command asks no service.
-fn doubt_began_at(rejected_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
-    let is_plausible = |rejected_at| rejected_at <= now && now <= rejected_at + INDICATORS_KEPT;
-    rejected_at.filter(|time| !is_plausible(*time)).unwrap_or(now)
+/// Returns the time of a change by a command: now, unless this machine's clock is behind the
+/// tenant's last run or more than 90 days ahead of it; then the time of that run. A command asks no
+/// service for the time, and by a wrong one the ledger would forget too early what was changed.
+fn time_of_command(
+    db: &Connection,
+    tenant: i64,
+    now: DateTime<Utc>,
+) -> rusqlite::Result<DateTime<Utc>> {
+    let select = "SELECT max(started_at) FROM run WHERE tenant = ?1";
+    let last_run = db.query_row(select, [tenant], |row| optional_time(row, 0))?;
+    let is_plausible = |last_run| last_run <= now && now <= last_run + INDICATORS_KEPT;
+    Ok(last_run.filter(|last_run| !is_plausible(*last_run)).unwrap_or(now))
 }
 
-/// The entries that become one batch in doubt.
-#[derive(Default)]
-struct InDoubt {
-    items: Vec<(EntryId, SentItem)>,
-    /// When the last of them was rejected, UTC; `None` if no such time can be read.
-    rejected_at: Option<DateTime<Utc>>,
-}
-
-/// Entries by tenant, the digest of its Recorded Future token, and the UTC day of the detection.
-type Batches = BTreeMap<(i64, String, Option<NaiveDate>), InDoubt>;
+/// The entries that become one batch in doubt, by tenant, the digest of its Recorded Future token,
+/// and the UTC day of the detection.
+type Batches = BTreeMap<(i64, String, Option<NaiveDate>), Vec<(EntryId, SentItem)>>;
 
 /// Returns the entries that match and were sent more than once. Those of one day are one batch: a
 /// batch is searched for from its first detection to its last.
 fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Result<Batches> {
     let select = format!(
-        "SELECT tenant, (SELECT token FROM tenant WHERE tenant.id = outbox.tenant), id, item, rejected_at
+        "SELECT tenant, (SELECT token FROM tenant WHERE tenant.id = outbox.tenant), id, item
          FROM outbox WHERE {} AND attempts > 1
             AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)",
         entry_condition()
@@ -116,15 +108,11 @@ fn sent_more_than_once(db: &Connection, filter: &EntryFilter) -> rusqlite::Resul
     let rows: Vec<_> = query(db, &select, &filter.params(), |row| {
         let item = SentItem::read(&row.get::<_, ItemColumn>(3)?.0);
         let day = item.timestamp.map(|time| time.date_naive());
-        let batch = (row.get(0)?, text(row, 1)?, day);
-        // A damaged time must not keep the others in quarantine.
-        Ok((batch, (EntryId(row.get(2)?), item), time(row, 4).ok()))
+        Ok(((row.get(0)?, text(row, 1)?, day), (EntryId(row.get(2)?), item)))
     })?;
     let mut batches = Batches::new();
-    for (batch, entry, rejected_at) in rows {
-        let batch = batches.entry(batch).or_default();
-        batch.items.push(entry);
-        batch.rejected_at = batch.rejected_at.max(rejected_at);
+    for (batch, entry) in rows {
+        batches.entry(batch).or_default().push(entry);
     }
     Ok(batches)
 }

@@ -77,12 +77,7 @@ impl Ledger {
             files::connect(&repaired, Check::Full, &BusyRetry::default())?;
             let damaged = free_name(&path)?;
             let failed = |error: io::Error| Problem::from(error).at(&path);
-            fs::rename(&path, &damaged).map_err(failed)?;
-            if let Err(error) = fs::rename(&repaired, &path) {
-                // The first error is the one to report.
-                let _ = fs::rename(&damaged, &path);
-                return Err(failed(error));
-            }
+            replace(&path, &damaged, &repaired).map_err(failed)?;
             files::sync_folder(&path).map_err(failed)?;
             Ok(Repaired { damaged, ..saved })
         });
@@ -93,6 +88,21 @@ impl Ledger {
         }
         saved.map(Some)
     }
+}
+
+/// Gives the damaged file another name, and its name to the repaired one. Where the file system has
+/// hard links, a ledger has the name at any moment, even if the process is killed.
+fn replace(path: &Path, damaged: &Path, repaired: &Path) -> io::Result<()> {
+    if fs::hard_link(path, damaged).is_ok() {
+        return fs::rename(repaired, path).inspect_err(|_| {
+            // The error is the one to report.
+            let _ = fs::remove_file(damaged);
+        });
+    }
+    fs::rename(path, damaged)?;
+    fs::rename(repaired, path).inspect_err(|_| {
+        let _ = fs::rename(damaged, path);
+    })
 }
 
 /// Returns a name for the damaged file that no other file has.
@@ -132,8 +142,8 @@ fn save(path: &Path, copy: &Path, repaired: &Path) -> Result<Repaired> {
         let count =
             |rows| to.query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| row.get(0));
         let pending = count("pending")?;
-        // Those that are being sent are pending.
-        let settled = count("settled JOIN batch ON batch.id = batch WHERE state <> 'sending'")?;
+        // Those that are being sent are in both.
+        let settled = count("settled WHERE id NOT IN (SELECT id FROM pending)")?;
         Ok(Some(Repaired { damaged: PathBuf::new(), pending, settled, incomplete }))
     };
     copied()

@@ -3,9 +3,10 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | `access_list` | access lists of Windows, tested on every system |
 //! | `advice` | parts of help texts, such as commands |
 //! | `arguments` | parts of arguments that need not be UTF-8 |
-//! | `files` | opens files, with access for their owner only |
+//! | `files` | opens files, for their owner or for all users |
 //! | `folders` | where the ledger and the settings file are |
 //! | `ownership` | who else can change or read a file |
 //! | `process` | what is set up when the program starts |
@@ -28,7 +29,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// Adds the Rust files of a folder, except those of this module and of tests.
+    /// Adds the Rust files of a folder, except those in folders named `platform` or `tests`.
     fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

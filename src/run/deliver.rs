@@ -40,7 +40,7 @@ pub(super) struct DeliveryState {
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
     stopped: bool,
-    /// Whether the batches that earlier runs left in doubt were looked up.
+    /// Whether this run has looked up the batches that earlier runs left in doubt.
     doubt_resolved: bool,
     quota: Arc<KeyQuota>,
     /// How many more submissions the tenant may send of a quota that it shares, once that is
@@ -116,8 +116,8 @@ impl Run<'_> {
             self.report.warn(warning);
             return Ok(());
         }
-        if !std::mem::replace(&mut self.delivery.doubt_resolved, true) {
-            self.resolve_doubt().await?;
+        if !self.delivery.doubt_resolved {
+            self.delivery.doubt_resolved = self.resolve_doubt().await?;
         }
         let counts = &self.report.counts;
         self.delivery.total = counts.submitted + counts.quarantined + self.ledger.queued()?;

@@ -32,12 +32,16 @@ impl Run<'_> {
     /// stays in doubt. If it cannot work, everything that it did not find is queued again: it may
     /// be sent twice, but is never lost.
     ///
+    /// Returns whether this run has to do no more for it: false if a search failed before a service
+    /// confirmed the clock, by which a doubt may be too old.
+    ///
     /// # Errors
     /// Ledger errors.
-    pub(super) async fn resolve_doubt(&mut self) -> Result<(), Failure> {
+    pub(super) async fn resolve_doubt(&mut self) -> Result<bool, Failure> {
         if self.settings.mode != Mode::Live {
-            return Ok(());
+            return Ok(true);
         }
+        let mut is_done = true;
         let end = tokio::time::Instant::now() + self.settings.deadline.mul_f64(BUDGET);
         for batch in self.ledger.batches_in_doubt()? {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
@@ -47,11 +51,12 @@ impl Run<'_> {
                     self.report.note(format!(
                         "indicators that an earlier run may have sent stay queued until Recorded Future can be searched for them: {failure}"
                     ));
+                    is_done &= self.is_clock_confirmed();
                     continue;
                 }
                 LookUp::Stop(failure) => {
                     self.stop_delivery(failure);
-                    return Ok(());
+                    return Ok(true);
                 }
             };
             let delivered = self.ledger.resolve_batch(&batch, &found)?;
@@ -62,7 +67,7 @@ impl Run<'_> {
                 "looked up a batch in doubt"
             );
         }
-        Ok(())
+        Ok(is_done)
     }
 
     /// Looks up the entries of a batch within this time.

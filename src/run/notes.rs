@@ -28,8 +28,8 @@ impl Run<'_> {
     }
 }
 
-/// Returns why alerts that were fetched name no indicator at all; `None` where one was found, and
-/// where there were no alerts.
+/// Returns why a run found no indicator in the alerts of its window; `None` if it found one, and if
+/// there were no alerts.
 pub(super) fn without_indicators(tally: &Tally, source: &dyn Source) -> Option<String> {
     if tally.indicators_found > 0 || tally.alerts_fetched == 0 {
         return None;
@@ -51,6 +51,7 @@ pub(super) fn without_indicators(tally: &Tally, source: &dyn Source) -> Option<S
         .filter(|(count, _)| *count > 0)
         .map(|(count, reason)| format!("{} {reason}", thousands(count)))
         .collect();
+    // Another `--indicator` may find some.
     let hint = (tally.alerts_without_indicator > 0)
         .then(|| source.other_choice_note(tally.alerts_for_other_choice))
         .flatten();

@@ -171,9 +171,9 @@ fn a_cloud_and_a_base_url_of_different_layers_do_not_mix() {
 }
 
 #[test]
-fn every_option_but_a_consent_has_a_variable() {
+fn every_option_that_confirms_no_risk_has_a_variable() {
     // Options that permit something risky, which has to be decided for each run.
-    let consents = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
+    let confirmations = ["accept-gap", "adopt", "all-cids", "all-tenants", "resend", "yes"];
     let env = env_with_one_alert();
     for name in every_command() {
         let definition = definition();
@@ -192,16 +192,16 @@ fn every_option_but_a_consent_has_a_variable() {
             let help = option.get_long_help().or(option.get_help()).unwrap().to_string();
             let word = format!("_{}]", long.replace('-', "_").to_uppercase());
             let has_variable = help.contains("[env: COLLECTIVE_INSIGHTS_") && help.contains(&word);
-            assert_eq!(has_variable, !consents.contains(&long), "{name} --{long}: {help}");
+            assert_eq!(has_variable, !confirmations.contains(&long), "{name} --{long}: {help}");
         }
     }
 }
 
 #[test]
-fn a_consent_in_a_variable_has_no_effect() {
+fn a_confirmation_in_a_variable_has_no_effect() {
     let env = env_with_one_alert();
-    for consent in ["ADOPT", "ACCEPT_GAP", "RESEND", "ALL_CIDS", "CROWDSTRIKE_ALL_CIDS"] {
-        let variable = format!("COLLECTIVE_INSIGHTS_{consent}");
+    for confirmation in ["ADOPT", "ACCEPT_GAP", "RESEND", "ALL_CIDS", "CROWDSTRIKE_ALL_CIDS"] {
+        let variable = format!("COLLECTIVE_INSIGHTS_{confirmation}");
         let output =
             run_with_variables(&env, "check crowdstrike --show-config --json", &[(&variable, "1")]);
         let document = output.assert_code(0).json();

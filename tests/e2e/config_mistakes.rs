@@ -148,7 +148,7 @@ fn each_mistake_is_reported_with_its_line() {
         (
             defaults,
             "min-severity = 5",
-            "2: not every source has min-severity; set it in [defaults.carbonblack], [defaults.crowdstrike] or in a [[tenant]]",
+            "2: min-severity belongs to a source; set it in [defaults.carbonblack], [defaults.crowdstrike] or in a [[tenant]]",
         ),
         (defaults, "tenant = \"a\"", "2: tenant cannot be set here"),
         (defaults, "config = \"a\"", "2: config cannot be set here"),

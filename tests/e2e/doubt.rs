@@ -162,6 +162,19 @@ fn while_the_search_fails_the_batch_waits_up_to_two_days() {
 }
 
 #[test]
+fn a_service_that_confirms_the_clock_after_the_search_failed_ends_an_old_doubt() {
+    let env = in_doubt();
+    // Without a response, a search confirms no clock. The run sends before it reads.
+    env.sandbox.always(Service::Search, Some(Fault::Reset));
+    let sends_first = format!("{RUN} --all-cids --daily-limit 0");
+    let output = env.run_at(NEXT_DAY, &sends_first).assert_code(0);
+    assert_some_counts(&output, &[("submitted", 1), ("waiting", 2)]);
+    assert_eq!(output.notes().len(), 1, "{output:?}");
+    let output = env.run_at("2026-11-26T00:15:00Z", &sends_first).assert_code(0);
+    assert_some_counts(&output, &[("submitted", 2), ("waiting", 0)]);
+}
+
+#[test]
 fn a_wrong_clock_does_not_end_the_doubt_while_no_service_can_be_reached() {
     let env = in_doubt();
     let mut command = env.command_at("2026-11-30T00:15:00Z", RUN);

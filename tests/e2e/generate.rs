@@ -46,8 +46,9 @@ fn the_zsh_completions_work() {
     let script = folder.path().join("_collective-insights");
     std::fs::write(&script, generate("completions zsh").assert_code(0).stdout).unwrap();
     run_tool(zsh.args(["-f", "-n"]).arg(&script));
-    // zsh finds the file by its first line and loads it. Completions are tested in an interactive
-    // shell, with a timeout. `\t` is the tab key, and `\x15` is Ctrl-U, which clears the line.
+    // zsh finds the file by its name with `_` and its first line, and loads it. Completions are
+    // tested in an interactive shell, with a timeout. `\t` is the tab key, and `\x15` is Ctrl-U,
+    // which clears the line.
     let mut interactive = Command::new("timeout");
     interactive
         .args(["60", "zsh", "-f", "-c"])

@@ -14,7 +14,7 @@ use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::small_disk::SmallDisk;
 use crate::support::{RunOutput, TestEnv};
 
-/// Starts a run that hangs in its first submission.
+/// Starts a run that hangs in its first request to Recorded Future.
 fn start_hanging(env: &TestEnv) -> RunningProcess {
     start_hanging_at(env, Service::RecordedFuture)
 }
@@ -192,7 +192,7 @@ fn an_item_that_differs_from_its_row_is_not_sent() {
 }
 
 #[test]
-fn many_damaged_items_do_not_stop_the_delivery_like_many_rejections() {
+fn many_damaged_items_do_not_stop_the_delivery_but_many_rejections_would() {
     let env = env_with_alerts(30);
     env.sandbox.always(Service::RecordedFuture, Some(Fault::status(503, "")));
     env.run(RUN).assert_code(5);
@@ -250,7 +250,7 @@ fn the_numbers_add_up_when_the_ledger_fails_while_alerts_are_stored() {
         let output = running.finish().assert_code(6);
         output.assert_counts_add_up().assert_stderr(&["is damaged"]);
         assert!(!output.stderr.contains("was left as it is"), "{mode}: {output:?}");
-        assert_eq!(output.count("carried_in"), 2, "{mode}");
+        assert_eq!(output.count("carried_in"), 2, "{mode}: queued when the run started");
         assert!(output.count("indicators_found") > 0, "{mode}");
         assert!(output.count("waiting") > 0, "{mode}");
     }
@@ -327,7 +327,8 @@ fn a_full_disk_for_the_ledger_is_an_error_and_loses_nothing() {
     );
     output.assert_counts_add_up();
     disk.resize("8m");
-    // The alerts are older than 24 hours now: only the ledger has those that were not sent.
+    // The alerts are older than 24 hours now. The run reads them again, because the window of the
+    // failed run was not completed.
     let output: RunOutput = env.run_at("2026-11-23T00:15:00Z", run).assert_code(0);
     output.assert_counts_add_up();
     assert_eq!(env.stored_values(), hashes(0..900), "everything arrives once");

@@ -1,8 +1,9 @@
-//! A dry run sees the ledger and leaves it as it is.
+//! Tests that a dry run sees the ledger and leaves it as it is. Test mode (`--debug`) opens the
+//! ledger in the same way.
 
 use super::*;
 
-/// A ledger with an entry in each state; the alert of each has its name.
+/// Returns a ledger with an entry in each state, whose alert and domain have the name of the state.
 fn ledger_with_all_states() -> Folder {
     let folder = Folder::new();
     let ledger = folder.open();
@@ -34,10 +35,10 @@ fn ledger_with_all_states() -> Folder {
 fn a_dry_run_of_an_absent_ledger_creates_none() {
     let folder = Folder::new();
     let dry_run = folder.open_dry_run();
-    assert_eq!(store(&dry_run, "a", &["d"]), [StoreOutcome::New]);
+    assert_eq!(store(&dry_run, "evil", &["alert"]), [StoreOutcome::New]);
     deliver_all(&dry_run);
     dry_run.delete_delivered().unwrap();
-    assert_eq!(state(&dry_run, "d", "a"), "delivered");
+    assert_eq!(state(&dry_run, "alert", "evil"), "delivered");
     drop(dry_run);
     assert!(folder.file_names().is_empty());
 }
@@ -69,7 +70,11 @@ fn a_dry_run_sees_everything() {
         names,
         ["queued", "quarantined", "sending"].map(|name| domain(name).value().to_owned())
     );
-    assert_eq!(queue(&dry_run).len(), 2, "what a killed run was sending is queued again");
+    assert_eq!(
+        queue(&dry_run).len(),
+        2,
+        "a dry run does not search: it queues again what is in doubt"
+    );
     assert_eq!(dry_run.quota_used().unwrap(), 2);
     assert_eq!(dry_run.checkpoint().unwrap(), Some(at_minute(0)));
     assert_eq!(
@@ -87,7 +92,7 @@ fn a_dry_run_sees_everything() {
 
 #[test]
 fn what_a_killed_run_was_sending_is_not_taken_for_delivered_by_a_dry_run() {
-    // Also where the last id of a batch is lost, and the batch that had it is queued again.
+    // Also if `sqlite_sequence` lost the last id of a batch, and the dry run deleted that batch.
     for lose in ["", "DELETE FROM sqlite_sequence"] {
         let folder = Folder::new();
         let ledger = folder.open();

@@ -58,6 +58,7 @@ fn the_alerts_merged_into_an_entry_share_its_state() {
 #[test]
 fn dropped_alerts_are_remembered_although_the_clock_is_behind() {
     let mut ledger = temporary();
+    ledger.begin_run("live", window()).unwrap();
     store(&ledger, "a", &["d1"]);
     let dropped =
         ledger.ledger().drop_entries(&EntryFilter::default(), at_minute(-100 * DAY)).unwrap();

@@ -44,7 +44,9 @@ fn outcome(alert: Alert<'_>, choice: IndicatorChoice) -> AlertOutcome {
             mitre_codes,
             mentions,
         })),
-        (None, _) => AlertOutcome::Unreadable { id: None, reason: "it has no composite_id" },
+        (None, _) => {
+            AlertOutcome::Unreadable { id: None, reason: "it has neither composite_id nor id" }
+        }
         (id, None) => AlertOutcome::Unreadable {
             id,
             reason: "it has neither a readable timestamp nor created_timestamp",
@@ -71,9 +73,9 @@ fn assessment(alert: &Alert<'_>) -> Assessment {
     }
 }
 
-/// Returns the hashes of the files that Falcon stopped or took away. The alert's field `sha256` is
-/// one of them only if Falcon acted on that file or found it in a scan; otherwise it is that of the
-/// triggering process, often a clean system program.
+/// Returns the hashes of the files that Falcon blocked, quarantined or found in a scan. The alert's
+/// field `sha256` is one of them only then; otherwise it is that of the triggering process, often a
+/// clean system program.
 fn files(alert: &Alert<'_>) -> Vec<Mention> {
     let disposition = &alert.pattern_disposition_details;
     let is_scan = alert.r#type.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("ods"));
@@ -276,7 +278,10 @@ mod tests {
     #[test]
     fn an_alert_with_an_indicator_but_without_id_or_time_is_unreadable() {
         let no_id = parse(&alert(&json!({"composite_id": null}))).outcome;
-        assert_eq!(no_id, AlertOutcome::Unreadable { id: None, reason: "it has no composite_id" });
+        assert_eq!(
+            no_id,
+            AlertOutcome::Unreadable { id: None, reason: "it has neither composite_id nor id" }
+        );
         let no_time = parse(&alert(&json!({"created_timestamp": null}))).outcome;
         assert!(
             matches!(&no_time, AlertOutcome::Unreadable { id: Some(id), .. } if id == "c1"),

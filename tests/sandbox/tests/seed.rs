@@ -32,7 +32,7 @@ fn a_recipe_is_deterministic() {
 }
 
 #[test]
-fn sizes_are_as_documented() {
+fn sizes_are_those_in_the_doc_of_size() {
     let small = Recipe::new(500, end());
     let full = small.clone().full_size();
     for alerts in [falcon_alerts(&full), carbon_black_alerts(&full)] {
@@ -313,7 +313,8 @@ fn a_seeded_world_serves_the_generated_alerts() {
     };
     alerts.sort_by_key(by_time_and_id);
     assert_eq!(page.json()["resources"], Value::Array(alerts.clone()));
-    // The padding is appended as text: a key that is in both would make the body longer.
+    // The sandbox appends further fields as text, to make alerts as large as real ones. If one of
+    // them repeated a field of the alert, the body would be longer.
     let expected: usize = alerts.iter().map(|alert| alert.to_string().len()).sum();
     assert!(page.body.len() < expected + alerts.len() + 400, "no key is duplicated");
 
@@ -332,7 +333,8 @@ fn recorded_samples_are_loaded_from_a_folder() {
     let dir = std::env::temp_dir().join(format!("sandbox-samples-{}", std::process::id()));
     let (start, end) = (end() - TimeDelta::hours(1), end());
     assert!(samples(&dir, start, end).is_none());
-    // Files are read in the order of their names. Keys with `_` are notes; an error is skipped.
+    // The names are those of the recorded files, which are read in this order. A key that begins
+    // with `_` is a note, and is removed. Files with other names, such as errors, are skipped.
     for (path, text) in [
         (
             "crowdstrike/alert_one.json",

@@ -389,24 +389,19 @@ impl Model {
     pub(super) fn retry(&mut self, choice: &Choice, now: DateTime<Utc>) -> u64 {
         let state = Some(EntryState::Quarantined);
         let chosen = self.matching(&Choice { state, ..choice.clone() });
-        // By tenant and day: the entries, and the last rejection.
-        let mut batches: BTreeMap<(usize, String), (BTreeSet<i64>, DateTime<Utc>)> =
-            BTreeMap::new();
+        let mut by_tenant_and_day = BTreeMap::<(usize, String), BTreeSet<i64>>::new();
         for id in &chosen {
             let row = self.outbox.get_mut(id).unwrap();
-            let (.., rejected_at) = row.rejection.take().unwrap();
+            row.rejection = None;
             if row.attempts > 1 && !self.settled.contains_key(id) {
                 let item = row.item();
                 let (day, _) = item["timestamp"].as_str().unwrap().split_once('T').unwrap();
-                let batch = batches.entry((row.tenant, day.to_owned()));
-                let (ids, last) = batch.or_insert((BTreeSet::new(), rejected_at));
-                ids.insert(*id);
-                *last = rejected_at.max(*last);
+                by_tenant_and_day.entry((row.tenant, day.to_owned())).or_default().insert(*id);
             }
         }
-        for ((tenant, _), (ids, last)) in batches {
-            let is_plausible = last <= now && now <= last + TimeDelta::days(90);
-            self.write_batch(tenant, ids, if is_plausible { now } else { last });
+        for ((tenant, _), ids) in by_tenant_and_day {
+            let begun_at = self.time_of_command(tenant, now);
+            self.write_batch(tenant, ids, begun_at);
         }
         chosen.len() as u64
     }
@@ -416,21 +411,22 @@ impl Model {
         for tenant in 0..TENANTS {
             let is_own = |id: &i64| self.outbox.get(id).is_some_and(|row| row.tenant == tenant);
             let ids: Vec<i64> = chosen.iter().copied().filter(is_own).collect();
-            let dropped_at =
-                ids.iter().map(|id| self.outbox[id].stored_at).fold(now, DateTime::max);
+            let dropped_at = self.time_of_command(tenant, now);
             if let Some(span) = ids.first().copied().zip(ids.last().copied()) {
-                let batch = self.new_batch(
-                    tenant,
-                    BatchState::Dropped,
-                    ids.len(),
-                    Some(span),
-                    Some(dropped_at),
-                );
+                let (state, count) = (BatchState::Dropped, ids.len());
+                let batch = self.new_batch(tenant, state, count, Some(span), Some(dropped_at));
                 self.settle(ids.iter().copied(), batch);
                 self.outbox.retain(|id, _| !ids.contains(id));
             }
         }
         chosen.len() as u64
+    }
+
+    /// Now, unless it is before the tenant's last run or more than 90 days after it.
+    fn time_of_command(&self, tenant: usize, now: DateTime<Utc>) -> DateTime<Utc> {
+        let runs = self.runs.iter().filter(|((of, _), _)| *of == tenant);
+        let last = runs.map(|(_, run)| run.started_at).max().unwrap_or(now);
+        if last <= now && now <= last + TimeDelta::days(90) { now } else { last }
     }
 
     pub(super) fn begin_run(&mut self, now: DateTime<Utc>) -> bool {

@@ -1,5 +1,5 @@
-//! Decides when a later run may store an item a second time: if the run's searches of Recorded
-//! Future could not show that an earlier run stored it.
+//! Decides when a later run may store an item a second time: if the searches of that run, or of a
+//! run in between, could not show that an earlier run stored it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::world::SearchWorld;
@@ -10,7 +10,8 @@ use super::{Mention, mention_of};
 
 /// A batch in doubt is sent again if searches fail for this long.
 const MAX_WAIT: TimeDelta = TimeDelta::days(2);
-/// A search is given up after this many results whose pages do not add up.
+/// A search is given up after its result was read this many times, and its pages did not add up to
+/// the total that they state.
 const MAX_READS: usize = 3;
 /// A time longer than any run.
 const RUN_TIME: TimeDelta = TimeDelta::minutes(5);
@@ -22,8 +23,8 @@ pub struct PastRun {
     pub first_request: usize,
     /// When it started, by the clock of the services.
     pub now: DateTime<Utc>,
-    /// Whether the time of its start was right to within a day, by its own clock or by that of a
-    /// service that it followed.
+    /// Whether the run knew the time of its start to within a day, from its own clock or from the
+    /// `Date` header of a service.
     pub clock_is_right: bool,
 }
 
@@ -91,7 +92,7 @@ impl<'a> Record<'a> {
     }
 
     /// Whether no search of a run can show the item: the token may not search, the item cannot be
-    /// found yet, or the row of its indicator is that of another detection.
+    /// found yet, or the search has one row per indicator, and that row has another alert.
     fn is_hidden(&self, item: &StoredItem, run: &PastRun) -> bool {
         let first_of_value = || {
             let mut of_value = self.stored.iter().filter(|other| {
@@ -104,7 +105,7 @@ impl<'a> Record<'a> {
             || self.search.merges_repeats && first_of_value() != Some(mention_of(&item.item))
     }
 
-    /// Whether a search was refused, or its pages may not have added up.
+    /// Whether a search was refused, or its pages may have had fewer rows than the stated total.
     fn is_given_up(&self, searches: &[&RecordedRequest]) -> bool {
         let is_refused = |status| !matches!(status, 200 | 401 | 408 | 425 | 429 | 500..);
         let are_refused = searches.iter().filter_map(|request| request.status).any(is_refused);
@@ -118,7 +119,7 @@ impl<'a> Record<'a> {
     }
 
     /// Whether a search failed, and the batch was in doubt for so long that the run sends it again
-    /// without a search.
+    /// without a search. With a wrong clock it may have been.
     fn has_waited_too_long(
         &self,
         attempts: &[(usize, &RecordedRequest)],
@@ -138,7 +139,7 @@ impl<'a> Record<'a> {
         !searches.iter().all(succeeded) && begun.is_none_or(is_too_old)
     }
 
-    /// Returns the requests up to one that submitted an item, with their numbers.
+    /// Returns the requests before request `until` that submitted the item, with their numbers.
     fn attempts(&self, mention: &Mention, until: usize) -> Vec<(usize, &RecordedRequest)> {
         let requests = self.requests.iter().enumerate().take(until);
         requests.filter(|(_, request)| submits(request, mention)).collect()
