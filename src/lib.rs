@@ -20,8 +20,14 @@
 //! - **submission**: one item of a request to Recorded Future: an indicator and the alert that
 //!   represents it. **Batch**: the submissions of one request.
 //! - **source**: a vendor. **Tenant**: one account of a source, with its settings and its part of
-//!   the ledger. **Customer**: the organization whose alerts they are, as the vendor names it (the
-//!   CID of Falcon); an account can see the alerts of several.
+//!   the ledger. **Customer**: whose alerts they are, as the vendor names it (the CID of Falcon);
+//!   an account can see the alerts of several. **Withdrawn**: a run that stopped because the alerts
+//!   belong to another customer; the ledger keeps nothing that it stored.
+//! - **organization** (`--organization-id`): who receives the submissions in Recorded Future.
+//!   **Receipt**: a response of Recorded Future that confirms a batch.
+//! - **the scripts**: Recorded Future's two Python scripts, which this program replaces.
+//! - **layer**: a place in which settings have values: arguments, variables, secret files, and the
+//!   tables of the settings file.
 //! - **test mode** (`--debug`): Recorded Future checks what is sent and does not store it.
 //! - **window**: the span of time that a run reads. **Checkpoint**: up to when all alerts were
 //!   read. **Gap**: a span before the checkpoint that no run read.
@@ -31,8 +37,9 @@
 //! - **in doubt**: sent, and perhaps stored, but not confirmed. The next run searches Recorded
 //!   Future for it before it sends it again; until then it counts as queued.
 //! - **settled**: in a batch that is being sent, was delivered, or was dropped by a person.
-//! - **left out**: a mention that is not sent on purpose, because it is excluded, private, trusted,
-//!   unsupported or invalid; a mention that repeats another or was delivered before is not.
+//! - **left out**: a mention that is not sent on purpose, because its alert is below a threshold or
+//!   dismissed, or because it is excluded, private, trusted, unsupported or invalid; a mention that
+//!   repeats another or was delivered before is not.
 //!
 //! # Modules
 //! | module | purpose | must not know |

@@ -103,7 +103,7 @@ fn demo() -> Result<()> {
     let first = stored.first().ok_or("nothing was stored")?;
     print(&format!("{:#}\n\n", first.item));
 
-    title("What a browser shows of it");
+    title("The report of all that was sent, for a browser");
     let sent = env.stored("crowdstrike:falcon") + env.stored("carbonblack:cloud");
     env.run(&format!("report --html {REPORT_FILE}"))?;
     check_report(&std::fs::read_to_string(env.path(REPORT_FILE))?, sent)?;
@@ -274,12 +274,12 @@ fn secrets_in(path: &Path) -> Result<BTreeSet<&'static str>> {
     Ok(SECRETS.into_iter().filter(|secret| content.contains(secret)).collect())
 }
 
-/// Checks a printed number against the actual one.
-fn check(what: &str, printed: usize, actual: usize) -> Result<()> {
-    if printed == actual {
+/// Fails if a number is not the expected one.
+fn check(what: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
         Ok(())
     } else {
-        Err(format!("{what}: {printed}, expected {actual}").into())
+        Err(format!("{what}: {found}, expected {expected}").into())
     }
 }
 

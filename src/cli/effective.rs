@@ -10,8 +10,10 @@ use secrecy::SecretString;
 use super::layered::InnermostCommand;
 use crate::settings::{EffectiveOption, Origin};
 
-/// Returns every option of the innermost subcommand. An option in `resolved` is taken from there.
-/// `origins` has the origin of each option that was added to the command line, by its flag.
+/// Returns the options of the innermost subcommand and the global ones, without help and version.
+/// `resolved` has the options that are also set by a variable of a vendor; they are taken from
+/// there. `origins` has the origin of each option that another variable or the settings file sets,
+/// by its flag.
 pub(super) fn options(
     definition: &Command,
     matches: &ArgMatches,

@@ -1,4 +1,4 @@
-//! The options that all sources have in common.
+//! The options of a run that all sources have in common, and those that other commands share.
 
 #![allow(
     clippy::doc_markdown,
@@ -99,7 +99,7 @@ pub(crate) struct ProcessArgs {
     /// Recorded Future validates what is sent but does not store it, and nothing is recorded in the
     /// ledger. The log is verbose and also goes to stderr. For more detail about a real run, use
     /// -l debug.
-    // It may be repeated, as in the scripts.
+    // It may be repeated, as with the Python scripts that this program replaces.
     #[arg(long, overrides_with = "debug", help_heading = "Log and output")]
     pub debug: bool,
     #[command(flatten)]
@@ -332,6 +332,7 @@ fn warn_if_unusual(token: &SecretString) {
     }
 }
 
+// The files that most commands use: the ledger and the settings file.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerArgs {
     /// Ledger file

@@ -99,8 +99,8 @@ fn may_be_secret(value: &str) -> bool {
     })
 }
 
-/// Adds a tip if an option is unknown and the command line does not begin with a command: the
-/// scripts were called like that, because each read one source only.
+/// Adds a tip if an option is unknown and the command line does not begin with a command. The
+/// Python scripts that this program replaces had no commands, because each read one source only.
 pub(super) fn with_tip(mut error: clap::Error, has_command: bool) -> clap::Error {
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
     if is_unknown && !has_command && error.get(ContextKind::SuggestedArg).is_none() {

@@ -9,7 +9,7 @@ use crate::report;
 /// allows, for example `drop 2 indicators`; `help` is what to do without a terminal.
 ///
 /// # Errors
-/// When stdin is not a terminal, or the answer cannot be read.
+/// When stdin is not a terminal, the question cannot be written, or the answer cannot be read.
 pub(super) fn confirm(question: &str, action: &str, help: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(

@@ -11,7 +11,7 @@ use crate::report::Counts;
 use crate::settings::Mode;
 
 /// A run that has not ended and started longer ago than this was killed: more than a run takes with
-/// the default deadline and the wait of a schedule.
+/// the default deadline and the `--wait` that `generate cron` gives it.
 const MAX_RUN_TIME: TimeDelta = TimeDelta::hours(3);
 
 /// The numbers of all runs of a tenant on one UTC day.
@@ -90,9 +90,9 @@ pub(super) fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// Returns a row for each day and tenant with live runs, sorted by day, from runs with the oldest
-/// first. A day without a run also has a row if the tenant ran before, except today: the run may be
-/// yet to come.
+/// Returns a row for each day and tenant with live runs, sorted by day. `runs` are sorted, with the
+/// oldest first. A day without a run also has a row if the tenant ran before, except today: the run
+/// may be yet to come.
 pub(super) fn days(runs: &[RunRecord], now: DateTime<Utc>) -> Vec<Day> {
     let today = now.date_naive();
     // Only live runs deliver anything.

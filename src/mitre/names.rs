@@ -1,6 +1,7 @@
 //! The names of tactics and techniques, for people.
 //!
-//! A newer version of ATT&CK is a new `enterprise.tsv`, and a new [`TACTICS`] if those changed.
+//! For a newer version of ATT&CK, replace `enterprise.tsv`, change [`ATTACK_VERSION`], and change
+//! [`TACTICS`] if the tactics changed.
 
 /// The version of ATT&CK that the names are from.
 pub(crate) const ATTACK_VERSION: &str = "17.0";
@@ -8,8 +9,8 @@ pub(crate) const ATTACK_VERSION: &str = "17.0";
 /// The notice that the license of ATT&CK requires wherever its names are shown.
 pub(crate) const ATTACK_NOTICE: &str = "\u{a9} The MITRE Corporation. ATT&CK is reproduced and distributed with the permission of The MITRE Corporation.";
 
-/// Lines of a technique's code, the codes of its tactics with commas between them, and its name,
-/// with tabs between the three.
+/// One technique per line: its code, the codes of its tactics with commas between them, and its
+/// name, separated by tabs. Lines that begin with # are comments.
 const TECHNIQUES: &str = include_str!("enterprise.tsv");
 
 /// The codes and names of the tactics, in the order of an attack.

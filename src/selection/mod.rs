@@ -1,4 +1,5 @@
-//! Selects the mentions that become submissions, and counts all others by reason.
+//! Selects the mentions that become submissions, and counts by reason the alerts and mentions that
+//! do not.
 //!
 //! The order of the rules: thresholds, dismissed alerts, unsupported, malformed and private
 //! mentions, trusted files, exclusions, and indicators that the ledger knows already.
@@ -52,7 +53,8 @@ pub(crate) struct Rules {
     pub skip_trusted: bool,
 }
 
-/// Decides which mentions are stored, and counts every mention.
+/// Decides which mentions are stored. Counts the alerts that are left out as a whole, and the
+/// mentions of all others.
 #[derive(Debug)]
 pub(crate) struct Selection {
     rules: Rules,
@@ -92,11 +94,11 @@ impl Selection {
             AlertOutcome::Detection(mut detection) => {
                 if let Some(reason) = self.skip_alert(detection.assessment) {
                     for mention in &detection.mentions {
-                        self.leave_out(reason, &detection, mention);
+                        self.record_skipped(reason, &detection, mention);
                     }
                     return Ok(());
                 }
-                // If several fields name an indicator, each run sends the first field by name.
+                // So that each run sends the same field if several of them name one indicator.
                 detection.mentions.sort_by_key(|mention| mention.field);
                 let mut outcomes = BTreeMap::new();
                 for mention in &detection.mentions {
@@ -146,12 +148,12 @@ impl Selection {
         };
         if let Some(reason) = skipped {
             *self.tally.skipped(reason) += 1;
-            self.leave_out(reason, detection, mention);
+            self.record_skipped(reason, detection, mention);
         }
         Ok(())
     }
 
-    fn leave_out(&mut self, reason: SkipReason, detection: &Detection, mention: &Mention) {
+    fn record_skipped(&mut self, reason: SkipReason, detection: &Detection, mention: &Mention) {
         reason.log(detection, mention);
         self.left_out.add(reason, detection, mention);
     }

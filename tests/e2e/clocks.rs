@@ -35,7 +35,8 @@ fn run(vendor: Vendor) -> String {
     format!("{} --json", vendor.command())
 }
 
-/// Returns the arguments of a run without a limit per day. It sends what is queued before it reads.
+/// Returns the arguments of a run that sends what is queued before it reads: it has no limit per
+/// day and accepts all customers, so it does not have to see the alerts first.
 fn unlimited(vendor: Vendor) -> String {
     let all = if vendor == Vendor::CrowdStrike { "--all-cids" } else { "" };
     format!("{} --daily-limit 0 {all}", run(vendor))
@@ -368,7 +369,7 @@ fn a_delivery_with_a_wrong_clock_counts_on_the_right_day_and_expires_nothing() {
         env.sandbox.always(Service::RecordedFuture, None);
         let sightings = rows(&env, "sighting");
         set_reachable(&env, false);
-        // Recorded Future corrects the clock, and its receipts have the right day.
+        // Recorded Future corrects the clock, so the deliveries count on the right day.
         let run = unlimited(vendor);
         env.run_with_clock(DAYS[1], TimeDelta::days(100), &run).assert_code(5);
         assert_eq!(status(&env, DAYS[1])["used_today"], 24, "{vendor:?}");

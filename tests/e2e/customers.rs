@@ -41,7 +41,7 @@ fn alerts_of_several_customers_are_not_shared_together() {
     let status = env.run("status --json").json();
     assert_eq!(status["sources"][0]["waiting"], 0);
     assert_eq!(status["sources"][0]["read_until"], Value::Null);
-    // The withdrawn runs left nothing in the ledger: all alerts are new.
+    // These runs were withdrawn and left nothing in the ledger: all alerts are new.
     let output = env.run("crowdstrike --json --all-cids").assert_code(0);
     assert_eq!(output.assert_counts_add_up().count("processed"), 3);
     assert_eq!(env.stored_values(), [1, 2, 3].map(sha256));
@@ -87,6 +87,7 @@ fn what_earlier_runs_queued_is_not_sent_before_the_customer_is_known() {
     env.sandbox.always(Service::RecordedFuture, None);
     let other = alert_at("b", 2, "2026-11-20T09:00:00Z");
     env.sandbox.change(|world| world.falcon.alerts.push(&other));
+    // 0 means without a limit.
     let output = env.run_at(RUN_TIME, "crowdstrike --json --daily-limit 0").assert_code(2);
     output.assert_counts_add_up().assert_counts(&[("carried_in", 1), ("waiting", 1)]);
     assert!(env.items().is_empty());

@@ -76,7 +76,8 @@ fn any_value(random: &mut Rng) -> String {
     }
 }
 
-/// Returns the text of an alert with some fields replaced, repeated, removed or added.
+/// Returns the text of an alert with some fields replaced, repeated, removed or added, or sometimes
+/// another value in its place.
 fn damaged(alert: &Value, random: &mut Rng) -> String {
     if random.u32(0..30) == 0 {
         return any_value(random);

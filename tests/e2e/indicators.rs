@@ -130,7 +130,7 @@ fn ip_addresses_are_normalized_or_not_sent() {
     );
 }
 
-/// One address of each range that is not globally routable: private, this network, loopback,
+/// Addresses of each range that is not globally routable: private, this network, loopback,
 /// link-local, carrier-grade NAT, documentation, benchmarking, multicast, reserved and broadcast;
 /// the same in IPv6, and IPv4 embedded in IPv6.
 const INTERNAL: [&str; 27] = [

@@ -1,5 +1,5 @@
-//! Tests the documents of `generate kubernetes`: they are validated against the published schemas
-//! with `tests/kubernetes.py`. Without the Python package of that script, this is skipped.
+//! Tests the documents of `generate kubernetes`. Most are also validated against the published
+//! schemas with `tests/kubernetes.py`; without its Python package, that part is skipped.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -172,7 +172,7 @@ fn what_the_settings_file_names_is_mounted_where_it_says() {
         assert!(!text.contains(hidden), "{text}");
     }
     assert!(text.is_ascii(), "{text}");
-    // The lines that contain a secret themselves.
+    // The lines of settings whose value is a secret instead of the path of a file.
     for line in [3, 21] {
         assert!(text.contains(&format!("# ATTENTION: line {line} of ")), "{text}");
     }
@@ -203,7 +203,8 @@ fn what_the_settings_file_names_is_mounted_where_it_says() {
         let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
         assert!(key.chars().all(is_allowed) && !key.starts_with(".."), "{key}");
     }
-    // 2 minutes of --wait, 120 of --deadline and 5 more, for each of at most 4 pods of a job.
+    // 90 s of --wait, rounded up to 2 minutes, 120 of --deadline and 5 more, for each of at most 4
+    // pods of a job.
     let job = &manifest.cron_job["spec"]["jobTemplate"]["spec"];
     assert_eq!(manifest.pod()["activeDeadlineSeconds"], 127 * 60);
     assert_eq!(job["activeDeadlineSeconds"], 4 * 127 * 60);

@@ -1,5 +1,5 @@
-//! Tests of what belongs to a tenant: its keys, API clients and organizations may change, but its
-//! customer (the account whose alerts it reads) may not.
+//! Tests of what belongs to a tenant: its keys, API clients and Recorded Future organizations may
+//! change, but its customer, whose alerts it reads, may not.
 
 use sandbox::alert_store::AlertStore;
 use sandbox::world::{CarbonBlackAccount, FalconAccount, RecordedFutureAccount};
@@ -141,7 +141,7 @@ fn a_customer_with_a_new_id_is_adopted_once() {
     let adopted = env.run_at(LATER, "crowdstrike --json --adopt").assert_code(0);
     assert_eq!((adopted.count("already_delivered"), adopted.count("submitted")), (1, 1));
     env.run_at(LATER, "crowdstrike").assert_code(0);
-    // Several customers are never adopted.
+    // Without --all-cids, several customers are not adopted.
     replace_alerts(&env, &[alert_of("b", 1), alert_of("c", 3)]);
     env.run_at(LATER, "crowdstrike --adopt").assert_code(2);
     assert_eq!(env.stored_values(), [1, 2].map(sha256));

@@ -127,6 +127,7 @@ fn check_targets(
         return Ok(ExitCode::SUCCESS);
     }
     let check = |target: &Target<'_>| {
+        // What tenants have in common is checked once per value.
         let mut shared = SharedChecks::default();
         let mut section = local::check(target, &mut shared, clock);
         section.findings.extend(shared.into_findings());

@@ -14,7 +14,7 @@ use crate::selection::{MAX_SAMPLES, excerpt};
 
 /// How many alerts of an indicator are shown, and how many entries; the newest.
 const SHOWN: usize = 10;
-/// How many entries of an alert are shown.
+/// How many entries of an alert are shown, and how many samples of what was left out.
 const SHOWN_OF_ALERT: usize = 50;
 /// The indent of continuation lines, in columns.
 const INDENT: usize = 4;
@@ -56,7 +56,7 @@ fn title(answer: &Answer<'_>, layout: Layout) -> String {
         Err(RejectReason::Meaningless) => {
             "placeholders, and hashes of an empty file or a line break, are never sent"
         }
-        // Nothing is stored of an indicator that cannot be parsed.
+        // Not an indicator, nor an alert that the ledger knows: it is taken for an alert id.
         Err(_) if !answer.is_known() => {
             let understood = "as an alert id (it is not a hash, domain, IP address or URL)";
             return title + &row("understood", understood, layout);
@@ -71,6 +71,7 @@ fn row(name: &str, value: &str, layout: Layout) -> String {
 }
 
 fn tenant_text(tenant: &TenantAnswer, answer: &Answer<'_>, layout: Layout) -> String {
+    // Why `run` does not include the tenant.
     let note = tenant.tenant.settings_entry.and_then(SettingsEntry::note);
     let note = note.map(|note| format!(", {note}")).unwrap_or_default();
     let source = format!(" ({}{note})", tenant.tenant.source);
@@ -167,7 +168,8 @@ fn state(fate: &Fate) -> (&'static str, String) {
     (name, time_or_never(Some(*since)))
 }
 
-/// Returns the message of a rejection, which begins with the status.
+/// Returns why an entry is in quarantine. If Recorded Future rejected it, this begins with the
+/// status.
 fn rejection(fate: &Fate) -> String {
     match fate {
         Fate::Quarantined { message, .. } => excerpt(message),
@@ -205,7 +207,7 @@ const UNREADABLE: &str =
 const NO_FILE: &str =
     "whether it is excluded now: no exclusion file is set here (--exclusion-file)";
 
-/// Returns which rules of which files match, and which files have none.
+/// Returns for each exclusion file which rule matches, that none does, or that this is not known.
 fn excluded(tenants: &[TenantAnswer], layout: Layout) -> String {
     let mut by_file: BTreeMap<&TenantFile, Vec<&str>> = BTreeMap::new();
     for tenant in tenants {
@@ -270,7 +272,7 @@ fn never_seen(answer: &Answer<'_>, layout: Layout) -> String {
 /// How many tenants are listed with the span that was read; `status` has all of them.
 const SHOWN_SPANS: usize = 5;
 
-/// Returns a sentence per tenant: which alerts were read.
+/// Returns a sentence for each of the first tenants: the times of the alerts that its runs read.
 fn spans_read(tenants: &[TenantAnswer]) -> Vec<String> {
     let mut spans: Vec<String> = tenants.iter().take(SHOWN_SPANS).map(span_read).collect();
     if tenants.len() > SHOWN_SPANS {

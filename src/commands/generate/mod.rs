@@ -1,6 +1,7 @@
-//! `generate`: completions, man pages, schedules, an exclusion file and a settings file. They come
-//! from the definitions that the program itself uses: the command line for names, options and
-//! variables, [`FailureKind`](crate::failure::FailureKind) for exit codes.
+//! `generate`: completions, man pages, schedules, an exclusion file and a settings file. The first
+//! three come from the definitions that the program itself uses: the command line for names,
+//! options and variables, [`FailureKind`](crate::failure::FailureKind) for exit codes. The last two
+//! are fixed examples.
 
 mod completions;
 mod cron;
@@ -44,6 +45,7 @@ pub(crate) fn generate(artifact: &Artifact, parsed: &Parsed) -> Result<String, F
             }
         }
         Artifact::Kubernetes { name, tenant, .. } => {
+            // The user's settings file if it has tenants, or else the example.
             kubernetes::manifest(name, &parsed.scheduled_file_or(settings_file(), tenant)?)
         }
         Artifact::Exclusions => Ok(EXCLUSIONS.to_owned()),

@@ -20,12 +20,12 @@ pub(super) struct Series {
     pub class: &'static str,
     pub values: Vec<u64>,
     /// Whether the days can be summed. Not for a queue, where an indicator can be for days.
-    pub adds_up: bool,
+    pub can_be_summed: bool,
 }
 
 impl Series {
     fn sum(&self) -> Option<u64> {
-        self.adds_up.then(|| self.values.iter().sum())
+        self.can_be_summed.then(|| self.values.iter().sum())
     }
 }
 
@@ -111,7 +111,9 @@ impl DayChart<'_> {
         let highest = self.days.iter().zip(totals).max_by_key(|(_, total)| **total);
         let highest = highest
             // The total of a day includes the queue, which the sum does not.
-            .filter(|(_, total)| **total > 0 && self.series.iter().all(|series| series.adds_up))
+            .filter(|(_, total)| {
+                **total > 0 && self.series.iter().all(|series| series.can_be_summed)
+            })
             .map(|(day, total)| format!(" The highest day is {day} with {}.", thousands(*total)));
         let sums = self.series.iter().filter_map(|series| Some((series, series.sum()?)));
         let series =
@@ -279,7 +281,7 @@ mod tests {
             name: format!("<{index}>"),
             class: "c1",
             values: values.to_vec(),
-            adds_up: true,
+            can_be_summed: true,
         });
         DayChart {
             id: "x",

@@ -177,7 +177,7 @@ fn per_day(data: &Data) -> Markup {
             .iter()
             .map(|date| days.get(date).map(outcome.count).unwrap_or_default())
             .collect(),
-        adds_up: outcome.name != QUEUED,
+        can_be_summed: outcome.name != QUEUED,
     });
     // An outcome that never occurs needs no color.
     let series = series.filter(|series| series.values.iter().any(|value| *value > 0));

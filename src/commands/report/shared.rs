@@ -22,7 +22,8 @@ pub(super) fn section(data: &Data) -> Markup {
     }
 }
 
-/// Returns the numbers of `history`: by the day on which the run started.
+/// Returns a chart by source, with the numbers that the command `history` shows: by the day on
+/// which the run started.
 fn by_source(data: &Data) -> Markup {
     let mut sources: BTreeMap<&str, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
     let mut all: BTreeMap<NaiveDate, u64> = BTreeMap::new();
@@ -37,7 +38,7 @@ fn by_source(data: &Data) -> Markup {
             name: super::html::text(source),
             class,
             values: days.iter().map(|day| by_day.get(day).copied().unwrap_or_default()).collect(),
-            adds_up: true,
+            can_be_summed: true,
         });
     DayChart {
         id: "by-source",
@@ -51,7 +52,7 @@ fn by_source(data: &Data) -> Markup {
     .render()
 }
 
-/// Returns the numbers by the day of the delivery.
+/// Returns a chart by type, by the day of the delivery.
 fn by_type(data: &Data) -> Markup {
     let days = data.dates();
     let value = |day, indicator_type| {
@@ -62,7 +63,7 @@ fn by_type(data: &Data) -> Markup {
             name: indicator_type.as_str().to_owned(),
             class,
             values: days.iter().map(|day| value(*day, indicator_type)).collect(),
-            adds_up: true,
+            can_be_summed: true,
         });
     let all = |day| IndicatorType::ALL.into_iter().map(|one| value(day, one)).sum();
     DayChart {
@@ -77,7 +78,8 @@ fn by_type(data: &Data) -> Markup {
     .render()
 }
 
-/// Returns the numbers of the six days before the period.
+/// Returns what the mean of seven days needs: the numbers of the six days before the period, and
+/// the first day whose numbers are known.
 fn mean(
     data: &Data,
     known_since: Option<NaiveDate>,

@@ -16,6 +16,7 @@ fn list(text: &str) -> Exclusions {
     parse(text).unwrap()
 }
 
+/// Whether a rule matches the text; `claim` is its type according to the vendor.
 fn matches(list: &Exclusions, claim: ClaimedType, text: &str) -> bool {
     list.find(&Indicator::parse(claim, text).unwrap()).is_some()
 }
@@ -187,7 +188,7 @@ fn a_line_is_quoted_safely_and_in_part() {
 }
 
 #[test]
-fn every_invalid_line_is_reported() {
+fn invalid_lines_are_counted_and_the_first_20_are_shown() {
     assert_eq!(
         message("a.com\nx y\n\nb.com\nz\n"),
         "2 lines are not a hash, domain, address, network or http(s) URL: list.txt:2: \"x y\", \
@@ -200,7 +201,7 @@ fn every_invalid_line_is_reported() {
 }
 
 #[test]
-fn a_header_in_the_first_line_is_skipped() {
+fn a_header_before_the_first_rule_is_skipped() {
     let list = parse("\u{feff}# ours\n\nProcess_SHA256,owner\na.com\n").unwrap();
     let header = list.header().unwrap();
     assert_eq!((header.number, header.text.as_str()), (3, "Process_SHA256,owner"));
@@ -263,7 +264,7 @@ fn claims() -> [ClaimedType; 6] {
     [Sha256, Sha1, Md5, Domain, Address, Url]
 }
 
-/// Addresses that share prefixes of any length, of both families.
+/// IPv4 and IPv6 addresses, most of which differ from a fixed one in one or two bits.
 fn near_address() -> impl Strategy<Value = IpAddr> {
     let near = |bits: u32| prop_oneof![Just(0), 0..4_u32, (0..bits).prop_map(|bit| 1 << bit)];
     prop_oneof![

@@ -13,7 +13,7 @@ pub(super) struct Search {
     pub time_range: TimeRange,
     /// The first row, counted from 1.
     pub start: u32,
-    /// The number of rows.
+    /// The maximum number of rows in the response.
     pub rows: u32,
     pub sort: [Sort; 1],
     pub exclusions: Exclusions,
@@ -34,8 +34,8 @@ pub(super) struct Sort {
     pub order: &'static str,
 }
 
-/// Types of alerts that never have a wanted field; leaving them out saves traffic. A list of wanted
-/// types would lose future ones.
+/// Types of alerts that never name an indicator; leaving them out saves traffic. A list of all
+/// other types would lose future ones.
 #[derive(Debug, Serialize)]
 pub(super) struct Exclusions {
     pub r#type: [&'static str; 2],
@@ -51,9 +51,10 @@ pub(super) struct Criteria {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Page<'a> {
+    /// An alert that cannot be decoded does not fail the page.
     #[serde(borrow, deserialize_with = "lenient::elements")]
     pub results: Vec<Lenient<Alert<'a>>>,
-    /// The number of rows of the search.
+    /// The number of alerts that match the search, on all pages.
     #[serde(deserialize_with = "lenient::count")]
     pub num_found: Option<u64>,
 }

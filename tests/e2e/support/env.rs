@@ -15,7 +15,7 @@ use super::json::text;
 use super::oracle::Tenant;
 use super::transport::Transport;
 
-/// The start time of every run, unless a test sets another.
+/// The start time of the runs of a [`TestEnv`], unless a test sets another.
 pub const NOW: &str = "2026-11-22T00:15:00Z";
 
 /// The certificate of the authority of a sandbox with TLS, in the working folder.
@@ -34,8 +34,8 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// Starts a sandbox with this world, and the transport of the test. The time of the services is
-    /// [`NOW`], unless the world has another.
+    /// Starts a sandbox with this world, which uses the HTTP version and the compression of the
+    /// test ([`Transport`]). The time of the services is [`NOW`], unless the world has another.
     pub fn new(world: World) -> Self {
         let mut world = Transport::current().apply(world);
         world.date = world.date.or_else(|| NOW.parse().ok());
@@ -84,7 +84,8 @@ impl TestEnv {
     }
 
     /// Returns a command for the binary with these arguments (split at spaces), in the working
-    /// folder, with only the sandbox's variables set. Retry waits are divided by 1000.
+    /// folder, with variables for the sandbox, the folder and the time, and no others. Retry waits
+    /// are divided by 1000.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = bare_command(self.folder());
         command.args(arguments.split_whitespace()).envs([
@@ -202,7 +203,7 @@ pub fn bare_command(folder: &Path) -> Command {
     command
 }
 
-/// Runs the binary in an empty folder and an empty environment.
+/// Runs the binary in an empty folder, with the environment of [`bare_command`].
 pub fn run_bare(arguments: &[&str]) -> RunOutput {
     let folder = TempDir::new().unwrap();
     RunOutput::capture(bare_command(folder.path()).args(arguments))

@@ -35,14 +35,14 @@ pub struct Tenant<'a> {
 /// The expected result for the alerts of a world.
 pub struct Oracle {
     pub vendor: Vendor,
-    /// Every second alert differs from that of an oracle with another number; the others have the
-    /// same id and indicator.
+    /// Oracles with different numbers share every second alert (the same id and indicator). The
+    /// other alerts are their own.
     number: u64,
-    /// Every mention that must arrive, with its item.
+    /// Every mention that must not be lost, with its item.
     expected: BTreeMap<Mention, Value>,
     /// The arrival time of every alert, by its id.
     arrivals: BTreeMap<String, DateTime<Utc>>,
-    /// The ids of the alerts that a fault may remove, because none of them must arrive.
+    /// The ids of the alerts that a fault may remove, because no submission comes from them.
     removable: Vec<String>,
     /// The ids of the alerts that `choose_removed` returned.
     removed: RefCell<BTreeSet<String>>,
@@ -111,7 +111,7 @@ impl Oracle {
 
     fn alert(&mut self, id: &str, time: DateTime<Utc>, number: u64, is_expected: bool) -> Value {
         let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
-        // Every fourth shares its indicator with others.
+        // Every fourth hash is shared with other alerts.
         let hash = sha256(match number % 4 {
             0 => 1_000_000 + number % 3,
             _ => number,
@@ -171,9 +171,9 @@ impl Oracle {
         chosen
     }
 
-    /// Checks the number of alerts that a run fetched against the unique ids of the alerts in its
-    /// window, and against those that were served from position `first_served` on. `now` is the
-    /// time of the services: by a wrong clock, a window may end later.
+    /// Checks that a run fetched no more alerts than the sandbox served from position
+    /// `first_served` on, and, if it ended with code 0, no fewer than were created in its window
+    /// before `now`, the time of the services.
     #[track_caller]
     pub fn check_fetched(
         &self,
@@ -205,9 +205,10 @@ impl Oracle {
         values.into_iter().cloned().collect()
     }
 
-    /// Checks the sandbox and the ledger after the last run without faults. `may_be_lost` reports
-    /// whether the response to a submission may not have arrived although its batch was stored.
-    /// Where the `runs` are known, none may store again what its search shows.
+    /// Checks the sandbox and the ledger at the end, after a run without faults. `may_be_lost`
+    /// reports whether the response to a submission may not have arrived although its batch was
+    /// stored. `runs` are all runs so far, or none if they are not known: a run that finds an item
+    /// of an earlier run by a search must not store it again.
     #[track_caller]
     pub fn check(
         &self,
@@ -263,10 +264,10 @@ impl Oracle {
         assert_eq!(unexpected, None, "the ledger contains an indicator that no alert mentions");
         for (mention, last) in &arrived {
             let state = &ledger[mention];
-            let settled = state == "delivered" || may_be_lost(*last, &requests[*last]);
-            assert!(settled, "{mention:?} arrived, but its state in the ledger is {state}");
+            let is_explained = state == "delivered" || may_be_lost(*last, &requests[*last]);
+            assert!(is_explained, "{mention:?} arrived, but its state in the ledger is {state}");
         }
-        // An indicator with a single detection cannot be represented by another one: it must have
+        // If only one alert names an indicator, no other can represent it: its own item must have
         // arrived.
         let mut detections: BTreeMap<&String, u32> = BTreeMap::new();
         for (_, value) in self.expected.keys() {
@@ -296,7 +297,7 @@ pub struct FinalCounts {
     pub duplicates: usize,
 }
 
-/// Reports whether the response was lost although the batch was stored.
+/// Reports whether the program may not have received the whole response. The batch may be stored.
 pub fn response_lost(_: usize, request: &RecordedRequest) -> bool {
     matches!(
         request.fault,
@@ -374,7 +375,8 @@ fn check_rejections(requests: &[RecordedRequest]) {
         if only_item_if_rejected(request).is_some() {
             in_a_row += 1;
         } else if request.status == Some(200) {
-            // Also if the receipt was lost, and the run counts on: this check is then less strict.
+            // The run may not have received this response, and then does not start to count again:
+            // in that case this check permits more.
             in_a_row = 0;
         }
     }

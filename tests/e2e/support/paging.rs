@@ -22,7 +22,8 @@ pub fn alerts_without_indicator(
     numbered.map(|(number, instant)| vendor.alert_without_indicator(number, instant)).collect()
 }
 
-/// Reads the test day, and asserts that each of the alerts was delivered exactly once.
+/// Reads the 24 hours before [`NOW`](super::NOW), and asserts that each of the alerts was delivered
+/// exactly once.
 #[track_caller]
 pub fn assert_read_once(vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
     assert_read_once_with("", vendor, env, count)
@@ -34,7 +35,7 @@ pub fn assert_read_once_sequentially(vendor: Vendor, env: &TestEnv, count: u64) 
     assert_read_once_with("--concurrency 1", vendor, env, count)
 }
 
-/// Does the same with other flags.
+/// Does the same with more flags.
 #[track_caller]
 pub fn assert_read_once_with(flags: &str, vendor: Vendor, env: &TestEnv, count: u64) -> RunOutput {
     let output =

@@ -26,7 +26,8 @@ pub fn encodings(secret: &str) -> Vec<String> {
     encodings
 }
 
-/// Returns the base64 digits that a text determines after `shift` other bytes.
+/// Returns the base64 digits of a text that follows `shift` unknown bytes, without the digits that
+/// depend on its neighbors.
 pub fn base64_within(text: &str, shift: usize) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bytes = [vec![0; shift], text.as_bytes().to_vec()].concat();

@@ -127,9 +127,9 @@ fn error_response(
 }
 
 /// The `powered_by` of a response: the gateway, the alerts API, or the sign-in.
-const GATEWAY: &str = "crowdstrike-api-gateway";
+const POWERED_BY_GATEWAY: &str = "crowdstrike-api-gateway";
 const ALERTS: &str = "detectsapi";
-const ACCOUNTS: &str = "csam";
+const POWERED_BY_SIGN_IN: &str = "csam";
 
 fn with_headers(response: Response, world: &FalconWorld, trace: &str) -> Response {
     response
@@ -142,7 +142,7 @@ fn with_headers(response: Response, world: &FalconWorld, trace: &str) -> Respons
 pub(crate) fn not_found() -> Response {
     let trace = trace_id();
     let body = json!({
-        "meta": {"query_time": 1.64e-7, "powered_by": GATEWAY, "trace_id": trace},
+        "meta": {"query_time": 1.64e-7, "powered_by": POWERED_BY_GATEWAY, "trace_id": trace},
         "errors": [{"code": 404, "message": "404: Page Not Found"}],
     });
     Response::json(404, body.to_string()).header("X-Cs-Traceid", trace)
@@ -150,5 +150,11 @@ pub(crate) fn not_found() -> Response {
 
 /// Returns the response to a method other than POST.
 fn wrong_method(world: &FalconWorld) -> Response {
-    error_response(world, 405, GATEWAY, "405: Method Not Allowed", "only POST is supported")
+    error_response(
+        world,
+        405,
+        POWERED_BY_GATEWAY,
+        "405: Method Not Allowed",
+        "only POST is supported",
+    )
 }

@@ -63,7 +63,8 @@ use server::Server;
 
 /// The three running services. They stop when this is dropped.
 ///
-/// If a handler panicked, `drop` and [`finish`](Self::finish) panic with the same message.
+/// If a handler panicked, `drop` and [`finish`](Self::finish) panic with its message, unless the
+/// test panics already.
 #[derive(Debug)]
 pub struct Sandbox {
     server: Server,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{
-    ACCOUNTS, FalconState, GATEWAY, error_response, random_hex, trace_id, with_headers,
-    wrong_method,
+    FalconState, POWERED_BY_GATEWAY, POWERED_BY_SIGN_IN, error_response, random_hex, trace_id,
+    with_headers, wrong_method,
 };
 use crate::handler::{Request, Response};
 use crate::world::FalconWorld;
@@ -22,6 +22,7 @@ const NOT_ALLOWED: &str = "access denied, authorization failed";
 #[derive(Debug)]
 pub(super) struct AccessToken {
     expires: Instant,
+    /// Valid until a test invalidates all tokens, which increases the epoch of the world.
     epoch: u64,
     alerts_read: bool,
     client_id: String,
@@ -38,7 +39,8 @@ pub(crate) fn sign_in(
     if request.method != "POST" {
         return wrong_method(world);
     }
-    let invalid = |reason: &str| error_response(world, 400, ACCOUNTS, "invalid request", reason);
+    let invalid =
+        |reason: &str| error_response(world, 400, POWERED_BY_SIGN_IN, "invalid request", reason);
     if !request.is_content_type("application/x-www-form-urlencoded") {
         return invalid("Content-Type must be application/x-www-form-urlencoded");
     }
@@ -57,18 +59,24 @@ pub(crate) fn sign_in(
     let id = id.unwrap_or_default();
     let Some(account) = world.accounts.iter().find(|account| account.client_id == id) else {
         let message = format!("{UNKNOWN_CLIENT}{id}");
-        let response = error_response(world, 400, ACCOUNTS, &message, "unknown client");
+        let response = error_response(world, 400, POWERED_BY_SIGN_IN, &message, "unknown client");
         let status = if world.unknown_client_as_500 { 500 } else { response.status };
         return Response { status, ..response };
     };
     if secret.as_ref() != Some(&account.client_secret) {
-        return error_response(world, 403, ACCOUNTS, WRONG_SECRET, "wrong secret");
+        return error_response(world, 403, POWERED_BY_SIGN_IN, WRONG_SECRET, "wrong secret");
     }
     if !account.address_allowed {
-        return error_response(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed");
+        return error_response(
+            world,
+            403,
+            POWERED_BY_GATEWAY,
+            NOT_ALLOWED,
+            "the address is not allowed",
+        );
     }
     if member.as_ref().is_some_and(|cid| !account.member_cids.contains(cid)) {
-        return error_response(world, 403, ACCOUNTS, NOT_ALLOWED, "no such member_cid");
+        return error_response(world, 403, POWERED_BY_SIGN_IN, NOT_ALLOWED, "no such member_cid");
     }
     if let Some(location) = &world.redirect {
         return Response { status: 308, ..Response::default() }.header("Location", location);
@@ -104,7 +112,7 @@ pub(super) fn authorize(
         return Err(error_response(
             world,
             401,
-            GATEWAY,
+            POWERED_BY_GATEWAY,
             "access denied, invalid bearer token",
             reason,
         ));
@@ -114,13 +122,19 @@ pub(super) fn authorize(
         return Err(error_response(
             world,
             403,
-            GATEWAY,
+            POWERED_BY_GATEWAY,
             NOT_ALLOWED,
             "the scope Alerts: READ is missing",
         ));
     }
     if account.is_some_and(|account| !account.address_allowed) {
-        return Err(error_response(world, 403, GATEWAY, NOT_ALLOWED, "the address is not allowed"));
+        return Err(error_response(
+            world,
+            403,
+            POWERED_BY_GATEWAY,
+            NOT_ALLOWED,
+            "the address is not allowed",
+        ));
     }
     Ok(token.member_cid.clone())
 }
