@@ -32,7 +32,7 @@ impl Ledger {
             );
             let changed = db.prepare_cached(&update)?.execute(filter.params())?;
             for ((tenant, token, _), items) in in_doubt {
-                let begun_at = time_of_command(db, tenant, now)?;
+                let begun_at = doubt_begins_at(db, tenant, now)?;
                 batch::write(db, (TenantId(tenant), &token), &items, begun_at)?;
             }
             Ok(row_count(changed))
@@ -51,7 +51,8 @@ impl Ledger {
             for tenant in tenants {
                 // `pending` has those in doubt too. Nothing searches for a dropped one any more.
                 let chosen = format!("FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
-                let dropped_at = time_of_command(db, tenant, now)?;
+                // Not before the last run, whose clock may be right: too long does no harm.
+                let dropped_at = last_run(db, tenant)?.map_or(now, |last_run| last_run.max(now));
                 let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
                               SELECT id, token, 'dropped', 0, '{}', ?2, ?2 FROM tenant WHERE id = ?1";
                 db.execute(insert, params![tenant, Time(dropped_at)])?;
@@ -78,18 +79,22 @@ impl Ledger {
     }
 }
 
-/// Returns the time of a change by a command: now, unless this machine's clock is behind the
-/// tenant's last run or more than 90 days ahead of it; then the time of that run. A command asks no
-/// service for the time, and by a wrong one the ledger would forget too early what was changed.
-fn time_of_command(
+/// Returns when the doubt about retried entries begins: now, unless this machine's clock is behind
+/// the tenant's last run or more than 90 days ahead of it; then at that run. A command asks no
+/// service for the time, and what is found counts as delivered then.
+fn doubt_begins_at(
     db: &Connection,
     tenant: i64,
     now: DateTime<Utc>,
 ) -> rusqlite::Result<DateTime<Utc>> {
-    let select = "SELECT max(started_at) FROM run WHERE tenant = ?1";
-    let last_run = db.query_row(select, [tenant], |row| optional_time(row, 0))?;
     let is_plausible = |last_run| last_run <= now && now <= last_run + INDICATORS_KEPT;
-    Ok(last_run.filter(|last_run| !is_plausible(*last_run)).unwrap_or(now))
+    Ok(last_run(db, tenant)?.filter(|last_run| !is_plausible(*last_run)).unwrap_or(now))
+}
+
+/// Returns when the last run of a tenant started, UTC.
+fn last_run(db: &Connection, tenant: i64) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let select = "SELECT max(started_at) FROM run WHERE tenant = ?1";
+    db.query_row(select, [tenant], |row| optional_time(row, 0))
 }
 
 /// The entries that become one batch in doubt, by tenant, the digest of its Recorded Future token,

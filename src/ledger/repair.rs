@@ -78,7 +78,9 @@ impl Ledger {
             let damaged = free_name(&path)?;
             let failed = |error: io::Error| Problem::from(error).at(&path);
             replace(&path, &damaged, &repaired).map_err(failed)?;
-            files::sync_folder(&path).map_err(failed)?;
+            if let Err(error) = files::sync_folder(&path) {
+                tracing::warn!("the new ledger may be lost by a power cut: {error}");
+            }
             Ok(Repaired { damaged, ..saved })
         });
         for leftover in [copy, repaired] {

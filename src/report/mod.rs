@@ -89,9 +89,7 @@ impl Report {
     /// Adds a note to the summary and logs it.
     pub(crate) fn note(&mut self, note: String) {
         tracing::info!("{note}");
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.notes.push(note);
     }
 
     /// Adds a warning and logs it. Only for what a person must know although nothing failed.

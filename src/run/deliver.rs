@@ -11,7 +11,7 @@ use self::failures::{in_quarantine, rejected_in_doubt, unexpectedly_damaged, uns
 use super::Run;
 use super::quota::{KeyQuota, Reservation};
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::{QueuedItem, TenantLedger};
+use crate::ledger::{BatchInDoubt, QueuedItem, TenantLedger};
 use crate::report::DryRunItem;
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
@@ -40,8 +40,9 @@ pub(super) struct DeliveryState {
     uncounted_reported: bool,
     /// Whether no further request is sent in this run.
     stopped: bool,
-    /// Whether this run has looked up the batches that earlier runs left in doubt.
-    doubt_resolved: bool,
+    /// The batches that earlier runs left in doubt and that could not be looked up yet, and why;
+    /// `None` before the run has tried to.
+    pub(super) in_doubt: Option<Vec<(BatchInDoubt, Failure)>>,
     quota: Arc<KeyQuota>,
     /// How many more submissions the tenant may send of a quota that it shares, once that is
     /// known.
@@ -72,7 +73,7 @@ impl DeliveryState {
             last_in_doubt: None,
             uncounted_reported: false,
             stopped: false,
-            doubt_resolved: false,
+            in_doubt: None,
         }
     }
 
@@ -116,8 +117,8 @@ impl Run<'_> {
             self.report.warn(warning);
             return Ok(());
         }
-        if !self.delivery.doubt_resolved {
-            self.delivery.doubt_resolved = self.resolve_doubt().await?;
+        if !self.delivery.stopped {
+            self.resolve_doubt().await?;
         }
         let counts = &self.report.counts;
         self.delivery.total = counts.submitted + counts.quarantined + self.ledger.queued()?;
@@ -275,6 +276,11 @@ impl Run<'_> {
             self.report.fail(failure);
         }
         self.report_unsendable();
+        if let Some((_, failure)) = self.delivery.in_doubt.iter().flatten().next() {
+            self.report.note(format!(
+                "indicators that an earlier run may have sent stay queued until Recorded Future can be searched for them: {failure}"
+            ));
+        }
         if let Some(message) = &self.delivery.last_in_doubt {
             self.report.fail(rejected_in_doubt(self.delivery.rejected_in_doubt, message));
         }

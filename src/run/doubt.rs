@@ -29,34 +29,34 @@ enum LookUp {
 impl Run<'_> {
     /// Ends the doubt about the batches of earlier runs. What Recorded Future has counts as
     /// delivered; the rest is queued again. If the search fails, but may work later, the batch
-    /// stays in doubt. If it cannot work, everything that it did not find is queued again: it may
-    /// be sent twice, but is never lost.
-    ///
-    /// Returns whether this run has to do no more for it: false if a search failed before a service
-    /// confirmed the clock, by which a doubt may be too old.
+    /// stays in doubt, and is looked up again before the run sends the next time: by then, a
+    /// service may have confirmed the clock. If it cannot work, everything that it did not find is
+    /// queued again: it may be sent twice, but is never lost.
     ///
     /// # Errors
     /// Ledger errors.
-    pub(super) async fn resolve_doubt(&mut self) -> Result<bool, Failure> {
+    pub(super) async fn resolve_doubt(&mut self) -> Result<(), Failure> {
         if self.settings.mode != Mode::Live {
-            return Ok(true);
+            return Ok(());
         }
-        let mut is_done = true;
+        // Those of earlier runs only: what this run leaves in doubt is for the next one.
+        let batches = match self.delivery.in_doubt.take() {
+            Some(failed) => failed.into_iter().map(|(batch, _)| batch).collect(),
+            None => self.ledger.batches_in_doubt()?,
+        };
+        let mut in_doubt = Vec::new();
         let end = tokio::time::Instant::now() + self.settings.deadline.mul_f64(BUDGET);
-        for batch in self.ledger.batches_in_doubt()? {
+        for batch in batches {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
             let found = match self.look_up(&batch, left).await? {
                 LookUp::Found(found) => found,
                 LookUp::NotNow(failure) => {
-                    self.report.note(format!(
-                        "indicators that an earlier run may have sent stay queued until Recorded Future can be searched for them: {failure}"
-                    ));
-                    is_done &= self.is_clock_confirmed();
+                    in_doubt.push((batch, failure));
                     continue;
                 }
                 LookUp::Stop(failure) => {
                     self.stop_delivery(failure);
-                    return Ok(true);
+                    break;
                 }
             };
             let delivered = self.ledger.resolve_batch(&batch, &found)?;
@@ -67,7 +67,8 @@ impl Run<'_> {
                 "looked up a batch in doubt"
             );
         }
-        Ok(is_done)
+        self.delivery.in_doubt = Some(in_doubt);
+        Ok(())
     }
 
     /// Looks up the entries of a batch within this time.
@@ -114,7 +115,8 @@ impl Run<'_> {
         if is_over {
             return Ok(LookUp::Stop(failure));
         }
-        let has_waited = self.is_clock_confirmed() && batch.age(self.clock().now()) >= MAX_WAIT;
+        let has_waited =
+            self.is_clock_confirmed() && batch.age(self.clock().now()).abs() >= MAX_WAIT;
         if !error.is_lasting && !has_waited {
             return Ok(LookUp::NotNow(failure));
         }

@@ -120,7 +120,8 @@ impl Run<'_> {
             self.report.note(note);
         }
         let hits = std::mem::take(&mut tally.exclusion_hits);
-        self.report.counts.tally = tally;
+        // It may have what was found of a batch in doubt before the run read anything.
+        self.report.counts.tally.add(&tally);
         stored?;
         Ok(self.ledger.store(|store| {
             store.count_hits(&hits)?;

@@ -172,6 +172,29 @@ fn a_service_that_confirms_the_clock_after_the_search_failed_ends_an_old_doubt()
     assert_eq!(output.notes().len(), 1, "{output:?}");
     let output = env.run_at("2026-11-26T00:15:00Z", &sends_first).assert_code(0);
     assert_some_counts(&output, &[("submitted", 2), ("waiting", 0)]);
+    assert!(output.notes().iter().all(|note| !note.contains("stay queued")), "{output:?}");
+}
+
+#[test]
+fn what_is_found_before_the_run_reads_is_counted() {
+    let env = in_doubt();
+    let sends_first = format!("{RUN} --all-cids --daily-limit 0");
+    let output = env.run_at(NEXT_DAY, &sends_first).assert_code(0);
+    assert_some_counts(&output, &[("already_delivered", 2), ("submitted", 1)]);
+}
+
+#[test]
+fn what_this_run_leaves_in_doubt_is_for_the_next_one() {
+    let env = in_doubt();
+    env.sandbox.always(Service::Search, Some(Fault::Reset));
+    env.sandbox.queue_faults(Service::RecordedFuture, vec![Fault::ResetAfterProcessing; 5]);
+    let sends_first = format!("{RUN} --all-cids --daily-limit 0");
+    env.run_at(NEXT_DAY, &sends_first).assert_code(5);
+    assert_eq!(stored(&env), [5, 5, 5]);
+    env.sandbox.always(Service::Search, None);
+    let output = env.run_at("2026-11-24T00:15:00Z", &sends_first).assert_code(0);
+    assert_some_counts(&output, &[("already_delivered", 3), ("submitted", 0)]);
+    assert_eq!(stored(&env), [5, 5, 5]);
 }
 
 #[test]

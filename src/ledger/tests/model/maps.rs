@@ -400,7 +400,9 @@ impl Model {
             }
         }
         for ((tenant, _), ids) in by_tenant_and_day {
-            let begun_at = self.time_of_command(tenant, now);
+            let last = self.last_run(tenant).unwrap_or(now);
+            let is_plausible = last <= now && now <= last + TimeDelta::days(90);
+            let begun_at = if is_plausible { now } else { last };
             self.write_batch(tenant, ids, begun_at);
         }
         chosen.len() as u64
@@ -411,7 +413,7 @@ impl Model {
         for tenant in 0..TENANTS {
             let is_own = |id: &i64| self.outbox.get(id).is_some_and(|row| row.tenant == tenant);
             let ids: Vec<i64> = chosen.iter().copied().filter(is_own).collect();
-            let dropped_at = self.time_of_command(tenant, now);
+            let dropped_at = self.last_run(tenant).map_or(now, |last| last.max(now));
             if let Some(span) = ids.first().copied().zip(ids.last().copied()) {
                 let (state, count) = (BatchState::Dropped, ids.len());
                 let batch = self.new_batch(tenant, state, count, Some(span), Some(dropped_at));
@@ -422,11 +424,9 @@ impl Model {
         chosen.len() as u64
     }
 
-    /// Now, unless it is before the tenant's last run or more than 90 days after it.
-    fn time_of_command(&self, tenant: usize, now: DateTime<Utc>) -> DateTime<Utc> {
+    fn last_run(&self, tenant: usize) -> Option<DateTime<Utc>> {
         let runs = self.runs.iter().filter(|((of, _), _)| *of == tenant);
-        let last = runs.map(|(_, run)| run.started_at).max().unwrap_or(now);
-        if last <= now && now <= last + TimeDelta::days(90) { now } else { last }
+        runs.map(|(_, run)| run.started_at).max()
     }
 
     pub(super) fn begin_run(&mut self, now: DateTime<Utc>) -> bool {
