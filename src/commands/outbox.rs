@@ -15,6 +15,7 @@ use crate::cli::{EntryFilterArgs, OutboxAction};
 use crate::clock::Clock;
 use crate::failure::{Failure, FailureKind};
 use crate::ledger::{EntryFilter, EntryState, Ledger, LedgerReader, OutboxEntry};
+use crate::logging;
 use crate::redact::{self, sanitize};
 use crate::report::{self, Layout, Stdout, counted, timestamp};
 
@@ -46,6 +47,7 @@ fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
     if path.symlink_metadata().is_err() && LedgerReader::open(path)?.is_none() {
         return Err(no_ledger(path));
     }
+    logging::warn_on_stderr();
     let Some(repaired) = Ledger::repair(path, clock.now())? else {
         return Ok("the ledger is not damaged\n".to_owned());
     };
