@@ -65,7 +65,7 @@ impl KillTest {
         };
         let counts =
             self.oracle.check(&self.env.tenant(self.oracle.vendor.command()), &[], may_be_lost);
-        assert_eq!((counts.waiting, counts.quarantined), (0, 0), "{context}");
+        assert_eq!((counts.queued, counts.quarantined), (0, 0), "{context}");
         counts.duplicates
     }
 }

@@ -87,6 +87,8 @@ struct Scenario {
     ignored: u32,
     max_page_size: usize,
     batch_size: u32,
+    /// Whether runs send what is queued before they read alerts.
+    sends_first: bool,
     /// Recorded Future's own maximum of items per request.
     max_items: usize,
     /// Indices into the indicator values, and the status that they are rejected with.
@@ -327,14 +329,14 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         (any::<bool>(), prop::sample::select(&Transport::ALL)),
         prop_oneof![3 => Just(10_u32), 1 => Just(1200)],
         prop_oneof![Just(5_usize), Just(1000)],
-        prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)],
+        (prop_oneof![Just(1_u32), Just(3), Just(7), Just(1000)], any::<bool>()),
         prop_oneof![3 => Just(usize::MAX), 1 => Just(2), 1 => Just(5)],
         prop::collection::vec((any::<prop::sample::Index>(), status), 0..3),
         (prop::collection::vec(day, 3), search_world()),
     );
     parts.prop_map(|parts| {
         let (vendor, (expired_token_in_body, transport), ignored, max_page_size, ..) = parts;
-        let (.., batch_size, max_items, rejected_values, (days, search)) = parts;
+        let (.., (batch_size, sends_first), max_items, rejected_values, (days, search)) = parts;
         Scenario {
             vendor,
             transport,
@@ -342,6 +344,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             ignored,
             max_page_size,
             batch_size,
+            sends_first,
             max_items,
             rejected_values,
             days,
@@ -396,8 +399,13 @@ fn check(scenario: &Scenario) {
         world.recorded_future.rejected_values =
             rejected.map(|(index, status)| (index.get(&values).clone(), *status)).collect();
     });
-    let arguments =
-        format!("{} --json --batch-size {}", scenario.vendor.command(), scenario.batch_size);
+    let sends_first = match scenario.vendor {
+        _ if !scenario.sends_first => "",
+        Vendor::CrowdStrike => " --daily-limit 0 --all-cids",
+        Vendor::CarbonBlack => " --daily-limit 0",
+    };
+    let command = scenario.vendor.command();
+    let arguments = format!("{command} --json --batch-size {}{sends_first}", scenario.batch_size);
     let mut waiting = 0;
     let mut runs = Vec::new();
     let mut run = |now: &str, clocks: &Clocks| {
@@ -408,9 +416,10 @@ fn check(scenario: &Scenario) {
             world.recorded_future.date = clocks.recorded_future.clone();
         });
         runs.push(PastRun {
-            first_request: first,
-            now: now.parse().unwrap(),
             clock_is_right: clocks.are_right(),
+            vendor_states_date: matches!(clocks.vendor, DateHeader::Skew(_)),
+            recorded_future_states_date: matches!(clocks.recorded_future, DateHeader::Skew(_)),
+            ..PastRun::new(first, now.parse().unwrap())
         });
         let output = env.run_with_clock(now, TimeDelta::seconds(clocks.ahead), &arguments);
         assert!((0..=5).contains(&output.code), "{output:?}");
@@ -433,7 +442,7 @@ fn check(scenario: &Scenario) {
     let output = run(&run_time(DAYS + 1), &Clocks::right());
     assert!([0, 3].contains(&output.code), "{output:?}");
     let counts = oracle.check(&tenant, &runs, response_lost);
-    assert_eq!(counts.waiting, 0);
+    assert_eq!(counts.queued, 0);
 
     // Once nothing is rejected any more, the quarantined submissions arrive too.
     env.sandbox.change(|world| world.recorded_future.rejected_values.clear());
@@ -441,14 +450,14 @@ fn check(scenario: &Scenario) {
     let quarantined = u64::from(counts.quarantined > 0);
     let first = env.sandbox.requests().len();
     let now = run_time(DAYS + 2);
-    runs.push(PastRun { first_request: first, now: now.parse().unwrap(), clock_is_right: true });
+    runs.push(PastRun::new(first, now.parse().unwrap()));
     let output = env.run_at(&now, &arguments).assert_code(0);
     assert!(output.assert_counts_add_up().count("carried_in") >= quarantined);
     let stored = env.sandbox.stored();
     let stored = stored.iter().filter(|stored| stored.request >= first).count();
     assert_eq!(usize::try_from(output.count("submitted")).unwrap(), stored);
     let counts = oracle.check(&tenant, &runs, response_lost);
-    assert_eq!((counts.waiting, counts.quarantined), (0, 0));
+    assert_eq!((counts.queued, counts.quarantined), (0, 0));
 }
 
 /// Checks this many generated cases.
