@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::buffers::Body;
@@ -12,6 +13,9 @@ use crate::redact;
 const QUOTED_CHARACTERS: usize = 300;
 /// How many characters of a trace id are quoted: real ones have 16 to 36.
 const TRACE_CHARACTERS: usize = 100;
+/// The maximum size in bytes of a body that [`Response::json`] parses, many times that of a real
+/// one. Parsed, it can take sixteen times as much memory.
+const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
 
 /// The body of a 2xx response is not usable: truncated, not JSON, or of another shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +59,18 @@ impl Response {
             body,
             received_at: DateTime::UNIX_EPOCH,
         }
+    }
+
+    /// Parses the body as JSON. Pages of alerts, which are larger, have decoders of their own.
+    ///
+    /// # Errors
+    /// When the body is not the expected JSON, or larger than 16 MiB.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, MalformedBody> {
+        if self.body.len() > MAX_JSON_BYTES {
+            let bytes = self.body.len();
+            return Err(MalformedBody(format!("{bytes} bytes, which is far more than expected")));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| MalformedBody::json(&error))
     }
 
     /// Returns a header's value, if it is printable ASCII.
@@ -145,6 +161,14 @@ mod tests {
 
     fn response(body: &str) -> Response {
         Response::new(403, body)
+    }
+
+    #[test]
+    fn a_body_that_is_far_too_large_is_not_parsed() {
+        let list = |elements: usize| format!("[0{}]", ",0".repeat(elements - 1));
+        assert!(Response::new(200, list(8 << 20)).json::<Value>().is_err());
+        let numbers: Vec<u8> = Response::new(200, list(3)).json().unwrap();
+        assert_eq!(numbers, [0; 3]);
     }
 
     #[test]

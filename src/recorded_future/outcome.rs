@@ -85,8 +85,7 @@ impl ProcessedCounts {
 /// # Errors
 /// When the response is not a receipt.
 pub(super) fn parse_receipt(response: &Response, debug: bool) -> Result<Receipt, MalformedBody> {
-    let body: Map<String, Value> =
-        serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
+    let body: Map<String, Value> = response.json()?;
     let not_a_receipt = |reason: &str| {
         MalformedBody(format!("{reason}, so nothing was confirmed: {}", response.summary()))
     };

@@ -290,8 +290,7 @@ fn hash(value: &impl Hash) -> u64 {
 }
 
 fn parse_page(response: &Response) -> Result<Page, MalformedBody> {
-    let mut body: Value =
-        serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
+    let mut body: Value = response.json()?;
     let total = body.pointer("/counts/total").and_then(Value::as_u64);
     match body.get_mut("data").map(Value::take) {
         Some(Value::Array(rows)) => Ok(Page { rows, total }),

@@ -45,9 +45,9 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(Text::deserialize(deserializer)?.0.map(Cow::into_owned))
 }
 
-/// Decodes an instant in RFC 3339 with 0 to 9 fractional digits, converted to UTC. A leap second
-/// (`:60`) is decoded as the second before it, because not every program accepts one. Anything else
-/// is `None`.
+/// Decodes an instant in RFC 3339, converted to UTC; fractional digits after the ninth are ignored.
+/// A leap second (`:60`) is decoded as the second before it, because not every program accepts one.
+/// Anything else is `None`.
 pub(super) fn instant<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DateTime<Utc>>, D::Error> {
@@ -67,7 +67,7 @@ fn without_leap_second(time: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// Decodes a score: a number that is not negative, or a text that is one, truncated to an integer
-/// of at most 255. Anything else is `None`.
+/// of at most 255; a list of one such value counts as it. Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     let number = scalar(deserializer)?.and_then(|scalar| match scalar {
         Scalar::Text(text) => text.split('.').next()?.parse().ok(),
@@ -76,8 +76,8 @@ pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(number.map(|number| u8::try_from(number).unwrap_or(u8::MAX)))
 }
 
-/// Decodes a count: an integer that is not negative, or a text that is one. Anything else is
-/// `None`.
+/// Decodes a count: an integer that is not negative, or a text that is one; a list of one such
+/// value counts as it. Anything else is `None`.
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(scalar(deserializer)?.and_then(|scalar| match scalar {
         Scalar::Text(text) => text.parse().ok(),
@@ -85,8 +85,8 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     }))
 }
 
-/// Decodes a truth value: `true`, also as a text in any case, or a positive integer. Anything else
-/// is `false`.
+/// Decodes a truth value: `true`, also as a text in any case, or a positive integer; a list of one
+/// `true` counts as it. Anything else is `false`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(scalar(deserializer)?.is_some_and(|scalar| match scalar {
         Scalar::Text(text) => text.eq_ignore_ascii_case("true"),
@@ -124,7 +124,7 @@ trait Converter<'de>: Sized {
     type Value;
     /// Returns the value for every form without a method of its own.
     fn fallback(self) -> Self::Value;
-    /// Converts a string, or a number or boolean as text.
+    /// Converts a string, or a boolean, negative or fractional number as text.
     fn text(self, _text: &str) -> Self::Value {
         self.fallback()
     }
@@ -144,7 +144,8 @@ trait Converter<'de>: Sized {
     }
 }
 
-/// An integer that is not negative, or any other scalar as a text that is not empty.
+/// An integer that is not negative, or any other scalar as a text that is not empty. A list is the
+/// text of its elements, joined by commas.
 enum Scalar<'de> {
     Text(Cow<'de, str>),
     Number(u64),
@@ -177,11 +178,9 @@ impl<'de> Converter<'de> for ScalarConverter {
         (!text.is_empty()).then_some(Scalar::Text(text.into()))
     }
 
-    fn seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(element) = seq.next_element::<Text<'_>>()? {
-            texts.extend(element.0);
-        }
+    fn seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        let elements: Vec<Text<'_>> = ListConverter(PhantomData).seq(seq)?;
+        let texts: Vec<_> = elements.into_iter().filter_map(|element| element.0).collect();
         Ok(self.text(&texts.join(",")))
     }
 }

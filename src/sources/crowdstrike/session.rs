@@ -185,8 +185,7 @@ impl SessionState {
 
 /// Reads the token of a successful sign-in; without one the response is malformed.
 fn access_token(response: &Response) -> Result<AccessToken, MalformedBody> {
-    let token: TokenResponse =
-        serde_json::from_slice(&response.body).map_err(|error| MalformedBody::json(&error))?;
+    let token: TokenResponse = response.json()?;
     let secret = SecretString::from(
         token.access_token.ok_or_else(|| MalformedBody("it has no access token".into()))?,
     );
