@@ -43,11 +43,14 @@ impl LedgerReader {
         limit: u32,
         tenants: &TenantFilter,
     ) -> Result<Vec<TopIndicator>> {
-        // CROSS JOIN keeps the order of the tables: the long one is scanned once.
+        // CROSS JOIN keeps the order of the tables: the long one is scanned once, from the first
+        // entry that may have been delivered since then.
         let select = format!(
             "SELECT type, value, sum(detections), max(ended_at) AS last
              FROM settled CROSS JOIN batch ON batch.id = settled.batch
-             WHERE {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
+             WHERE settled.id >= (
+                    SELECT min(first_entry) FROM batch WHERE state = 'delivered' AND ended_at >= ?3)
+                AND {OF_TENANTS} AND state = 'delivered' AND ended_at >= ?3
              GROUP BY type, value ORDER BY sum(detections) DESC, last DESC, type, value LIMIT ?4",
         );
         self.query(&select, params![tenants.name, tenants.source, Time(since), limit], |row| {
