@@ -62,14 +62,14 @@ fn run_command(parsed: Parsed, progress: &Progress) -> ExitCode {
 
 fn dispatch(parsed: &Parsed, progress: &Progress) -> Result<ExitCode, Failure> {
     let clock = Clock::from_environment();
-    let file = SettingsFileTenants(parsed.file_tenants());
+    let file_tenants = SettingsFileTenants(parsed.file_tenants());
     let output = match &parsed.command {
         Command::Source(source) => return Ok(run_source(source, parsed, clock, progress)),
         Command::Run(args) => return tenants::run(args, parsed, clock, progress),
         Command::Check(args) => return check::check(args, parsed, clock),
-        Command::Status(args) => commands::status(args, file, clock),
-        Command::History(args) => commands::history(args, file, clock),
-        Command::Report(args) => commands::report(args, file, clock),
+        Command::Status(args) => commands::status(args, file_tenants, clock),
+        Command::History(args) => commands::history(args, file_tenants, clock),
+        Command::Report(args) => commands::report(args, file_tenants, clock),
         Command::Explain(args) => commands::explain(args, parsed),
         Command::Verify(args) => return commands::verify(args, parsed, clock),
         Command::Outbox(action) => commands::outbox(action, clock),
@@ -182,8 +182,8 @@ fn write_metrics(
     let Some(path) = args.metrics_file.as_deref().filter(|_| args.mode() == Mode::Live) else {
         return Vec::new();
     };
-    let file = SettingsFileTenants(parsed.file_tenants());
-    let is_left_out = |tenant: &str| file.is_left_out(tenant);
+    let file_tenants = SettingsFileTenants(parsed.file_tenants());
+    let is_left_out = |tenant: &str| file_tenants.is_left_out(tenant);
     metrics::write(path, &Inputs { ledger: ledger.path(), runs, is_left_out, clock })
 }
 

@@ -116,7 +116,7 @@ fn job(command: TenantCommand) -> Result<TenantJob, Failure> {
     let _span = logging::enter(&name);
     let info = SourceCommand::named(&source)?.args().0.info();
     let run = parsed.and_then(|parsed| {
-        let run = parsed.source_named(&source)?.resolve(&parsed.layers)?;
+        let run = parsed.required_source(&source)?.resolve(&parsed.layers)?;
         let mut effective = parsed.effective(&run.resolved);
         // Arguments are the same for every tenant, and in the log already.
         effective.retain(|option| option.origin != Origin::Argument);

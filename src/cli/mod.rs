@@ -91,7 +91,8 @@ fn add_command_names(command: &clap::Command, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Adds the exit codes to `--help` of a command and its subcommands. `-h` has to fit on a screen.
+/// Adds the exit codes to `--help` of a command and its subcommands, but not to `-h`, which has to
+/// fit on a screen.
 fn with_exit_codes(command: clap::Command) -> clap::Command {
     let text = match command.get_after_long_help() {
         Some(examples) => format!("{examples}\n\n{}", help_text::exit_codes()),
@@ -108,7 +109,8 @@ pub struct Parsed {
     pub(crate) color: ColorChoice,
     matches: ArgMatches,
     /// The parsed arguments, with the scripts' flags translated. Once the settings file was read,
-    /// they have the options from there and from variables too.
+    /// they have the options from there and from variables too, except those that have a named
+    /// variable, such as `CS_CLIENT_ID`.
     arguments: Vec<OsString>,
     /// The origin of each option that was added to the command line, by its flag.
     origins: BTreeMap<String, Origin>,
@@ -131,8 +133,9 @@ impl Parsed {
     /// Returns the source that is run or checked.
     ///
     /// # Errors
-    /// When there is none, although the command line was created for the source `name`.
-    pub(crate) fn source_named(&self, name: &str) -> Result<&SourceCommand, Failure> {
+    /// When there is none, although the command line was created for the source `name`, which the
+    /// message names.
+    pub(crate) fn required_source(&self, name: &str) -> Result<&SourceCommand, Failure> {
         self.source().ok_or_else(|| source_command::unknown(name))
     }
 
@@ -142,14 +145,17 @@ impl Parsed {
         options.any(|argument| argument == "--json")
     }
 
-    /// Whether the value of an option (its flag) comes from a variable or the settings file.
+    /// Whether the value of an option (its flag) was added from a variable or the settings file.
+    /// False for an option that has a named variable, such as `CS_CLIENT_ID`: it is resolved with
+    /// the settings.
     pub(crate) fn is_set_elsewhere(&self, flag: &str) -> bool {
         self.origins.contains_key(flag)
     }
 
     /// Returns every option of the innermost subcommand with its effective value, safe to show.
-    /// `resolved` are the options that were looked up because they have a variable of a vendor:
-    /// their values can be missing in the parsed arguments.
+    /// `resolved` are the options that have a named variable, such as `CS_CLIENT_ID` or
+    /// `RF_API_KEY`: they are looked up with the settings, and can be missing in the parsed
+    /// arguments.
     pub(crate) fn effective(&self, resolved: &[EffectiveOption]) -> Vec<EffectiveOption> {
         effective::options(definition(), &self.matches, &self.origins, resolved)
     }

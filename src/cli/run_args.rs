@@ -106,8 +106,8 @@ pub(crate) struct ProcessArgs {
     ledger: LedgerArgs,
     /// Run without the ledger
     ///
-    /// No deduplication, no retry by later runs: an alert that is read again is sent again, and
-    /// what is rejected or cannot be sent is lost.
+    /// No deduplication between runs, no retry by later runs: an alert that is read again is sent
+    /// again, and what is rejected or cannot be sent is lost.
     #[arg(long, conflicts_with = "ledger")]
     no_ledger: bool,
     #[command(flatten)]
@@ -195,13 +195,13 @@ pub(crate) struct CommonArgs {
     pub span: SpanArgs,
     /// Maximum days to catch up
     ///
-    /// After missed runs, a run reads from where the last complete one ended, but not further back
-    /// than this. From 1 to 365.
+    /// After missed runs, a run also reads what they missed, but nothing that is much older than
+    /// this. From 1 to 365.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=365), help_heading = "Selection")]
     max_catch_up: u32,
     /// Give up alerts that were too old to catch up
     ///
-    /// What a run leaves out because of --max-catch-up is a gap: that run ends with exit code 3,
+    /// What a run does not read because of --max-catch-up is a gap: that run ends with exit code 3,
     /// and `status` shows the gap until a run with --since and --until reads it, or one with this
     /// option gives it up.
     #[arg(long, help_heading = "Selection", hide_short_help = true)]

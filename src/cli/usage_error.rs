@@ -1,4 +1,5 @@
-//! Errors of the command line: without secrets, with tips, and as a failure for JSON.
+//! Errors of the command line: without secrets, with tips, and as a failure, for JSON and for
+//! values from variables and the settings file.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -35,7 +36,7 @@ pub(super) fn without_secrets(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Escapes control characters in what was typed, which may have come from elsewhere.
+/// Escapes control characters in the arguments: they may be pasted, or come from a script.
 fn sanitize(error: &mut clap::Error) {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::PriorArg] {
         let Some(ContextValue::String(text)) = error.get(kind) else {

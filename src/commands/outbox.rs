@@ -1,4 +1,4 @@
-//! `outbox`: lists, retries, exports or drops undelivered indicators.
+//! `outbox`: lists, retries, exports or drops undelivered indicators, or repairs the ledger.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ const TEXT_LIMIT: u32 = 50;
 /// The indent of the further lines of an entry.
 const INDENT: &str = "    ";
 
-/// Lists, retries, exports or drops undelivered indicators.
+/// Lists, retries, exports or drops undelivered indicators, or repairs the ledger.
 pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Failure> {
     match action {
         OutboxAction::List { filter, limit, json: true } => list_json(filter, limit.unwrap_or(0)),
@@ -43,7 +43,8 @@ pub(crate) fn outbox(action: &OutboxAction, clock: Clock) -> Result<String, Fail
 
 /// Saves what can be read of a damaged ledger in a new one.
 fn repair(path: &Path, clock: Clock) -> Result<String, Failure> {
-    // `open` fails for an empty file, which is damaged and can be repaired.
+    // A file is not opened here: `open` fails for an empty one, which can be repaired. Where there
+    // is none, `open` fails if it finds an unfinished journal.
     if path.symlink_metadata().is_err() && LedgerReader::open(path)?.is_none() {
         return Err(no_ledger(path));
     }
@@ -175,6 +176,7 @@ fn state_text(state: EntryState) -> &'static str {
 }
 
 fn as_json(entry: &OutboxEntry) -> serde_json::Value {
+    // Schema version 1 has keys that differ from the names of the fields.
     json!({
         "id": entry.id.to_string(),
         "tenant": entry.tenant,

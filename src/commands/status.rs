@@ -22,12 +22,12 @@ struct Listed {
 /// `--max-age` they are printed instead, and an old success is a failure.
 pub(crate) fn status(
     args: &StatusArgs,
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
     clock: Clock,
 ) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let filter = tenant_filter(&ledger, &args.tenants, file)?;
-    let tenants = list(&ledger, file, &filter, clock)?;
+    let filter = tenant_filter(&ledger, &args.tenants, file_tenants)?;
+    let tenants = list(&ledger, file_tenants, &filter, clock)?;
     let text: String = match tenants.as_slice() {
         tenants if args.json => as_json(tenants),
         [] => "the ledger has no such tenant\n".to_owned(),
@@ -54,20 +54,20 @@ pub(crate) fn status(
     };
     let old: Vec<String> =
         tenants.iter().filter(is_expected).filter(is_old).map(last_success).collect();
-    if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old, file)) }
+    if old.is_empty() { Ok(String::new()) } else { Err(too_old(&old, file_tenants)) }
 }
 
 /// Returns the tenants of the ledger, then those of the settings file that have never run.
 fn list(
     ledger: &LedgerReader,
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
     filter: &TenantFilter,
     clock: Clock,
 ) -> Result<Vec<Listed>, Failure> {
     let in_ledger = ledger.status(clock.now(), filter)?.into_iter();
-    let in_ledger =
-        in_ledger.map(|status| Listed { settings_entry: file.entry(&status.tenant), status });
-    let known = known_tenants(ledger, file, filter)?.into_iter();
+    let in_ledger = in_ledger
+        .map(|status| Listed { settings_entry: file_tenants.entry(&status.tenant), status });
+    let known = known_tenants(ledger, file_tenants, filter)?.into_iter();
     let new = known.filter(|tenant| tenant.never_ran).map(|tenant| Listed {
         status: TenantStatus {
             tenant: tenant.name,
@@ -91,8 +91,8 @@ fn no_tenant() -> Failure {
     )
 }
 
-fn too_old(tenants: &[String], file: SettingsFileTenants<'_>) -> Failure {
-    let unused = match file.0 {
+fn too_old(tenants: &[String], file_tenants: SettingsFileTenants<'_>) -> Failure {
+    let unused = match file_tenants.0 {
         [] => "keeps its entry: name others with --tenant.",
         _ => {
             "does not count once it is removed from the settings file, or has `enabled = false` there."
@@ -175,7 +175,7 @@ fn last_run(status: &TenantStatus) -> String {
 }
 
 fn as_json(tenants: &[Listed]) -> String {
-    let sources: Vec<_> = tenants
+    let elements: Vec<_> = tenants
         .iter()
         .map(|Listed { status, settings_entry }| {
             json!({
@@ -201,5 +201,6 @@ fn as_json(tenants: &[Listed]) -> String {
             })
         })
         .collect();
-    report::document(json!({"schema_version": 1, "sources": sources}))
+    // Schema version 1 names its tenants so.
+    report::document(json!({"schema_version": 1, "sources": elements}))
 }

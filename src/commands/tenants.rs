@@ -78,16 +78,16 @@ pub(super) struct KnownTenant {
 /// When the ledger cannot be read.
 pub(super) fn known_tenants(
     ledger: &LedgerReader,
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
     filter: &TenantFilter,
 ) -> Result<Vec<KnownTenant>, Failure> {
     let in_ledger = ledger.tenants()?;
-    let new = file.0.iter().map(|tenant| (tenant.name.to_string(), tenant.source.clone()));
+    let new = file_tenants.0.iter().map(|tenant| (tenant.name.to_string(), tenant.source.clone()));
     let new: Vec<_> =
         new.filter(|(name, _)| in_ledger.iter().all(|(old, _)| old != name)).collect();
     let known = |never_ran| {
         move |(name, source): (String, String)| {
-            let settings_entry = file.entry(&name);
+            let settings_entry = file_tenants.entry(&name);
             KnownTenant { name, source, settings_entry, never_ran }
         }
     };
@@ -103,13 +103,13 @@ pub(super) fn known_tenants(
 pub(super) fn tenant_filter(
     ledger: &LedgerReader,
     args: &TenantArgs,
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
 ) -> Result<TenantFilter, Failure> {
     let name = args.tenant.as_ref().map(ToString::to_string);
     if let Some(name) = &name {
-        let known = known_tenants(ledger, file, &TenantFilter::default())?;
+        let known = known_tenants(ledger, file_tenants, &TenantFilter::default())?;
         if known.iter().all(|tenant| tenant.name != *name) {
-            return Err(unknown_tenant(name, &known, file));
+            return Err(unknown_tenant(name, &known, file_tenants));
         }
     }
     Ok(TenantFilter { name, source: args.source.clone() })
@@ -119,9 +119,9 @@ pub(super) fn tenant_filter(
 pub(super) fn unknown_tenant(
     name: &str,
     known: &[KnownTenant],
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
 ) -> Failure {
-    let message = match file.0 {
+    let message = match file_tenants.0 {
         [] => format!("the ledger has no tenant {name}"),
         _ => format!("neither the ledger nor the settings file has a tenant {name}"),
     };

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rate_limits_of_one_round_halve_the_limit_once_and_pause_all_requests() {
+    async fn rejections_of_one_round_halve_the_limit_once_and_pause_all_requests() {
         let limit = ConcurrencyLimit::new(8, None);
         let round = [limit.acquire().await, limit.acquire().await, limit.acquire().await];
         tokio::time::advance(Duration::from_millis(10)).await;

@@ -39,7 +39,8 @@ pub(crate) enum HttpError {
     /// One attempt took longer than its time limit.
     #[error("{host} did not respond in time")]
     Timeout { host: String, source: ClientError },
-    /// The connection was lost before the response was complete.
+    /// The connection was lost before the response was complete, or its body cannot be
+    /// decompressed.
     #[error("the connection to {host} was lost")]
     ConnectionLost { host: String, source: ClientError },
     /// A successful response with an unusable body.
@@ -208,7 +209,7 @@ impl From<HttpError> for Failure {
             HttpError::InvalidRequest { source, .. } => failure.with_cause(source),
             HttpError::Certificate(rejected) => failure.with_cause(rejected),
             HttpError::MalformedBody { source, .. } => failure.with_cause(source),
-            // Its sources are in the log: each attempt is.
+            // Without the sources of the last attempt's error: each attempt was logged with them.
             HttpError::NoTimeToRetry { source, .. } => failure.with_cause(source.to_string()),
             _ => failure,
         }
@@ -245,8 +246,8 @@ pub(super) fn links<'a>(
     })
 }
 
-/// The client's error without its own text, which names the URL: a proxy's URL may contain a
-/// password. The reasons are in its sources.
+/// The client's error without its URL, and without its own text, which says only that a request
+/// failed: the reasons are in its sources.
 #[derive(Debug)]
 pub(crate) struct ClientError(reqwest::Error);
 

@@ -1,4 +1,4 @@
-//! IP addresses, and which of them are globally unique.
+//! IP addresses, and which of them are globally reachable.
 //!
 //! The tables follow the IANA special-purpose address registries (RFC 6890, RFC 8190).
 
@@ -32,8 +32,9 @@ const GLOBAL_WITHIN_SPECIAL_V4: [Ipv4Net; 2] = [
     v4([192, 0, 0, 10], 32), // RFC 8155: TURN anycast
 ];
 
-/// RFC 4291: the only part of IPv6 assigned for global use. Unique local (RFC 4193), link-local,
-/// multicast and unassigned addresses are outside it.
+/// RFC 4291: the part of IPv6 from which global unicast addresses are assigned. Unique local (RFC
+/// 4193), link-local and multicast addresses are outside it; so is [`NAT64`], which is checked on
+/// its own.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 const SPECIAL_V6: [Ipv6Net; 3] = [
@@ -63,7 +64,7 @@ pub(crate) fn normalize(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
-/// Returns whether an address is globally unique.
+/// Returns whether an address is globally reachable, and not multicast.
 pub(crate) fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_global_v4(address),

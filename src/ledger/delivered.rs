@@ -22,7 +22,7 @@ pub(crate) struct DeliveredEntry {
     pub indicator_type: String,
     /// The indicator.
     pub value: String,
-    /// When Recorded Future confirmed it, UTC.
+    /// When Recorded Future confirmed it, UTC; for one that was in doubt, when its batch began.
     pub delivered_at: DateTime<Utc>,
     /// The time of its detection as it was sent, UTC; `delivered_at` where it is not known.
     pub detected_at: DateTime<Utc>,
@@ -108,8 +108,8 @@ impl LedgerReader {
         Ok(())
     }
 
-    /// Returns what is needed to send these entries again. Entries are left out if no alert, time
-    /// or field of them is known any more.
+    /// Returns what is needed to send these entries again. An entry whose alert, time or
+    /// field is not known any more is left out.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -144,7 +144,8 @@ impl LedgerReader {
 
 impl Ledger {
     /// Queues delivered entries again with these items, and returns their number. Entries that are
-    /// not in the ledger as delivered, or are still in the outbox, are left out.
+    /// not in the ledger as delivered, or whose row in the table `outbox` was not deleted yet, are
+    /// left out.
     ///
     /// # Errors
     /// When the ledger cannot be written.

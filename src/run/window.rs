@@ -18,10 +18,10 @@ pub(super) struct WindowPlan {
     pub window: Window,
     /// Every alert of the window before this instant was fetched: the window's start at first.
     pub complete_until: DateTime<Utc>,
-    /// Sentences about the window for the summary.
+    /// A note about the window for the summary.
     pub note: Option<String>,
-    /// The span between the checkpoint and the window, which is not read because it is older than
-    /// the limit for catching up.
+    /// The span that is not read because it is older than the limit for catching up: from the
+    /// overlap before the checkpoint to the window.
     pub gap: Option<Window>,
     /// Whether this window may set the first checkpoint.
     pub may_init_checkpoint: bool,
@@ -50,7 +50,8 @@ pub(super) fn check(span: RequestedSpan, now: DateTime<Utc>) -> Result<(), Failu
     }
 }
 
-/// Chooses the window.
+/// Chooses the window. `fetched` is what earlier runs read, from the start of the first window to
+/// the checkpoint; `None` before the first run.
 ///
 /// # Errors
 /// When an exact span is empty or ends in the future.
@@ -104,7 +105,7 @@ fn exact(
 }
 
 /// Returns the last `span`, extended back to the checkpoint and the overlap before it, but not to
-/// more than `max_catch_up` before now.
+/// more than `max_catch_up` before now, apart from a usual delay and the overlap.
 fn catch_up_window(
     span: TimeDelta,
     fetched: Option<Window>,
@@ -122,13 +123,14 @@ fn catch_up_window(
     let is_in_reach = checkpoint.is_none_or(|checkpoint| checkpoint >= limit - USUAL_DELAY);
     let start = if is_in_reach { wanted } else { requested.min(limit) };
     let late = checkpoint.filter(|checkpoint| *checkpoint < requested - USUAL_DELAY);
-    // With the overlap: late alerts there were not read either.
+    // The gap begins with the overlap before the checkpoint: alerts that came late into it were not
+    // read either.
     let gap = checkpoint
         .filter(|checkpoint| *checkpoint < start)
         .map(|_| Window { start: wanted.min(start), end: start });
     let note = late.filter(|_| gap.is_none()).map(|checkpoint| {
         format!(
-            "catching up: the last complete run ended at {}, so this one starts at {}",
+            "catching up: earlier runs read all alerts before {}, so this one reads from {}",
             format_seconds(checkpoint),
             format_seconds(start)
         )
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn the_overlap_does_not_reach_before_the_first_window() {
         let start = at("2026-11-20T23:15:00Z");
-        // The first run failed; it failed after an hour; it was complete.
+        // The first run read nothing; it read the first hour of its window; it was complete.
         for (end, expected) in [
             ("2026-11-20T23:15:00Z", "2026-11-20T23:15:00Z"),
             ("2026-11-21T00:15:00Z", "2026-11-20T23:15:00Z"),

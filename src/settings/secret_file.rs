@@ -30,7 +30,7 @@ pub(super) fn named(
         "Name a readable file with {variable}; it must contain nothing but the secret, as UTF-8 text."
     );
     let value = read_secret(&path, &name, help)?;
-    warn_if_open(&path, &name);
+    warn_if_readable_by_others(&path, &name);
     Ok(Some((value, Origin::File(variable, path))))
 }
 
@@ -67,7 +67,7 @@ pub(super) fn in_settings(
         "Name a readable file with {key}-file; it must contain nothing but the secret, as UTF-8 text."
     );
     let value = read_secret(&path, &name, help)?;
-    warn_if_open(&path, &name);
+    warn_if_readable_by_others(&path, &name);
     Ok((value, path))
 }
 
@@ -88,7 +88,7 @@ fn read_secret(path: &Path, name: &str, help: String) -> Result<Option<String>, 
 
 /// Logs a warning if other users can read the file. Credentials are not checked: systemd grants the
 /// service's user access with an access list, which looks like permissions of the group.
-fn warn_if_open(path: &Path, name: &str) {
+fn warn_if_readable_by_others(path: &Path, name: &str) {
     if ownership::is_readable_by_others(path).is_ok_and(|is_readable| is_readable) {
         tracing::warn!(
             "the permissions of {path} let other users read it, and it contains {name}; run `chmod 600 {path}`",

@@ -1,5 +1,5 @@
-//! Compares, for each source, the indicators that the rule of the Python scripts shares with those
-//! that the recommended options share, counted by how the vendor and the analysts judge them.
+//! Compares, for each source, what the rule of the Python scripts shares and what the recommended
+//! options share. Indicators are counted by how the vendor and the analysts judge them.
 
 #![allow(clippy::indexing_slicing, reason = "a missing key of a JSON value is null")]
 
@@ -21,8 +21,8 @@ pub(crate) struct Source {
     /// Each shared indicator is of one of these classes.
     classes: &'static [Class],
     is_dismissed: fn(&Value) -> bool,
-    /// The hashes that the scripts' rule shares because of an alert, and those that the recommended
-    /// options share.
+    /// The SHA-256 hashes that the scripts' rule must share because of an alert, and those that the
+    /// recommended options must share. Both can share others too.
     hashes: [fn(&Value) -> Vec<String>; 2],
 }
 
@@ -157,7 +157,7 @@ fn hash(alert: &Value, field: &str) -> Option<String> {
     is_valid.then_some(hash)
 }
 
-/// The indicators that one choice shares.
+/// How many indicators one choice shares.
 #[derive(Default)]
 struct Shared {
     total: usize,
@@ -201,7 +201,8 @@ impl Source {
         Ok(())
     }
 
-    /// Counts what a dry run shares, and checks that it shares all of these hashes.
+    /// Counts what a run would share, as a dry run lists it, and checks that all of these hashes
+    /// are in it.
     fn shared(
         &self,
         env: &DemoEnv,

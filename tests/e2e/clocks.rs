@@ -114,6 +114,7 @@ fn a_difference_of_less_than_five_minutes_is_not_reported() {
                 assert_eq!(notes(&output), "");
             }
             let stored = env.stored_values().len();
+            // With a clock that is ahead, the first window begins after the first alert.
             assert!(stored >= all_hashes().len() - 1, "{vendor:?}: {stored}");
         }
     }
@@ -180,7 +181,7 @@ fn a_first_run_with_a_wrong_clock_and_no_vendor_sets_no_checkpoint() {
 }
 
 #[test]
-fn a_failed_first_run_with_the_right_time_counts_after_one_with_a_wrong_time() {
+fn a_failed_run_with_the_right_time_replaces_the_first_window_of_one_with_a_wrong_time() {
     for vendor in Vendor::ALL {
         let env = hourly(vendor);
         set_reachable(&env, false);

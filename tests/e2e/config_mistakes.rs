@@ -1,5 +1,5 @@
-//! Tests that mistakes in the settings file, in the files that it names, and in the variables of
-//! all options are reported.
+//! Tests that mistakes in the settings file, in the files that it names, in the generated variables
+//! (`COLLECTIVE_INSIGHTS_*`) and in `--tenant` are reported.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -169,7 +169,7 @@ fn each_mistake_is_reported_with_its_line() {
 }
 
 #[test]
-fn a_value_that_only_a_run_can_judge_is_reported_with_its_line() {
+fn a_value_that_is_judged_after_the_file_was_read_is_reported_with_its_line() {
     let env = env_with_one_alert();
     env.write("settings.toml", "[defaults]\nrf-api-url = \"http://a.example\"\n");
     let mut command = env.command("crowdstrike --config settings.toml");

@@ -1,5 +1,5 @@
-//! Tests runs on consecutive days that are late, over quota, overlapping or incomplete: what they
-//! read and send, and what the next run does in addition. Every test sets its own times.
+//! Tests runs on consecutive days that are late, over the daily limit or quota, overlapping or
+//! incomplete: what they read and send, and what the next run does in addition.
 
 use chrono::TimeDelta;
 use sandbox::{DateHeader, Fault, Service, World};
@@ -37,7 +37,8 @@ fn three_missed_days_are_caught_up_with_one_note() {
     let notes = output.notes();
     assert_eq!(notes.len(), 1);
     assert!(
-        notes[0].starts_with("catching up: the last complete run ended at 2026-11-19T00:15:00Z"),
+        notes[0]
+            .starts_with("catching up: earlier runs read all alerts before 2026-11-19T00:15:00Z"),
         "{notes:?}"
     );
     assert!(output.json()["window"]["start"].as_str().unwrap().starts_with("2026-11-18T22:15:00"));
@@ -54,7 +55,7 @@ fn after_a_failed_first_run_nothing_older_than_its_window_is_sent() {
     env.run_at("2026-11-22T00:15:00Z", "crowdstrike --hours 24").assert_code(4);
     env.sandbox.always(Service::FalconAlerts, None);
     env.run_at("2026-11-22T00:16:00Z", "crowdstrike --hours 24").assert_code(0);
-    // Alert 2 is in the window of the failed run only, which the second run reads too.
+    // Alert 2 is before the last 24 hours of the second run, which starts where the failed run did.
     assert_eq!(env.stored_values(), hashes([2, 3]));
 }
 
@@ -211,7 +212,7 @@ fn a_new_detection_of_a_known_indicator_is_sent() {
 }
 
 #[test]
-fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
+fn the_most_severe_are_sent_before_the_daily_limit_is_reached_and_the_rest_later() {
     let alerts: Vec<Value> = (0..10)
         .map(|number| {
             with(falcon_at(number, "2026-11-21T08:00:00Z"), "severity", json!(10 + 7 * number))
@@ -225,7 +226,7 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
     assert_eq!(detections(&env), ["id9", "id8", "id7", "id6"]);
     let note = "daily limit of 4 indicators reached (--daily-limit): the most severe were sent, and the first run after midnight UTC sends the others";
     assert_eq!((output.notes(), output.stderr.as_str()), (vec![note.to_owned()], ""));
-    // On the same day nothing more is sent, and no request is made.
+    // On the same day nothing more is sent, and Recorded Future gets no request.
     let posts = env.sandbox.requests_to(Service::RecordedFuture).len();
     let output = env.run_at("2026-11-22T12:00:00Z", &run).assert_code(0);
     let note = "daily limit of 4 indicators reached (--daily-limit): the first run after midnight UTC sends what is queued";
@@ -240,7 +241,7 @@ fn the_most_severe_are_sent_before_the_quota_is_exhausted_and_the_rest_later() {
 }
 
 #[test]
-fn queued_indicators_do_not_take_the_quota_of_more_severe_new_ones() {
+fn queued_indicators_do_not_use_the_daily_limit_before_more_severe_new_ones() {
     let alert = |number, time, severity| with(falcon_at(number, time), "severity", json!(severity));
     let first_day = (0..4).map(|number| alert(number, "2026-11-21T08:00:00Z", 10));
     let second_day = (4..7).map(|number| alert(number, "2026-11-22T08:00:00Z", 90));
@@ -252,7 +253,8 @@ fn queued_indicators_do_not_take_the_quota_of_more_severe_new_ones() {
     output.assert_counts_add_up();
     assert_eq!((output.count("carried_in"), output.count("waiting")), (1, 1));
     assert_eq!(detections(&env)[3..], ["id4", "id5", "id6"]);
-    // Without a limit, the queued indicator is sent before the vendor is read.
+    // Without a limit, and with --all-cids, for which no alert has to show the customer, the queued
+    // indicator is sent before the vendor is read.
     let hang = Fault::HangThenRespond(std::time::Duration::from_mins(1));
     env.sandbox.always(Service::FalconToken, Some(hang));
     let mut command =
@@ -265,7 +267,7 @@ fn queued_indicators_do_not_take_the_quota_of_more_severe_new_ones() {
 }
 
 #[test]
-fn without_a_ledger_a_used_up_quota_is_a_failure() {
+fn without_a_ledger_a_reached_daily_limit_is_a_failure() {
     let env = test_env(&[1, 2].map(|number| falcon_at(number, "2026-11-21T08:00:00Z")));
     let run = format!("{RUN} --no-ledger --daily-limit 1");
     let output = env.run_at("2026-11-22T00:15:00Z", &run).assert_code(5);
@@ -273,7 +275,7 @@ fn without_a_ledger_a_used_up_quota_is_a_failure() {
 }
 
 #[test]
-fn a_day_whose_quota_is_used_up_is_a_success() {
+fn a_day_with_a_used_up_quota_of_recorded_future_is_a_success() {
     let env = test_env(&[falcon_at(1, "2026-11-20T08:00:00Z")]);
     let quota = Fault::status(429, r#"{"message":"Daily quota exceeded"}"#);
     env.sandbox.always(Service::RecordedFuture, Some(quota));

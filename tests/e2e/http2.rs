@@ -65,8 +65,8 @@ fn uses(vendor: Vendor, service: Service) -> bool {
     signs_in || service == vendor.service() || service == Service::RecordedFuture
 }
 
-/// For each of these services, reads three pages while two requests to it have this fault, and
-/// asserts that each alert is read once.
+/// For each of these services, reads three pages while the first request to it, and the third if
+/// there is one, have this fault, and asserts that each alert is read once.
 fn assert_nothing_lost(fault: &Fault, services: &[Service], flags: &str) {
     for vendor in Vendor::ALL {
         for service in services.iter().filter(|service| uses(vendor, **service)) {
@@ -86,7 +86,7 @@ fn assert_nothing_lost(fault: &Fault, services: &[Service], flags: &str) {
 const VENDOR_SERVICES: [Service; 3] =
     [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack];
 
-/// All services that a run sends requests to.
+/// All services that a run sends requests to if no batch is in doubt.
 const ALL_SERVICES: [Service; 4] =
     [Service::FalconToken, Service::FalconAlerts, Service::CarbonBlack, Service::RecordedFuture];
 

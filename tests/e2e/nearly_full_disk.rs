@@ -1,4 +1,5 @@
-//! Tests runs on a disk that is nearly full: what cannot be recorded is not sent.
+//! Tests runs whose ledger is on a nearly full disk: what cannot be recorded is not sent. What is
+//! neither sent nor in a ledger does not count as queued, also with `--no-ledger`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use crate::support::falcon_run::{LATER, RUN, env_with_alerts};
 use crate::support::process::{RunningProcess, wait_for_requests};
 use crate::support::small_disk::SmallDisk;
 
-/// The number of alerts. A batch has at most 200 of them.
+/// The number of alerts: more than four batches of the tests with `--batch-size 200`.
 const COUNT: u64 = 900;
 
-/// Returns how often an indicator was stored that was stored before.
+/// Returns how many of the stored items repeat the indicator of an earlier one.
 fn repeated(env: &TestEnv) -> usize {
     let mut counts = HashMap::<String, usize>::new();
     for value in env.stored_values() {
@@ -99,7 +100,7 @@ fn what_a_full_disk_keeps_out_of_the_ledger_does_not_count_as_queued() {
         eprintln!("skipped: this user cannot mount a file system");
         return;
     };
-    let run = format!("{RUN} --deadline 1 --ledger disk/ledger.db");
+    let run = format!("{RUN} --ledger disk/ledger.db");
     // Creates the ledger, and reads nothing.
     env.run(&format!("{run} --since 2026-11-01T00:00:00Z --until 2026-11-02T00:00:00Z"))
         .assert_code(0);

@@ -1,4 +1,5 @@
-//! Tests that the files of the packages fit the generated units, and that the help describes them.
+//! Tests that the files of the packages and of the container image fit what `generate` prints, and
+//! that what the help says about packages and backups is right.
 //! `.ci/package` builds the packages and tests them where they are installed.
 
 use std::process::Command;
@@ -27,18 +28,18 @@ fn commands(heading: &str) -> String {
 fn the_packages_have_the_user_and_the_folders_of_the_units() {
     let units = generate("systemd").assert_code(0).stdout;
     for line in ["User=collective-insights", "Group=collective-insights"] {
-        assert!(units.lines().any(|unit| unit == line), "{units}");
+        assert!(units.lines().any(|found| found == line), "{units}");
     }
     assert!(SYSUSERS.contains("\nu collective-insights - "), "{SYSUSERS}");
     let folder = "\nd /var/lib/collective-insights 0700 collective-insights collective-insights -";
     assert!(TMPFILES.contains(folder), "{TMPFILES}");
-    for mode in ["StateDirectory=collective-insights", "StateDirectoryMode=0700"] {
-        assert!(units.contains(mode), "{units}");
+    for line in ["StateDirectory=collective-insights", "StateDirectoryMode=0700"] {
+        assert!(units.contains(line), "{units}");
     }
 }
 
 #[test]
-fn the_image_has_the_user_and_the_folder_of_the_cron_job() {
+fn the_image_has_the_user_and_the_folder_of_the_kubernetes_job() {
     let job = generate("kubernetes").assert_code(0).stdout;
     let user = CONTAINERFILE.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
     let (user, group) = user.split_once(':').unwrap();
@@ -49,7 +50,7 @@ fn the_image_has_the_user_and_the_folder_of_the_cron_job() {
 }
 
 #[test]
-fn the_scripts_and_the_example_of_a_notification_are_valid() {
+fn the_package_scripts_and_the_example_of_a_notification_are_valid() {
     for script in ["postinst", "prerm", "postrm"] {
         run_tool(Command::new("sh").args(["-n", &format!("{FOLDER}/scripts/{script}")]));
     }
@@ -59,7 +60,7 @@ fn the_scripts_and_the_example_of_a_notification_are_valid() {
 }
 
 #[test]
-fn the_help_names_the_files_that_the_packages_have() {
+fn the_packages_have_the_files_that_the_help_names() {
     let tests = include_str!("../../.ci/package-tests.sh");
     let tests = tests.replace("$name", "collective-insights");
     for term in terms(topic("operations"), "Packages") {

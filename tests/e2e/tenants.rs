@@ -84,7 +84,7 @@ fn a_tenant_with_a_new_key_client_or_organization_continues() {
 }
 
 #[test]
-fn the_daily_quota_stays_per_key() {
+fn the_daily_limit_is_counted_per_key() {
     let env = test_env(&[alert_of("a", 1), alert_of("a", 2), alert_of("a", 3)]);
     let key = World::default().recorded_future.accounts[0].token.clone();
     let run = |tenant: &str, key: &str| {

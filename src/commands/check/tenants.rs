@@ -54,7 +54,7 @@ pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
 /// When a value in its command line is not valid.
 fn target(command: &TenantCommand) -> Result<Target<'_>, Failure> {
     let parsed = command.parsed.as_ref().map_err(Clone::clone)?;
-    let source = parsed.source_named(&command.source)?;
+    let source = parsed.required_source(&command.source)?;
     Ok(Target { source, parsed, tenant: Some(command.name.clone()) })
 }
 

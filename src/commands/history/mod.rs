@@ -37,12 +37,12 @@ struct History {
 /// run instead.
 pub(crate) fn history(
     args: &HistoryArgs,
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
     clock: Clock,
 ) -> Result<String, Failure> {
     let ledger = open_reader(&args.ledger.path()?)?;
-    let filter = tenant_filter(&ledger, &args.tenants, file)?;
-    let tenants = known_tenants(&ledger, file, &filter)?;
+    let filter = tenant_filter(&ledger, &args.tenants, file_tenants)?;
+    let tenants = known_tenants(&ledger, file_tenants, &filter)?;
     if args.runs {
         return runs(&ledger, &tenants, &filter, args, clock.now());
     }
@@ -140,6 +140,7 @@ fn as_json(history: &History) -> String {
         "schema_version": 1,
         "days": history.days,
         "since": history.since.to_string(),
+        // Schema version 1 names the days so.
         "nights": rows,
         "indicators_since": history.indicators_since.to_string(),
         "indicators": indicators,

@@ -73,7 +73,7 @@ impl Data {
     pub(super) fn read(
         ledger: &LedgerReader,
         filter: TenantFilter,
-        file: SettingsFileTenants<'_>,
+        file_tenants: SettingsFileTenants<'_>,
         days: u32,
         now: DateTime<Utc>,
     ) -> Result<Self, Failure> {
@@ -105,7 +105,7 @@ impl Data {
             rows,
             earlier_rows,
             runs,
-            tenants: known_tenants(ledger, file, &filter)?,
+            tenants: known_tenants(ledger, file_tenants, &filter)?,
             statuses: ledger.status(now, &filter)?,
             deliveries: ledger.deliveries_by_day(Period::since(before), &filter)?,
             techniques: ledger.techniques(period, MAX_TECHNIQUES, &filter)?,

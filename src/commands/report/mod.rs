@@ -1,8 +1,8 @@
 //! `report`: a page with charts of what was sent to Recorded Future ("shared"), for a browser or
 //! for paper.
 //!
-//! One file without scripts, which loads nothing. [`data`] reads the ledger; each section is a file
-//! that makes a part of the page from it.
+//! One HTML file without scripts, which loads nothing. [`data`] reads the ledger; each section of
+//! the page has a module that makes it from that data.
 
 mod attack;
 mod chart;
@@ -29,17 +29,17 @@ use crate::report::{Layout, thousands};
 /// Writes the page and returns what to print.
 pub(crate) fn report(
     args: &ReportArgs,
-    file: SettingsFileTenants<'_>,
+    file_tenants: SettingsFileTenants<'_>,
     clock: Clock,
 ) -> Result<String, Failure> {
     let path = args.ledger.path()?;
     let ledger = open_reader(&path)?;
-    let filter = tenant_filter(&ledger, &args.tenants, file)?;
+    let filter = tenant_filter(&ledger, &args.tenants, file_tenants)?;
     let create = || OutputFile::create(&args.html, "--html", &path);
     // Reading takes seconds, so first find out whether the file can be written. The temporary file
     // is deleted again: a signal would leave it behind.
     drop(create()?);
-    let data = Data::read(&ledger, filter, file, args.days, clock.now())?;
+    let data = Data::read(&ledger, filter, file_tenants, args.days, clock.now())?;
     // Until then, runs wait before they write to the ledger.
     drop(ledger);
     let page = page::page(&data, args.with_details).into_string();

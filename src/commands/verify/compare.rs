@@ -12,14 +12,16 @@ use crate::indicator::IndicatorType;
 use crate::ledger::{DeliveredEntry, EntryId, LedgerReader};
 use crate::recorded_future::{Client, DetectionTimes, FoundRow, Query};
 
-/// How long after its delivery an indicator may not be found yet. The real time is not documented.
+/// How long it can take after its delivery until an indicator is found. The real time is not
+/// documented.
 const MAX_DELAY: TimeDelta = TimeDelta::hours(24);
 /// How many missing indicators are kept to be shown.
 const MAX_SHOWN: usize = 1000;
 /// The common name of all types that the ledger cannot have.
 const OTHER_TYPE: &str = "other";
 
-/// How many indicators of one day or type were delivered, and what Recorded Future has of them.
+/// How many submissions of one day or type were delivered, how many of them Recorded Future has,
+/// and how many indicators it has in addition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Numbers {
     /// Delivered, according to the ledger: the sum of found, missing and recent.
@@ -58,8 +60,9 @@ pub(super) struct Comparison {
     pub shown: Vec<DeliveredEntry>,
     /// Rows of the search that name no indicator.
     pub unreadable: u64,
-    /// The type and the day of the detection of what was found although the tenants of its search
-    /// did not deliver it, by [`key`].
+    /// The type and the day of the detection of what was found and is not one of the deliveries
+    /// that its search was compared with, by [`key`]. The ledger may still have it, from other
+    /// tenants or days.
     unknown: HashMap<u64, (&'static str, Option<NaiveDate>)>,
 }
 
@@ -68,10 +71,11 @@ impl Comparison {
         self.types.values().fold(Numbers::default(), |sum, one| sum.plus(*one))
     }
 
-    /// Compares what these tenants delivered since a time with what their key finds.
+    /// Compares what these tenants delivered since a time with what their API key finds.
     ///
     /// # Errors
-    /// When the ledger cannot be read, and when the search fails: then nothing is added.
+    /// When the search fails: then nothing is added. When the ledger cannot be read: then a part
+    /// may have been added.
     pub(super) async fn add(
         &mut self,
         ledger: &LedgerReader,
@@ -120,7 +124,7 @@ impl Comparison {
     }
 
     /// Counts what was found and is not in the ledger, once all tenants were compared: what one of
-    /// them delivered can be found with the key of another.
+    /// them delivered can be found with the API key of another.
     ///
     /// # Errors
     /// When the ledger cannot be read.

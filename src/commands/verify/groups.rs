@@ -65,7 +65,7 @@ impl Groups {
     fn add(&mut self, ledger: &LedgerReader, command: TenantCommand) -> Result<(), Failure> {
         let tenant = command.name.to_string();
         let settings = command.parsed.and_then(|parsed| {
-            Ok(parsed.source_named(&command.source)?.resolve_common(&parsed.layers)?)
+            Ok(parsed.required_source(&command.source)?.resolve_common(&parsed.layers)?)
         });
         let settings = match settings {
             Ok(settings) => settings,

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_second_run_is_refused_with_the_process_that_has_the_lock() {
+fn the_refusal_of_a_second_run_names_the_process_that_has_the_lock() {
     let folder = Folder::new();
     let path = folder.ledger();
     let ledger = folder.open();

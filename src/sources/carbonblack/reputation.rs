@@ -2,7 +2,7 @@
 //!
 //! The names are those of the vendor's documentation of reputations ("Reputation Reference"). Only
 //! `process_effective_reputation` and its like count, which include the customer's own lists. The
-//! fields without `effective` do not: in recorded alerts they have `NOT_LISTED` even for programs
+//! fields without `effective` do not: in saved responses they have `NOT_LISTED` even for programs
 //! of Windows.
 
 /// Files that Carbon Black or the customer judges to be bad.

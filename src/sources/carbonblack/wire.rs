@@ -1,6 +1,7 @@
 //! The requests to the Alerts API v7, and the parts of its responses that are used.
 //!
-//! In recorded alerts, every field except `id` and `type` was sometimes missing, `null` or `""`.
+//! In saved responses of the service, every field except `id` and `type` was sometimes missing,
+//! `null` or `""`.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -30,7 +30,7 @@ const CLIENT_SECRET: Names = Names {
 };
 const BASE_URL: Names =
     Names { flag: "--base-url", variable: "CS_BASE_URL", fallbacks: &[], combined: None };
-/// Only the vendor's own tools have a variable for the cloud.
+/// This variable is that of the vendor's own tools: the Python script had none for the cloud.
 const CLOUD: Names =
     Names { flag: "--cloud", variable: "FALCON_CLOUD", fallbacks: &[], combined: None };
 

@@ -14,7 +14,7 @@ pub(super) struct AlertPage {
     /// The errors that the service reports although it answers with 200; `None` in place of those
     /// that are not objects.
     pub errors: Vec<Lenient<ApiError>>,
-    /// The number of alerts that match the query; a lower bound.
+    /// The number of alerts that match the query, or fewer: the service does not always count all.
     pub total: Option<u64>,
     /// The token of the next page; `None` on the last one.
     pub next_token: Option<String>,

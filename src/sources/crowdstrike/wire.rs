@@ -1,7 +1,7 @@
 //! The requests to the Falcon API, and the parts of its responses that are used.
 //!
-//! Every field is optional, whatever the published schema says: recorded alerts lack most of them,
-//! and `errors` is a list, `null` or absent.
+//! Every field is optional, whatever the published schema says: saved responses of the service lack
+//! most of them, and `errors` is a list, `null` or absent.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub(super) struct Query<'a> {
     pub filter: &'a str,
     /// The maximum number of alerts per page, at most 1000.
     pub limit: u32,
-    /// The field to sort by; it must be immutable.
+    /// The field to sort by, which must be immutable, and the direction: `<field>|asc`.
     pub sort: &'a str,
     /// The token from the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub(super) struct Meta {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Pagination {
-    /// The number of alerts that match the query; a lower bound.
+    /// The number of alerts that match the query, or fewer: the service does not always count all.
     #[serde(deserialize_with = "lenient::count")]
     pub total: Option<u64>,
     /// The token of the next page. Absent, `null` and `""` all mean that this is the last page.

@@ -15,7 +15,7 @@ pub fn tool(name: &str) -> Option<Command> {
     }
     found.then(|| {
         let mut command = Command::new(name);
-        // `man` uses this width if there is no terminal.
+        // `man` uses this width instead of that of the terminal.
         command.stdin(Stdio::null()).env("MANWIDTH", "80");
         command
     })

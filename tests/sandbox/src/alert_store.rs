@@ -20,7 +20,8 @@ pub trait SearchKeys: Clone {
     fn created(&self) -> Option<DateTime<Utc>>;
 }
 
-/// One alert. An alert without keys (a number, a string, null) matches every search and sorts last.
+/// One alert. An alert without keys (a number, a string, null) matches every search, except one of
+/// a Falcon child account, and sorts last.
 #[derive(Debug, Clone)]
 pub struct Alert<K> {
     /// The JSON text, served unchanged.

@@ -5,6 +5,9 @@
 //! It is as strict as the documentation of the services: it rejects what they reject, with their
 //! messages. Where the documentation is silent, it is strict, and a comment says so.
 //!
+//! A [`Service`] is one of the five endpoints of these services: faults are queued, and requests
+//! are counted, per endpoint.
+//!
 //! A test sets up a [`World`] (accounts, alerts, behavior), starts a [`Sandbox`] with it, injects
 //! [`Fault`]s into requests (an error status, a closed connection, a wrong page), and asserts on
 //! the record of the requests and of the stored items.
@@ -137,7 +140,7 @@ impl Sandbox {
     }
 
     /// Refuses new connections, and closes the open ones.
-    /// A client with a kept-alive connection sees it break before it is refused.
+    /// A client with a kept-alive connection first sees that one break; then a new one is refused.
     pub fn pause_listening(&self) {
         self.server.pause();
     }

@@ -1,5 +1,5 @@
-//! The world of a sandbox: the accounts, the alerts and the behavior of each service.
-//! A test can set all of it before the start and change it while the sandbox runs.
+//! The world of a sandbox: the accounts, the alerts and the behavior of each service. A test can
+//! set all of it before the start, and change all but `tls` and `http2` while the sandbox runs.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ pub struct PageError {
 pub struct FalconWorld {
     /// The `Date` of sign-ins and pages.
     pub date: DateHeader,
-    /// The API clients that can sign in.
+    /// The API clients that exist.
     pub accounts: Vec<FalconAccount>,
     /// The alerts, the same for all accounts. A sign-in with a `member_cid` sees only those of this
     /// customer (`cid`, else `origin_cid`).
@@ -185,7 +185,7 @@ pub struct CarbonBlackAccount {
 pub struct CarbonBlackWorld {
     /// The `Date` of searches.
     pub date: DateHeader,
-    /// The API keys that can search.
+    /// The API keys that exist.
     pub accounts: Vec<CarbonBlackAccount>,
     /// The alerts, the same for all accounts.
     pub alerts: AlertStore<CarbonBlackKeys>,
@@ -214,7 +214,7 @@ pub struct RecordedFutureAccount {
 pub struct RecordedFutureWorld {
     /// The `Date` of all its responses.
     pub date: DateHeader,
-    /// The API tokens that can submit.
+    /// The API tokens that exist.
     pub accounts: Vec<RecordedFutureAccount>,
     /// The spelling of `result.status`: `OK` or `ok`.
     pub status: String,

@@ -333,8 +333,9 @@ fn recorded_samples_are_loaded_from_a_folder() {
     let dir = std::env::temp_dir().join(format!("sandbox-samples-{}", std::process::id()));
     let (start, end) = (end() - TimeDelta::hours(1), end());
     assert!(samples(&dir, start, end).is_none());
-    // The names are those of the recorded files, which are read in this order. A key that begins
-    // with `_` is a note, and is removed. Files with other names, such as errors, are skipped.
+    // The names are those of the recorded files, which are read in the order of their names. A key
+    // that begins with `_` is a note, and is removed. Files with other names, such as errors, are
+    // skipped.
     for (path, text) in [
         (
             "crowdstrike/alert_one.json",
