@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -22,51 +22,38 @@ const DELETE_CHUNK: i64 = 20_000;
 /// `delivered` and `sending`.
 const RESERVE: i64 = 24 + 2;
 
-/// A queued entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A queued entry that can be sent: its item was verified.
+#[derive(Debug, Clone)]
 pub(crate) struct QueuedItem {
     /// Its id.
     pub id: EntryId,
-    /// The type of the indicator; `None` where the ledger is damaged.
-    pub indicator_type: Option<IndicatorType>,
-    /// The exact JSON to send; not JSON where the ledger is damaged.
-    pub item: String,
+    /// The type of the indicator.
+    pub indicator_type: IndicatorType,
+    /// The severity, 0 to 100, where the vendor gave one.
+    pub severity: Option<u8>,
+    /// The exact JSON to send.
+    pub json: Box<RawValue>,
     /// Whether it was sent before, without success.
     pub was_sent: bool,
-    value: String,
-    /// The negated severity; 1 if it is unknown. The queue is sorted by it.
-    rank: i64,
+}
+
+/// The next entries of the queue.
+#[derive(Debug, Default)]
+pub(crate) struct NextItems {
+    /// Those that can be sent.
+    pub items: Vec<QueuedItem>,
+    /// Those that cannot be sent, because the ledger is damaged.
+    pub damaged: Vec<(EntryId, DamagedItem)>,
+    /// The place after the last of them; `None` where the queue has no more entries.
+    pub end: Option<Cursor>,
 }
 
 /// The place after an entry in the order of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
+    /// The negated severity; 1 if it is unknown. The queue is sorted by it.
     rank: i64,
     id: EntryId,
-}
-
-impl QueuedItem {
-    /// Returns the JSON to send, after comparing it with its row.
-    ///
-    /// # Errors
-    /// When the stored item or its row is damaged.
-    pub(crate) fn json(&self) -> Result<&RawValue, DamagedItem> {
-        let indicator_type = self.indicator_type.ok_or(DamagedItem::OtherIndicator)?;
-        submission::verify(&self.item, indicator_type.as_str(), &self.value)?;
-        Ok(serde_json::from_str(&self.item)?)
-    }
-
-    /// Returns the severity, 0 to 100, where the vendor gave one.
-    #[must_use]
-    pub(crate) fn severity(&self) -> Option<u8> {
-        u8::try_from(self.rank.checked_neg()?).ok()
-    }
-
-    /// Returns the place after this entry.
-    #[must_use]
-    pub(crate) const fn cursor(&self) -> Cursor {
-        Cursor { rank: self.rank, id: self.id }
-    }
 }
 
 /// Entries that are being sent in one request.
@@ -78,34 +65,29 @@ pub(crate) struct Batch {
 }
 
 impl TenantLedger {
-    /// Returns the next entries to send: the most severe first, then those stored first.
+    /// Returns the next entries, at most `limit`: the most severe first, then those stored first.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub(crate) fn next_items(
-        &self,
-        limit: usize,
-        after: Option<Cursor>,
-    ) -> Result<Vec<QueuedItem>> {
+    pub(crate) fn next_items(&self, limit: usize, after: Option<Cursor>) -> Result<NextItems> {
         let after = after.unwrap_or(Cursor { rank: i64::MIN, id: EntryId(0) });
-        self.read(|db| {
-            let select = "SELECT id, type, item, rank, value, attempts <> 0 FROM outbox
+        let rows: Vec<_> = self.read(|db| {
+            let select = "SELECT id, rank, type, value, item, attempts <> 0 FROM outbox
                  WHERE tenant = ?1 AND state = 'waiting' AND (rank, id) > (?2, ?3)
                     AND NOT EXISTS (SELECT 1 FROM settled WHERE settled.id = outbox.id)
                  ORDER BY rank, id LIMIT ?4";
             let params = params![self.tenant.0, after.rank, after.id.0, clamp(limit)];
-            let items = query(db, select, params, |row| {
-                Ok(QueuedItem {
-                    id: EntryId(row.get(0)?),
-                    indicator_type: IndicatorType::from_name(&text(row, 1)?),
-                    item: row.get::<_, ItemColumn>(2)?.0,
-                    rank: row.get(3)?,
-                    value: text(row, 4)?,
-                    was_sent: row.get(5)?,
-                })
-            })?;
-            Ok(items)
-        })
+            Ok(query(db, select, params, queued_item)?)
+        })?;
+        let mut next =
+            NextItems { end: rows.last().map(|(cursor, _)| *cursor), ..NextItems::default() };
+        for (Cursor { id, .. }, item) in rows {
+            match item {
+                Ok(item) => next.items.push(item),
+                Err(error) => next.damaged.push((id, error)),
+            }
+        }
+        Ok(next)
     }
 
     /// Counts the `limit` most severe queued entries of these tenants, by tenant. Tenants that have
@@ -144,7 +126,7 @@ impl TenantLedger {
         items: impl IntoIterator<Item = &'a QueuedItem>,
     ) -> Result<Batch> {
         let items: Vec<(EntryId, SentItem)> =
-            items.into_iter().map(|item| (item.id, SentItem::read(&item.item))).collect();
+            items.into_iter().map(|item| (item.id, SentItem::read(item.json.get()))).collect();
         let begun_at = self.clock().now();
         self.transaction(|db| write(db, (self.tenant, &self.token), &items, begun_at))
     }
@@ -227,7 +209,7 @@ impl TenantLedger {
     /// # Errors
     /// [`Problem::NotQueued`] when it is not queued for this tenant, and when the ledger cannot be
     /// written.
-    pub(crate) fn quarantine_unsendable(&self, id: EntryId, message: &str) -> Result<()> {
+    pub(crate) fn quarantine_damaged(&self, id: EntryId, message: &str) -> Result<()> {
         let now = Time(self.clock().now());
         self.transaction(|db| {
             let update = "UPDATE outbox SET state = 'quarantined', message = ?3, rejected_at = ?4
@@ -290,6 +272,23 @@ impl TenantLedger {
         }
         Ok(())
     }
+}
+
+/// Reads a row of `next_items`, and verifies its item.
+fn queued_item(row: &Row<'_>) -> rusqlite::Result<(Cursor, Result<QueuedItem, DamagedItem>)> {
+    let cursor = Cursor { id: EntryId(row.get(0)?), rank: row.get(1)? };
+    let (indicator_type, value) = (text(row, 2)?, text(row, 3)?);
+    let item = row.get::<_, ItemColumn>(4)?.0;
+    let was_sent = row.get(5)?;
+    let verified = || {
+        submission::verify(&item, &indicator_type, &value)?;
+        let indicator_type =
+            IndicatorType::from_name(&indicator_type).ok_or(DamagedItem::OtherIndicator)?;
+        let severity = cursor.rank.checked_neg().and_then(|severity| u8::try_from(severity).ok());
+        let json = RawValue::from_string(item)?;
+        Ok(QueuedItem { id: cursor.id, indicator_type, severity, json, was_sent })
+    };
+    Ok((cursor, verified()))
 }
 
 /// Converts a limit for a query. The largest number means no limit.

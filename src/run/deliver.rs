@@ -5,16 +5,15 @@ mod send;
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
-use self::failures::{in_quarantine, rejected_in_doubt, unexpectedly_damaged, unsendable_items};
+use self::failures::{damaged_items, in_quarantine, rejected_in_doubt};
 use super::Run;
 use super::quota::{KeyQuota, Reservation};
 use crate::failure::{Failure, FailureKind};
-use crate::ledger::{BatchInDoubt, QueuedItem, TenantLedger};
+use crate::ledger::{BatchInDoubt, EntryId, TenantLedger};
 use crate::report::DryRunItem;
 use crate::report::progress::Work;
 use crate::settings::{LedgerChoice, Mode, Settings};
+use crate::submission::DamagedItem;
 
 /// After this many rejected items in a row, the cause is not the items: sending stops.
 const MAX_REJECTIONS_IN_A_ROW: u64 = 20;
@@ -29,7 +28,7 @@ pub(super) struct DeliveryState {
     /// Submissions that were sent or put into quarantine in this run, or are queued.
     total: u64,
     /// Entries in quarantine that were not sent, because their items are damaged.
-    unsendable: u64,
+    damaged: u64,
     /// Items rejected since the last batch that was accepted.
     rejections_in_a_row: u64,
     /// Items that were rejected, but which an earlier attempt may have stored.
@@ -67,7 +66,7 @@ impl DeliveryState {
             batch_size: settings.batch_size,
             batches: 0,
             total: 0,
-            unsendable: 0,
+            damaged: 0,
             rejections_in_a_row: 0,
             rejected_in_doubt: 0,
             last_in_doubt: None,
@@ -127,20 +126,20 @@ impl Run<'_> {
             let mut reserved = self.reserve_quota()?;
             let limit = usize::try_from(reserved.count).unwrap_or(usize::MAX);
             // At least one, to learn whether anything is queued that the quota holds back.
-            let items = self.ledger.next_items(limit.max(1), cursor)?;
-            let Some(last) = items.last() else {
+            let next = self.ledger.next_items(limit.max(1), cursor)?;
+            if next.end.is_none() {
                 self.report.progress.finish();
                 return Ok(());
-            };
+            }
             if limit == 0 {
                 self.stop_at_quota();
                 return Ok(());
             }
-            cursor = Some(last.cursor());
+            cursor = next.end;
             self.update_progress();
-            let items = self.quarantine_unsendable(items)?;
+            self.quarantine_damaged(next.damaged)?;
             let before = self.report.counts.submitted;
-            self.send(items, &mut reserved).await?;
+            self.send(next.items, &mut reserved).await?;
             let sent = self.report.counts.submitted - before;
             self.delivery.share = self.delivery.share.map(|share| share.saturating_sub(sent));
         }
@@ -180,29 +179,21 @@ impl Run<'_> {
         Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
-    /// Puts the items that are damaged into quarantine and returns all others.
-    fn quarantine_unsendable(
-        &mut self,
-        items: Vec<QueuedItem>,
-    ) -> Result<Vec<QueuedItem>, Failure> {
-        let mut sendable = Vec::with_capacity(items.len());
-        for queued in items {
-            let Err(error) = queued.json() else {
-                sendable.push(queued);
-                continue;
-            };
+    /// Puts damaged entries into quarantine.
+    fn quarantine_damaged(&mut self, damaged: Vec<(EntryId, DamagedItem)>) -> Result<(), Failure> {
+        for (id, error) in damaged {
             let message = error.to_string();
-            tracing::warn!(entry = %queued.id, "{message}");
-            self.ledger.quarantine_unsendable(queued.id, &message)?;
+            tracing::warn!(entry = %id, "{message}");
+            self.ledger.quarantine_damaged(id, &message)?;
             self.report.counts.quarantined += 1;
-            self.delivery.unsendable += 1;
+            self.delivery.damaged += 1;
         }
-        Ok(sendable)
+        Ok(())
     }
 
     /// Returns how many items Recorded Future rejected in this run.
     const fn rejected(&self) -> u64 {
-        self.report.counts.quarantined - self.delivery.unsendable
+        self.report.counts.quarantined - self.delivery.damaged
     }
 
     fn update_progress(&self) {
@@ -264,7 +255,7 @@ impl Run<'_> {
     pub(super) fn count_remaining(&mut self, ledger_succeeded: bool) -> Result<(), Failure> {
         if self.settings.mode == Mode::DryRun {
             let collected = if ledger_succeeded { self.collect_items() } else { Ok(()) };
-            self.report_unsendable();
+            self.report_damaged();
             if !ledger_succeeded || collected.is_err() {
                 // Only what was there before is in the real ledger.
                 self.count_waiting(self.report.counts.carried_in);
@@ -275,7 +266,7 @@ impl Run<'_> {
             let failure = in_quarantine(self.settings, self.rejected(), self.delivery.stopped);
             self.report.fail(failure);
         }
-        self.report_unsendable();
+        self.report_damaged();
         if let Some((_, failure)) = self.delivery.in_doubt.iter().flatten().next() {
             self.report.note(format!(
                 "indicators that an earlier run may have sent stay queued until Recorded Future can be searched for them: {failure}"
@@ -305,9 +296,9 @@ impl Run<'_> {
         counts.not_stored = unsettled - counts.waiting;
     }
 
-    fn report_unsendable(&mut self) {
-        if self.delivery.unsendable > 0 {
-            self.report.fail(unsendable_items(self.delivery.unsendable));
+    fn report_damaged(&mut self) {
+        if self.delivery.damaged > 0 {
+            self.report.fail(damaged_items(self.delivery.damaged));
         }
     }
 
@@ -320,16 +311,13 @@ impl Run<'_> {
             return Ok(());
         }
         let limit = self.quota_left()?;
-        let items = self.ledger.next_items(limit, None)?;
-        self.report.items = self
-            .quarantine_unsendable(items)?
+        let next = self.ledger.next_items(limit, None)?;
+        self.quarantine_damaged(next.damaged)?;
+        self.report.items = next
+            .items
             .into_iter()
-            .map(|queued| {
-                let severity = queued.severity();
-                Ok(DryRunItem { severity, json: RawValue::from_string(queued.item)? })
-            })
-            .collect::<serde_json::Result<_>>()
-            .map_err(unexpectedly_damaged)?;
+            .map(|queued| DryRunItem { severity: queued.severity, json: queued.json })
+            .collect();
         let count = u64::try_from(self.report.items.len()).unwrap_or(u64::MAX);
         let counts = &mut self.report.counts;
         counts.would_submit = count;

@@ -200,7 +200,8 @@ fn select(
         stored.unwrap();
     }
     let items = ledger.next_items(usize::MAX, None).unwrap();
-    let items = items.iter().map(|queued| serde_json::from_str(&queued.item).unwrap()).collect();
+    let items =
+        items.items.iter().map(|queued| serde_json::from_str(queued.json.get()).unwrap()).collect();
     let tally = selection.tally().clone();
     Selected { hits: tally.exclusion_hits.values().sum(), tally, items }
 }
@@ -382,7 +383,7 @@ fn what_earlier_runs_did_decides_before_what_this_one_did() {
         (ledger, selected)
     };
     let (ledger, _) = select("delivers", &["delivered"]);
-    let batch = ledger.begin_batch(&ledger.next_items(9, None).unwrap()).unwrap();
+    let batch = ledger.begin_batch(&ledger.next_items(9, None).unwrap().items).unwrap();
     ledger.deliver_batch(batch).unwrap();
     drop(ledger);
     drop(select("queues", &["queued"]));

@@ -315,7 +315,7 @@ fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
         ledger.ledger().reader().db().execute(&damage, [value.value()]).unwrap();
         assert_eq!(add(&ledger, &severe("d2", Some(7)), &value), StoreOutcome::Duplicate);
         let entries = queue(&ledger);
-        let item: serde_json::Value = serde_json::from_str(&entries[0].item).unwrap();
+        let item: serde_json::Value = serde_json::from_str(entries[0].json.get()).unwrap();
         assert_eq!(
             (&item["detection"]["id"], &item["ioc"]["value"]),
             (&"d2".into(), &value.value().into())

@@ -320,8 +320,15 @@ fn state(ledger: &TenantLedger, detection: &str, name: &str) -> String {
     state
 }
 
+impl PartialEq for QueuedItem {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.indicator_type, self.severity, self.json.get(), self.was_sent)
+            == (other.id, other.indicator_type, other.severity, other.json.get(), other.was_sent)
+    }
+}
+
 fn queue(ledger: &TenantLedger) -> Vec<QueuedItem> {
-    ledger.next_items(usize::MAX, None).unwrap()
+    ledger.next_items(usize::MAX, None).unwrap().items
 }
 
 /// Delivers everything that is queued, in one batch.

@@ -135,7 +135,7 @@ fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
     assert_eq!(add(&ledger, &alerts[2], &domain("a")), StoreOutcome::Duplicate);
     let entries = ledger.ledger().reader().list(&EntryFilter::default()).unwrap();
     assert_eq!((entries.len(), entries[0].severity), (1, Some(70)));
-    let item: Value = serde_json::from_str(&queue(&ledger)[0].item).unwrap();
+    let item: Value = serde_json::from_str(queue(&ledger)[0].json.get()).unwrap();
     assert_eq!(
         (item["detection"]["id"].as_str(), item["ioc"]["field"].as_str()),
         (Some("d2"), Some("field"))
@@ -226,16 +226,18 @@ fn the_most_severe_are_sent_first_and_then_the_oldest() {
     }
     let expected = ["d", "c", "e", "b", "a", "f"].map(|name| domain(name).value().to_owned());
     let value = |queued: &QueuedItem| {
-        let item: Value = serde_json::from_str(&queued.item).unwrap();
+        let item: Value = serde_json::from_str(queued.json.get()).unwrap();
         item["ioc"]["value"].as_str().unwrap().to_owned()
     };
     for size in 1..=7_usize {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let items = ledger.next_items(size, after).unwrap();
-            let Some(last) = items.last() else { break };
-            after = Some(last.cursor());
-            found.extend(items.iter().map(value));
+            let next = ledger.next_items(size, after).unwrap();
+            if next.end.is_none() {
+                break;
+            }
+            after = next.end;
+            found.extend(next.items.iter().map(value));
         }
         assert_eq!(found, expected, "{size} at a time");
     }
@@ -249,7 +251,7 @@ fn hostile_values_come_back_as_they_were() {
         assert_eq!(store(&ledger, "a", &[text]), [StoreOutcome::New]);
         assert_eq!(state(&ledger, text, "a"), "waiting");
         let items = ledger.ledger().reader().export(&EntryFilter::default()).unwrap();
-        assert_eq!(items, [queue(&ledger)[0].item.as_str()]);
+        assert_eq!(items, [queue(&ledger)[0].json.get()]);
         let item: Value = serde_json::from_str(&items[0]).unwrap();
         assert_eq!(item["detection"]["id"], text);
         quarantine(&ledger, &queue(&ledger)[0], text);

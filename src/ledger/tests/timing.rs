@@ -68,7 +68,7 @@ fn store_all(ledger: &TenantLedger, mentions: &[(Detection, Indicator)]) -> usiz
 fn send_all(ledger: &TenantLedger, size: usize) -> usize {
     let mut batches = 0;
     loop {
-        let items = ledger.next_items(size, None).unwrap();
+        let items = ledger.next_items(size, None).unwrap().items;
         if items.is_empty() {
             return batches;
         }
@@ -98,8 +98,8 @@ fn timing_of_100_000_new_mentions() {
     assert_eq!(store_all(&ledger, &mentions), 0);
     watch.lap("store them again in the next run");
     let mut after = None;
-    while let Some(last) = ledger.next_items(1000, after).unwrap().last() {
-        after = Some(last.cursor());
+    while let Some(end) = ledger.next_items(1000, after).unwrap().end {
+        after = Some(end);
     }
     watch.lap("read 100 batches by cursor");
     assert_eq!(send_all(&ledger, 1000), COUNT / 1000);

@@ -1,16 +1,11 @@
 //! The failures of a delivery.
 
 use super::MAX_REJECTIONS_IN_A_ROW;
-use crate::failure::{Failure, FailureKind, REPORT_BUG};
+use crate::failure::{Failure, FailureKind};
 use crate::recorded_future::Rejection;
 use crate::settings::{LedgerChoice, Settings};
 
-/// The failure for an item that was damaged after it was checked.
-pub(super) fn unexpectedly_damaged(error: impl std::error::Error) -> Failure {
-    Failure::new(FailureKind::Unexpected, error.to_string(), REPORT_BUG)
-}
-
-pub(super) fn unsendable_items(count: u64) -> Failure {
+pub(super) fn damaged_items(count: u64) -> Failure {
     let indicators = match count {
         1 => "1 indicator".to_owned(),
         _ => format!("{count} indicators"),

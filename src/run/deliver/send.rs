@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::MAX_REJECTIONS_IN_A_ROW;
-use super::failures::{everything_rejected, rejected_in_a_row, unexpectedly_damaged};
+use super::failures::{everything_rejected, rejected_in_a_row};
 use crate::failure::Failure;
 use crate::indicator::IndicatorType;
 use crate::ledger::{Batch, QueuedItem};
@@ -45,12 +45,7 @@ impl Run<'_> {
         bisection: &mut Bisection<QueuedItem>,
         reserved: &mut Reservation,
     ) -> Result<(), Failure> {
-        let payload: Vec<&RawValue> = part
-            .items
-            .iter()
-            .map(QueuedItem::json)
-            .collect::<Result<_, _>>()
-            .map_err(unexpectedly_damaged)?;
+        let payload: Vec<&RawValue> = part.items.iter().map(|item| &*item.json).collect();
         let batch = self.ledger.begin_batch(&part.items)?;
         let size = payload.len();
         crash_point();
@@ -128,7 +123,7 @@ impl Run<'_> {
         self.delivery.rejected_in_doubt += 1;
         self.delivery.last_in_doubt = Some(rejection.message.clone());
         tracing::warn!(
-            item = %rejected.item,
+            item = %rejected.json,
             reason = rejection.message,
             "Recorded Future rejected an indicator that an attempt without a response may have stored"
         );
@@ -152,7 +147,7 @@ impl Run<'_> {
         self.report.counts.quarantined += 1;
         self.update_progress();
         tracing::warn!(
-            item = %rejected.item,
+            item = %rejected.json,
             reason = rejection.message,
             "Recorded Future rejected an indicator, which is now in quarantine"
         );
@@ -201,9 +196,7 @@ impl Run<'_> {
         };
         let mut sent = ProcessedCounts::default();
         for item in items {
-            if let Some(indicator_type) = item.indicator_type {
-                sent.add(indicator_type);
-            }
+            sent.add(item.indicator_type);
         }
         let mut sum = 0;
         for indicator_type in IndicatorType::ALL {

@@ -70,15 +70,18 @@ impl Driver<'_> {
         expected.sort_by_key(|(id, row)| (Reverse(row.severity), *id));
         let (mut queue, mut after) = (Vec::new(), None);
         loop {
-            let items = self.ledger.next_items(2, after).unwrap();
-            let Some(last) = items.last() else { break };
-            after = Some(last.cursor());
-            queue.extend(items);
+            let next = self.ledger.next_items(2, after).unwrap();
+            if next.end.is_none() {
+                break;
+            }
+            after = next.end;
+            queue.extend(next.items);
         }
-        assert_eq!(queue, self.ledger.next_items(usize::MAX, None).unwrap());
-        assert!(queue.iter().all(|queued| queued.indicator_type == Some(IndicatorType::Domain)));
+        assert_eq!(queue, self.ledger.next_items(usize::MAX, None).unwrap().items);
+        assert!(queue.iter().all(|queued| queued.indicator_type == IndicatorType::Domain));
         let expected: Vec<_> = expected.into_iter().map(|(id, row)| (id, row.item())).collect();
-        let found: Vec<_> = queue.iter().map(|queued| (queued.id.0, json(&queued.item))).collect();
+        let found: Vec<_> =
+            queue.iter().map(|queued| (queued.id.0, json(queued.json.get()))).collect();
         assert_eq!(found, expected);
         self.items.extend(queue.into_iter().map(|queued| (queued.id.0, queued)));
         let waiting = |row: &Row| row.tenant == tenant && row.rejection.is_none();

@@ -164,7 +164,7 @@ impl<'a> Driver<'a> {
     }
 
     fn begin(&mut self, model: &mut Model, first: usize, ids: &[i64]) {
-        let mut items = self.ledger.next_items(first, None).unwrap();
+        let mut items = self.ledger.next_items(first, None).unwrap().items;
         items.extend(ids.iter().filter_map(|id| self.items.get(id)).cloned());
         let begun = self.ledger.begin_batch(&items);
         match model.begin_batch(&items, self.now) {
