@@ -11,11 +11,14 @@ use tokio::time::timeout;
 /// The maximum number of bodies of a client in memory, regardless of the requests in flight. A
 /// client is that of one service in one run, so this limits the memory of a run.
 const MAX_BODIES_IN_MEMORY: usize = 2;
-/// The number of bodies of all clients in memory above which a further one waits, at most for
-/// [`MAX_WAIT_FOR_OTHERS`]. It limits the memory of a process with many runs.
+/// The number of bodies of a client in memory above which a further one waits, at most for
+/// [`MAX_WAIT_FOR_OTHERS`]. On a fast network there is one at a time, which needs less memory and
+/// takes no longer.
+const FEW_BODIES_PER_CLIENT: usize = 1;
+/// The same for the bodies of all clients. It limits the memory of a process with many runs.
 const FEW_BODIES: usize = 3;
-/// The maximum wait for the bodies of other clients: usually until one is read. Not longer, because
-/// a server that is slow must not hold up the runs of other tenants.
+/// The maximum wait for other bodies: usually until one is read. Not longer, because a response
+/// that is slow must not hold up others, or the runs of other tenants.
 const MAX_WAIT_FOR_OTHERS: Duration = Duration::from_millis(250);
 /// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.
 const MAX_POOLED_BYTES: usize = 16 * 1024 * 1024;
@@ -24,6 +27,7 @@ const MAX_POOLED_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct BodyBuffers {
     slots: Arc<Semaphore>,
+    few: Arc<Semaphore>,
     pool: Arc<Pool>,
 }
 
@@ -33,13 +37,13 @@ pub(super) struct BodyBuffers {
 /// peak memory differ from run to run. A reused one is empty.
 #[derive(Debug)]
 struct Pool {
-    slots: Arc<Semaphore>,
+    few: Arc<Semaphore>,
     free: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Pool {
     fn new() -> Self {
-        Self { slots: Arc::new(Semaphore::new(FEW_BODIES)), free: Mutex::default() }
+        Self { few: Arc::new(Semaphore::new(FEW_BODIES)), free: Mutex::default() }
     }
 }
 
@@ -54,8 +58,8 @@ pub(crate) struct Body {
 struct Slot {
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
-    /// `None` for a body that waited too long for it.
-    _pool_permit: Option<OwnedSemaphorePermit>,
+    /// `None` where the body waited too long for it.
+    _few_permits: [Option<OwnedSemaphorePermit>; 2],
 }
 
 impl BodyBuffers {
@@ -66,25 +70,31 @@ impl BodyBuffers {
 
     fn with_pool(pool: &Arc<Pool>) -> Arc<Self> {
         let slots = Arc::new(Semaphore::new(MAX_BODIES_IN_MEMORY));
-        Arc::new(Self { slots, pool: Arc::clone(pool) })
+        let few = Arc::new(Semaphore::new(FEW_BODIES_PER_CLIENT));
+        Arc::new(Self { slots, few, pool: Arc::clone(pool) })
     }
 
     /// Waits for a free slot and returns an empty body that occupies it.
     pub(super) async fn acquire(self: &Arc<Self>) -> Body {
         // The only error is a closed semaphore, and this one is never closed.
         let permit = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let shared = Arc::clone(&self.pool.slots).acquire_owned();
-        let shared = timeout(MAX_WAIT_FOR_OTHERS, shared).await.ok().and_then(Result::ok);
+        let few_permits = [acquire_soon(&self.few).await, acquire_soon(&self.pool.few).await];
         let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
         Body {
             bytes: free.pop().unwrap_or_default(),
             slot: permit.map(|permit| Slot {
                 pool: Arc::clone(&self.pool),
                 _permit: permit,
-                _pool_permit: shared,
+                _few_permits: few_permits,
             }),
         }
     }
+}
+
+/// Waits for a permit, but not for long.
+async fn acquire_soon(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let permit = Arc::clone(semaphore).acquire_owned();
+    timeout(MAX_WAIT_FOR_OTHERS, permit).await.ok()?.ok()
 }
 
 impl Body {
@@ -173,7 +183,9 @@ mod tests {
         let buffers = buffers();
         let mut first = buffers.acquire().await;
         first.extend(b"a long response");
+        let started = tokio::time::Instant::now();
         let second = buffers.acquire().await;
+        assert!(started.elapsed() >= MAX_WAIT_FOR_OTHERS, "one at a time where it is read soon");
         let third = tokio::time::timeout(Duration::from_secs(1), buffers.acquire()).await;
         assert!(third.is_err());
 
