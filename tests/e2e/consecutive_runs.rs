@@ -37,8 +37,7 @@ fn three_missed_days_are_caught_up_with_one_note() {
     let notes = output.notes();
     assert_eq!(notes.len(), 1);
     assert!(
-        notes[0]
-            .starts_with("catching up: earlier runs read all alerts before 2026-11-19T00:15:00Z"),
+        notes[0].starts_with("catching up: earlier runs read up to 2026-11-19T00:15:00Z"),
         "{notes:?}"
     );
     assert!(output.json()["window"]["start"].as_str().unwrap().starts_with("2026-11-18T22:15:00"));

@@ -330,7 +330,7 @@ fn a_path_that_no_container_can_have_is_an_error() {
         "config.toml:2: ledger must be in a folder of its own",
         "config.toml:3: ca-cert must be an absolute path",
         "config.toml:4: exclusion-file has a colon",
-        "config.toml:8: client-id-file has a folder that begins with two dots",
+        "config.toml:8: client-id-file has a folder or file name that begins with two dots",
     ]);
 }
 

@@ -41,7 +41,7 @@ fn runs_on_a_disk_with(free: u64) -> Option<(usize, usize)> {
         assert!([0, 6].contains(&output.code), "{output:?}");
     }
     let (arrived, repeated_before) = (env.stored_values().len(), repeated(&env));
-    disk.empty();
+    disk.remove_filler();
     env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_counts_add_up();
     let mut values = env.stored_values();
     values.dedup();
@@ -87,7 +87,7 @@ fn a_batch_is_recorded_although_the_disk_fills_while_it_is_sent() {
         env.run_at(LATER, &run).assert_code(6);
     }
     assert_eq!(env.stored_values().len(), 200, "what cannot be recorded is not sent");
-    disk.empty();
+    disk.remove_filler();
     env.run_at("2026-11-22T02:15:00Z", &run).assert_code(0).assert_counts_add_up();
     assert_eq!(env.stored_values(), hashes(0..COUNT), "everything arrives once");
 }

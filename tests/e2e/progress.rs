@@ -36,7 +36,8 @@ fn one_alert() -> TestEnv {
     TestEnv::falcon(&[falcon("f1", "hash_sha256", &sha256(1))])
 }
 
-/// Returns the numbers of the INFO lines of the form: `reading alerts alerts=1000 total=2500`.
+/// Returns the numbers of the INFO lines of the form: `reading alerts pages=1 alerts=1000
+/// total=2500`.
 fn progress_lines(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
     let number = |line: &str, name: &str| {
         let (_, rest) = line.split_once(&format!(" {name}="))?;
@@ -139,7 +140,7 @@ fn the_log_names_the_host_that_is_waited_for() {
 }
 
 #[test]
-fn a_terminal_shows_progress_and_then_only_the_summary() {
+fn a_terminal_shows_progress_and_then_a_line_per_phase_and_the_summary() {
     let env = slow_env(three_pages());
     let Some(output) = run_in_terminal(&env, SEQUENTIAL, &[]) else {
         return;

@@ -23,7 +23,7 @@ const DAYS: u32 = 3;
 /// The faults of one day, per service in the order of its requests.
 #[derive(Debug, Clone)]
 pub struct DayFaults {
-    /// Whether the run can overcome all of them by retrying or reading on.
+    /// Whether none of them makes the run fail: it retries, reads on, or goes on without a search.
     pub recoverable: bool,
     pub refuse_connections: bool,
     pub sign_in: Vec<Fault>,
@@ -55,7 +55,7 @@ impl DayFaults {
     }
 }
 
-/// Returns the services of a run in the order of its requests.
+/// Returns the services of a run, in the order of the queues of [`DayFaults`].
 const fn services(vendor: Vendor) -> [Service; 4] {
     [Service::FalconToken, vendor.service(), Service::RecordedFuture, Service::Search]
 }
@@ -286,7 +286,8 @@ pub fn day_faults() -> impl Strategy<Value = DayFaults> {
     })
 }
 
-/// Generates faults that must not make a run fail: fewer per service than the attempts per request.
+/// Generates faults that must not make a run fail: fewer per
+/// service, except the search, than the attempts per request.
 pub fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
     let temporary = || {
         prop_oneof![

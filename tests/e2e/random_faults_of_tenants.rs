@@ -1,6 +1,6 @@
 //! Tests with random faults of several tenants at once, in one process with one ledger. Each tenant
-//! is checked by its own oracle, as if it ran alone; half of its alerts have the ids and the
-//! indicators of other tenants' alerts.
+//! is checked by its own oracle, as if it ran alone; half of its alerts have the ids of other
+//! tenants' alerts, and their indicators where the vendor is the same.
 
 use std::collections::BTreeMap;
 

@@ -19,7 +19,7 @@ use crate::support::{NOW, RunOutput, TestEnv};
 
 // Labels of tables on the page.
 const BY_SOURCE: &str = "Indicators shared per day, by source";
-const ALERTS: &str = "Alerts that were read";
+const ALERTS: &str = "Alerts of the period";
 const MENTIONS: &str = "Mentions of indicators in these alerts";
 const TECHNIQUES: &str = "techniques, and the period before";
 

@@ -20,8 +20,8 @@ use crate::support::{NOW, RunOutput};
 const NAMES: [&str; 3] = ["calm", "busy", "severe"];
 
 /// Returns a tenant with this many alerts of each of these severities, and with this daily limit
-/// (0 for none). All tenants of a test have one key.
-fn services(name: &str, alerts: &[(u64, u32)], limit: u32) -> TenantServices {
+/// (0 for none). All of them have one key, unless a test takes it away.
+fn tenant(name: &str, alerts: &[(u64, u32)], limit: u32) -> TenantServices {
     let alerts: Vec<Value> = alerts
         .iter()
         .flat_map(|(severity, count)| {
@@ -60,9 +60,9 @@ fn counts(output: &RunOutput, name: &str) -> [u64; 3] {
 /// Returns the tenants in [`NAMES`].
 fn three_tenants(limit: u32) -> Vec<TenantServices> {
     vec![
-        services("calm", &[(10, 2)], limit),
-        services("busy", &[(20, 30)], limit),
-        services("severe", &[(20, 10), (90, 20)], limit),
+        tenant("calm", &[(10, 2)], limit),
+        tenant("busy", &[(20, 30)], limit),
+        tenant("severe", &[(20, 10), (90, 20)], limit),
     ]
 }
 
@@ -169,7 +169,7 @@ fn without_a_limit_every_tenant_sends_everything() {
 
 #[test]
 fn the_whole_limit_is_used_where_some_are_rejected() {
-    let many = |name, limit| services(name, &[(50, 40)], limit).setting("batch-size = 7");
+    let many = |name, limit| tenant(name, &[(50, 40)], limit).setting("batch-size = 7");
     for jobs in [2, 4] {
         let env = env(NAMES.map(|name| many(name, 60)).into());
         env.home.sandbox.change(|world| {
@@ -199,14 +199,14 @@ fn the_limit_is_that_of_the_key_wherever_it_is_sent() {
 }
 
 #[test]
-fn a_wrong_clock_of_one_tenants_vendor_gives_no_tenant_the_quota_of_another_day() {
+fn wrong_clocks_of_vendors_give_no_tenant_the_quota_of_another_day() {
     let env = env(three_tenants(30));
     let ahead = DateHeader::Skew(TimeDelta::hours(24));
     for (name, jobs) in [("calm", 1), ("severe", 4)] {
         env.services(name).sandbox.change(|world| world.falcon.date = ahead.clone());
         let output = env.run(&format!("run --json --jobs {jobs}"));
         let stored = env.home.sandbox.stored().len();
-        assert!(stored <= 30, "{stored} sent, {name} first: {output:?}");
+        assert!(stored <= 30, "{stored} sent, the clock of {name}'s vendor ahead: {output:?}");
     }
 }
 
@@ -270,7 +270,7 @@ fn runs_that_continue_after_a_long_wait_do_not_exceed_the_number_of_jobs() {
     // The share is 20: each other tenant then has two indicators left, and waits for `late` so long
     // that it would count as stalled. Then they send for several progress lines of the log.
     let alerts = |name: &str| if name == "late" { 1 } else { 22 };
-    let env = env(names.map(|name| services(name, &[(50, alerts(name))], 160)).into());
+    let env = env(names.map(|name| tenant(name, &[(50, alerts(name))], 160)).into());
     env.services("late").sandbox.change(|world| world.latency = Duration::from_secs(3));
     env.home.sandbox.change(|world| world.latency = Duration::from_millis(300));
     let mut command = env.command_at(NOW, "run --json --jobs 2");

@@ -22,7 +22,7 @@ pub const NOW: &str = "2026-11-22T00:15:00Z";
 const CA_FILE: &str = "sandbox-ca.pem";
 
 /// The ledger, in the working folder.
-const LEDGER_FILE: &str = "collective-insights.db";
+pub const LEDGER_FILE: &str = "collective-insights.db";
 
 /// The variable that names an empty settings file: without it, a run reads that of this machine.
 pub const NO_CONFIG: (&str, &str) = ("COLLECTIVE_INSIGHTS_CONFIG", "/dev/null");

@@ -33,5 +33,5 @@ pub mod tool;
 pub mod transport;
 pub mod vendor;
 
-pub use env::{NO_CONFIG, NOW, TestEnv, bare_command, run_bare};
+pub use env::{LEDGER_FILE, NO_CONFIG, NOW, TestEnv, bare_command, run_bare};
 pub use output::RunOutput;

@@ -41,7 +41,7 @@ impl SmallDisk {
     }
 
     /// Undoes [`SmallDisk::fill`].
-    pub fn empty(&self) {
+    pub fn remove_filler(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
 

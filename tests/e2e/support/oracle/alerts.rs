@@ -13,13 +13,14 @@ use super::{Mention, Oracle, first_alert_time};
 
 impl Oracle {
     /// Generates the alerts of some days, spread evenly over each. Per day, `expected` alerts name
-    /// an indicator (some the same one); `ignored` others name none, or one that is not sent.
+    /// an indicator, some of them the same one as others; `ignored` more alerts name none, or one
+    /// that is not sent.
     pub fn generate(vendor: Vendor, days: u32, expected: u32, ignored: u32) -> (Self, World) {
         Self::generate_for_tenant(0, vendor, days, expected, ignored)
     }
 
-    /// Does the same for one of several tenants. Every second alert has the id and the indicator of
-    /// an alert of the other tenants.
+    /// Does the same for one of several tenants. Every second alert has the id of an alert of the
+    /// other tenants, and the same indicator where their vendor is the same.
     pub fn generate_for_tenant(
         tenant: u64,
         vendor: Vendor,
@@ -69,10 +70,11 @@ const fn number_for_tenant(tenant: u64, number: u64) -> u64 {
     if number.is_multiple_of(2) { number } else { number + tenant * 12_000_000 }
 }
 
-/// Returns the hash that the alert with this number names. Every fourth is shared with others.
+/// Returns the hash that the alert with this number names. Every fourth names one of three, also
+/// within a day.
 fn hash_of(number: u64) -> String {
     sha256(match number % 4 {
-        0 => 1_000_000 + number % 3,
+        1 => 1_000_000 + number % 3,
         _ => number,
     })
 }

@@ -6,9 +6,16 @@ use rusqlite::{Connection, OpenFlags, Row};
 
 use super::{Mention, Tenant};
 
-/// Returns the state of every mention of a tenant in the ledger: `waiting`, `quarantined`,
-/// `delivered` or `dropped`. Empty if there is no ledger.
-pub(super) fn ledger_states(tenant: &Tenant<'_>) -> BTreeMap<Mention, String> {
+/// What the ledger has of a mention.
+pub(super) struct Sighting {
+    /// The id of its entry, which several mentions of an indicator can share.
+    pub(super) entry: i64,
+    /// `waiting`, `quarantined`, `delivered` or `dropped`.
+    pub(super) state: String,
+}
+
+/// Returns every mention of a tenant that is in the ledger. Empty if there is no ledger.
+pub(super) fn sightings(tenant: &Tenant<'_>) -> BTreeMap<Mention, Sighting> {
     if !tenant.ledger.exists() {
         return BTreeMap::new();
     }
@@ -16,15 +23,22 @@ pub(super) fn ledger_states(tenant: &Tenant<'_>) -> BTreeMap<Mention, String> {
     let db = Connection::open_with_flags(&tenant.ledger, flags).unwrap();
     let mut select = db
         .prepare(
-            "SELECT alert, ifnull(settled.value, outbox.value),
+            "SELECT alert, ifnull(settled.value, outbox.value), entry,
                     CASE WHEN batch.state IN ('delivered', 'dropped') THEN batch.state ELSE outbox.state END
              FROM sighting LEFT JOIN outbox ON outbox.id = entry
              LEFT JOIN settled ON settled.id = entry LEFT JOIN batch ON batch.id = settled.batch
              WHERE sighting.tenant = (SELECT id FROM tenant WHERE name = ?1)",
         )
         .unwrap();
-    let state =
-        |row: &Row<'_>| Ok((Mention { alert: row.get(0)?, value: row.get(1)? }, row.get(2)?));
-    let rows = select.query_map([tenant.name], state).unwrap();
-    rows.collect::<rusqlite::Result<_>>().unwrap()
+    let read = |row: &Row<'_>| {
+        let mention = Mention { alert: row.get(0)?, value: row.get(1)? };
+        Ok((mention, Sighting { entry: row.get(2)?, state: row.get(3)? }))
+    };
+    let mut sightings = BTreeMap::new();
+    for row in select.query_map([tenant.name], read).unwrap() {
+        let (mention, sighting) = row.unwrap();
+        let message = format!("{mention:?} has two entries");
+        assert!(sightings.insert(mention, sighting).is_none(), "{message}");
+    }
+    sightings
 }

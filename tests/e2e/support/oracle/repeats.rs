@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sandbox::world::SearchWorld;
 use sandbox::{Fault, RecordedRequest, Sandbox, Service, StoredItem};
 
+use super::super::json::text;
 use super::Mention;
 use super::requests::submits;
 
@@ -69,39 +70,32 @@ impl<'a> Record<'a> {
         self.runs.iter().rfind(|run| run.first_request <= request)
     }
 
-    /// Asserts that an item that an earlier run stored is stored again only if the searches of this
-    /// run could not find it, or those of a run in between, which then queued it again.
+    /// Asserts that an item that earlier runs stored is stored again only if the searches for it of
+    /// this run, or of a run since the last copy, could not find it. Such a run queued it again.
     #[track_caller]
-    pub(super) fn assert_may_repeat(&self, first: &StoredItem, again: &StoredItem) {
-        let Some(run) = self.run_of(again.request) else { return };
-        if first.request >= run.first_request {
+    pub(super) fn assert_may_repeat(&self, earlier: &[&StoredItem], again: &StoredItem) {
+        let (Some(run), Some(last)) = (self.run_of(again.request), earlier.last()) else { return };
+        if last.request >= run.first_request {
             return;
         }
-        let is_later = |run: &&PastRun| {
-            run.first_request > first.request && run.first_request <= again.request
-        };
-        let mut later_runs = self.runs.iter().filter(is_later);
-        let is_excused = later_runs.any(|run| {
-            let requests = self.requests_of(run, again.request);
-            self.is_hidden(first, run)
-                || self.is_given_up(requests)
-                || self.has_waited_too_long(&Mention::of(&first.item), run, requests)
+        let mention = Mention::of(&again.item);
+        let mut searching_runs = self.runs.iter().enumerate().filter_map(|(index, run)| {
+            let end = self.runs.get(index + 1).map_or(usize::MAX, |next| next.first_request);
+            let requests = self.requests.get(run.first_request..end.min(again.request))?;
+            let searches: Vec<_> = requests.iter().filter(|one| searches_for(one, again)).collect();
+            let is_since = run.first_request > last.request && !searches.is_empty();
+            is_since.then_some((run, requests, searches))
+        });
+        let is_excused = searching_runs.any(|(run, requests, searches)| {
+            earlier.iter().all(|copy| self.is_hidden(copy, run))
+                || self.is_given_up(&searches)
+                || self.has_waited_too_long(&mention, run, requests, &searches)
         });
         assert!(
             is_excused,
-            "{:?} was stored by request {} and again by request {} of a later run ({run:?}), which searched: {:?}",
-            Mention::of(&first.item),
-            first.request,
-            again.request,
-            searches(self.requests_of(run, again.request)).collect::<Vec<_>>(),
+            "{mention:?} was stored by request {} and again by request {} of a later run ({run:?})",
+            last.request, again.request,
         );
-    }
-
-    /// Returns the requests of a run that are before request `until`.
-    fn requests_of(&self, run: &PastRun, until: usize) -> &'a [RecordedRequest] {
-        let next = self.runs.iter().find(|next| next.first_request > run.first_request);
-        let end = next.map_or(until, |next| next.first_request.min(until));
-        &self.requests[run.first_request..end]
     }
 
     /// Whether no search of a run can show the item: the token may not search, the item cannot be
@@ -118,12 +112,13 @@ impl<'a> Record<'a> {
             || self.search.merges_repeats && first_of_value() != Some(Mention::of(&item.item))
     }
 
-    /// Whether a search was refused, or its pages may have had fewer rows than the stated total.
-    fn is_given_up(&self, requests: &[RecordedRequest]) -> bool {
+    /// Whether a search was refused, or its pages may have lacked rows: more often than it is read
+    /// again, or without a total that shows it.
+    fn is_given_up(&self, searches: &[&RecordedRequest]) -> bool {
         let is_refusal = |status| !matches!(status, 200 | 401 | 408 | 425 | 429 | 500..);
-        let is_refused = searches(requests).filter_map(|request| request.status).any(is_refusal);
+        let is_refused = searches.iter().filter_map(|request| request.status).any(is_refusal);
         let count_faults = |faults: &[Fault]| {
-            searches(requests).filter(|request| faults.contains(&request.fault)).count()
+            searches.iter().filter(|request| faults.contains(&request.fault)).count()
         };
         let hiding = count_faults(&[Fault::RepeatedPage, Fault::LoopingPage, Fault::EmptyPage]);
         let uncounted = count_faults(&[Fault::WithoutPagination]);
@@ -139,6 +134,7 @@ impl<'a> Record<'a> {
         mention: &Mention,
         run: &PastRun,
         requests: &[RecordedRequest],
+        searches: &[&RecordedRequest],
     ) -> bool {
         let is_too_old = |begun: &PastRun| {
             let is_known = begun.clock_is_right && run.clock_is_right;
@@ -146,14 +142,22 @@ impl<'a> Record<'a> {
         };
         let last_attempt =
             self.requests[..run.first_request].iter().rposition(|one| submits(one, mention));
-        !searches(requests).all(has_succeeded)
+        !searches.iter().all(|search| has_succeeded(search))
             && confirms_clock(run, requests)
             && last_attempt.and_then(|request| self.run_of(request)).is_none_or(is_too_old)
     }
 }
 
-fn searches(requests: &[RecordedRequest]) -> impl Iterator<Item = &RecordedRequest> {
-    requests.iter().filter(|request| request.service == Some(Service::Search))
+/// Whether a request searches a span of time with the detection of this item.
+fn searches_for(request: &RecordedRequest, stored: &StoredItem) -> bool {
+    let detected_at: DateTime<Utc> = text(&stored.item, "/timestamp").parse().unwrap();
+    let body = (request.service == Some(Service::Search)).then(|| request.json()).flatten();
+    body.is_some_and(|body| {
+        let time = |end| -> DateTime<Utc> {
+            text(&body, &format!("/filters/detection_time/{end}")).parse().unwrap()
+        };
+        (time("from")..=time("to")).contains(&detected_at)
+    })
 }
 
 /// Whether the whole response to a search arrived.

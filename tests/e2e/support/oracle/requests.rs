@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Mention;
 
-/// Reports whether the program may not have received the whole response. The batch may be stored.
+/// Reports whether the program may not have received the receipt of a batch, which may be stored.
 /// It has the form that [`Oracle::check`](super::Oracle::check) takes, with the request's number.
 pub fn response_lost(_: usize, request: &RecordedRequest) -> bool {
     matches!(

@@ -6,7 +6,7 @@ use sandbox::{Fault, RecordedRequest, Service};
 
 use super::super::RunOutput;
 use super::Tenant;
-use super::ledger::ledger_states;
+use super::ledger::sightings;
 use super::requests::{only_item_if_rejected, response_lost};
 
 /// A run stops sending after this many rejections of single items in a row.
@@ -24,6 +24,7 @@ pub fn check_counts(
     let document = output.json();
     assert_eq!(document["exit_code"], output.code, "{document}");
     if document["window"].is_null() {
+        assert_eq!(tenant.sandbox.requests().len(), first_request, "{document}");
         return;
     }
     output.assert_counts_add_up();
@@ -37,7 +38,7 @@ pub fn check_counts(
     let confirmed = confirmed.count();
     assert_eq!(usize::try_from(output.count("submitted")).unwrap(), confirmed, "{document}");
     // One queued submission can represent several detections, so the numbers can differ.
-    let is_any_queued = ledger_states(tenant).values().any(|state| state == "waiting");
+    let is_any_queued = sightings(tenant).values().any(|sighting| sighting.state == "waiting");
     assert_eq!(output.count("waiting") > 0, is_any_queued, "{document}");
 }
 
