@@ -18,7 +18,8 @@
 //! - **indicator**: a hash, domain, IP address or URL. **Mention**: an indicator named by an alert,
 //!   before it is unique; an alert can mention several, and several alerts the same one.
 //! - **submission**: one item of a request to Recorded Future: an indicator and the alert that
-//!   represents it. **Batch**: the submissions of one request.
+//!   represents it. **Batch**: the submissions of one request; in the ledger also the entries that
+//!   one command drops, or puts in doubt, together.
 //! - **source**: a vendor. **Tenant**: one account of a source, with its settings and its part of
 //!   the ledger. **Customer**: whose alerts they are, as the vendor names it (the CID of Falcon);
 //!   an account can see the alerts of several. **Withdrawn**: a run that stopped because the alerts
@@ -26,8 +27,8 @@
 //! - **organization** (`--organization-id`): who receives the submissions in Recorded Future.
 //!   **Receipt**: a response of Recorded Future that confirms a batch.
 //! - **the scripts**: Recorded Future's two Python scripts, which this program replaces.
-//! - **layer**: a place in which settings have values: arguments, variables, secret files, and the
-//!   tables of the settings file.
+//! - **layer**: a place other than the command line in which settings have values: variables,
+//!   secret files, systemd's credentials directory, and the tables of the settings file.
 //! - **test mode** (`--debug`): Recorded Future checks what is sent and does not store it.
 //! - **window**: the span of time that a run reads. **Checkpoint**: up to when all alerts were
 //!   read. **Gap**: a span before the checkpoint that no run read.
@@ -46,11 +47,11 @@
 //! |---|---|---|
 //! | `app` | one command, from arguments to exit code | |
 //! | `commands` | one file or directory per command | SQL, HTTP details |
-//! | `run` | one run of one source | vendor fields, SQL, status codes |
+//! | `run` | one run of one source, or of several tenants | vendor fields, SQL, status codes |
 //! | `cli` | the definition of the command line, help texts | HTTP, files |
 //! | `settings` | validated settings, their file, and the origin of values | clap, the sources |
 //! | `sources` | one directory per vendor | each other, Recorded Future, the ledger |
-//! | `selection` | decides which indicators are sent, and counts all others | I/O |
+//! | `selection` | which indicators are sent; counts the others | services, the ledger |
 //! | `recorded_future` | the requests, and what the responses mean | the vendors |
 //! | `ledger` | the only module that knows SQL | HTTP |
 //! | `http` | the only client: retries, limits, TLS, proxy | what the payloads mean |
@@ -58,8 +59,9 @@
 //! | `report`, `logging`, `redact` | the output, the log, masking secrets | decisions |
 //! | `metrics` | the file for Prometheus | SQL |
 //! | `local_file`, `atomic_file` | open and replace the files that a run writes | what is in them |
-//! | `platform` | what differs between Unix and Windows | what it is used for |
+//! | `platform` | what differs between Unix and Windows | all others except `failure` |
 //! | [`failure`], `shutdown`, `clock` | errors with cause, help and exit code; signals; time | |
+//! | `version` | the version, commit and target of this program | |
 
 #![cfg_attr(
     test,

@@ -168,6 +168,9 @@ pub(crate) enum DamagedItem {
     /// It names another indicator than its row in the ledger.
     #[error("the stored item is damaged: it names another indicator than its row")]
     OtherIndicator,
+    /// The type of its indicator is unknown.
+    #[error("the stored item is damaged: the type of its indicator is unknown")]
+    UnknownType,
 }
 
 /// Verifies that a stored item is a submission of this indicator.

@@ -1,4 +1,5 @@
-//! The texts below the options in the help and in the man pages: examples and exit codes.
+//! The texts below the options in the help and in the man pages: examples, what the page of
+//! `report` shows, and exit codes.
 
 use std::fmt::Write as _;
 
@@ -73,7 +74,7 @@ Examples:
 
 pub(super) const EXPLAIN: &str = "\
 Examples:
-  Find out what became of a domain from a report:
+  Find out what became of a domain that a threat report names:
     collective-insights explain 'evil[.]example[.]com'
   List the indicators of an alert that were delivered:
     collective-insights explain ldt:0123:4567 --json \\

@@ -11,14 +11,15 @@ use tokio::time::timeout;
 /// The maximum number of bodies of a client in memory, regardless of the requests in flight. A
 /// client is that of one service in one run, so this limits the memory of a run.
 const MAX_BODIES_IN_MEMORY: usize = 2;
-/// The number of bodies of a client in memory above which a further one waits, at most for
+/// The number of bodies of a client in memory from which on a further one waits, at most for
 /// [`MAX_WAIT_FOR_OTHERS`]. On a fast network there is one at a time, which needs less memory and
 /// takes no longer.
 const FEW_BODIES_PER_CLIENT: usize = 1;
 /// The same for the bodies of all clients. It limits the memory of a process with many runs.
 const FEW_BODIES: usize = 3;
-/// The maximum wait for other bodies: usually until one is read. Not longer, because a response
-/// that is slow must not hold up others, or the runs of other tenants.
+/// The maximum wait for the other bodies of the client, and then again for those of all clients:
+/// usually until one is read. Not longer, because a response that is slow must not hold up others,
+/// or the runs of other tenants.
 const MAX_WAIT_FOR_OTHERS: Duration = Duration::from_millis(250);
 /// Larger buffers, in bytes, are freed instead of reused: several times the largest real page.
 const MAX_POOLED_BYTES: usize = 16 * 1024 * 1024;

@@ -19,7 +19,7 @@ pub(crate) struct NetworkOptions {
 }
 
 impl NetworkOptions {
-    /// Checks the certificates and the proxy, and describes them.
+    /// Checks the certificates and the environment's proxy for HTTPS, and describes them.
     ///
     /// # Errors
     /// When certificates cannot be loaded, or the environment's proxy is invalid.

@@ -13,11 +13,13 @@ use crate::redact;
 const QUOTED_CHARACTERS: usize = 300;
 /// How many characters of a trace id are quoted: real ones have 16 to 36.
 const TRACE_CHARACTERS: usize = 100;
-/// The maximum size in bytes of a body that [`Response::json`] parses, many times that of a real
-/// one. Parsed, it can take sixteen times as much memory.
-const MAX_JSON_BYTES: usize = 16 * 1024 * 1024;
+/// The maximum number of values in a body that [`Response::json`] parses: several times that of the
+/// largest real one, a thousand rows of a search. Parsed, an object takes up to 660 bytes, so
+/// without a limit a small compressed body could take gigabytes.
+const MAX_JSON_VALUES: usize = 250_000;
 
-/// The body of a 2xx response is not usable: truncated, not JSON, or of another shape.
+/// The body of a 2xx response is not usable: truncated, not JSON, far too large, or of another
+/// shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MalformedBody(pub String);
@@ -64,11 +66,12 @@ impl Response {
     /// Parses the body as JSON. Pages of alerts, which are larger, have decoders of their own.
     ///
     /// # Errors
-    /// When the body is not the expected JSON, or larger than 16 MiB.
+    /// When the body is not the expected JSON, or has more than 250,000 values.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, MalformedBody> {
-        if self.body.len() > MAX_JSON_BYTES {
-            let bytes = self.body.len();
-            return Err(MalformedBody(format!("{bytes} bytes, which is far more than expected")));
+        // Those in texts count too: this is an upper bound.
+        let begins_value = |byte: &&u8| matches!(byte, b'{' | b'[' | b',');
+        if self.body.iter().filter(begins_value).count() > MAX_JSON_VALUES {
+            return Err(MalformedBody("far more values than expected".to_owned()));
         }
         serde_json::from_slice(&self.body).map_err(|error| MalformedBody::json(&error))
     }
@@ -165,10 +168,12 @@ mod tests {
 
     #[test]
     fn a_body_that_is_far_too_large_is_not_parsed() {
-        let list = |elements: usize| format!("[0{}]", ",0".repeat(elements - 1));
-        assert!(Response::new(200, list(8 << 20)).json::<Value>().is_err());
-        let numbers: Vec<u8> = Response::new(200, list(3)).json().unwrap();
-        assert_eq!(numbers, [0; 3]);
+        let list = |value: &str, count: usize| format!("[{}]", vec![value; count].join(","));
+        let response = |text| Response::new(200, text);
+        assert!(response(list("0", MAX_JSON_VALUES + 1)).json::<Value>().is_err());
+        assert!(response(list(r#"{"":0}"#, MAX_JSON_VALUES / 2 + 1)).json::<Value>().is_err());
+        let rows: Vec<Value> = response(list(r#"{"":0}"#, MAX_JSON_VALUES / 2)).json().unwrap();
+        assert_eq!(rows.len(), MAX_JSON_VALUES / 2);
     }
 
     #[test]

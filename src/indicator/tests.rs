@@ -80,7 +80,7 @@ fn a_text_that_is_too_long_only_because_of_white_space_is_rejected() {
 }
 
 /// Texts that resemble indicators, which arbitrary strings rarely do.
-pub(crate) fn near_misses() -> impl Strategy<Value = String> {
+pub(crate) fn texts_like_indicators() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "\\PC{0,40}",
@@ -109,7 +109,7 @@ proptest! {
     })]
 
     #[test]
-    fn accepted_texts_are_in_normal_form(text in near_misses()) {
+    fn accepted_texts_are_in_normal_form(text in texts_like_indicators()) {
         for claim in CLAIMS {
             let Ok(indicator) = Indicator::parse(claim, &text) else { continue };
             let value = indicator.value();
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn the_host_of_an_accepted_url_is_accepted_on_its_own(text in near_misses()) {
+    fn the_host_of_an_accepted_url_is_accepted_on_its_own(text in texts_like_indicators()) {
         let Ok(indicator) = Indicator::parse(Url, &text) else { return Ok(()) };
         let url = ::url::Url::parse(indicator.value()).unwrap();
         prop_assert_eq!((url.username(), url.password()), ("", None));

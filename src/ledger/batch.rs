@@ -44,7 +44,7 @@ pub(crate) struct NextItems {
     pub items: Vec<QueuedItem>,
     /// Those that cannot be sent, because the ledger is damaged.
     pub damaged: Vec<(EntryId, DamagedItem)>,
-    /// The place after the last of them; `None` where the queue has no more entries.
+    /// The place after the last of them; `None` where there are none.
     pub end: Option<Cursor>,
 }
 
@@ -283,7 +283,7 @@ fn queued_item(row: &Row<'_>) -> rusqlite::Result<(Cursor, Result<QueuedItem, Da
     let verified = || {
         submission::verify(&item, &indicator_type, &value)?;
         let indicator_type =
-            IndicatorType::from_name(&indicator_type).ok_or(DamagedItem::OtherIndicator)?;
+            IndicatorType::from_name(&indicator_type).ok_or(DamagedItem::UnknownType)?;
         let severity = cursor.rank.checked_neg().and_then(|severity| u8::try_from(severity).ok());
         let json = RawValue::from_string(item)?;
         Ok(QueuedItem { id: cursor.id, indicator_type, severity, json, was_sent })

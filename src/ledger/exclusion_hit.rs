@@ -36,7 +36,8 @@ impl Store<'_> {
 pub(crate) struct RuleHits {
     /// The rule in normal form.
     pub rule: String,
-    /// The number of mentions that it matched, ever.
+    /// The number of mentions that it matched since the ledger knows it: a rule without a match for
+    /// 400 days is forgotten.
     pub hits: u64,
     /// When it matched last, UTC.
     pub last_hit_at: DateTime<Utc>,

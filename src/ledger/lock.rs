@@ -1,4 +1,4 @@
-//! The lock of a ledger: one run at a time.
+//! The lock of a ledger: one run, or one command that changes it, at a time.
 //!
 //! The lock is on a file of its own next to the ledger, never on the ledger itself: closing any
 //! descriptor of that file would drop the locks that `SQLite` holds on it. The lock file stays when
@@ -23,8 +23,9 @@ use crate::local_file::{self, Accept};
 pub(crate) struct Lock {
     file: File,
     /// This process and the time, as they are in the lock file.
-    note: String,
-    /// The fingerprint of the ledger as the last run left it; `None` where that is not known.
+    holder: String,
+    /// The fingerprint of the ledger as the last run or command left it; `None` where that is not
+    /// known.
     fingerprint: Option<Fingerprint>,
 }
 
@@ -59,13 +60,13 @@ impl Lock {
         }
         let fingerprint =
             Fingerprint::parse(String::from_utf8_lossy(&previous).split_whitespace().skip(2));
-        let note = format!("{} {}", std::process::id(), rfc3339(now));
-        let mut lock = Self { file, note, fingerprint };
+        let holder = format!("{} {}", std::process::id(), rfc3339(now));
+        let mut lock = Self { file, holder, fingerprint };
         lock.write().map_err(failed)?;
         Ok(lock)
     }
 
-    /// Whether the ledger at `path` is as the last run left it.
+    /// Whether the ledger at `path` is as the last run or command left it.
     pub(super) fn is_unchanged(&self, path: &Path) -> Result<bool> {
         let Some(fingerprint) = self.fingerprint else {
             return Ok(false);
@@ -76,14 +77,14 @@ impl Lock {
         }
     }
 
-    /// Records the ledger at `path` as this run leaves it.
+    /// Records the ledger at `path` as this process leaves it.
     pub(super) fn record_fingerprint(&mut self, path: &Path) -> std::io::Result<()> {
         self.fingerprint = Some(Fingerprint::of(path)?);
         self.write()
     }
 
     fn write(&mut self) -> std::io::Result<()> {
-        let mut note = self.note.clone();
+        let mut note = self.holder.clone();
         if let Some(fingerprint) = self.fingerprint {
             // Writing to a String cannot fail.
             let _ = write!(note, " {fingerprint}");

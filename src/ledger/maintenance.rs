@@ -51,7 +51,9 @@ impl Ledger {
             for tenant in tenants {
                 // `pending` has those in doubt too. Nothing searches for a dropped one any more.
                 let chosen = format!("FROM pending WHERE ({}) AND tenant = {tenant}", entry_condition());
-                // Not before the last run, whose clock may be right: too long does no harm.
+                // Not before the last run: this machine's clock may be behind, and that run may
+                // have had a service's time. If the last run was ahead, the entry is kept for too
+                // long, which does no harm.
                 let dropped_at = last_run(db, tenant)?.map_or(now, |last_run| last_run.max(now));
                 let insert = "INSERT INTO batch (tenant, token, state, entries, techniques, begun_at, ended_at)
                               SELECT id, token, 'dropped', 0, '{}', ?2, ?2 FROM tenant WHERE id = ?1";

@@ -17,7 +17,7 @@ const ALERTS_KEPT: usize = 3;
 /// The number of deliveries of a type on a UTC day.
 pub(crate) type DeliveriesByDay = BTreeMap<(NaiveDate, IndicatorType), u64>;
 
-/// A span of deliveries.
+/// A span of time. A batch belongs to it if it was delivered in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Period {
     /// UTC, inclusive.
@@ -41,7 +41,7 @@ pub(crate) struct Summary {
     /// The number of indicators that were not delivered before the period, as far as the ledger
     /// goes back (90 days).
     pub new: u64,
-    /// When the earliest delivery in the ledger took place, UTC.
+    /// When the earliest delivery took place whose entries are still kept (90 days), UTC.
     pub first_delivery: Option<DateTime<Utc>>,
     /// The number of indicators that more than one source named.
     pub in_several_sources: u64,
@@ -139,8 +139,8 @@ impl LedgerReader {
         })
     }
 
-    /// Counts the indicators that were delivered in a period, and returns at most `limit` of each
-    /// kind.
+    /// Counts the indicators that were delivered in a period, and returns those with the most
+    /// detections: at most `limit` in each of the three lists.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -1,7 +1,9 @@
 //! A run's report as text: where every alert and indicator went.
 //!
-//! Each group of rows is a sum: its first row, and what leaves it. What remains is the first row of
-//! the next group. The numbers are those of the JSON document; rows that are zero are left out.
+//! Each group of rows is a sum: its first row, what is subtracted and, for the indicators, what
+//! earlier runs queued. The first mentions row says how many alerts remain; the mentions that
+//! remain are the first row of the indicators. The numbers are those of the JSON document, or
+//! differences of them; rows between a first and a last one that are zero are not shown.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -112,14 +114,14 @@ fn alert_rows(report: &Report) -> Vec<Row> {
     if tally.alerts_fetched == 0 && !report.failures().is_empty() {
         return Vec::new();
     }
-    let left_out = [
+    let subtracted = [
         (tally.alerts_below_threshold, "below the threshold", Style::Plain),
         (tally.alerts_dismissed, "dismissed by an analyst", Style::Plain),
         (tally.alerts_unreadable, "unreadable", Style::Failed),
         (tally.alerts_without_indicator, "without an indicator", Style::Plain),
     ];
     let fetched = row(tally.alerts_fetched, "fetched", Style::Plain);
-    group("alerts", [fetched].into_iter().chain(signed('-', left_out)))
+    group("alerts", [fetched].into_iter().chain(signed('-', subtracted)))
 }
 
 /// Returns what happened to the mentions of indicators in the alerts that were not left out.
@@ -134,7 +136,7 @@ fn mention_rows(report: &Report) -> Vec<Row> {
     } else {
         "found in them".to_owned()
     };
-    let left_out = [
+    let subtracted = [
         (tally.indicators_repeated, "repeated (each is sent once)", Style::Plain),
         (tally.already_delivered, "already delivered", Style::Plain),
         (tally.indicators_unsupported, "of an unsupported type", Style::Plain),
@@ -144,7 +146,7 @@ fn mention_rows(report: &Report) -> Vec<Row> {
         (tally.indicators_excluded, "excluded", Style::Plain),
     ];
     let found = row(tally.indicators_found, found, Style::Plain);
-    group("mentions", [found].into_iter().chain(signed('-', left_out)))
+    group("mentions", [found].into_iter().chain(signed('-', subtracted)))
 }
 
 /// Returns what happened to the unique indicators.
@@ -152,12 +154,12 @@ fn indicator_rows(report: &Report) -> Vec<Row> {
     let counts = &report.counts;
     let new = counts.tally.indicators_found.saturating_sub(counts.tally.not_selected());
     let carried_in = signed('+', [(counts.carried_in, "queued by earlier runs", Style::Plain)]);
-    let left = [
+    let subtracted = [
         (counts.waiting, "queued for the next run", Style::Attention),
         (counts.quarantined, "in quarantine", Style::Failed),
         (counts.not_stored, "neither sent nor stored", Style::Failed),
     ];
-    let mut rows: Vec<Row> = carried_in.chain(signed('-', left)).collect();
+    let mut rows: Vec<Row> = carried_in.chain(signed('-', subtracted)).collect();
     // If no alert was read, "0 new" is not a result.
     if !rows.is_empty() && counts.tally.alerts_fetched > 0 {
         rows.insert(0, row(new, "new", Style::Plain));

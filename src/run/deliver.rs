@@ -46,12 +46,12 @@ pub(super) struct DeliveryState {
     /// How many more submissions the tenant may send of a quota that it shares, once that is
     /// known.
     share: Option<u64>,
-    waiting: Waiting,
+    quota_wait: QuotaWait,
 }
 
 /// Whether a run waits for more quota than its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum QuotaWait {
     NotYet,
     Now,
     Done,
@@ -62,7 +62,7 @@ impl DeliveryState {
         Self {
             quota,
             share: None,
-            waiting: Waiting::NotYet,
+            quota_wait: QuotaWait::NotYet,
             batch_size: settings.batch_size,
             batches: 0,
             total: 0,
@@ -78,7 +78,7 @@ impl DeliveryState {
 
     /// Whether the run has sent its share of a quota, and would send more.
     pub(super) fn waits_for_quota(&self) -> bool {
-        self.waiting == Waiting::Now
+        self.quota_wait == QuotaWait::Now
     }
 
     /// Registers the run for a part of what will be left of the quota.
@@ -91,7 +91,7 @@ impl DeliveryState {
     /// # Errors
     /// Ledger errors.
     pub(super) fn take_allowance(&mut self, ledger: &TenantLedger) -> Result<(), Failure> {
-        self.waiting = Waiting::Done;
+        self.quota_wait = QuotaWait::Done;
         self.share = Some(self.quota.allowance(ledger)?);
         Ok(())
     }
@@ -163,8 +163,8 @@ impl Run<'_> {
     /// Stops sending: until it is known what other tenants leave of the quota, or for this day if
     /// no more can come.
     fn stop_at_quota(&mut self) {
-        if self.delivery.quota.is_shared() && self.delivery.waiting == Waiting::NotYet {
-            self.delivery.waiting = Waiting::Now;
+        if self.delivery.quota.is_shared() && self.delivery.quota_wait == QuotaWait::NotYet {
+            self.delivery.quota_wait = QuotaWait::Now;
         } else {
             self.pause_delivery(self.quota_exhausted(self.report.counts.submitted > 0));
         }
@@ -191,7 +191,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Returns how many items Recorded Future rejected in this run.
+    /// Returns how many items are in quarantine because Recorded Future rejected them in this run.
     const fn rejected(&self) -> u64 {
         self.report.counts.quarantined - self.delivery.damaged
     }

@@ -130,7 +130,7 @@ fn catch_up_window(
         .map(|_| Window { start: wanted.min(start), end: start });
     let note = late.filter(|_| gap.is_none()).map(|checkpoint| {
         format!(
-            "catching up: earlier runs read all alerts before {}, so this one reads from {}",
+            "catching up: earlier runs read up to {}, so this one reads from {}",
             format_seconds(checkpoint),
             format_seconds(start)
         )

@@ -32,8 +32,8 @@ pub(super) fn blames_address(message: &str) -> bool {
     letters.contains("allowlist") || letters.contains("whitelist") || names_address && names_rule
 }
 
-/// Returns the failure for a redirect, an exhausted rate limit, a temporary error, or a status that
-/// no vendor documents. `message` says what was rejected.
+/// Returns the failure for a redirect, an exhausted rate limit, a temporary error, or any other
+/// status. `message` says what was rejected.
 pub(super) fn common_failure(
     response: &Response,
     host: &str,
@@ -64,7 +64,7 @@ pub(super) fn common_failure(
             FailureKind::Unexpected,
             message,
             format!(
-                "{} does not document this status. If the error persists, report it with this message and the log (run with --debug for more detail).",
+                "This program does not expect this status from {}. If the error persists, report it with this message and the log (run with --debug for more detail).",
                 hints.vendor
             ),
         ),

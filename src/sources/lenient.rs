@@ -14,8 +14,9 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 
 pub(super) use self::page::{Lenient, decode_page, elements};
 
-/// The maximum length of a list: a hundred times the largest page. Without it, a small compressed
-/// response could expand to a list of a hundred million zeros.
+/// The maximum length of a list: a hundred times the largest page. A small compressed response
+/// could expand to one of a hundred million zeros. The sum of all lists is limited by the size of a
+/// body only.
 const MAX_ELEMENTS: usize = 100_000;
 
 /// A text, borrowed from the page where possible: a string, or a number or boolean as text; the
@@ -70,6 +71,8 @@ fn without_leap_second(time: DateTime<Utc>) -> DateTime<Utc> {
 /// of at most 255; a list of one such value counts as it. Anything else is `None`.
 pub(super) fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     let number = scalar(deserializer)?.and_then(|scalar| match scalar {
+        // A list of several values.
+        Scalar::Text(text) if text.contains(',') => None,
         Scalar::Text(text) => text.split('.').next()?.parse().ok(),
         Scalar::Number(number) => Some(number),
     });

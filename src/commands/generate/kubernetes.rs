@@ -45,7 +45,7 @@ pub(super) fn manifest(name: &str, file: &ScheduledFile) -> Result<String, Failu
         );
     }
     let settings = settings_text(file, &mut files, &mut warnings);
-    let keys = files.keys();
+    let mounted = files.mounted_files();
     let timeout = file.deadline.saturating_add(file.wait).saturating_add(GRACE_MINUTES);
     let pod_deadline = u64::from(timeout) * 60;
     let ends_after = match file.wait {
@@ -60,10 +60,10 @@ pub(super) fn manifest(name: &str, file: &ScheduledFile) -> Result<String, Failu
         ("VERSION", env!("CARGO_PKG_VERSION").to_owned()),
         ("PLACEHOLDER", PLACEHOLDER.to_owned()),
         ("WARNINGS", warnings),
-        ("SECRET_DATA", settings + &files::secret_data(&keys)),
+        ("SECRET_DATA", settings + &files::secret_data(&mounted)),
         ("CONFIG", quoted(&format!("{SETTINGS_FOLDER}/{}", files::SETTINGS))),
-        ("MOUNTS", files::mounts(&keys)),
-        ("VOLUMES", files::volumes(name, &keys)),
+        ("MOUNTS", files::mounts(&mounted)),
+        ("VOLUMES", files::volumes(name, &mounted)),
         ("LEDGER_FOLDER", folder),
         ("LEDGER_SIZE", LEDGER_SIZE.to_owned()),
         ("TEMPORARY_SIZE", TEMPORARY_SIZE.to_owned()),

@@ -56,7 +56,7 @@ pub(super) fn change(now: u64, before: u64) -> Markup {
     html! { span.change { span aria-hidden="true" { (sign) " " } (share) " " (word) } }
 }
 
-/// Returns a table that scrolls by itself where the page is too narrow for it.
+/// Returns a table in a box of its own, which can be scrolled where the page is too narrow for it.
 pub(super) fn table(label: &str, head: &Markup, rows: &Markup) -> Markup {
     html! {
         div.scroll role="region" aria-label=(label) tabindex="0" {

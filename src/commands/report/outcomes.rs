@@ -32,13 +32,13 @@ const OUTCOMES: [Outcome; 10] = [
     Outcome {
         name: "repeated",
         class: "c2",
-        meaning: "the same indicator, or the same alert, as one that is sent, queued, quarantined or dropped",
+        meaning: "the same indicator, or the same alert, as one that is sent, queued, quarantined or dropped; or found in Recorded Future after no response had come",
         count: |counts| counts.tally.indicators_repeated + counts.tally.already_delivered,
     },
     Outcome {
         name: "trusted",
         class: "c3",
-        meaning: "files that the vendor trusts (--skip-trusted)",
+        meaning: "files that the vendor trusts (--skip-trusted, --indicator malicious)",
         count: |counts| counts.tally.indicators_trusted,
     },
     Outcome {
@@ -107,7 +107,7 @@ fn alerts(total: &Counts) -> Markup {
         ("with indicators", "c1", tally.alerts_with_indicator()),
     ];
     figure(
-        "Alerts that were read",
+        "Alerts of the period",
         "alerts",
         tally.alerts_fetched,
         &rows.map(|(name, class, count)| (name, class, "", count)),
@@ -125,7 +125,7 @@ fn mentions(total: &Counts) -> Markup {
     let note = html! {
         "An alert can mention several indicators, and many alerts mention the same one."
         @if total.carried_in > 0 {
-            " " (number(total.carried_in)) " of them were queued before the period."
+            " " (number(total.carried_in)) " of the mentions were queued before the period."
         }
         @if accounted != all {
             " The rows add up to " (number(accounted.abs_diff(all)))
@@ -185,7 +185,7 @@ fn per_day(data: &Data) -> Markup {
         id: "outcomes-per-day",
         title: "Mentions per day, by what became of them",
         unit: "mentions",
-        note: "A queued one is counted on every day that it ended in the queue.",
+        note: "A queued mention is counted on every day whose last run left it in the queue.",
         days: &dates,
         series: series.collect(),
         mean: None,

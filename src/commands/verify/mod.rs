@@ -118,15 +118,15 @@ fn requeue(
         return Err(Failure::new(
             FailureKind::Partial,
             "nothing at all is found, so the search is probably wrong: nothing was queued again",
-            "Look in Recorded Future's portal whether the detections of this key are there, and ask the support why the search does not show them.",
+            "Look in Recorded Future's portal whether the detections of these tenants are there, and ask the support why the search does not show them.",
         ));
     }
     let items = ledger.sent_entries(&missing)?.iter().map(item).collect::<Result<Vec<_>, _>>()?;
     Ok(open_ledger(path, clock)?.requeue_delivered(&items, clock.now())?)
 }
 
-/// Returns the JSON of an entry as it was sent, but without the names, which the ledger does not
-/// keep.
+/// Returns the JSON with which an entry is sent again. Unlike what was sent, it has no names, which
+/// the ledger does not keep, and the id of the alert that was created first, perhaps another one.
 fn item(entry: &SentEntry) -> Result<(EntryId, String), Failure> {
     let source = SourceCommand::named(&entry.source)?;
     let codes = entry.mitre_codes.split(' ').filter(|code| !code.is_empty());

@@ -303,6 +303,38 @@ fn a_value_that_the_ledger_never_writes() {
 }
 
 #[test]
+fn damaged_items_are_not_among_those_to_send() {
+    let ledger = temporary();
+    let other = format!(r#"{{"ioc": {{"type": "domain", "value": "{}"}}}}"#, domain("z").value());
+    for (item, name) in ["null", "7", "{}", "[", "", r#"{"mitre_codes": ["T1059"]}"#, &other]
+        .into_iter()
+        .zip(["a", "b", "c", "d", "e", "f", "g"])
+    {
+        store(&ledger, name, &["d"]);
+        let damage = "UPDATE outbox SET item = ?1 WHERE value = ?2";
+        let indicator = domain(name);
+        let values = [item, indicator.value()];
+        assert_eq!(ledger.ledger().reader().db().execute(damage, values).unwrap(), 1);
+    }
+    store(&ledger, "good", &["d"]);
+    // The item names another indicator than its row.
+    store(&ledger, "swapped", &["d"]);
+    let swap =
+        "UPDATE outbox SET item = (SELECT item FROM outbox WHERE value = ?1) WHERE value = ?2";
+    let values = [domain("good"), domain("swapped")].map(|indicator| indicator.value().to_owned());
+    assert_eq!(ledger.ledger().reader().db().execute(swap, values).unwrap(), 1);
+    let next = ledger.next_items(usize::MAX, None).unwrap();
+    assert_eq!(next.items.iter().map(|item| item.id.0).collect::<Vec<_>>(), [8]);
+    let damaged: Vec<_> = next.damaged.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(damaged, [1, 2, 3, 4, 5, 6, 7, 9]);
+    assert!(ledger.next_items(1, next.end).unwrap().end.is_none());
+    for (id, error) in next.damaged {
+        ledger.quarantine_damaged(id, &error.to_string()).unwrap();
+    }
+    assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (1, 8));
+}
+
+#[test]
 fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
     let folder = healthy();
     let ledger = folder.open_as("crowdstrike", "next");

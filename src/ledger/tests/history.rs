@@ -130,22 +130,20 @@ fn techniques_are_counted_by_the_submissions_that_named_them() {
     assert_eq!(purge(&mut ledger, 402), (2, vec![]));
 }
 
+/// Replaces the codes of all queued items by this JSON array.
+fn set_codes(ledger: &TenantLedger, codes: &str) {
+    let update = "UPDATE outbox SET item = json_set(item, '$.mitre_codes', json(?1))";
+    assert_eq!(ledger.ledger().reader().db().execute(update, [codes]).unwrap(), 1);
+}
+
 #[test]
-fn an_item_is_delivered_whatever_its_text_is() {
-    let mut ledger = temporary();
-    for (codes, number) in ["null", "7", "{}", "[[],{},1,null,\"\",\"TX\"]", "\"TA0001\"", "[", ""]
-        .into_iter()
-        .zip(0..)
-    {
-        next_run(&mut ledger, &number.to_string());
-        store(&ledger, "a", &[&number.to_string()]);
-        let item = format!(r#"{{"mitre_codes":{codes}}}"#);
-        ledger.ledger().reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
-        deliver_all(&ledger);
-    }
+fn codes_that_are_not_techniques_do_not_count() {
+    let ledger = temporary();
+    store(&ledger, "a", &["d1"]);
+    set_codes(&ledger, r#"["", "T", "TX", "TA0001", "t1059"]"#);
+    deliver_all(&ledger);
     assert_eq!(techniques(ledger.ledger().reader(), 0), []);
-    assert_eq!(ledger.queued().unwrap(), 0);
-    assert_eq!(ledger.quota_used().unwrap(), 7);
+    assert_eq!(ledger.quota_used().unwrap(), 1);
 }
 
 #[test]
@@ -153,8 +151,7 @@ fn only_a_delivered_batch_counts_its_techniques_each_once_per_item() {
     let ledger = temporary();
     let detection = Detection { mitre_codes: codes(&["T1059"]), ..alert("d1") };
     add(&ledger, &detection, &domain("a"));
-    let item = r#"{"mitre_codes":["T1059","T1059","T1204","TA0002"]}"#;
-    ledger.ledger().reader().db().execute("UPDATE outbox SET item = ?1", [item]).unwrap();
+    set_codes(&ledger, r#"["T1059", "T1059", "T1204", "TA0002"]"#);
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items).unwrap();
     assert_eq!(techniques(ledger.ledger().reader(), 0), []);

@@ -35,7 +35,7 @@ pub(crate) fn open_shared(path: &Path, options: &mut OpenOptions) -> io::Result<
 ///
 /// # Errors
 /// None.
-#[allow(clippy::unnecessary_wraps, reason = "the other system can fail")]
+#[allow(clippy::unnecessary_wraps, reason = "it can fail on other systems")]
 pub(crate) fn copy_access(_file: &File, _other: &Metadata) -> io::Result<()> {
     Ok(())
 }
@@ -79,8 +79,9 @@ pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
 /// # Errors
 /// When the path does not exist, or the system does not tell.
 pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
-    // SQLite appends `-journal`, and 260 is the limit.
-    const MAX_LENGTH: usize = 240;
+    // The path may be a folder: the name of a file in it follows, then SQLite's `-journal`. The
+    // limit for all of it is 260.
+    const MAX_LENGTH: usize = 200;
     let full = fs::canonicalize(path)?;
     let mut components = full.components();
     let Some(Component::Prefix(prefix)) = components.next() else {

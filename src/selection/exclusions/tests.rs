@@ -264,7 +264,7 @@ fn claims() -> [ClaimedType; 6] {
     [Sha256, Sha1, Md5, Domain, Address, Url]
 }
 
-/// IPv4 and IPv6 addresses, most of which differ from a fixed one in one or two bits.
+/// IPv4 and IPv6 addresses, most of which differ from a fixed one in at most two bits.
 fn near_address() -> impl Strategy<Value = IpAddr> {
     let near = |bits: u32| prop_oneof![Just(0), 0..4_u32, (0..bits).prop_map(|bit| 1 << bit)];
     prop_oneof![
@@ -297,12 +297,12 @@ proptest! {
     }
 
     #[test]
-    fn any_line_is_a_rule_or_an_error(text in "[\"#,;\t\r\n]?\\PC{0,30}[\"#,;\t\r\n]\\PC{0,10}") {
+    fn any_line_is_parsed_without_a_panic(text in "[\"#,;\t\r\n]?\\PC{0,30}[\"#,;\t\r\n]\\PC{0,10}") {
         let _ = parse(text);
     }
 
     #[test]
-    fn a_listed_indicator_matches(text in crate::indicator::tests::near_misses()) {
+    fn a_listed_indicator_matches(text in crate::indicator::tests::texts_like_indicators()) {
         for claim in claims() {
             let Ok(indicator) = Indicator::parse(claim, &text) else { continue };
             let value = indicator.value();

@@ -7,8 +7,8 @@ use serde_json::value::{RawValue, to_raw_value};
 /// Lists and objects that are nested deeper, counted from the page, become `null`: no field that is
 /// read is at a depth of more than 8, and decoders give up at 128.
 const MAX_DEPTH: usize = 64;
-/// The longest value whose keys are compared, in bytes: decoded, it takes up to 16 times as much
-/// memory. Real alerts have up to 30 KB.
+/// The longest value whose keys are compared, in bytes: decoded, it takes more than a hundred times
+/// as much memory. Real alerts have up to 30 KB.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// Returns the text with values that every decoder accepts; `None` if it is not JSON.

@@ -135,6 +135,7 @@ fn scores_are_truncated_to_a_byte() {
         (json!([70]), Some(70)),
         (json!(["70"]), Some(70)),
         (json!([70, 80]), None),
+        (json!([1.5, 2]), None),
     ] {
         assert_eq!(field("score", &value).score, expected, "{value}");
     }

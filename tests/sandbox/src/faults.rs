@@ -54,8 +54,8 @@ pub enum Fault {
         /// Sent unchanged.
         body: String,
     },
-    /// Closes the connection without a response, without processing. Over HTTP/2, this and the
-    /// other faults that close a connection reset the stream (RST_STREAM) and leave the others.
+    /// Closes the connection without a response, without processing. Over HTTP/2, this and the next
+    /// faults that close a connection reset only the stream of the request (RST_STREAM).
     Reset,
     /// Processes the request, then closes the connection without a response.
     ResetAfterProcessing,
@@ -63,7 +63,8 @@ pub enum Fault {
     HangThenReset(Duration),
     /// Waits, then processes and responds normally, unless the client has disconnected by then.
     HangThenRespond(Duration),
-    /// Processes the request, and sends the head, its `Content-Length` and half of the body.
+    /// Processes the request, sends the head with the `Content-Length` of the whole body and then
+    /// half of the body, and closes the connection.
     Truncate,
     /// Responds 200 with an HTML page, without processing.
     Html,
@@ -129,7 +130,7 @@ impl Fault {
     }
 }
 
-/// 2xx responses to a submission that are not a receipt: they do not confirm that it was stored.
+/// 2xx responses to a batch that are not a receipt: they do not confirm that it was stored.
 /// Each is a status and a body.
 pub const NOT_RECEIPTS: [(u16, &str); 8] = [
     (200, "{}"),

@@ -12,8 +12,9 @@ use tokio::time::{Sleep, sleep};
 use crate::handler::Disconnect;
 use crate::record::InFlight;
 
-/// The size of the chunks of a body in bytes. hyper polls for the next chunk once the previous ones
-/// are in the socket, so [`InFlight::complete`] is called when nearly all bytes are sent.
+/// The size of the chunks of a body in bytes. hyper polls for the next chunk while less than about
+/// 400 KB are not yet in the socket, so when [`InFlight::complete`] is called, up to that and one
+/// chunk may be unsent.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The number of chunks of a slow body.
 const SLOW_CHUNKS: u32 = 20;

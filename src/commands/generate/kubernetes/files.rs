@@ -27,7 +27,7 @@ pub(super) struct Files {
 
 /// A file with its key in the Secret.
 #[derive(Debug)]
-pub(super) struct SecretFile {
+pub(super) struct MountedFile {
     key: String,
     path: String,
     usages: Vec<String>,
@@ -57,20 +57,20 @@ impl Files {
     }
 
     /// Returns each file with a key that no other file has.
-    pub(super) fn keys(&self) -> Vec<SecretFile> {
+    pub(super) fn mounted_files(&self) -> Vec<MountedFile> {
         let mut taken = BTreeSet::from([SETTINGS.to_owned()]);
         let usages = self.usages.iter();
         usages
             .map(|(path, usages)| {
                 let key = unique(&key(path), |key| !taken.contains(key));
                 taken.insert(key.clone());
-                SecretFile { key, path: path.clone(), usages: usages.clone() }
+                MountedFile { key, path: path.clone(), usages: usages.clone() }
             })
             .collect()
     }
 }
 
-impl SecretFile {
+impl MountedFile {
     /// Returns the path relative to the folder of the settings file; `None` if it is not below
     /// that.
     fn below_settings(&self) -> Option<&str> {
@@ -85,13 +85,13 @@ fn unique(name: &str, is_free: impl Fn(&str) -> bool) -> String {
     names.find(|name| is_free(name)).unwrap_or_else(|| name.to_owned())
 }
 
-/// Returns the name of the file as a key of a Secret: other characters become hyphens.
+/// Returns a key of a Secret for the file, from its name: characters that a key cannot have become
+/// hyphens, and dots at the beginning are left out.
 fn key(path: &str) -> String {
     let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
     let allowed = |char: char| if is_allowed(char) { char } else { '-' };
     let key: String = name.chars().map(allowed).take(MAX_KEY).collect();
-    // A key that begins with two dots is not valid.
     match key.trim_start_matches('.') {
         "" => "file".to_owned(),
         key => key.to_owned(),
@@ -117,7 +117,7 @@ fn container_path(path: &str) -> Result<String, &'static str> {
                 normal.push_str(name);
             }
             _ if component == Component::RootDir => {}
-            _ => return Err("has a folder that begins with two dots"),
+            _ => return Err("has a folder or file name that begins with two dots"),
         }
     }
     if normal.is_empty() || path.ends_with('/') {
@@ -156,10 +156,10 @@ pub(super) fn settings_block(text: &str) -> String {
 }
 
 /// Returns a placeholder for each file as a value of the Secret.
-pub(super) fn secret_data(files: &[SecretFile]) -> String {
+pub(super) fn secret_data(files: &[MountedFile]) -> String {
     const MAX_NAMED: usize = 3;
     let mut data = String::new();
-    for SecretFile { key, path, usages } in files {
+    for MountedFile { key, path, usages } in files {
         let named = usages.iter().take(MAX_NAMED).map(String::as_str);
         let others = (usages.len() > MAX_NAMED).then_some("others");
         let usages: Vec<&str> = named.chain(others).collect();
@@ -177,11 +177,11 @@ pub(super) fn secret_data(files: &[SecretFile]) -> String {
 
 /// Returns the mounts: one for the folder of the settings file, and one for each file elsewhere,
 /// because a mount of its folder would hide other files.
-pub(super) fn mounts(files: &[SecretFile]) -> String {
+pub(super) fn mounts(files: &[MountedFile]) -> String {
     let mut mounts = format!(
         "            - name: settings\n              mountPath: {SETTINGS_FOLDER}\n              readOnly: true\n"
     );
-    for SecretFile { key, path, .. } in elsewhere(files) {
+    for MountedFile { key, path, .. } in elsewhere(files) {
         let _ = writeln!(
             mounts,
             "            - name: files\n              mountPath: {}\n              subPath: {}\n              readOnly: true",
@@ -193,7 +193,7 @@ pub(super) fn mounts(files: &[SecretFile]) -> String {
 }
 
 /// Returns the volumes of the mounts.
-pub(super) fn volumes(secret: &str, files: &[SecretFile]) -> String {
+pub(super) fn volumes(secret: &str, files: &[MountedFile]) -> String {
     let below = files.iter().filter_map(|file| Some((&*file.key, file.below_settings()?)));
     let mut text = volume("settings", secret, [(SETTINGS, SETTINGS)].into_iter().chain(below));
     let mut elsewhere = elsewhere(files).map(|file| (&*file.key, &*file.key)).peekable();
@@ -203,7 +203,7 @@ pub(super) fn volumes(secret: &str, files: &[SecretFile]) -> String {
     text
 }
 
-fn elsewhere(files: &[SecretFile]) -> impl Iterator<Item = &SecretFile> {
+fn elsewhere(files: &[MountedFile]) -> impl Iterator<Item = &MountedFile> {
     files.iter().filter(|file| file.below_settings().is_none())
 }
 
@@ -242,7 +242,7 @@ mod tests {
         ] {
             files.add(path, "it".to_owned()).unwrap();
         }
-        let files = files.keys();
+        let files = files.mounted_files();
         let keys: Vec<&str> = files.iter().map(|file| &*file.key).collect();
         assert_eq!(keys, ["rf", "rf-2", "hidden", "a-b", "a-b-2", "config.toml-2", "-", "rf-3"]);
     }
@@ -262,8 +262,8 @@ mod tests {
             ("/a b/\u{e4}\n", Ok("/a b/\u{e4}\n")),
             ("a/b", Err("must be an absolute path")),
             ("/a:b", Err("has a colon, which the path of a mount cannot have")),
-            ("/a/../b", Err("has a folder that begins with two dots")),
-            ("/a/..b", Err("has a folder that begins with two dots")),
+            ("/a/../b", Err("has a folder or file name that begins with two dots")),
+            ("/a/..b", Err("has a folder or file name that begins with two dots")),
             ("/a/", Err("must name a file")),
             ("/", Err("must name a file")),
         ] {

@@ -42,7 +42,7 @@ fn values(fields: &Value, choice: IndicatorChoice) -> Vec<(&'static str, String)
 }
 
 #[test]
-fn only_alerts_that_blocked_a_file_or_hit_an_ioc_are_wanted() {
+fn except_for_malicious_only_alerts_that_blocked_a_file_or_hit_an_ioc_are_wanted() {
     for empty in [json!(null), json!(""), json!("  ")] {
         let fields = json!({"ioc_hit": empty, "blocked_md5": empty, "severity": 5});
         let assessment = Assessment { severity: Some(5), ..Assessment::default() };
@@ -266,7 +266,7 @@ fn a_false_positive_is_dismissed() {
 }
 
 #[test]
-fn the_report_of_a_watchlist_hit_names_techniques() {
+fn the_report_of_a_watchlist_hit_names_mitre_codes() {
     let fields = json!({
         "report_tags": ["t1053", "windows", null, "TA0003"],
         "report_link": "https://attack.mitre.org/techniques/T1558/003/",
@@ -277,7 +277,7 @@ fn the_report_of_a_watchlist_hit_names_techniques() {
 }
 
 #[test]
-fn mitre_codes_come_from_both_places() {
+fn mitre_codes_come_from_the_attack_fields_and_the_ttps() {
     let fields = json!({
         "attack_tactic": "",
         "attack_technique": "T1059.001",

@@ -1,6 +1,7 @@
 //! The files that Carbon Black alerts name, and how Carbon Black judges them.
 //!
-//! The names and their shares are those of recorded alerts and of the vendor's documentation.
+//! The names of the reputations, and how often each occurs, are those of saved responses and of the
+//! vendor's documentation.
 
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ pub(super) struct NamedFile {
 const RANGE: u64 = 1 << 32;
 
 impl NamedFile {
-    /// Returns the source of its hashes.
+    /// Returns the sample that its hashes come from.
     pub(super) fn sample(self) -> Sample {
         let range = match self.judgement {
             Judgement::Trusted => 0,
