@@ -51,6 +51,9 @@ pub struct Tenant<'a> {
     pub name: &'a str,
 }
 
+/// The copies of each item that were stored, in the order in which they arrived.
+type Arrived<'a> = BTreeMap<Mention, Vec<&'a StoredItem>>;
+
 /// The expected result for the alerts of one vendor.
 pub struct Oracle {
     pub vendor: Vendor,
@@ -153,7 +156,8 @@ impl Oracle {
         let requests = tenant.sandbox.requests();
         let record = Record::new(tenant.sandbox, runs, &stored, &requests);
         let may_be_lost = |request: usize| may_be_lost(request, &requests[request]);
-        let (arrived, duplicates) = self.check_stored(&record, may_be_lost);
+        let arrived = self.check_stored(&record, may_be_lost);
+        let duplicates = arrived.values().map(|copies| copies.len() - 1).sum();
 
         let sightings = sightings(tenant);
         let mut counts = FinalCounts { duplicates, ..FinalCounts::default() };
@@ -172,62 +176,68 @@ impl Oracle {
                 other => panic!("{mention:?} is lost: its state in the ledger is {other:?}"),
             }
         }
-        assert_represented(&sightings, &arrived);
+        self.assert_represented(&sightings, &arrived);
         let unexpected = sightings.keys().find(|mention| !self.expected.contains_key(*mention));
         assert_eq!(unexpected, None, "the ledger contains an indicator that no alert mentions");
-        for (mention, request) in &arrived {
+        for (mention, copies) in &arrived {
             let state = &sightings[mention].state;
-            let is_explained = state == "delivered" || may_be_lost(*request);
+            let is_explained =
+                state == "delivered" || copies.last().is_some_and(|copy| may_be_lost(copy.request));
             assert!(is_explained, "{mention:?} arrived, but its state in the ledger is {state}");
         }
         assert!(!tenant.sandbox.overlapping_posts());
         counts
     }
 
-    /// Checks every item that was stored: it is an expected one, unchanged, and stored a second
-    /// time only where the first response may have been lost. Returns the last request that stored
-    /// each mention, and the number of items that were stored again.
+    /// Checks every item that was stored: it is an expected one, unchanged, and stored again only
+    /// where the response to the copy before may have been lost. Returns the copies of each.
     #[track_caller]
-    fn check_stored(
+    fn check_stored<'a>(
         &self,
-        record: &Record<'_>,
+        record: &Record<'a>,
         may_be_lost: impl Fn(usize) -> bool,
-    ) -> (BTreeMap<Mention, usize>, usize) {
-        let mut copies: BTreeMap<Mention, Vec<&StoredItem>> = BTreeMap::new();
-        let mut arrived: BTreeMap<Mention, usize> = BTreeMap::new();
-        let mut duplicates = 0;
+    ) -> Arrived<'a> {
+        let mut arrived = Arrived::new();
         for stored in record.stored {
             let mention = Mention::of(&stored.item);
             let expected = self.expected.get(&mention);
             let expected = expected.unwrap_or_else(|| panic!("unexpected: {}", stored.item));
             assert_eq!(&stored.item, expected, "an item was changed");
-            let earlier = copies.entry(mention.clone()).or_default();
-            record.assert_may_repeat(earlier, stored);
-            earlier.push(stored);
-            if let Some(earlier) = arrived.insert(mention.clone(), stored.request) {
-                duplicates += 1;
-                let request = &record.requests[earlier];
+            let copies = arrived.entry(mention.clone()).or_default();
+            if let Some(last) = copies.last() {
+                let request = &record.requests[last.request];
                 assert!(
-                    earlier != stored.request && may_be_lost(earlier),
-                    "{mention:?} was stored twice although the response to request {earlier} arrived: {request:?}"
+                    last.request != stored.request && may_be_lost(last.request),
+                    "{mention:?} was stored twice although the response to request {} arrived: {request:?}",
+                    last.request,
+                );
+            }
+            record.assert_may_repeat(copies, stored);
+            copies.push(stored);
+        }
+        arrived
+    }
+
+    /// Asserts that each mention of a delivered entry is represented by an item of that entry that
+    /// arrived when the alert of the mention existed: not by one of an earlier run.
+    #[track_caller]
+    fn assert_represented(&self, sightings: &BTreeMap<Mention, Sighting>, arrived: &Arrived<'_>) {
+        let mut entries: BTreeMap<i64, Vec<&Mention>> = BTreeMap::new();
+        for (mention, sighting) in sightings {
+            if sighting.state == "delivered" {
+                entries.entry(sighting.entry).or_default().push(mention);
+            }
+        }
+        for mentions in entries.values() {
+            let copies = mentions.iter().filter_map(|mention| arrived.get(*mention)).flatten();
+            let arrived_at = copies.map(|copy| copy.stored_at).max();
+            for mention in mentions {
+                assert!(
+                    arrived_at
+                        .is_some_and(|arrived_at| self.created_at[&mention.alert] <= arrived_at),
+                    "{mention:?} counts as delivered but never arrived"
                 );
             }
         }
-        (arrived, duplicates)
-    }
-}
-
-/// Asserts that of the mentions of each delivered entry, the item of one arrived.
-#[track_caller]
-fn assert_represented(sightings: &BTreeMap<Mention, Sighting>, arrived: &BTreeMap<Mention, usize>) {
-    let mut entries: BTreeMap<i64, Vec<&Mention>> = BTreeMap::new();
-    for (mention, sighting) in sightings {
-        if sighting.state == "delivered" {
-            entries.entry(sighting.entry).or_default().push(mention);
-        }
-    }
-    for mentions in entries.values() {
-        let is_represented = mentions.iter().any(|mention| arrived.contains_key(*mention));
-        assert!(is_represented, "{mentions:?} count as delivered but never arrived");
     }
 }
