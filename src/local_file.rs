@@ -48,7 +48,8 @@ pub(crate) fn verify(path: &Path, accept: Accept) -> io::Result<()> {
 /// # Errors
 /// When the system does not allow it, or when it is not an accepted kind of file.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions, accept: Accept) -> io::Result<File> {
-    // Before it is opened: opening a FIFO or a device can have effects, and fails in other words.
+    // Before it is opened: opening a FIFO or a device can have effects, and the system's error
+    // would not say what is wrong.
     verify(path, accept)?;
     let file = files::open_no_follow(path, options)?;
     // It may have been replaced meanwhile.

@@ -57,10 +57,11 @@ pub(crate) enum Command {
     /// A run of a source.
     #[command(flatten)]
     Source(SourceCommand),
-    /// Send the detections of all tenants of the settings file
+    /// Send the detections of all enabled tenants of the settings file
     ///
-    /// Runs each [[tenant]] of the settings file like the command of its source, several at a
-    /// time, in one process with one log and one ledger. The failure of one tenant stops no other.
+    /// Runs each enabled [[tenant]] of the settings file like the command of its source, several at
+    /// a time, in one process with one log and one ledger. The failure of one tenant stops no
+    /// other.
     #[command(disable_help_flag = true, after_long_help = help_text::RUN)]
     Run(Box<RunTenantsArgs>),
     /// Check configuration, files, ledger and services
@@ -72,8 +73,9 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show daily totals, top indicators and top ATT&CK techniques
     ///
-    /// One row per UTC day and tenant adds up all its runs. Below are the indicators named by the
-    /// most detections and the ATT&CK techniques of the delivered ones. Runs with --dry-run or
+    /// One row per UTC day and tenant adds up all its runs. Below are the delivered indicators that
+    /// most detections named, and the techniques that most delivered indicators named. Runs with
+    /// --dry-run or
     /// --debug do not count.
     #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
@@ -97,7 +99,7 @@ pub(crate) enum Command {
     /// nothing. Ends with exit code 3 if one is not found a day after its delivery.
     #[command(after_long_help = help_text::VERIFY)]
     Verify(VerifyArgs),
-    /// List, retry, export or drop undelivered indicators
+    /// List, retry, export or drop undelivered indicators, or repair the ledger
     #[command(subcommand, after_long_help = help_text::OUTBOX)]
     Outbox(OutboxAction),
     /// Set back a checkpoint that is in the future

@@ -223,8 +223,9 @@ pub(crate) enum CheckpointAction {
     /// Set checkpoints that are in the future to 30 days ago
     ///
     /// While a checkpoint is in the future, which a wrong clock can lead to, no run reads what
-    /// earlier runs missed. The next run reads the alerts of 30 days again, or since the first
-    /// run if that is later, and sends nothing twice. Other checkpoints stay as they are.
+    /// earlier runs missed. The next run reads the alerts of 30 days again, or since the start of
+    /// the first run's window if that is later, and sends nothing twice. Other checkpoints stay as
+    /// they are.
     Reset {
         #[command(flatten)]
         ledger: LedgerArgs,

@@ -1,4 +1,4 @@
-//! The options of `run`: all tenants of the settings file, or some of them.
+//! The options of `run`: all enabled tenants of the settings file, or some of them.
 
 #![allow(
     clippy::doc_markdown,
@@ -10,7 +10,7 @@ use clap::Args;
 use super::run_args::{ProcessArgs, SpanArgs};
 use crate::settings::TenantName;
 
-/// The highest number of tenants that run at a time.
+/// The highest value of `--jobs`.
 const MAX_JOBS: i64 = 64;
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct RunTenantsArgs {
     pub span: SpanArgs,
     /// Maximum tenants that run at a time
     ///
-    /// From 1 to 64.
+    /// From 1 to 64. A run that has not got any further for 30 seconds does not count.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=MAX_JOBS))]
     pub jobs: u8,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub(crate) fn checkpoint(action: &CheckpointAction, clock: Clock) -> Result<Stri
     let back_to = now - SET_BACK;
     let count = ledger.reset_checkpoints(now, back_to)?;
     Ok(format!(
-        "{} set back; the next run reads the alerts since {} again, or since the first run if that is later, and sends nothing twice\n",
+        "{} set back; the next run reads the alerts since {} again, or since the start of the first run's window if that is later, and sends nothing twice\n",
         counted(count, "checkpoint", "checkpoints"),
         time_or_never(Some(back_to))
     ))

@@ -13,10 +13,11 @@ use crate::redact;
 const QUOTED_CHARACTERS: usize = 300;
 /// How many characters of a trace id are quoted: real ones have 16 to 36.
 const TRACE_CHARACTERS: usize = 100;
-/// The maximum number of values in a body that [`Response::json`] parses: several times that of the
-/// largest real one, a thousand rows of a search. Parsed, an object takes up to 660 bytes, so
-/// without a limit a small compressed body could take gigabytes.
-const MAX_JSON_VALUES: usize = 250_000;
+/// The maximum number of elements, of all lists and objects together, in a body that
+/// [`Response::json`] parses: several times that of the largest real one, a thousand rows of a
+/// search. Parsed, one takes up to 660 bytes, so without a limit a small compressed body could take
+/// gigabytes.
+const MAX_JSON_ELEMENTS: usize = 500_000;
 
 /// The body of a 2xx response is not usable: truncated, not JSON, far too large, or of another
 /// shape.
@@ -66,12 +67,12 @@ impl Response {
     /// Parses the body as JSON. Pages of alerts, which are larger, have decoders of their own.
     ///
     /// # Errors
-    /// When the body is not the expected JSON, or has more than 250,000 values.
+    /// When the body is not the expected JSON, or has more than 500,000 elements.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, MalformedBody> {
-        // Those in texts count too: this is an upper bound.
-        let begins_value = |byte: &&u8| matches!(byte, b'{' | b'[' | b',');
-        if self.body.iter().filter(begins_value).count() > MAX_JSON_VALUES {
-            return Err(MalformedBody("far more values than expected".to_owned()));
+        // An upper bound: the characters in texts count too.
+        let begins_element = |byte: &&u8| matches!(byte, b'{' | b'[' | b',');
+        if self.body.iter().filter(begins_element).count() > MAX_JSON_ELEMENTS {
+            return Err(MalformedBody("far more elements than expected".to_owned()));
         }
         serde_json::from_slice(&self.body).map_err(|error| MalformedBody::json(&error))
     }
@@ -170,10 +171,10 @@ mod tests {
     fn a_body_that_is_far_too_large_is_not_parsed() {
         let list = |value: &str, count: usize| format!("[{}]", vec![value; count].join(","));
         let response = |text| Response::new(200, text);
-        assert!(response(list("0", MAX_JSON_VALUES + 1)).json::<Value>().is_err());
-        assert!(response(list(r#"{"":0}"#, MAX_JSON_VALUES / 2 + 1)).json::<Value>().is_err());
-        let rows: Vec<Value> = response(list(r#"{"":0}"#, MAX_JSON_VALUES / 2)).json().unwrap();
-        assert_eq!(rows.len(), MAX_JSON_VALUES / 2);
+        assert!(response(list("0", MAX_JSON_ELEMENTS + 1)).json::<Value>().is_err());
+        assert!(response(list(r#"{"":0}"#, MAX_JSON_ELEMENTS / 2 + 1)).json::<Value>().is_err());
+        let rows: Vec<Value> = response(list(r#"{"":0}"#, MAX_JSON_ELEMENTS / 2)).json().unwrap();
+        assert_eq!(rows.len(), MAX_JSON_ELEMENTS / 2);
     }
 
     #[test]

@@ -90,8 +90,8 @@ impl TenantLedger {
         Ok(next)
     }
 
-    /// Counts the `limit` most severe queued entries of these tenants, by tenant. Tenants that have
-    /// none of them are left out.
+    /// Counts the `limit` most severe entries of these tenants that can be sent (queued, and not in
+    /// a batch), by tenant. Tenants that have none of them are left out.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -115,8 +115,9 @@ impl TenantLedger {
         })
     }
 
-    /// Writes the batch of a request that is about to be sent. Its row and the journal that stays
-    /// have the space that recording its delivery needs: neither file has to grow then.
+    /// Writes the batch of a request that is about to be sent. Its row, and the journal, which
+    /// `files::keep_journal` keeps between transactions, have the space that recording its delivery
+    /// needs: neither the ledger nor the journal has to grow then.
     ///
     /// # Errors
     /// [`Problem::NotQueued`] when one of the entries is not queued for this tenant, and when the
@@ -139,7 +140,9 @@ impl TenantLedger {
     #[expect(clippy::needless_pass_by_value, reason = "a batch is delivered once")]
     pub(crate) fn deliver_batch(&self, batch: Batch) -> Result<()> {
         let now = self.clock().now();
-        // Not changed otherwise: it is in an index, for which a full disk may have no space.
+        // `quota_used` finds a batch by `begun_at`, at most a day before its delivery, so a wrong
+        // one is corrected. Not changed otherwise: it is in an index, for which a full disk may
+        // have no space.
         let clock_was_corrected = now < batch.begun_at || now - batch.begun_at > TimeDelta::days(1);
         self.transaction(|db| {
             if clock_was_corrected {
@@ -155,7 +158,7 @@ impl TenantLedger {
         })
     }
 
-    /// Queues the entries of a batch again, because it was not accepted.
+    /// Queues the entries of a rejected batch again, to be sent in smaller ones. No attempt counts.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -163,8 +166,8 @@ impl TenantLedger {
         self.transaction(|db| requeue(db, batch))
     }
 
-    /// Queues the entries of a batch again and counts one more attempt for each, because no receipt
-    /// came.
+    /// Queues the entries of a batch for a later run, which certainly did not arrive or was refused
+    /// as a whole, and counts one more attempt for each.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -228,7 +231,8 @@ impl TenantLedger {
         let is_dry_run = self.shared().real_is_attached();
         self.transaction(|db| {
             // CROSS JOIN keeps the order of the tables: the outbox, which has all of these entries,
-            // is shorter.
+            // is shorter. `batch.tenant` is NULL where the batch's row is missing, and another
+            // tenant where it is damaged.
             let rows = db.execute(
                 "DELETE FROM settled WHERE id IN (
                     SELECT outbox.id FROM outbox CROSS JOIN settled ON settled.id = outbox.id
@@ -415,7 +419,7 @@ impl Techniques {
     }
 }
 
-/// Whether the code is a `T` followed by a digit.
+/// Whether the code begins with a `T` and a digit.
 fn is_technique(code: &str) -> bool {
     code.strip_prefix('T')
         .is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))

@@ -11,15 +11,16 @@ pub(super) const ATTEMPT: Duration = Duration::from_millis(100);
 
 /// The longest wait of a call of a command, which has no deadline: longer than a query of a person
 /// takes.
-const USUAL: Duration = Duration::from_mins(1);
+const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
-/// The minimum wait of each call of a run, also when the run's time is over; a signal ends it.
+/// The time for which each call of a run keeps trying at least, also when the run's time is over;
+/// after a signal, until the end of the grace period.
 const MINIMUM: Duration = Duration::from_secs(5);
 
 /// The limit for waiting until other programs unlock the file.
 ///
-/// A batch that was accepted and cannot be recorded is sent again. So a run waits until its
-/// deadline, and after a signal as long as a request in flight may take.
+/// A batch that was accepted and cannot be recorded is in doubt, and may be sent again. So a run
+/// waits until its deadline, and after a signal as long as a request in flight may take.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BusyRetry {
     /// The deadline of a run, and the signals that end it; `None` for a command.
@@ -59,7 +60,7 @@ impl BusyRetry {
     /// Whether a call that started at this time has waited long enough.
     fn is_over(&self, started: Instant) -> bool {
         match &self.run {
-            None => started.elapsed() >= USUAL,
+            None => started.elapsed() >= COMMAND_LIMIT,
             Some((deadline, shutdown)) => {
                 shutdown.is_grace_over()
                     || (Instant::now() >= *deadline && started.elapsed() >= MINIMUM)

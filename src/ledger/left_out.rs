@@ -87,7 +87,8 @@ impl Store<'_> {
 
 impl LedgerReader {
     /// Returns the samples that have one of these values, or whose last alert has this id, sorted
-    /// by tenant. The case of rejected values does not matter: they are stored as in the alert.
+    /// by tenant. The case of values that are not indicators does not matter: they are not in
+    /// normal form.
     ///
     /// # Errors
     /// When the ledger cannot be read.

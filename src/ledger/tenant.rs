@@ -101,7 +101,7 @@ impl LedgerReader {
 impl Ledger {
     /// Adds a tenant unless it is known. Returns its id, and its properties before this run; those
     /// of this run if it is new.
-    pub(super) fn tenant(&self, tenant: &Tenant) -> Result<(TenantId, Properties)> {
+    pub(super) fn find_or_add_tenant(&self, tenant: &Tenant) -> Result<(TenantId, Properties)> {
         self.transaction(|db| {
             if let Some((id, source, before)) = find(db, &tenant.name)? {
                 compare(tenant, source, before.customer.as_deref())?;
@@ -118,7 +118,8 @@ impl Ledger {
     }
 }
 
-/// Fails if the ledger knows the tenant's name with another source or customer.
+/// Fails if the ledger knows the tenant's name with another source or, without `adopt`, another
+/// customer.
 fn compare(tenant: &Tenant, source: String, known: Option<&str>) -> Result<(), Problem> {
     let name = tenant.name.clone();
     if source != tenant.source {
@@ -133,7 +134,8 @@ impl LedgerReader {
     /// Compares a tenant with what the ledger knows under its name, as opening it for a run does.
     ///
     /// # Errors
-    /// When the tenant has another source or customer, and when the ledger cannot be read.
+    /// When the tenant has another source or, without `adopt`, another customer, and when the
+    /// ledger cannot be read.
     pub(crate) fn check_tenant(&self, tenant: &Tenant) -> Result<()> {
         self.read(|db| match find(db, &tenant.name)? {
             Some((_, source, known)) => compare(tenant, source, known.customer.as_deref()),

@@ -60,7 +60,8 @@ impl TenantLedger {
         options: TenantOptions<'_>,
         clock: Clock,
     ) -> Result<Self> {
-        let (tenant, before) = shared.lock(&options.busy_retry).tenant(&options.tenant)?;
+        let (tenant, before) =
+            shared.lock(&options.busy_retry).find_or_add_tenant(&options.tenant)?;
         let opened = Self {
             shared: shared.clone(),
             busy_retry: options.busy_retry,

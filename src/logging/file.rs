@@ -1,4 +1,4 @@
-//! The log file: appended to, limited in size, rotated by the run that holds the lock.
+//! The log file: appended to, limited in size, rotated by runs that have opened their ledger.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,7 +12,9 @@ use crate::platform::files::is_same_file;
 /// Whether this process may rotate: two that rotate at once would rename each other's files.
 static ROTATION_ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Allows this process to rotate its log, because it holds the run's lock.
+/// Allows this process to rotate its log: its run has opened its ledger. The lock of the ledger
+/// lets one run at a time do so; runs without a ledger, or with different ones, need logs of their
+/// own.
 pub(crate) fn enable_rotation() {
     ROTATION_ENABLED.store(true, Ordering::Relaxed);
 }

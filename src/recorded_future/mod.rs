@@ -27,21 +27,21 @@ pub(crate) struct Config {
     /// The API's base URL, without a path.
     pub base: Url,
     pub token: SecretString,
-    /// The organizations that receive the detections; empty for all organizations of the key's
+    /// The organizations that receive the submissions; empty for all organizations of the key's
     /// user.
     pub organization_ids: Vec<String>,
 }
 
 impl Config {
     /// Whether the other configuration has the same address and key.
-    pub(crate) fn has_same_key(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_address_and_key(&self, other: &Self) -> bool {
         self.base == other.base && self.token.expose_secret() == other.token.expose_secret()
     }
 
     /// Whether requests with the other configuration have the same result.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let sorted = |ids: &[String]| BTreeSet::from_iter(ids.to_vec());
-        self.has_same_key(other)
+        self.has_same_address_and_key(other)
             && sorted(&self.organization_ids) == sorted(&other.organization_ids)
     }
 }
@@ -65,7 +65,7 @@ struct RequestOptions {
 #[derive(Debug)]
 pub(crate) struct Submitted {
     pub outcome: Outcome,
-    /// Whether it may have been stored although no response said so.
+    /// Whether an attempt may have arrived, so that it may be stored whatever the outcome is.
     pub may_be_stored: bool,
 }
 

@@ -104,6 +104,7 @@ struct Run<'a> {
     source: &'a dyn Source,
     /// The client for the vendor.
     vendor: Http,
+    /// The client for Recorded Future.
     client: Client,
     exclusions: Arc<Exclusions>,
     /// Shared with the thread that stores pages while the next ones are fetched.
@@ -190,7 +191,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Performs the run and records it in the ledger.
+    /// Performs the run to its end, which is recorded in the ledger, or until it has to wait for
+    /// more quota than its share.
     async fn perform(mut self) -> RunState<'a> {
         if let Err(failure) = self.start() {
             self.report.fail(failure);
@@ -293,7 +295,7 @@ impl<'a> Run<'a> {
         let start = self.plan.window.start;
         let until = self.plan.complete_until;
         // If nothing was fetched, the checkpoint does not move over a gap either: a later run with
-        // a higher limit can still fetch it.
+        // a higher --max-catch-up can still fetch it.
         if until <= start || !self.require_confirmed_clock() {
             return Ok(());
         }
@@ -353,7 +355,7 @@ pub(crate) fn read_exclusion_file(path: &Path) -> Result<Exclusions, Failure> {
         let failure = Failure::new(
             FailureKind::Configuration,
             error.to_string(),
-            "Correct the lines or the file's name; `collective-insights generate exclusions` shows every form. No request was made.",
+            "Correct the lines or the file's name; `collective-insights generate exclusions` shows every form.",
         );
         match std::error::Error::source(&error) {
             Some(source) => failure.with_cause(source.to_string()),
@@ -373,7 +375,8 @@ pub(crate) fn header_note(exclusions: &Exclusions) -> Option<String> {
     ))
 }
 
-/// Returns a warning for each file of a run that others can change, or, on Windows, read.
+/// Returns a warning for each of the log file, the ledger and the lock file that others can change;
+/// on Windows at most one, that others may be able to read a new file.
 pub(crate) fn file_warnings(log: Option<&Path>, ledger: &LedgerChoice) -> Vec<String> {
     let mut warnings = vec![log.and_then(|log| local_file::warning("log file", log))];
     if let Some(path) = ledger.path() {
@@ -409,7 +412,8 @@ fn has_folder(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists())
 }
 
-/// Takes the lock of the ledger for a run that has it alone.
+/// Prepares to open the ledger for a run that has it alone: creates the state folder, and takes the
+/// lock if the run may wait for it; otherwise opening the ledger takes it.
 async fn lock(
     settings: &Settings,
     clock: Clock,

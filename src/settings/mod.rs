@@ -1,5 +1,5 @@
-//! The validated settings of a run, and where their values come from. Everything that can be wrong
-//! with them is found before any request.
+//! The validated settings of a run, and where their values come from. What this machine can find
+//! wrong with them is found before any request.
 
 mod base_url;
 pub(crate) mod config_file;
@@ -29,7 +29,8 @@ use crate::recorded_future;
 /// The time range that was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedSpan {
-    /// The last N hours (1 to 8760), extended back to the checkpoint if runs were missed.
+    /// The last N hours (1 to 8760), extended back to two hours before the checkpoint, as far as
+    /// the limit for catching up allows.
     Hours(u32),
     /// Exactly this range.
     Exact {

@@ -1,6 +1,6 @@
 //! The bare loop, the lower bound of the comparison: it signs in to CrowdStrike, fetches all alerts
-//! in eight concurrent time slices, decodes the fields that a selection needs, and counts. It
-//! selects, stores, sends and retries nothing.
+//! in eight concurrent time slices, decodes some of the fields that the program reads, and counts.
+//! It selects, stores, sends and retries nothing.
 //!
 //! `compare.py` runs it. It reads the variables that the sandbox prints, and connects to 127.0.0.1
 //! only.
@@ -40,7 +40,7 @@ struct Pagination {
     after: Option<String>,
 }
 
-/// The fields that a selection needs. Here they are only decoded.
+/// Some of the fields that the program reads. Here they are only decoded, and `ioc_value` counted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Alert<'a> {

@@ -70,7 +70,7 @@ All checks passed.
 ";
     assert!(output.stdout.ends_with(end), "{}", output.stdout);
     for text in [
-        "Sends 2 test submissions to Recorded Future, one for each API key and list of",
+        "Sends 2 test submissions to Recorded Future, one for each combination of API",
         "All tenants\n  ✓ TLS and proxy: ",
         "CrowdStrike Falcon\n  ✓ network: ",
     ] {

@@ -40,7 +40,7 @@ fn run_as_nobody(env: &TestEnv, arguments: &str) -> RunOutput {
 
 /// Returns the part of an error about a file of root.
 fn owned_by_root(path: &Path) -> String {
-    format!("{} is owned by root: the last run was started with sudo", path.display())
+    format!("{} is owned by root, for example because a run was started with sudo", path.display())
 }
 
 #[test]

@@ -14,7 +14,7 @@ use sandbox::{Fault, Service, World};
 use crate::support::alerts::{carbonblack, falcon, sha256};
 use crate::support::{NOW, RunOutput, TestEnv};
 
-/// Each service with the arguments of a run that sends requests to it.
+/// Each service but the search, with the arguments of a run that sends requests to it.
 const SERVICES: [(Service, &str); 4] = [
     (Service::FalconToken, "crowdstrike --json"),
     (Service::FalconAlerts, "crowdstrike --json"),
@@ -202,7 +202,7 @@ fn a_requested_wait_of_more_than_five_minutes_ends_the_run() {
 }
 
 #[test]
-fn permanent_errors_are_not_retried() {
+fn other_statuses_are_not_retried() {
     for (service, arguments, status, exit_code) in [
         (Service::FalconToken, "crowdstrike", 403, 4),
         (Service::FalconToken, "crowdstrike", 400, 4),

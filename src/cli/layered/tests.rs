@@ -25,7 +25,7 @@ skip-dismissed = false
 min-severity = 30
 "#;
 
-/// Variables that compete with what the tenant sets, and some that replace a default.
+/// Variables that compete with what the tenant sets, and some that replace a value of `[defaults]`.
 fn environment(name: &str) -> Option<OsString> {
     let value = match name {
         "CS_CLIENT_ID" | "COLLECTIVE_INSIGHTS_CROWDSTRIKE_CLIENT_ID" => "id-of-another",

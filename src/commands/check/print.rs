@@ -83,11 +83,11 @@ fn tenants_as_text(sections: &[&Section], shared: &[&Section], layout: Layout) -
         section.is_ok() && !tenant.is_some_and(|tenant| failed_together.contains(tenant))
     };
     let mut text = String::new();
-    let (mut passed_count, mut left_out_count) = (0_usize, 0_usize);
+    let (mut passed_count, mut not_checked_count) = (0_usize, 0_usize);
     for section in sections.iter().filter(has_passed) {
-        let is_left_out = section.is_left_out();
-        left_out_count += usize::from(is_left_out);
-        passed_count += usize::from(!is_left_out);
+        let is_not_checked = section.is_not_checked();
+        not_checked_count += usize::from(is_not_checked);
+        passed_count += usize::from(!is_not_checked);
         let name = section.tenant.as_ref().map_or("", TenantName::as_str);
         text.push_str(&match section.findings.last() {
             // The origin of each setting is too much for many tenants: `--show-config` prints it.
@@ -108,16 +108,16 @@ fn tenants_as_text(sections: &[&Section], shared: &[&Section], layout: Layout) -
     for ((check, failure), tenants) in report::tenants_by_value(failures) {
         text.push_str(&failed(check, &tenants, failure, layout));
     }
-    let failed_count = sections.len() - passed_count - left_out_count;
+    let failed_count = sections.len() - passed_count - not_checked_count;
     let title = "Tenants";
     let about =
-        format!(": {passed_count} passed, {failed_count} failed, {left_out_count} left out");
+        format!(": {passed_count} passed, {failed_count} failed, {not_checked_count} left out");
     layout.title(title, &about) + &text
 }
 
 fn mark(check: Check, layout: Layout) -> String {
     match check {
-        Check::NotConfigured | Check::LeftOut => "  - ".to_owned(),
+        Check::NotConfigured | Check::NotChecked => "  - ".to_owned(),
         _ => format!("  {} ", layout.styler.green("✓")),
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Check {
     Customers,
     NotConfigured,
     /// The tenant is disabled, or its vendor cannot be reached, so that nothing more is checked.
-    LeftOut,
+    NotChecked,
 }
 
 impl Check {
@@ -42,7 +42,7 @@ impl Check {
             Self::Permission => "permission",
             Self::Customers => "customers",
             Self::NotConfigured => "not configured",
-            Self::LeftOut => "left out",
+            Self::NotChecked => "left out",
         }
     }
 }
@@ -104,8 +104,8 @@ impl Section {
     }
 
     /// Whether something was left out.
-    pub(super) fn is_left_out(&self) -> bool {
-        self.findings.iter().any(|finding| finding.check == Check::LeftOut)
+    pub(super) fn is_not_checked(&self) -> bool {
+        self.findings.iter().any(|finding| finding.check == Check::NotChecked)
     }
 }
 

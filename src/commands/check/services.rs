@@ -34,13 +34,14 @@ const DEADLINE_PER_RUN: Duration = Duration::from_secs(5);
 const MAX_IN_FLIGHT: usize = 8;
 /// The title of the section about Recorded Future.
 const RECORDED_FUTURE: &str = "Recorded Future";
-/// A larger difference between the clocks is reported: windows depend on the clock.
+/// With a larger difference between the clocks, the check fails: windows depend on the clock.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
 /// The EICAR test file: harmless, and known to every security product.
 const EICAR_SHA256: &str = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
 
 /// Checks the vendor of each section that has a run, and adds the findings to it. Returns sections
-/// with the findings about Recorded Future, and about vendors' addresses that tenants share.
+/// with the findings about Recorded Future and, if tenants are checked, about the addresses of
+/// their vendors.
 pub(super) fn check(
     sections: &mut [Section],
     json: bool,
@@ -85,7 +86,7 @@ fn announcement(count: usize) -> String {
         "Sends one test submission to Recorded Future: the hash of the EICAR test file, with debug: true. It is validated and not stored.".to_owned()
     } else {
         format!(
-            "Sends {count} test submissions to Recorded Future, one for each API key and list of organizations: the hash of the EICAR test file, with debug: true. They are validated and not stored."
+            "Sends {count} test submissions to Recorded Future, one for each combination of API key, organizations, address and network settings: the hash of the EICAR test file, with debug: true. They are validated and not stored."
         )
     };
     Layout::stdout().paragraph("", &text)
@@ -180,7 +181,7 @@ impl Services {
             if let Some(http) = self.reach(section.title, url, network, tenants).await? {
                 tasks.push(Box::pin(async move { (at, probe(&run, &http, clock).await) }));
             } else if section.tenant.is_some() {
-                section.add(Check::LeftOut, Ok(format!("{} cannot be reached", section.title)));
+                section.add(Check::NotChecked, Ok(format!("{} cannot be reached", section.title)));
             }
         }
         Ok(tasks)
@@ -223,7 +224,8 @@ impl Services {
         }
         Ok(self.addresses.get_mut(at).and_then(|address| {
             address.tenants.extend_from_slice(tenants);
-            // Its own limit for requests: a pause for one service must not delay the next check.
+            // Each check has its own limit for requests: if the service makes one wait, the others
+            // do not.
             is_reachable(&address.findings).then(|| address.http.with_concurrency(1))
         }))
     }

@@ -42,7 +42,7 @@ pub(super) fn check(args: &CheckArgs, parsed: &Parsed, clock: Clock) -> Result<E
     let disabled = parsed.file_tenants().iter().filter(|tenant| !tenant.is_enabled);
     sections.extend(disabled.map(|tenant| {
         let mut section = Section::new(title(&tenant.source), Some(tenant.name.clone()));
-        section.add(Check::LeftOut, Ok("`enabled = false` in the settings file".into()));
+        section.add(Check::NotChecked, Ok("`enabled = false` in the settings file".into()));
         section
     }));
     print::findings(&sections, args.json())

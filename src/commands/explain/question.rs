@@ -49,7 +49,8 @@ impl Question {
         Self { text: text.trim().to_owned(), refanged, indicator }
     }
 
-    /// Returns it for people: without the password of a URL.
+    /// Returns its beginning for people: without secrets, and without user name and password of a
+    /// URL.
     pub(super) fn shown(&self) -> String {
         excerpt(&redact::without_credentials(&self.text))
     }

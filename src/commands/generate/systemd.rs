@@ -11,7 +11,8 @@ use super::{DEFAULT_PATH, is_plain, unusable_path};
 use crate::cli::NAME;
 use crate::failure::{Failure, FailureKind, Signal};
 
-/// The delay before a run is restarted after a temporary failure.
+/// The delay before a run is restarted after a failure that may pass: a temporary one, or a locked
+/// ledger.
 const RESTART_MINUTES: u32 = 15;
 /// Directories that `ProtectHome` and `PrivateTmp` hide from the service.
 const HIDDEN_DIRECTORIES: [&str; 5] = ["/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"];
@@ -24,7 +25,7 @@ const NETWORK: &str = "# AF_UNIX is for the system's resolver and the journal.
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 ";
 
-/// The differences between the units of schedules.
+/// What is specific to the units of one schedule.
 struct Schedule {
     /// The command, which is also part of the units' names.
     command: &'static str,
@@ -48,7 +49,8 @@ struct Schedule {
 /// the settings file, and for the weekly report if there is a file `report` for it.
 ///
 /// # Errors
-/// When a path cannot be written into a unit, or the service cannot see it.
+/// When the path of the metrics file cannot be written into a unit, or the service cannot see the
+/// file of the report. A program or settings file that it cannot see gets a comment instead.
 pub(super) fn units(
     program: &str,
     run: Option<&Run>,
@@ -107,7 +109,7 @@ fn report_service(file: &str, program: &str, config: Option<&str>, after: &[Stri
         .replace("@WRITABLE@\n", &writable)
         .replace("@NETWORK@\n", network)
         .replace("@ENVIRONMENT@\n", &environment)
-        .replace("@HOME_WARNING@\n", &home_warning(program))
+        .replace("@PROGRAM_WARNING@\n", &program_warning(program))
         .replace("@CONFIG_WARNING@\n", &config.map(config_warning).unwrap_or_default())
         .replace("@AFTER@", &after.join(" "))
         .replace("@PROGRAM@", program)
@@ -199,10 +201,10 @@ fn service(schedule: &Schedule, program: &str) -> String {
         .replace("@HARDENING@\n", include_str!("hardening.txt"))
         .replace("@WRITABLE@\n", &schedule.metrics)
         .replace("@NETWORK@\n", NETWORK)
-        .replace("@HOME_WARNING@\n", &home_warning(program))
+        .replace("@PROGRAM_WARNING@\n", &program_warning(program))
         .replace("@PROGRAM@", program)
         .replace("@NAME@", NAME)
-        .replace("@SOURCE@", schedule.command)
+        .replace("@COMMAND@", schedule.command)
         .replace("@TITLE@", &schedule.title)
         .replace("@DESCRIPTION@", &schedule.description)
         .replace("@TIMEOUT@", &timeout.to_string())
@@ -222,7 +224,7 @@ fn timer(schedule: &Schedule) -> String {
     include_str!("timer.txt")
         .replace("@NAME@", NAME)
         .replace("@DESCRIPTION@", &schedule.description)
-        .replace("@SOURCE@", schedule.command)
+        .replace("@COMMAND@", schedule.command)
 }
 
 /// Returns the names of the secret files, as comments.
@@ -272,7 +274,7 @@ fn config_warning(config: &str) -> String {
 }
 
 /// Returns a comment if the service cannot see the program where it is.
-fn home_warning(program: &str) -> String {
+fn program_warning(program: &str) -> String {
     if is_hidden(program) {
         format!(
             "# ATTENTION: the service cannot see this directory. Install the program, for example as\n# {DEFAULT_PATH}, and change the line.\n"

@@ -39,8 +39,9 @@ pub(super) struct Data {
     pub earlier_since: NaiveDate,
     /// When the earliest recorded live run of each tenant started, UTC.
     pub first_runs: BTreeMap<String, DateTime<Utc>>,
-    /// One row per tenant and day with runs, as the command `history` shows: for these days, and
-    /// for days in the future if a clock was wrong.
+    /// One row per tenant and day, as the command `history` shows, also for days without a run
+    /// after the tenant's first one: for these days, and for days in the future if a clock was
+    /// wrong.
     pub rows: Vec<Day>,
     /// The same for the period before, and at least for the six days before.
     pub earlier_rows: Vec<Day>,
@@ -129,19 +130,19 @@ impl Data {
     }
 
     /// Returns the day of the earliest recorded live run.
-    pub(super) fn first_day(&self) -> Option<NaiveDate> {
+    pub(super) fn first_run_day(&self) -> Option<NaiveDate> {
         self.first_runs.values().min().map(DateTime::date_naive)
     }
 
     /// Returns the first day for which the ledger still has each single delivery.
-    pub(super) fn first_delivery_day(&self) -> Option<NaiveDate> {
+    pub(super) fn deliveries_known_since(&self) -> Option<NaiveDate> {
         let kept = (self.now - INDICATORS_KEPT).date_naive() + Days::new(1);
-        self.first_day().map(|first| first.max(kept))
+        self.first_run_day().map(|first| first.max(kept))
     }
 
     /// Whether runs are recorded for all of the period before.
     pub(super) fn has_earlier(&self) -> bool {
-        self.first_day().is_some_and(|first| first <= self.earlier_since)
+        self.first_run_day().is_some_and(|first| first <= self.earlier_since)
     }
 
     /// Returns for how many days before the period the ledger has deliveries.

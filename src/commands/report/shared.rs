@@ -47,7 +47,7 @@ fn by_source(data: &Data) -> Markup {
         note: "By the day on which the run started.",
         days: &days,
         series: series.collect(),
-        mean: mean(data, data.first_day(), |day| all.get(&day).copied().unwrap_or_default()),
+        mean: mean(data, data.first_run_day(), |day| all.get(&day).copied().unwrap_or_default()),
     }
     .render()
 }
@@ -73,7 +73,7 @@ fn by_type(data: &Data) -> Markup {
         note: "By the day on which Recorded Future confirmed them: also those of a run that was killed, and those that were found in Recorded Future later.",
         days: &days,
         series: series.collect(),
-        mean: mean(data, data.first_delivery_day(), all),
+        mean: mean(data, data.deliveries_known_since(), all),
     }
     .render()
 }

@@ -86,7 +86,8 @@ impl Groups {
         }
         let (network, recorded_future) = (settings.network, settings.recorded_future);
         let same = self.by_key.iter_mut().find(|group| {
-            group.network == network && group.recorded_future.has_same_key(&recorded_future)
+            group.network == network
+                && group.recorded_future.has_same_address_and_key(&recorded_future)
         });
         if let Some(group) = same {
             group.tenants.push(tenant);

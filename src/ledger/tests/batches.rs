@@ -63,7 +63,7 @@ fn a_batch_is_written_wholly_or_not_at_all_and_no_entry_is_in_two() {
 #[test]
 fn a_damaged_number_of_attempts_stops_no_delivery() {
     let ledger = temporary();
-    add(&ledger, &severe("d", None), &domain("a"));
+    add(&ledger, &alert_with_severity("d", None), &domain("a"));
     let damage = "UPDATE outbox SET attempts = -127";
     ledger.ledger().reader().db().execute(damage, []).unwrap();
     let items = queue(&ledger);
@@ -75,7 +75,7 @@ fn a_damaged_number_of_attempts_stops_no_delivery() {
 fn what_was_not_accepted_is_queued_again_in_the_same_order() {
     let mut ledger = temporary();
     for (name, severity) in [("a", None), ("b", Some(90)), ("c", Some(10))] {
-        add(&ledger, &severe("d", severity), &domain(name));
+        add(&ledger, &alert_with_severity("d", severity), &domain(name));
     }
     let items = queue(&ledger);
     let batch = ledger.begin_batch(&items[..2]).unwrap();
@@ -91,7 +91,7 @@ fn what_was_not_accepted_is_queued_again_in_the_same_order() {
 }
 
 #[test]
-fn an_empty_batch_changes_nothing() {
+fn an_empty_batch_changes_no_entry() {
     let mut ledger = temporary();
     store(&ledger, "a", &["d"]);
     for _ in 0..2 {
@@ -121,6 +121,7 @@ fn an_entry_with_a_damaged_rejection_time_keeps_no_other_in_quarantine() {
     assert_eq!(ledger.ledger().reader().db().execute(damage, []).unwrap(), 1);
     let retried = ledger.ledger().retry_quarantined(&EntryFilter::default(), at_minute(5)).unwrap();
     assert_eq!(retried, 2);
+    // Both were sent more than once: the attempt before the rejection may have stored them.
     let in_doubt = ledger.batches_in_doubt().unwrap();
     let entries: Vec<_> = in_doubt.iter().map(|batch| batch.entries.len()).collect();
     assert_eq!((entries, in_doubt[0].age(at_minute(5))), (vec![2], TimeDelta::zero()));
@@ -260,9 +261,9 @@ fn the_quota_belongs_to_the_token_and_the_utc_day() {
     }
     let mut ledger = folder.open_as("crowdstrike", "three");
     ledger.ledger().drop_entries(&EntryFilter::default(), at_minute(1)).unwrap();
-    count_delivered(&ledger, TOKEN, 40, DAY - 1);
-    count_delivered(&ledger, TOKEN, 7, DAY);
-    count_delivered(&ledger, "another", 3, 0);
+    record_delivered_at(&ledger, TOKEN, 40, DAY - 1);
+    record_delivered_at(&ledger, TOKEN, 7, DAY);
+    record_delivered_at(&ledger, "another", 3, 0);
     assert_eq!(used(&mut ledger, -1), 0);
     assert_eq!(used(&mut ledger, 0), 42);
     assert_eq!(used(&mut ledger, DAY), 7);
@@ -460,7 +461,7 @@ fn tenants_of_a_process_purge_once_an_hour() {
         rows(&ledger, "settled")
     };
     assert_eq!(purge(0, 0), 1);
-    // A tenant whose service has a clock that is behind does not prevent the purge of the others.
+    // The clock of the first purge was 91 days behind: it does not prevent that of another tenant.
     assert_eq!(purge(91, 0), 0);
     assert_eq!(purge(91, 60), 1);
     assert_eq!(purge(91, 61), 0);

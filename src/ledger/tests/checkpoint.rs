@@ -51,7 +51,7 @@ fn the_first_window_is_where_the_next_run_starts_until_there_is_a_checkpoint() {
 }
 
 #[test]
-fn a_first_window_or_a_run_in_the_future_prevents_nothing() {
+fn a_first_window_or_a_run_in_the_future_holds_no_checkpoint_and_hides_no_run() {
     let mut ledger = temporary();
     set_time(&mut ledger, 400 * DAY);
     ledger.record_first_window(at_minute(399 * DAY)).unwrap();
@@ -140,7 +140,7 @@ fn a_checkpoint_is_rounded_down() {
 }
 
 #[test]
-fn status_and_runs_show_the_state_of_a_source() {
+fn status_and_runs_show_the_state_of_a_tenant() {
     let mut ledger = temporary();
     "one".clone_into(&mut ledger.run_id);
     ledger.begin_run("live", window()).unwrap();
@@ -159,7 +159,7 @@ fn status_and_runs_show_the_state_of_a_source() {
     let batch = ledger.begin_batch(&items[1..2]).unwrap();
     ledger.deliver_batch(batch).unwrap();
     let _being_sent = ledger.begin_batch(&items[2..3]).unwrap();
-    count_delivered(&ledger, TOKEN, 8, 11);
+    record_delivered_at(&ledger, TOKEN, 8, 11);
     assert_eq!(advance(&mut ledger, -60, 0, 12), Advance::Moved);
     let status =
         &ledger.ledger().reader().status(at_minute(12), &TenantFilter::default()).unwrap()[0];

@@ -18,7 +18,8 @@ pub(super) fn healthy() -> Folder {
     // Enough sightings for several pages.
     let ids: Vec<String> = (0..60).map(|number| format!("{number:0150}")).collect();
     store(&ledger, "n0", &ids.iter().map(String::as_str).collect::<Vec<_>>());
-    let severe = Detection { mitre_codes: codes(&["T1059"]), ..severe("d1", Some(100)) };
+    let severe =
+        Detection { mitre_codes: codes(&["T1059"]), ..alert_with_severity("d1", Some(100)) };
     add(&ledger, &severe, &domain("delivered"));
     let batch = ledger.begin_batch(&queue(&ledger)[..1]).unwrap();
     ledger.deliver_batch(batch).unwrap();
@@ -54,7 +55,7 @@ pub(super) fn errors(folder: &Folder) -> [LedgerError; 5] {
     errors
 }
 
-pub(super) fn is_damaged(folder: &Folder, what: &str) {
+pub(super) fn assert_damaged(folder: &Folder, what: &str) {
     for error in errors(folder) {
         assert!(matches!(error.problem, Problem::Damaged { .. }), "{what}: {error}");
     }
@@ -75,7 +76,7 @@ fn a_zeroed_file() {
     let folder = healthy();
     for length in [1, 512, 4096, 40_960] {
         fs::write(folder.ledger(), vec![0; length]).unwrap();
-        is_damaged(&folder, &format!("{length} zeros"));
+        assert_damaged(&folder, &format!("{length} zeros"));
     }
 }
 
@@ -87,7 +88,7 @@ fn a_file_cut_short() {
     let cuts = [1, 15, 16, 17, 50, 99, 100, 101, 511, 512, 1000, 4095, 4096, 4097, 8192];
     for cut in cuts.into_iter().chain([last / 2, last - 4096, last - 100, last - 1]) {
         fs::write(folder.ledger(), &whole[..cut]).unwrap();
-        is_damaged(&folder, &format!("cut after {cut} bytes of {last}"));
+        assert_damaged(&folder, &format!("cut after {cut} bytes of {last}"));
     }
     // The last cut took one byte, which SQLite alone might read as a zero and accept.
     for error in errors(&folder) {
@@ -109,7 +110,7 @@ fn a_file_cut_short_in_a_text() {
     let whole = folder.bytes();
     assert_eq!(whole[whole.len() - 4092], b'y');
     fs::write(folder.ledger(), &whole[..whole.len() - 4092]).unwrap();
-    is_damaged(&folder, "cut");
+    assert_damaged(&folder, "cut");
 }
 
 /// The table or index that each page belongs to; `None` where it is free.
@@ -154,11 +155,11 @@ fn a_page_of_noise_in_a_large_file() {
         broken[page * 4096..(page + 1) * 4096].fill(0x5A);
         fs::write(folder.ledger(), &broken).unwrap();
         if ALWAYS_EXAMINED.contains(&&*name) {
-            is_damaged(&folder, &name);
+            assert_damaged(&folder, &name);
             continue;
         }
-        // A reader does not examine the long history, which takes a second, nor the samples, on
-        // which nothing depends. A run does, because the file changed since the last run.
+        // A reader does not examine `settled` and `sighting`, which takes a second, nor `left_out`,
+        // on which nothing depends. A run does, because the file changed since the last run.
         drop(folder.reader());
         for opened in [
             Ledger::open(&folder.ledger(), at_minute(0)).map(|_| ()),
@@ -187,7 +188,7 @@ fn a_page_of_zeros_or_noise() {
             fs::write(folder.ledger(), &broken).unwrap();
             let what = format!("page {page} of {owner:?} filled with {byte}");
             if owner.is_some() {
-                is_damaged(&folder, &what);
+                assert_damaged(&folder, &what);
             } else {
                 drop(Ledger::open_dry_run(&folder.ledger(), at_minute(0)));
             }
@@ -345,7 +346,10 @@ fn a_damaged_item_is_replaced_by_that_of_the_next_alert() {
         let value = domain(name);
         let damage = format!("UPDATE outbox SET item = {item} WHERE value = ?1");
         ledger.ledger().reader().db().execute(&damage, [value.value()]).unwrap();
-        assert_eq!(add(&ledger, &severe("d2", Some(7)), &value), StoreOutcome::Duplicate);
+        assert_eq!(
+            add(&ledger, &alert_with_severity("d2", Some(7)), &value),
+            StoreOutcome::Duplicate
+        );
         let entries = queue(&ledger);
         let item: serde_json::Value = serde_json::from_str(entries[0].json.get()).unwrap();
         assert_eq!(
@@ -375,13 +379,13 @@ fn an_id_is_not_given_again_when_the_count_of_the_outbox_is_lost() {
         }
         Connection::open(folder.ledger()).unwrap().execute_batch(lose).unwrap();
         let dry_run = folder.open_dry_run();
-        let ledger_id = |ledger: &TenantLedger| queue(ledger).last().unwrap().id.0;
+        let last_queued_id = |ledger: &TenantLedger| queue(ledger).last().unwrap().id.0;
         assert_eq!(store(&dry_run, name, &["d9"]), [StoreOutcome::New]);
-        assert_eq!(ledger_id(&dry_run), id, "{name}, dry run");
+        assert_eq!(last_queued_id(&dry_run), id, "{name}, dry run");
         drop(dry_run);
         let ledger = folder.open_as("crowdstrike", name);
         assert_eq!(store(&ledger, name, &["d9"]), [StoreOutcome::New]);
-        assert_eq!(ledger_id(&ledger), id, "{name}");
+        assert_eq!(last_queued_id(&ledger), id, "{name}");
     }
     deliver_all(&folder.open());
 }

@@ -249,7 +249,7 @@ fn alert(id: &str) -> Detection {
     }
 }
 
-fn severe(id: &str, severity: Option<u8>) -> Detection {
+fn alert_with_severity(id: &str, severity: Option<u8>) -> Detection {
     Detection { assessment: Assessment { severity, ..Assessment::default() }, ..alert(id) }
 }
 
@@ -350,8 +350,8 @@ fn quarantined(ledger: &TenantLedger) -> u64 {
         .unwrap()
 }
 
-/// Counts deliveries with a token for the quota, at a time in minutes.
-fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
+/// Inserts a delivered batch that counts for the quota of a token, at a time in minutes.
+fn record_delivered_at(ledger: &TenantLedger, token: &str, entries: u64, minutes: i64) {
     record_delivered(
         ledger.ledger().reader().db(),
         ledger.tenant,
@@ -361,7 +361,7 @@ fn count_delivered(ledger: &TenantLedger, token: &str, entries: u64, minutes: i6
     );
 }
 
-/// Inserts a batch that was delivered, without entries.
+/// Inserts a delivered batch that counts this many entries, without the entries themselves.
 fn record_delivered(
     db: &Connection,
     tenant: TenantId,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::damaged::{errors, healthy, is_damaged};
+use super::damaged::{assert_damaged, errors, healthy};
 use super::*;
 
 #[test]
@@ -10,7 +10,7 @@ fn a_text_file() {
     let folder = healthy();
     for text in ["x", "2026-03-01 all quiet\n", "SQLite format 3\0 and then prose"] {
         fs::write(folder.ledger(), text.repeat(if text.len() > 20 { 1 } else { 300 })).unwrap();
-        is_damaged(&folder, text);
+        assert_damaged(&folder, text);
     }
 }
 
@@ -24,7 +24,7 @@ fn a_database_of_another_program() {
             .unwrap();
         if journal == "DELETE" {
             drop(db);
-            is_damaged(&folder, journal);
+            assert_damaged(&folder, journal);
         } else {
             // In use by its own program meanwhile.
             let names = folder.file_names();
@@ -63,7 +63,7 @@ fn a_newer_version_and_impossible_ones() {
     }
     for impossible in [0, -1] {
         set(impossible);
-        is_damaged(&folder, &format!("version {impossible}"));
+        assert_damaged(&folder, &format!("version {impossible}"));
     }
 }
 

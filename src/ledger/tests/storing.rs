@@ -120,7 +120,7 @@ fn within_a_run_an_indicator_has_one_entry_with_what_all_its_alerts_say() {
     let seen = |id: &str, minutes, severity, names: &[&str]| Detection {
         observed_at: at_minute(minutes),
         mitre_codes: codes(names),
-        ..severe(id, severity)
+        ..alert_with_severity(id, severity)
     };
     let alerts = [
         seen("d1", 5, Some(10), &["T1059"]),
@@ -173,9 +173,10 @@ fn an_entry_of_an_earlier_run_stays_as_it_is() {
     let item = queue(&ledger)[0].clone();
     drop(ledger);
     let ledger = folder.open_as("crowdstrike", "next");
-    let changed = Detection { mitre_codes: codes(&["T1059"]), ..severe("d1", Some(90)) };
+    let changed =
+        Detection { mitre_codes: codes(&["T1059"]), ..alert_with_severity("d1", Some(90)) };
     assert_eq!(add(&ledger, &changed, &domain("a")), StoreOutcome::Duplicate);
-    assert_eq!(add(&ledger, &severe("d2", Some(1)), &domain("a")), StoreOutcome::New);
+    assert_eq!(add(&ledger, &alert_with_severity("d2", Some(1)), &domain("a")), StoreOutcome::New);
     let queue = queue(&ledger);
     assert_eq!((queue.len(), &queue[1]), (2, &item));
 }
@@ -222,7 +223,7 @@ fn the_most_severe_are_sent_first_and_then_the_oldest() {
         ("f", None),
     ];
     for (name, severity) in severities {
-        add(&ledger, &severe("d", severity), &domain(name));
+        add(&ledger, &alert_with_severity("d", severity), &domain(name));
     }
     let expected = ["d", "c", "e", "b", "a", "f"].map(|name| domain(name).value().to_owned());
     let value = |queued: &QueuedItem| {

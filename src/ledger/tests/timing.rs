@@ -1,5 +1,5 @@
-//! How long operations of the ledger take without the rest of a run, which `tests/compare/`
-//! measures: `cargo test --release --lib -- --ignored --nocapture timing`.
+//! How long operations of the ledger take; `tests/compare/` measures whole runs. To measure:
+//! `cargo test --release --lib -- --ignored --nocapture timing`.
 
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ fn large_alert(number: usize, created_at: DateTime<Utc>) -> Detection {
         name: Some("Process that is known to be malicious was started by a script".to_owned()),
         incident_name: Some("Malicious process".to_owned()),
         mitre_codes: codes(&["T1059.001", "TA0002"]),
-        ..severe(
+        ..alert_with_severity(
             &format!("{:032x}:ind:{host:032x}:{digits}-{}-{digits}", 0x5EED_u128, number % 97),
             u8::try_from(number % 5 * 20).ok(),
         )

@@ -10,7 +10,7 @@ use rustix::process::{getegid, geteuid};
 /// Returns a warning if the file exists and others can change it: it belongs to another user, or
 /// others have write access to it.
 pub(crate) fn warning(description: &str, path: &Path) -> Option<String> {
-    const WRITTEN_BY_GROUP_OR_OTHERS: u32 = 0o022;
+    const WRITABLE_BY_GROUP_OR_OTHERS: u32 = 0o022;
     let found = fs::symlink_metadata(path).ok()?;
     let (owner, user, mode) = (found.uid(), geteuid().as_raw(), found.mode() & 0o777);
     let path = path.display();
@@ -20,7 +20,7 @@ pub(crate) fn warning(description: &str, path: &Path) -> Option<String> {
         Some(format!(
             "the {description} {path} belongs to another user (id {owner}; this process runs as id {user}), who can change it"
         ))
-    } else if mode & WRITTEN_BY_GROUP_OR_OTHERS != 0 {
+    } else if mode & WRITABLE_BY_GROUP_OR_OTHERS != 0 {
         Some(format!(
             "other users of this machine can change the {description} {path} (mode {mode:04o}): chmod 600 it"
         ))
@@ -46,7 +46,9 @@ pub(crate) fn describe_owner(path: &Path) -> Option<String> {
 fn owned_by(found: &Path, is_file: bool, owner: &str) -> String {
     let found = found.display();
     match (is_file, owner) {
-        (true, "root") => format!("{found} is owned by root: the last run was started with sudo"),
+        (true, "root") => {
+            format!("{found} is owned by root, for example because a run was started with sudo")
+        }
         (true, _) => format!("{found} is owned by {owner}"),
         (false, _) => format!("the folder {found} is owned by {owner}"),
     }
@@ -70,10 +72,14 @@ fn user_name(id: u32, passwd: &str) -> String {
 pub(crate) fn is_readable_by_others(path: &Path) -> io::Result<bool> {
     let metadata = fs::metadata(path)?;
     let file = (metadata.uid(), metadata.gid(), metadata.mode());
-    Ok(is_open_to(file, geteuid().as_raw(), getegid().as_raw()))
+    Ok(is_open_to_others(file, geteuid().as_raw(), getegid().as_raw()))
 }
 
-const fn is_open_to((owner, group, mode): (u32, u32, u32), user: u32, own_group: u32) -> bool {
+const fn is_open_to_others(
+    (owner, group, mode): (u32, u32, u32),
+    user: u32,
+    own_group: u32,
+) -> bool {
     const ROOT: u32 = 0;
     let is_for_group = owner == ROOT && user != ROOT && group == own_group;
     mode & if is_for_group { 0o004 } else { 0o044 } != 0
@@ -98,7 +104,11 @@ mod tests {
         assert_eq!(user_name(1001, passwd), "user 1001");
         let path = Path::new("/a/b");
         for (is_file, owner, expected) in [
-            (true, "root", "/a/b is owned by root: the last run was started with sudo"),
+            (
+                true,
+                "root",
+                "/a/b is owned by root, for example because a run was started with sudo",
+            ),
             (true, "alice", "/a/b is owned by alice"),
             (false, "root", "the folder /a/b is owned by root"),
         ] {
@@ -126,7 +136,7 @@ mod tests {
             (0, GROUP, 0o640, 0, true),
             (1001, GROUP, 0o640, 1000, true),
         ] {
-            let is_open = is_open_to((owner, group, mode), user, GROUP);
+            let is_open = is_open_to_others((owner, group, mode), user, GROUP);
             assert_eq!(is_open, expected, "{owner}:{group} {mode:o} {user}");
         }
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-/// The variable that names a state folder.
+/// The variable that names the folder in which the state folder is.
 pub(crate) const STATE_VARIABLES: &str = "LOCALAPPDATA";
 
 /// Returns the state folder; `None` where the user has none.

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_ends_at_a_separator_unless_quoted() {
+    fn an_unquoted_url_ends_at_a_separator_or_white_space() {
         for line in [
             "http://a.com/b", "http://a.com/b,c", "http://a.com/b;c", "http://a.com/b\tc",
             "http://a.com/b c", "http://a.com/b #c", "HTTP://a.com/b\u{a0}c",
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monstrous_line_is_refused_unread() {
+    fn a_monstrous_first_column_is_refused_unread() {
         let line = format!("http://a.com/{}", "b/../".repeat(MAX_BYTES / 5));
         assert_eq!(read(&line), Err(InvalidLine));
         assert_eq!(read(&line.replace("b/../", "")), Ok(Some(text("http://a.com/"))));

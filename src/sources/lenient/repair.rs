@@ -1,5 +1,5 @@
-//! Repairs JSON that is well-formed but that no decoder accepts: lone surrogates, numbers out of
-//! range, control characters in texts, deep nesting, duplicate keys.
+//! Repairs JSON that the decoder rejects although its values can be told apart: lone surrogates,
+//! numbers out of range, control characters in texts, deep nesting, duplicate keys.
 
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -7,11 +7,12 @@ use serde_json::value::{RawValue, to_raw_value};
 /// Lists and objects that are nested deeper, counted from the page, become `null`: no field that is
 /// read is at a depth of more than 8, and decoders give up at 128.
 const MAX_DEPTH: usize = 64;
-/// The longest value whose keys are compared, in bytes: decoded, it takes more than a hundred times
-/// as much memory. Real alerts have up to 30 KB.
+/// The longest value from which duplicate keys are removed, in bytes: decoded, it takes more than a
+/// hundred times as much memory. Real alerts have up to 30 KB.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Returns the text with values that every decoder accepts; `None` if it is not JSON.
+/// Returns the text with values that the decoder accepts; `None` if a closing bracket does not
+/// match or a text does not end. Other errors of syntax stay.
 ///
 /// Half of a surrogate pair (a text that was cut in the middle of an emoji) becomes U+FFFD, which
 /// no indicator contains, a number out of range becomes `null`, and a control character becomes a
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_not_repaired() {
+    fn mismatched_brackets_and_texts_without_end_are_not_repaired() {
         for text in ["[}", "{]", "]", r#"["a"#, r#"["a\"]"#] {
             assert_eq!(repair(text), None, "{text}");
         }

@@ -84,8 +84,8 @@ impl TestEnv {
     }
 
     /// Returns a command for the binary with these arguments (split at spaces), in the working
-    /// folder, with variables for the sandbox, the folder and the time, and no others. Retry waits
-    /// are divided by 1000.
+    /// folder, with variables for the sandbox, the folder and the time, and no others. Waits
+    /// and intervals are divided by 1000.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = bare_command(self.folder());
         command.args(arguments.split_whitespace()).envs([
@@ -194,8 +194,8 @@ impl TestEnv {
     }
 }
 
-/// Returns a command for the binary in a folder, which is its state folder too, with an otherwise
-/// empty environment.
+/// Returns a command for the binary in a folder, which is its state folder too, with an empty
+/// settings file and no other variables.
 pub fn bare_command(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("collective-insights"));
     command.current_dir(folder).env_clear().env("STATE_DIRECTORY", folder);

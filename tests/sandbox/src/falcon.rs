@@ -128,7 +128,7 @@ fn error_response(
 
 /// The `powered_by` of a response: the gateway, the alerts API, or the sign-in.
 const POWERED_BY_GATEWAY: &str = "crowdstrike-api-gateway";
-const ALERTS: &str = "detectsapi";
+const POWERED_BY_ALERTS: &str = "detectsapi";
 const POWERED_BY_SIGN_IN: &str = "csam";
 
 fn with_headers(response: Response, world: &FalconWorld, trace: &str) -> Response {

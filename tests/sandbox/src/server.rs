@@ -1,13 +1,16 @@
 //! The server thread: its runtime, its connections, and how it pauses listening.
 
+use std::any::Any;
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{io, sync::mpsc as std_mpsc};
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -101,8 +104,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     reserve(address)?.listen(BACKLOG)
 }
 
-/// Binds a port without listening: connections are refused, and no other sandbox can take the port
-/// and respond instead of this one.
+/// Binds a port without listening: connections are refused, and no other sandbox gets it as a free
+/// port and responds instead of this one.
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     // When it is bound again, the port still has connections in TIME_WAIT.
@@ -146,7 +149,7 @@ async fn serve(
             Ok(stream) = accept(listener.as_ref()) => {
                 connections.spawn(connection_handler.clone().serve(stream));
             }
-            Some(ended) = connections.join_next() => record_panic(ended, &recorder),
+            Some(ended) = connections.join_next() => record_end(ended, &recorder),
         }
     }
     close_all(&mut connections, &recorder).await;
@@ -190,10 +193,11 @@ impl ConnectionHandler {
 
     /// Serves HTTP/2 if the client begins with it, and HTTP/1.1 otherwise.
     async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let (faults, mut fault) = mpsc::unbounded_channel();
+        let recorder = self.shared.recorder.clone();
+        let (faults, mut inbox) = mpsc::unbounded_channel();
         let service =
             service_fn(move |request| self.shared.clone().handle(request, faults.clone()));
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(HandlerTasks(recorder));
         // The handler adds the `Date` header.
         builder.http1().auto_date_header(false);
         let mut http2 = builder.http2();
@@ -211,7 +215,7 @@ impl ConnectionHandler {
             tokio::select! {
                 // An error here is a client that disconnected, or an injected fault.
                 _ = connection.as_mut() => return,
-                Some(fault) = fault.recv() => match fault {
+                Some(fault) = inbox.recv() => match fault {
                     ConnectionFault::Close => return,
                     ConnectionFault::GoAway => connection.as_mut().graceful_shutdown(),
                     ConnectionFault::GoAwayWithError => return stream.send_goaway().await,
@@ -226,18 +230,45 @@ impl ConnectionHandler {
 async fn close_all(connections: &mut JoinSet<()>, recorder: &Recorder) {
     connections.abort_all();
     while let Some(ended) = connections.join_next().await {
-        record_panic(ended, recorder);
+        record_end(ended, recorder);
     }
 }
 
-/// Records the panic of a handler, which hyper turns into a closed connection, so that the test
-/// fails.
-fn record_panic(ended: Result<(), JoinError>, recorder: &Recorder) {
-    let Err(error) = ended else { return };
-    if !error.is_panic() {
-        return;
+/// Spawns the tasks in which hyper handles the requests of an HTTP/2 connection, and records their
+/// panics.
+#[derive(Clone)]
+struct HandlerTasks(Recorder);
+
+impl<T> hyper::rt::Executor<T> for HandlerTasks
+where
+    T: Future + Send + 'static,
+    T::Output: Send,
+{
+    fn execute(&self, task: T) {
+        let recorder = self.0.clone();
+        let mut task = Box::pin(task);
+        tokio::spawn(poll_fn(move |context| {
+            let poll = || task.as_mut().poll(context).map(|_| ());
+            catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+                record_panic(&*panic, &recorder);
+                resume_unwind(panic)
+            })
+        }));
     }
-    let panic = error.into_panic();
+}
+
+/// Records the panic that ended the task of a connection. Over HTTP/1.1 that is the panic of a
+/// handler.
+fn record_end(ended: Result<(), JoinError>, recorder: &Recorder) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        record_panic(&*error.into_panic(), recorder);
+    }
+}
+
+/// Records a panic, so that the test fails.
+fn record_panic(panic: &(dyn Any + Send), recorder: &Recorder) {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     recorder.lock().panics.push(text.unwrap_or_else(|| "a panic without a message".into()));

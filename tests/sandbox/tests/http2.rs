@@ -1,4 +1,4 @@
-//! Tests of the sandbox's faults for HTTP/2: a refused stream, and GOAWAY with an error.
+//! Tests of the sandbox's faults for HTTP/2: a refused stream, GOAWAY with an error, and a panic.
 
 mod common;
 
@@ -80,4 +80,14 @@ fn over_http1_a_refused_stream_and_an_abrupt_goaway_close_the_connection() {
         assert_eq!(submit(&sandbox, &one_item()).status, 200);
         assert_eq!(sandbox.stored().len(), 1);
     }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the sandbox panicked while it handled a request")]
+async fn a_panic_in_a_handler_fails_the_test_over_http2_too() {
+    let sandbox = Sandbox::start(World::default());
+    // This status is invalid, so the handler panics.
+    let (outcomes, _) = submit_twice(&sandbox, vec![Fault::status(1, "")]).await;
+    assert!(outcomes.iter().any(Result::is_err));
+    sandbox.finish();
 }

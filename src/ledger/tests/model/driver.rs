@@ -36,8 +36,8 @@ impl<'a> Driver<'a> {
         };
         let ledger =
             TenantLedger::open_alone(Some(&path), dry_run, options, Clock::fixed(now)).unwrap();
-        // The test is about what the ledger has, not about the disk: without syncs it tries far
-        // more.
+        // The test is about what the ledger has, not about the disk: without syncs it takes far
+        // less time.
         ledger.ledger().reader().db().pragma_update(None, "synchronous", "OFF").unwrap();
         resolve_doubt(&ledger, is_found);
         ledger.delete_delivered().unwrap();
@@ -99,10 +99,10 @@ impl<'a> Driver<'a> {
                 let finished = self.ledger.finish_run(*code, &counts, None);
                 assert_eq!(finished.is_ok(), model.finish_run(*code, now), "{finished:?}");
             }
-            Step::CountDelivered(count) => {
+            Step::RecordDelivered(count) => {
                 let (whole, tenant) = (self.ledger.ledger(), self.ledger.tenant);
                 record_delivered(whole.reader().db(), tenant, TOKEN, *count, now);
-                model.count_delivered(TOKEN, *count, now);
+                model.record_delivered(TOKEN, *count, now);
             }
             Step::Purge => {
                 // As at the end of a run: what was delivered has left the outbox by then.
@@ -220,8 +220,8 @@ impl<'a> Driver<'a> {
             driver.apply(&mut clone, step, at_minute(day * DAY));
             driver.compare(&clone);
         }
-        // Not among the steps: a dry run reads the real history to its end, and purges only its
-        // own.
+        // Not one of the steps: in a dry run, a purge deletes only from the private ledger, and
+        // what it would delete from the real one is still found there.
         driver.ledger.purge_expired().unwrap();
         drop(driver);
         assert!((folder.bytes(), folder.file_names()) == before, "the dry run changed a file");

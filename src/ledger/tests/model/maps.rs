@@ -380,7 +380,7 @@ impl Model {
         self.outbox.retain(|id, _| pending.contains(id));
     }
 
-    pub(super) fn count_delivered(&mut self, token: &str, count: u64, now: DateTime<Utc>) {
+    pub(super) fn record_delivered(&mut self, token: &str, count: u64, now: DateTime<Utc>) {
         let number = self.new_batch(self.tenant, BatchState::Delivered, 0, None, Some(now));
         let batch = self.batches.get_mut(&number).unwrap();
         (batch.token, batch.entries) = (token.to_owned(), count);

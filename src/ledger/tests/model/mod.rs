@@ -27,7 +27,8 @@ enum Step {
         resend: bool,
         reopen: bool,
     },
-    /// Stores mentions and hits of exclusion rules in one transaction, which may fail at its end.
+    /// Stores mentions, hits of exclusion rules, and samples of what was left out (the same texts
+    /// and counts as the hits) in one transaction, which may fail at its end.
     Store {
         mentions: Vec<Mention>,
         hits: BTreeMap<String, u64>,
@@ -56,7 +57,7 @@ enum Step {
     },
     BeginRun,
     FinishRun(u8),
-    CountDelivered(u64),
+    RecordDelivered(u64),
     Purge,
     DryRun {
         tenant: usize,
@@ -123,7 +124,7 @@ impl Mention {
             observed_at: at_minute(observed),
             created_at: at_minute(created),
             mitre_codes: self.codes().iter().map(|code| MitreCode::parse(code).unwrap()).collect(),
-            ..severe(id, self.severity)
+            ..alert_with_severity(id, self.severity)
         }
     }
 
@@ -190,7 +191,7 @@ fn plain_step() -> impl Strategy<Value = Step> {
             .prop_map(|(from, until)| Step::Advance { from: from * 30, until: until * 30 }),
         1 => Just(Step::BeginRun),
         1 => (0..9_u8).prop_map(Step::FinishRun),
-        1 => (0..5_u64).prop_map(Step::CountDelivered),
+        1 => (0..5_u64).prop_map(Step::RecordDelivered),
     ]
 }
 

@@ -1,6 +1,6 @@
-//! Generates the alerts of a quarter of a year: 90 nights, with one run per vendor and night. All
-//! data is invented: hashes are random digits, domains are
-//! under example.com, example.net and example.org, public addresses are in 1.0.0.0/8.
+//! Generates the alerts of a quarter of a year: of 90 nights, in most of which each vendor has a
+//! run. All data is invented: hashes are random digits, domains are under example.com, example.net
+//! and example.org, public addresses are in 1.0.0.0/8.
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Utc, Weekday};
 use fastrand::Rng;
@@ -103,9 +103,10 @@ const CONTENTS: [(u64, Content); 12] = [
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Content {
     Nothing,
-    /// An indicator of this type that no other alert named before.
+    /// An indicator of this type that no other alert named before; for Carbon Black a domain
+    /// instead of a URL.
     New(&'static str),
-    /// An indicator that an earlier alert named.
+    /// An indicator that an earlier alert named; for Carbon Black none if that is a URL.
     Known,
     /// An internal address.
     Internal,
@@ -148,8 +149,8 @@ impl Generator {
         self.known.iter().skip(900).step_by(1700).map(|(_, value)| value.clone()).collect()
     }
 
-    /// Generates the alerts of a vendor that were created in the 24 hours before the run of night
-    /// `day`.
+    /// Generates the alerts of a vendor that were created in the 24 hours before the time of
+    /// CrowdStrike's run in night `day`, also for Carbon Black.
     pub fn day(&mut self, vendor: Vendor, day: u32) -> Vec<Value> {
         let start = first_night() + TimeDelta::days(i64::from(day) - 1);
         let is_weekend = matches!(start.weekday(), Weekday::Sat | Weekday::Sun);

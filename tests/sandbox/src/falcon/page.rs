@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::sign_in::authorize;
 use super::{
-    ALERTS, FalconKeys, FalconState, SortedIndices, error_response, random_hex, trace_id,
-    with_headers, wrong_method,
+    FalconKeys, FalconState, POWERED_BY_ALERTS, SortedIndices, error_response, random_hex,
+    trace_id, with_headers, wrong_method,
 };
 use crate::alert_store::{Alert, SearchKeys, join};
 use crate::faults::Fault;
@@ -43,6 +43,7 @@ struct SearchTerms {
 #[derive(Debug)]
 pub(super) struct PageToken {
     search: SearchTerms,
+    /// The token is valid until a test invalidates all, which increases the epoch of the world.
     epoch: u64,
     /// The alert after which the page begins: its keys and its index in the store.
     position: (Option<FalconKeys>, usize),
@@ -123,7 +124,7 @@ pub(crate) fn alerts(
         return error_response(
             world,
             415,
-            ALERTS,
+            POWERED_BY_ALERTS,
             "unsupported media type",
             "Content-Type must be application/json",
         );
@@ -133,7 +134,7 @@ pub(crate) fn alerts(
         Err((_, reason)) if reason == EXPIRED && world.expired_token_in_body => {
             expired_context(world)
         }
-        Err((message, reason)) => error_response(world, 400, ALERTS, message, &reason),
+        Err((message, reason)) => error_response(world, 400, POWERED_BY_ALERTS, message, &reason),
     }
 }
 
@@ -403,7 +404,7 @@ fn render(world: &FalconWorld, page: &[usize], paging: Option<Paging>) -> Respon
         _ => format!(r#","resources":[{texts}]"#),
     };
     let body = format!(
-        r#"{{"meta":{{"query_time":0.043633983,{pagination}"powered_by":"{ALERTS}","trace_id":"{trace}"}}{errors}{resources}}}"#
+        r#"{{"meta":{{"query_time":0.043633983,{pagination}"powered_by":"{POWERED_BY_ALERTS}","trace_id":"{trace}"}}{errors}{resources}}}"#
     );
     let mut response = with_headers(Response::json(200, body), world, &trace);
     response.ids = ids;
