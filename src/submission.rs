@@ -191,7 +191,8 @@ pub(crate) fn verify(item: &str, indicator_type: &str, value: &str) -> Result<()
 pub(crate) enum StoreOutcome {
     /// It is a new entry of the outbox.
     New,
-    /// The indicator is already in the outbox or in quarantine, or a person dropped it from there.
+    /// An earlier mention of this run has the indicator, or an earlier run stored the mention,
+    /// which is in the outbox or was dropped from there.
     Duplicate,
     /// An earlier run delivered it.
     AlreadyDelivered,

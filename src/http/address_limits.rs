@@ -16,7 +16,7 @@ pub(crate) struct AddressLimits(Arc<Mutex<BTreeMap<String, Arc<ConcurrencyLimit>
 
 impl AddressLimits {
     /// Returns the limit of the address of a URL. The first call for an address sets the ceiling:
-    /// all clients of one address are of the same vendor.
+    /// two vendors have no address in common, except in tests.
     pub(super) fn of(&self, url: &Url, ceiling: RequestCeiling) -> Arc<ConcurrencyLimit> {
         let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = limits.entry(url.origin().ascii_serialization());

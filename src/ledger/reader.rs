@@ -1,4 +1,4 @@
-//! Reading the ledger without a lock, also during a run.
+//! Reading the ledger without the lock of runs (module `lock`), also during a run.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use super::error::{LedgerError, Problem};
 use super::files::Check;
 use super::{Result, files};
 
-/// The ledger, open for reading. It takes no lock and changes nothing.
+/// The ledger, open for reading. It takes no lock but `SQLite`'s own during a read, and changes
+/// nothing, except that opening it undoes the unfinished change of a killed run.
 #[derive(Debug)]
 pub(crate) struct LedgerReader {
     db: Connection,
@@ -34,7 +35,7 @@ impl LedgerReader {
     }
 
     /// Lets all reads from here on see the same state. A run that writes meanwhile waits until the
-    /// reader is dropped, so the reads should be fast: they sort with two threads.
+    /// reader is dropped, so the reads should be fast: they sort with up to two more threads.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -7,7 +7,8 @@ use tracing::field::{Field, Visit};
 
 use crate::redact;
 
-/// The message and the fields of one event. Numbers and booleans keep their type.
+/// The message and the fields of one event. Integers of up to 64 bits and booleans keep their type;
+/// all other values become text.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     message: String,

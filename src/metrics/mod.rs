@@ -200,6 +200,7 @@ fn collect<F: Fn(&str) -> bool>(
             known.last_run = LastRun::of_ledger(run);
         }
     }
+    // A time further ahead was written when the clock was wrong.
     let kept = previous::parse(previous, now + MAX_DIFFERENCE);
     for (key, kept) in kept.into_iter().filter(|(key, _)| is_used(key)) {
         let is_own = own.contains(&key);

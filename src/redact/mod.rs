@@ -96,7 +96,7 @@ fn escape(text: &str, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
 /// writing.
 fn is_unsafe(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\u{61c}' | '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(
-            sanitize("a\u{1b}[31mb\r\nc\u{202e}d\u{9b}e"),
-            "a\\u{1b}[31mb\\u{d}\\u{a}c\\u{202e}d\\u{9b}e"
+            sanitize("a\u{1b}[31mb\r\nc\u{202e}d\u{9b}e\u{61c}f"),
+            "a\\u{1b}[31mb\\u{d}\\u{a}c\\u{202e}d\\u{9b}e\\u{61c}f"
         );
         assert_eq!(sanitize("näive 漢字"), "näive 漢字");
     }

@@ -20,6 +20,10 @@ pub(crate) struct Counts {
     pub tally: Tally,
     /// Queued in the outbox when the run started.
     pub carried_in: u64,
+    /// The number of these that were in doubt and that Recorded Future has, according to its
+    /// search. Not in JSON, where they are a part of `already_delivered`.
+    #[serde(skip)]
+    pub confirmed_by_search: u64,
     /// Sent and accepted.
     pub submitted: u64,
     /// Submitted, and processed according to Recorded Future.
@@ -41,6 +45,7 @@ impl Counts {
     pub(crate) const fn add(&mut self, other: &Self) {
         self.tally.add(&other.tally);
         self.carried_in += other.carried_in;
+        self.confirmed_by_search += other.confirmed_by_search;
         self.submitted += other.submitted;
         self.processed += other.processed;
         self.unprocessed += other.unprocessed;
@@ -60,21 +65,32 @@ impl Counts {
 
     /// Returns whether the sums of indicators and of submissions hold.
     pub(crate) const fn add_up(&self) -> bool {
-        self.carried_in + self.tally.indicators_found == self.settled() + self.remaining()
+        self.carried_in + self.tally.indicators_found == self.with_result() + self.remaining()
             && self.submitted == self.processed + self.unprocessed
+    }
+
+    /// Returns the number of mentions that an earlier run delivered.
+    pub(crate) const fn delivered_before(&self) -> u64 {
+        self.tally.already_delivered.saturating_sub(self.confirmed_by_search)
+    }
+
+    /// Returns the number of indicators that became new submissions.
+    pub(crate) const fn new_indicators(&self) -> u64 {
+        (self.tally.indicators_found + self.confirmed_by_search)
+            .saturating_sub(self.tally.not_selected())
     }
 
     const fn remaining(&self) -> u64 {
         self.would_submit + self.waiting + self.not_stored
     }
 
-    /// Returns how many of the queued and found indicators are not yet counted as left out, sent or
-    /// quarantined.
-    pub(crate) const fn unsettled(&self) -> u64 {
-        (self.carried_in + self.tally.indicators_found).saturating_sub(self.settled())
+    /// Returns how many of the queued and found indicators have no result yet: not selected, sent
+    /// or quarantined.
+    pub(crate) const fn without_result(&self) -> u64 {
+        (self.carried_in + self.tally.indicators_found).saturating_sub(self.with_result())
     }
 
-    const fn settled(&self) -> u64 {
+    const fn with_result(&self) -> u64 {
         self.tally.not_selected() + self.processed + self.unprocessed + self.quarantined
     }
 }

@@ -1,8 +1,9 @@
 //! The progress of a run: a line on the terminal, and a log line every ten seconds. Each phase that
 //! is done leaves a line.
 //!
-//! The run stores its counts here after each page or batch. The terminal is written to by other
-//! threads only, so that a stopped terminal (Ctrl-S) does not stop the run. Vendors' texts are
+//! The run stores its counts here after each page or batch. The line is drawn by other threads
+//! only, so that a stopped terminal (Ctrl-S) does not stop the run; what `suspend` prints waits for
+//! it. Vendors' texts are
 //! never shown: the lines consist of counts, fixed text and a host name.
 
 #[cfg(test)]
@@ -165,7 +166,7 @@ impl Progress {
 
     /// Shows these waits from now on.
     pub(crate) fn watch(&self, waits: PendingWaits) {
-        // It is set once per process.
+        // Each run sets it once, on a handle of its own.
         let _ = self.0.waits.set(waits);
     }
 
@@ -178,8 +179,8 @@ impl Progress {
         }
     }
 
-    /// Draws the line on a target until [`clear_bar`] is called with the result. `None` if
-    /// indicatif does not accept the template.
+    /// Draws the line on a target until the result is finished. `None` if indicatif does not accept
+    /// the template.
     fn draw(
         &self,
         target: ProgressDrawTarget,

@@ -22,7 +22,7 @@ const EXIT_CODE: &str = "exit code";
 pub(crate) struct TenantsReport {
     /// The mode of all runs.
     pub mode: Mode,
-    /// A report for each tenant, in the order of the settings file.
+    /// A report for each chosen tenant, in the order of `--tenant`, else of the settings file.
     pub reports: Vec<Report>,
     /// Notes on the whole process.
     pub notes: Vec<String>,
@@ -138,7 +138,7 @@ fn table(report: &TenantsReport) -> NumberTable<'static, 6> {
         let [fetched, new, sent, queued, quarantined] = match counts {
             Some(counts) => [
                 counts.tally.alerts_fetched,
-                counts.tally.indicators_found.saturating_sub(counts.tally.not_selected()),
+                counts.new_indicators(),
                 counts.submitted + counts.would_submit,
                 counts.waiting,
                 counts.quarantined,

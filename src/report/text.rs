@@ -126,7 +126,8 @@ fn alert_rows(report: &Report) -> Vec<Row> {
 
 /// Returns what happened to the mentions of indicators in the alerts that were not left out.
 fn mention_rows(report: &Report) -> Vec<Row> {
-    let tally = &report.counts.tally;
+    let counts = &report.counts;
+    let tally = &counts.tally;
     if tally.indicators_found == 0 {
         return Vec::new();
     }
@@ -138,7 +139,7 @@ fn mention_rows(report: &Report) -> Vec<Row> {
     };
     let subtracted = [
         (tally.indicators_repeated, "repeated (each is sent once)", Style::Plain),
-        (tally.already_delivered, "already delivered", Style::Plain),
+        (counts.delivered_before(), "already delivered", Style::Plain),
         (tally.indicators_unsupported, "of an unsupported type", Style::Plain),
         (tally.indicators_invalid, "invalid", Style::Plain),
         (tally.indicators_private, "internal address or host name", Style::Plain),
@@ -152,9 +153,9 @@ fn mention_rows(report: &Report) -> Vec<Row> {
 /// Returns what happened to the unique indicators.
 fn indicator_rows(report: &Report) -> Vec<Row> {
     let counts = &report.counts;
-    let new = counts.tally.indicators_found.saturating_sub(counts.tally.not_selected());
     let carried_in = signed('+', [(counts.carried_in, "queued by earlier runs", Style::Plain)]);
     let subtracted = [
+        (counts.confirmed_by_search, "found in Recorded Future", Style::Plain),
         (counts.waiting, "queued for the next run", Style::Attention),
         (counts.quarantined, "in quarantine", Style::Failed),
         (counts.not_stored, "neither sent nor stored", Style::Failed),
@@ -162,7 +163,7 @@ fn indicator_rows(report: &Report) -> Vec<Row> {
     let mut rows: Vec<Row> = carried_in.chain(signed('-', subtracted)).collect();
     // If no alert was read, "0 new" is not a result.
     if !rows.is_empty() && counts.tally.alerts_fetched > 0 {
-        rows.insert(0, row(new, "new", Style::Plain));
+        rows.insert(0, row(counts.new_indicators(), "new", Style::Plain));
     }
     // A run that failed before it sent anything has no "0 sent".
     let sent_or_to_be = counts.submitted + counts.would_submit;

@@ -291,9 +291,9 @@ impl Run<'_> {
     /// ledger; the others are not stored.
     fn count_waiting(&mut self, queued: u64) {
         let counts = &mut self.report.counts;
-        let unsettled = counts.unsettled();
-        counts.waiting = queued.min(unsettled);
-        counts.not_stored = unsettled - counts.waiting;
+        let without_result = counts.without_result();
+        counts.waiting = queued.min(without_result);
+        counts.not_stored = without_result - counts.waiting;
     }
 
     fn report_damaged(&mut self) {
@@ -322,7 +322,7 @@ impl Run<'_> {
         let counts = &mut self.report.counts;
         counts.would_submit = count;
         // Damaged items are counted as quarantined already.
-        counts.waiting = counts.unsettled().saturating_sub(count);
+        counts.waiting = counts.without_result().saturating_sub(count);
         if counts.waiting > 0 {
             self.report.note(self.quota_exhausted(count > 0).to_string());
         }

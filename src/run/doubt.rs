@@ -60,7 +60,9 @@ impl Run<'_> {
                 }
             };
             let delivered = self.ledger.resolve_batch(&batch, &found)?;
-            self.report.counts.tally.already_delivered += delivered;
+            let counts = &mut self.report.counts;
+            counts.tally.already_delivered += delivered;
+            counts.confirmed_by_search += delivered;
             tracing::info!(
                 found = delivered,
                 entries = batch.entries.len(),

@@ -2,7 +2,7 @@
 //! do not.
 //!
 //! The order of the rules: thresholds, dismissed alerts, unsupported, malformed and private
-//! mentions, trusted files, exclusions, and indicators that the ledger knows already.
+//! mentions, trusted files, exclusions, and mentions that repeat another or are in the ledger.
 
 pub(crate) mod exclusions;
 mod left_out;

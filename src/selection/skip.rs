@@ -25,8 +25,8 @@ pub(super) enum SkipReason {
         /// Counted from 1.
         line: u32,
     },
-    /// The indicator was named before in this alert, or is already in the outbox or in quarantine,
-    /// or was dropped from there.
+    /// An earlier mention of this run has the indicator, or an earlier run stored the mention,
+    /// which is in the outbox or was dropped from there.
     Repeated,
     /// An earlier run delivered it.
     AlreadyDelivered,

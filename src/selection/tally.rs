@@ -1,4 +1,5 @@
-//! The counts of a selection. Each mention of an indicator is counted in exactly one of them.
+//! The counts of a selection. Each mention that is found also counts as selected, or under the one
+//! reason why it is not.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ pub(crate) struct Tally {
     pub indicators_found: u64,
     /// Mentions of a type that Recorded Future does not take.
     pub indicators_unsupported: u64,
-    /// Mentions that are not of the type that the alert claims, and hashes of nothing.
+    /// Mentions that are not of the type that the alert claims, and hashes that say nothing.
     pub indicators_invalid: u64,
     /// Mentions of internal addresses and host names.
     pub indicators_private: u64,
@@ -35,10 +36,10 @@ pub(crate) struct Tally {
     pub indicators_trusted: u64,
     /// Mentions that the exclusion file matches.
     pub indicators_excluded: u64,
-    /// Mentions of an indicator that is already in this run, in the outbox or in quarantine, or
-    /// was dropped from there.
+    /// Mentions of an indicator that an earlier mention of this run has, and mentions that an
+    /// earlier run stored and that are in the outbox or were dropped from there.
     pub indicators_repeated: u64,
-    /// Mentions that an earlier run delivered.
+    /// Mentions that an earlier run delivered, and entries in doubt that Recorded Future has.
     pub already_delivered: u64,
     /// How many mentions each exclusion rule matched.
     #[serde(skip)]
@@ -127,7 +128,8 @@ impl Tally {
             .saturating_sub(self.alerts_without_indicator)
     }
 
-    /// Returns the number of mentions that did not become a submission.
+    /// Returns the number of mentions that did not become a submission, and of the entries in doubt
+    /// that count as already delivered.
     pub(crate) const fn not_selected(&self) -> u64 {
         self.indicators_unsupported
             + self.indicators_invalid

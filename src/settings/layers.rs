@@ -39,10 +39,11 @@ enum Layer {
 /// The order in which the layers are looked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precedence {
-    /// A command about one tenant: a variable overrides the settings file.
+    /// A variable overrides the settings file.
     Variables,
-    /// A command about many tenants: a variable applies to all of them, and must not replace what
-    /// one of them sets, such as its credentials.
+    /// For a tenant that a command such as `run` takes from the settings file, also if it is the
+    /// only one: a variable applies to all of them, and must not replace what one of them sets,
+    /// such as its credentials.
     Tenant,
 }
 

@@ -16,8 +16,8 @@ pub(super) struct IncompleteParts {
 }
 
 impl IncompleteParts {
-    /// Adds a part. `reports_total` is whether the page that decides reported a total: the last one
-    /// of CrowdStrike, the first one of Carbon Black.
+    /// Adds a part. `reports_total` is whether the page that decides reported a total that is not
+    /// too small: the last one of CrowdStrike, the first one of Carbon Black.
     pub(super) fn add(&mut self, part: Window, completeness: &Completeness, reports_total: bool) {
         let reason = reason(completeness, reports_total);
         tracing::warn!(start = %part.start, end = %part.end, reason, "a part of the window is incomplete");
@@ -60,7 +60,7 @@ fn reason(completeness: &Completeness, reports_total: bool) -> String {
             "the last of {MAX_QUERIES} queries returned {received} of the {promised} alerts that the service reported"
         ),
         _ if !reports_total => format!(
-            "in the last of {MAX_QUERIES} queries, the first or the last page did not report how many alerts there are"
+            "in the last of {MAX_QUERIES} queries, the first or the last page did not report how many alerts there are, or reported too few"
         ),
         _ => format!("the last of {MAX_QUERIES} queries did not end"),
     }

@@ -174,7 +174,7 @@ fn a_configured_base_url_is_never_switched_and_the_right_cloud_is_named() {
         ("/oauth2/elsewhere", "--cloud or --base-url"),
     ] {
         let env = TestEnv::new(one_alert_per_vendor().with(redirect_to(location)));
-        // Requests to other hosts would go through the sandbox as the proxy.
+        // HTTPS requests to other hosts would go through the sandbox as the proxy.
         let mut command = env.command("crowdstrike");
         command.env("HTTPS_PROXY", env.sandbox.url());
         let output = RunOutput::capture(&mut command).assert_code(2);

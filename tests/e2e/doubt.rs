@@ -85,6 +85,20 @@ fn what_is_found_is_delivered_and_only_the_rest_is_sent() {
 }
 
 #[test]
+fn the_summary_with_what_was_found_adds_up() {
+    let env = in_doubt();
+    let output = env.run_at(NEXT_DAY, "crowdstrike").assert_code(0);
+    let rows: Vec<&str> = output.stdout.lines().skip(1).map(str::trim_start).collect();
+    let expected = [
+        "alerts       0  fetched",
+        "indicators  +3  queued by earlier runs",
+        "-2  found in Recorded Future",
+        "1  sent, 1 processed by Recorded Future",
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
 fn what_is_not_found_is_sent_again() {
     let finds_late: fn(&mut SearchWorld) = |search| search.lag = TimeDelta::days(3);
     let not_allowed: fn(&mut SearchWorld) = |search| search.is_allowed = false;

@@ -9,7 +9,7 @@ use crate::support::tenants_env::{TenantServices, TenantsEnv};
 use crate::support::vendor::Vendor;
 use crate::support::{RunOutput, TestEnv};
 
-/// The time at which `explain` is run, after all runs.
+/// The time at which `explain` is run.
 const LATER: &str = "2026-11-22T09:00:00Z";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of secrets in quotation marks, which env files and crontabs leave around a value.
+//! Tests of secrets in quotation marks, which some env files leave around a value.
 
 use sandbox::{CB_API_ID, CB_SECRET, CLIENT_ID, CLIENT_SECRET, RF_TOKEN};
 

@@ -1,4 +1,5 @@
-//! Tests that the tables and the commands of the README match the program.
+//! Tests that the README matches the program: the table of sent fields, commands, the cron lines,
+//! the summary of a run, and the links.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -86,7 +86,8 @@ fn ledger(settings: &Settings, clock: Clock) -> Result<String, Failure> {
         check_folder_is_writable(path, *in_state_folder)?;
         return Ok(format!("{} does not exist yet; the first run creates it", path.display()));
     }
-    // Opens, locks and checks the whole file. Only the lock file changes.
+    // Opens, locks and checks the whole file. Only the lock file changes, unless a killed run left
+    // an unfinished change: that is undone.
     Ledger::check_integrity(path, clock.now())?;
     // The folder exists, because the ledger is in it.
     check_folder_is_writable(path, false)?;

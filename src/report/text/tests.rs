@@ -56,9 +56,11 @@ CrowdStrike Falcon · tenant crowdstrike · 24 h to 2026-11-24 11:26 UTC
 fn what_earlier_runs_left_is_part_of_the_sum() {
     let mut report = report(Mode::Live);
     let counts = &mut report.counts;
-    counts.carried_in = 7;
+    counts.carried_in = 9;
+    counts.confirmed_by_search = 2;
     counts.tally.alerts_fetched = 3;
-    counts.tally.indicators_found = 3;
+    counts.tally.indicators_found = 4;
+    counts.tally.already_delivered = 2 + 1;
     counts.waiting = 4;
     counts.quarantined = 1;
     counts.submitted = 5;
@@ -69,9 +71,11 @@ fn what_earlier_runs_left_is_part_of_the_sum() {
     assert_eq!(
         rows,
         "  alerts       3  fetched
-  mentions     3  found in them
+  mentions     4  found in them
+              -1  already delivered
   indicators   3  new
-              +7  queued by earlier runs
+              +9  queued by earlier runs
+              -2  found in Recorded Future
               -4  queued for the next run
               -1  in quarantine
                5  sent, 5 processed by Recorded Future

@@ -108,8 +108,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Leaves the entries of a batch without a receipt to the next run, which looks for them first
-    /// where they may have been stored.
+    /// Counts one more attempt for each entry of a batch without a receipt, and leaves it to the
+    /// next run, which looks first for those that may have been stored. A batch that is split
+    /// counts none.
     fn return_to_queue(&self, batch: &Batch, may_be_stored: bool) -> Result<(), Failure> {
         if may_be_stored {
             self.ledger.leave_in_doubt(batch)?;

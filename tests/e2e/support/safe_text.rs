@@ -4,8 +4,7 @@ use super::{RunOutput, TestEnv};
 
 /// Reports whether a character affects a terminal or the direction of text.
 pub fn is_unsafe(char: char) -> bool {
-    let is_bidi =
-        matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
+    let is_bidi = matches!(char, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
     (char.is_control() && char != '\n') || is_bidi || matches!(char, '\u{2028}' | '\u{2029}')
 }
 

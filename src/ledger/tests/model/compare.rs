@@ -12,7 +12,7 @@ use super::*;
 use crate::indicator::IndicatorType;
 
 impl Driver<'_> {
-    /// Compares everything that can be read, and the tables themselves.
+    /// Compares the reads below, and the tables themselves.
     pub(super) fn compare(&mut self, model: &Model) {
         for tenant in 0..TENANTS {
             self.ledger.tenant = model.tenants[tenant];
@@ -36,7 +36,8 @@ impl Driver<'_> {
         self.compare_left_out(model);
     }
 
-    /// Compares what would become of each mention if this run, or one of another tenant, stored it.
+    /// Compares what would become of each mention if a run of this tenant stored it: the current
+    /// run, if it is this tenant's and has sent nothing yet, else another one.
     fn compare_lookups(&self, model: &Model, tenant: usize) {
         let (mut found, mut expected) = (Vec::new(), Vec::new());
         let mut model = model.clone();
@@ -83,6 +84,7 @@ impl Driver<'_> {
         let found: Vec<_> =
             queue.iter().map(|queued| (queued.id.0, json(queued.json.get()))).collect();
         assert_eq!(found, expected);
+        // Later steps begin batches with any of these, also after they left the queue.
         self.items.extend(queue.into_iter().map(|queued| (queued.id.0, queued)));
         let waiting = |row: &Row| row.tenant == tenant && row.rejection.is_none();
         let queued = model.pending().filter(|(_, row)| waiting(row)).count() as u64;
@@ -222,16 +224,18 @@ impl Driver<'_> {
         let ids = |select: &str| self.rows(select, |row| row.get::<_, i64>(0));
         let outbox: Vec<i64> = model.outbox.keys().copied().collect();
         assert_eq!(ids("SELECT id FROM outbox ORDER BY id"), outbox);
+        // The view leaves out the rows whose batch has ended; the table keeps them until they are
+        // deleted.
         let pending: Vec<i64> = model.pending().map(|(id, _)| id).collect();
         assert_eq!(ids("SELECT id FROM pending ORDER BY id"), pending);
         let settled = self.rows("SELECT id, value, detections FROM settled ORDER BY id", |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         });
-        let (settled_before, seen_before) = &model.in_prior;
+        let (settled_in_real, seen_in_real) = &model.in_real_only;
         let expected: Vec<(i64, String, u32)> = model
             .settled
             .iter()
-            .filter(|(id, _)| !settled_before.contains(id))
+            .filter(|(id, _)| !settled_in_real.contains(id))
             .map(|(id, settled)| {
                 let value = indicator(settled.indicator).value().to_owned();
                 (*id, value, u32::try_from(settled.detections).unwrap())
@@ -245,7 +249,7 @@ impl Driver<'_> {
         sightings.sort();
         let mut expected: Vec<(i64, i64, String, i64)> = model
             .sightings
-            .difference(seen_before)
+            .difference(seen_in_real)
             .map(|(tenant, detection, entry)| {
                 let mention =
                     Mention { detection: *detection, severity: None, indicator: 0, field: "" };
@@ -303,7 +307,7 @@ impl Driver<'_> {
                     .settled
                     .iter()
                     .filter(|(id, settled)| {
-                        settled.batch == *number && !model.in_prior.0.contains(id)
+                        settled.batch == *number && !model.in_real_only.0.contains(id)
                     })
                     .map(|(id, _)| id.to_string())
                     .collect();
@@ -435,6 +439,7 @@ fn status(model: &Model, tenant: usize, now: DateTime<Utc>) -> TenantStatus {
     let finished = |succeeded: bool| {
         finished().filter(|(_, code)| (*code == 0) == succeeded).map(|(time, _)| time).max()
     };
+    // Exactly the failed runs found alerts: the driver gives each its exit code as their number.
     let (last_success, last_alerts) = (finished(true), finished(false));
     let quiet_for = last_success.zip(last_alerts).map(|(success, alerts)| success - alerts);
     let rows = || model.pending().map(|(_, row)| row).filter(|row| row.tenant == tenant);

@@ -113,7 +113,7 @@ pub(super) struct Model {
     /// What was left out, by tenant and value.
     pub(super) left_out: BTreeMap<(usize, String), LeftOutRow>,
     /// What a dry run sees in the real ledger only: settled entries and sightings.
-    pub(super) in_prior: (BTreeSet<i64>, BTreeSet<(usize, usize, i64)>),
+    pub(super) in_real_only: (BTreeSet<i64>, BTreeSet<(usize, usize, i64)>),
     pub(super) tenant: usize,
     pub(super) run: String,
     pub(super) resend: bool,
@@ -143,7 +143,7 @@ impl Model {
             runs: BTreeMap::new(),
             hits: BTreeMap::new(),
             left_out: BTreeMap::new(),
-            in_prior: Default::default(),
+            in_real_only: Default::default(),
             tenant: 0,
             run: String::new(),
             resend: false,
@@ -201,7 +201,7 @@ impl Model {
 
     pub(super) fn begin_dry_run(&mut self) {
         let settled = self.settled.keys().filter(|id| !self.outbox.contains_key(id)).copied();
-        self.in_prior = (settled.collect(), self.sightings.clone());
+        self.in_real_only = (settled.collect(), self.sightings.clone());
         self.hits.clear();
         self.left_out.clear();
     }

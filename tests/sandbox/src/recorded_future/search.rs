@@ -80,7 +80,7 @@ fn check_search(body: &Value) -> Checked<Search> {
     Ok(Search { filters, limit: as_rows(limit)?, offset: as_rows(offset)? })
 }
 
-/// Rejects the filters that the program does not use, so that a test fails if it sends one.
+/// Rejects unknown filters, so that a test fails if the program sends one.
 fn check_filters(value: &Value) -> Checked<Filters> {
     let known = [
         "detection_time", "submission_method", "indicator_type", "organizations", "detection_type",
