@@ -74,9 +74,8 @@ pub(crate) enum Command {
     /// Show daily totals, top indicators and top ATT&CK techniques
     ///
     /// One row per UTC day and tenant adds up all its runs. Below are the delivered indicators that
-    /// most detections named, and the techniques that most delivered indicators named. Runs with
-    /// --dry-run or
-    /// --debug do not count.
+    /// most detections named, and the techniques that most delivered submissions named. Runs with
+    /// --dry-run or --debug do not count.
     #[command(after_long_help = help_text::HISTORY)]
     History(HistoryArgs),
     /// Write a page with charts of what was shared

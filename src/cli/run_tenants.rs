@@ -23,7 +23,7 @@ pub(crate) struct RunTenantsArgs {
     pub span: SpanArgs,
     /// Maximum tenants that run at a time
     ///
-    /// From 1 to 64. A run that has not got any further for 30 seconds does not count.
+    /// From 1 to 64. Up to 64 runs that have not got any further for 30 seconds do not count.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=MAX_JOBS))]
     pub jobs: u8,
     #[command(flatten)]

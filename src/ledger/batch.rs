@@ -166,8 +166,8 @@ impl TenantLedger {
         self.transaction(|db| requeue(db, batch))
     }
 
-    /// Queues the entries of a batch for a later run, which certainly did not arrive or was refused
-    /// as a whole, and counts one more attempt for each.
+    /// Queues the entries of a batch that certainly did not arrive, or was refused as a whole, for
+    /// a later run, and counts one more attempt for each.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -108,8 +108,8 @@ impl LedgerReader {
         Ok(())
     }
 
-    /// Returns what is needed to send these entries again. An entry whose alert, time or
-    /// field is not known any more is left out.
+    /// Returns what is needed to send these entries again. An entry whose alert, time or field is
+    /// not known any more is left out.
     ///
     /// # Errors
     /// When the ledger cannot be read.

@@ -3,8 +3,7 @@
 //!
 //! The run stores its counts here after each page or batch. The line is drawn by other threads
 //! only, so that a stopped terminal (Ctrl-S) does not stop the run; what `suspend` prints waits for
-//! it. Vendors' texts are
-//! never shown: the lines consist of counts, fixed text and a host name.
+//! it. Vendors' texts are never shown: the lines consist of counts, fixed text and a host name.
 
 #[cfg(test)]
 mod tests;

@@ -414,9 +414,8 @@ fn mask_userinfo(value: &str) -> String {
     }
 }
 
-/// Logs a warning if the secret is in quotation marks, which some env files keep, such as
-/// those of `docker run`. They are
-/// not removed: they may be part of the secret.
+/// Logs a warning if the secret is in quotation marks, which some env files keep, such as those of
+/// `docker run`. They are not removed: they may be part of the secret.
 fn warn_if_quoted(secret: &SecretString, names: &Names) {
     let plain = secret.expose_secret();
     let unquoted = |mark| plain.strip_prefix(mark)?.strip_suffix(mark);

@@ -1,6 +1,6 @@
 //! Tests that the files of the packages and of the container image fit what `generate` prints, and
-//! that what the help says about packages and backups is right.
-//! `.ci/package` builds the packages and tests them where they are installed.
+//! that what the help says about packages and backups is right. `.ci/package` builds the packages
+//! and tests them where they are installed.
 
 use std::process::Command;
 

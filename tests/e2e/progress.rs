@@ -36,8 +36,8 @@ fn one_alert() -> TestEnv {
     TestEnv::falcon(&[falcon("f1", "hash_sha256", &sha256(1))])
 }
 
-/// Returns the numbers of the INFO lines of the form: `reading alerts pages=1 alerts=1000
-/// total=2500`.
+/// Returns the numbers of the INFO lines of the form:
+/// `reading alerts pages=1 alerts=1000 total=2500`.
 fn progress_lines(log: &str, message: &str, done: &str) -> Vec<(u64, u64)> {
     let number = |line: &str, name: &str| {
         let (_, rest) = line.split_once(&format!(" {name}="))?;

@@ -286,8 +286,8 @@ pub fn day_faults() -> impl Strategy<Value = DayFaults> {
     })
 }
 
-/// Generates faults that must not make a run fail: fewer per
-/// service, except the search, than the attempts per request.
+/// Generates faults that must not make a run fail: fewer per service, except the search, than the
+/// attempts per request.
 pub fn recoverable_day_faults() -> impl Strategy<Value = DayFaults> {
     let temporary = || {
         prop_oneof![

@@ -19,8 +19,8 @@ use crate::support::{NOW, RunOutput};
 /// The tenants of most tests, in the order of the settings file.
 const NAMES: [&str; 3] = ["calm", "busy", "severe"];
 
-/// Returns a tenant with this many alerts of each of these severities, and with this daily limit
-/// (0 for none). All of them have one key, unless a test takes it away.
+/// Returns a tenant with this many alerts of each of these severities, and with this daily limit (0
+/// for none). All of them have one key, unless a test takes it away.
 fn tenant(name: &str, alerts: &[(u64, u32)], limit: u32) -> TenantServices {
     let alerts: Vec<Value> = alerts
         .iter()

@@ -103,7 +103,7 @@ impl Section {
         self.findings.iter().all(|finding| finding.result.is_ok())
     }
 
-    /// Whether something was left out.
+    /// Whether something was not checked.
     pub(super) fn is_not_checked(&self) -> bool {
         self.findings.iter().any(|finding| finding.check == Check::NotChecked)
     }

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use super::*;
+use crate::submission::DamagedItem;
 
 /// A ledger with rows in most tables; those of `outbox` and `sighting` fill several pages.
 pub(super) fn healthy() -> Folder {
@@ -324,15 +325,22 @@ fn damaged_items_are_not_among_those_to_send() {
         "UPDATE outbox SET item = (SELECT item FROM outbox WHERE value = ?1) WHERE value = ?2";
     let values = [domain("good"), domain("swapped")].map(|indicator| indicator.value().to_owned());
     assert_eq!(ledger.ledger().reader().db().execute(swap, values).unwrap(), 1);
+    store(&ledger, "odd", &["d"]);
+    let update = "UPDATE outbox SET type = 'odd', item = json_set(item, '$.ioc.type', 'odd')
+                  WHERE value = ?1";
+    let changed = ledger.ledger().reader().db().execute(update, [domain("odd").value()]).unwrap();
+    assert_eq!(changed, 1);
     let next = ledger.next_items(usize::MAX, None).unwrap();
     assert_eq!(next.items.iter().map(|item| item.id.0).collect::<Vec<_>>(), [8]);
     let damaged: Vec<_> = next.damaged.iter().map(|(id, _)| id.0).collect();
-    assert_eq!(damaged, [1, 2, 3, 4, 5, 6, 7, 9]);
+    assert_eq!(damaged, [1, 2, 3, 4, 5, 6, 7, 9, 10]);
+    assert!(matches!(next.damaged[7].1, DamagedItem::OtherIndicator));
+    assert!(matches!(next.damaged[8].1, DamagedItem::UnknownType));
     assert!(ledger.next_items(1, next.end).unwrap().end.is_none());
     for (id, error) in next.damaged {
         ledger.quarantine_damaged(id, &error.to_string()).unwrap();
     }
-    assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (1, 8));
+    assert_eq!((ledger.queued().unwrap(), quarantined(&ledger)), (1, 9));
 }
 
 #[test]

@@ -84,8 +84,8 @@ impl TestEnv {
     }
 
     /// Returns a command for the binary with these arguments (split at spaces), in the working
-    /// folder, with variables for the sandbox, the folder and the time, and no others. Waits
-    /// and intervals are divided by 1000.
+    /// folder, with variables for the sandbox, the folder and the time, and no others. Waits and
+    /// intervals are divided by 1000.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = bare_command(self.folder());
         command.args(arguments.split_whitespace()).envs([

@@ -143,8 +143,8 @@ impl Oracle {
     /// Checks the sandbox and the ledger at the end, after a run without faults.
     ///
     /// `may_be_lost` reports whether the response to a batch may not have arrived although it was
-    /// stored. `runs` are all runs so far; without them, it is not checked whether a run
-    /// had to find by a search what an earlier run stored.
+    /// stored. `runs` are all runs so far; without them, it is not checked whether a run had to
+    /// find by a search what an earlier run stored.
     #[track_caller]
     pub fn check(
         &self,

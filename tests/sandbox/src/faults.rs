@@ -130,8 +130,8 @@ impl Fault {
     }
 }
 
-/// 2xx responses to a batch that are not a receipt: they do not confirm that it was stored.
-/// Each is a status and a body.
+/// 2xx responses to a batch that are not a receipt: they do not confirm that it was stored. Each is
+/// a status and a body.
 pub const NOT_RECEIPTS: [(u16, &str); 8] = [
     (200, "{}"),
     (200, r#"{"message":"Internal error"}"#),

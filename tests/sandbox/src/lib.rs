@@ -139,8 +139,8 @@ impl Sandbox {
         lock(&self.shared.faults).remaining(service)
     }
 
-    /// Refuses new connections, and closes the open ones.
-    /// A client with a kept-alive connection first sees that one break; then a new one is refused.
+    /// Refuses new connections, and closes the open ones. A client with a kept-alive connection
+    /// first sees that one break; then a new one is refused.
     pub fn pause_listening(&self) {
         self.server.pause();
     }

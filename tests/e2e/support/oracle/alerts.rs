@@ -70,8 +70,8 @@ const fn number_for_tenant(tenant: u64, number: u64) -> u64 {
     if number.is_multiple_of(2) { number } else { number + tenant * 12_000_000 }
 }
 
-/// Returns the hash that the alert with this number names. Every fourth names one of three, also
-/// within a day.
+/// Returns the hash that the Carbon Black alert with this number names. Every fourth names one of
+/// three, also within a day.
 fn hash_of(number: u64) -> String {
     sha256(match number % 4 {
         1 => 1_000_000 + number % 3,
@@ -102,7 +102,8 @@ impl Generated {
 
     fn falcon(id: &str, number: u64, time: &str) -> Self {
         let (kind, ioc_type, value) = match number % 3 {
-            0 => ("hash", "hash_sha256", hash_of(number)),
+            // One of two, also within a day.
+            0 => ("hash", "hash_sha256", sha256(1_000_000 + number % 2)),
             1 => ("domain", "domain", format!("host{number}.example.com")),
             _ => ("url", "url", format!("https://example.com/{number}")),
         };
