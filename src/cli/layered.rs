@@ -180,7 +180,7 @@ impl Parsed {
 
     /// Returns the command line of a tenant's source without options, whether the settings file has
     /// the tenant or not.
-    pub(crate) fn bare_tenant(&self, name: &TenantName, source: &str) -> TenantCommand {
+    pub(crate) fn tenant_without_options(&self, name: &TenantName, source: &str) -> TenantCommand {
         self.tenant_command(name, source, [source], &[])
     }
 

@@ -143,9 +143,10 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// Opens an empty private ledger, and returns it with the name to call it by in errors.
 ///
-/// `SQLite` keeps it in memory and, beyond its page cache, in an unnamed file that is gone when the
-/// connection closes: in the first of `SQLITE_TMPDIR`, `TMPDIR`, `/var/tmp`, `/usr/tmp`, `/tmp` and
-/// the working folder that can be written (<https://sqlite.org/tempfiles.html>).
+/// `SQLite` keeps it in memory and, beyond its page cache, in a file that is gone when the
+/// connection closes. On Unix it has no name, and is in the first of `SQLITE_TMPDIR`, `TMPDIR`,
+/// `/var/tmp`, `/usr/tmp`, `/tmp` and the working folder that can be written; on Windows it is in
+/// the user's folder for temporary files (<https://sqlite.org/tempfiles.html>).
 pub(super) fn temporary() -> Result<(Connection, PathBuf)> {
     let path = PathBuf::from("(temporary)");
     let open = || -> rusqlite::Result<Connection> {

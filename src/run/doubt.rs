@@ -11,9 +11,10 @@ use crate::ledger::{BatchInDoubt, EntryId};
 use crate::recorded_future::{DetectionTimes, FoundRow, Query};
 use crate::settings::Mode;
 
-/// The share of a run's deadline that all lookups may take.
+/// The share of a run's deadline that all lookups may take each time before the run sends.
 const BUDGET: f64 = 0.25;
-/// A batch is sent again without a search if searches fail for this long, by a service's clock.
+/// A batch in doubt that is this old, by a service's clock, is not kept for a later search: what a
+/// failed search did not find is sent again.
 const MAX_WAIT: TimeDelta = TimeDelta::days(2);
 
 /// The result of looking up a batch.
@@ -29,9 +30,10 @@ enum LookUp {
 impl Run<'_> {
     /// Ends the doubt about the batches of earlier runs. What Recorded Future has counts as
     /// delivered; the rest is queued again. If the search fails, but may work later, the batch
-    /// stays in doubt, and is looked up again before the run sends the next time: by then, a
-    /// service may have confirmed the clock. If it cannot work, everything that it did not find is
-    /// queued again: it may be sent twice, but is never lost.
+    /// stays in doubt for up to [`MAX_WAIT`], and is looked up again before the run sends the next
+    /// time: by then, a service may have confirmed the clock. If it cannot work, or takes too long,
+    /// everything that it did not find is queued again: it may be sent twice, but is never lost. If
+    /// the run is interrupted or out of time, sending stops, and the batch stays in doubt.
     ///
     /// # Errors
     /// Ledger errors.

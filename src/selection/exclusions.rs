@@ -14,10 +14,11 @@
 //! A name or address matches URLs too, because a host that is excluded should not be sent in any
 //! form. Internal names and addresses may be listed.
 //!
-//! Case, surrounding white space, blank lines, a byte order mark and the form of line ends do not
-//! matter. `#` starts a comment; in a URL only after white space, because URLs have fragments. Of a
-//! CSV file (comma, semicolon or tab) the first column counts, which may be quoted. A URL that
-//! contains a comma or a semicolon has to be quoted, or it ends there.
+//! Case (except in a URL after its host), surrounding white space, blank lines, a byte order mark
+//! and the form of line ends do not matter. `#` starts a comment; in a URL only after white space,
+//! because URLs have fragments. Of a CSV file (comma, semicolon or tab) the first column counts,
+//! which may be quoted. A URL that contains a comma or a semicolon has to be quoted, or it ends
+//! there.
 //!
 //! The first of these lines may be a header, such as `sha256`. Any other line is an error: if it
 //! were skipped, an indicator that the user excluded would be sent.
@@ -133,7 +134,7 @@ impl Exclusions {
         Err(ExclusionError::Lines { path: path.to_owned(), lines: invalid, count: invalid_count })
     }
 
-    /// Returns the first line, if it is a header that was skipped.
+    /// Returns the header line that was skipped, if there was one.
     #[must_use]
     pub const fn header(&self) -> Option<&QuotedLine> {
         self.header.as_ref()

@@ -18,8 +18,8 @@ const HOW_TO_SET: &str = "Set each with its flag, with the environment variable 
 /// The text that is shown instead of a secret.
 const MASK: &str = "(secret)";
 
-/// The names of a secret, or of another setting that has a variable in addition to the generated
-/// one.
+/// The names of a secret, or of another setting that has a variable in addition to
+/// `COLLECTIVE_INSIGHTS_<OPTION>`.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub flag: &'static str,

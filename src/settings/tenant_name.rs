@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The longest name, in characters.
 const MAX_CHARACTERS: usize = 64;
 
-/// The name under which a ledger keeps the detections of one customer from one source: letters,
+/// The name under which a ledger keeps the part of one tenant: letters,
 /// digits, `.`, `_` and `-`, so that it can be part of a log line, a file name and a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TenantName(String);

@@ -23,7 +23,8 @@ fn crowdstrike_alerts_without_an_indicator_are_explained() {
     assert_eq!(
         notes(&env, "crowdstrike"),
         "no indicator in 3 alerts: 3 without one in the chosen fields (1 ldt, 1 ods, 1 of no type); \
-         1 of these names files that Falcon stopped or took away, which --indicator both sends too"
+         1 of these names files that Falcon stopped or quarantined, or that a scan found, which \
+         --indicator both sends too"
     );
     assert_eq!(notes(&env, "crowdstrike --indicator both"), "");
     let env = TestEnv::falcon(&[falcon("1", "domain", "a.example.com")]);

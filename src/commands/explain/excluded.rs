@@ -24,7 +24,7 @@ pub(super) struct TenantFile {
     pub is_unreadable: bool,
 }
 
-/// Reads each file once.
+/// Reads each file once; one that cannot be used is read again for each tenant.
 pub(super) struct ExclusionFiles<'a> {
     parsed: &'a Parsed,
     indicator: Option<&'a Indicator>,
@@ -86,8 +86,11 @@ impl<'a> ExclusionFiles<'a> {
         }
         // A name that is not valid comes from a damaged ledger only.
         let Ok(name) = tenant.name.parse() else { return Ok(None) };
-        let run = self.parsed.bare_tenant(&name, &tenant.source).parsed?;
-        let file = run.source().and_then(|source| source.args().1.exclusion_file());
+        let run = self.parsed.tenant_without_options(&name, &tenant.source).parsed?;
+        let file = run.source().and_then(|source| {
+            let (_, common) = source.args();
+            common.exclusion_file()
+        });
         Ok(file.map(Path::to_owned))
     }
 

@@ -114,7 +114,8 @@ fn commands(
 ) -> Result<Vec<TenantCommand>, Failure> {
     if !parsed.file_tenants().is_empty() {
         let tenants = parsed.chosen_tenants(named)?.into_iter();
-        let command = |tenant: &TenantTable| parsed.bare_tenant(&tenant.name, &tenant.source);
+        let command =
+            |tenant: &TenantTable| parsed.tenant_without_options(&tenant.name, &tenant.source);
         return Ok(tenants.map(command).collect());
     }
     let is_unknown = |name: &&TenantName| known.iter().all(|one| one.name != name.as_str());
@@ -124,7 +125,7 @@ fn commands(
     let is_chosen = |name: &TenantName| named.is_empty() || named.contains(name);
     let all = known.iter().filter_map(|one| Some((one.name.parse().ok()?, &one.source)));
     let chosen = all.filter(|(name, _)| is_chosen(name));
-    Ok(chosen.map(|(name, source)| parsed.bare_tenant(&name, source)).collect())
+    Ok(chosen.map(|(name, source)| parsed.tenant_without_options(&name, source)).collect())
 }
 
 fn other_key() -> Failure {

@@ -1,4 +1,4 @@
-//! Opens files, with access for their owner only.
+//! Opens files. New ones are for their owner only, except those of [`open_shared`].
 
 use std::fs::{self, DirBuilder, File, FileType, Metadata, OpenOptions, Permissions};
 use std::io;

@@ -17,7 +17,7 @@ pub(super) struct AlertPage {
 /// Decodes a page without checking what it contains.
 ///
 /// # Errors
-/// When the bytes are not a JSON object.
+/// When the bytes are not a JSON object, or its `results` are neither a list nor `null`.
 fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedBody> {
     lenient::decode_page(bytes, "results", |text| {
         let page: Page<'_> = serde_json::from_str(text)?;
@@ -30,7 +30,7 @@ fn decode(bytes: &[u8], choice: IndicatorChoice) -> Result<AlertPage, MalformedB
 /// Decodes and checks a page that begins with the row `first_row`, counted from 1.
 ///
 /// # Errors
-/// When the body is not a JSON object, or when it has no alerts although it reports no number of
+/// When the body cannot be decoded, or when it has no alerts although it reports no number of
 /// rows, or at least `first_row` of them. Treated as the end, such a page would lose alerts.
 pub(super) fn alert_page(
     response: &Response,

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_are_those_that_falcon_stopped_or_took_away() {
+    fn the_files_are_those_that_falcon_stopped_quarantined_or_scanned() {
         let hash = |number: u64| format!("{number:064x}");
         let own = || ("sha256", hash(1));
         let details = |key: &str, value: Value| json!({"sha256": hash(1), "pattern_disposition_details": {key: value}});

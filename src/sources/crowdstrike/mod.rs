@@ -60,7 +60,7 @@ pub enum IndicatorChoice {
     /// The IOCs that the alert names, as in the Python script.
     #[default]
     Ioc,
-    /// The hashes of the files that Falcon stopped or took away.
+    /// The hashes of the files that Falcon stopped or quarantined, or that a scan found.
     Files,
     /// Both.
     Both,
@@ -108,7 +108,9 @@ impl Source for Config {
     fn other_choice_note(&self, alerts: u64) -> Option<String> {
         let of_them = match self.indicator {
             _ if alerts == 0 => return None,
-            IndicatorChoice::Ioc => "files that Falcon stopped or took away",
+            IndicatorChoice::Ioc => {
+                "files that Falcon stopped or quarantined, or that a scan found"
+            }
             IndicatorChoice::Files => "IOCs",
             IndicatorChoice::Both => return None,
         };

@@ -174,7 +174,7 @@ impl TimeSlice {
         self.completeness.promised().unwrap_or(0).saturating_sub(self.completeness.received())
     }
 
-    /// Returns the number of ids that the slice keeps.
+    /// Returns the number of ids that this query returned; those kept from before it do not count.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
         self.completeness.remembered()
@@ -183,8 +183,8 @@ impl TimeSlice {
     /// Returns what to read next: this slice's next page, or its remainder in one or more slices.
     ///
     /// The remainder is split if requests can be added (`spare`) or if it is too large for one
-    /// slice. A slice that became too large begins again as its remainder, so that it forgets its
-    /// ids.
+    /// slice. A slice that became too large begins again as its remainder, so that it forgets
+    /// the ids before that.
     pub(super) fn next_slices(self, spare: usize, sizes: Sizes) -> Vec<Self> {
         let slice_size = u64::try_from(sizes.slice).unwrap_or(u64::MAX);
         let left = self.left();

@@ -125,7 +125,8 @@ struct ReadResult {
     complete_until: DateTime<Utc>,
     /// Whether a rejected token ended it.
     failed: bool,
-    /// The largest number of ids remembered at the same time.
+    /// The largest number of ids that the queries of all slices returned, at the same time. Ids
+    /// kept from before do not count.
     remembered: usize,
 }
 
