@@ -240,17 +240,17 @@ impl<'a> Run<'a> {
         self.report
     }
 
-    /// Counts what is left, cleans up, and records how the run ended.
+    /// Cleans up, counts what is left, and records how the run ended.
     fn end(mut self, done: Result<(), Failure>) -> Report {
-        let counted = self.count_remaining(done.is_ok());
+        // First, because counting would look at each row that is about to be deleted.
+        let cleaned_up = self.clean_up();
         crash_point();
-        for failure in [done, counted].into_iter().filter_map(Result::err) {
+        let counted = self.count_remaining(done.is_ok());
+        for failure in [done, counted, cleaned_up].into_iter().filter_map(Result::err) {
             self.report.fail(failure);
         }
-        for step in [Self::clean_up, Self::finish] {
-            if let Err(failure) = step(&self) {
-                self.report.fail(failure);
-            }
+        if let Err(failure) = self.finish() {
+            self.report.fail(failure);
         }
         crash_point();
         self.report.duration = self.time.elapsed();
