@@ -108,7 +108,8 @@ mod tests {
             let numbers = names.as_object().unwrap().keys().zip(1..);
             let counts: Map<String, Value> =
                 numbers.map(|(name, number)| (name.clone(), (factor * number).into())).collect();
-            serde_json::from_value(counts.into()).unwrap()
+            let counts: Counts = serde_json::from_value(counts.into()).unwrap();
+            Counts { confirmed_by_search: 100 * factor, ..counts }
         };
         let mut sum = numbered(1);
         sum.add(&numbered(10));

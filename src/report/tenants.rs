@@ -215,15 +215,18 @@ pub(crate) fn names(tenants: &[&str]) -> String {
 
 /// Returns the line of runs that a person ended.
 fn interrupted(report: &TenantsReport) -> String {
-    let queued = total(report).waiting;
+    let total = total(report);
     // Test runs and runs without a ledger keep no queue.
     if !report.reports.iter().any(|report| report.is_queue_kept) {
         return "Interrupted. Run again to start over.".to_owned();
     }
     let is_known = report.reports.iter().all(|report| report.window.is_some());
-    match queued {
-        0 if is_known => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
-        // A tenant that did not start may have queued indicators: their number is not known here.
+    match total.waiting {
+        0 if is_known && total.not_stored == 0 => {
+            "Interrupted. Nothing is queued; run again to continue.".to_owned()
+        }
+        // A tenant that did not start, or whose ledger cannot be read, may have queued indicators:
+        // their number is not known here.
         0 => "Interrupted. Run again to continue.".to_owned(),
         queued => format!(
             "Interrupted. {} queued; run again to continue.",

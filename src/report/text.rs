@@ -3,7 +3,8 @@
 //! Each group of rows is a sum: its first row, what is subtracted and, for the indicators, what
 //! earlier runs queued. The first mentions row says how many alerts remain; the mentions that
 //! remain are the first row of the indicators. The numbers are those of the JSON document, or
-//! differences of them; rows between a first and a last one that are zero are not shown.
+//! differences of them, except that `already_delivered` is two rows (mentions, and what a search
+//! found); rows between a first and a last one that are zero are not shown.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -215,6 +216,8 @@ pub(super) fn interrupted(report: &Report) -> String {
             "Interrupted before the run started; run again to start it.".to_owned()
         }
         _ if !report.is_queue_kept => "Interrupted. Run again to start over.".to_owned(),
+        // The ledger could not be read.
+        0 if report.counts.not_stored > 0 => "Interrupted. Run again to continue.".to_owned(),
         0 => "Interrupted. Nothing is queued; run again to continue.".to_owned(),
         queued => format!(
             "Interrupted. {} queued; run again to continue.",

@@ -276,7 +276,6 @@ impl Run<'_> {
             self.report.fail(rejected_in_doubt(self.delivery.rejected_in_doubt, message));
         }
         let queued = self.ledger.queued();
-        self.warn_of_old_queue()?;
         match &queued {
             _ if self.settings.ledger == LedgerChoice::None => self.count_waiting(0),
             Ok(queued) if ledger_succeeded => self.report.counts.waiting = *queued,
@@ -284,7 +283,8 @@ impl Run<'_> {
             Ok(queued) => self.count_waiting(*queued),
             Err(_) => self.count_waiting(0),
         }
-        queued.map(|_| ()).map_err(Failure::from)
+        queued?;
+        self.warn_of_old_queue()
     }
 
     /// Counts the indicators without a result in this run: up to `queued` of them are in the

@@ -96,6 +96,7 @@ fn the_summary_with_what_was_found_adds_up() {
         "1  sent, 1 processed by Recorded Future",
     ];
     assert_eq!(rows, expected);
+    output.assert_summary(&env);
 }
 
 #[test]
